@@ -1,0 +1,62 @@
+"""What `score_slide` takes and returns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.report import Report
+from serving.wsi.geometry import Roi
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may ask of one analysis; None means the model card's or the slide's own value."""
+
+    mpp: float | None = None
+    """Microns per level-0 px, overrides the slide's."""
+    roi: Roi | None = None
+    threshold: float | None = None
+    """Detection probability in place of the card's, 0 to 1."""
+    cascade: bool = True
+    """False runs Det on every sub-tile."""
+    min_tissue_fraction: float = 0.05
+    """Tiles with a smaller share of tissue are not scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class MitosisMap:
+    """Reg-NS scores on the slide-wide lattice of sub-tiles.
+
+    scores : float32, shape (rows, columns); NaN where no sub-tile was scored. Element [i, j] is the sub-tile whose
+    top left corner is at (x + j * step, y + i * step), level-0 px, and whose side is `window`.
+    """
+
+    scores: NDArray[np.float32]
+    x: float
+    y: float
+    step: float
+    window: float
+    mpp: float
+    """Microns per level-0 px."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A small picture of the slide.
+
+    pixels : uint8, shape (height, width, 3)
+    downsample : level-0 px per overview px
+    """
+
+    pixels: NDArray[np.uint8]
+    downsample: float
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The result of one `score_slide`: the report and the two rasters that exports draw."""
+
+    report: Report
+    mitosis_map: MitosisMap
+    overview: Overview

@@ -1,0 +1,38 @@
+"""What the pipeline asks of models: one protocol, served by ONNX Runtime here and by torch models in training."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.wsi.detections import Detections
+from serving.wsi.modelcard import ModelCard
+
+
+class Detector(Protocol):
+    """A cascade: Reg-NS screens sub-tiles, Det places boxes. Both take uint8 RGB at the work frame's resolution."""
+
+    @property
+    def screening_card(self) -> ModelCard:
+        """Card of Reg-NS; states window, stride and screening threshold."""
+
+    @property
+    def detection_card(self) -> ModelCard:
+        """Card of Det; states detection threshold and merge radius."""
+
+    @property
+    def provider(self) -> str:
+        """Execution provider that runs the models, as ONNX Runtime names it."""
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Scores of all sub-tiles of equally large tiles.
+
+        tiles : uint8, shape (N, H, W, 3), H and W multiples of the stride
+        -> float32, shape (N, H / stride - 1, W / stride - 1); [n, i, j] is the sub-tile at (j, i) * stride
+        """
+
+    def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+        """Boxes in each sub-tile above a low floor, in sub-tile px, `scores` zero.
+
+        sub_tiles : uint8, shape (N, window, window, 3)
+        """

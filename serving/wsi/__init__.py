@@ -1,0 +1,1 @@
+"""The shared vocabulary: slides, geometry, detections, model cards and errors."""

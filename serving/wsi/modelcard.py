@@ -1,0 +1,120 @@
+"""The card beside every set of weights: what the model is, what it needs, what was measured. It is checked on load."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.wsi.errors import ModelError
+
+CARD_SCHEMA_VERSION = "1.0"
+RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelInput(_Strict):
+    """What the graph is fed."""
+
+    window_px: int = Field(gt=0, description="Side of a sub-tile in work px (paper: 250).")
+    stride_px: int = Field(gt=0, description="Distance of neighbouring sub-tiles in work px (paper: 125).")
+    mpp: float = Field(gt=0, description="Microns per px that the model was trained at.")
+    layout: str = Field(description="Name, dtype, axes and colour order of the input tensor.")
+
+
+class ScreeningThreshold(_Strict):
+    """The Reg-NS score from which a sub-tile is passed on to Det."""
+
+    score: float
+    how_chosen: str
+    data: str
+    achieved: str
+
+
+class DetectionThreshold(_Strict):
+    """The merged probability from which a detection counts as a mitotic figure."""
+
+    probability: float = Field(ge=0, le=1)
+    how_chosen: str
+    data: str
+    achieved: str
+
+
+class DataSource(_Strict):
+    """One data set that the weights saw."""
+
+    name: str
+    use: str
+    licence: str
+
+
+class SlideFigures(_Strict):
+    """Measured on one slide that the evaluated weights had not seen."""
+
+    slide: str
+    true_figures: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class ModelCard(_Strict):
+    """Everything that serving and a reader need to know about a model.
+
+    The detection threshold, the NMS overlap inside a sub-tile and the radius that merges duplicates across sub-tiles
+    are three separate numbers.
+    """
+
+    schema_version: Literal["1.0"]
+    name: str
+    version: str
+    task: Literal["screening", "detection"]
+    architecture: str
+    input: ModelInput
+    output: str
+    weights: str = Field(description="How the weights are stored, and the drift that it costs.")
+    parameters: int = Field(gt=0)
+    screening_threshold: ScreeningThreshold | None = None
+    detection_threshold: DetectionThreshold | None = None
+    nms_iou: float | None = Field(default=None, gt=0, lt=1, description="Overlap above which Det drops the weaker box.")
+    merge_radius_um: float | None = Field(default=None, gt=0, description="Centres nearer than this are one figure.")
+    data: list[DataSource]
+    evaluation: str = Field(description="Protocol of the figures below.")
+    per_slide: list[SlideFigures]
+    figures: dict[str, float | str] = Field(description="Further measured figures by name, unit in the name.")
+    limits: list[str]
+    research_use: str
+    files: dict[str, str] = Field(description="SHA-256 of every file of the version, by file name.")
+
+    def sha256(self) -> str:
+        """Hash of the weights, which is the identity of the model in reports."""
+        return self.files["model.onnx"]
+
+
+def load_card(folder: Path) -> ModelCard:
+    """The validated card in `folder`, after every file it names was found with the checksum it states.
+
+    Raises
+    ------
+    ModelError
+        If the card or a file is missing, the card does not validate, or a checksum differs.
+    """
+    path = folder / "card.json"
+    if not path.is_file():
+        raise ModelError(f"no model card at {path}; set MITOSIS_MODELS to a folder of <name>/<version>/card.json")
+    try:
+        card = ModelCard.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ModelError(f"{path} is not a valid model card: {error}") from error
+    for name, expected in card.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ModelError(f"{file} is missing; the card names it")
+        with file.open("rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        if found != expected:
+            raise ModelError(f"{file} has SHA-256 {found[:12]}..., its card states {expected[:12]}...; restore the file")
+    return card

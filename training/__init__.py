@@ -1,0 +1,1 @@
+"""Training of the models that Mitoserve serves; depends on serving, never the other way round."""
