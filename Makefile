@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SLIDE  ?=
+MPP    ?=
+
+.PHONY: help demo test lint schemas clean
+
+help:
+	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
+	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
+	@echo "make test               set up with training and developer tools, lint, run all tests"
+	@echo "make lint               ruff, mypy --strict, import-linter"
+	@echo "make schemas            write the JSON Schemas again after a change of their classes"
+
+demo: $(VENV)/.serving
+	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+schemas: $(VENV)/.dev
+	$(BIN)/python -m serving.exports.schemas
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.serving: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,dev]"
+	@touch $@ $(VENV)/.serving

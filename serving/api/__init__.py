@@ -1,0 +1,1 @@
+"""The HTTP app: slides in, reports and maps out, every error a problem+json document."""

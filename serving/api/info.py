@@ -1,0 +1,93 @@
+"""What the server says of itself: health, metrics, models, the report's schema and a start page."""
+
+from importlib import resources
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from serving.api import metrics
+from serving.api.problems import NoSuchModelError, responses
+from serving.api.workload import Workload
+from serving.report import Report
+from serving.wsi.modelcard import ModelCard
+
+
+class Models(BaseModel):
+    """The models that this server scores with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[ModelCard]
+
+
+def info_routes(workload: Workload) -> APIRouter:
+    """The routes that only read."""
+    router = APIRouter()
+
+    @router.get("/", summary="Start page", tags=["server"], response_class=HTMLResponse, responses=responses())
+    async def start_page() -> str:
+        """A page for people: what this is, and a form that scores a slide."""
+        return resources.files(__package__).joinpath("start.html").read_text("utf-8")
+
+    @router.get(
+        "/livez", summary="Is the server alive?", tags=["server"], response_class=PlainTextResponse, responses=responses()
+    )
+    async def livez() -> str:
+        """Answers as long as the process runs."""
+        return "alive\n"
+
+    @router.get(
+        "/readyz",
+        summary="Can the server score?",
+        tags=["server"],
+        response_class=PlainTextResponse,
+        responses=responses("model-unavailable"),
+    )
+    async def readyz() -> str:
+        """Answers 200 once the models are loaded; until then, and if that failed, 503 with the reason."""
+        _ = workload.detector
+        return "ready\n"
+
+    @router.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        tags=["server"],
+        response_class=PlainTextResponse,
+        responses=responses(),
+    )
+    def prometheus() -> Response:
+        """Analyses, errors by kind, seconds by stage and slides at the server, in Prometheus's text format."""
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+    @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
+    async def models() -> Models:
+        """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
+        return Models(models=_cards(workload))
+
+    @router.get(
+        "/v1/models/{name}",
+        summary="One model's card",
+        tags=["models"],
+        responses=responses("not-found", "model-unavailable"),
+    )
+    async def model(name: str) -> ModelCard:
+        """The card of the model `name`."""
+        cards = _cards(workload)
+        for card in cards:
+            if card.name == name:
+                return card
+        raise NoSuchModelError(f"no model {name[:80]!r}; this server has {', '.join(card.name for card in cards)}")
+
+    @router.get("/v1/schema/report", summary="JSON Schema of the report", tags=["scoring"], responses=responses())
+    async def report_schema() -> dict[str, Any]:
+        """The JSON Schema (2020-12) that every report validates against."""
+        return Report.model_json_schema(mode="serialization")
+
+    return router
+
+
+def _cards(workload: Workload) -> list[ModelCard]:
+    detector = workload.detector
+    return [detector.screening_card, detector.detection_card]

@@ -1,0 +1,64 @@
+"""Prometheus metrics of the HTTP app. No label takes a value from a request, so their number is bounded."""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from serving.report import Report
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
+"""From a field of one tile on a GPU to a whole slide on a CPU."""
+
+_analyses = Counter("mitoserve_analyses", "Analyses that ended with a report, by format of the response", ["format"])
+_errors = Counter("mitoserve_errors", "Requests that ended with an error, by kind of problem", ["kind"])
+_stages = Histogram(
+    "mitoserve_stage_seconds", "Seconds of an analysis by stage; stages overlap", ["stage"], buckets=_SECONDS
+)
+_tiles = Counter("mitoserve_tiles", "Tiles scored")
+_uploaded = Counter("mitoserve_uploaded_bytes", "Bytes of slides received")
+_at_server = Gauge(
+    "mitoserve_slides_at_server", "Slides that upload, wait or are scored now", multiprocess_mode="livesum"
+)
+
+
+def count_analysis(report: Report, *, export: str) -> None:
+    """Count an analysis that was answered in the format `export`."""
+    _analyses.labels(export).inc()
+    _tiles.inc(report.tissue.tiles_scored)
+    for stage, seconds in report.timing.model_dump().items():
+        _stages.labels(stage.removesuffix("_s")).observe(seconds)
+
+
+def count_error(kind: str) -> None:
+    """Count a problem response; `kind` is a key of `problems.KINDS`."""
+    _errors.labels(kind).inc()
+
+
+def count_upload(size: int) -> None:
+    """Count a slide of `size` bytes that arrived whole."""
+    _uploaded.inc(size)
+
+
+def set_at_server(slides: int) -> None:
+    """State how many slides are at the server."""
+    _at_server.set(slides)
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus's text format, of all worker processes where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

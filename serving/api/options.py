@@ -1,0 +1,66 @@
+"""The query of `POST /v1/score` and what it asks of the scoring."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from serving.scoring.analysis import Options
+from serving.wsi.errors import RequestError
+from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
+
+_DEFAULTS = Options()
+
+
+class ScoreQuery(BaseModel):
+    """Options of an analysis as query parameters; an unknown one is an error, so that no typing error goes unseen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mpp: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description=f"Microns per level-0 px, {MPP_RANGE[0]} to {MPP_RANGE[1]}; overrides what the slide states.",
+    )
+    roi: str | None = Field(
+        None,
+        max_length=100_000,
+        description="Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points.",
+    )
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Probability from which a detection counts, in place of the model card's."
+    )
+    cascade: Literal["on", "off"] = Field(
+        "on", description="off runs the detector on every sub-tile, not only on those that screening passes on; slower."
+    )
+    min_tissue_fraction: float = Field(
+        _DEFAULTS.min_tissue_fraction, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
+    )
+    filename: str | None = Field(
+        None, max_length=1000, description="The slide's file name with its suffix; needed where the body is the slide."
+    )
+
+
+def to_options(query: ScoreQuery, request: Request) -> Options:
+    """The scoring options that a query states, checked before a byte of the slide is read.
+
+    Raises
+    ------
+    RequestError
+        If a parameter is given twice, or the roi does not parse.
+    ResolutionError
+        If mpp lies outside the range that can be resampled.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise RequestError(f"{', '.join(repeated)[:80]} is given more than once; give each option once")
+    if query.mpp is not None:
+        WorkFrame.of(query.mpp, model_mpp=query.mpp)
+    return Options(
+        mpp=query.mpp,
+        roi=None if query.roi is None else parse_roi(query.roi),
+        threshold=query.threshold,
+        cascade=query.cascade == "on",
+        min_tissue_fraction=query.min_tissue_fraction,
+    )

@@ -1,0 +1,169 @@
+"""Errors become HTTP here and nowhere else: problem+json documents (RFC 9457)."""
+
+import errno
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from serving.api import metrics
+from serving.wsi.errors import BusyError, MitoserveError, ModelError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 30
+"""Seconds until a refused client should try again: about one small slide on a CPU."""
+
+_log = logging.getLogger("mitoserve.http")
+
+
+class NotAcceptableError(MitoserveError):
+    """The client accepts none of the formats on offer."""
+
+    slug = "not-acceptable"
+
+
+class UploadStalledError(MitoserveError):
+    """The client stopped sending in the middle of an upload."""
+
+    slug = "upload-stalled"
+
+
+class NoSuchModelError(MitoserveError):
+    """A model that this server does not serve was asked for."""
+
+    slug = "not-found"
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do about it (RFC 9457)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(description="Kind of the error, a stable URN: urn:mitoserve:problem:<kind>.")
+    title: str = Field(description="The kind in words; the same for every error of the kind.")
+    status: int = Field(description="HTTP status code.")
+    detail: str = Field(description="What is wrong with this request and what to do.")
+    instance: str | None = Field(default=None, description="Identifies this occurrence in the server's log.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An error's HTTP status and its title."""
+
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "malformed-request": Kind(400, "The request is malformed"),
+    "empty-upload": Kind(400, "The upload is empty"),
+    "not-found": Kind(404, "There is nothing at this address"),
+    "method-not-allowed": Kind(405, "This address does not take this method"),
+    "not-acceptable": Kind(406, "No format on offer is acceptable"),
+    "upload-stalled": Kind(408, "The upload stalled"),
+    "slide-too-large": Kind(413, "The slide is too large"),
+    "unsupported-format": Kind(415, "Not a slide format"),
+    "unreadable-slide": Kind(422, "The slide cannot be read"),
+    "missing-mpp": Kind(422, "The slide states no resolution"),
+    "mpp-out-of-range": Kind(422, "The resolution is out of range"),
+    "roi-outside-slide": Kind(422, "The region of interest is outside the slide"),
+    "internal-error": Kind(500, "The server failed"),
+    "model-unavailable": Kind(503, "The models are not available"),
+    "busy": Kind(503, "The server is busy"),
+    "disk-full": Kind(507, "The server has no room for the slide"),
+}
+"""Every kind of error that leaves the server; the metrics' label takes no other value."""
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem+json response."""
+    app.add_exception_handler(MitoserveError, _intended)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _protocol)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OSError, _operating_system)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def responses(*slugs: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI responses of a route that may end in these kinds of errors; any other is under `default`."""
+    by_status: dict[int | str, list[str]] = {}
+    for slug in slugs:
+        by_status.setdefault(KINDS[slug].status, []).append(KINDS[slug].title)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    stated: dict[int | str, dict[str, Any]] = {
+        status: {"description": "; ".join(titles), "content": content} for status, titles in by_status.items()
+    }
+    return stated | {"default": {"description": "Any other error", "content": content}}
+
+
+def problem(
+    slug: str, detail: str, *, headers: Mapping[str, str] | None = None, instance: str | None = None
+) -> Response:
+    """The response for an error of the kind `slug`, counted in the metrics."""
+    kind = KINDS.get(slug, KINDS["internal-error"])
+    metrics.count_error(slug if slug in KINDS else "internal-error")
+    body = Problem(
+        type=f"urn:mitoserve:problem:{slug}", title=kind.title, status=kind.status, detail=detail, instance=instance
+    )
+    return Response(body.model_dump_json(exclude_none=True), kind.status, headers, MEDIA_TYPE)
+
+
+async def _intended(_: Request, error: Exception) -> Response:
+    if not isinstance(error, MitoserveError):
+        raise error
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError) else None
+    return problem(error.slug, str(error), headers=retry)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return problem("malformed-request", "; ".join(_fault(fault) for fault in error.errors()))
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in fault["loc"][1:])[:80]
+    if fault["type"] == "extra_forbidden":
+        return f"unknown option {where!r}; /openapi.json lists the options"
+    return f"{where}: {fault['msg']}"
+
+
+async def _protocol(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "malformed-request")
+    detail = {
+        "not-found": "No such address; /openapi.json lists all of them.",
+        "method-not-allowed": f"{request.method[:20]} is not for this address; the Allow header names what is.",
+    }.get(slug, str(error.detail))
+    return problem(slug, detail, headers=error.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return problem("malformed-request", "The client went away before its request was complete.")
+
+
+async def _operating_system(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        _log.error("no room for an upload: %s", error)
+        return problem(
+            "disk-full", "The server's disk is full. Try again later; its operator can set MITOSIS_UPLOADS to a larger one."
+        )
+    return await _unexpected(request, error)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    _log.error("%s %s failed, %s", request.method, request.url.path, instance, exc_info=error)
+    return problem("internal-error", f"An unexpected error; the server's log has it under {instance}.", instance=instance)

@@ -1,0 +1,142 @@
+"""A slide on its way in: streamed to a private folder, checked, and gone when the request is over."""
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+
+from serving.api import metrics
+from serving.api.bodies import Body, open_body, too_large
+from serving.api.problems import UploadStalledError
+from serving.settings import Settings
+from serving.wsi.errors import EmptyUploadError, RequestError, UnsupportedFormatError
+
+_WRITE_BYTES = 2**20
+"""Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""
+_FORM_BYTES = 2**16
+"""A form's boundaries and headers, and whatever a client puts before and behind them."""
+_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A slide that arrived whole."""
+
+    path: Path
+    name: str
+    """The client's file name without folders, for people to read; never part of a path."""
+
+
+@asynccontextmanager
+async def receive_upload(
+    request: Request, spool: Path, *, filename: str | None, settings: Settings
+) -> AsyncIterator[Upload]:
+    """The slide in the body of `request`, in a folder of its own below `spool` that is removed on leaving.
+
+    Raises
+    ------
+    RequestError, EmptyUploadError, SlideTooLargeError, UnsupportedFormatError, UploadStalledError
+        If the body is malformed, empty, too large, of a kind that cannot be uploaded, or stops arriving.
+    ClientDisconnect
+        If the client goes away.
+    """
+    _check_headers(request, spool, settings)
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=spool))
+    try:
+        part = folder / "slide.part"
+        body = open_body(
+            part,
+            max_bytes=settings.max_upload_bytes,
+            content_type=request.headers.get("content-type", ""),
+            disposition=request.headers.get("content-disposition"),
+            filename=filename,
+        )
+        try:
+            await _stream(request, body, settings)
+            name = safe_name(body.finish())
+        finally:
+            body.close()
+        if body.size == 0:
+            raise EmptyUploadError("the upload holds no bytes; check the file that was sent")
+        _check_name(name)
+        metrics.count_upload(body.size)
+        yield Upload(part.rename(folder / f"slide{_suffix(name)}"), name)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(shutil.rmtree, folder, True)  # noqa: FBT003 - rmtree's ignore_errors, positional to a thread
+
+
+def safe_name(stated: str) -> str:
+    """The last component of a file name from a client, printable and at most 200 characters with its suffix.
+
+    Raises
+    ------
+    RequestError
+        If nothing is left of it.
+    """
+    base = re.split(r"[/\\]", unicodedata.normalize("NFC", stated))[-1]
+    name = "".join(c for c in base if c.isprintable()).strip().lstrip(".")
+    if not name:
+        raise RequestError(f"{stated[:80]!r} is no file name; name the file with its suffix, such as slide.svs")
+    suffix = _suffix(name)
+    return name[: _NAME_LENGTH - len(suffix)].removesuffix(suffix) + suffix if len(name) > _NAME_LENGTH else name
+
+
+def _suffix(name: str) -> str:
+    """The last one or two suffixes of a name in lower case (`.svs`, `.ome.tif`); empty where there is none."""
+    found = re.search(r"(\.[A-Za-z0-9]{1,8}){0,2}$", name)
+    return found.group().lower() if found else ""
+
+
+def _check_headers(request: Request, spool: Path, settings: Settings) -> None:
+    """Refuse before a byte is read what its headers already rule out."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
+    stated = request.headers.get("content-length", "")
+    length = int(stated) if stated.isdecimal() else 0
+    if length > settings.max_upload_bytes + _FORM_BYTES:
+        raise too_large(settings.max_upload_bytes)
+    if length > shutil.disk_usage(spool).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _check_name(name: str) -> None:
+    if name.lower().endswith(".mrxs"):
+        raise UnsupportedFormatError(
+            "an .mrxs file alone holds no pixels, they are in the folder of the same name beside it, and this server "
+            "takes single files; score it where the folder is: mitoserve score SLIDE.mrxs"
+        )
+
+
+async def _stream(request: Request, body: Body, settings: Settings) -> None:
+    """Feed the request's chunks to `body` in a thread, so that a slow disk never stops the event loop."""
+    chunks = request.stream()
+    pending, received = bytearray(), 0
+    while True:
+        try:
+            with anyio.fail_after(settings.upload_idle_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise UploadStalledError(
+                f"nothing arrived for {settings.upload_idle_s:g} s; send the slide again over a steadier connection"
+            ) from error
+        received += len(chunk or b"")
+        if received > settings.max_upload_bytes + _FORM_BYTES:
+            raise too_large(settings.max_upload_bytes)
+        pending += chunk or b""
+        if len(pending) >= _WRITE_BYTES or (chunk is None and pending):
+            await run_sync(body.write, bytes(pending))
+            pending.clear()
+        if chunk is None:
+            return

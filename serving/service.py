@@ -1,0 +1,45 @@
+"""The BentoML service: packages the HTTP app, its models and its one worker. No arithmetic here.
+
+BentoML answers /livez, /readyz and unknown addresses itself, in plain text and before any mounted app, and its request
+metrics have one series for every path that anybody asks for. So the app gets every request first, and its own metrics
+take the place of BentoML's.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import bentoml
+
+from serving.api.app import create_app
+from serving.settings import Settings
+
+TIMEOUT_S = 6 * 3600
+"""BentoML's limit counts from a request's first byte to its answer's: a 16 GiB upload over a slow line, the wait behind
+other slides and the analysis itself. A stalled upload ends long before, by `Settings.upload_idle_s`."""
+
+http_app = create_app(Settings.from_environment())
+
+
+class HttpAppFirst:
+    """Hands every HTTP request to the app; what is left, such as lifespan events, is BentoML's."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._bentoml = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Serve one connection (ASGI)."""
+        await (http_app if scope["type"] == "http" else self._bentoml)(scope, receive, send)
+
+
+@bentoml.asgi_app(http_app)
+@bentoml.service(
+    name="mitoserve",
+    workers=1,  # each worker would hold models of its own and start as many threads as there are cores
+    traffic={"timeout": TIMEOUT_S},
+    metrics={"enabled": False},
+)
+class MitoserveService:
+    """Slide-level mitosis scoring. For Research Use Only. Not for use in diagnostic procedures."""
+
+
+MitoserveService.add_asgi_middleware(HttpAppFirst)

@@ -1,0 +1,80 @@
+"""Evaluation of a cascade by serving's own `score_slide`: what is measured is what is served."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.report import Report
+from serving.scoring.analysis import Options
+from serving.scoring.detector import Detector
+from serving.scoring.pipeline import score_slide
+from serving.wsi.slide import ArraySlide
+from training.datasets.icpr2012 import Field
+from training.metrics import MATCH_RADIUS_UM, Found, Rates, rates
+
+LOWEST = 0.02
+"""Detections below this probability are not kept for the choice of a threshold."""
+
+
+def score_fields(
+    detector: Detector, fields: Iterable[Field], *, cascade: Literal["on", "off"] = "on"
+) -> Iterator[tuple[Found, NDArray[np.float32]]]:
+    """Detections in each field, down to probability `LOWEST`, with the field's truth and all its sub-tile scores."""
+    for field in fields:
+        slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
+        analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade == "on"))
+        scores = analysis.mitosis_map.scores
+        yield found_in(analysis.report, field.boxes, group=field.slide), scores[~np.isnan(scores)]
+
+
+def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found:
+    """A report's detections beside the true boxes (float32, shape (M, 4), xyxy, level-0 px)."""
+    detections = report.detections
+    return Found(
+        name=report.slide.name,
+        group=group,
+        mpp=report.slide.mpp,
+        centres=np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in detections], np.float32).reshape(-1, 2),
+        probabilities=np.asarray([d.probability for d in detections], np.float32),
+        scores=np.asarray([d.score for d in detections], np.float32),
+        truth=((boxes[:, :2] + boxes[:, 2:]) / 2).reshape(-1, 2),
+    )
+
+
+def evaluate_slide(report_path: Path, truth_path: Path) -> Rates:
+    """Counts of a served report against a truth file (`mitotic_figures`: xyxy boxes, level-0 px).
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be, or the two are of slides of different size.
+    """
+    report = Report.model_validate_json(report_path.read_bytes())
+    truth = json.loads(truth_path.read_text())
+    if "mitotic_figures" not in truth:
+        raise ValueError(f"{truth_path} has no mitotic_figures: a list of [x1, y1, x2, y2], level-0 px")
+    if (truth.get("width"), truth.get("height")) != (report.slide.width, report.slide.height):
+        raise ValueError(f"{truth_path} and {report_path} are of slides of different size")
+    boxes = np.asarray(truth["mitotic_figures"], np.float32).reshape(-1, 4)
+    return rates([found_in(report, boxes, group="slide")], 0.0)
+
+
+def print_rates(counts: Rates, out: Callable[[str], None] = print) -> None:
+    """Precision, recall and F1 on one line."""
+    out(
+        f"precision {counts.precision:.3f}  recall {counts.recall:.3f}  F1 {counts.f1:.3f}  "
+        f"({counts.true_positives} found, {counts.false_positives} false, {counts.false_negatives} missed; "
+        f"one-to-one within {MATCH_RADIUS_UM} um)"
+    )
+
+
+def by_slide(found: Sequence[Found]) -> dict[str, list[Found]]:
+    """Fields grouped by slide, in order of name."""
+    groups: dict[str, list[Found]] = {}
+    for f in sorted(found, key=lambda f: (f.group, f.name)):
+        groups.setdefault(f.group, []).append(f)
+    return groups

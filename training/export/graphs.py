@@ -1,0 +1,166 @@
+"""The two graphs of the serving contract: uint8 in, batched, everything but the cascade's choice inside."""
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms, roi_align
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
+from training.models.regns import RegNS
+from training.models.trunk import Trunk
+
+STRIDE_PX = 125
+BBOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+"""Torchvision's scaling of the box head's regression targets."""
+PER_LEVEL = 100
+_MAX_LOG_RATIO = 4.135166556742356
+"""log(1000 / 16), torchvision's limit to how much a box may grow."""
+
+
+class RegNSGraph(nn.Module):
+    """tiles uint8 (N, H, W, 3), H and W multiples of 125 -> scores float32 (N, H / 125 - 1, W / 125 - 1).
+
+    Sub-tiles are pairs of neighbouring 125 px blocks, joined down and across, so a tile's pixels enter once.
+    """
+
+    def __init__(self, trunk: Trunk, head: RegNS) -> None:
+        super().__init__()
+        self.trunk, self.head = fold_batch_norm(trunk), head
+        self.eval()
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """See the class."""
+        n, height, width = tiles.shape[0], tiles.shape[1], tiles.shape[2]
+        blocks = tiles.permute(0, 3, 1, 2).reshape(n, 3, height // STRIDE_PX, STRIDE_PX, width // STRIDE_PX, STRIDE_PX)
+        tall = torch.cat([blocks[:, :, :-1], blocks[:, :, 1:]], dim=3)
+        square = torch.cat([tall[:, :, :, :, :-1], tall[:, :, :, :, 1:]], dim=5)
+        sub_tiles = square.permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, WINDOW_PX, WINDOW_PX)
+        logits = self.head(self.trunk(sub_tiles.float())[-1])
+        return RegNS.score(logits).reshape(n, height // STRIDE_PX - 1, width // STRIDE_PX - 1)
+
+
+class DetGraph(nn.Module):
+    """windows uint8 (N, 250, 250, 3) -> boxes (N, K, 4) xyxy window px, probabilities (N, K), counts (N,) int64.
+
+    Torchvision's inference over its own weights, written for a batch: constant anchors, fixed top-k, one suppression
+    for the whole batch by shifting each window's boxes apart, outputs padded to K with a count. Rows behind the count
+    are zero.
+    """
+
+    def __init__(self, trunk: Trunk, det: Det) -> None:
+        super().__init__()
+        self.trunk, self.pyramid = fold_batch_norm(trunk), det.pyramid
+        self.trunk.stages = self.trunk.stages[: len(STRIDES)]
+        self.rpn_head, self.box_head, self.predictor = det.rpn.head, det.roi.box_head, det.roi.box_predictor
+        self.rpn_nms_iou = det.rpn.nms_thresh
+        for level, anchors in enumerate(_anchors(det)):
+            self.register_buffer(f"anchors{level}", anchors, persistent=False)
+        self.eval()
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
+        maps = self.trunk(windows.permute(0, 3, 1, 2).float())
+        levels = list(self.pyramid({str(i): m for i, m in enumerate(maps)}).values())
+        proposals, proposed = self._proposals(levels)
+        return self._detections(levels[0], proposals, proposed)
+
+    def _proposals(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Boxes (N, PROPOSALS, 4) and whether each is a proposal or padding (N, PROPOSALS)."""
+        objectness, deltas = self.rpn_head(levels)
+        boxes, scores, shifts = [], [], []
+        for level, (logit, delta) in enumerate(zip(objectness, deltas, strict=True)):
+            n = logit.shape[0]
+            flat = logit.permute(0, 2, 3, 1).reshape(n, -1)
+            # (N, A * 4, H, W) -> (N, H * W * A, 4), the order of the anchors
+            moves = delta.permute(0, 2, 3, 1).reshape(n, -1, 4)
+            top, index = flat.topk(PER_LEVEL, dim=1)
+            anchors = getattr(self, f"anchors{level}")[index]
+            moves = moves.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
+            boxes.append(_decode(anchors, moves, (1.0, 1.0, 1.0, 1.0)))
+            scores.append(top)
+            shifts.append(torch.full_like(top, float(level)))
+        box, score, level_of = torch.cat(boxes, 1), torch.cat(scores, 1), torch.cat(shifts, 1)
+        keep = _suppress(box, score, len(levels), level_of, self.rpn_nms_iou)
+        big = ((box[..., 2:] - box[..., :2]) >= _MIN_SIDE_PX).all(-1)
+        ranked, index = torch.where(keep & big, score, torch.full_like(score, _ABSENT)).topk(PROPOSALS, dim=1)
+        return box.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)), ranked > _ABSENT / 2
+
+    def _detections(self, features: Tensor, proposals: Tensor, proposed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        n = proposals.shape[0]
+        owner = torch.arange(n, device=proposals.device).reshape(n, 1, 1).expand(-1, PROPOSALS, 1).to(proposals.dtype)
+        rois = torch.cat([owner, proposals], 2).reshape(-1, 5)
+        pooled = roi_align(features, rois, 7, 1.0 / STRIDES[0], sampling_ratio=2, aligned=False)
+        logits, deltas = self.predictor(self.box_head(pooled))
+        probability = logits.softmax(-1)[:, 1].reshape(n, PROPOSALS)
+        boxes = _decode(proposals, deltas[:, 4:8].reshape(n, PROPOSALS, 4), BBOX_WEIGHTS)
+        big = ((boxes[..., 2:] - boxes[..., :2]) >= _MIN_BOX_PX).all(-1)
+        valid = proposed & big & (probability > SCORE_FLOOR)
+        masked = torch.where(valid, probability, torch.full_like(probability, _ABSENT))
+        keep = _suppress(boxes, masked, 1, torch.zeros_like(masked), NMS_IOU) & valid
+        ranked, index = torch.where(keep, probability, torch.zeros_like(probability)).topk(MAX_DETECTIONS, dim=1)
+        present = ranked > 0
+        chosen = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * present.unsqueeze(-1)
+        return chosen, ranked, present.sum(1)
+
+
+_ABSENT = -1e4
+_MIN_SIDE_PX = 1e-3
+_MIN_BOX_PX = 1e-2
+"""Torchvision drops smaller proposals (rpn.min_size) and boxes (roi_heads)."""
+
+
+def _decode(anchors: Tensor, deltas: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
+    """Boxes (..., 4) xyxy from anchors and regression output, clipped to the window (Ren et al., 2015)."""
+    size = anchors[..., 2:] - anchors[..., :2]
+    centre = anchors[..., :2] + 0.5 * size
+    moved = deltas[..., :2] / torch.tensor(weights[:2], device=deltas.device) * size + centre
+    grown = size * torch.exp((deltas[..., 2:] / torch.tensor(weights[2:], device=deltas.device)).clamp(max=_MAX_LOG_RATIO))
+    return torch.cat([moved - 0.5 * grown, moved + 0.5 * grown], -1).clamp(0, WINDOW_PX)
+
+
+def _suppress(boxes: Tensor, scores: Tensor, groups: int, group: Tensor, iou: float) -> Tensor:
+    """Which boxes survive non-maximum suppression within their window and group. (N, M, 4), (N, M) -> bool (N, M)."""
+    n, m = scores.shape
+    window = torch.arange(n, device=boxes.device).reshape(n, 1).to(boxes.dtype)
+    shift = ((window * groups + group) * (2.0 * WINDOW_PX)).unsqueeze(-1)
+    kept = nms((boxes + shift).reshape(-1, 4), scores.reshape(-1), iou)
+    marks = torch.zeros(n * m, device=boxes.device).scatter(0, kept, torch.ones_like(kept, dtype=torch.float32))
+    return marks.reshape(n, m) > 0
+
+
+def _anchors(det: Det) -> list[Tensor]:
+    """Constant anchors of each level for a 250 px window, float32, (H * W * A, 4), as torchvision lays them out."""
+    result = []
+    cells = det.rpn.anchor_generator.cell_anchors
+    for base, stride in zip(cells, STRIDES, strict=True):
+        shift = torch.arange(-(-WINDOW_PX // stride), dtype=torch.float32) * stride
+        y, x = torch.meshgrid(shift, shift, indexing="ij")
+        offsets = torch.stack([x, y, x, y], -1).reshape(-1, 1, 4)
+        result.append((offsets + base.float()).reshape(-1, 4))
+    return result
+
+
+def fold_batch_norm(trunk: Trunk) -> Trunk:
+    """A copy of the trunk whose frozen batch norms are folded into the convolutions before them."""
+    import copy
+
+    folded = copy.deepcopy(trunk)
+    pairs = [(folded.stem, "0", "1")]
+    for stage in folded.stages:
+        for block in stage:  # type: ignore[union-attr]
+            pairs += [(block, f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
+            if block.downsample is not None:
+                pairs.append((block.downsample, "0", "1"))
+    for parent, conv_name, norm_name in pairs:
+        conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, FrozenBatchNorm2d):
+            raise TypeError(f"expected a convolution and its frozen batch norm, found {conv} and {norm}")
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        merged = nn.Conv2d(
+            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding  # type: ignore[arg-type]
+        )
+        merged.weight.data = conv.weight.data * scale.reshape(-1, 1, 1, 1)
+        merged.bias.data = norm.bias - norm.running_mean * scale  # type: ignore[union-attr]
+        setattr(parent, conv_name, merged)
+        setattr(parent, norm_name, nn.Identity())
+    return folded

@@ -1,0 +1,142 @@
+"""A release: two version folders with weights, card and parity sample, written only when every check passes."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard, load_card
+from training.datasets.icpr2012 import read_fields
+from training.datasets.root import data_root
+from training.export.cards import det_card, regns_card
+from training.export.graphs import DetGraph, RegNSGraph
+from training.export.onnx_files import export_det, export_regns, store_in_half
+from training.export.parity import parity_tile, parity_windows, write_parity
+from training.loso import Evaluation, SlideResult
+from training.models.cascade import Cascade
+
+SCORE_TOLERANCE = 1e-4
+BOX_TOLERANCE_PX = 0.05
+"""Far below the 0.3 px at which the IoU of a 30 px box falls under 0.99."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What rounding the weights to half precision changes, on real windows."""
+
+    score_mean: float
+    score_max: float
+    score_spread: float
+    """Standard deviation of the scores themselves, for scale."""
+    probability_max: float
+
+
+def release(weights: Path, evaluation_file: Path, models: Path, version: str, say: Callable[[str], None] = print) -> None:
+    """Write `models`/reg-ns/`version` and `models`/det/`version`.
+
+    Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
+    compared again. Nothing is left behind when a check fails.
+
+    Raises
+    ------
+    ModelError
+        If ONNX Runtime and torch differ by more than the tolerances.
+    FileExistsError
+        If the version is there already: versions never change.
+    """
+    evaluation = read_evaluation(evaluation_file)
+    model = Cascade()
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    exact = RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)
+    regns, det = _rounded(RegNSGraph(model.trunk, model.regns)), _rounded(DetGraph(model.trunk, model.det))
+    drift = _drift(exact, (regns, det))
+    say(f"half precision: {drift}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "reg-ns"
+        parameters = _write(folder, regns, export_regns, parity_tile())
+        _publish(folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, _hashes(folder)))
+        folder = Path(scratch) / "det"
+        parameters = _write(folder, det, export_det, parity_windows())
+        _publish(folder, models / "det" / version, det_card(version, evaluation, drift, parameters, _hashes(folder)))
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """The evaluation that `leave_one_slide_out` wrote."""
+    values = json.loads(path.read_text())
+    rows = [SlideResult(**row) for row in values.pop("per_slide")]
+    return Evaluation(per_slide=rows, **{**values, "f1_interval": tuple(values["f1_interval"])})
+
+
+def _rounded(graph: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in graph.parameters():
+            parameter.copy_(parameter.half().float())
+    return graph
+
+
+def _write(
+    folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], None], sample: NDArray[np.uint8]
+) -> int:
+    """Export, check and add the parity sample; the number of parameters."""
+    folder.mkdir()
+    export(graph, folder / "full.onnx")
+    store_in_half(folder / "full.onnx", folder / "model.onnx")
+    (folder / "full.onnx").unlink()
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        result = graph(torch.from_numpy(sample))
+    expected = [t.numpy() for t in (result if isinstance(result, tuple) else (result,))]
+    names = [o.name for o in session.get_outputs()]
+    found = session.run(None, {session.get_inputs()[0].name: sample})
+    for name, a, b in zip(names, expected, found, strict=True):
+        tolerance = BOX_TOLERANCE_PX if name == "boxes" else SCORE_TOLERANCE
+        difference = float(np.abs(a - b).max())
+        if a.shape != b.shape or difference > tolerance:
+            raise ModelError(f"{name} of {folder.name}: ONNX Runtime and torch differ by {difference:g}")
+    write_parity(folder / "parity.npz", sample, dict(zip(names, expected, strict=True)))
+    return sum(p.numel() for p in graph.parameters())
+
+
+def _drift(exact: tuple[RegNSGraph, DetGraph], rounded: tuple[nn.Module, nn.Module]) -> Drift:
+    tile = torch.from_numpy(np.stack([f.pixels[:1000, :1000] for f in read_fields(data_root())[::4]]))
+    windows = torch.from_numpy(
+        np.stack([f.pixels[500:750, 250 * i : 250 * i + 250] for f in read_fields(data_root())[::4] for i in range(4)])
+    )
+    with torch.inference_mode():
+        scores, again = exact[0](tile), rounded[0](tile)
+        probabilities, repeated = exact[1](windows)[1], rounded[1](windows)[1]
+    difference = (scores - again).abs()
+    return Drift(
+        score_mean=float(difference.mean()),
+        score_max=float(difference.max()),
+        score_spread=float(scores.std()),
+        probability_max=float((probabilities - repeated).abs().max()),
+    )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def _publish(folder: Path, target: Path, card: ModelCard) -> None:
+    if target.exists():
+        raise FileExistsError(f"{target} exists; versions never change, choose another")
+    (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n")
+    if load_card(folder) != card:
+        raise ModelError(f"the card of {folder.name} does not read back as written")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(folder, part)
+    os.replace(part, target)

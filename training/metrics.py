@@ -1,0 +1,86 @@
+"""Precision, recall and F1 of detections against boxed figures: one-to-one matches within 7.5 um."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.scoring.matching import match_centres
+
+MATCH_RADIUS_UM = 7.5
+"""The radius of the MIDOG and ICPR challenges' rules, 30 px at 0.25 um/px."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Detections and truth of one field or slide.
+
+    centres : float32, shape (N, 2), level-0 px; probabilities, scores (screening) : float32, shape (N,)
+    truth : float32, shape (M, 2), centres of the labelled figures, level-0 px
+    """
+
+    name: str
+    group: str
+    mpp: float
+    centres: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    truth: NDArray[np.float32]
+
+    def true_positives(self, threshold: float) -> NDArray[np.intp]:
+        """Indices of the detections of at least `threshold` that match a figure."""
+        chosen = np.flatnonzero(self.probabilities >= threshold)
+        pairs = match_centres(self.centres[chosen], self.truth, MATCH_RADIUS_UM / self.mpp)
+        return chosen[[i for i, _ in pairs]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Counts over a set of fields, and what follows from them; a rate without cases is 0."""
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+
+    @property
+    def precision(self) -> float:
+        """Share of detections that are figures."""
+        return self.true_positives / max(self.true_positives + self.false_positives, 1)
+
+    @property
+    def recall(self) -> float:
+        """Share of figures that were detected."""
+        return self.true_positives / max(self.true_positives + self.false_negatives, 1)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.true_positives / max(2 * self.true_positives + self.false_positives + self.false_negatives, 1)
+
+
+def rates(found: Sequence[Found], threshold: float) -> Rates:
+    """Counts over all fields with detections of at least `threshold`."""
+    tp = fp = fn = 0
+    for f in found:
+        matched, detected = len(f.true_positives(threshold)), int((f.probabilities >= threshold).sum())
+        tp, fp, fn = tp + matched, fp + detected - matched, fn + len(f.truth) - matched
+    return Rates(tp, fp, fn)
+
+
+def best_threshold(found: Sequence[Found]) -> float:
+    """The one threshold with the highest F1 over all fields; of equals, the middle one."""
+    candidates = np.unique(np.concatenate([f.probabilities for f in found]).round(3))
+    scores = np.asarray([rates(found, t).f1 for t in candidates])
+    best = candidates[scores >= scores.max() - 1e-12]
+    return float(best[len(best) // 2])
+
+
+def bootstrap_f1(found: Sequence[Found], threshold: float, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of F1, fields drawn with replacement; fields of one slide are alike, so it is optimistic."""
+    per_field = [rates([f], threshold) for f in found]
+    counts = np.asarray([(r.true_positives, r.false_positives, r.false_negatives) for r in per_field])
+    picks = np.random.default_rng(seed).integers(0, len(found), (draws, len(found)))
+    tp, fp, fn = counts[picks].sum(1).T
+    low, high = np.percentile(2 * tp / np.maximum(2 * tp + fp + fn, 1), [2.5, 97.5])
+    return float(low), float(high)

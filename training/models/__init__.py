@@ -1,0 +1,1 @@
+"""Reg-NS and Det as torch modules."""
