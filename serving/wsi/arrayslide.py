@@ -1,0 +1,55 @@
+"""A plain array with a slide's interface."""
+
+import hashlib
+from types import TracebackType
+from typing import Self
+
+from serving.wsi.geometry import Region
+from serving.wsi.resample import Pixels, frame_around, padded_cut, resized
+
+
+class ArraySlide:
+    """A picture in memory: fields of view, and tests that need exact pixels.
+
+    pixels : uint8, shape (height, width, 3), RGB
+    mpp : microns per px, None if unknown
+    """
+
+    def __init__(self, pixels: Pixels, *, mpp: float | None, name: str = "array", vendor: str = "array") -> None:
+        self._pixels = pixels
+        self.height, self.width = pixels.shape[:2]
+        self.mpp, self.name, self.vendor = mpp, name, vendor
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, mpp={self.mpp})"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of shape and pixels."""
+        return hashlib.sha256(repr(self._pixels.shape).encode() + self._pixels.tobytes()).hexdigest()
+
+    def read(self, region: Region, width: int, height: int) -> Pixels:
+        """See `Slide.read`."""
+        if (region.width, region.height) == (width, height):
+            return padded_cut(self._pixels, region.x, region.y, width, height)
+        x, across = frame_around(region.x, region.width)
+        y, down = frame_around(region.y, region.height)
+        box = (region.x - x, region.y - y, region.right - x, region.bottom - y)
+        return resized(padded_cut(self._pixels, x, y, across, down), box, width, height)
+
+    def thumbnail(self, max_side: int) -> Pixels:
+        """See `Slide.thumbnail`."""
+        shrink = min(max_side / max(self.width, self.height), 1.0)
+        size = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
+        return resized(self._pixels, (0, 0, self.width, self.height), *size)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

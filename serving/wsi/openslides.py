@@ -1,0 +1,157 @@
+"""Whole-slide images through OpenSlide."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import openslide
+from PIL import Image
+
+from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.formats import READABLE, FileKind, check_tiff, kind_of
+from serving.wsi.geometry import Region
+from serving.wsi.resample import Pixels, frame_around, resized
+from serving.wsi.slide import check_size
+
+MAX_STATED_MPP = 100.0
+"""A resolution tag that means 72 or 300 dots per inch gives 85 to 353 um/px: no scanner, so no resolution."""
+
+
+def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
+    """Open a slide, after its TIFF structure was checked.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        If OpenSlide knows no such format.
+    UnreadableSlideError
+        If it knows the format but the file is broken.
+    """
+    kind = kind_of(path)
+    if kind is FileKind.TIFF:
+        check_tiff(path)
+    file = min(path.glob("*.dcm")) if path.is_dir() else path
+    try:
+        handle = openslide.OpenSlide(str(file))
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        raise UnsupportedFormatError(
+            f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
+            "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
+        ) from error
+    except openslide.OpenSlideError as error:
+        raise UnreadableSlideError(f"{name} cannot be opened ({error}); copy it again from the scanner") from error
+    width, height = handle.dimensions
+    try:
+        check_size(width, height)
+        slide = OpenSlideSlide(handle, path, name)
+        # A header can be right and the data absent: the first pixels must decode.
+        slide.read(Region(0, 0, min(width, 64), min(height, 64)), min(width, 64), min(height, 64))
+    except Exception:
+        handle.close()
+        raise
+    return slide
+
+
+class OpenSlideSlide:
+    """A slide whose pixels OpenSlide decodes; label and macro pictures are never touched."""
+
+    def __init__(self, handle: openslide.OpenSlide, path: Path, name: str) -> None:
+        self._handle, self._path, self.name = handle, path, name
+        self.width, self.height = handle.dimensions
+        self.vendor = str(handle.properties.get("openslide.vendor", "unknown"))
+        self.mpp = _mpp(handle)
+
+    def __repr__(self) -> str:
+        return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"
+
+    @property
+    def level_sizes(self) -> list[tuple[int, int]]:
+        """(width, height) of each level, finest first."""
+        return [(int(w), int(h)) for w, h in self._handle.level_dimensions]
+
+    @cached_property
+    def sha256(self) -> str:  # type: ignore[override]
+        """Hash of the file; of all names and contents where the slide is several files."""
+        digest = hashlib.sha256()
+        files = _files(self._path)
+        for file in files:
+            if len(files) > 1:
+                digest.update(file.name.encode() + b"\0")
+            with file.open("rb") as handle:
+                while block := handle.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+    def read(self, region: Region, width: int, height: int) -> Pixels:
+        """See `Slide.read`."""
+        level = self._handle.get_best_level_for_downsample(max(region.width / width, region.height / height) * 1.01)
+        level_width, level_height = self._handle.level_dimensions[level]
+        shrink_x, shrink_y = self.width / level_width, self.height / level_height
+        if level == 0 and (region.width, region.height) == (width, height):
+            return self._decode(0, region.x, region.y, width, height, 1.0, 1.0)
+        x, across = frame_around(region.x / shrink_x, region.width / shrink_x)
+        y, down = frame_around(region.y / shrink_y, region.height / shrink_y)
+        pixels = self._decode(level, x, y, across, down, shrink_x, shrink_y)
+        left, top = region.x / shrink_x - x, region.y / shrink_y - y
+        box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)
+        return resized(pixels, box, width, height)
+
+    def thumbnail(self, max_side: int) -> Pixels:
+        """See `Slide.thumbnail`."""
+        shrink = min(max_side / max(self.width, self.height), 1.0)
+        width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
+        # In bands: a slide without a pyramid would otherwise be decoded whole.
+        band = max(512 * height // self.height, 1)
+        rows = []
+        for top in range(0, height, band):
+            bottom = min(top + band, height)
+            y, end = round(top * self.height / height), round(bottom * self.height / height)
+            rows.append(self.read(Region(0, y, self.width, end - y), width, bottom - top))
+        return np.concatenate(rows)
+
+    def _decode(self, level: int, x: int, y: int, width: int, height: int, shrink_x: float, shrink_y: float) -> Pixels:
+        """Level pixels at (x, y) of that level, white outside the slide and where the file has none."""
+        try:
+            image = self._handle.read_region((round(x * shrink_x), round(y * shrink_y)), level, (width, height))
+        except openslide.OpenSlideError as error:
+            raise UnreadableSlideError(
+                f"{self.name} is damaged at level {level}, x {x}, y {y} ({error}); copy it again from the scanner"
+            ) from error
+        if image.getextrema()[3][0] == 255:  # type: ignore[index]
+            return np.asarray(image.convert("RGB"))
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+
+    def close(self) -> None:
+        """See `Slide.close`."""
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _mpp(handle: openslide.OpenSlide) -> float | None:
+    try:
+        x, y = (float(handle.properties[f"openslide.mpp-{axis}"]) for axis in "xy")
+    except (KeyError, ValueError):
+        return None
+    mean = (x + y) / 2
+    return mean if 0 < mean < MAX_STATED_MPP else None
+
+
+def _files(path: Path) -> list[Path]:
+    """Every file that belongs to the slide, in a fixed order."""
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.is_file())
+    beside = path.with_suffix("")
+    if path.suffix.lower() == ".mrxs" and beside.is_dir():
+        return [path, *sorted(p for p in beside.iterdir() if p.is_file())]
+    return [path]
