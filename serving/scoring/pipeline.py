@@ -1,0 +1,130 @@
+"""From a slide to its analysis. Start reading here."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.report import Report
+from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
+from serving.scoring.cascade import Cascade, TileScores
+from serving.scoring.detector import Detector
+from serving.scoring.merging import merge
+from serving.scoring.plan import Plan, make_plan
+from serving.scoring.reading import ReadClock, read_ahead
+from serving.scoring.reporting import Stopwatch, make_report
+from serving.scoring.tiling import TILE_PX
+from serving.wsi.detections import Detections
+from serving.wsi.geometry import Roi
+from serving.wsi.slide import Slide
+
+DEFAULTS = Options()
+
+
+def score_slide(
+    slide: Slide,
+    detector: Detector,
+    options: Options = DEFAULTS,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Screen a slide, place boxes, merge and count them.
+
+    Reader threads run ahead of inference; whatever fails first, in a reader, a model or `on_progress`, ends the
+    analysis and is raised, after the readers have stopped.
+
+    on_progress : called with (tiles done, tiles in all) after every tile; raise in it to stop the analysis
+
+    Raises
+    ------
+    MitoserveError
+        One of its kinds: no resolution, roi outside the slide, unreadable pixels, a model that fails.
+    """
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    model = detector.screening_card.input
+    plan = make_plan(slide, options, model)
+    clock = ReadClock()
+    cascade = Cascade(
+        detector,
+        _screening_threshold(detector, options),
+        lambda origins: _shows_slide(origins, slide, plan, model.window_px),
+    )
+    done = 0
+
+    def count_tile() -> None:
+        nonlocal done
+        done += 1
+        if on_progress is not None:
+            on_progress(done, len(plan.tiles))
+
+    if on_progress is not None:
+        on_progress(0, len(plan.tiles))
+    with read_ahead(slide, plan.frame, plan.tiles, clock) as patches:
+        raw = cascade.run(patches, count_tile)
+    inferred = time.perf_counter()
+    radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
+    merged = merge(raw, radius=radius, window=model.window_px)
+    figures = _figures(merged, plan, slide, detector, options)
+    lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
+    report: Report = make_report(
+        slide,
+        detector,
+        options,
+        plan,
+        cascade.tiles,
+        figures,
+        Stopwatch(
+            started_at=started_at,
+            started=started,
+            inferred=inferred,
+            read_s=clock.read_s,
+            wait_s=clock.wait_s,
+            screen_s=cascade.screen_s,
+            detect_s=cascade.detect_s,
+        ),
+    )
+    return Analysis(report, lattice, Overview(plan.tissue.overview, plan.tissue.step_x))
+
+
+def _screening_threshold(detector: Detector, options: Options) -> float:
+    chosen = detector.screening_card.screening_threshold
+    return chosen.score if options.cascade and chosen is not None else -np.inf
+
+
+def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: Plan, window: int) -> NDArray[np.bool_]:
+    """Which sub-tiles overlap the slide. origins : float32, shape (N, 2), work px."""
+    low, high = origins * plan.frame.scale, (origins + window) * plan.frame.scale
+    return np.asarray((high > 0).all(1) & (low[:, 0] < slide.width) & (low[:, 1] < slide.height))
+
+
+def _figures(merged: Detections, plan: Plan, slide: Slide, detector: Detector, options: Options) -> Detections:
+    """Merged boxes that count as mitotic figures, level-0 px: likely enough, centred in the slide and in the roi."""
+    card = detector.detection_card.detection_threshold
+    threshold = options.threshold if options.threshold is not None else (card.probability if card else 0.5)
+    found = merged[merged.probabilities >= threshold]
+    boxes = plan.frame.boxes_to_level0(found.boxes)
+    boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)
+    boxes[:, 1::2] = boxes[:, 1::2].clip(0, slide.height)
+    found = Detections(boxes, found.probabilities, found.scores)
+    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return found[kept & _in_roi(options.roi, found)]
+
+
+def _in_roi(roi: Roi | None, found: Detections) -> NDArray[np.bool_]:
+    return np.ones(len(found), np.bool_) if roi is None else roi.contains(found.centres.astype(np.float64))
+
+
+def _mitosis_map(tiles: list[TileScores], plan: Plan, stride: int, window: int) -> MitosisMap:
+    """All scores on one lattice that starts one stride before the slide's origin."""
+    steps = TILE_PX // stride
+    scores = np.full((plan.grid.rows * steps + 1, plan.grid.columns * steps + 1), np.nan, np.float32)
+    for tile in tiles:
+        top, left = tile.patch.first_row + 1, tile.patch.first_column + 1
+        rows, columns = tile.scores.shape
+        scores[top : top + rows, left : left + columns] = tile.scores
+    scale = plan.frame.scale
+    return MitosisMap(
+        scores=scores, x=-stride * scale, y=-stride * scale, step=stride * scale, window=window * scale, mpp=plan.frame.mpp
+    )

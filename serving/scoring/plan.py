@@ -1,0 +1,105 @@
+"""What to score on a slide: frame, tissue, tiles and patches, settled before the first pixel is read at full size."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from serving.scoring.analysis import Options
+from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
+from serving.scoring.tissue import TissueMask, find_tissue
+from serving.wsi.errors import MissingResolutionError, RequestError, RoiError
+from serving.wsi.geometry import COARSE_MPP, Region, WorkFrame
+from serving.wsi.modelcard import ModelInput
+from serving.wsi.slide import Slide
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTile:
+    """One tile to score."""
+
+    cell: Cell
+    region: Region
+    """Level-0 px, cut at the slide's edges."""
+    tissue_fraction: float
+    patch: Patch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about a slide that is known before inference."""
+
+    frame: WorkFrame
+    mpp_source: Literal["slide", "override"]
+    grid: TileGrid
+    tissue: TissueMask
+    tiles_total: int
+    tiles: list[PlannedTile]
+    warnings: list[str]
+
+
+def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
+    """The plan of one analysis.
+
+    Raises
+    ------
+    MissingResolutionError, ResolutionError
+        If there is no microns per pixel, or it cannot be resampled.
+    RequestError, RoiError
+        If an option is out of range or the roi lies outside the slide.
+    """
+    _check(slide, options)
+    mpp = options.mpp if options.mpp is not None else slide.mpp
+    if mpp is None:
+        raise MissingResolutionError(
+            f"{slide.name} states no microns per pixel; pass mpp, e.g. mpp=0.25 for a 40x scan (0.5 for 20x)"
+        )
+    frame = WorkFrame.of(mpp, model.mpp)
+    grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
+    tissue = find_tissue(slide, mpp, options.roi)
+    whole = Region(0, 0, slide.width, slide.height)
+    regions = {cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)}
+    inside = {cell: region for cell, region in regions.items() if region.area and tissue.touches(region)}
+    fractions = {cell: tissue.fraction(region) for cell, region in inside.items()}
+    chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction and share > 0}
+    tiles = [
+        PlannedTile(cell, region, fractions[cell], patch_of(cell, chosen, model.stride_px, model.window_px))
+        for cell, region in inside.items()
+        if cell in chosen
+    ]
+    return Plan(
+        frame=frame,
+        mpp_source="slide" if options.mpp is None else "override",
+        grid=grid,
+        tissue=tissue,
+        tiles_total=len(inside),
+        tiles=tiles,
+        warnings=_warnings(slide, options, frame, tiles),
+    )
+
+
+def _check(slide: Slide, options: Options) -> None:
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        raise RequestError(f"threshold is {options.threshold:g}; give a probability between 0 and 1")
+    if not 0 <= options.min_tissue_fraction <= 1:
+        raise RequestError(f"min_tissue_fraction is {options.min_tissue_fraction:g}; give a share between 0 and 1")
+    if options.roi is not None:
+        overlap = options.roi.bounds.intersection(Region(0, 0, slide.width, slide.height))
+        if not overlap.area:
+            raise RoiError(
+                f"the roi {options.roi.bounds} lies outside the slide of {slide.width} x {slide.height} px; "
+                "coordinates are level-0 px from the top left corner"
+            )
+
+
+def _warnings(slide: Slide, options: Options, frame: WorkFrame, tiles: list[PlannedTile]) -> list[str]:
+    found = []
+    if options.mpp is not None:
+        stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"
+        found.append(f"mpp {options.mpp:g} was given by the caller; the slide states {stated}")
+    if frame.mpp > COARSE_MPP:
+        found.append(
+            f"low resolution: {frame.mpp:g} um/px is coarser than {COARSE_MPP} and was enlarged to {frame.work_mpp:g}; "
+            "figures and look-alikes are hard to tell apart at this detail"
+        )
+    if not tiles:
+        found.append("no tile holds enough tissue; nothing was scored")
+    return found

@@ -1,0 +1,209 @@
+"""The report of an analysis, and the id that its inputs give it."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+import numpy as np
+import onnxruntime
+import openslide
+
+from serving.report import (
+    SCHEMA_VERSION,
+    Counts,
+    DetectionResult,
+    ModelInfo,
+    Report,
+    Settings,
+    SlideInfo,
+    Software,
+    TileResult,
+    Timing,
+    Tissue,
+)
+from serving.scoring.analysis import Options
+from serving.scoring.cascade import TileScores
+from serving.scoring.detector import Detector
+from serving.scoring.hotspot import find_hotspot
+from serving.scoring.plan import Plan
+from serving.scoring.tiling import TILE_PX, Cell
+from serving.scoring.tissue import METHOD
+from serving.wsi.detections import Detections
+from serving.wsi.slide import Slide
+
+DECIMALS = 5
+"""Of scores and probabilities: below it, thread counts and processors change the last digits of a sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """Times of one analysis; `started` and `inferred` by `time.perf_counter`."""
+
+    started_at: datetime
+    started: float
+    inferred: float
+    read_s: float
+    wait_s: float
+    screen_s: float
+    detect_s: float
+
+
+def make_report(
+    slide: Slide,
+    detector: Detector,
+    options: Options,
+    plan: Plan,
+    tiles: list[TileScores],
+    figures: Detections,
+    watch: Stopwatch,
+) -> Report:
+    """Everything that an analysis found, in the published schema. figures : level-0 px."""
+    frame = plan.frame
+    models, settings = _models(detector, options), _settings(detector, options, plan)
+    area = round(frame.area_mm2(plan.tissue.area_px), 4)
+    per_tile = _count_by_tile(figures, plan)
+    hotspot = find_hotspot(figures.centres, slide_size=(slide.width, slide.height), mpp=frame.mpp)
+    info = SlideInfo(
+        name=slide.name,
+        sha256=slide.sha256,
+        width=slide.width,
+        height=slide.height,
+        mpp=round(frame.mpp, 6),
+        mpp_source=plan.mpp_source,
+        vendor=slide.vendor,
+    )
+    return Report(
+        analysis_id=analysis_id(info, models, settings),
+        slide=info,
+        models=models,
+        settings=settings,
+        tissue=Tissue(
+            method=METHOD,
+            mask_mpp=round(plan.tissue.mpp, 4),
+            area_mm2=area,
+            tiles_total=plan.tiles_total,
+            tiles_scored=len(tiles),
+        ),
+        tiles=_tiles(plan, tiles, per_tile, detector.screening_card.input.stride_px),
+        detections=[_detection(figures, i) for i in range(len(figures))],
+        counts=Counts(
+            mitotic_figures=len(figures),
+            tissue_area_mm2=area,
+            per_mm2=round(len(figures) / area, 4) if area > 0 else None,
+        ),
+        hotspots=[] if hotspot is None else [hotspot],
+        warnings=plan.warnings,
+        timing=_timing(watch),
+        software=Software(
+            version=version("mitoserve"),
+            execution_provider=detector.provider,
+            onnxruntime=onnxruntime.__version__,
+            openslide=openslide.__library_version__,
+            started_at=watch.started_at.isoformat(timespec="seconds"),
+        ),
+    )
+
+
+def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings) -> str:
+    """The same for the same pixels, models and settings, whatever the file is called and wherever it runs."""
+    inputs = {
+        "schema": SCHEMA_VERSION,
+        "software": version("mitoserve"),
+        "slide": [slide.sha256, slide.mpp],
+        "models": [m.model_dump() for m in models],
+        "settings": settings.model_dump(),
+    }
+    return "a-" + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _models(detector: Detector, options: Options) -> list[ModelInfo]:
+    screening, detection = detector.screening_card, detector.detection_card
+    passed = screening.screening_threshold
+    counted = detection.detection_threshold
+    probability = options.threshold if options.threshold is not None else (counted.probability if counted else 0.5)
+    return [
+        ModelInfo(
+            name=screening.name,
+            version=screening.version,
+            sha256=screening.sha256(),
+            thresholds={"screening": passed.score} if passed is not None and options.cascade else {},
+        ),
+        ModelInfo(
+            name=detection.name,
+            version=detection.version,
+            sha256=detection.sha256(),
+            thresholds={"detection": probability},
+        ),
+    ]
+
+
+def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
+    model = detector.screening_card.input
+    return Settings(
+        cascade=options.cascade,
+        roi=None if options.roi is None else list(options.roi.points),
+        min_tissue_fraction=options.min_tissue_fraction,
+        tile_px=TILE_PX,
+        window_px=model.window_px,
+        stride_px=model.stride_px,
+        work_mpp=round(plan.frame.work_mpp, 6),
+    )
+
+
+def _tiles(plan: Plan, tiles: list[TileScores], counts: dict[Cell, int], stride: int) -> list[TileResult]:
+    by_cell = {tile.patch.cell: tile for tile in tiles}
+    inside = TILE_PX // stride - 1
+    results = []
+    for planned in plan.tiles:
+        patch, scores = planned.patch, by_cell[planned.patch.cell].scores
+        column, row = patch.cell
+        top, left = row * TILE_PX // stride - patch.first_row, column * TILE_PX // stride - patch.first_column
+        grid = scores[top : top + inside, left : left + inside]
+        results.append(
+            TileResult(
+                x=planned.region.x,
+                y=planned.region.y,
+                width=planned.region.width,
+                height=planned.region.height,
+                tissue_fraction=round(planned.tissue_fraction, 4),
+                scores=[[None if np.isnan(v) else round(float(v), DECIMALS) for v in line] for line in grid],
+                max_score=round(float(np.nanmax(grid)), DECIMALS),
+                mitotic_count=counts.get(patch.cell, 0),
+            )
+        )
+    return results
+
+
+def _count_by_tile(figures: Detections, plan: Plan) -> dict[Cell, int]:
+    counts: dict[Cell, int] = {}
+    for x, y in figures.centres / plan.frame.scale:
+        cell = int(x // TILE_PX), int(y // TILE_PX)
+        counts[cell] = counts.get(cell, 0) + 1
+    return counts
+
+
+def _detection(figures: Detections, i: int) -> DetectionResult:
+    x1, y1, x2, y2 = (float(v) for v in figures.boxes[i])
+    return DetectionResult(
+        x=round(x1, 2),
+        y=round(y1, 2),
+        width=round(x2 - x1, 2),
+        height=round(y2 - y1, 2),
+        probability=round(float(figures.probabilities[i]), DECIMALS),
+        score=round(float(figures.scores[i]), DECIMALS),
+    )
+
+
+def _timing(watch: Stopwatch) -> Timing:
+    now = time.perf_counter()
+    return Timing(
+        read_s=round(watch.read_s, 3),
+        screen_s=round(watch.screen_s, 3),
+        detect_s=round(watch.detect_s, 3),
+        post_s=round(now - watch.inferred, 3),
+        wait_for_read_s=round(watch.wait_s, 3),
+        wall_s=round(now - watch.started, 3),
+    )

@@ -1,0 +1,115 @@
+"""Where tissue is, at low resolution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from serving.wsi.geometry import Region, Roi
+from serving.wsi.slide import Slide
+
+MASK_MPP = 8.0
+"""Microns per mask px: a nucleus a pixel, which is what a tissue outline needs."""
+MIN_MASK_SIDE_PX = 256
+"""Small fields are masked more finely, since 8 um/px would leave a handful of pixels."""
+METHOD = (
+    "saturation above Otsu's threshold held within 0.05 to 0.15, or darker than 0.55; specks below 0.005 mm2 removed, "
+    "holes below 0.02 mm2 filled"
+)
+_SATURATION = (0.05, 0.15)
+"""Otsu alone calls noise on empty glass tissue, and half of a slide that is all tissue background."""
+_DARK = 0.55 * 255
+_SPECK_MM2, _HOLE_MM2 = 0.005, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class TissueMask:
+    """tissue, analysed : bool, shape (rows, columns); element [i, j] covers `step_x` x `step_y` level-0 px.
+
+    `analysed` is true inside the roi; `overview` is the picture that the mask was made from.
+    """
+
+    tissue: NDArray[np.bool_]
+    analysed: NDArray[np.bool_]
+    overview: NDArray[np.uint8]
+    step_x: float
+    step_y: float
+    mpp: float
+    """Microns per mask px."""
+
+    def fraction(self, region: Region) -> float:
+        """Share of tissue in the part of `region` (level-0 px) that lies in the slide."""
+        cells = self.tissue[self._cells(region)]
+        return float(cells.mean()) if cells.size else 0.0
+
+    def touches(self, region: Region) -> bool:
+        """Whether any of `region` (level-0 px) is to be analysed."""
+        return bool(self.analysed[self._cells(region)].any())
+
+    @property
+    def area_px(self) -> float:
+        """Analysed tissue in level-0 px."""
+        return float((self.tissue & self.analysed).sum()) * self.step_x * self.step_y
+
+    def _cells(self, region: Region) -> tuple[slice, slice]:
+        rows, columns = self.tissue.shape
+        top, left = max(int(region.y / self.step_y), 0), max(int(region.x / self.step_x), 0)
+        bottom, right = (int(np.ceil(v)) for v in (region.bottom / self.step_y, region.right / self.step_x))
+        return slice(top, min(max(bottom, top + 1), rows)), slice(left, min(max(right, left + 1), columns))
+
+
+def find_tissue(slide: Slide, mpp: float, roi: Roi | None) -> TissueMask:
+    """The tissue of a slide of `mpp` um per level-0 px; only the roi, if there is one, is to be analysed."""
+    longer = max(slide.width, slide.height)
+    side = min(max(round(longer * mpp / MASK_MPP), MIN_MASK_SIDE_PX), longer)
+    overview = slide.thumbnail(side)
+    step_x, step_y = slide.width / overview.shape[1], slide.height / overview.shape[0]
+    mask_mpp = mpp * (step_x + step_y) / 2
+    tissue = tissue_of(overview, mask_mpp)
+    return TissueMask(tissue, _rasterised(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
+
+
+def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
+    """Tissue pixels of a picture of `mpp` um/px. overview : uint8, shape (h, w, 3) -> bool, shape (h, w)."""
+    high = overview.max(2).astype(np.float32)
+    saturation = (high - overview.min(2)) / np.maximum(high, 1)
+    threshold = float(np.clip(_otsu(saturation), *_SATURATION))
+    found = (saturation > threshold) | (overview.mean(2) < _DARK)
+    pixel_mm2 = (mpp / 1000) ** 2
+    found = _without_small(found, _SPECK_MM2 / pixel_mm2)
+    return ~_without_small(~found, _HOLE_MM2 / pixel_mm2)
+
+
+def _otsu(values: NDArray[np.float32]) -> float:
+    """The cut of values in 0..1 that separates two classes best (Otsu, 1979)."""
+    counts, edges = np.histogram(values, 256, (0.0, 1.0))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts).astype(np.float64)
+    above = below[-1] - below
+    weighted = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (weighted / below - (weighted[-1] - weighted) / above) ** 2
+    return float(centres[int(np.nanargmax(np.nan_to_num(between)))])
+
+
+def _without_small(mask: NDArray[np.bool_], min_px: float) -> NDArray[np.bool_]:
+    """The mask without connected parts of fewer than `min_px` pixels that do not reach the picture's edge."""
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    keep = sizes >= min_px
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        keep[edge] = True
+    keep[0] = False
+    return np.asarray(keep[labels], np.bool_)
+
+
+def _rasterised(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
+    """Mask pixels that the roi touches."""
+    if roi is None:
+        return np.ones(shape, np.bool_)
+    canvas = Image.new("1", (shape[1], shape[0]))
+    points = [(x / step_x - 0.5, y / step_y - 0.5) for x, y in roi.points]
+    ImageDraw.Draw(canvas).polygon(points, fill=1, outline=1)
+    return np.asarray(canvas, np.bool_).copy()
