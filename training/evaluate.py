@@ -12,7 +12,7 @@ from serving.report import Report
 from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import ArraySlide
+from serving.wsi.arrayslide import ArraySlide
 from training.datasets.icpr2012 import Field
 from training.metrics import MATCH_RADIUS_UM, Found, Rates, rates
 
