@@ -1,0 +1,45 @@
+"""mitosis-map.tif: the score lattice as numbers that know where they lie."""
+
+import io
+import json
+
+import tifffile
+
+from serving.scoring.analysis import Analysis
+from serving.wsi.modelcard import RESEARCH_USE
+
+_CM_UM = 10_000
+
+
+def to_tiff(analysis: Analysis) -> bytes:
+    """Float32 scores, NaN where nothing was scored.
+
+    Element [row, column] is the sub-tile whose top left corner is at (x + column * step, y + row * step), level-0 px;
+    x, y, step and the sub-tile's side `window` are JSON in ImageDescription, and the resolution tags give one element's
+    pitch, so GIS-like readers and QuPath scale it right.
+    """
+    lattice, report = analysis.mitosis_map, analysis.report
+    description = {
+        "what": "Reg-NS score of each sub-tile",
+        "analysis_id": report.analysis_id,
+        "unit": "level-0 px",
+        "x": lattice.x,
+        "y": lattice.y,
+        "step": lattice.step,
+        "window": lattice.window,
+        "mpp": lattice.mpp,
+        "research_use": RESEARCH_USE,
+    }
+    per_cm = _CM_UM / (lattice.step * lattice.mpp)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        lattice.scores,
+        description=json.dumps(description),
+        resolution=(per_cm, per_cm),
+        resolutionunit="CENTIMETER",
+        software="mitoserve",
+        metadata=None,
+        compression="zlib",
+    )
+    return buffer.getvalue()

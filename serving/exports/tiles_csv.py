@@ -1,0 +1,21 @@
+"""tiles.csv."""
+
+import csv
+import io
+
+from serving.scoring.analysis import Analysis
+
+SIDE = 7
+"""Sub-tiles along a tile's side."""
+
+
+def to_csv(analysis: Analysis) -> bytes:
+    """A line a scored tile, level-0 px; `score_r_c` is the sub-tile in row r and column c, empty outside the slide."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    scores = [f"score_{row}_{column}" for row in range(SIDE) for column in range(SIDE)]
+    writer.writerow(["x", "y", "width", "height", "tissue_fraction", "max_score", "mitotic_count", *scores])
+    for t in analysis.report.tiles:
+        values = [score for row in t.scores for score in row]
+        writer.writerow([t.x, t.y, t.width, t.height, t.tissue_fraction, t.max_score, t.mitotic_count, *values])
+    return text.getvalue().encode()

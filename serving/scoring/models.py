@@ -1,0 +1,52 @@
+"""The models folder: <name>/<version>/{model.onnx, card.json, parity.npz}, versions never change."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard, load_card
+
+
+def list_models(root: Path) -> list[ModelCard]:
+    """All validated cards under `root`, by name, the newest version of each first.
+
+    Raises
+    ------
+    ModelError
+        If a card or one of its files is missing or altered.
+    """
+    folders = sorted(root.glob("*/*/card.json"), key=lambda p: (p.parts[-3], [-v for v in _version(p.parts[-2])]))
+    return [load_card(path.parent) for path in folders]
+
+
+def model_folder(root: Path, name: str) -> Path:
+    """The folder of the newest version of a model.
+
+    Raises
+    ------
+    ModelError
+        If there is none; the message says where it was looked for.
+    """
+    versions = [path.parent for path in (root / name).glob("*/card.json")]
+    if not versions:
+        raise ModelError(f"no model {name!r} in {root}; set MITOSIS_MODELS to a folder of <name>/<version>/card.json")
+    return max(versions, key=lambda folder: _version(folder.name))
+
+
+def verify_parity(folder: Path) -> dict[str, float]:
+    """Largest absolute difference, per output, between this machine's result and the one that the model ships with."""
+    load_card(folder)
+    sample = np.load(folder / "parity.npz")
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(names, {session.get_inputs()[0].name: sample["input"]})
+    return {name: float(np.abs(a - sample[name]).max()) for name, a in zip(names, found, strict=True)}
+
+
+def _version(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(".")]
+    except ValueError as error:
+        raise ModelError(f"model version {text!r} is not of the form 1.2.3") from error

@@ -1,0 +1,122 @@
+"""The cascade on ONNX Runtime."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from serving.scoring.models import model_folder
+from serving.wsi.detections import Detections
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard, load_card
+
+AUTOMATIC = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+"""Fastest first; those that do not load on this machine are passed over."""
+BAND_ROWS = 2
+"""Rows of sub-tiles that one call of Reg-NS sees on a CPU: 16 sub-tiles keep activations near the caches."""
+_FATAL = 4
+_CONTRACT = {
+    "screening": ({"tiles": ("tensor(uint8)", 4)}, {"scores": ("tensor(float)", 3)}),
+    "detection": (
+        {"windows": ("tensor(uint8)", 4)},
+        {"boxes": ("tensor(float)", 3), "probabilities": ("tensor(float)", 2), "counts": ("tensor(int64)", 1)},
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxDetector:
+    """Reg-NS and Det of one models folder; see `Detector`."""
+
+    screening_card: ModelCard
+    detection_card: ModelCard
+    provider: str
+    _screening: onnxruntime.InferenceSession
+    _detection: onnxruntime.InferenceSession
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.screen`."""
+        if self.provider != "CPUExecutionProvider":
+            return self._scores(tiles)
+        stride = self.screening_card.input.stride_px
+        rows = tiles.shape[1] // stride - 1
+        bands = [
+            self._scores(tiles[:, top * stride : (min(top + BAND_ROWS, rows) + 1) * stride])
+            for top in range(0, rows, BAND_ROWS)
+        ]
+        return np.concatenate(bands, axis=1)
+
+    def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._screening.run(["scores"], {"tiles": np.ascontiguousarray(tiles)})[0]
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{_label(self.screening_card)} gave scores that are not finite")
+        return scores
+
+    def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+        """See `Detector.detect`."""
+        names = ["boxes", "probabilities", "counts"]
+        boxes, probabilities, counts = self._detection.run(names, {"windows": sub_tiles})
+        if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
+            raise ModelError(f"{_label(self.detection_card)} gave boxes that are not finite")
+        return [
+            Detections(b[:n], p[:n], np.zeros(n, np.float32))
+            for b, p, n in zip(boxes, probabilities, counts, strict=True)
+        ]
+
+
+def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
+    """The newest Reg-NS and Det under `root`, checked against their cards and the serving contract.
+
+    providers : execution providers in order of preference; by default the fastest that this machine has
+
+    Raises
+    ------
+    ModelError
+        If a model is missing, altered or breaks the contract, or a provider is unknown.
+    """
+    wanted = _providers(providers)
+    folders = [model_folder(root, name) for name in ("reg-ns", "det")]
+    cards = [load_card(folder) for folder in folders]
+    sessions = [_session(folder, card, wanted) for folder, card in zip(folders, cards, strict=True)]
+    return OnnxDetector(cards[0], cards[1], sessions[0].get_providers()[0], sessions[0], sessions[1])
+
+
+def _providers(asked: Sequence[str] | None) -> list[str]:
+    available = onnxruntime.get_available_providers()
+    if asked:
+        if unknown := [name for name in asked if name not in available]:
+            raise ModelError(f"unknown execution provider {', '.join(unknown)}; available: {', '.join(available)}")
+        return list(asked)
+    # The GPU build lists its providers on every machine, and says so at length when they fail to load.
+    has_gpu = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+    return [name for name in AUTOMATIC if name in available and (has_gpu or name == "CPUExecutionProvider")]
+
+
+def _session(folder: Path, card: ModelCard, providers: list[str]) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    try:
+        session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=providers)
+    except Exception as error:  # ONNX Runtime raises types of its own that share no base.
+        raise ModelError(f"{_label(card)} does not load: {error}") from error
+    _check_contract(session, card)
+    return session
+
+
+def _check_contract(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    for what, wanted, found in zip(
+        ("inputs", "outputs"), _CONTRACT[card.task], (session.get_inputs(), session.get_outputs()), strict=True
+    ):
+        have = {tensor.name: (tensor.type, len(tensor.shape)) for tensor in found}
+        if have != wanted:
+            raise ModelError(f"{_label(card)} breaks the serving contract: {what} are {have}, must be {wanted}")
+
+
+def _label(card: ModelCard) -> str:
+    return f"model {card.name} {card.version}"
