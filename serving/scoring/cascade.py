@@ -44,7 +44,9 @@ class Cascade:
     _scores: list[float] = field(default_factory=list)
     _found: list[Detections] = field(default_factory=list)
 
-    def run(self, patches: Iterator[tuple[PlannedTile, NDArray[np.uint8]]], on_tile: Callable[[], None]) -> SubTileBoxes:
+    def run(
+        self, patches: Iterator[tuple[PlannedTile, NDArray[np.uint8]]], on_tile: Callable[[], None]
+    ) -> SubTileBoxes:
         """Score all patches; `on_tile` is called after each."""
         for tile, pixels in patches:
             self._screen(tile.patch, pixels)

@@ -7,9 +7,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
 
 
-def match_centres(
-    predicted: NDArray[np.floating], true: NDArray[np.floating], radius: float
-) -> list[tuple[int, int]]:
+def match_centres(predicted: NDArray[np.floating], true: NDArray[np.floating], radius: float) -> list[tuple[int, int]]:
     """The largest set of (predicted, true) pairs within `radius` in which nobody appears twice.
 
     predicted, true : float, shape (N, 2) and (M, 2), (x, y) in one frame; radius in the same unit

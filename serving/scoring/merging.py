@@ -55,9 +55,7 @@ def merge(raw: SubTileBoxes, *, radius: float, window: int) -> Detections:
         heads.append(head)
         probabilities.append(_probability(raw, head, members, shown[off_centre <= window / 2 - EDGE_MARGIN_PX]))
         scores.append(raw.origin_scores[shown[np.argmin(off_centre)]] if len(shown) else boxes.scores[head])
-    merged = Detections(
-        boxes.boxes[heads], np.asarray(probabilities, np.float32), np.asarray(scores, np.float32)
-    )
+    merged = Detections(boxes.boxes[heads], np.asarray(probabilities, np.float32), np.asarray(scores, np.float32))
     return merged[np.lexsort((merged.boxes[:, 0], merged.boxes[:, 1], -merged.probabilities))]
 
 

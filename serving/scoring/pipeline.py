@@ -126,5 +126,10 @@ def _mitosis_map(tiles: list[TileScores], plan: Plan, stride: int, window: int) 
         scores[top : top + rows, left : left + columns] = tile.scores
     scale = plan.frame.scale
     return MitosisMap(
-        scores=scores, x=-stride * scale, y=-stride * scale, step=stride * scale, window=window * scale, mpp=plan.frame.mpp
+        scores=scores,
+        x=-stride * scale,
+        y=-stride * scale,
+        step=stride * scale,
+        window=window * scale,
+        mpp=plan.frame.mpp,
     )

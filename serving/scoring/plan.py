@@ -56,7 +56,9 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
     grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
     tissue = find_tissue(slide, mpp, options.roi)
     whole = Region(0, 0, slide.width, slide.height)
-    regions = {cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)}
+    regions = {
+        cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)
+    }
     inside = {cell: region for cell, region in regions.items() if region.area and tissue.touches(region)}
     fractions = {cell: tissue.fraction(region) for cell, region in inside.items()}
     chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction and share > 0}

@@ -89,4 +89,3 @@ def patch_of(cell: Cell, scored: Set[Cell], stride: int, window: int) -> Patch:
         first_row,
         first_column,
     )
-

@@ -75,7 +75,9 @@ def check_tiff(path: Path) -> None:
             ]
             first = sum(page.databytecounts)
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, AttributeError) as error:
-        raise UnreadableSlideError(f"{path.name} is a damaged TIFF ({error}); copy it again from the scanner") from error
+        raise UnreadableSlideError(
+            f"{path.name} is a damaged TIFF ({error}); copy it again from the scanner"
+        ) from error
     if first == 0:
         raise UnreadableSlideError(f"{path.name} states a size but holds no image data; copy it again from the scanner")
     if max(ends, default=0) > size:

@@ -50,9 +50,7 @@ class Region:
     def intersection(self, other: "Region") -> "Region":
         """The common part; width or height is zero where there is none."""
         x, y = max(self.x, other.x), max(self.y, other.y)
-        return Region(
-            x, y, max(min(self.right, other.right) - x, 0), max(min(self.bottom, other.bottom) - y, 0)
-        )
+        return Region(x, y, max(min(self.right, other.right) - x, 0), max(min(self.bottom, other.bottom) - y, 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,5 +116,7 @@ def load_card(folder: Path) -> ModelCard:
         with file.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
         if found != expected:
-            raise ModelError(f"{file} has SHA-256 {found[:12]}..., its card states {expected[:12]}...; restore the file")
+            raise ModelError(
+                f"{file} has SHA-256 {found[:12]}..., its card states {expected[:12]}...; restore the file"
+            )
     return card
