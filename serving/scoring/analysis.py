@@ -21,7 +21,7 @@ class Options:
     cascade: bool = True
     """False runs Det on every sub-tile."""
     min_tissue_fraction: float = 0.05
-    """Tiles with a smaller share of tissue are not scored."""
+    """Tiles with a smaller share of tissue are not scored; 0 scores every tile, glass too."""
 
 
 @dataclass(frozen=True, slots=True)

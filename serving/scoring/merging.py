@@ -1,5 +1,6 @@
 """From boxes in overlapping sub-tiles to figures on the slide, each counted once."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +51,15 @@ def merge(raw: SubTileBoxes, *, radius: float, window: int) -> Detections:
             continue
         members = np.asarray([i for i in near[head] if not taken[i]])
         taken[members] = True
-        shown = np.sort(np.asarray(origins.query_ball_point(centres[head], window / 2, p=np.inf), np.int64))
+        shown = np.asarray(origins.query_ball_point(centres[head], window / 2, p=np.inf), np.int64)
         off_centre = np.abs(centres[head] - raw.origins[shown] - window / 2).max(1)
+        # Equally central sub-tiles: the higher score, whatever their order.
+        central = np.lexsort((-raw.origin_scores[shown], off_centre))
         heads.append(head)
         probabilities.append(_probability(raw, head, members, shown[off_centre <= window / 2 - EDGE_MARGIN_PX]))
-        scores.append(raw.origin_scores[shown[np.argmin(off_centre)]] if len(shown) else boxes.scores[head])
+        scores.append(raw.origin_scores[shown[central[0]]] if len(shown) else boxes.scores[head])
     merged = Detections(boxes.boxes[heads], np.asarray(probabilities, np.float32), np.asarray(scores, np.float32))
-    return merged[np.lexsort((merged.boxes[:, 0], merged.boxes[:, 1], -merged.probabilities))]
+    return merged[np.lexsort((*merged.boxes.T, -merged.probabilities))]
 
 
 def _ranking(raw: SubTileBoxes, window: int) -> NDArray[np.intp]:
@@ -64,7 +67,7 @@ def _ranking(raw: SubTileBoxes, window: int) -> NDArray[np.intp]:
     boxes, origin = raw.detections.boxes, raw.origins[raw.sub_tile]
     low, high = boxes[:, :2] - origin, origin + window - boxes[:, 2:]
     cut = (np.minimum(low, high) < 1).any(1)
-    return np.lexsort((boxes[:, 0], boxes[:, 1], -raw.detections.probabilities, cut))
+    return np.lexsort((*boxes.T, -raw.detections.probabilities, cut))
 
 
 def _probability(raw: SubTileBoxes, head: int, members: NDArray[np.int64], judges: NDArray[np.int64]) -> float:
@@ -76,4 +79,4 @@ def _probability(raw: SubTileBoxes, head: int, members: NDArray[np.int64], judge
         sub_tile = int(raw.sub_tile[i])
         if sub_tile in best:
             best[sub_tile] = max(best[sub_tile], float(raw.detections.probabilities[i]))
-    return sum(best.values()) / len(best)
+    return math.fsum(best.values()) / len(best)

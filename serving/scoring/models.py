@@ -17,8 +17,9 @@ def list_models(root: Path) -> list[ModelCard]:
     ModelError
         If a card or one of its files is missing or altered.
     """
-    folders = sorted(root.glob("*/*/card.json"), key=lambda p: (p.parts[-3], [-v for v in _version(p.parts[-2])]))
-    return [load_card(path.parent) for path in folders]
+    folders = [path.parent for path in root.glob("*/*/card.json")]
+    newest_first = sorted(folders, key=lambda folder: _version(folder.name), reverse=True)
+    return [load_card(folder) for folder in sorted(newest_first, key=lambda folder: folder.parent.name)]
 
 
 def model_folder(root: Path, name: str) -> Path:

@@ -73,9 +73,9 @@ def score_slide(
         detector,
         options,
         plan,
-        cascade.tiles,
-        figures,
-        Stopwatch(
+        tiles=cascade.tiles,
+        figures=figures,
+        watch=Stopwatch(
             started_at=started_at,
             started=started,
             inferred=inferred,
@@ -85,7 +85,8 @@ def score_slide(
             detect_s=cascade.detect_s,
         ),
     )
-    return Analysis(report, lattice, Overview(plan.tissue.overview, plan.tissue.step_x))
+    overview = plan.tissue.overview
+    return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]))
 
 
 def _screening_threshold(detector: Detector, options: Options) -> float:

@@ -7,7 +7,7 @@ from serving.scoring.analysis import Options
 from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
 from serving.scoring.tissue import TissueMask, find_tissue
 from serving.wsi.errors import MissingResolutionError, RequestError, RoiError
-from serving.wsi.geometry import COARSE_MPP, Region, WorkFrame
+from serving.wsi.geometry import COARSE_MPP, Region, Roi, WorkFrame
 from serving.wsi.modelcard import ModelInput
 from serving.wsi.slide import Slide
 
@@ -59,9 +59,9 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
     regions = {
         cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)
     }
-    inside = {cell: region for cell, region in regions.items() if region.area and tissue.touches(region)}
+    inside = {cell: region for cell, region in regions.items() if region.area and _asked(options.roi, region)}
     fractions = {cell: tissue.fraction(region) for cell, region in inside.items()}
-    chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction and share > 0}
+    chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction}
     tiles = [
         PlannedTile(cell, region, fractions[cell], patch_of(cell, chosen, model.stride_px, model.window_px))
         for cell, region in inside.items()
@@ -76,6 +76,10 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
         tiles=tiles,
         warnings=_warnings(slide, options, frame, tiles),
     )
+
+
+def _asked(roi: Roi | None, region: Region) -> bool:
+    return roi is None or roi.touches(region)
 
 
 def _check(slide: Slide, options: Options) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -56,6 +57,7 @@ def make_report(
     detector: Detector,
     options: Options,
     plan: Plan,
+    *,
     tiles: list[TileScores],
     figures: Detections,
     watch: Stopwatch,
@@ -112,7 +114,7 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings) -
     inputs = {
         "schema": SCHEMA_VERSION,
         "software": version("mitoserve"),
-        "slide": [slide.sha256, slide.mpp],
+        "slide": [slide.sha256, slide.mpp, slide.mpp_source],
         "models": [m.model_dump() for m in models],
         "settings": settings.model_dump(),
     }
@@ -153,7 +155,7 @@ def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
     )
 
 
-def _tiles(plan: Plan, tiles: list[TileScores], counts: dict[Cell, int], stride: int) -> list[TileResult]:
+def _tiles(plan: Plan, tiles: list[TileScores], counts: Counter[Cell], stride: int) -> list[TileResult]:
     by_cell = {tile.patch.cell: tile for tile in tiles}
     inside = TILE_PX // stride - 1
     results = []
@@ -171,18 +173,21 @@ def _tiles(plan: Plan, tiles: list[TileScores], counts: dict[Cell, int], stride:
                 tissue_fraction=round(planned.tissue_fraction, 4),
                 scores=[[None if np.isnan(v) else round(float(v), DECIMALS) for v in line] for line in grid],
                 max_score=round(float(np.nanmax(grid)), DECIMALS),
-                mitotic_count=counts.get(patch.cell, 0),
+                mitotic_count=counts[patch.cell],
             )
         )
     return results
 
 
-def _count_by_tile(figures: Detections, plan: Plan) -> dict[Cell, int]:
-    counts: dict[Cell, int] = {}
-    for x, y in figures.centres / plan.frame.scale:
-        cell = int(x // TILE_PX), int(y // TILE_PX)
-        counts[cell] = counts.get(cell, 0) + 1
-    return counts
+def _count_by_tile(figures: Detections, plan: Plan) -> Counter[Cell]:
+    """Figures of each tile: those centred in it, and those that it saw across a seam in a tile that is not scored."""
+    corners = np.asarray([tile.cell for tile in plan.tiles], np.float64).reshape(-1, 2) * TILE_PX
+    nearest: Counter[Cell] = Counter()
+    for centre in figures.centres / plan.frame.scale:
+        # A tile is half-open: its last point is just before the next one's first.
+        outside = np.maximum(corners - centre, centre - np.nextafter(corners + TILE_PX, 0)).clip(0).max(1)
+        nearest[plan.tiles[int(np.argmin(outside))].cell] += 1
+    return nearest
 
 
 def _detection(figures: Detections, i: int) -> DetectionResult:

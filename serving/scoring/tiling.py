@@ -1,4 +1,4 @@
-"""The grid of 1,000 px tiles, and what must be read around each so that every sub-tile of the lattice is scored once."""
+"""The grid of 1,000 px tiles, and what is read around each so that every sub-tile of the lattice is scored."""
 
 import math
 from collections.abc import Iterator, Sequence, Set

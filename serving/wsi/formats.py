@@ -6,6 +6,7 @@ from pathlib import Path
 import tifffile
 
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.limits import check_stored_tile
 
 READABLE = (
     "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and generic tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
@@ -54,7 +55,7 @@ def kind_of(path: Path) -> FileKind:
 
 
 def check_tiff(path: Path) -> None:
-    """Make sure that every tile and strip that a TIFF lists lies inside the file.
+    """Make sure that every tile and strip that a TIFF lists lies inside the file, and that no tile is beyond reason.
 
     OpenSlide opens truncated files and fails only when it reads there, perhaps after an hour of work.
 
@@ -62,22 +63,22 @@ def check_tiff(path: Path) -> None:
     ------
     UnreadableSlideError
         If the directory does not parse or points behind the end of the file, or lists no data.
+    SlideTooLargeError
+        If a stored tile is larger than any scanner writes.
     """
     size = path.stat().st_size
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages.first
-            ends = [
-                offset + count
-                for p in tiff.pages
-                if isinstance(p, tifffile.TiffPage)
-                for offset, count in zip(p.dataoffsets, p.databytecounts, strict=False)
-            ]
-            first = sum(page.databytecounts)
+            pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+            ends = [o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
+            first = sum(tiff.pages.first.databytecounts)
+            tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, AttributeError) as error:
         raise UnreadableSlideError(
             f"{path.name} is a damaged TIFF ({error}); copy it again from the scanner"
         ) from error
+    for width, height in tiles:
+        check_stored_tile(width, height)
     if first == 0:
         raise UnreadableSlideError(f"{path.name} states a size but holds no image data; copy it again from the scanner")
     if max(ends, default=0) > size:

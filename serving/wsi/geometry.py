@@ -7,7 +7,7 @@ their rounding are in this file.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,11 @@ class Roi:
     points: tuple[tuple[float, float], ...]
 
     @property
+    def edges(self) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+        """Both ends of each side, the last one closing the polygon."""
+        return zip(self.points, (*self.points[1:], self.points[0]), strict=True)
+
+    @property
     def bounds(self) -> Region:
         """Smallest integer region that holds the polygon."""
         xs, ys = zip(*self.points, strict=True)
@@ -70,12 +75,23 @@ class Roi:
         """Even-odd test. xy : float64, shape (N, 2), level-0 px -> bool, shape (N,)."""
         inside = np.zeros(len(xy), np.bool_)
         x, y = xy[:, 0], xy[:, 1]
-        for (x1, y1), (x2, y2) in zip(self.points, (*self.points[1:], self.points[0]), strict=True):
-            crosses = (y1 > y) != (y2 > y)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                at = (x2 - x1) * (y - y1) / (y2 - y1) + x1
-            inside ^= crosses & (x < at)
+        for (x1, y1), (x2, y2) in self.edges:
+            crosses = np.flatnonzero((y1 > y) != (y2 > y))
+            inside[crosses] ^= x[crosses] < x1 + (x2 - x1) * ((y[crosses] - y1) / (y2 - y1))
         return inside
+
+    def touches(self, region: Region) -> bool:
+        """Whether the polygon and the inside of `region` have a part in common, however small."""
+        low, high = np.asarray([region.x, region.y]), np.asarray([region.right, region.bottom])
+        start, end = np.asarray(list(self.edges)).transpose(1, 0, 2)
+        # Each side as start + t * (end - start): it is within both borders of an axis between two values of t.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            borders = np.sort([(low - start) / (end - start), (high - start) / (end - start)], axis=0)
+        enters, leaves = np.maximum(borders[0].max(1), 0), np.minimum(borders[1].min(1), 1)
+        if (enters < leaves).any():
+            return True
+        # No side passes through: the region is wholly inside or wholly outside, and so is its centre.
+        return bool(region.area) and bool(self.contains((low + high)[None] / 2)[0])
 
 
 def parse_roi(text: str) -> Roi:
@@ -87,10 +103,12 @@ def parse_roi(text: str) -> Roi:
         If the text is neither, or a number is not finite, or the area is zero.
     """
     try:
-        values = json.loads(text) if text.lstrip().startswith("[") else [float(part) for part in text.split(",")]
-    except ValueError as error:
+        if text.lstrip().startswith("["):
+            points = _polygon(json.loads(text))
+        else:
+            points = _rectangle([float(part) for part in text.split(",")])
+    except (ValueError, OverflowError, RecursionError) as error:
         raise RequestError(f"roi {text[:80]!r} does not parse: {_ROI_HELP}") from error
-    points = _rectangle(values) if not text.lstrip().startswith("[") else _polygon(values)
     if not all(math.isfinite(v) for p in points for v in p):
         raise RequestError(f"roi holds a number that is not finite: {_ROI_HELP}")
     if abs(_shoelace(points)) == 0:
@@ -109,13 +127,16 @@ def _rectangle(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
 
 
 def _polygon(values: object) -> tuple[tuple[float, float], ...]:
-    try:
-        points = tuple((float(x), float(y)) for x, y in values)  # type: ignore[attr-defined]
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"roi is not a list of [x, y] points: {_ROI_HELP}") from error
-    if len(points) < 3:
+    if not isinstance(values, list) or not all(_is_point(value) for value in values):
+        raise RequestError(f"roi is not a list of [x, y] points: {_ROI_HELP}")
+    if len(values) < 3:
         raise RequestError(f"roi has fewer than three points: {_ROI_HELP}")
-    return points
+    return tuple((float(x), float(y)) for x, y in values)
+
+
+def _is_point(value: object) -> bool:
+    # `type` and not `isinstance`: JSON's true is an int to Python.
+    return isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
 
 
 def _shoelace(points: Sequence[tuple[float, float]]) -> float:

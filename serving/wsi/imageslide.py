@@ -12,8 +12,8 @@ from serving.wsi.errors import SlideTooLargeError, UnreadableSlideError
 from serving.wsi.geometry import MPP_RANGE
 from serving.wsi.resample import Pixels
 
-MAX_IMAGE_PIXELS = 4 * 10**8
-"""A picture is decoded whole: 1.2 GB of RGB. Larger ones should be tiled TIFFs."""
+MAX_IMAGE_PIXELS = 17 * 10**7
+"""A picture is decoded whole, half a GB of RGB, and Pillow refuses little more. Larger ones should be tiled TIFFs."""
 _UM_PER_INCH = 25_400
 
 
@@ -46,7 +46,7 @@ def open_image(path: Path, name: str) -> ImageSlide:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_IMAGE_PIXELS:
                     raise SlideTooLargeError(
-                        f"{name} has {image.width} x {image.height} px; pictures may have {MAX_IMAGE_PIXELS:.0e} px, "
+                        f"{name} has {image.width} x {image.height} px; pictures may have {MAX_IMAGE_PIXELS} px; "
                         "convert larger ones to a tiled TIFF"
                     )
                 kind, mpp = image.format or "image", _mpp(image)

@@ -2,14 +2,17 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.wsi.errors import ModelError
 
 CARD_SCHEMA_VERSION = "1.0"
-RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
+RESEARCH_USE: Final = "For Research Use Only. Not for use in diagnostic procedures."
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
@@ -87,7 +90,22 @@ class ModelCard(_Strict):
     figures: dict[str, float | str] = Field(description="Further measured figures by name, unit in the name.")
     limits: list[str]
     research_use: str
-    files: dict[str, str] = Field(description="SHA-256 of every file of the version, by file name.")
+    files: dict[FileName, Sha256] = Field(description="SHA-256 of every file of the version, by file name.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """A number that serving needs is stated: none has a default that would be right for another model."""
+        needed = {
+            "screening": ("screening_threshold",),
+            "detection": ("detection_threshold", "nms_iou", "merge_radius_um"),
+        }[self.task]
+        if missing := [name for name in needed if getattr(self, name) is None]:
+            raise ValueError(f"a {self.task} model must state {', '.join(missing)}")
+        if self.input.window_px != 2 * self.input.stride_px:
+            raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
+        if "model.onnx" not in self.files:
+            raise ValueError("files must name model.onnx")
+        return self
 
     def sha256(self) -> str:
         """Hash of the weights, which is the identity of the model in reports."""

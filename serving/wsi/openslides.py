@@ -13,11 +13,11 @@ from PIL import Image
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, check_tiff, kind_of
 from serving.wsi.geometry import Region
+from serving.wsi.limits import check_size
 from serving.wsi.resample import Pixels, frame_around, resized
-from serving.wsi.slide import check_size
 
-MAX_STATED_MPP = 100.0
-"""A resolution tag that means 72 or 300 dots per inch gives 85 to 353 um/px: no scanner, so no resolution."""
+MAX_STATED_MPP = 10.0
+"""Resolution tags that mean print, 72 to 2,400 dots per inch, give 353 to 10.6 um/px: no scanner, so no resolution."""
 
 
 def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
@@ -73,7 +73,7 @@ class OpenSlideSlide:
         return [(int(w), int(h)) for w, h in self._handle.level_dimensions]
 
     @cached_property
-    def sha256(self) -> str:  # type: ignore[override]
+    def sha256(self) -> str:
         """Hash of the file; of all names and contents where the slide is several files."""
         digest = hashlib.sha256()
         files = _files(self._path)
@@ -91,10 +91,10 @@ class OpenSlideSlide:
         level_width, level_height = self._handle.level_dimensions[level]
         shrink_x, shrink_y = self.width / level_width, self.height / level_height
         if level == 0 and (region.width, region.height) == (width, height):
-            return self._decode(0, region.x, region.y, width, height, 1.0, 1.0)
+            return self._decode(0, region, (1.0, 1.0))
         x, across = frame_around(region.x / shrink_x, region.width / shrink_x)
         y, down = frame_around(region.y / shrink_y, region.height / shrink_y)
-        pixels = self._decode(level, x, y, across, down, shrink_x, shrink_y)
+        pixels = self._decode(level, Region(x, y, across, down), (shrink_x, shrink_y))
         left, top = region.x / shrink_x - x, region.y / shrink_y - y
         box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)
         return resized(pixels, box, width, height)
@@ -112,15 +112,20 @@ class OpenSlideSlide:
             rows.append(self.read(Region(0, y, self.width, end - y), width, bottom - top))
         return np.concatenate(rows)
 
-    def _decode(self, level: int, x: int, y: int, width: int, height: int, shrink_x: float, shrink_y: float) -> Pixels:
-        """Level pixels at (x, y) of that level, white outside the slide and where the file has none."""
+    def _decode(self, level: int, cut: Region, shrink: tuple[float, float]) -> Pixels:
+        """The pixels of `cut` (px of `level`), white outside the slide and where the file has none.
+
+        shrink : level-0 px per px of the level, (x, y)
+        """
+        corner = round(cut.x * shrink[0]), round(cut.y * shrink[1])
         try:
-            image = self._handle.read_region((round(x * shrink_x), round(y * shrink_y)), level, (width, height))
+            image = self._handle.read_region(corner, level, (cut.width, cut.height))
         except openslide.OpenSlideError as error:
             raise UnreadableSlideError(
-                f"{self.name} is damaged at level {level}, x {x}, y {y} ({error}); copy it again from the scanner"
+                f"{self.name} is damaged at level {level}, x {cut.x}, y {cut.y} ({error}); "
+                "copy it again from the scanner"
             ) from error
-        if image.getextrema()[3][0] == 255:  # type: ignore[index]
+        if image.getextrema()[3][0] == 255:
             return np.asarray(image.convert("RGB"))
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return np.asarray(Image.alpha_composite(white, image).convert("RGB"))

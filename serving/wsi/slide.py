@@ -7,15 +7,13 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.errors import SlideTooLargeError
+from serving.wsi.formats import FileKind, kind_of
 from serving.wsi.geometry import Region
+from serving.wsi.imageslide import open_image
+from serving.wsi.limits import check_size
+from serving.wsi.openslides import open_with_openslide
 
 Pixels = NDArray[np.uint8]
-
-MAX_SIDE_PX = 2**20
-"""Twenty times the longest side a slide scanner makes; more is a forged header."""
-MAX_PIXELS = 4 * 10**11
-"""A full 75 x 25 mm glass at 0.1 um/px has 1.9e11 px."""
 
 
 class Slide(Protocol):
@@ -75,27 +73,8 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
     SlideTooLargeError
         If its size is beyond any scanner's.
     """
-    # Readers import this module for the protocol, so they are imported when the door is used.
-    from serving.wsi.formats import FileKind, kind_of
-    from serving.wsi.imageslide import open_image
-    from serving.wsi.openslides import open_with_openslide
-
     label = name if name is not None else path.name
     kind = kind_of(path)
     slide: Slide = open_image(path, label) if kind is FileKind.IMAGE else open_with_openslide(path, label)
     check_size(slide.width, slide.height)
     return slide
-
-
-def check_size(width: int, height: int) -> None:
-    """Refuse sizes that no scanner makes, before anything of that size is allocated.
-
-    Raises
-    ------
-    SlideTooLargeError
-        If a side or the area is over its limit.
-    """
-    if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
-        raise SlideTooLargeError(
-            f"the slide states {width} x {height} px; the limit is {MAX_SIDE_PX} px a side and {MAX_PIXELS:.0e} px in all"
-        )
