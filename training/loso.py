@@ -115,7 +115,7 @@ def _score_all(
 def _screening_threshold(everywhere: list[Found], detection: float) -> float:
     """The highest screening score, in steps of 0.01, below that of every true positive of Det-everywhere."""
     lowest = min(f.scores[i] for f in everywhere for i in f.true_positives(detection))
-    return max(np.floor(lowest * 100) / 100 - 0.01, 0.01)
+    return float(max(np.floor(lowest * 100) / 100 - 0.01, 0.01))
 
 
 def _best_of_others(found: list[Found], slide: str) -> float:

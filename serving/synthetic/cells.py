@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy import ndimage
 Map = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stamp:
     """What a cell puts on a slide.
 
@@ -67,26 +68,26 @@ def pyknotic(rng: np.random.Generator) -> Stamp:
         ball = np.maximum(ball, _blob(rng, side, rng.normal(0, 7, 2), rng.uniform(2, 3.5), edge=1.0))
     density = ball * rng.uniform(1.15, 1.5) + 0.08 * cytoplasm
     eosin = cytoplasm * 0.75 * (1 - 0.4 * ball)
-    return _stamp(density, eosin, np.clip(cytoplasm + halo, 0, 1), 16, 16)
+    return _stamp(density, eosin, np.clip(cytoplasm + 0.45 * halo, 0, 1), 16, 16)
 
 
 def metaphase(rng: np.random.Generator) -> Stamp:
     """A plate seen from its side: a dense ragged bar across a cleared cell."""
-    body = _bar(rng, (0, 0), rng.uniform(14, 19), rng.uniform(4.2, 6.2), ragged=1.7)
+    body = _bar(rng, (0, 0), rng.uniform(14, 19), rng.uniform(4.2, 6.2), ragged=0.8)
     return _dividing(rng, body, 38, 14)
 
 
 def prometaphase(rng: np.random.Generator) -> Stamp:
     """A clump of chromosomes with arms that stick out."""
     radius = rng.uniform(9, 12)
-    body = _bar(rng, (0, 0), radius * rng.uniform(1.0, 1.25), radius * 0.85, ragged=3.4)
+    body = _bar(rng, (0, 0), radius * rng.uniform(1.0, 1.25), radius * 0.85, ragged=1.5)
     return _dividing(rng, body, radius * 2.2, radius * 2)
 
 
 def ring(rng: np.random.Generator) -> Stamp:
     """A plate seen from its pole: a ragged ring."""
-    body = _bar(rng, (0, 0), 13, 12, ragged=2.4)
-    body = body - 0.75 * _bar(rng, (0, 0), 5.5, 5.0, ragged=1.2)
+    body = _bar(rng, (0, 0), 13, 12, ragged=1.2)
+    body = body - 0.75 * _bar(rng, (0, 0), 5.5, 5.0, ragged=0.7)
     return _dividing(rng, np.clip(body, 0, 1), 27, 25)
 
 
@@ -95,7 +96,7 @@ def anaphase(rng: np.random.Generator) -> Stamp:
     gap = rng.uniform(8, 13)
     length, thick = rng.uniform(12, 16), rng.uniform(3.4, 4.6)
     body = np.maximum(
-        _bar(rng, (0, -gap), length, thick, ragged=1.5), _bar(rng, (0, gap), length * 0.95, thick, ragged=1.5)
+        _bar(rng, (0, -gap), length, thick, ragged=0.8), _bar(rng, (0, gap), length * 0.95, thick, ragged=0.8)
     )
     return _dividing(rng, body, 30, gap * 2 + 9)
 
@@ -113,8 +114,8 @@ def _dividing(rng: np.random.Generator, body: Map, width: float, height: float) 
     cell = _soft(1 - r, 0.12)
     rim = np.exp(-(((r - 1.0) / 0.06) ** 2))
     chromatin = body * (1.55 + 0.3 * _grain(rng, side, 1.6))
-    haematoxylin = cell * (0.10 + 0.05 * _grain(rng, side, 2.5)) + chromatin
-    eosin = cell * (0.17 + 0.06 * _grain(rng, side, 3.0)) + 0.12 * rim + 0.25 * body
+    haematoxylin = cell * (0.13 + 0.05 * _grain(rng, side, 2.5)) + chromatin
+    eosin = cell * (0.30 + 0.06 * _grain(rng, side, 3.0)) + 0.12 * rim + 0.25 * body
     return _stamp(haematoxylin, eosin, cell, width, height)
 
 
@@ -160,6 +161,7 @@ def _stamp(haematoxylin: Map, eosin: Map, cover: Map, width: float, height: floa
     return Stamp(*arrays, width, height)
 
 
+@lru_cache(maxsize=4096)
 def turned(stamp: Stamp, degrees: float) -> Stamp:
     """The stamp rotated about its middle; its extent becomes that of the rotated box."""
     arrays = (

@@ -1,25 +1,39 @@
-"""A field of generated tissue."""
+"""Generated tissue of any extent: every rectangle of it can be drawn alone and fits its neighbours."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, turned
+from serving.wsi.geometry import Region
 
-NUCLEI_PER_MM2 = 2600.0
+MPP = 0.25
+"""Microns per px of everything that is drawn."""
+NUCLEI_PER_MM2 = 4200.0
 """A cellular carcinoma at 40x."""
-SPACING_PX = 70.0
-"""Least distance of figures and look-alikes from each other: none hides another."""
+BLOCK_PX = 512
+"""Cells are placed block by block, each with a generator of its own."""
+SPACING_PX = 80.0
+"""Least distance of figures and look-alikes of one block from each other: none hides another."""
 EDGE_PX = 48
-"""Figures and look-alikes keep this far from a field's edge and are whole."""
-LIBRARY = 24
-"""Stamps drawn of each kind; fields reuse them turned by any angle."""
-# Optical density per channel of one unit of stain (after Ruifrok and Johnston, 2001), bluer as in current scanners.
-_HAEMATOXYLIN = np.asarray([0.72, 0.62, 0.30], np.float32)
-_EOSIN = np.asarray([0.10, 0.78, 0.34], np.float32)
+"""Figures and look-alikes keep this far from a block's edge."""
+_CLEAR_PX = 36.0
+"""No ordinary nucleus is nearer to a figure than this."""
+_LIBRARY = 32
+"""Stamps drawn of each kind; places reuse them turned by any angle."""
+_TEXTURE_PX = 1024
+"""Period of the background's textures."""
+_REACH_PX = 64
+"""Half of the largest stamp, rotated."""
+# Optical density per channel of one unit of stain, after Ruifrok and Johnston (2001), redder as in the scans at hand.
+_HAEMATOXYLIN = np.asarray([0.62, 0.74, 0.36], np.float32)
+_EOSIN = np.asarray([0.09, 0.62, 0.30], np.float32)
+
+Cover = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float32]]
+"""How much tissue, 0 to 1, is at columns x (shape (W,)) and rows y (shape (H,)): float32, shape (H, W)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,94 +45,160 @@ class SyntheticField:
     lookalikes: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the tissue, centred at (x, y), level-0 px."""
+
+    x: float
+    y: float
+    stamp: Stamp
+    angle: float
+    kind: str
+    """nucleus, figure or lookalike."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Extent of the nucleus, xyxy, level-0 px."""
+        stamp = turned(self.stamp, self.angle)
+        half_width, half_height = stamp.width / 2, stamp.height / 2
+        return self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height
+
+
+def everywhere(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A cover without glass."""
+    return np.ones((len(y), len(x)), np.float32)
+
+
 def generate_field(
-    *,
-    seed: int,
-    width: int,
-    height: int,
-    mitoses_per_mm2: float = 30.0,
-    lookalikes_per_mm2: float = 30.0,
-    mpp: float = 0.25,
+    *, seed: int, width: int, height: int, mitoses_per_mm2: float = 30.0, lookalikes_per_mm2: float = 30.0
 ) -> SyntheticField:
-    """Tissue of `width` x `height` px at `mpp` um/px; the same arguments give the same pixels."""
-    rng = np.random.default_rng([seed, width, height])
-    area = width * height * (mpp / 1000) ** 2
-    haematoxylin, eosin = _stroma(rng, width, height)
-    marked = _spots(rng, width, height, area, (mitoses_per_mm2, lookalikes_per_mm2))
-    library = [_library(rng, kinds) for kinds in (ORDINARY, FIGURES, LOOKALIKES)]
-    for x, y in _scattered(rng, width, height, round(NUCLEI_PER_MM2 * area)):
-        if all((np.hypot(*(spots - (x, y)).T) > SPACING_PX * 0.62).all() for spots in marked):
-            _press(haematoxylin, eosin, _pick(rng, library[0]), x, y)
-    boxes = []
-    for spots, stamps in zip(marked, library[1:], strict=True):
-        pressed = [(x, y, _pick(rng, stamps)) for x, y in spots]
-        for x, y, stamp in pressed:
-            _press(haematoxylin, eosin, stamp, x, y)
-        rows = [(x - s.width / 2, y - s.height / 2, x + s.width / 2, y + s.height / 2) for x, y, s in pressed]
-        boxes.append(np.asarray(rows, np.float32).reshape(-1, 4))
-    return SyntheticField(_photographed(rng, haematoxylin, eosin), boxes[0], boxes[1])
+    """Tissue of `width` x `height` px at 0.25 um/px; the same arguments give the same pixels."""
+    tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2)
+    whole = Region(0, 0, width, height)
+    return SyntheticField(tissue.draw(whole), tissue.boxes(whole, "figure"), tissue.boxes(whole, "lookalike"))
 
 
-def _stroma(rng: np.random.Generator, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cytoplasm and fibres: (haematoxylin, eosin), float32, shape (height, width)."""
-    shape = (height, width)
-    fine, mid, coarse = (_noise(rng, shape, sigma) for sigma in (1.2, 5.0, 28.0))
-    fibres = np.abs(_noise(rng, shape, (2.0, 14.0)))
-    eosin = 0.34 + 0.05 * fine + 0.06 * mid + 0.08 * coarse + 0.07 * fibres
-    haematoxylin = 0.13 + 0.03 * fine + 0.03 * mid + 0.04 * coarse
-    return np.clip(haematoxylin, 0, None).astype(np.float32), np.clip(eosin, 0.05, None).astype(np.float32)
+@dataclass(slots=True)
+class SyntheticTissue:
+    """Endless tissue; `cover` says where it is and where there is glass."""
+
+    seed: int
+    mitoses_per_mm2: float
+    lookalikes_per_mm2: float
+    cover: Cover = everywhere
+    _library: dict[str, list[Stamp]] = field(init=False)
+    _textures: dict[str, NDArray[np.float32]] = field(init=False)
+    _stains: tuple[NDArray[np.float32], NDArray[np.float32]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([self.seed, 0])
+        kinds = {"nucleus": ORDINARY, "figure": FIGURES, "lookalike": LOOKALIKES}
+        self._library = {k: [makers[i % len(makers)](rng) for i in range(_LIBRARY)] for k, makers in kinds.items()}
+        self._textures = _textures(rng)
+        strength = rng.uniform(0.95, 1.1, 2)
+        self._stains = (
+            (strength[0] * (_HAEMATOXYLIN + rng.normal(0, 0.015, 3))).astype(np.float32),
+            (strength[1] * (_EOSIN + rng.normal(0, 0.015, 3))).astype(np.float32),
+        )
+
+    def draw(self, region: Region) -> NDArray[np.uint8]:
+        """The pixels of a region, uint8, shape (height, width, 3)."""
+        margin = 4
+        wide = Region(region.x - margin, region.y - margin, region.width + 2 * margin, region.height + 2 * margin)
+        x, y = np.arange(wide.x, wide.right), np.arange(wide.y, wide.bottom)
+        haematoxylin, eosin = self._stroma(x, y)
+        for cell in self._cells_near(wide):
+            _press(haematoxylin, eosin, turned(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
+        cover = self.cover(x.astype(np.float64), y.astype(np.float64))
+        return self._photographed(haematoxylin * cover, eosin * cover, x, y)[margin:-margin, margin:-margin]
+
+    def boxes(self, region: Region, kind: str) -> NDArray[np.float32]:
+        """Boxes of the cells of a kind whose nuclei lie in the region, float32, shape (N, 4), xyxy, relative to it."""
+        rows = [cell.box for cell in self._cells_near(region) if cell.kind == kind]
+        boxes = np.asarray(rows, np.float32).reshape(-1, 4) - np.asarray([region.x, region.y] * 2, np.float32)
+        whole = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= region.width) & (boxes[:, 3] <= region.height)
+        return boxes[whole].astype(np.float32)
+
+    def _cells_near(self, region: Region) -> Iterator[Cell]:
+        """Cells that may reach into the region: nuclei first, so that figures and look-alikes lie on top."""
+        columns = range((region.x - _REACH_PX) // BLOCK_PX, (region.right + _REACH_PX) // BLOCK_PX + 1)
+        rows = range((region.y - _REACH_PX) // BLOCK_PX, (region.bottom + _REACH_PX) // BLOCK_PX + 1)
+        cells = [cell for row in rows for column in columns for cell in self._block(column, row)]
+        near = [
+            c
+            for c in cells
+            if region.x - _REACH_PX < c.x < region.right + _REACH_PX
+            and region.y - _REACH_PX < c.y < region.bottom + _REACH_PX
+        ]
+        yield from sorted(near, key=lambda cell: cell.kind != "nucleus")
+
+    def _block(self, column: int, row: int) -> list[Cell]:
+        # Blocks left of and above the origin exist too; a generator's seed must not be negative.
+        rng = np.random.default_rng([self.seed, 1, column + 2**20, row + 2**20])
+        corner = np.asarray([column, row], np.float64) * BLOCK_PX
+        area = (BLOCK_PX * MPP / 1000) ** 2
+        spots, kinds = _spots(rng, area, {"figure": self.mitoses_per_mm2, "lookalike": self.lookalikes_per_mm2})
+        pitch = 1000 / (np.sqrt(NUCLEI_PER_MM2) * MPP)
+        grid = np.stack(np.meshgrid(*[np.arange(pitch / 2, BLOCK_PX, pitch)] * 2), -1).reshape(-1, 2)
+        grid += rng.uniform(-0.42 * pitch, 0.42 * pitch, grid.shape)
+        if len(spots):
+            grid = grid[np.hypot(*(grid[:, None] - spots[None]).transpose(2, 0, 1)).min(1) > _CLEAR_PX]
+        grid = grid[rng.random(len(grid)) < 0.85]
+        return [
+            Cell(x, y, stamps[rng.integers(len(stamps))], float(rng.integers(24)) * 15.0, kind)
+            for (x, y), kind in zip(
+                np.concatenate([grid, spots]) + corner, ["nucleus"] * len(grid) + kinds, strict=True
+            )
+            for stamps in [self._library[kind]]
+            if self.cover(np.asarray([x]), np.asarray([y]))[0, 0] > (0.6 if kind == "nucleus" else 0.98)
+        ]
+
+    def _stroma(self, x: NDArray[np.intp], y: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cytoplasm and fibres: (haematoxylin, eosin), float32, shape (H, W)."""
+        fine, mid, coarse, fibres = (self._texture(n, x, y) for n in ("fine", "mid", "coarse", "fibres"))
+        eosin = 0.46 + 0.05 * fine + 0.06 * mid + 0.06 * coarse + 0.10 * np.abs(fibres)
+        haematoxylin = 0.17 + 0.02 * fine + 0.03 * mid + 0.04 * coarse
+        return np.clip(haematoxylin, 0, None), np.clip(eosin, 0.05, None)
+
+    def _photographed(
+        self, haematoxylin: NDArray[np.float32], eosin: NDArray[np.float32], x: NDArray[np.intp], y: NDArray[np.intp]
+    ) -> NDArray[np.uint8]:
+        """Stains to RGB by Beer and Lambert's law, through a slightly soft lens and a noisy sensor."""
+        density = haematoxylin[..., None] * self._stains[0] + eosin[..., None] * self._stains[1]
+        light = ndimage.gaussian_filter(246.0 * np.exp(-1.3 * density), (0.8, 0.8, 0))
+        return np.clip(light + 1.5 * self._texture("noise", x, y)[..., None], 0, 255).astype(np.uint8)
+
+    def _texture(self, name: str, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
+        return self._textures[name][np.ix_(y % _TEXTURE_PX, x % _TEXTURE_PX)]
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float | tuple[float, float]) -> NDArray[np.float32]:
-    """Smooth noise of unit spread; coarse noise is made small and enlarged."""
-    sigmas = np.broadcast_to(sigma, 2).astype(float)
-    shrink = max(int(sigmas.min() // 2), 1)
-    small = tuple(-(-n // shrink) + 2 for n in shape)
-    noise = ndimage.gaussian_filter(rng.standard_normal(small, np.float32), sigmas / shrink)
-    if shrink > 1:
-        noise = ndimage.zoom(noise, shrink, order=1)
-    noise = noise[: shape[0], : shape[1]]
-    return (noise / noise.std()).astype(np.float32)
+def _textures(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Smooth noise of unit spread that repeats without a seam."""
+    blurs = {"noise": 0.0, "fine": 1.3, "mid": 6.0, "coarse": 40.0, "fibres": (3.0, 16.0)}
+    made = {}
+    for name, sigma in blurs.items():
+        noise = ndimage.gaussian_filter(rng.standard_normal((_TEXTURE_PX, _TEXTURE_PX), np.float32), sigma, mode="wrap")
+        made[name] = (noise / noise.std()).astype(np.float32)
+    return made
 
 
 def _spots(
-    rng: np.random.Generator, width: int, height: int, area: float, densities: Sequence[float]
-) -> list[NDArray[np.float64]]:
-    """Places of each kind, float64, shape (N, 2), (x, y), all at least `SPACING_PX` apart."""
-    taken: list[NDArray[np.float64]] = []
-    result = []
-    for density in densities:
-        wanted, mine = int(rng.poisson(density * area)), []
-        for _ in range(wanted * 20):
-            if len(mine) == wanted or min(width, height) <= 2 * EDGE_PX:
-                break
-            spot = rng.uniform((EDGE_PX, EDGE_PX), (width - EDGE_PX, height - EDGE_PX))
-            if all(np.hypot(*(spot - other)) >= SPACING_PX for other in taken):
-                taken.append(spot)
-                mine.append(spot)
-        result.append(np.asarray(mine, np.float64).reshape(-1, 2))
-    return result
-
-
-def _scattered(rng: np.random.Generator, width: int, height: int, count: int) -> NDArray[np.float64]:
-    """Places of ordinary nuclei: jittered cells of a grid, which keeps them from piling up."""
-    pitch = np.sqrt(width * height / max(count, 1))
-    y, x = np.mgrid[-pitch : height + pitch : pitch, -pitch : width + pitch : pitch]
-    places = np.stack([x.ravel(), y.ravel()], 1)
-    places += rng.uniform(-0.38 * pitch, 0.38 * pitch, places.shape)
-    return places[rng.random(len(places)) < 0.9]
-
-
-def _library(rng: np.random.Generator, kinds: Sequence[Callable[[np.random.Generator], Stamp]]) -> list[Stamp]:
-    return [kinds[i % len(kinds)](rng) for i in range(LIBRARY)]
-
-
-def _pick(rng: np.random.Generator, stamps: Sequence[Stamp]) -> Stamp:
-    return turned(stamps[rng.integers(len(stamps))], float(rng.uniform(0, 360)))
+    rng: np.random.Generator, area: float, densities: dict[str, float]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Places in a block, float64, shape (N, 2), (x, y), at least `SPACING_PX` apart, and their kinds."""
+    spots: list[NDArray[np.float64]] = []
+    kinds: list[str] = []
+    for kind, density in densities.items():
+        for _ in range(int(rng.poisson(density * area))):
+            spot = rng.uniform(EDGE_PX, BLOCK_PX - EDGE_PX, 2)
+            if all(np.hypot(*(spot - other)) >= SPACING_PX for other in spots):
+                spots.append(spot)
+                kinds.append(kind)
+    return np.asarray(spots, np.float64).reshape(-1, 2), kinds
 
 
 def _press(haematoxylin: NDArray[np.float32], eosin: NDArray[np.float32], stamp: Stamp, x: float, y: float) -> None:
-    """Put a stamp, centred at (x, y), on both stains, cut at the field's edges."""
+    """Put a stamp, centred at (x, y), on both stains, cut at the canvas's edges."""
     side = stamp.cover.shape[0]
     left, top = round(x - (side - 1) / 2), round(y - (side - 1) / 2)
     rows = slice(max(top, 0), min(top + side, haematoxylin.shape[0]))
@@ -129,15 +209,3 @@ def _press(haematoxylin: NDArray[np.float32], eosin: NDArray[np.float32], stamp:
     kept = 1 - stamp.cover[part]
     for canvas, ink in ((haematoxylin, stamp.haematoxylin), (eosin, stamp.eosin)):
         canvas[rows, columns] = canvas[rows, columns] * kept + ink[part]
-
-
-def _photographed(
-    rng: np.random.Generator, haematoxylin: NDArray[np.float32], eosin: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Stains to RGB by Beer and Lambert's law, through a slightly soft lens and a noisy sensor."""
-    strength = rng.uniform(0.9, 1.15, 2)
-    blue, pink = (v + rng.normal(0, 0.02, 3).astype(np.float32) for v in (_HAEMATOXYLIN, _EOSIN))
-    density = strength[0] * haematoxylin[..., None] * blue + strength[1] * eosin[..., None] * pink
-    light = 245.0 * np.exp(-1.25 * density)
-    light = ndimage.gaussian_filter(light, (0.7, 0.7, 0)) + rng.standard_normal(light.shape, np.float32) * 2.0
-    return np.clip(light, 0, 255).astype(np.uint8)

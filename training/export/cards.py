@@ -35,9 +35,6 @@ _DATA = [
         use="59 figures; everything else in the fields is negative",
         licence="contest data, research use",
     ),
-    DataSource(
-        name="Generated tissue (serving.synthetic)", use="a tenth of the second stage's windows", licence="Apache-2.0"
-    ),
 ]
 _PROTOCOL = (
     "Leave one slide out over ICPR 2012 slides A00, A02 and A03 (59 figures, 9 fields): runs of the same recipe that never "

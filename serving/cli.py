@@ -1,0 +1,221 @@
+"""The `mitoserve` command."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from serving.exports import write_all
+from serving.report import Report
+from serving.scoring.analysis import Options
+from serving.scoring.detector import Detector
+from serving.scoring.models import list_models, verify_parity
+from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pipeline import score_slide
+from serving.settings import Settings, SettingsError
+from serving.wsi.errors import MitoserveError
+from serving.wsi.geometry import parse_roi
+from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.slide import open_slide
+
+SOME_FAILED = 1
+"""Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+@click.group(epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mitoserve")
+def main() -> None:
+    """Slide-level mitosis scoring in H&E whole-slide images."""
+
+
+@main.command()
+@click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--mpp", type=float, help="Microns per level-0 px, in place of what the slide states.")
+@click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Detection probability, in place of the model card's.")
+@click.option("--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere.")
+@click.option(
+    "--min-tissue", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
+    help="Tiles with a smaller share of tissue are not scored.",
+)  # fmt: skip
+@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
+@click.option("--provider", multiple=True, help="ONNX Runtime execution provider; repeat in order of preference.")
+def score(
+    slides: tuple[Path, ...],
+    *,
+    out: Path,
+    mpp: float | None,
+    roi: str | None,
+    threshold: float | None,
+    cascade: str,
+    min_tissue: float,
+    models: Path | None,
+    provider: tuple[str, ...],
+) -> None:
+    """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
+
+    Several slides get a folder each below --out. A slide that fails does not stop the others; the exit code is then 1.
+    """
+    settings = _settings()
+    try:
+        options = Options(
+            mpp=mpp,
+            roi=None if roi is None else parse_roi(roi),
+            threshold=threshold,
+            cascade=cascade == "on",
+            min_tissue_fraction=min_tissue,
+        )
+        detector = load_detector(models or settings.models, providers=provider or settings.providers)
+    except MitoserveError as error:
+        raise click.UsageError(str(error)) from error
+    failed = 0
+    for slide, folder in zip(slides, _folders(slides, out), strict=True):
+        try:
+            report = _score_one(slide, folder, detector, options)
+        except (MitoserveError, OSError) as error:
+            failed += 1
+            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
+        else:
+            _summarise(report, folder)
+    if failed:
+        _err.print(f"{failed} of {len(slides)} slides failed")
+        sys.exit(SOME_FAILED)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
+def serve(*, host: str, port: int, models: Path | None) -> None:
+    """Serve the HTTP API through BentoML."""
+    _settings()
+    if models is not None:
+        os.environ["MITOSIS_MODELS"] = str(models.absolute())
+    command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+@main.command()
+@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
+@click.option("--verify", is_flag=True, help="Run each model on its parity sample on this machine.")
+def models(*, models: Path | None, verify: bool) -> None:
+    """List the models, their thresholds and what was measured."""
+    root = models or _settings().models
+    try:
+        cards = list_models(root)
+    except MitoserveError as error:
+        raise click.ClickException(str(error)) from error
+    if not cards:
+        raise click.ClickException(f"no models in {root}; set MITOSIS_MODELS")
+    table = Table("model", "version", "task", "threshold", "measured", "sha256")
+    for card in cards:
+        chosen = card.screening_threshold or card.detection_threshold
+        value = getattr(chosen, "score", None) or getattr(chosen, "probability", None)
+        table.add_row(card.name, card.version, card.task, f"{value:.3g}", chosen.achieved if chosen else "", card.sha256()[:12])
+    _out.print(table)
+    if verify:
+        for card in cards:
+            differences = verify_parity(root / card.name / card.version)
+            listed = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
+            _out.print(f"{card.name} {card.version}: largest differences from its parity sample: {listed}")
+    _out.print(RESEARCH_USE)
+
+
+@main.command()
+@click.argument("slide", type=click.Path(path_type=Path))
+def info(slide: Path) -> None:
+    """State what Mitoserve reads from a slide: size, resolution, vendor, hash."""
+    try:
+        with open_slide(slide) as opened:
+            rows = {
+                "name": opened.name,
+                "vendor": opened.vendor,
+                "size": f"{opened.width} x {opened.height} px",
+                "mpp": "not stated; pass --mpp to score" if opened.mpp is None else f"{opened.mpp:g} um/px",
+                "sha256": opened.sha256,
+            }
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for name, value in rows.items():
+        _out.print(f"{name:8} {value}", highlight=False, soft_wrap=True)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
+    """One folder a slide; a number tells apart slides of the same name."""
+    if len(slides) == 1:
+        return [out]
+    folders: list[Path] = []
+    for slide in slides:
+        folder, number = out / slide.stem, 2
+        while folder in folders:
+            folder, number = out / f"{slide.stem}-{number}", number + 1
+        folders.append(folder)
+    return folders
+
+
+def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -> Report:
+    with open_slide(path) as slide, _progress(slide.name) as on_progress:
+        analysis = score_slide(slide, detector, options, on_progress=on_progress.step)
+        write_all(analysis, folder)
+    return analysis.report
+
+
+class _progress:  # noqa: N801 - a context manager that reads as a verb
+    """A bar with tiles and time left, on a terminal; nothing in a log file."""
+
+    def __init__(self, name: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("tiles"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=_err,
+            disable=not _err.is_terminal,
+        )
+        self._task = self._bar.add_task(name, total=None)
+        self.step: Callable[[int, int], None] = lambda done, total: self._bar.update(
+            self._task, completed=done, total=total
+        )
+
+    def __enter__(self) -> "_progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _summarise(report: Report, folder: Path) -> None:
+    counts = report.counts
+    density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm2"
+    _out.print(
+        f"{report.slide.name}: {counts.mitotic_figures} mitotic figures in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
+        f"{report.timing.wall_s:.0f} s -> {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for warning in report.warnings:
+        _err.print(f"[yellow]warning[/] {report.slide.name}: {warning}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""`python -m serving.synthetic OUT.tif`: write a generated slide and its truth."""
+
+from pathlib import Path
+
+import click
+
+from serving.synthetic.slide import generate_slide, truth_path
+
+
+@click.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same slide.")
+@click.option("--width", default=4096, show_default=True, type=click.IntRange(256), help="Px.")
+@click.option("--height", default=4096, show_default=True, type=click.IntRange(256), help="Px.")
+@click.option("--tissue", default=0.4, show_default=True, type=click.FloatRange(0, 1), help="Share of tissue.")
+@click.option("--mitoses", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
+@click.option("--lookalikes", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
+def main(
+    out: Path, *, seed: int, width: int, height: int, tissue: float, mitoses: float, lookalikes: float
+) -> None:
+    """Write a generated slide to OUT and its truth beside it."""
+    truth = generate_slide(
+        out,
+        seed=seed,
+        width=width,
+        height=height,
+        tissue_fraction=tissue,
+        mitoses_per_mm2=mitoses,
+        lookalikes_per_mm2=lookalikes,
+    )
+    click.echo(f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}")
+
+
+if __name__ == "__main__":
+    main()
