@@ -32,8 +32,8 @@ class ArraySlide:
         """See `Slide.read`."""
         if (region.width, region.height) == (width, height):
             return padded_cut(self._pixels, region.x, region.y, width, height)
-        x, across = frame_around(region.x, region.width)
-        y, down = frame_around(region.y, region.height)
+        x, across = frame_around(region.x, region.width, self.width)
+        y, down = frame_around(region.y, region.height, self.height)
         box = (region.x - x, region.y - y, region.right - x, region.bottom - y)
         return resized(padded_cut(self._pixels, x, y, across, down), box, width, height)
 

@@ -1,5 +1,6 @@
 """What a file is, told by its content; and whether a TIFF's data lies inside the file."""
 
+import struct
 from enum import Enum
 from pathlib import Path
 
@@ -25,8 +26,10 @@ class FileKind(Enum):
     VMS = "vms"
 
 
-def kind_of(path: Path) -> FileKind:
-    """The kind of `path` by its first bytes; a folder counts as the DICOM or MRXS slide that it holds.
+def kind_of(path: Path, name: str) -> FileKind:
+    """The kind of `path` by its first bytes; a folder counts as the DICOM slide that it holds.
+
+    name : what errors call it
 
     Raises
     ------
@@ -36,11 +39,11 @@ def kind_of(path: Path) -> FileKind:
     if path.is_dir():
         if any(path.glob("*.dcm")):
             return FileKind.DICOM
-        raise UnsupportedFormatError(f"{path.name} is a folder without DICOM files; name the slide's main file instead")
+        raise UnsupportedFormatError(f"{name} is a folder without DICOM files; name the slide's main file instead")
     if not path.is_file():
-        raise UnreadableSlideError(f"there is no file {path.name}")
+        raise UnreadableSlideError(f"there is no file {name}")
     if path.stat().st_size == 0:
-        raise EmptyUploadError(f"{path.name} has no bytes; send the slide's content")
+        raise EmptyUploadError(f"{name} has no bytes; send the slide's content")
     with path.open("rb") as handle:
         head = handle.read(132)
     if head.startswith(_IMAGE_HEADS):
@@ -51,10 +54,10 @@ def kind_of(path: Path) -> FileKind:
         return FileKind.DICOM
     if path.suffix.lower() in {".vms", ".vmu"}:
         return FileKind.VMS
-    raise UnsupportedFormatError(f"{path.name} is not a slide: {READABLE}")
+    raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 
-def check_tiff(path: Path) -> None:
+def check_tiff(path: Path, name: str) -> None:
     """Make sure that every tile and strip that a TIFF lists lies inside the file, and that no tile is beyond reason.
 
     OpenSlide opens truncated files and fails only when it reads there, perhaps after an hour of work.
@@ -70,18 +73,36 @@ def check_tiff(path: Path) -> None:
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-            ends = [o + n for page in pages for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
-            first = sum(tiff.pages.first.databytecounts)
+            parts = [list(zip(page.dataoffsets, page.databytecounts, strict=False)) for page in pages]
             tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, OSError, AttributeError) as error:
-        raise UnreadableSlideError(
-            f"{path.name} is a damaged TIFF ({error}); copy it again from the scanner"
-        ) from error
+            following = _next_directory(tiff, pages[-1])
+    except (
+        tifffile.TiffFileError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        OSError,
+        AttributeError,
+        struct.error,
+    ) as error:
+        raise UnreadableSlideError(f"{name} is a damaged TIFF ({error}); copy it again from the scanner") from error
     for width, height in tiles:
         check_stored_tile(width, height)
-    if first == 0:
-        raise UnreadableSlideError(f"{path.name} states a size but holds no image data; copy it again from the scanner")
-    if max(ends, default=0) > size:
+    if not sum(count for _, count in parts[0]):
+        raise UnreadableSlideError(f"{name} states a size but holds no image data; copy it again from the scanner")
+    end = max([following, *(offset + count for page in parts for offset, count in page)])
+    if end > size:
         raise UnreadableSlideError(
-            f"{path.name} is truncated: its data goes on to byte {max(ends)}, the file ends at {size}; copy it again"
+            f"{name} is truncated: its data goes on to byte {end}, the file ends at {size}; copy it again"
         )
+
+
+def _next_directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Where the directory after the last readable `page` starts; 0 where the chain ends as it should."""
+    layout, handle = tiff.tiff, tiff.filehandle
+    handle.seek(page.offset)
+    (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+    handle.seek(tags * layout.tagsize, 1)
+    (offset,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
+    return int(offset)

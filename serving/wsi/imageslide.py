@@ -53,7 +53,9 @@ def open_image(path: Path, name: str) -> ImageSlide:
                 pixels = _rgb_over_white(image)
     except Image.DecompressionBombError as error:
         raise SlideTooLargeError(f"{name} has too many pixels for a picture; convert it to a tiled TIFF") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError as error:
+        raise UnreadableSlideError(f"{name} is a damaged picture (its header does not parse); copy it again") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise UnreadableSlideError(f"{name} is a damaged picture ({error}); copy it again") from error
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()

@@ -30,9 +30,9 @@ def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
     UnreadableSlideError
         If it knows the format but the file is broken.
     """
-    kind = kind_of(path)
+    kind = kind_of(path, name)
     if kind is FileKind.TIFF:
-        check_tiff(path)
+        check_tiff(path, name)
     file = min(path.glob("*.dcm")) if path.is_dir() else path
     try:
         handle = openslide.OpenSlide(str(file))
@@ -42,7 +42,9 @@ def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
             "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
         ) from error
     except openslide.OpenSlideError as error:
-        raise UnreadableSlideError(f"{name} cannot be opened ({error}); copy it again from the scanner") from error
+        # OpenSlide names the path, which is the server's own business.
+        reason = str(error).replace(str(file), name)
+        raise UnreadableSlideError(f"{name} cannot be opened ({reason}); copy it again from the scanner") from error
     width, height = handle.dimensions
     try:
         check_size(width, height)
@@ -92,8 +94,8 @@ class OpenSlideSlide:
         shrink_x, shrink_y = self.width / level_width, self.height / level_height
         if level == 0 and (region.width, region.height) == (width, height):
             return self._decode(0, region, (1.0, 1.0))
-        x, across = frame_around(region.x / shrink_x, region.width / shrink_x)
-        y, down = frame_around(region.y / shrink_y, region.height / shrink_y)
+        x, across = frame_around(region.x / shrink_x, region.width / shrink_x, level_width)
+        y, down = frame_around(region.y / shrink_y, region.height / shrink_y, level_height)
         pixels = self._decode(level, Region(x, y, across, down), (shrink_x, shrink_y))
         left, top = region.x / shrink_x - x, region.y / shrink_y - y
         box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)

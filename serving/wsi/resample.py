@@ -32,7 +32,11 @@ def resized(pixels: Pixels, box: tuple[float, float, float, float], width: int, 
     return np.asarray(image)
 
 
-def frame_around(start: float, length: float) -> tuple[int, int]:
-    """Whole pixels (first, count) that hold [start, start + length) and the resampling margin."""
-    first = math.floor(start) - MARGIN_PX
-    return first, math.ceil(start + length) + MARGIN_PX - first
+def frame_around(start: float, length: float, limit: int) -> tuple[int, int]:
+    """Whole pixels (first, count) that hold [start, start + length) and the resampling margin.
+
+    The margin ends where the picture does, at 0 and `limit`: white from outside would bleed into its border.
+    """
+    first, end = math.floor(start), math.ceil(start + length)
+    first, end = min(first, max(first - MARGIN_PX, 0)), max(end, min(end + MARGIN_PX, limit))
+    return first, end - first

@@ -74,7 +74,7 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
         If its size is beyond any scanner's.
     """
     label = name if name is not None else path.name
-    kind = kind_of(path)
+    kind = kind_of(path, label)
     slide: Slide = open_image(path, label) if kind is FileKind.IMAGE else open_with_openslide(path, label)
     check_size(slide.width, slide.height)
     return slide
