@@ -1,0 +1,20 @@
+"""What all tests share: hypothesis without chance, and the real slides where a machine has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every run and machine; slow machines do not fail for being slow.
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
+settings.load_profile("deterministic")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real slides and fields: `MITOSIS_DATA`, by default `../shared/data` beside the checkout."""
+    root = Path(os.environ.get("MITOSIS_DATA", Path(__file__).parents[1] / "../shared/data")).resolve()
+    if not root.is_dir():
+        pytest.skip(f"no real slides at {root}; set MITOSIS_DATA to the folder that holds slides/")
+    return root

@@ -1,0 +1,84 @@
+"""Small seeded slide files, whole and broken, written to a folder."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+_CM_UM = 10_000
+_INCH_UM = 25_400
+_TAG_SHORT, _TAG_LONG = 3, 4
+
+
+def noise(width: int, height: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Smooth pink-violet noise that JPEG keeps well, uint8, shape (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 60, (height // 16 + 2, width // 16 + 2, 3)) + np.asarray([170, 110, 160])
+    image = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def write_pyramid(
+    path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = 0.25, compression: str = "deflate", levels: int = 2
+) -> Path:
+    """A pyramidal tiled TIFF, each level half the one before, that OpenSlide opens as generic-tiff."""
+    resolution: dict[str, Any] = {}
+    with tifffile.TiffWriter(path) as tiff:
+        for level in range(levels):
+            step = 2**level
+            if mpp is not None:
+                per_cm = _CM_UM / (mpp * step)
+                resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+            tiff.write(
+                _halved(pixels, level),
+                tile=(256, 256),
+                photometric="rgb",
+                compression=compression,
+                subfiletype=1 if level else 0,
+                metadata=None,
+                **resolution,
+            )
+    return path
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = None) -> Path:
+    """A PNG or JPEG by the suffix, shape (h, w, 3) or (h, w, 4); with `mpp` in its density tag."""
+    density: dict[str, Any] = {} if mpp is None else {"dpi": (_INCH_UM / mpp, _INCH_UM / mpp)}
+    Image.fromarray(pixels).save(path, **density)
+    return path
+
+
+def write_truncated(path: Path, whole: Path, *, share: float = 0.6) -> Path:
+    """The first part of a file."""
+    data = whole.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def write_tiff_header(path: Path, *, width: int, height: int, tile: int = 256) -> Path:
+    """A TIFF directory that states an RGB picture and lists no data."""
+    entries = [(256, _TAG_LONG, width), (257, _TAG_LONG, height), (258, _TAG_SHORT, 8), (259, _TAG_SHORT, 1)]
+    entries += [(262, _TAG_SHORT, 2), (277, _TAG_SHORT, 3), (322, _TAG_LONG, tile), (323, _TAG_LONG, tile)]
+    body = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + struct.pack("<I", 0))
+    return path
+
+
+def write_forged_tile(path: Path, pixels: NDArray[np.uint8], *, tile: int) -> Path:
+    """A whole pyramid whose first directory states stored tiles of `tile` px squared."""
+    write_pyramid(path, pixels, levels=1)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        for name in ("TileWidth", "TileLength"):
+            tag = tiff.pages.first.tags[name]
+            tag.overwrite(tile, dtype="I")
+    return path
+
+
+def _halved(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    step = 2**times
+    height, width = (max(n // step, 1) for n in pixels.shape[:2])
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

@@ -1,0 +1,185 @@
+"""`score_slide` on slides whose figures are known: cascade, counts, report."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from serving.report import Report
+from serving.scoring import cascade
+from serving.scoring.analysis import Options
+from serving.scoring.pipeline import DEFAULTS, score_slide
+from serving.wsi.arrayslide import ArraySlide
+from serving.wsi.detections import Detections
+from serving.wsi.geometry import parse_roi
+from tests.fakes import DotDetector, make_cards, plant, tissue
+
+DOTS = [(300.0, 300.0), (1000.0, 500.0), (1000.0, 1000.0), (1730.0, 1200.0), (400.0, 1400.0)]
+"""Two of them on seams of tiles."""
+
+
+def _pixels() -> NDArray[np.uint8]:
+    pixels = tissue(1800, 1500)
+    for x, y in DOTS:
+        plant(pixels, x, y)
+    return pixels
+
+
+def _slide(name: str = "array") -> ArraySlide:
+    return ArraySlide(_pixels(), mpp=0.25, name=name)
+
+
+def _report(options: Options = DEFAULTS, detector: DotDetector | None = None) -> Report:
+    return score_slide(_slide(), detector or DotDetector(), options).report
+
+
+def _lasting(report: Report) -> dict[str, Any]:
+    """Everything but what may differ from one run to the next."""
+    kept = report.model_dump()
+    del kept["timing"], kept["software"]["started_at"]
+    return kept
+
+
+def test_each_dot_is_found_where_it_is() -> None:
+    report = _report()
+    found = sorted((d.x + d.width / 2, d.y + d.height / 2) for d in report.detections)
+    assert np.allclose(found, sorted(DOTS), atol=1)
+    assert all(d.probability > 0.9 for d in report.detections)
+    assert all(d.score == pytest.approx(1) for d in report.detections)
+
+
+def test_counts_of_tiles_add_up_to_the_slides() -> None:
+    report = _report()
+    assert report.counts.mitotic_figures == len(DOTS)
+    assert sum(t.mitotic_count for t in report.tiles) == len(DOTS)
+    by_tile = {(t.x, t.y): t.mitotic_count for t in report.tiles}
+    assert by_tile == {(0, 0): 1, (1000, 0): 1, (0, 1000): 1, (1000, 1000): 2}
+
+
+def test_counts_add_up_where_a_figure_lies_in_a_tile_that_is_not_scored() -> None:
+    pixels = np.full((1000, 2000, 3), 245, np.uint8)
+    pixels[:, :1030] = tissue(1030, 1000)
+    plant(pixels, 1014, 500)
+    report = score_slide(ArraySlide(pixels, mpp=0.25), DotDetector()).report
+    assert [(t.x, t.mitotic_count) for t in report.tiles] == [(0, 1)]
+    assert report.counts.mitotic_figures == 1
+
+
+def test_densities_are_counts_over_areas() -> None:
+    report = _report()
+    assert report.counts.tissue_area_mm2 == pytest.approx(1800 * 1500 * 0.25**2 / 1e6, rel=0.01)
+    assert report.counts.per_mm2 == pytest.approx(len(DOTS) / report.counts.tissue_area_mm2, rel=1e-3)
+    assert report.hotspots[0].mitotic_figures == len(DOTS)
+
+
+def test_tile_scores_are_seven_by_seven_and_null_outside_the_slide() -> None:
+    report = _report()
+    for tile in report.tiles:
+        assert [len(row) for row in tile.scores] == [7] * 7
+        shown = [[tile.x + c * 125 < 1800 and tile.y + r * 125 < 1500 for c in range(7)] for r in range(7)]
+        assert [[score is not None for score in row] for row in tile.scores] == shown
+        assert tile.max_score == max(score for row in tile.scores for score in row if score is not None)
+    assert report.tiles[0].scores[1][1] == pytest.approx(1)
+    assert report.tiles[0].scores[6][0] == 0
+
+
+def test_the_same_input_gives_the_same_report() -> None:
+    first, second = _report(), _report()
+    assert _lasting(first) == _lasting(second)
+    assert Report.model_validate_json(first.model_dump_json()) == first
+    assert "NaN" not in json.dumps(_lasting(first))
+
+
+def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
+    same = score_slide(_slide("other.png"), DotDetector()).report
+    assert same.analysis_id == _report().analysis_id
+    cards = make_cards(screening=0.2)
+    others = [
+        _report(Options(cascade=False)),
+        _report(Options(threshold=0.4)),
+        _report(Options(mpp=0.26)),
+        _report(Options(mpp=0.25)),  # changes mpp_source and the warnings
+        _report(Options(roi=parse_roi("0,0,500,500"))),
+        _report(Options(min_tissue_fraction=0.2)),
+        _report(detector=DotDetector(cards[0], cards[1])),
+        score_slide(ArraySlide(tissue(1800, 1500), mpp=0.25), DotDetector()).report,
+    ]
+    assert len({same.analysis_id, *(r.analysis_id for r in others)}) == 1 + len(others)
+
+
+def test_the_cascade_looks_where_scores_pass_and_nowhere_else() -> None:
+    few, every = DotDetector(), DotDetector()
+    _report(detector=few)
+    off = _report(Options(cascade=False), every)
+    assert 0 < few.detected <= 9 * len(DOTS)  # a dot on the crossing of blocks is in 3 x 3 windows
+    assert every.detected == 16 * 13  # all windows of the lattice that show any of 1800 x 1500 px
+    assert off.counts.mitotic_figures == len(DOTS)
+    assert off.models[0].thresholds == {}
+    assert _report().models[0].thresholds == {"screening": 0.05}
+
+
+def test_det_sees_full_batches_gathered_across_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    class Noted(DotDetector):
+        def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+            sizes.append(len(sub_tiles))
+            return DotDetector.detect(self, sub_tiles)
+
+    monkeypatch.setattr(cascade, "DETECT_BATCH", 7)
+    _report(detector=Noted())
+    assert len(sizes) > 1
+    assert set(sizes[:-1]) == {7}
+    assert 0 < sizes[-1] <= 7
+
+
+@pytest.mark.parametrize("batch", [1, 5, 1000])
+def test_the_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    usual = _lasting(_report())
+    monkeypatch.setattr(cascade, "DETECT_BATCH", batch)
+    assert _lasting(_report()) == usual
+
+
+def test_the_threshold_is_the_callers_or_the_cards() -> None:
+    pixels = tissue(600, 600)
+    plant(pixels, 300, 300, side=18)  # probability 18 * 18 / (24 * 24), .56
+    slide = ArraySlide(pixels, mpp=0.25)
+    assert score_slide(slide, DotDetector()).report.counts.mitotic_figures == 1
+    strict = score_slide(slide, DotDetector(), Options(threshold=0.6)).report
+    assert strict.counts.mitotic_figures == 0
+    assert strict.hotspots == []
+    assert strict.models[1].thresholds == {"detection": 0.6}
+
+
+def test_the_roi_limits_figures_exactly() -> None:
+    report = _report(Options(roi=parse_roi("[[0,0],[1100,0],[1100,700],[0,700]]")))
+    assert report.counts.mitotic_figures == 2
+    assert sum(t.mitotic_count for t in report.tiles) == 2
+    assert report.settings.roi == [(0, 0), (1100, 0), (1100, 700), (0, 700)]
+    assert report.tissue.tiles_total == 2
+    assert report.counts.tissue_area_mm2 == pytest.approx(1100 * 700 * 0.25**2 / 1e6, rel=0.02)
+
+
+def test_glass_gives_an_empty_report() -> None:
+    report = score_slide(ArraySlide(np.full((500, 700, 3), 250, np.uint8), mpp=0.25), DotDetector()).report
+    assert (report.tiles, report.detections, report.hotspots) == ([], [], [])
+    assert report.counts.per_mm2 is None
+    assert report.warnings
+
+
+def test_the_map_holds_the_score_of_every_sub_tile_at_its_place() -> None:
+    analysis = score_slide(_slide(), DotDetector())
+    lattice = analysis.mitosis_map
+    for x, y in DOTS:
+        column, row = int((x - lattice.x) // lattice.step), int((y - lattice.y) // lattice.step)
+        assert lattice.scores[row, column] > 0
+    rows, columns = np.nonzero(lattice.scores >= 0.99)
+    centres = np.stack([columns, rows], 1) * lattice.step + (lattice.x + lattice.window / 2)
+    nearest = np.abs(centres[:, None] - np.asarray(DOTS)).max(2).min(1)
+    assert nearest.max() <= lattice.window / 2
+    for tile in analysis.report.tiles:
+        column, row = round((tile.x - lattice.x) / lattice.step), round((tile.y - lattice.y) / lattice.step)
+        expected = np.asarray(tile.scores, np.float32)
+        assert np.allclose(lattice.scores[row : row + 7, column : column + 7], expected, atol=1e-5, equal_nan=True)

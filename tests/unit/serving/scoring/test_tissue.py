@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from serving.scoring.tissue import find_tissue, tissue_of
+from serving.wsi.arrayslide import ArraySlide
+from serving.wsi.geometry import Region, parse_roi
+from tests.fakes import tissue
+
+
+def _half(width: int = 2000, height: int = 1000) -> ArraySlide:
+    """Tissue left, glass right."""
+    pixels = np.full((height, width, 3), 245, np.uint8)
+    pixels[:, : width // 2] = tissue(width // 2, height)
+    return ArraySlide(pixels, mpp=0.25)
+
+
+def test_tissue_and_glass_are_told_apart() -> None:
+    mask = find_tissue(_half(), 0.25, None)
+    assert mask.area_px == pytest.approx(1_000_000, rel=0.02)
+    assert mask.fraction(Region(0, 0, 1000, 1000)) == pytest.approx(1, abs=0.02)
+    assert mask.fraction(Region(1000, 0, 1000, 1000)) == pytest.approx(0, abs=0.02)
+    assert mask.fraction(Region(500, 0, 1000, 1000)) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_slide_that_is_all_tissue_is_all_tissue() -> None:
+    assert find_tissue(ArraySlide(tissue(900, 700), mpp=0.25), 0.25, None).area_px == pytest.approx(630_000)
+
+
+def test_noisy_glass_holds_no_tissue() -> None:
+    pixels = np.random.default_rng(0).integers(236, 250, (600, 800, 3)).astype(np.uint8)
+    assert find_tissue(ArraySlide(pixels, mpp=0.25), 0.25, None).area_px == 0
+
+
+def test_dark_tissue_without_colour_counts() -> None:
+    pixels = np.full((400, 400, 3), 245, np.uint8)
+    pixels[100:300, 100:300] = 60
+    assert tissue_of(pixels, 2.0).sum() == pytest.approx(40_000, rel=0.02)
+
+
+def test_specks_go_and_holes_close() -> None:
+    pixels = np.full((400, 400, 3), 245, np.uint8)
+    pixels[10:14, 10:14] = (225, 170, 205)
+    pixels[100:300, 100:300] = (225, 170, 205)
+    pixels[190:200, 190:200] = 245
+    found = tissue_of(pixels, 8.0)
+    assert found[100:300, 100:300].all()
+    assert found.sum() == 40_000
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 3), (3000, 1), (1, 3000), (257, 255)])
+def test_any_size_has_a_mask(size: tuple[int, int]) -> None:
+    mask = find_tissue(ArraySlide(tissue(*size), mpp=0.25), 0.25, None)
+    assert mask.area_px == pytest.approx(size[0] * size[1])
+    assert mask.fraction(Region(0, 0, 1000, 1000)) == 1
+
+
+def test_the_roi_limits_the_area_without_bias() -> None:
+    slide = ArraySlide(tissue(4000, 3000), mpp=0.25)
+    rectangle = find_tissue(slide, 0.25, parse_roi("513,402,1777,1234"))
+    assert rectangle.area_px == pytest.approx(1777 * 1234, rel=0.01)
+    triangle = find_tissue(slide, 0.25, parse_roi("[[100,100],[3900,200],[1500,2900]]"))
+    assert triangle.area_px == pytest.approx(5_250_000, rel=0.005)
+
+
+@pytest.mark.parametrize("text", ["-1e12,-1e12,2e12,2e12", "-1e300,-1,2e300,5000", "[[-1e9,-1e9],[1e9,-1e9],[0,1e9]]"])
+def test_a_roi_may_be_as_large_as_it_likes(text: str) -> None:
+    slide = ArraySlide(tissue(600, 400), mpp=0.25)
+    assert find_tissue(slide, 0.25, parse_roi(text)).area_px == pytest.approx(240_000)
+
+
+def test_the_overview_is_as_fine_as_people_need() -> None:
+    assert max(find_tissue(ArraySlide(tissue(1100, 900), mpp=0.25), 0.25, None).overview.shape) == 1100
+    assert max(find_tissue(ArraySlide(tissue(3000, 900), mpp=0.25), 0.25, None).overview.shape) == 1200
