@@ -42,7 +42,9 @@ def main() -> None:
 @click.option("--mpp", type=float, help="Microns per level-0 px, in place of what the slide states.")
 @click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Detection probability, in place of the model card's.")
-@click.option("--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere.")
+@click.option(
+    "--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere."
+)
 @click.option(
     "--min-tissue", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
     help="Tiles with a smaller share of tissue are not scored.",
@@ -101,7 +103,7 @@ def serve(*, host: str, port: int, models: Path | None) -> None:
     if models is not None:
         os.environ["MITOSIS_MODELS"] = str(models.absolute())
     command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *command])
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
 
 
 @main.command()
@@ -120,7 +122,9 @@ def models(*, models: Path | None, verify: bool) -> None:
     for card in cards:
         chosen = card.screening_threshold or card.detection_threshold
         value = getattr(chosen, "score", None) or getattr(chosen, "probability", None)
-        table.add_row(card.name, card.version, card.task, f"{value:.3g}", chosen.achieved if chosen else "", card.sha256()[:12])
+        table.add_row(
+            card.name, card.version, card.task, f"{value:.3g}", chosen.achieved if chosen else "", card.sha256()[:12]
+        )
     _out.print(table)
     if verify:
         for card in cards:

@@ -42,4 +42,4 @@ class MitoserveService:
     """Slide-level mitosis scoring. For Research Use Only. Not for use in diagnostic procedures."""
 
 
-MitoserveService.add_asgi_middleware(HttpAppFirst)
+MitoserveService.add_asgi_middleware(HttpAppFirst)  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """A detector of planted dots, which knows nothing of tissue and everything of geometry."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ DOT_PX = 24
 """Side of a planted dot at the models' resolution."""
 
 
-def make_cards(*, screening: float = 0.05, detection: float = 0.5, merge_radius_um: float = 6.0) -> tuple[ModelCard, ModelCard]:
+def make_cards(
+    *, screening: float = 0.05, detection: float = 0.5, merge_radius_um: float = 6.0
+) -> tuple[ModelCard, ModelCard]:
     """Valid cards of a Reg-NS and a Det, with the thresholds that a test needs."""
-    common = {
+    common: dict[str, Any] = {
         "schema_version": "1.0",
         "version": "0.0.1",
         "architecture": "planted dots",
@@ -33,7 +36,7 @@ def make_cards(*, screening: float = 0.05, detection: float = 0.5, merge_radius_
         "research_use": RESEARCH_USE,
         "files": {"model.onnx": "0" * 64},
     }
-    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
     return (
         ModelCard(
             **common,
@@ -67,10 +70,12 @@ class DotDetector:
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The area of dots in each sub-tile, a whole dot counting 1."""
         dots = _is_dot(tiles).astype(np.float64)
-        blocks = dots.reshape(len(tiles), tiles.shape[1] // STRIDE, STRIDE, tiles.shape[2] // STRIDE, STRIDE).sum((2, 4))
+        blocks = dots.reshape(len(tiles), tiles.shape[1] // STRIDE, STRIDE, tiles.shape[2] // STRIDE, STRIDE).sum(
+            (2, 4)
+        )
         scores = blocks[:, :-1, :-1] + blocks[:, 1:, :-1] + blocks[:, :-1, 1:] + blocks[:, 1:, 1:]
         self.screened += scores.size
-        return (scores / DOT_PX**2).astype(np.float32)
+        return np.asarray(scores / DOT_PX**2, np.float32)
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """A box around each dot, also around those that an edge cuts."""
@@ -79,7 +84,7 @@ class DotDetector:
 
 
 def plant(pixels: NDArray[np.uint8], x: float, y: float, *, side: int = DOT_PX) -> None:
-    """Put a dot centred at (x, y) into `pixels`, uint8, shape (h, w, 3), in place; its edges are cut at the picture's."""
+    """Put a dot centred at (x, y) into `pixels`, uint8, shape (h, w, 3), in place; the picture's edges cut it."""
     left, top = round(x - side / 2), round(y - side / 2)
     pixels[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = DOT
 

@@ -42,25 +42,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit(args: argparse.Namespace) -> None:
-    from training.fit import run
+    from training.fit import run  # noqa: PLC0415
 
     run(args.experiment, args.out, hold_out=args.hold_out, imagenet=args.imagenet, start=args.start)
 
 
 def _leave_one_slide_out(args: argparse.Namespace) -> None:
-    from training.loso import leave_one_slide_out
+    from training.loso import leave_one_slide_out  # noqa: PLC0415
 
     leave_one_slide_out(args.runs, args.out)
 
 
 def _release(args: argparse.Namespace) -> None:
-    from training.export.release import release
+    from training.export.release import release  # noqa: PLC0415
 
     release(args.weights, args.evaluation, args.models, args.version)
 
 
 def _evaluate_slide(args: argparse.Namespace) -> None:
-    from training.evaluate import evaluate_slide, print_rates
+    from training.evaluate import evaluate_slide, print_rates  # noqa: PLC0415
 
     print_rates(evaluate_slide(args.report, args.truth))
 

@@ -12,13 +12,21 @@ _STAINS = np.asarray([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.57
 _UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
 
 
-def dihedral(pixels: NDArray[np.uint8], boxes: NDArray[np.float32], k: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def dihedral(
+    pixels: NDArray[np.uint8], boxes: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """One of the eight symmetries of a square picture, applied to pixels and boxes (xyxy px) alike; k in 0..7."""
     side = pixels.shape[0]
     if k & 1:
-        pixels, boxes = pixels[:, ::-1], _sorted(np.stack([side - boxes[:, 0], boxes[:, 1], side - boxes[:, 2], boxes[:, 3]], 1))
+        pixels, boxes = (
+            pixels[:, ::-1],
+            _sorted(np.stack([side - boxes[:, 0], boxes[:, 1], side - boxes[:, 2], boxes[:, 3]], 1)),
+        )
     if k & 2:
-        pixels, boxes = pixels[::-1], _sorted(np.stack([boxes[:, 0], side - boxes[:, 1], boxes[:, 2], side - boxes[:, 3]], 1))
+        pixels, boxes = (
+            pixels[::-1],
+            _sorted(np.stack([boxes[:, 0], side - boxes[:, 1], boxes[:, 2], side - boxes[:, 3]], 1)),
+        )
     if k & 4:
         pixels, boxes = pixels.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]]
     return pixels, boxes.astype(np.float32)

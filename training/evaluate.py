@@ -41,7 +41,7 @@ def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found
         centres=np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in detections], np.float32).reshape(-1, 2),
         probabilities=np.asarray([d.probability for d in detections], np.float32),
         scores=np.asarray([d.score for d in detections], np.float32),
-        truth=((boxes[:, :2] + boxes[:, 2:]) / 2).reshape(-1, 2),
+        truth=((boxes[:, :2] + boxes[:, 2:]) / np.float32(2)).reshape(-1, 2),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from serving.synthetic.field import generate_field
 from training.config import RunConfig, read_config
 from training.datasets.crops import read_crops
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
@@ -62,8 +63,6 @@ def build_sampler(config: RunConfig, hold_out: Sequence[str]) -> WindowSampler:
         "composite": composite_source(bank, background),
     }
     if "synthetic" in config.mix:
-        from serving.synthetic.field import generate_field
-
         makers["synthetic"] = synthetic_source(
             [
                 generate_field(seed=10_000 + i, width=1000, height=1000, mitoses_per_mm2=150, lookalikes_per_mm2=200)

@@ -41,7 +41,7 @@ def fit(config: RunConfig, sampler: WindowSampler, model: Cascade, out: Path, *,
         If the loss is not finite; the message names the step and each loss.
     """
     out.mkdir(parents=True, exist_ok=True)
-    model.to(device, memory_format=torch.channels_last).train()
+    model.to(device).to(memory_format=torch.channels_last).train()
     optimizer = _optimizer(config, model)
     first = _resume(out / "last.pt", model, optimizer)
     steps = config.windows // config.batch
@@ -55,16 +55,18 @@ def fit(config: RunConfig, sampler: WindowSampler, model: Cascade, out: Path, *,
         persistent_workers=False,
     )
     started, waited, mark = time.monotonic(), 0.0, time.monotonic()
-    for step, (images, cells, boxes) in enumerate(loader, first):
+    for step, (pictures, cells, boxes) in enumerate(loader, first):
         waited += time.monotonic() - mark
-        images = images.to(device, torch.float32).to(memory_format=torch.channels_last)
+        images = pictures.to(device, torch.float32).to(memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             losses = model.losses(images, cells.to(device), [{k: v.to(device) for k, v in b.items()} for b in boxes])
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise FloatingPointError(f"loss at step {step} is not finite: { {k: float(v.detach()) for k, v in losses.items()} }")
+            raise FloatingPointError(
+                f"loss at step {step} is not finite: { {k: float(v.detach()) for k, v in losses.items()} }"
+            )
         optimizer.zero_grad()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         schedule.step()
@@ -79,7 +81,9 @@ def fit(config: RunConfig, sampler: WindowSampler, model: Cascade, out: Path, *,
                 flush=True,
             )
         if step % 100 == 99:
-            _save(out / "last.pt", Checkpoint(step=step + 1, model=model.state_dict(), optimizer=optimizer.state_dict()))
+            _save(
+                out / "last.pt", Checkpoint(step=step + 1, model=model.state_dict(), optimizer=optimizer.state_dict())
+            )
         mark = time.monotonic()
     _save(out / "model.pt", model.state_dict())
     return model

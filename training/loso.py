@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -73,8 +73,10 @@ def leave_one_slide_out(runs: Path, out: Path, say: Callable[[str], None] = prin
     per_slide = [_slide_result(slide, cascade, threshold) for slide in by_slide(cascade)]
     others = [_best_of_others(cascade, slide) for slide in by_slide(cascade)]
     counts = [rates(by_slide(cascade)[slide], t) for slide, t in zip(by_slide(cascade), others, strict=True)]
-    nested = 2 * sum(c.true_positives for c in counts) / sum(
-        2 * c.true_positives + c.false_positives + c.false_negatives for c in counts
+    nested = (
+        2
+        * sum(c.true_positives for c in counts)
+        / sum(2 * c.true_positives + c.false_positives + c.false_negatives for c in counts)
     )
     result = Evaluation(
         detection_threshold=threshold,
@@ -138,7 +140,7 @@ def _slide_result(slide: str, found: list[Found], threshold: float) -> SlideResu
 
 def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCard]:
     """Cards of weights under evaluation: real geometry and the thresholds to try, no figures yet."""
-    common = {
+    common: dict[str, Any] = {
         "schema_version": "1.0",
         "version": "0.0.0",
         "input": ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB"),
@@ -152,7 +154,7 @@ def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCar
         "research_use": RESEARCH_USE,
         "files": {"model.onnx": "0" * 64},
     }
-    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
     return (
         ModelCard(
             **common,

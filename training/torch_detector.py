@@ -26,7 +26,9 @@ class TorchDetector:
     def of(cls, model: Cascade, screening_card: ModelCard, detection_card: ModelCard) -> "TorchDetector":
         """A detector of trained weights; the cards supply the thresholds that serving applies."""
         model.eval()
-        return cls(screening_card, detection_card, RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det))
+        return cls(
+            screening_card, detection_card, RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)
+        )
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""

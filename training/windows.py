@@ -99,7 +99,7 @@ def background_source(fields: Sequence[Field]) -> Source:
 
     def draw(rng: np.random.Generator) -> Window:
         while True:
-            field = fields[rng.integers(len(fields))]
+            field = fields[int(rng.integers(len(fields)))]
             side = round(WINDOW_PX * rng.uniform(0.85, 1.2))
             x, y = (int(rng.integers(0, n - side + 1)) for n in field.pixels.shape[1::-1])
             f = field.forbidden
@@ -133,7 +133,10 @@ def composite_source(bank: CropBank, background: Source) -> Source:
 def synthetic_source(fields: Sequence["SyntheticField"]) -> Source:
     """Windows of generated fields, whose truth is known."""
     return background_source(
-        [Field("synthetic", "synthetic", 0.25, f.pixels, f.mitotic_figures, np.empty((0, 4), np.float32)) for f in fields]
+        [
+            Field("synthetic", "synthetic", 0.25, f.pixels, f.mitotic_figures, np.empty((0, 4), np.float32))
+            for f in fields
+        ]
     )
 
 
@@ -144,7 +147,9 @@ def _cell(bank: CropBank, rng: np.random.Generator) -> tuple[Pixels, bool]:
     corners = [(0, 0), (CROP_PX - _COVER_PX, 0), (0, CROP_PX - _COVER_PX), (CROP_PX - _COVER_PX, CROP_PX - _COVER_PX)]
     source, target = rng.permutation(4)[:2]
     sx, sy = corners[source]
-    patch = dihedral(crop[sy : sy + _COVER_PX, sx : sx + _COVER_PX], np.empty((0, 4), np.float32), int(rng.integers(8)))[0].copy()
+    patch = dihedral(
+        crop[sy : sy + _COVER_PX, sx : sx + _COVER_PX], np.empty((0, 4), np.float32), int(rng.integers(8))
+    )[0].copy()
     middle = (CROP_PX - _COVER_PX) // 2
     x, y = corners[target] if positive else (middle, middle)
     _paste(crop, patch, x, y)
@@ -169,7 +174,7 @@ def _stain_matched(crop: Pixels, target: Pixels, rng: np.random.Generator) -> Pi
     scale = target_od.std(0) / np.maximum(source_od.std(0), 1e-3)
     matched = (source_od - source_od.mean(0)) * np.clip(scale, 0.5, 2.0) + target_od.mean(0)
     od = share * matched + (1 - share) * source_od
-    return np.clip(256 * np.exp(-od) - 1, 0, 255).astype(np.uint8).reshape(crop.shape)
+    return np.asarray(np.clip(256 * np.exp(-od) - 1, 0, 255), np.uint8).reshape(crop.shape)
 
 
 def _centred_box(x: float, y: float) -> Boxes:

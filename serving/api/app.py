@@ -17,7 +17,6 @@ from serving.scoring.onnx_detector import load_detector
 from serving.settings import Settings
 from serving.wsi.modelcard import RESEARCH_USE
 
-
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
 
@@ -27,9 +26,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
 
     Nothing is loaded before the app's lifespan starts.
     """
-    workload = Workload(
-        settings, load or (lambda: load_detector(settings.models, providers=settings.providers))
-    )
+    workload = Workload(settings, load or (lambda: load_detector(settings.models, providers=settings.providers)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +42,8 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
         )
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign] - FastAPI's documented way
+    # FastAPI's documented way to complete its document.
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
 

@@ -32,7 +32,11 @@ def info_routes(workload: Workload) -> APIRouter:
         return resources.files(__package__).joinpath("start.html").read_text("utf-8")
 
     @router.get(
-        "/livez", summary="Is the server alive?", tags=["server"], response_class=PlainTextResponse, responses=responses()
+        "/livez",
+        summary="Is the server alive?",
+        tags=["server"],
+        response_class=PlainTextResponse,
+        responses=responses(),
     )
     async def livez() -> str:
         """Answers as long as the process runs."""

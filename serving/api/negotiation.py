@@ -26,7 +26,7 @@ def choose(accept: str, offers: Mapping[str, str]) -> str:
 def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
     """The quality that the most specific matching range gives; 0 where none matches."""
     by_range = dict(reversed(ranges))
-    for wanted in (media_type, f"{media_type.split('/')[0]}/*", "*/*"):
+    for wanted in (media_type, f"{media_type.split('/', maxsplit=1)[0]}/*", "*/*"):
         if wanted in by_range:
             return by_range[wanted]
     return 0.0

@@ -158,7 +158,8 @@ async def _operating_system(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         _log.error("no room for an upload: %s", error)
         return problem(
-            "disk-full", "The server's disk is full. Try again later; its operator can set MITOSIS_UPLOADS to a larger one."
+            "disk-full",
+            "The server's disk is full. Try again later; its operator can set MITOSIS_UPLOADS to a larger one.",
         )
     return await _unexpected(request, error)
 
@@ -166,4 +167,6 @@ async def _operating_system(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
     _log.error("%s %s failed, %s", request.method, request.url.path, instance, exc_info=error)
-    return problem("internal-error", f"An unexpected error; the server's log has it under {instance}.", instance=instance)
+    return problem(
+        "internal-error", f"An unexpected error; the server's log has it under {instance}.", instance=instance
+    )

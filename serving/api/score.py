@@ -72,9 +72,7 @@ def score_routes(workload: Workload) -> APIRouter:
         export = choose(request.headers.get("accept", "*/*"), {name: e.media_type for name, e in EXPORTS.items()})
         detector = workload.detector
         with workload.place() as spool:
-            async with receive_upload(
-                request, spool, filename=query.filename, settings=workload.settings
-            ) as upload:
+            async with receive_upload(request, spool, filename=query.filename, settings=workload.settings) as upload:
                 content = await workload.run(
                     lambda progress: _score(upload, detector, options, export=export, progress=progress),
                     request.receive,
@@ -84,9 +82,7 @@ def score_routes(workload: Workload) -> APIRouter:
     return router
 
 
-def _score(
-    upload: Upload, detector: Detector, options: Options, *, export: str, progress: Progress
-) -> bytes:
+def _score(upload: Upload, detector: Detector, options: Options, *, export: str, progress: Progress) -> bytes:
     """The answer's bytes; runs in a thread."""
     progress(0, 0)
     with open_slide(upload.path, name=upload.name) as slide:

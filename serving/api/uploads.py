@@ -73,7 +73,7 @@ async def receive_upload(
         yield Upload(part.rename(folder / f"slide{_suffix(name)}"), name)
     finally:
         with anyio.CancelScope(shield=True):
-            await run_sync(shutil.rmtree, folder, True)  # noqa: FBT003 - rmtree's ignore_errors, positional to a thread
+            await run_sync(shutil.rmtree, folder, True)
 
 
 def safe_name(stated: str) -> str:

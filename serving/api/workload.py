@@ -125,4 +125,6 @@ async def _watch(receive: Receive, gone: threading.Event, waiting: anyio.CancelS
 def _log_failure(loading: "Future[Detector]") -> None:
     error = loading.exception()
     if error is not None:
-        _log.error("the models could not be loaded: %s", error, exc_info=None if isinstance(error, ModelError) else error)
+        _log.error(
+            "the models could not be loaded: %s", error, exc_info=None if isinstance(error, ModelError) else error
+        )

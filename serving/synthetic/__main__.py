@@ -15,9 +15,7 @@ from serving.synthetic.slide import generate_slide, truth_path
 @click.option("--tissue", default=0.4, show_default=True, type=click.FloatRange(0, 1), help="Share of tissue.")
 @click.option("--mitoses", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
 @click.option("--lookalikes", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
-def main(
-    out: Path, *, seed: int, width: int, height: int, tissue: float, mitoses: float, lookalikes: float
-) -> None:
+def main(out: Path, *, seed: int, width: int, height: int, tissue: float, mitoses: float, lookalikes: float) -> None:
     """Write a generated slide to OUT and its truth beside it."""
     truth = generate_slide(
         out,
@@ -28,7 +26,9 @@ def main(
         mitoses_per_mm2=mitoses,
         lookalikes_per_mm2=lookalikes,
     )
-    click.echo(f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}")
+    click.echo(
+        f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}"
+    )
 
 
 if __name__ == "__main__":

@@ -119,7 +119,9 @@ def _dividing(rng: np.random.Generator, body: Map, width: float, height: float) 
     return _stamp(haematoxylin, eosin, cell, width, height)
 
 
-def _bar(rng: np.random.Generator, centre: tuple[float, float], half_length: float, half_width: float, *, ragged: float) -> Map:
+def _bar(
+    rng: np.random.Generator, centre: tuple[float, float], half_length: float, half_width: float, *, ragged: float
+) -> Map:
     """A dense bar or clump, 0..1, whose outline is torn by noise of `ragged` px."""
     y, x = (np.mgrid[:_SIDE, :_SIDE] - (_SIDE - 1) / 2).astype(np.float32)
     x, y = x - centre[0], y - centre[1]
@@ -127,46 +129,52 @@ def _bar(rng: np.random.Generator, centre: tuple[float, float], half_length: flo
     y = y - bend * x**2
     distance = (np.hypot(x / half_length, y / half_width) - 1) * min(half_length, half_width)
     torn = distance + ragged * (_grain(rng, _SIDE, 2.0) + 0.7 * _grain(rng, _SIDE, 1.1))
-    return np.clip(0.5 - torn / 2.2, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 - torn / 2.2, 0, 1), np.float32)
 
 
 def _polar(rng: np.random.Generator, side: int, a: float, b: float, *, wobble: float) -> tuple[int, Map, Map]:
     """Side, and radius (1 on the outline of a wobbly ellipse) and angle of each pixel."""
     y, x = (np.mgrid[:side, :side] - (side - 1) / 2).astype(np.float32)
     angle = np.arctan2(y / b, x / a)
-    outline = 1 + sum(wobble / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) * rng.normal(0, 1) for k in (2, 3, 4, 5))
+    outline = 1 + sum(
+        wobble / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) * rng.normal(0, 1) for k in (2, 3, 4, 5)
+    )
     return side, (np.hypot(x / a, y / b) / outline).astype(np.float32), angle.astype(np.float32)
 
 
 def _blob(
-    rng: np.random.Generator, side: int, centre: tuple[float, float] | NDArray[np.float64], radius: float, edge: float = 1.6
+    rng: np.random.Generator,
+    side: int,
+    centre: tuple[float, float] | NDArray[np.float64],
+    radius: float,
+    edge: float = 1.6,
 ) -> Map:
     y, x = (np.mgrid[:side, :side] - (side - 1) / 2).astype(np.float32)
     distance = np.hypot(x - centre[0], (y - centre[1]) * rng.uniform(0.85, 1.15))
-    return np.clip((radius - distance) / edge, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((radius - distance) / edge, 0, 1), np.float32)
 
 
 def _soft(value: Map, width: float) -> Map:
-    return np.clip(value / width, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(value / width, 0, 1), np.float32)
 
 
 def _grain(rng: np.random.Generator, side: int, sigma: float) -> Map:
     """Smooth noise of unit spread."""
     noise = ndimage.gaussian_filter(rng.normal(size=(side, side)), sigma)
-    return (noise / noise.std()).astype(np.float32)
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 def _stamp(haematoxylin: Map, eosin: Map, cover: Map, width: float, height: float) -> Stamp:
-    arrays = (np.clip(a, 0, None).astype(np.float32) for a in (haematoxylin, eosin, cover))
-    return Stamp(*arrays, width, height)
+    ink = [np.clip(a, 0, None).astype(np.float32) for a in (haematoxylin, eosin, cover)]
+    return Stamp(ink[0], ink[1], ink[2], width, height)
 
 
 @lru_cache(maxsize=4096)
 def turned(stamp: Stamp, degrees: float) -> Stamp:
     """The stamp rotated about its middle; its extent becomes that of the rotated box."""
-    arrays = (
+    ink = [
         ndimage.rotate(a, degrees, reshape=False, order=1, mode="constant")
         for a in (stamp.haematoxylin, stamp.eosin, stamp.cover)
-    )
+    ]
     c, s = abs(np.cos(np.radians(degrees))), abs(np.sin(np.radians(degrees)))
-    return Stamp(*arrays, stamp.width * c + stamp.height * s, stamp.width * s + stamp.height * c)
+    return Stamp(ink[0], ink[1], ink[2], stamp.width * c + stamp.height * s, stamp.width * s + stamp.height * c)

@@ -174,7 +174,13 @@ class SyntheticTissue:
 
 def _textures(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     """Smooth noise of unit spread that repeats without a seam."""
-    blurs = {"noise": 0.0, "fine": 1.3, "mid": 6.0, "coarse": 40.0, "fibres": (3.0, 16.0)}
+    blurs: dict[str, float | tuple[float, float]] = {
+        "noise": 0.0,
+        "fine": 1.3,
+        "mid": 6.0,
+        "coarse": 40.0,
+        "fibres": (3.0, 16.0),
+    }
     made = {}
     for name, sigma in blurs.items():
         noise = ndimage.gaussian_filter(rng.standard_normal((_TEXTURE_PX, _TEXTURE_PX), np.float32), sigma, mode="wrap")
@@ -182,9 +188,7 @@ def _textures(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     return made
 
 
-def _spots(
-    rng: np.random.Generator, area: float, densities: dict[str, float]
-) -> tuple[NDArray[np.float64], list[str]]:
+def _spots(rng: np.random.Generator, area: float, densities: dict[str, float]) -> tuple[NDArray[np.float64], list[str]]:
     """Places in a block, float64, shape (N, 2), (x, y), at least `SPACING_PX` apart, and their kinds."""
     spots: list[NDArray[np.float64]] = []
     kinds: list[str] = []

@@ -90,7 +90,10 @@ def generate_slide(
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """Where tissue is. height_map : float32, tissue where positive, in px from the edge, about; a raster of `_OUTLINE_PX`."""
+    """Where tissue is.
+
+    height_map : float32, shape (rows, columns), about the px from the edge, positive in tissue; pitch `_OUTLINE_PX`
+    """
 
     height_map: NDArray[np.float32]
 

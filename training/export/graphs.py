@@ -1,5 +1,7 @@
 """The two graphs of the serving contract: uint8 in, batched, everything but the cascade's choice inside."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
@@ -114,7 +116,9 @@ def _decode(anchors: Tensor, deltas: Tensor, weights: tuple[float, float, float,
     size = anchors[..., 2:] - anchors[..., :2]
     centre = anchors[..., :2] + 0.5 * size
     moved = deltas[..., :2] / torch.tensor(weights[:2], device=deltas.device) * size + centre
-    grown = size * torch.exp((deltas[..., 2:] / torch.tensor(weights[2:], device=deltas.device)).clamp(max=_MAX_LOG_RATIO))
+    grown = size * torch.exp(
+        (deltas[..., 2:] / torch.tensor(weights[2:], device=deltas.device)).clamp(max=_MAX_LOG_RATIO)
+    )
     return torch.cat([moved - 0.5 * grown, moved + 0.5 * grown], -1).clamp(0, WINDOW_PX)
 
 
@@ -142,14 +146,12 @@ def _anchors(det: Det) -> list[Tensor]:
 
 def fold_batch_norm(trunk: Trunk) -> Trunk:
     """A copy of the trunk whose frozen batch norms are folded into the convolutions before them."""
-    import copy
-
     folded = copy.deepcopy(trunk)
     pairs = [(folded.stem, "0", "1")]
     for stage in folded.stages:
-        for block in stage:  # type: ignore[union-attr]
+        for block in stage.children():
             pairs += [(block, f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
-            if block.downsample is not None:
+            if isinstance(block.downsample, nn.Module):
                 pairs.append((block.downsample, "0", "1"))
     for parent, conv_name, norm_name in pairs:
         conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
@@ -157,7 +159,11 @@ def fold_batch_norm(trunk: Trunk) -> Trunk:
             raise TypeError(f"expected a convolution and its frozen batch norm, found {conv} and {norm}")
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         merged = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding  # type: ignore[arg-type]
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
         )
         merged.weight.data = conv.weight.data * scale.reshape(-1, 1, 1, 1)
         merged.bias.data = norm.bias - norm.running_mean * scale  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ def export_regns(graph: nn.Module, path: Path) -> None:
     """Write the tile graph; N, H and W are dynamic."""
     example = torch.zeros((2, 375, 500, 3), dtype=torch.uint8)
     axes = {"tiles": {0: "N", 1: "H", 2: "W"}, "scores": {0: "N", 1: "rows", 2: "columns"}}
-    _export(graph, (example,), path, ["tiles"], ["scores"], axes)
+    _export(graph, (example,), path, outputs=["scores"], axes=axes)
 
 
 def export_det(graph: nn.Module, path: Path) -> None:
@@ -26,14 +26,14 @@ def export_det(graph: nn.Module, path: Path) -> None:
     example = torch.randint(0, 255, (2, 250, 250, 3), dtype=torch.uint8)
     names = ["boxes", "probabilities", "counts"]
     axes = {"windows": {0: "N"}, **{name: {0: "N", 1: "K"} for name in names[:2]}, "counts": {0: "N"}}
-    _export(graph, (example,), path, ["windows"], names, axes)
+    _export(graph, (example,), path, outputs=names, axes=axes)
 
 
 def _export(
     graph: nn.Module,
     example: tuple[Tensor, ...],
     path: Path,
-    inputs: list[str],
+    *,
     outputs: list[str],
     axes: dict[str, dict[int, str]],
 ) -> None:
@@ -45,7 +45,7 @@ def _export(
             example,
             str(path),
             dynamo=False,
-            input_names=inputs,
+            input_names=[name for name in axes if name not in outputs],
             output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,

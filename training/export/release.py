@@ -42,7 +42,9 @@ class Drift:
     probability_max: float
 
 
-def release(weights: Path, evaluation_file: Path, models: Path, version: str, say: Callable[[str], None] = print) -> None:
+def release(
+    weights: Path, evaluation_file: Path, models: Path, version: str, say: Callable[[str], None] = print
+) -> None:
     """Write `models`/reg-ns/`version` and `models`/det/`version`.
 
     Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
@@ -65,7 +67,9 @@ def release(weights: Path, evaluation_file: Path, models: Path, version: str, sa
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "reg-ns"
         parameters = _write(folder, regns, export_regns, parity_tile())
-        _publish(folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, _hashes(folder)))
+        _publish(
+            folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, _hashes(folder))
+        )
         folder = Path(scratch) / "det"
         parameters = _write(folder, det, export_det, parity_windows())
         _publish(folder, models / "det" / version, det_card(version, evaluation, drift, parameters, _hashes(folder)))
@@ -85,9 +89,7 @@ def _rounded(graph: nn.Module) -> nn.Module:
     return graph
 
 
-def _write(
-    folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], None], sample: NDArray[np.uint8]
-) -> int:
+def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], None], sample: NDArray[np.uint8]) -> int:
     """Export, check and add the parity sample; the number of parameters."""
     folder.mkdir()
     export(graph, folder / "full.onnx")

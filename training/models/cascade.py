@@ -9,7 +9,6 @@ from training.models.det import Det
 from training.models.regns import RegNS, regns_loss
 from training.models.trunk import Trunk
 
-
 SCREENING_WEIGHT = 0.5
 """Brings the screening loss, a sum over 64 cells, near the size of Det's four losses."""
 

@@ -20,7 +20,8 @@ class RegNS(nn.Module):
         super().__init__()
         self.share = nn.Conv2d(channels, 1, 1)
         nn.init.normal_(self.share.weight, std=0.01)
-        nn.init.constant_(self.share.bias, -4.0)
+        if self.share.bias is not None:
+            nn.init.constant_(self.share.bias, -4.0)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the shares. features : (N, C, 8, 8) -> (N, 8, 8)."""

@@ -21,6 +21,9 @@ class Trunk(nn.Module):
     strides 4, 8, 16, 32 and 256, 512, 1024, 2048 channels.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, depth: int) -> None:
         super().__init__()
         net = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)

@@ -74,7 +74,10 @@ def test_composites_label_what_they_paste(bank: CropBank) -> None:
 
 
 def test_the_same_generator_draws_the_same_window(bank: CropBank) -> None:
-    sources: list[tuple[float, Source]] = [(1.0, collage_source(bank)), (2.0, event_source([_field([[9, 9, 40, 40]], [])]))]
+    sources: list[tuple[float, Source]] = [
+        (1.0, collage_source(bank)),
+        (2.0, event_source([_field([[9, 9, 40, 40]], [])])),
+    ]
     sampler = WindowSampler(sources)
     a, b = (sampler.draw(np.random.default_rng([3, 4])) for _ in range(2))
     assert np.array_equal(a.pixels, b.pixels)

@@ -24,9 +24,7 @@ def body_at(
     disposition: str | None = None,
     max_bytes: int = 10_000,
 ) -> Body:
-    return open_body(
-        path, max_bytes=max_bytes, content_type=content_type, disposition=disposition, filename=filename
-    )
+    return open_body(path, max_bytes=max_bytes, content_type=content_type, disposition=disposition, filename=filename)
 
 
 @given(data=st.binary(max_size=2000) | st.just(b"\r\n--cut\r\n--cu"), cuts=st.lists(st.integers(1, 40), max_size=30))
