@@ -147,7 +147,7 @@ def _anchors(det: Det) -> list[Tensor]:
 def fold_batch_norm(trunk: Trunk) -> Trunk:
     """A copy of the trunk whose frozen batch norms are folded into the convolutions before them."""
     folded = copy.deepcopy(trunk)
-    pairs = [(folded.stem, "0", "1")]
+    pairs: list[tuple[nn.Module, str, str]] = [(folded.stem, "0", "1")]
     for stage in folded.stages:
         for block in stage.children():
             pairs += [(block, f"conv{i}", f"bn{i}") for i in (1, 2, 3)]

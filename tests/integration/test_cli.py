@@ -1,0 +1,94 @@
+"""The command line on real models and generated slides, in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serving.cli import main
+from serving.report import Report
+from serving.synthetic.slide import generate_slide
+
+pytestmark = pytest.mark.integration
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slides") / "small.tif"
+    generate_slide(path, seed=1, width=600, height=500, tissue_fraction=1.0, mitoses_per_mm2=150)
+    return path
+
+
+def test_score_writes_every_export(slide: Path, tmp_path: Path) -> None:
+    result = run("score", slide, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "mitotic figures" in result.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.json", "detections.geojson", "tiles.csv", "mitosis-map.png", "mitosis-map.tif"}
+    report = Report.model_validate_json((tmp_path / "report.json").read_bytes())
+    assert report.counts.mitotic_figures == len(report.detections) == sum(t.mitotic_count for t in report.tiles)
+    features = json.loads((tmp_path / "detections.geojson").read_text())["features"]
+    assert len(features) == len(report.detections) + len(report.hotspots)
+
+
+def test_one_bad_slide_does_not_stop_the_others(slide: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.svs"
+    bad.write_text("no slide")
+    result = run("score", bad, slide, slide, "--out", tmp_path / "out", "--roi", "0,0,250,250")
+    assert result.exit_code == 1
+    assert "bad.svs" in result.output
+    assert "1 of 3 slides failed" in result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["small", "small-2"]
+
+
+def test_missing_resolution_names_the_override(tmp_path: Path) -> None:
+    path = tmp_path / "plain.tif"
+    generate_slide(path, width=512, height=512, tissue_fraction=1.0, mpp=None)
+    refused = run("score", path, "--out", tmp_path / "a")
+    assert refused.exit_code == 1
+    assert "mpp" in refused.output
+    assert run("score", path, "--out", tmp_path / "b", "--mpp", 0.25, "--roi", "0,0,250,250").exit_code == 0
+    report = Report.model_validate_json((tmp_path / "b" / "report.json").read_bytes())
+    assert report.slide.mpp_source == "override"
+
+
+def test_wrong_options_try_nothing(slide: Path, tmp_path: Path) -> None:
+    for option, value in (("--roi", "1,2,3"), ("--threshold", "7"), ("--models", tmp_path), ("--provider", "Abacus")):
+        result = run("score", slide, "--out", tmp_path / "out", option, value)
+        assert result.exit_code == 2, (option, result.output)
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_lists_what_ships_and_verifies_it() -> None:
+    result = run("models", "--verify")
+    assert result.exit_code == 0, result.output
+    assert "reg-ns" in result.output
+    assert "det" in result.output
+    assert "largest differences" in result.output
+
+
+def test_models_of_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    assert run("models", "--models", tmp_path).exit_code == 1
+
+
+def test_info_states_size_and_resolution(slide: Path) -> None:
+    result = run("info", slide)
+    assert result.exit_code == 0
+    assert "600 x 500 px" in result.output
+    assert "0.25" in result.output
+
+
+def test_info_of_no_slide_is_an_error(tmp_path: Path) -> None:
+    result = run("info", tmp_path / "absent.svs")
+    assert result.exit_code == 1
+    assert "absent.svs" in result.output
+
+
+def test_every_command_has_help() -> None:
+    for command in ([], ["score"], ["serve"], ["models"], ["info"]):
+        assert run(*command, "--help").exit_code == 0

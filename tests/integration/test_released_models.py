@@ -1,0 +1,93 @@
+"""The models that ship: contract, parity with training, and that batches change nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from serving.scoring.models import list_models, model_folder, verify_parity
+from serving.scoring.onnx_detector import OnnxDetector, load_detector
+from serving.settings import default_models
+from serving.synthetic.field import generate_field
+from serving.wsi.detections import Detections
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def detector() -> OnnxDetector:
+    return load_detector(default_models(), providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def windows() -> NDArray[np.uint8]:
+    """Blank glass, crowded tissue, plain tissue: uint8, shape (4, 250, 250, 3)."""
+    crowded = generate_field(seed=8, width=500, height=250, mitoses_per_mm2=900, lookalikes_per_mm2=300).pixels
+    plain = generate_field(seed=9, width=250, height=250, mitoses_per_mm2=0).pixels
+    return np.stack([np.full_like(plain, 246), crowded[:, :250], crowded[:, 250:], plain])
+
+
+@pytest.mark.parametrize("name", ["reg-ns", "det"])
+def test_results_equal_those_that_training_stored(name: str) -> None:
+    differences = verify_parity(model_folder(default_models(), name))
+    assert differences.pop("boxes", 0.0) < 0.05
+    assert differences.pop("counts", 0.0) == 0
+    assert max(differences.values()) < 1e-4
+
+
+def test_cards_state_thresholds_data_figures_and_limits() -> None:
+    for card in list_models(default_models()):
+        assert card.data
+        assert card.limits
+        assert len(card.per_slide) == 3
+        assert sum(row.true_figures for row in card.per_slide) == 59
+
+
+def test_files_keep_their_size_limits() -> None:
+    root = default_models()
+    assert (model_folder(root, "reg-ns") / "model.onnx").stat().st_size < 50e6
+    assert (model_folder(root, "det") / "model.onnx").stat().st_size < 90e6
+
+
+def test_a_batch_of_windows_equals_single_windows(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
+    together = detector.detect(windows)
+    alone = [detector.detect(windows[i : i + 1])[0] for i in range(len(windows))]
+    for a, b in zip(together, alone, strict=True):
+        assert len(a) == len(b)
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-4)
+
+
+def test_order_in_a_batch_changes_nothing(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
+    forwards, backwards = detector.detect(windows), detector.detect(windows[::-1].copy())[::-1]
+    for a, b in zip(forwards, backwards, strict=True):
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
+
+
+def test_glass_has_no_figures_and_crowds_have(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
+    found = detector.detect(windows)
+    assert detector.detection_card.detection_threshold is not None
+    threshold = detector.detection_card.detection_threshold.probability
+    assert [bool((d.probabilities >= threshold).any()) for d in found] == [False, True, True, False]
+    assert all(_apart(d, detector.detection_card.nms_iou or 0.0) for d in found)
+
+
+def test_screening_a_tile_equals_screening_its_sub_tiles(detector: OnnxDetector) -> None:
+    tile = generate_field(seed=10, width=500, height=375, mitoses_per_mm2=300).pixels
+    scores = detector.screen(tile[None])[0]
+    assert scores.shape == (2, 3)
+    for row, column in itertools.product(range(2), range(3)):
+        window = tile[row * 125 : row * 125 + 250, column * 125 : column * 125 + 250]
+        assert detector.screen(window[None])[0, 0, 0] == pytest.approx(scores[row, column], abs=1e-4)
+
+
+def _apart(found: Detections, limit: float) -> bool:
+    """Whether no two boxes of a window overlap by more than `limit`, intersection over union."""
+    for i, j in itertools.combinations(range(len(found)), 2):
+        a, b = found.boxes[i], found.boxes[j]
+        shared = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
+        union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared
+        if shared / union > limit + 1e-3:
+            return False
+    return True
