@@ -88,7 +88,8 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
     report = analysis.report
     if report.settings.roi is not None:
         points = [(x * zoom, y * zoom) for x, y in report.settings.roi]
-        draw.line([*points, points[0]], fill=ROI, width=2)
+        for colour, width in ((_PAPER, 5), (ROI, 2)):
+            draw.line([*points, points[0]], fill=colour, width=width, joint="curve")
     for h in report.hotspots:
         left, top, right, bottom = (v * zoom for v in (h.x, h.y, h.x + h.width, h.y + h.height))
         # On slides of a few pixels a rectangle's last column is not to the right of its first.

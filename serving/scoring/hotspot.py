@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Hotspot
+from serving.wsi.geometry import Region
 
 HOTSPOT_MM2 = 2.0
 """The counting area of current practice (WHO classifications), 4:3 like a field of view on a screen."""
@@ -17,23 +18,25 @@ def hotspot_size_px(area_mm2: float, mpp: float) -> tuple[float, float]:
 
 
 def find_hotspot(
-    centres: NDArray[np.floating], *, slide_size: tuple[int, int], mpp: float, area_mm2: float = HOTSPOT_MM2
+    centres: NDArray[np.floating], *, within: Region, mpp: float, area_mm2: float = HOTSPOT_MM2
 ) -> Hotspot | None:
-    """The window that holds the most centres, inside the slide; None without centres.
+    """The window that holds the most centres, inside the region that was analysed; None without centres.
 
     Some best window has a point on its left and one on its upper edge, so only those corners are tried. Of equals, the
-    uppermost, then the leftmost. The window is then centred on what it holds. On a slide smaller than the window, the
-    window is cut to the slide and its true area reported.
+    uppermost, then the leftmost. The window is then centred on what it holds. In a region smaller than the window, the
+    window is cut to the region and its true area reported.
 
     centres : float, shape (N, 2), (x, y), level-0 px
     """
     if not len(centres):
         return None
     points = np.asarray(centres, np.float64)
-    width, height = (min(a, float(b)) for a, b in zip(hotspot_size_px(area_mm2, mpp), slide_size, strict=True))
+    width, height = (
+        min(a, float(b)) for a, b in zip(hotspot_size_px(area_mm2, mpp), (within.width, within.height), strict=True)
+    )
     inside = _fullest(points, width, height)
-    x = _centred(inside[:, 0], width, slide_size[0])
-    y = _centred(inside[:, 1], height, slide_size[1])
+    x = _centred(inside[:, 0], width, within.x, within.right)
+    y = _centred(inside[:, 1], height, within.y, within.bottom)
     area = width * height * (mpp / 1000) ** 2
     return Hotspot(
         x=round(x, 2),
@@ -63,6 +66,6 @@ def _fullest(points: NDArray[np.float64], width: float, height: float) -> NDArra
     return points[chosen]
 
 
-def _centred(values: NDArray[np.float64], length: float, limit: float) -> float:
+def _centred(values: NDArray[np.float64], length: float, low: float, high: float) -> float:
     start = (float(values.min()) + float(values.max()) - length) / 2
-    return min(max(start, 0.0), max(limit - length, 0.0))
+    return max(min(start, high - length), low)

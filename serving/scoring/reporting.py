@@ -33,6 +33,7 @@ from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX, Cell
 from serving.scoring.tissue import METHOD
 from serving.wsi.detections import Detections
+from serving.wsi.geometry import Region
 from serving.wsi.slide import Slide
 
 DECIMALS = 5
@@ -67,7 +68,9 @@ def make_report(
     models, settings = _models(detector, options), _settings(detector, options, plan)
     area = round(frame.area_mm2(plan.tissue.area_px), 4)
     per_tile = _count_by_tile(figures, plan)
-    hotspot = find_hotspot(figures.centres, slide_size=(slide.width, slide.height), mpp=frame.mpp)
+    whole = Region(0, 0, slide.width, slide.height)
+    analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
+    hotspot = find_hotspot(figures.centres, within=analysed, mpp=frame.mpp)
     info = SlideInfo(
         name=slide.name,
         sha256=slide.sha256,

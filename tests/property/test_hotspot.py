@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.scoring.hotspot import find_hotspot, hotspot_size_px
+from serving.wsi.geometry import Region
 
 pytestmark = pytest.mark.property
 MPP, AREA_MM2 = 0.25, 0.0075
@@ -30,7 +31,7 @@ def _most(centres: np.ndarray) -> int:
 
 @given(points)
 def test_it_holds_as_many_as_any_window(centres: np.ndarray) -> None:
-    found = find_hotspot(centres, slide_size=(1600, 1600), mpp=MPP, area_mm2=AREA_MM2)
+    found = find_hotspot(centres, within=Region(0, 0, 1600, 1600), mpp=MPP, area_mm2=AREA_MM2)
     assert found is not None
     assert found.mitotic_figures == _most(centres)
     assert 0 <= found.x <= found.x + found.width <= 1600.01
@@ -44,10 +45,10 @@ def test_it_holds_as_many_as_any_window(centres: np.ndarray) -> None:
 
 @given(points, st.integers(0, 100_000), st.integers(0, 100_000))
 def test_it_moves_with_the_figures(centres: np.ndarray, dx: int, dy: int) -> None:
-    size = (10**6, 10**6)
+    within = Region(0, 0, 10**6, 10**6)
     away = centres + 1000  # far from the slide's edges, at which the window is cut
-    here = find_hotspot(away, slide_size=size, mpp=MPP, area_mm2=AREA_MM2)
-    there = find_hotspot(away + np.asarray([dx, dy]), slide_size=size, mpp=MPP, area_mm2=AREA_MM2)
+    here = find_hotspot(away, within=within, mpp=MPP, area_mm2=AREA_MM2)
+    there = find_hotspot(away + np.asarray([dx, dy]), within=within, mpp=MPP, area_mm2=AREA_MM2)
     assert here is not None
     assert there is not None
     assert there.mitotic_figures == here.mitotic_figures
@@ -59,6 +60,6 @@ def test_the_order_of_figures_changes_nothing(centres: np.ndarray, random: Rando
     order = list(range(len(centres)))
     random.shuffle(order)
     first, second = (
-        find_hotspot(c, slide_size=(1600, 1600), mpp=MPP, area_mm2=AREA_MM2) for c in (centres, centres[order])
+        find_hotspot(c, within=Region(0, 0, 1600, 1600), mpp=MPP, area_mm2=AREA_MM2) for c in (centres, centres[order])
     )
     assert first == second

@@ -159,6 +159,8 @@ def test_the_roi_limits_figures_exactly() -> None:
     assert sum(t.mitotic_count for t in report.tiles) == 2
     assert report.settings.roi == [(0, 0), (1100, 0), (1100, 700), (0, 700)]
     assert report.tissue.tiles_total == 2
+    hotspot = report.hotspots[0]
+    assert (hotspot.x, hotspot.y, hotspot.width, hotspot.height) == (0, 0, 1100, 700)  # 2 mm2 are more than the roi
     assert report.counts.tissue_area_mm2 == pytest.approx(1100 * 700 * 0.25**2 / 1e6, rel=0.02)
 
 
