@@ -1,0 +1,51 @@
+import hashlib
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from serving.scoring.onnx_detector import load_detector
+from serving.wsi.errors import ModelError
+from tests.fakes import make_cards
+
+CPU = ["CPUExecutionProvider"]
+
+
+def _release(root: Path, name: str, graph: onnx.GraphProto) -> None:
+    folder = root / name / "0.1.0"
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    weights = model.SerializeToString()
+    (folder / "model.onnx").write_bytes(weights)
+    card = make_cards()[name == "det"].model_copy(update={"files": {"model.onnx": hashlib.sha256(weights).hexdigest()}})
+    (folder / "card.json").write_text(card.model_dump_json())
+
+
+def _regns(*, output: str = "scores", kind: int = TensorProto.FLOAT, rank: int = 3) -> onnx.GraphProto:
+    """A graph with the inputs and outputs of Reg-NS: the mean of each row's pixels, cast to `kind`."""
+    axes = helper.make_node("ReduceMean", ["wide"], ["mean"], axes=list(range(rank, 4)), keepdims=0)
+    nodes = [
+        helper.make_node("Cast", ["tiles"], ["wide"], to=TensorProto.FLOAT),
+        axes,
+        helper.make_node("Cast", ["mean"], [output], to=kind),
+    ]
+    tiles = helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["n", "h", "w", 3])
+    return helper.make_graph(nodes, "g", [tiles], [helper.make_tensor_value_info(output, kind, [None] * rank)])
+
+
+@pytest.mark.parametrize(
+    "broken", [_regns(output="score"), _regns(kind=TensorProto.DOUBLE), _regns(rank=2)], ids=["name", "type", "rank"]
+)
+def test_a_graph_that_breaks_the_contract_is_refused_by_what_it_has(tmp_path: Path, broken: onnx.GraphProto) -> None:
+    _release(tmp_path, "reg-ns", broken)
+    _release(tmp_path, "det", _regns())
+    with pytest.raises(ModelError, match=r"reg-ns 0\.0\.1 breaks the serving contract: outputs are"):
+        load_detector(tmp_path, providers=CPU)
+
+
+def test_each_model_is_held_to_its_own_contract(tmp_path: Path) -> None:
+    for name in ("reg-ns", "det"):
+        _release(tmp_path, name, _regns())
+    with pytest.raises(ModelError, match=r"det 0\.0\.1 breaks the serving contract: inputs are"):
+        load_detector(tmp_path, providers=CPU)
