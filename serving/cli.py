@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from serving import __version__
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -31,7 +32,7 @@ _err = Console(stderr=True)
 
 
 @click.group(epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="mitoserve")
+@click.version_option(__version__, prog_name="mitoserve")
 def main() -> None:
     """Slide-level mitosis scoring in H&E whole-slide images."""
 

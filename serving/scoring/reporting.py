@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 
 import numpy as np
 import onnxruntime
 import openslide
 
+from serving import __version__
 from serving.report import (
     SCHEMA_VERSION,
     Counts,
@@ -103,7 +103,7 @@ def make_report(
         warnings=plan.warnings,
         timing=_timing(watch),
         software=Software(
-            version=version("mitoserve"),
+            version=__version__,
             execution_provider=detector.provider,
             onnxruntime=onnxruntime.__version__,
             openslide=openslide.__library_version__,
@@ -116,7 +116,7 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings) -
     """The same for the same pixels, models and settings, whatever the file is called and wherever it runs."""
     inputs = {
         "schema": SCHEMA_VERSION,
-        "software": version("mitoserve"),
+        "software": __version__,
         "slide": [slide.sha256, slide.mpp, slide.mpp_source],
         "models": [m.model_dump() for m in models],
         "settings": settings.model_dump(),
