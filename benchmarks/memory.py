@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -47,26 +48,38 @@ def upload(folder: Path) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=600) as client:
             while not _ready(client):
                 time.sleep(0.2)
-            before, peak, done = _resident(server.pid), [0], threading.Event()
-
-            def watch() -> None:
-                while not done.is_set():
-                    peak[0] = max(peak[0], _resident(server.pid))
-                    time.sleep(0.05)
-
-            watcher = threading.Thread(target=watch)
-            watcher.start()
-            started = time.monotonic()
+            slide = folder / "zeros.svs"
+            with slide.open("wb") as handle:
+                handle.truncate(UPLOAD_BYTES)
+            with slide.open("rb") as handle:
+                _measure(server.pid, "form", lambda: client.post("/v1/score", files={"slide": handle}))
             zeros = (bytes(CHUNK) for _ in range(UPLOAD_BYTES // CHUNK))
-            status = client.post("/v1/score?filename=a.svs", content=zeros).status_code
-            seconds = time.monotonic() - started
-            done.set()
-            watcher.join()
-        added = (peak[0] - before) / 2**20
-        print(f"2 GiB upload: {added:.0f} MiB added to {before / 2**20:.0f} MiB, {seconds:.1f} s, status {status}")
+            _measure(server.pid, "raw body", lambda: client.post("/v1/score?filename=a.svs", content=zeros))
+            slide.unlink()
     finally:
         server.terminate()
         server.wait()
+
+
+def _measure(pid: int, what: str, send: Callable[[], httpx.Response]) -> None:
+    before, peaks, done = _resident(pid), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            peaks.append(_resident(pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started = time.monotonic()
+    status = send().status_code
+    seconds = time.monotonic() - started
+    done.set()
+    watcher.join()
+    added = (max(peaks) - before) / 2**20
+    print(
+        f"2 GiB as {what}: {added:.0f} MiB added to {before / 2**20:.0f} MiB, {seconds:.1f} s, status {status}",
+        flush=True,
+    )
 
 
 def score(path: Path, folder: Path) -> None:

@@ -145,7 +145,7 @@ def test_options_reach_the_scoring(client: TestClient, picture: bytes) -> None:
     ],
 )
 def test_wrong_options(client: TestClient, picture: bytes, query: dict[str, object], status: int, problem: str) -> None:
-    answer = post(client, picture, **query)
+    answer = post(client, picture, "a.png", **query)
     assert (answer.status, answer.problem) == (status, problem)
 
 
