@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -176,37 +177,26 @@ def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
 
 def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -> Report:
     with open_slide(path) as slide, _progress(slide.name) as on_progress:
-        analysis = score_slide(slide, detector, options, on_progress=on_progress.step)
+        analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
     return analysis.report
 
 
-class _progress:  # noqa: N801 - a context manager that reads as a verb
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with tiles and time left, on a terminal; nothing in a log file."""
-
-    def __init__(self, name: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("tiles"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=_err,
-            disable=not _err.is_terminal,
-        )
-        self._task = self._bar.add_task(name, total=None)
-        self.step: Callable[[int, int], None] = lambda done, total: self._bar.update(
-            self._task, completed=done, total=total
-        )
-
-    def __enter__(self) -> "_progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tiles"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err, disable=not _err.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _summarise(report: Report, folder: Path) -> None:
