@@ -8,12 +8,10 @@ import numpy as np
 
 from serving.cli import score
 from serving.report import Report
-from serving.scoring.matching import match_centres
+from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide
 from serving.wsi.modelcard import RESEARCH_USE
 
-MATCH_RADIUS_UM = 7.5
-"""The radius of the MIDOG and ICPR challenges' rules."""
 SEED = 7
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from serving.report import Report
 from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
+from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from training.datasets.icpr2012 import Field
-from training.metrics import MATCH_RADIUS_UM, Found, Rates, rates
+from training.metrics import Found, Rates, rates
 
 LOWEST = 0.02
 """Detections below this probability are not kept for the choice of a threshold."""

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.matching import match_centres
-
-MATCH_RADIUS_UM = 7.5
-"""The radius of the MIDOG and ICPR challenges' rules, 30 px at 0.25 um/px."""
+from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
 
+MATCH_RADIUS_UM = 7.5
+"""The radius of the MIDOG and ICPR challenges' rules, 30 px at 0.25 um/px."""
+
 
 def match_centres(predicted: NDArray[np.floating], true: NDArray[np.floating], radius: float) -> list[tuple[int, int]]:
     """The largest set of (predicted, true) pairs within `radius` in which nobody appears twice.

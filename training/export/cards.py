@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.wsi.modelcard import (
     RESEARCH_USE,
     DataSource,
@@ -12,7 +13,6 @@ from serving.wsi.modelcard import (
     SlideFigures,
 )
 from training.loso import MERGE_RADIUS_UM, Evaluation
-from training.metrics import MATCH_RADIUS_UM
 from training.models.det import NMS_IOU
 
 if TYPE_CHECKING:
