@@ -30,7 +30,7 @@ class Stamp:
 def vesicular(rng: np.random.Generator) -> Stamp:
     """An interphase tumour nucleus: thin dark membrane, pale grainy inside, one or two nucleoli."""
     long, round_ = rng.uniform(16, 25), rng.uniform(0.65, 0.95)
-    side, r, _ = _polar(rng, 72, long, long * round_, wobble=0.07)
+    side, r = _polar(rng, 72, long, long * round_, wobble=0.07)
     inside = _soft(1 - r, 0.05)
     membrane = np.exp(-(((r - 0.95) / 0.07) ** 2))
     grain = _grain(rng, side, 2.0) * 0.16 + _grain(rng, side, 4.0) * 0.14
@@ -43,7 +43,7 @@ def vesicular(rng: np.random.Generator) -> Stamp:
 def spindle(rng: np.random.Generator) -> Stamp:
     """A fibroblast's long thin nucleus, evenly dark."""
     long, thin = rng.uniform(17, 27), rng.uniform(4, 6.5)
-    side, r, _ = _polar(rng, 72, long, thin, wobble=0.05)
+    side, r = _polar(rng, 72, long, thin, wobble=0.05)
     inside = _soft(1 - r, 0.16)
     density = inside * (rng.uniform(0.6, 0.9) + 0.15 * _grain(rng, side, 2.0))
     return _stamp(density, 0.3 * inside, inside, long * 2, thin * 2)
@@ -52,7 +52,7 @@ def spindle(rng: np.random.Generator) -> Stamp:
 def lymphocyte(rng: np.random.Generator) -> Stamp:
     """A small round dark nucleus with visible clumps and a smooth outline."""
     radius = rng.uniform(9.5, 12.5)
-    side, r, _ = _polar(rng, 48, radius, radius * rng.uniform(0.88, 1.0), wobble=0.03)
+    side, r = _polar(rng, 48, radius, radius * rng.uniform(0.88, 1.0), wobble=0.03)
     inside = _soft(1 - r, 0.1)
     density = inside * (rng.uniform(0.75, 0.95) + 0.32 * _grain(rng, side, 2.2))
     return _stamp(density, 0.25 * inside, inside, radius * 2, radius * 2)
@@ -60,7 +60,7 @@ def lymphocyte(rng: np.random.Generator) -> Stamp:
 
 def pyknotic(rng: np.random.Generator) -> Stamp:
     """A dying cell: one or two smooth glassy balls in shrunken, strongly pink cytoplasm with a clear rim."""
-    side, r, _ = _polar(rng, 64, 17, 15, wobble=0.05)
+    side, r = _polar(rng, 64, 17, 15, wobble=0.05)
     cytoplasm = _soft(1 - r, 0.15)
     halo = np.exp(-(((r - 1.25) / 0.22) ** 2))
     ball = _blob(rng, side, (0.0, 0.0), rng.uniform(5.0, 7.5), edge=1.0)
@@ -110,7 +110,7 @@ _SIDE = 88
 
 def _dividing(rng: np.random.Generator, body: Map, width: float, height: float) -> Stamp:
     """Condensed chromatin in a rounded, paler cell without a nuclear membrane."""
-    side, r, _ = _polar(rng, _SIDE, rng.uniform(27, 32), rng.uniform(24, 29), wobble=0.05)
+    side, r = _polar(rng, _SIDE, rng.uniform(27, 32), rng.uniform(24, 29), wobble=0.05)
     cell = _soft(1 - r, 0.12)
     rim = np.exp(-(((r - 1.0) / 0.06) ** 2))
     chromatin = body * (1.55 + 0.3 * _grain(rng, side, 1.6))
@@ -132,14 +132,14 @@ def _bar(
     return np.asarray(np.clip(0.5 - torn / 2.2, 0, 1), np.float32)
 
 
-def _polar(rng: np.random.Generator, side: int, a: float, b: float, *, wobble: float) -> tuple[int, Map, Map]:
-    """Side, and radius (1 on the outline of a wobbly ellipse) and angle of each pixel."""
+def _polar(rng: np.random.Generator, side: int, a: float, b: float, *, wobble: float) -> tuple[int, Map]:
+    """Side, and the radius of each pixel, 1 on the outline of a wobbly ellipse."""
     y, x = (np.mgrid[:side, :side] - (side - 1) / 2).astype(np.float32)
     angle = np.arctan2(y / b, x / a)
     outline = 1 + sum(
         wobble / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) * rng.normal(0, 1) for k in (2, 3, 4, 5)
     )
-    return side, (np.hypot(x / a, y / b) / outline).astype(np.float32), angle.astype(np.float32)
+    return side, (np.hypot(x / a, y / b) / outline).astype(np.float32)
 
 
 def _blob(
