@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from training.config import RunConfig
-from training.labels import cell_targets
+from training.labels.targets import cell_targets
 from training.models.cascade import Cascade
 from training.models.regns import CELL_PITCH_PX, CELLS
 from training.windows import WINDOW_PX, WindowSampler

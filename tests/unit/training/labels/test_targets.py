@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.labels import cell_targets, clip_boxes, sub_tile_target
+from training.labels.targets import cell_targets, clip_boxes, sub_tile_target
 
 coordinate = st.floats(-60, 300, allow_nan=False, width=32)
 side = st.floats(5, 70, width=32)
