@@ -1,20 +1,29 @@
-"""Put a run together: data, sources, initial weights; then hand it to the loop."""
+"""Train the cascade that Mitoserve ships: data, sources and initial weights put together and handed to the loop."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from serving.synthetic.field import generate_field
 from training.config import RunConfig, read_config
 from training.datasets.crops import read_crops
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
 from training.datasets.root import data_root
-from training.loop import fit
+from training.labels.targets import cell_targets
+from training.loop import Plan, Samples, fit
 from training.models.cascade import Cascade
+from training.models.regns import CELL_PITCH_PX, CELLS
 from training.models.trunk import load_imagenet
+from training.processes import joined
 from training.windows import (
+    WINDOW_PX,
     Source,
+    Window,
     WindowSampler,
     background_source,
     collage_source,
@@ -24,9 +33,11 @@ from training.windows import (
 )
 
 SYNTHETIC_FIELDS = 24
+MIN_VISIBLE = 0.4
+"""Det learns boxes of which at least this share is visible; Reg-NS learns every visible share."""
 
 
-def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None) -> Cascade:
+def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None) -> None:
     """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
 
     Raises
@@ -44,9 +55,20 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
     if imagenet is not None:
         load_imagenet(model.trunk, imagenet)
     elif start is not None:
-        model.load_state_dict(torch.load(start, weights_only=True))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return fit(config, build_sampler(config, hold_out), model, out, device=device)
+        model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
+    plan = Plan(config.seed, config.windows // config.batch, config.batch)
+    sampler = build_sampler(config, hold_out)
+    with joined() as process:
+        fit(
+            plan,
+            model,
+            Samples(sampler.draw, config.seed),
+            collate=collate,
+            optimizer=_optimizer(config, model),
+            rate=lambda step: _rate(step, plan.steps, config.warmup),
+            out=out,
+            process=process,
+        )
 
 
 def build_sampler(config: RunConfig, hold_out: Sequence[str]) -> WindowSampler:
@@ -70,3 +92,40 @@ def build_sampler(config: RunConfig, hold_out: Sequence[str]) -> WindowSampler:
             ]
         )
     return WindowSampler([(weight, makers[name]) for name, weight in config.mix.items()])
+
+
+def collate(windows: Sequence[Window]) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
+    """Windows as `Cascade.forward` takes them: pixels uint8 (N, 3, 250, 250), cell targets (N, 8, 8), boxes."""
+    pixels = np.stack([w.pixels for w in windows]).transpose(0, 3, 1, 2)
+    cells = [cell_targets(w.boxes, cells=CELLS, pitch=CELL_PITCH_PX, window=WINDOW_PX) for w in windows]
+    return (
+        torch.from_numpy(np.ascontiguousarray(pixels)),
+        torch.from_numpy(np.stack(cells)),
+        [det_target(w.boxes) for w in windows],
+    )
+
+
+def det_target(boxes: NDArray[np.float32]) -> dict[str, Tensor]:
+    """Torchvision's target of a window: boxes cut at its edges, those with too little visible dropped, label 1."""
+    cut = boxes.clip(0, WINDOW_PX)
+    area, whole = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (cut, boxes))
+    kept = cut[area >= MIN_VISIBLE * whole]
+    return {"boxes": torch.from_numpy(kept), "labels": torch.ones(len(kept), dtype=torch.int64)}
+
+
+def _optimizer(config: RunConfig, model: Cascade) -> torch.optim.AdamW:
+    for part in (model.trunk.stem, *model.trunk.stages[: config.frozen_stages]):
+        part.requires_grad_(requires_grad=False)
+    trunk = [p for p in model.trunk.parameters() if p.requires_grad]
+    heads = [*model.regns.parameters(), *model.det.parameters()]
+    return torch.optim.AdamW(
+        [{"params": trunk, "lr": config.trunk_lr}, {"params": heads, "lr": config.head_lr}],
+        weight_decay=config.weight_decay,
+    )
+
+
+def _rate(step: int, steps: int, warmup: float) -> float:
+    rise = max(round(steps * warmup), 1)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))

@@ -1,25 +1,41 @@
 """The training program: `fit` shows all of it."""
 
+import contextlib
 import csv
-import math
+import itertools
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
 
-from training.config import RunConfig
-from training.labels.targets import cell_targets
-from training.models.cascade import Cascade
-from training.models.regns import CELL_PITCH_PX, CELLS
-from training.windows import WINDOW_PX, WindowSampler
+from training.processes import Process
 
-MIN_VISIBLE = 0.4
-"""Det learns boxes of which at least this share is visible; Reg-NS learns every visible share."""
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What determines a run, beside model, samples and optimiser."""
+
+    seed: int
+    steps: int
+    batch: int
+    """Samples that one optimiser step learns from: over all processes and accumulated parts together."""
+    accumulate: int = 1
+    """Parts that a process's share of the batch is cut into, to fit its memory."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    checkpoint_every: int = 100
+    validate_every: int = 0
+    """Steps between validations; 0: the last weights are the result."""
 
 
 class Checkpoint(TypedDict):
@@ -27,141 +43,235 @@ class Checkpoint(TypedDict):
 
     step: int
     model: dict[str, Tensor]
-    optimizer: dict[str, object]
+    optimizer: dict[str, Any]
+    lowest: float
 
 
-def fit(config: RunConfig, sampler: WindowSampler, model: Cascade, out: Path, *, device: str = "cpu") -> Cascade:
-    """Train `model` and leave `out/last.pt` (checkpoint), `out/model.pt` (final weights) and `out/log.csv`.
+class Samples(Dataset[Any]):
+    """Sample number i of a run is drawn from the seed and i alone, in whichever process or worker asks for it."""
 
-    A run that was stopped goes on from its last checkpoint; draws depend on the seed and the step alone.
+    def __init__(self, draw: Callable[[np.random.Generator], Any], seed: int) -> None:
+        self.draw, self.seed = draw, seed
+
+    def __getitem__(self, index: int) -> Any:
+        return self.draw(np.random.default_rng([self.seed, index]))
+
+
+def fit(
+    plan: Plan,
+    model: nn.Module,
+    samples: Dataset[Any],
+    *,
+    collate: Callable[[Sequence[Any]], tuple[Any, ...]],
+    optimizer: torch.optim.Optimizer,
+    rate: Callable[[int], float],
+    out: Path,
+    process: Process,
+    validate: Callable[[], float] | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train `model` in place, and leave checkpoint, final weights and logs in `out`.
+
+    `last.pt` is the checkpoint, `model.pt` the result, `log.csv` and `tensorboard/` the losses of each step. A run that
+    was stopped at any moment goes on from its checkpoint to the very weights that it would have reached.
+
+    model : its forward takes what `collate` gives, on the process's device, and returns named losses
+    rate : step -> factor of the optimiser's learning rates
+    validate : a figure of the present weights, lower is better; those with the lowest are the result
 
     Raises
     ------
     FloatingPointError
-        If the loss is not finite; the message names the step and each loss.
+        If a loss is not finite; the message names the step and each loss.
+    ValueError
+        If the batch does not divide evenly over processes and parts.
     """
+    indices = _indices(plan, process)
     out.mkdir(parents=True, exist_ok=True)
-    model.to(device).to(memory_format=torch.channels_last).train()
-    optimizer = _optimizer(config, model)
-    first = _resume(out / "last.pt", model, optimizer)
-    steps = config.windows // config.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step + first, steps, config.warmup))
-    loader = DataLoader(
-        _Windows(sampler, config.seed, first * config.batch, steps * config.batch),
-        batch_size=config.batch,
-        collate_fn=_collate,
-        num_workers=1,
-        prefetch_factor=6,
-        persistent_workers=False,
-    )
-    started, waited, mark = time.monotonic(), 0.0, time.monotonic()
-    for step, (pictures, cells, boxes) in enumerate(loader, first):
-        waited += time.monotonic() - mark
-        images = pictures.to(device, torch.float32).to(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16):
-            losses = model.losses(images, cells.to(device), [{k: v.to(device) for k, v in b.items()} for b in boxes])
-        total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(
-                f"loss at step {step} is not finite: { {k: float(v.detach()) for k, v in losses.items()} }"
-            )
+    model.to(process.device).to(memory_format=torch.channels_last).train()
+    state = _resume(out / "last.pt", model, optimizer)
+    first, lowest = (state["step"], state["lowest"]) if state else (0, float("inf"))
+    base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
+    loader = _loader(samples, list(itertools.islice(indices, first * plan.accumulate, None)), collate, process)
+    trained = DistributedDataParallel(model) if process.world > 1 else model
+    log = _Log(out, first, plan, say) if process.leads else None
+    parts = iter(loader)
+    for step in range(first, plan.steps):
+        for group, lr in zip(optimizer.param_groups, base, strict=True):
+            group["lr"] = lr * rate(step)
         optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        totals: Losses = {}
+        for part in range(plan.accumulate):
+            with log.waiting() if log else contextlib.nullcontext():
+                batch = _to_device(next(parts), process.device)
+            # Torchvision's samplers of anchors draw from torch's generator: seeded by position, a resumed run draws alike.
+            torch.manual_seed(_seed_at(plan.seed, step, part, process.rank))
+            last = part == plan.accumulate - 1
+            sync = (
+                trained.no_sync if isinstance(trained, DistributedDataParallel) and not last else contextlib.nullcontext
+            )
+            with sync():
+                with torch.autocast(
+                    process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True
+                ):
+                    losses: Losses = trained(*batch)
+                total = torch.stack(list(losses.values())).sum()
+                _check_finite(total, losses, step)
+                (total / plan.accumulate).backward()  # type: ignore[no-untyped-call]
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, torch.zeros(())) + loss.detach().cpu() / plan.accumulate
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
-        schedule.step()
-        _log(out / "log.csv", step, losses)
-        if step % 20 == 19 or step == steps - 1:
-            elapsed = time.monotonic() - started
-            left = elapsed / (step - first + 1) * (steps - step - 1)
-            print(
-                f"step {step + 1}/{steps}  loss {float(total.detach()):.3f}  "
-                f"{(step - first + 1) * config.batch / elapsed:.1f} windows/s  "
-                f"waited for data {waited / elapsed:.0%}  {left / 60:.1f} min left",
-                flush=True,
+        if log:
+            log.write(step, totals)
+        done = step + 1
+        if validate and plan.validate_every and (done % plan.validate_every == 0 or done == plan.steps):
+            # Every process computes the figure, since all hold the same weights; one writes.
+            value = _validated(model, validate)
+            if process.leads and (value < lowest or not (out / "best.pt").exists()):
+                save(out / "best.pt", model.state_dict())
+            lowest = min(value, lowest)
+            if log:
+                log.validated(done, value)
+        if process.leads and (done % plan.checkpoint_every == 0 or done == plan.steps):
+            save(
+                out / "last.pt",
+                Checkpoint(step=done, model=model.state_dict(), optimizer=optimizer.state_dict(), lowest=lowest),
             )
-        if step % 100 == 99:
-            _save(
-                out / "last.pt", Checkpoint(step=step + 1, model=model.state_dict(), optimizer=optimizer.state_dict())
-            )
-        mark = time.monotonic()
-    _save(out / "model.pt", model.state_dict())
-    return model
+    if validate and plan.validate_every:
+        model.load_state_dict(torch.load(out / "best.pt", weights_only=True, map_location=process.device))
+    if process.leads:
+        save(out / "model.pt", model.state_dict())
+    if log:
+        log.close()
 
 
-class _Windows(Dataset[tuple[Tensor, Tensor, dict[str, Tensor]]]):
-    """Draw number i of a run; the same seed and number give the same window in any worker."""
-
-    def __init__(self, sampler: WindowSampler, seed: int, first: int, end: int) -> None:
-        self.sampler, self.seed, self.first, self.end = sampler, seed, first, end
-
-    def __len__(self) -> int:
-        return self.end - self.first
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        window = self.sampler.draw(np.random.default_rng([self.seed, self.first + index]))
-        cells = cell_targets(window.boxes, cells=CELLS, pitch=CELL_PITCH_PX, window=WINDOW_PX)
-        return (
-            torch.from_numpy(window.pixels.copy()).permute(2, 0, 1),
-            torch.from_numpy(cells),
-            det_target(window.boxes),
+def _indices(plan: Plan, process: Process) -> Iterator[list[int]]:
+    """Numbers of the samples of each part of each step that fall to this process."""
+    share, rest = divmod(plan.batch, process.world * plan.accumulate)
+    if rest or not share:
+        raise ValueError(
+            f"a batch of {plan.batch} does not divide over {process.world} processes x {plan.accumulate} parts"
         )
-
-
-def det_target(boxes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> dict[str, Tensor]:
-    """Torchvision's target of a window: boxes cut at its edges, those with too little visible dropped, label 1."""
-    cut = boxes.clip(0, WINDOW_PX)
-    area, whole = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (cut, boxes))
-    kept = cut[area >= MIN_VISIBLE * whole]
-    return {"boxes": torch.from_numpy(kept), "labels": torch.ones(len(kept), dtype=torch.int64)}
-
-
-def _collate(
-    batch: list[tuple[Tensor, Tensor, dict[str, Tensor]]],
-) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
-    images, cells, boxes = zip(*batch, strict=True)
-    return torch.stack(images), torch.stack(cells), list(boxes)
-
-
-def _optimizer(config: RunConfig, model: Cascade) -> torch.optim.AdamW:
-    for part in (model.trunk.stem, *model.trunk.stages[: config.frozen_stages]):
-        part.requires_grad_(requires_grad=False)
-    trunk = [p for p in model.trunk.parameters() if p.requires_grad]
-    heads = [*model.regns.parameters(), *model.det.parameters()]
-    return torch.optim.AdamW(
-        [{"params": trunk, "lr": config.trunk_lr}, {"params": heads, "lr": config.head_lr}],
-        weight_decay=config.weight_decay,
+    return (
+        list(range(start, start + share))
+        for step in range(plan.steps)
+        for part in range(plan.accumulate)
+        for start in [step * plan.batch + (part * process.world + process.rank) * share]
     )
 
 
-def _rate(step: int, steps: int, warmup: float) -> float:
-    rise = max(round(steps * warmup), 1)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+def _loader(
+    samples: Dataset[Any],
+    batches: list[list[int]],
+    collate: Callable[[Sequence[Any]], tuple[Any, ...]],
+    process: Process,
+) -> DataLoader[Any]:
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.world)) if batches else 0
+    return DataLoader(
+        samples,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        prefetch_factor=6 if workers else None,
+        pin_memory=process.device.type == "cuda",
+    )
 
 
-def _resume(path: Path, model: Cascade, optimizer: torch.optim.Optimizer) -> int:
+def _to_device(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        moved = batch.to(device, non_blocking=True)
+        return moved.float().contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+    if isinstance(batch, dict):
+        return {k: _to_device(v, device) for k, v in batch.items()}
+    return [_to_device(v, device) for v in batch]
+
+
+def _seed_at(*place: int) -> int:
+    return int(np.random.SeedSequence(list(place)).generate_state(1, np.uint32)[0])
+
+
+def _check_finite(total: Tensor, losses: Losses, step: int) -> None:
+    if not torch.isfinite(total):
+        named = {name: float(value.detach()) for name, value in losses.items()}
+        raise FloatingPointError(f"loss at step {step} is not finite: {named}; lower the learning rate or see the data")
+
+
+def _validated(model: nn.Module, validate: Callable[[], float]) -> float:
+    """The validation figure of the present weights."""
+    model.eval()
+    with torch.inference_mode():
+        value = validate()
+    model.train()
+    return value
+
+
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
     if not path.is_file():
-        return 0
-    state: Checkpoint = torch.load(path, weights_only=True)
+        return None
+    state: Checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"]
-    return state["step"]
+    return state
 
 
-def _save(path: Path, state: object) -> None:
+def save(path: Path, state: object) -> None:
+    """Write with torch, whole or not at all."""
     part = path.with_suffix(".part")
     torch.save(state, part)
     os.replace(part, path)
 
 
-def _log(path: Path, step: int, losses: dict[str, Tensor]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as handle:
-        writer = csv.writer(handle)
-        if new:
-            writer.writerow(["step", *losses])
-        writer.writerow([step, *(f"{float(v.detach()):.5f}" for v in losses.values())])
+class _Log:
+    """Losses of each step to CSV and TensorBoard, progress to the terminal."""
+
+    def __init__(self, out: Path, first: int, plan: Plan, say: Callable[[str], None]) -> None:
+        self.path, self.first, self.plan, self.say = out / "log.csv", first, plan, say
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
+        self.started, self.waited = time.monotonic(), 0.0
+        self._cut()
+
+    def _cut(self) -> None:
+        """Drop rows after the checkpoint: the steps they tell of are run again."""
+        if not self.path.is_file():
+            return
+        with self.path.open(newline="") as handle:
+            header, *rows = list(csv.reader(handle)) or [[]]
+        with self.path.open("w", newline="") as handle:
+            csv.writer(handle).writerows([header, *(row for row in rows if row and int(row[0]) < self.first)])
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time spent inside counts as waiting for data."""
+        mark = time.monotonic()
+        yield
+        self.waited += time.monotonic() - mark
+
+    def write(self, step: int, losses: Losses) -> None:
+        """Log one step; every twentieth says how the run goes."""
+        values = {name: float(value) for name, value in losses.items()}
+        new = not self.path.is_file() or self.path.stat().st_size == 0
+        with self.path.open("a", newline="") as handle:
+            writer = csv.writer(handle)
+            if new:
+                writer.writerow(["step", *values])
+            writer.writerow([step, *(f"{v:.5f}" for v in values.values())])
+        for name, value in values.items():
+            self.board.add_scalar(f"loss/{name}", value, step)
+        done, steps = step + 1, self.plan.steps
+        if done % 20 == 0 or done == steps:
+            elapsed = time.monotonic() - self.started
+            ran = done - self.first
+            self.say(
+                f"step {done}/{steps}  loss {sum(values.values()):.3f}  {ran * self.plan.batch / elapsed:.1f} windows/s  "
+                f"waited for data {self.waited / elapsed:.0%}  {elapsed / ran * (steps - done) / 60:.1f} min left"
+            )
+
+    def validated(self, step: int, value: float) -> None:
+        """Log a validation."""
+        self.board.add_scalar("validation", value, step)
+        self.say(f"step {step}/{self.plan.steps}  validation {value:.4f}")
+
+    def close(self) -> None:
+        """Flush what TensorBoard holds back."""
+        self.board.close()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,16 +12,18 @@ from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
 from serving.scoring.cascade import Cascade, TileScores
 from serving.scoring.detector import Detector
-from serving.scoring.merging import merge
+from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
+from serving.scoring.second_look import look_again
 from serving.scoring.tiling import TILE_PX
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
 
 DEFAULTS = Options()
+MIN_INSIDE = 0.25
 
 
 def score_slide(
@@ -63,10 +66,11 @@ def score_slide(
         on_progress(0, len(plan.tiles))
     with read_ahead(slide, plan.frame, plan.tiles, clock) as patches:
         raw = cascade.run(patches, count_tile)
-    inferred = time.perf_counter()
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
-    merged = merge(raw, radius=radius, window=model.window_px)
-    figures = _figures(merged, plan, slide, detector, options)
+    merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
+    judged, second_look_s = _judged(merged, plan, slide, detector, radius)
+    inferred = time.perf_counter()
+    figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
         slide,
@@ -82,7 +86,7 @@ def score_slide(
             read_s=clock.read_s,
             wait_s=clock.wait_s,
             screen_s=cascade.screen_s,
-            detect_s=cascade.detect_s,
+            detect_s=cascade.detect_s + second_look_s,
         ),
     )
     overview = plan.tissue.overview
@@ -98,6 +102,32 @@ def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: Plan, window:
     """Which sub-tiles overlap the slide. origins : float32, shape (N, 2), work px."""
     low, high = origins * plan.frame.scale, (origins + window) * plan.frame.scale
     return np.asarray((high > 0).all(1) & (low[:, 0] < slide.width) & (low[:, 1] < slide.height))
+
+
+def _inside_slide(raw: SubTileBoxes, plan: Plan, slide: Slide) -> SubTileBoxes:
+    """Boxes cut at the slide's border, without those of mirrored pixels, before they merge with what they mirror.
+
+    A figure at the border and its mirror picture may share one box: that of which a quarter is inside stays.
+    """
+    boxes, size = raw.detections.boxes, np.asarray((slide.width, slide.height), np.float32) / plan.frame.scale
+    cut = boxes.clip(0, np.tile(size, 2)).astype(np.float32)
+    area, inside = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, cut))
+    kept = inside >= MIN_INSIDE * area
+    detections = Detections(cut, raw.detections.probabilities, raw.detections.scores)
+    return replace(raw, detections=detections[kept], sub_tile=raw.sub_tile[kept])
+
+
+def _judged(
+    merged: Detections, plan: Plan, slide: Slide, detector: Detector, radius: float
+) -> tuple[Detections, float]:
+    """Candidates with the probability of the second look, where the model asks for one, and the seconds it took."""
+    card = detector.detection_card.second_look
+    if card is None:
+        return merged, 0.0
+    started = time.perf_counter()
+    candidates = merged[merged.probabilities >= card.candidate_probability]
+    looked = look_again(candidates, slide, plan.frame, detector, looks=card.looks, radius=radius)
+    return looked, time.perf_counter() - started
 
 
 def _figures(merged: Detections, plan: Plan, slide: Slide, detector: Detector, options: Options) -> Detections:

@@ -46,6 +46,15 @@ class DetectionThreshold(_Strict):
     achieved: str
 
 
+class SecondLook(_Strict):
+    """How candidates are judged again, each in the middle of a window of its own."""
+
+    candidate_probability: float = Field(
+        ge=0, le=1, description="Merged probability of the first look from which a box is a candidate."
+    )
+    looks: int = Field(ge=1, le=8, description="Orientations of the window that the new probability is the mean over.")
+
+
 class DataSource(_Strict):
     """One data set that the weights saw."""
 
@@ -84,6 +93,9 @@ class ModelCard(_Strict):
     detection_threshold: DetectionThreshold | None = None
     nms_iou: float | None = Field(default=None, gt=0, lt=1, description="Overlap above which Det drops the weaker box.")
     merge_radius_um: float | None = Field(default=None, gt=0, description="Centres nearer than this are one figure.")
+    second_look: SecondLook | None = Field(
+        default=None, description="None: the probability of the first look, on the lattice of sub-tiles, is final."
+    )
     data: list[DataSource]
     evaluation: str = Field(description="Protocol of the figures below.")
     per_slide: list[SlideFigures]

@@ -5,7 +5,6 @@ import copy
 import torch
 from torch import Tensor, nn
 from torchvision.ops import nms, roi_align
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
 from training.models.regns import RegNS
@@ -27,7 +26,7 @@ class RegNSGraph(nn.Module):
 
     def __init__(self, trunk: Trunk, head: RegNS) -> None:
         super().__init__()
-        self.trunk, self.head = fold_batch_norm(trunk), head
+        self.trunk, self.head = trunk, head
         self.eval()
 
     def forward(self, tiles: Tensor) -> Tensor:
@@ -51,7 +50,7 @@ class DetGraph(nn.Module):
 
     def __init__(self, trunk: Trunk, det: Det) -> None:
         super().__init__()
-        self.trunk, self.pyramid = fold_batch_norm(trunk), det.pyramid
+        self.trunk, self.pyramid = copy.deepcopy(trunk), det.pyramid
         self.trunk.stages = self.trunk.stages[: len(STRIDES)]
         self.rpn_head, self.box_head, self.predictor = det.rpn.head, det.roi.box_head, det.roi.box_predictor
         self.rpn_nms_iou = det.rpn.nms_thresh
@@ -142,31 +141,3 @@ def _anchors(det: Det) -> list[Tensor]:
         offsets = torch.stack([x, y, x, y], -1).reshape(-1, 1, 4)
         result.append((offsets + base.float()).reshape(-1, 4))
     return result
-
-
-def fold_batch_norm(trunk: Trunk) -> Trunk:
-    """A copy of the trunk whose frozen batch norms are folded into the convolutions before them."""
-    folded = copy.deepcopy(trunk)
-    pairs: list[tuple[nn.Module, str, str]] = [(folded.stem, "0", "1")]
-    for stage in folded.stages:
-        for block in stage.children():
-            pairs += [(block, f"conv{i}", f"bn{i}") for i in (1, 2, 3)]
-            if isinstance(block.downsample, nn.Module):
-                pairs.append((block.downsample, "0", "1"))
-    for parent, conv_name, norm_name in pairs:
-        conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
-        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, FrozenBatchNorm2d):
-            raise TypeError(f"expected a convolution and its frozen batch norm, found {conv} and {norm}")
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        merged = nn.Conv2d(
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-        )
-        merged.weight.data = conv.weight.data * scale.reshape(-1, 1, 1, 1)
-        merged.bias.data = norm.bias - norm.running_mean * scale  # type: ignore[union-attr]
-        setattr(parent, conv_name, merged)
-        setattr(parent, norm_name, nn.Identity())
-    return folded

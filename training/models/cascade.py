@@ -26,7 +26,7 @@ class Cascade(nn.Module):
         self.regns = RegNS()
         self.det = Det()
 
-    def losses(self, images: Tensor, cell_targets: Tensor, boxes: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, cell_targets: Tensor, boxes: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Named losses of a batch; their sum is what training minimises.
 
         images : float32, (N, 3, 250, 250), RGB 0..255. cell_targets : float32, (N, 8, 8)

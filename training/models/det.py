@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 
-import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -22,6 +21,22 @@ MAX_DETECTIONS = 20
 SCORE_FLOOR = 0.02
 
 
+class _RPNHead(RPNHead):
+    """Torchvision's, whose output is float32 whatever it computes in."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        objectness, deltas = super().forward(x)
+        return [o.float() for o in objectness], [d.float() for d in deltas]
+
+
+class _Predictor(FastRCNNPredictor):
+    """Torchvision's, whose output is float32 whatever it computes in."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores, deltas = super().forward(x)
+        return scores.float(), deltas.float()
+
+
 class Det(nn.Module):
     """Faster R-CNN heads over the trunk's stages 1 to 3 (strides 4, 8, 16).
 
@@ -36,7 +51,7 @@ class Det(nn.Module):
         anchors = AnchorGenerator(ANCHOR_PX, ((0.7, 1.0, 1.4),) * len(ANCHOR_PX))
         self.rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(CHANNELS, anchors.num_anchors_per_location()[0]),
+            _RPNHead(CHANNELS, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=0.6,
             bg_iou_thresh=0.3,
             batch_size_per_image=64,
@@ -48,7 +63,7 @@ class Det(nn.Module):
         self.roi = RoIHeads(
             MultiScaleRoIAlign(["0"], 7, 2),
             TwoMLPHead(CHANNELS * 7 * 7, 1024),
-            FastRCNNPredictor(1024, 2),
+            _Predictor(1024, 2),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=64,
@@ -67,12 +82,11 @@ class Det(nn.Module):
         maps : the trunk's first three stages. targets : `boxes` xyxy window px and `labels` 1, a dict a window.
         """
         levels = self.pyramid(OrderedDict((str(i), m) for i, m in enumerate(maps[:3])))
-        # Proposals and boxes are arithmetic on pixels, which bfloat16 cannot hold.
-        with torch.autocast(maps[0].device.type, enabled=False):
-            features = OrderedDict((k, v.float()) for k, v in levels.items())
-            sizes = [(WINDOW_PX, WINDOW_PX)] * len(maps[0])
-            # Torchvision spaces anchors by image side // map side: 256 gives the true strides where 250 would not.
-            images = ImageList(maps[0].new_zeros((len(maps[0]), 1, PADDED_PX, PADDED_PX)), sizes)
-            proposals, rpn_losses = self.rpn(images, features, targets)
-            detections, roi_losses = self.roi(features, proposals, sizes, targets)
+        # Under autocast convolutions and products run in bfloat16; boxes are arithmetic on pixels, which it cannot hold.
+        features = OrderedDict((k, v.float()) for k, v in levels.items())
+        sizes = [(WINDOW_PX, WINDOW_PX)] * len(maps[0])
+        # Torchvision spaces anchors by image side // map side: 256 gives the true strides where 250 would not.
+        images = ImageList(features["0"].new_zeros((len(maps[0]), 1, PADDED_PX, PADDED_PX)), sizes)
+        proposals, rpn_losses = self.rpn(images, features, targets)
+        detections, roi_losses = self.roi(features, proposals, sizes, targets)
         return detections, {**rpn_losses, **roi_losses}
