@@ -78,6 +78,23 @@ def collage_source(bank: CropBank) -> Source:
     return draw
 
 
+def collage_tile(
+    bank: CropBank, chosen: NDArray[np.intp], share: float, rng: np.random.Generator
+) -> tuple[Pixels, Boxes]:
+    """A tile of 8 x 8 crops drawn from `chosen`, the figure left in `share` of them and covered in the others.
+
+    -> uint8, shape (1024, 1024, 3); float32, shape (N, 4), xyxy px
+    """
+    canvas, boxes = np.empty((8 * CROP_PX, 8 * CROP_PX, 3), np.uint8), []
+    for row, column in np.ndindex(8, 8):
+        crop, positive = _cell(bank, rng, chosen=chosen, share=share)
+        y, x = row * CROP_PX, column * CROP_PX
+        canvas[y : y + CROP_PX, x : x + CROP_PX] = crop
+        if positive:
+            boxes.append(_centred_box(x + CROP_PX / 2, y + CROP_PX / 2))
+    return canvas, np.asarray(boxes, np.float32).reshape(-1, 4)
+
+
 def event_source(fields: Sequence[Field]) -> Source:
     """Event first, then a window that holds it (paper, "Sampling strategy"), at a random offset and scale."""
     events = [(field, box) for field in fields for box in field.boxes]
@@ -140,10 +157,13 @@ def synthetic_source(fields: Sequence["SyntheticField"]) -> Source:
     )
 
 
-def _cell(bank: CropBank, rng: np.random.Generator) -> tuple[Pixels, bool]:
+def _cell(
+    bank: CropBank, rng: np.random.Generator, *, chosen: NDArray[np.intp] | None = None, share: float = 0.5
+) -> tuple[Pixels, bool]:
     """A crop whose figure is left, or covered with a patch of its own surroundings; both carry one pasted patch."""
-    crop = bank.pixels[rng.integers(len(bank))].copy()
-    positive = bool(rng.random() < 0.5)
+    number = rng.integers(len(bank)) if chosen is None else chosen[rng.integers(len(chosen))]
+    crop = bank.pixels[number].copy()
+    positive = bool(rng.random() < share)
     corners = [(0, 0), (CROP_PX - _COVER_PX, 0), (0, CROP_PX - _COVER_PX), (CROP_PX - _COVER_PX, CROP_PX - _COVER_PX)]
     source, target = rng.permutation(4)[:2]
     sx, sy = corners[source]

@@ -21,7 +21,7 @@ MAX_DETECTIONS = 20
 SCORE_FLOOR = 0.02
 
 
-class _RPNHead(RPNHead):
+class _RPNHead(RPNHead):  # type: ignore[misc]  # torchvision has no types
     """Torchvision's, whose output is float32 whatever it computes in."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -29,7 +29,7 @@ class _RPNHead(RPNHead):
         return [o.float() for o in objectness], [d.float() for d in deltas]
 
 
-class _Predictor(FastRCNNPredictor):
+class _Predictor(FastRCNNPredictor):  # type: ignore[misc]
     """Torchvision's, whose output is float32 whatever it computes in."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """The seven model classes of the paper (Table 1) as modules whose forward in training gives named losses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,16 +9,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet18, resnet50
+from torchvision.models import ResNet, resnet18, resnet50
 from torchvision.models.detection import FasterRCNN
-from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 ModelName = Literal["BC", "Reg", "Reg-NS", "Det", "Det-NS", "Det-WL", "Det-NS-WL"]
-Backbone = Literal["resnet50", "resnet18"]
+Backbone = Literal["resnet50", "resnet18", "micro"]
+"""micro: a ResNet of four blocks, 16 to 128 channels, for tests and the tiny scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class SubTileNet(nn.Module):
     def __init__(self, target: Literal["class", "score"], backbone: Backbone, side: int | None) -> None:
         super().__init__()
         self.target, self.side = target, side
-        self.net = resnet50(weights=None) if backbone == "resnet50" else resnet18(weights=None)
+        self.net = _resnet(backbone, nn.BatchNorm2d)
         self.net.fc = nn.Linear(self.net.fc.in_features, 2 if target == "class" else 1)
         self.register_buffer("v1_strides", torch.tensor(data=False))
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
@@ -95,16 +96,22 @@ class SubTileDetector(nn.Module):
     def __init__(self, backbone: Backbone, side: int, *, weighted: bool) -> None:
         super().__init__()
         self.register_buffer("v1_strides", torch.tensor(data=False))
-        norm = FrozenBatchNorm2d
-        net = (
-            resnet50(weights=None, norm_layer=norm)
-            if backbone == "resnet50"
-            else resnet18(weights=None, norm_layer=norm)
+        sizes = _DETECTOR_SIZES.get(backbone, _DetectorSizes())
+        self.model = FasterRCNN(
+            _pyramid(backbone, sizes.channels),
+            min_size=side,
+            max_size=max(side, 1333),
+            box_score_thresh=0.01,
+            rpn_pre_nms_top_n_train=2 * sizes.proposals,
+            rpn_post_nms_top_n_train=2 * sizes.proposals,
+            rpn_pre_nms_top_n_test=sizes.proposals,
+            rpn_post_nms_top_n_test=sizes.proposals,
+            box_head=TwoMLPHead(sizes.channels * 7 * 7, sizes.hidden),
+            box_predictor=FastRCNNPredictor(sizes.hidden, 2),
         )
-        body = _resnet_fpn_extractor(net, trainable_layers=3)
-        self.model = FasterRCNN(body, num_classes=2, min_size=side, max_size=max(side, 1333), box_score_thresh=0.01)
         if weighted:
-            self.model.roi_heads = _weighted_roi_heads(self.model.roi_heads)
+            # Same parts, same weights: only the loss differs.
+            self.model.roi_heads.__class__ = WeightedRoIHeads
 
     def forward(self, images: Tensor, targets: Sequence[dict[str, Tensor]] | None = None) -> Any:
         """See the class."""
@@ -113,7 +120,43 @@ class SubTileDetector(nn.Module):
             return self.model([image / 255 for image in images.float()], list(targets) if targets is not None else None)
 
 
-class WeightedRoIHeads(RoIHeads):
+@dataclass(frozen=True, slots=True)
+class _DetectorSizes:
+    """Torchvision's defaults."""
+
+    channels: int = 256
+    hidden: int = 1024
+    proposals: int = 1000
+
+
+_DETECTOR_SIZES = {"micro": _DetectorSizes(channels=32, hidden=64, proposals=40)}
+
+
+def _resnet(backbone: Backbone, norm: Callable[..., nn.Module]) -> ResNet:
+    if backbone == "resnet50":
+        return resnet50(weights=None, norm_layer=norm)
+    if backbone == "resnet18":
+        return resnet18(weights=None, norm_layer=norm)
+    net = ResNet(BasicBlock, [1, 1, 1, 1], norm_layer=norm)
+    net.inplanes = 16
+    net.conv1 = nn.Conv2d(3, 16, kernel_size=7, stride=2, padding=3, bias=False)
+    net.bn1 = norm(16)
+    for number, channels in enumerate((16, 32, 64, 128), 1):
+        setattr(net, f"layer{number}", net._make_layer(BasicBlock, channels, 1, stride=1 if number == 1 else 2))
+    net.fc = nn.Linear(128, 1)
+    return net
+
+
+def _pyramid(backbone: Backbone, channels: int) -> BackboneWithFPN:
+    """A feature pyramid over a ResNet whose first stage and stem stay as they are, as in torchvision's detectors."""
+    net = _resnet(backbone, FrozenBatchNorm2d)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name.startswith(("layer2", "layer3", "layer4")))
+    stages = [net.inplanes // 8 * 2**i for i in range(4)]
+    return BackboneWithFPN(net, {f"layer{i + 1}": str(i) for i in range(4)}, stages, channels)
+
+
+class WeightedRoIHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
     """Torchvision's heads whose class loss weighs each sampled figure by its agreement.
 
     The cross-entropy of a proposal matched to a box counts a_i times, that of background once; the mean over sampled
@@ -144,11 +187,6 @@ def _weights(agreement: Tensor, matched: Tensor, labels: Tensor) -> Tensor:
     if not len(agreement):
         return torch.ones_like(labels, dtype=torch.float32)
     return torch.where(labels > 0, agreement[matched], torch.ones_like(labels, dtype=torch.float32))
-
-
-def _weighted_roi_heads(plain: RoIHeads) -> WeightedRoIHeads:
-    plain.__class__ = WeightedRoIHeads
-    return plain
 
 
 def build(name: ModelName, *, backbone: Backbone, side: int | None) -> SubTileNet | SubTileDetector:

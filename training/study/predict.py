@@ -1,6 +1,5 @@
 """What a trained model says of sub-tiles."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.evaluation.detection_ap import ImageBoxes
 from training.study.models import SubTileDetector, SubTileNet
 from training.study.pixels import read_sub_tile
+from training.study.samples import sample_of
 from training.study.sub_tiles import SubTiles
 
 BATCH = 32
@@ -30,7 +31,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(
-    model: SubTileNet | SubTileDetector, table: SubTiles, root: Path, indices: Sequence[int] | NDArray[np.intp]
+    model: SubTileNet | SubTileDetector, table: SubTiles, root: Path, indices: NDArray[np.intp] | NDArray[np.int32]
 ) -> Predictions:
     """Predictions for sub-tiles of a table, in the order of `indices`; the model's mode is as it was afterwards."""
     device = next(model.parameters()).device
@@ -53,3 +54,21 @@ def predict(
     if isinstance(model, SubTileDetector):
         return Predictions(joined, boxes, probabilities)
     return Predictions(joined)
+
+
+def beside_truth(
+    found: Predictions, table: SubTiles, root: Path, indices: NDArray[np.intp] | NDArray[np.int32]
+) -> list[ImageBoxes]:
+    """A detector's boxes beside the labelled ones, for mAP. indices : the sub-tiles that were predicted, in order.
+
+    Raises
+    ------
+    ValueError
+        If the predictions are of a net, which gives no boxes.
+    """
+    if found.boxes is None or found.probabilities is None:
+        raise ValueError("predictions without boxes have no mAP")
+    return [
+        ImageBoxes(boxes, probabilities, sample_of(table, root, int(index)).boxes)
+        for boxes, probabilities, index in zip(found.boxes, found.probabilities, indices, strict=True)
+    ]

@@ -56,8 +56,7 @@ def sample_of(table: SubTiles, root: Path, index: int) -> Sample:
 
 def _touches(boxes: NDArray[np.float32], x: float, y: float) -> NDArray[np.bool_]:
     low, high = boxes[:, :2] - (x, y), boxes[:, 2:] - (x, y)
-    inside: NDArray[np.bool_] = ((high > 0) & (low < WINDOW_PX)).all(1)
-    return inside
+    return np.asarray(((high > 0) & (low < WINDOW_PX)).all(axis=1), np.bool_)
 
 
 @dataclass(slots=True)

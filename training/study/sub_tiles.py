@@ -51,7 +51,8 @@ def sub_tiles_of(pictures: Sequence[Picture], *, avoid: Sequence[Sequence[Box]] 
     ValueError
         If no picture is labelled and at least a sub-tile large.
     """
-    parts, events, pairs = [], [], []
+    parts, pairs = [], []
+    events: list[tuple[int, int]] = []
     total = 0
     for number, picture in enumerate(pictures):
         origins = _lattice(picture.width, picture.height)
@@ -89,7 +90,7 @@ def _lattice(width: int, height: int) -> NDArray[np.int32]:
     """Origins (x, y) of the sub-tiles that fit, row by row; 49 for a tile of 1,000 px."""
     x, y = (np.arange(0, side - WINDOW_PX + 1, STRIDE_PX, dtype=np.int32) for side in (width, height))
     grid = np.stack(np.meshgrid(x, y), -1)
-    return grid.reshape(-1, 2)
+    return grid.astype(np.int32).reshape(-1, 2)
 
 
 def _fractions(boxes: NDArray[np.float32], origins: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -97,7 +98,8 @@ def _fractions(boxes: NDArray[np.float32], origins: NDArray[np.int32]) -> NDArra
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     inside = np.minimum(high, origins + WINDOW_PX) - np.maximum(low, origins)
     area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-6)[:, None]
-    return (np.prod(inside.clip(0), axis=2) / area).astype(np.float32)
+    fractions: NDArray[np.float32] = (np.prod(inside.clip(0), axis=2) / area).astype(np.float32)
+    return fractions
 
 
 def positives(table: SubTiles, rule: PositiveRule, *, r_min: float = 0.5) -> NDArray[np.bool_]:

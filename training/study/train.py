@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from training.evaluation.detection_ap import coco_ap
 from training.loop import Plan, fit
 from training.processes import Process
 from training.study.models import MODELS, SubTileDetector, SubTileNet, build, initialise, load_trained
-from training.study.predict import predict
+from training.study.predict import beside_truth, predict
 from training.study.recipe import Recipe, optimiser, rate
-from training.study.samples import EpochSamples, collate_boxes, collate_scores, negatives_of, sample_of
+from training.study.samples import EpochSamples, collate_boxes, collate_scores, negatives_of
 from training.study.sampling import Negatives, epoch, training_events
 from training.study.sub_tiles import SubTiles
 
@@ -27,10 +28,10 @@ def train(
     recipe: Recipe,
     table: SubTiles,
     validation: SubTiles,
+    *,
     root: Path,
     out: Path,
     process: Process,
-    *,
     reg_run: Path | None = None,
     start: Path | None = None,
     say: Callable[[str], None] = print,
@@ -97,8 +98,7 @@ def validation_figure(model: SubTileNet | SubTileDetector, recipe: Recipe, table
     found = predict(model, table, root, chosen)
     if isinstance(model, SubTileNet):
         return _loss(model, found.scores, table.scores[chosen])
-    truth = [sample_of(table, root, int(i)).boxes for i in chosen]
-    return 1.0 - mean_average_precision(found, truth)
+    return 1.0 - coco_ap(beside_truth(found, table, root, chosen)).ap_50_95
 
 
 def _loss(model: SubTileNet, scores: NDArray[np.float32], targets: NDArray[np.float32]) -> float:

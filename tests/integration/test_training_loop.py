@@ -1,0 +1,123 @@
+"""The training loop as processes: killed and gone on with, two at once, in parts; the weights are the same."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.integration.loop_program import STEPS, Net, collate, draw
+from training.loop import Plan, Samples, fit
+from training.processes import Process
+
+pytestmark = pytest.mark.integration
+ALONE = Process(0, 1, torch.device("cpu"))
+
+
+def _run(out: Path, kind: str = "net", *, accumulate: int = 1, dies_at: int = -1, processes: int = 1) -> int:
+    launcher = (
+        [] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    )
+    module = "tests.integration.loop_program"
+    command = [sys.executable, *launcher, "-m", module, str(out), kind, str(accumulate), str(dies_at)]
+    return subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=200
+    ).returncode
+
+
+def _weights(out: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(out / "model.pt", weights_only=True)
+    return state
+
+
+@pytest.mark.parametrize("kind", ["net", "detector"])
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_weights(tmp_path: Path, kind: str) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert _run(whole, kind) == 0
+    assert _run(broken, kind, dies_at=8) == -9
+    assert not (broken / "model.pt").exists()
+    assert _run(broken, kind) == 0
+    first, second = _weights(whole), _weights(broken)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    with (broken / "log.csv").open() as handle:
+        steps = [int(row["step"]) for row in csv.DictReader(handle)]
+    assert steps == list(range(STEPS))  # steps 5 to 7 ran twice and are told once
+
+
+def test_two_processes_and_accumulated_parts_learn_what_one_process_learns(tmp_path: Path) -> None:
+    assert _run(tmp_path / "one") == 0
+    assert _run(tmp_path / "parts", accumulate=2) == 0
+    assert _run(tmp_path / "two", processes=2) == 0
+    one = _weights(tmp_path / "one")
+    for name in ("parts", "two"):
+        other = _weights(tmp_path / name)
+        assert all(torch.allclose(one[key], other[key], atol=1e-5) for key in one)
+    assert not any(torch.equal(value, Net().state_dict()[key]) for key, value in one.items())
+
+
+class _Diverges(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return {"fine": self.weight.sum(), "broken": self.weight.sum() * float("nan")}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(tmp_path: Path) -> None:
+    model = _Diverges()
+    with pytest.raises(FloatingPointError, match=r"step 0 is not finite: .*'broken': nan"):
+        _fit(model, tmp_path)
+
+
+def test_the_best_validation_is_the_result(tmp_path: Path) -> None:
+    model, seen = Net(), []
+
+    def validate() -> float:
+        seen.append({k: v.clone() for k, v in model.state_dict().items()})
+        return [0.3, 0.1, 0.2][len(seen) - 1]
+
+    _fit(model, tmp_path, validate_every=2, steps=6, validate=validate)
+    assert len(seen) == 3
+    assert all(torch.equal(value, seen[1][key]) for key, value in model.state_dict().items())
+    assert all(torch.equal(value, seen[1][key]) for key, value in _weights(tmp_path).items())
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch of 4 does not divide over 1 processes x 3 parts"):
+        _fit(Net(), tmp_path, accumulate=3)
+
+
+def test_progress_tells_speed_waiting_and_time_left(tmp_path: Path) -> None:
+    said: list[str] = []
+    _fit(Net(), tmp_path, steps=20, say=said.append)
+    assert "step 20/20" in said[-1]
+    for word in ("windows/s", "waited for data", "min left"):
+        assert word in said[-1]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def _fit(model: nn.Module, out: Path, *, validate=None, say=print, **plan: int) -> None:  # type: ignore[no-untyped-def]
+    fit(
+        Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),  # type: ignore[arg-type]
+        model,
+        Samples(draw, 1),
+        collate=collate,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        rate=lambda step: 1.0,
+        out=out,
+        process=ALONE,
+        validate=validate,
+        say=say,
+    )
+
+
+def test_samples_depend_on_seed_and_number_alone() -> None:
+    first, again, other = (Samples(draw, seed)[7][0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not np.array_equal(first.numpy(), other.numpy())

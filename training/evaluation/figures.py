@@ -1,0 +1,181 @@
+"""The figures of an evaluation's report."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from training.evaluation.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Drawn,
+    figure_of,
+    legend_above,
+    plotted,
+    shortened,
+    shown,
+)
+from training.evaluation.summary import EvaluationSummary, SubTiles
+
+RATE_LIMITS = (-0.02, 1.02)
+"""Of an axis of shares: 0 to 1, and room for half a mark."""
+
+
+def draw(summary: EvaluationSummary) -> list[Drawn]:
+    """Every figure for which the summary holds figures, in the order of the report."""
+    drawn = [_per_slide(summary)]
+    if any(point.sensitivity is not None for point in summary.froc):
+        drawn.append(_froc(summary))
+    if summary.calibration.bins:
+        drawn.append(_reliability(summary))
+    if summary.sub_tiles is not None and summary.sub_tiles.roc:
+        drawn.append(_roc(summary.sub_tiles))
+    if summary.sub_tiles is not None and summary.sub_tiles.precision_recall:
+        drawn.append(_precision_recall(summary.sub_tiles))
+    return drawn
+
+
+def _per_slide(summary: EvaluationSummary) -> Drawn:
+    rows = summary.per_slide
+
+    def plot(axes: Axes) -> None:
+        heights = np.arange(len(rows))
+        axes.plot(plotted(r.precision for r in rows), heights - 0.2, "s", color=BLUE, label="precision")
+        axes.plot(plotted(r.recall for r in rows), heights, "^", color=ORANGE, label="recall")
+        axes.plot(plotted(r.f1 for r in rows), heights + 0.2, "o", color=GREEN, label="F1")
+        # A slide's name is data: a dollar sign in it is no formula.
+        axes.set_yticks(heights, [shortened(r.slide) for r in rows], parse_math=False)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.hlines(heights[1:] - 0.5, *RATE_LIMITS, color="#dddddd", linewidth=0.6)
+        axes.set_xlim(*RATE_LIMITS)
+        axes.set_xlabel(f"Rate at detection threshold {summary.detection_threshold:g} (share, 0 to 1)")
+        axes.set_ylabel("Slide")
+        legend_above(axes)
+
+    return Drawn(
+        "per-slide",
+        "Precision, recall and F1 of each slide. A slide without cases of a rate has no mark for it.",
+        f"Dot plot of precision, recall and F1 for {len(rows)} slides; the values are in the table by slide.",
+        figure_of(plot, width=6.4, height=1.3 + 0.34 * len(rows)),
+    )
+
+
+def _froc(summary: EvaluationSummary) -> Drawn:
+    density = [point.false_positives_per_mm2 for point in summary.froc]
+    sensitivity = plotted(point.sensitivity for point in summary.froc)
+    at = summary.detection
+
+    def plot(axes: Axes) -> None:
+        axes.plot(density, sensitivity, drawstyle="steps-post", color=BLUE)
+        axes.plot(
+            [at.false_positives / summary.counts.area_mm2],
+            plotted([at.recall.value]),
+            "o",
+            color=ORANGE,
+            clip_on=False,
+            zorder=3,
+            label=f"detection threshold {summary.detection_threshold:g}",
+        )
+        # Linear up to one false positive in the whole area, the least there can be, logarithmic from there.
+        axes.set_xscale("symlog", linthresh=1 / summary.counts.area_mm2, linscale=0.3)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlim(0, 1.2 * max(*density, 10 / summary.counts.area_mm2))
+        axes.set_ylim(*RATE_LIMITS)
+        axes.set_xlabel("False positives per mm² (logarithmic scale)")
+        axes.set_ylabel("Sensitivity (share of labelled figures)")
+        legend_above(axes)
+
+    return Drawn(
+        "froc",
+        "FROC: share of figures found against false positives per mm², as the threshold falls.",
+        f"FROC curve. At the detection threshold {shown(at.recall.value)} of the figures are found with "
+        f"{at.false_positives / summary.counts.area_mm2:.2f} false positives per square millimetre.",
+        figure_of(plot),
+    )
+
+
+def _reliability(summary: EvaluationSummary) -> Drawn:
+    bins = summary.calibration.bins
+
+    def plot(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect calibration")
+        below = [max(b.observed - b.low, 0) for b in bins]
+        above = [max(b.high - b.observed, 0) for b in bins]
+        axes.errorbar(
+            [b.mean_probability for b in bins],
+            [b.observed for b in bins],
+            yerr=(below, above),
+            fmt="o-",
+            color=BLUE,
+            linewidth=1,
+            capsize=2.5,
+            label="observed, 95 % interval",
+        )
+        axes.set_xlim(*RATE_LIMITS)
+        axes.set_ylim(*RATE_LIMITS)
+        axes.set_xlabel("Mean probability of detections (0 to 1)")
+        axes.set_ylabel("Share that are labelled figures (0 to 1)")
+        legend_above(axes)
+
+    return Drawn(
+        "reliability",
+        "Reliability of detection probabilities in bins of equal count, with Wilson's 95 % intervals.",
+        f"Reliability curve with {len(bins)} bins; expected calibration error "
+        f"{shown(summary.calibration.expected_calibration_error)}.",
+        figure_of(plot),
+    )
+
+
+def _roc(sub_tiles: SubTiles) -> Drawn:
+    def plot(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="chance")
+        axes.plot([p.fpr for p in sub_tiles.roc], [p.tpr for p in sub_tiles.roc], color=BLUE, label="sub-tile scores")
+        rows = sub_tiles.rates
+        axes.plot(
+            plotted(r.fpr for r in rows),
+            plotted(r.tpr for r in rows),
+            "o",
+            color=ORANGE,
+            markersize=4,
+            label="stated thresholds",
+        )
+        axes.set_xlim(*RATE_LIMITS)
+        axes.set_ylim(*RATE_LIMITS)
+        axes.set_xlabel("False positive rate (share of negative sub-tiles)")
+        axes.set_ylabel("True positive rate (share of positive sub-tiles)")
+        legend_above(axes)
+
+    return Drawn(
+        "roc",
+        "ROC of sub-tile scores, with the thresholds of the table of sub-tiles.",
+        f"ROC curve of sub-tile scores; area under the curve {shown(sub_tiles.auc)}.",
+        figure_of(plot),
+    )
+
+
+def _precision_recall(sub_tiles: SubTiles) -> Drawn:
+    points = sub_tiles.precision_recall
+    share = sub_tiles.positives / (sub_tiles.positives + sub_tiles.negatives)
+
+    def plot(axes: Axes) -> None:
+        axes.plot(
+            [p.recall for p in points],
+            [p.precision for p in points],
+            drawstyle="steps-post",
+            color=BLUE,
+            label="sub-tile scores",
+        )
+        axes.axhline(share, linestyle="--", color=GREY, linewidth=1, label="chance (share of positives)")
+        axes.set_xlim(*RATE_LIMITS)
+        axes.set_ylim(*RATE_LIMITS)
+        axes.set_xlabel("Recall (share of positive sub-tiles)")
+        axes.set_ylabel("Precision (share of sub-tiles kept)")
+        legend_above(axes)
+
+    return Drawn(
+        "precision-recall",
+        "Precision against recall of sub-tile scores.",
+        f"Precision-recall curve of sub-tile scores; average precision {shown(sub_tiles.average_precision)}.",
+        figure_of(plot),
+    )

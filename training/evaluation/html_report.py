@@ -1,0 +1,35 @@
+"""The report of an evaluation: one HTML file that loads nothing and prints well."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from training.evaluation.drawing import shown
+from training.evaluation.figures import draw
+from training.evaluation.summary import EvaluationSummary, Measured
+
+
+def render_html(summary: EvaluationSummary) -> str:
+    """The page as text: every value from the summary escaped, figures as SVG within it."""
+    # Escaping is on whatever the template's name ends in.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(shown=shown, percent=_percent, measured=_measured)
+    template = environment.from_string(files("training.evaluation").joinpath("report.html.j2").read_text("utf-8"))
+    return template.render(s=summary, figures={drawn.name: drawn for drawn in draw(summary)})
+
+
+def write_html(summary: EvaluationSummary, path: Path) -> None:
+    """Write the page to `path`."""
+    path.write_text(render_html(summary), "utf-8")
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.1f} %"
+
+
+def _measured(figure: Measured, digits: int = 3) -> str:
+    """A value with its interval, e.g. `0.812 (0.744 to 0.861)`."""
+    if figure.low is None or figure.high is None:
+        return shown(figure.value, digits)
+    return f"{shown(figure.value, digits)} ({shown(figure.low, digits)} to {shown(figure.high, digits)})"
