@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,9 @@ class Picture(_Record):
     annotations: tuple[Annotation, ...] = ()
     unlabelled_areas: tuple[Box, ...] = ()
     """Where nobody looked, or pixels are spoilt: neither positives nor negatives come from here."""
+    ambiguous_areas: tuple[Box, ...] = ()
+    """What too few labelers boxed to count: background by the paper's rule, or left out of the negatives
+    (`exclude_ambiguous_negatives`)."""
     attributes: dict[str, str] = Field(default_factory=dict)
     """What else the source states: tumour, scanner, species, split."""
 
@@ -85,8 +88,15 @@ class Dataset(_Record):
         return iter(self.pictures)
 
 
+def box_of(row: NDArray[np.floating[Any]]) -> Box:
+    """A box from an array of its four numbers."""
+    x1, y1, x2, y2 = (float(v) for v in row)
+    return x1, y1, x2, y2
+
+
 def write_store(dataset: Dataset, path: Path) -> None:
     """Write a data set as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(dataset.model_dump_json(indent=1, exclude_defaults=True))
     part.replace(path)
