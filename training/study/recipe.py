@@ -32,6 +32,8 @@ class Recipe:
     negatives_ratio: float | None = None
     negatives_count: int | None = None
     redraw_negatives: bool = False
+    exclude_ambiguous_negatives: bool = False
+    """No negatives with places that too few labelers boxed to count (`Picture.ambiguous_areas`)."""
     events: int | None = None
     """Events to learn from; None for all (Table 5)."""
     strategy: Literal["event first", "naive aggregation"] = "event first"

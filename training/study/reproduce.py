@@ -26,9 +26,10 @@ from training.study.sampling import training_events
 from training.study.scales import SCALES, Scale, prepared
 from training.study.splits import Split, split_by_patient
 from training.study.sub_tiles import PositiveRule, positives, sub_tiles_of
-from training.study.tables import Table, tables
+from training.study.tables import tables
 from training.study.train import train
 from training.study.verdicts import Verdict, verdicts
+from training.table import Table
 
 RULES: tuple[PositiveRule, ...] = ("centre", "any")
 

@@ -94,9 +94,12 @@ class EpochSamples(Dataset[Sample]):
 
 def negatives_of(recipe: Recipe) -> Negatives:
     """Negatives as a recipe states them: none where it states nothing."""
-    if recipe.negatives_ratio is None:
-        return Negatives(count=recipe.negatives_count or 0, redraw=recipe.redraw_negatives)
-    return Negatives(ratio=recipe.negatives_ratio, redraw=recipe.redraw_negatives)
+    return Negatives(
+        ratio=recipe.negatives_ratio,
+        count=(recipe.negatives_count or 0) if recipe.negatives_ratio is None else None,
+        redraw=recipe.redraw_negatives,
+        exclude_ambiguous=recipe.exclude_ambiguous_negatives,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,11 +14,14 @@ class Negatives:
     """How many negative sub-tiles join an epoch: a ratio to its positives, or a count (paper, Tables 6 and 7).
 
     redraw : a fixed seeded pool is the paper's reproducible reading; True draws anew every epoch from all negatives
+    exclude_ambiguous : leave out sub-tiles with a place that too few labelers boxed to count; by the paper's rule such
+        places are background
     """
 
     ratio: float | None = None
     count: int | None = None
     redraw: bool = False
+    exclude_ambiguous: bool = False
 
     def __post_init__(self) -> None:
         if (self.ratio is None) == (self.count is None):
@@ -27,6 +30,10 @@ class Negatives:
     def number(self, positives: int) -> int:
         """Negatives for so many positives."""
         return self.count if self.count is not None else round((self.ratio or 0.0) * positives)
+
+    def allowed(self, table: SubTiles) -> NDArray[np.bool_]:
+        """Which sub-tiles they may be, bool, shape (N,)."""
+        return table.negative & ~table.ambiguous if self.exclude_ambiguous else table.negative
 
 
 def training_events(table: SubTiles, *, limit: int | None, seed: int) -> NDArray[np.int32]:
@@ -71,7 +78,7 @@ def epoch(
     else:
         positives = np.unique(table.sub_tile[np.isin(table.event, events)])
     wanted = negatives.number(len(positives) if strategy == "event first" else len(events))
-    pool = np.flatnonzero(table.negative)
+    pool = np.flatnonzero(negatives.allowed(table))
     if wanted > len(pool):
         raise ValueError(
             f"{wanted} negative sub-tiles asked for, {len(pool)} exist; label more tissue or ask for fewer"

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from serving.synthetic.field import generate_field
 from training.datasets.crops import CROP_PX, read_crops
 from training.datasets.icpr2012 import read_fields
 from training.datasets.root import data_root
-from training.datasets.store import Annotation, Dataset, Picture, read_store, write_store
-from training.study.crowd import EXPERTS, Crowd, crowd_annotations
+from training.datasets.store import Annotation, Dataset, Picture, box_of, read_store, write_store
+from training.labels.consensus import CROWD, EXPERT, labelled
+from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, draw_boxes
 from training.study.grid import PAPER_SIZES, Sizes
 from training.study.models import MODELS, ModelName
 from training.study.recipe import Recipe, paper, with_overrides
@@ -54,8 +56,10 @@ def generated(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
         patient = f"{'test' if test else 'train'}-{number:02d}"
         tissue = generate_field(seed=9_000 + number, width=side, height=side, mitoses_per_mm2=40, lookalikes_per_mm2=40)
         rng = np.random.default_rng([DATA_SEED, number])
-        kept, _ = crowd_annotations(tissue.mitotic_figures, tissue.lookalikes, EXPERTS if test else Crowd(), rng)
-        pictures.append(_save(folder, patient, tissue.pixels, kept, patient))
+        labelers, rule = (EXPERT_LABELERS, EXPERT) if test else (CROWD_LABELERS, CROWD)
+        tile = _save(folder, patient, tissue.pixels, patient)
+        looks = draw_boxes(tile, tissue.mitotic_figures, tissue.lookalikes, labelers, rng)
+        pictures.append(labelled(tile, looks, rule))
     return Dataset(
         name="generated tissue", format="generated", licence="CC0-1.0", root=str(folder), pictures=tuple(pictures)
     )
@@ -71,15 +75,14 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
     for number, cases in enumerate(groups):
         rng = np.random.default_rng([DATA_SEED, number])
         pixels, boxes = collage_tile(bank, np.flatnonzero(np.isin(bank.cases, cases)), share, rng)
-        kept, _ = crowd_annotations(boxes, np.empty((0, 4), np.float32), Crowd(), rng)
         name = f"train-{number:02d}"
-        pictures.append(_save(folder, name, pixels, kept, name))
+        tile = _save(folder, name, pixels, name)
+        looks = draw_boxes(tile, boxes, np.empty((0, 4), np.float32), CROWD_LABELERS, rng)
+        pictures.append(labelled(tile, looks, CROWD))
     for field in read_fields(data_root()):
-        truth = tuple(
-            Annotation(box=(float(b[0]), float(b[1]), float(b[2]), float(b[3])), label="mitotic figure", agreement=1.0)
-            for b in field.boxes
-        )
-        pictures.append(_save(folder, f"test-{field.name}", field.pixels, truth, f"test-{field.slide}"))
+        tile = _save(folder, f"test-{field.name}", field.pixels, f"test-{field.slide}")
+        truth = tuple(Annotation(box=box_of(b), label="mitotic figure", agreement=1.0) for b in field.boxes)
+        pictures.append(tile.model_copy(update={"annotations": truth}))
     return Dataset(
         name=f"collages of {CROP_PX} px crops; ICPR 2012 fields",
         format="collage",
@@ -89,9 +92,7 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
     )
 
 
-def _save(
-    folder: Path, name: str, pixels: np.ndarray[Any, np.dtype[np.uint8]], kept: tuple[Annotation, ...], patient: str
-) -> Picture:
+def _save(folder: Path, name: str, pixels: NDArray[np.uint8], patient: str) -> Picture:
     Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     height, width = pixels.shape[:2]
     return Picture(
@@ -102,7 +103,6 @@ def _save(
         mpp=0.25,
         slide=name,
         patient=patient,
-        annotations=kept,
     )
 
 

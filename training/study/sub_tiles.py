@@ -21,6 +21,7 @@ class SubTiles:
     picture : int32, (N,), index into `pictures`; origins : int32, (N, 2), (x, y), level-0 px
     scores : float32, (N,), s_t = sum r_i a_i (paper, "Label post-processing")
     negative : bool, (N,), nothing in it, and nowhere that nobody looked
+    ambiguous : bool, (N,), shows a place that too few labelers boxed to count
     Each row of the three arrays below is one event seen in one sub-tile:
     event, sub_tile : int32, (P,); fraction : float32, (P,), r_i, share of the event's box inside
     events : int32, (E, 2), picture and index into its boxes
@@ -31,6 +32,7 @@ class SubTiles:
     origins: NDArray[np.int32]
     scores: NDArray[np.float32]
     negative: NDArray[np.bool_]
+    ambiguous: NDArray[np.bool_]
     event: NDArray[np.int32]
     sub_tile: NDArray[np.int32]
     fraction: NDArray[np.float32]
@@ -40,11 +42,8 @@ class SubTiles:
         return len(self.scores)
 
 
-def sub_tiles_of(pictures: Sequence[Picture], *, avoid: Sequence[Sequence[Box]] | None = None) -> SubTiles:
+def sub_tiles_of(pictures: Sequence[Picture]) -> SubTiles:
     """Sub-tiles of 250 px at stride 125 over each labelled picture (paper, "Data post-processing").
-
-    avoid : for each picture, areas that give no negatives, e.g. boxes that only one labeler drew
-        (`exclude_ambiguous_negatives`)
 
     Raises
     ------
@@ -60,25 +59,24 @@ def sub_tiles_of(pictures: Sequence[Picture], *, avoid: Sequence[Sequence[Box]] 
             continue
         boxes, agreement = picture.boxes(), picture.agreements()
         inside = _fractions(boxes, origins)
-        shunned = [*picture.unlabelled_areas, *(avoid[number] if avoid else ())]
-        spoilt = (_fractions(np.asarray(shunned, np.float32).reshape(-1, 4), origins) > 0).any(0)
-        parts.append(
-            (np.full(len(origins), number, np.int32), origins, agreement @ inside, spoilt | (inside > 0).any(0))
-        )
+        touched = _touching(picture.unlabelled_areas, origins) | (inside > 0).any(0)
+        ambiguous = _touching(picture.ambiguous_areas, origins)
+        parts.append((np.full(len(origins), number, np.int32), origins, agreement @ inside, ~touched, ambiguous))
         which, where = np.nonzero(inside)
         pairs.append((which + len(events), where + total, inside[which, where]))
         events += [(number, index) for index in range(len(boxes))]
         total += len(origins)
     if not parts:
         raise ValueError(f"no labelled picture of at least {WINDOW_PX} px among {len(pictures)}")
-    picture_of, origins, scores, touched = (np.concatenate(column) for column in zip(*parts, strict=True))
+    picture_of, origins, scores, negative, ambiguous = (np.concatenate(column) for column in zip(*parts, strict=True))
     event, sub_tile, fraction = (np.concatenate(column) for column in zip(*pairs, strict=True))
     return SubTiles(
         tuple(pictures),
         picture_of,
         origins,
         scores.astype(np.float32),
-        ~touched,
+        negative,
+        ambiguous,
         event.astype(np.int32),
         sub_tile.astype(np.int32),
         fraction.astype(np.float32),
@@ -100,6 +98,12 @@ def _fractions(boxes: NDArray[np.float32], origins: NDArray[np.int32]) -> NDArra
     area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-6)[:, None]
     fractions: NDArray[np.float32] = (np.prod(inside.clip(0), axis=2) / area).astype(np.float32)
     return fractions
+
+
+def _touching(areas: Sequence[Box], origins: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Sub-tiles that show some of any area, bool, (N,)."""
+    shown = _fractions(np.asarray(areas, np.float32).reshape(-1, 4), origins) > 0
+    return np.asarray(shown.any(0), np.bool_)
 
 
 def positives(table: SubTiles, rule: PositiveRule, *, r_min: float = 0.5) -> NDArray[np.bool_]:

@@ -1,7 +1,6 @@
 """Tables 4 to 9 from the outcomes of the grid: ours, with the paper's figures beside them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,34 +11,12 @@ from training.study.grid import BACKBONE_MODELS, RATIOS, Sizes, job_name, ratio_
 from training.study.models import ModelName
 from training.study.outcome import Outcome, Rate, rate_at
 from training.study.published import Cell
+from training.table import Table
 
 DET_MODELS: tuple[ModelName, ...] = ("Det", "Det-NS", "Det-WL", "Det-NS-WL")
 
 RateOf = Callable[[str, float], Rate]
 """Rates of a job at a threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of text under a header. number : of the paper's table."""
-
-    number: str
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """The table as Markdown."""
-        lines = [f"### Table {self.number}: {self.title}", "", _line(self.header), _line(["---"] * len(self.header))]
-        return "\n".join([*lines, *(_line(row) for row in self.rows), ""])
-
-    def csv_rows(self) -> list[tuple[str, ...]]:
-        """Header and rows, for `csv.writer`."""
-        return [self.header, *self.rows]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def rates_of(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_]) -> RateOf:

@@ -92,8 +92,9 @@ def validation_figure(model: SubTileNet | SubTileDetector, recipe: Recipe, table
     events = training_events(table, limit=None, seed=0)
     boxes = MODELS[recipe.model].target == "boxes"
     # The authors tried negatives in the validation of detectors, and they hurt (Appendix B).
-    wanted = 0 if boxes else negatives_of(recipe).number(len(events))
-    negatives = Negatives(count=min(wanted, int(table.negative.sum())))
+    asked = Negatives(count=0) if boxes else negatives_of(recipe)
+    count = min(asked.number(len(events)), int(asked.allowed(table).sum()))
+    negatives = Negatives(count=count, exclude_ambiguous=asked.exclude_ambiguous)
     chosen = epoch(table, events, negatives, seed=0, number=0)[:VALIDATION_LIMIT]
     found = predict(model, table, root, chosen)
     if isinstance(model, SubTileNet):

@@ -19,6 +19,7 @@ def picture(
     name: str = "a",
     size: tuple[int, int] = (1000, 1000),
     unlabelled: tuple[Box, ...] = (),
+    ambiguous: tuple[Box, ...] = (),
     labelled: bool = True,
 ) -> Picture:
     """A picture with boxes of mitotic figures, agreement 1 unless stated."""
@@ -36,6 +37,7 @@ def picture(
             Annotation(box=b, label="mitotic figure", agreement=a) for b, a in zip(boxes, given, strict=True)
         ),
         unlabelled_areas=unlabelled,
+        ambiguous_areas=ambiguous,
     )
 
 

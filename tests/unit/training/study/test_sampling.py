@@ -53,6 +53,19 @@ def test_the_pool_of_negatives_stays_unless_redrawn(table: SubTiles) -> None:
     assert pool(redrawn, 0) != pool(redrawn, 1)
 
 
+def test_ambiguous_places_give_no_negatives_where_asked() -> None:
+    table = sub_tiles_of([picture(BOXES, ambiguous=((10, 10, 40, 40), (700, 700, 730, 730)))])
+    events = training_events(table, limit=None, seed=0)
+    most = int(table.negative.sum())
+    everything = epoch(table, events, Negatives(count=most), seed=0, number=0)
+    assert table.ambiguous[everything].any()
+    sure = Negatives(count=most - 5, exclude_ambiguous=True)
+    assert table.ambiguous.sum() == 5
+    assert not table.ambiguous[epoch(table, events, sure, seed=0, number=0)].any()
+    with pytest.raises(ValueError, match="negative sub-tiles asked for"):
+        epoch(table, events, Negatives(count=most, exclude_ambiguous=True), seed=0, number=0)
+
+
 def test_fewer_events_are_part_of_more_of_the_same_seed(table: SubTiles) -> None:
     assert set(training_events(table, limit=2, seed=1)) <= set(training_events(table, limit=4, seed=1))
     with pytest.raises(ValueError, match="9 events asked for, 5 exist"):

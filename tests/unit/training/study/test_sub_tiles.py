@@ -34,11 +34,11 @@ def test_negatives_hold_nothing_and_come_from_nowhere_that_nobody_looked() -> No
     assert touching == {(0, 0), (750, 750)}
 
 
-def test_ambiguous_boxes_give_no_negatives_where_asked() -> None:
-    plain = sub_tiles_of([picture([])])
-    shy = sub_tiles_of([picture([])], avoid=[[(10, 10, 40, 40)]])
-    assert plain.negative.sum() - shy.negative.sum() == 1
-    assert (shy.scores == 0).all()
+def test_ambiguous_areas_are_known_and_stay_negatives() -> None:
+    table = sub_tiles_of([picture([], ambiguous=((10, 10, 40, 40),))])
+    assert table.negative.all()
+    assert (table.scores == 0).all()
+    assert [tuple(o) for o in table.origins[table.ambiguous]] == [(0, 0)]
 
 
 def test_unlabelled_and_small_pictures_give_nothing() -> None:
