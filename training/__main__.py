@@ -4,13 +4,18 @@ import argparse
 import sys
 from pathlib import Path
 
+from training.commands import aggregate, agreement, audit, simulate_labels
+
+COMMANDS = (aggregate, agreement, audit, simulate_labels)
+
 
 def main() -> None:
     """Run the command that the arguments name."""
     args = _parser().parse_args()
     try:
-        _COMMANDS[args.command](args)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        run = args.run if "run" in args else _COMMANDS[args.command]
+        run(args)
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 
@@ -38,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("evaluate-slide", help="compare a served report with the truth")
     judge.add_argument("report", type=Path, help="report.json")
     judge.add_argument("truth", type=Path, help="JSON with mitotic_figures: [[x1, y1, x2, y2], ...], level-0 px")
+
+    for module in COMMANDS:
+        module.add_parser(commands)
     return parser
 
 
