@@ -136,11 +136,11 @@ def read_answers(path: Path, audit: Audit) -> list[Answer]:
 
 
 def _answer(path: Path, line: int, cells: dict[str, str]) -> Answer:
-    if cells["answer"] == "":
+    values: dict[str, Any] = {name: cell.lower() for name, cell in cells.items() if cell}
+    if "answer" not in values:
         raise FormatError(path, f"line {line}", "answer: empty; write confirm or reject, or add for a box of your own")
-    if cells["answer"] == "add" and cells["box"]:
+    if values["answer"] == "add" and "box" in values:
         raise FormatError(path, f"line {line}", "box: an added box has no number yet; leave the cell empty")
-    values: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
     try:
         return _ANSWER.validate_python(values)
     except ValidationError as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from serving.wsi.modelcard import RESEARCH_USE
 from training.datasets.store import read_store, write_store
 from training.labels.aggregate import aggregate, summary_lines
 from training.labels.consensus import RULES
@@ -30,4 +31,4 @@ def _run(args: argparse.Namespace) -> None:
     tiles = read_store(args.store)
     labelled = aggregate(tiles, read_records(args.records, tiles.pictures), rule)
     write_store(labelled, args.out)
-    print("\n".join([*summary_lines(labelled), f"wrote {args.out}"]))
+    print("\n".join([*summary_lines(labelled), f"wrote {args.out}. {RESEARCH_USE}"]))

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from serving.wsi.modelcard import RESEARCH_USE
 from training.audit.answers import read_audit
 from training.audit.drawn import draw_audit
 from training.audit.sheet import ANSWERS_FILE, write_sheet
@@ -34,11 +35,12 @@ def _draw(args: argparse.Namespace) -> None:
     boxes = sum(len(tile.boxes) for tile in audit.tiles)
     print(f"drew {len(audit.tiles):,} tiles with {boxes:,} boxes")
     print(f"open {args.out / 'sheet.html'}, fill in {args.out / ANSWERS_FILE}, then: audit read {args.out}")
+    print(RESEARCH_USE)
 
 
 def _read(args: argparse.Namespace) -> None:
     result, dataset = read_audit(args.folder)
-    print("\n".join(result.lines()))
+    print("\n".join([*result.lines(), RESEARCH_USE]))
     if args.out is not None:
         write_store(dataset, args.out)
         print(f"wrote {args.out}")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from serving.wsi.modelcard import RESEARCH_USE
 from training.labels.simulated import Campaign, simulate
 
 
@@ -20,3 +21,4 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(args: argparse.Namespace) -> None:
     records = simulate(Campaign(slides=args.slides, tiles=args.tiles, seed=args.seed), args.out)
     print(f"wrote {args.slides * args.tiles} tiles and {len(records):,} records to {args.out}")
+    print(f"The labelers are simulated: their figures say nothing of people. {RESEARCH_USE}")

@@ -109,7 +109,7 @@ def test_answers_become_a_share_and_corrections(store: Path) -> None:
     folder = sheet(store)
     fill(
         folder,
-        lambda row: "reject" if (row["tile"], row["box"]) == ("2", "1") else "confirm",
+        lambda row: "reject" if (row["tile"], row["box"]) == ("2", "1") else " Confirm",
         "2,,10,20,40.5,50,add\n",
     )
     result, corrected = read_audit(folder)
