@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -48,6 +49,13 @@ class Drawn:
         text = file.getvalue()
         element = text[text.index("<svg") :]
         return re.sub(r'(\bid="|href="#|url\(#)', rf"\1{self.name}-", element)
+
+
+def save_drawn(drawn: Drawn, folder: Path) -> None:
+    """Write a figure as `name`.svg and `name`.png."""
+    with mpl.rc_context(STYLE):
+        drawn.figure.savefig(folder / f"{drawn.name}.svg", metadata={"Date": None})
+        drawn.figure.savefig(folder / f"{drawn.name}.png", dpi=150)
 
 
 def figure_of(plot: Callable[[Axes], None], *, width: float = 4.6, height: float = 3.6) -> Figure:

@@ -15,7 +15,7 @@ from training.evaluation.drawing import (
     shortened,
     shown,
 )
-from training.evaluation.summary import EvaluationSummary, SubTiles
+from training.evaluation.summary import Calibration, Detected, EvaluationSummary, SubTiles
 
 RATE_LIMITS = (-0.02, 1.02)
 """Of an axis of shares: 0 to 1, and room for half a mark."""
@@ -23,20 +23,26 @@ RATE_LIMITS = (-0.02, 1.02)
 
 def draw(summary: EvaluationSummary) -> list[Drawn]:
     """Every figure for which the summary holds figures, in the order of the report."""
-    drawn = [_per_slide(summary)]
-    if any(point.sensitivity is not None for point in summary.froc):
-        drawn.append(_froc(summary))
-    if summary.calibration.bins:
-        drawn.append(_reliability(summary))
+    drawn = [] if summary.detection is None else _of_detections(summary.detection, summary.counts.area_mm2)
     if summary.sub_tiles is not None and summary.sub_tiles.roc:
         drawn.append(_roc(summary.sub_tiles))
     if summary.sub_tiles is not None and summary.sub_tiles.precision_recall:
         drawn.append(_precision_recall(summary.sub_tiles))
+        drawn.append(_reliability(summary.sub_tiles.calibration, "sub-tile-reliability", "sub-tile scores", "positive"))
     return drawn
 
 
-def _per_slide(summary: EvaluationSummary) -> Drawn:
-    rows = summary.per_slide
+def _of_detections(detection: Detected, area_mm2: float) -> list[Drawn]:
+    drawn = [_per_slide(detection)]
+    if any(point.sensitivity is not None for point in detection.froc):
+        drawn.append(_froc(detection, area_mm2))
+    if detection.calibration.bins:
+        drawn.append(_reliability(detection.calibration, "reliability", "detection probabilities", "labelled figures"))
+    return drawn
+
+
+def _per_slide(detection: Detected) -> Drawn:
+    rows = detection.per_slide
 
     def plot(axes: Axes) -> None:
         heights = np.arange(len(rows))
@@ -49,7 +55,7 @@ def _per_slide(summary: EvaluationSummary) -> Drawn:
         axes.grid(visible=False, axis="y")
         axes.hlines(heights[1:] - 0.5, *RATE_LIMITS, color="#dddddd", linewidth=0.6)
         axes.set_xlim(*RATE_LIMITS)
-        axes.set_xlabel(f"Rate at detection threshold {summary.detection_threshold:g} (share, 0 to 1)")
+        axes.set_xlabel(f"Rate at detection threshold {detection.threshold:g} (share, 0 to 1)")
         axes.set_ylabel("Slide")
         legend_above(axes)
 
@@ -61,26 +67,26 @@ def _per_slide(summary: EvaluationSummary) -> Drawn:
     )
 
 
-def _froc(summary: EvaluationSummary) -> Drawn:
-    density = [point.false_positives_per_mm2 for point in summary.froc]
-    sensitivity = plotted(point.sensitivity for point in summary.froc)
-    at = summary.detection
+def _froc(detection: Detected, area_mm2: float) -> Drawn:
+    density = [point.false_positives_per_mm2 for point in detection.froc]
+    sensitivity = plotted(point.sensitivity for point in detection.froc)
+    at = detection.counts
 
     def plot(axes: Axes) -> None:
         axes.plot(density, sensitivity, drawstyle="steps-post", color=BLUE)
         axes.plot(
-            [at.false_positives / summary.counts.area_mm2],
+            [at.false_positives / area_mm2],
             plotted([at.recall.value]),
             "o",
             color=ORANGE,
             clip_on=False,
             zorder=3,
-            label=f"detection threshold {summary.detection_threshold:g}",
+            label=f"detection threshold {detection.threshold:g}",
         )
         # Linear up to one false positive in the whole area, the least there can be, logarithmic from there.
-        axes.set_xscale("symlog", linthresh=1 / summary.counts.area_mm2, linscale=0.3)
+        axes.set_xscale("symlog", linthresh=1 / area_mm2, linscale=0.3)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlim(0, 1.2 * max(*density, 10 / summary.counts.area_mm2))
+        axes.set_xlim(0, 1.2 * max(*density, 10 / area_mm2))
         axes.set_ylim(*RATE_LIMITS)
         axes.set_xlabel("False positives per mm² (logarithmic scale)")
         axes.set_ylabel("Sensitivity (share of labelled figures)")
@@ -90,13 +96,13 @@ def _froc(summary: EvaluationSummary) -> Drawn:
         "froc",
         "FROC: share of figures found against false positives per mm², as the threshold falls.",
         f"FROC curve. At the detection threshold {shown(at.recall.value)} of the figures are found with "
-        f"{at.false_positives / summary.counts.area_mm2:.2f} false positives per square millimetre.",
+        f"{at.false_positives / area_mm2:.2f} false positives per square millimetre.",
         figure_of(plot),
     )
 
 
-def _reliability(summary: EvaluationSummary) -> Drawn:
-    bins = summary.calibration.bins
+def _reliability(calibration: Calibration, name: str, what: str, true: str) -> Drawn:
+    bins = calibration.bins
 
     def plot(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfect calibration")
@@ -114,15 +120,15 @@ def _reliability(summary: EvaluationSummary) -> Drawn:
         )
         axes.set_xlim(*RATE_LIMITS)
         axes.set_ylim(*RATE_LIMITS)
-        axes.set_xlabel("Mean probability of detections (0 to 1)")
-        axes.set_ylabel("Share that are labelled figures (0 to 1)")
+        axes.set_xlabel(f"Mean of {what} (0 to 1)")
+        axes.set_ylabel(f"Share that are {true} (0 to 1)")
         legend_above(axes)
 
     return Drawn(
-        "reliability",
-        "Reliability of detection probabilities in bins of equal count, with Wilson's 95 % intervals.",
+        name,
+        f"Reliability of {what} in bins of equal count, with Wilson's 95 % intervals.",
         f"Reliability curve with {len(bins)} bins; expected calibration error "
-        f"{shown(summary.calibration.expected_calibration_error)}.",
+        f"{shown(calibration.expected_calibration_error)}.",
         figure_of(plot),
     )
 
@@ -133,8 +139,8 @@ def _roc(sub_tiles: SubTiles) -> Drawn:
         axes.plot([p.fpr for p in sub_tiles.roc], [p.tpr for p in sub_tiles.roc], color=BLUE, label="sub-tile scores")
         rows = sub_tiles.rates
         axes.plot(
-            plotted(r.fpr for r in rows),
-            plotted(r.tpr for r in rows),
+            plotted(r.fpr.value for r in rows),
+            plotted(r.tpr.value for r in rows),
             "o",
             color=ORANGE,
             markersize=4,

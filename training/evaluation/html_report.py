@@ -14,7 +14,7 @@ def render_html(summary: EvaluationSummary) -> str:
     """The page as text: every value from the summary escaped, figures as SVG within it."""
     # Escaping is on whatever the template's name ends in.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(shown=shown, percent=_percent, measured=_measured)
+    environment.filters.update(shown=shown, percent=_percent, share=_share, measured=_measured)
     template = environment.from_string(files("training.evaluation").joinpath("report.html.j2").read_text("utf-8"))
     return template.render(s=summary, figures={drawn.name: drawn for drawn in draw(summary)})
 
@@ -26,6 +26,13 @@ def write_html(summary: EvaluationSummary, path: Path) -> None:
 
 def _percent(value: float | None) -> str:
     return "n/a" if value is None else f"{100 * value:.1f} %"
+
+
+def _share(figure: Measured) -> str:
+    """A rate with its interval in per cent, e.g. `81.2 % (74.4 % to 86.1 %)`."""
+    if figure.low is None or figure.high is None:
+        return _percent(figure.value)
+    return f"{_percent(figure.value)} ({_percent(figure.low)} to {_percent(figure.high)})"
 
 
 def _measured(figure: Measured, digits: int = 3) -> str:

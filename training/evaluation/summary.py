@@ -90,7 +90,7 @@ class SlideRow(_Part):
 class SpreadRow(_Part):
     """How a figure differs between slides."""
 
-    figure: Literal["precision", "recall", "F1"]
+    figure: Literal["precision", "recall", "F1", "TPR", "FPR"]
     minimum: Defined
     median: Defined
     maximum: Defined
@@ -113,6 +113,16 @@ class SubTileRow(_Part):
     threshold: float
     true_positives: int
     false_positives: int
+    tpr: Measured
+    fpr: Measured
+
+
+class SubTileSlideRow(_Part):
+    """Sub-tiles of one slide at `SubTiles.threshold`."""
+
+    slide: str
+    positives: int
+    negatives: int
     tpr: Defined
     fpr: Defined
 
@@ -131,6 +141,23 @@ class PrecisionRecallPoint(_Part):
     precision: float
 
 
+class ReliabilityRow(_Part):
+    """Cases of neighbouring probability, and the share of them that come true with Wilson's 95 % interval."""
+
+    count: int
+    mean_probability: float
+    observed: float
+    low: float
+    high: float
+
+
+class Calibration(_Part):
+    """Whether cases of probability p come true in a share p: detections that are figures, sub-tiles that are positive."""
+
+    expected_calibration_error: Defined
+    bins: list[ReliabilityRow]
+
+
 class SubTiles(_Part):
     """Scores of sub-tiles against their labels."""
 
@@ -138,6 +165,10 @@ class SubTiles(_Part):
     negatives: int
     positive_rule: str = Field(description="When a sub-tile is positive: any, r_min or centre.")
     rates: list[SubTileRow]
+    threshold: float = Field(description="At which slides are told apart.")
+    per_slide: list[SubTileSlideRow]
+    spread: list[SpreadRow]
+    calibration: Calibration = Field(description="Of scores cut to 0..1.")
     auc: Defined = Field(description="Area under the ROC curve.")
     average_precision: Defined
     roc: list[RocPoint] = Field(description="Thinned for drawing; the area is of the whole curve.")
@@ -161,25 +192,23 @@ class FrocPoint(_Part):
     false_positives_per_field: float
 
 
-class ReliabilityRow(_Part):
-    """Detections of neighbouring probability, and the share of them that are figures with Wilson's 95 % interval."""
+class Detected(_Part):
+    """Detections against labelled figures."""
 
-    count: int
-    mean_probability: float
-    observed: float
-    low: float
-    high: float
-
-
-class Calibration(_Part):
-    """Whether detections of probability p are figures in a share p of cases."""
-
-    expected_calibration_error: Defined
-    bins: list[ReliabilityRow]
+    threshold: float
+    how_chosen: str = Field(description="How the threshold was chosen, and on which data.")
+    matching_radius_um: float
+    counts: DetectionCounts
+    per_slide: list[SlideRow]
+    spread: list[SpreadRow]
+    figure_free: FigureFree
+    average_precision: AveragePrecision
+    froc: list[FrocPoint] = Field(description="From the highest threshold down; thinned for drawing.")
+    calibration: Calibration
 
 
 class EvaluationSummary(_Part):
-    """Everything that was measured of a cascade on one data set."""
+    """Everything that was measured of a model or a cascade on one data set."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     title: str
@@ -187,15 +216,6 @@ class EvaluationSummary(_Part):
     models: list[ModelVersion]
     data: DataDescription
     counts: DataCounts
-    detection_threshold: float
-    how_chosen: str = Field(description="How the detection threshold was chosen, and on which data.")
-    matching_radius_um: float
-    detection: DetectionCounts
-    per_slide: list[SlideRow]
-    spread: list[SpreadRow]
-    figure_free: FigureFree
+    detection: Detected | None = Field(description="Null of a model that gives scores of sub-tiles alone.")
     sub_tiles: SubTiles | None = Field(description="Null where sub-tile scores were not given.")
-    average_precision: AveragePrecision
-    froc: list[FrocPoint] = Field(description="From the highest threshold down; thinned for drawing.")
-    calibration: Calibration
     limits: list[str] = Field(description="What these figures do not show.")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.evaluation.detection_ap import ImageBoxes
-from training.evaluation.measuring import LatticeScores, evaluate_found
+from training.evaluation.lattice import LatticeScores
+from training.evaluation.measuring import evaluate_found
 from training.evaluation.summary import DataDescription, EvaluationSummary, ModelVersion
 from training.metrics import Found
 
@@ -52,7 +53,7 @@ def summary_of(
     images = [ImageBoxes(_boxes(f.centres), f.probabilities, _boxes(f.truth)) for f in found]
     return evaluate_found(
         found,
-        LatticeScores(scores, positives),
+        LatticeScores(scores, positives, np.repeat([f"slide {i}" for i in range(4)], 125)),
         areas_mm2=[0.25] * len(found),
         threshold=0.5,
         how_chosen="given",

@@ -71,21 +71,25 @@ def test_title_research_line_and_models(page: Page) -> None:
 
 def test_tables_hold_the_summarys_values(page: Page, summary: EvaluationSummary) -> None:
     cells = page.text_in("td", "th", "b")
-    assert f"{summary.detection.f1.value:.3f}" in cells
-    for row in summary.per_slide:
+    assert summary.detection is not None
+    assert f"{summary.detection.counts.f1.value:.3f}" in cells
+    for row in summary.detection.per_slide:
         assert row.slide in cells
         assert f"{row.recall:.3f}" in cells
     assert summary.sub_tiles is not None
     for rate in summary.sub_tiles.rates:
         assert str(rate.threshold) in cells
-        assert rate.tpr is not None
-        assert f"{100 * rate.tpr:.1f} %" in cells
-    assert f"{summary.average_precision.coco_50_95:.3f}" in cells
+        tpr = rate.tpr
+        assert tpr.value is not None
+        assert tpr.low is not None
+        assert tpr.high is not None
+        assert f"{100 * tpr.value:.1f} % ({100 * tpr.low:.1f} % to {100 * tpr.high:.1f} %)" in cells
+    assert f"{summary.detection.average_precision.coco_50_95:.3f}" in cells
 
 
 def test_every_figure_is_there_and_says_what_it_shows(page: Page) -> None:
     described = [a for a in page.of("div") if a.get("role") == "img"]
-    assert len(described) == len(page.of("svg")) == len(page.of("figcaption")) == 5
+    assert len(described) == len(page.of("svg")) == len(page.of("figcaption")) == 6
     assert all(len(a["aria-label"] or "") > 30 for a in described)
 
 

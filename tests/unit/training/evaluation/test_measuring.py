@@ -7,9 +7,15 @@ import pytest
 from serving.wsi.modelcard import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generated, summary_of
 from training.evaluation.bootstrap import Unit
-from training.evaluation.measuring import POINTS, evaluate_found
-from training.evaluation.summary import EvaluationSummary
+from training.evaluation.measuring import evaluate_found
+from training.evaluation.summary import Detected, EvaluationSummary
+from training.evaluation.thinning import POINTS
 from training.metrics import Found, best_threshold, rates
+
+
+def detected(summary: EvaluationSummary) -> Detected:
+    assert summary.detection is not None
+    return summary.detection
 
 
 def evaluated(found: list[Found], *, areas: list[float] | None = None, unit: Unit = "slides") -> EvaluationSummary:
@@ -35,20 +41,23 @@ TWO_SLIDES = [
 
 def test_counts_rates_and_rows_by_hand() -> None:
     s = evaluated(TWO_SLIDES)
-    at = s.detection
+    at = detected(s).counts
     assert (at.true_positives, at.false_positives, at.false_negatives) == (2, 3, 1)
     assert (at.precision.value, at.recall.value, at.f1.value) == pytest.approx((2 / 5, 2 / 3, 4 / 8))
     assert (at.f1.unit, at.f1.units) == ("slides", 2)
     assert at.f1.low == pytest.approx(2 / 6)
     assert at.f1.high == 1
-    assert [(r.slide, r.fields, r.figures, r.f1) for r in s.per_slide] == [("A", 2, 2, 2 / 6), ("B", 1, 1, 1.0)]
+    assert [(r.slide, r.fields, r.figures, r.f1) for r in detected(s).per_slide] == [
+        ("A", 2, 2, 2 / 6),
+        ("B", 1, 1, 1.0),
+    ]
     assert (s.counts.slides, s.counts.fields, s.counts.figures, s.counts.area_mm2) == (2, 3, 3, 1.5)
     assert s.research_use == RESEARCH_USE
 
 
 def test_counts_are_those_of_the_metrics() -> None:
     found = generated()
-    at, counted = summary_of(found).detection, rates(found, 0.5)
+    at, counted = detected(summary_of(found)).counts, rates(found, 0.5)
     assert (at.true_positives, at.false_positives, at.false_negatives) == (
         counted.true_positives,
         counted.false_positives,
@@ -61,7 +70,7 @@ def test_counts_are_those_of_the_metrics() -> None:
 
 
 def test_false_positives_are_counted_where_no_figure_is() -> None:
-    free = evaluated(TWO_SLIDES, areas=[0.5, 0.25, 0.5]).figure_free
+    free = detected(evaluated(TWO_SLIDES, areas=[0.5, 0.25, 0.5])).figure_free
     assert (free.fields, free.false_positives, free.area_mm2, free.per_mm2.value) == (1, 2, 0.25, 8)
     assert free.per_mm2.low is None
     assert free.per_mm2.reason == "an interval needs at least 2 slides; there are 1"
@@ -69,25 +78,41 @@ def test_false_positives_are_counted_where_no_figure_is() -> None:
 
 def test_fields_as_units_where_they_are_asked_for() -> None:
     s = evaluated(TWO_SLIDES, unit="fields")
-    assert (s.detection.f1.unit, s.detection.f1.units, s.figure_free.per_mm2.units) == ("fields", 3, 1)
+    assert (detected(s).counts.f1.unit, detected(s).counts.f1.units, detected(s).figure_free.per_mm2.units) == (
+        "fields",
+        3,
+        1,
+    )
 
 
 def test_no_detections() -> None:
     s = evaluated([field([], [(0, 0)]), field([], [(5, 5)], slide="B")])
-    assert (s.detection.precision.value, s.detection.recall.value, s.detection.f1.value) == (None, 0, 0)
-    assert s.average_precision.by_distance == 0
-    assert s.average_precision.coco_50_95 is None
-    assert (s.froc, s.calibration.bins, s.calibration.expected_calibration_error) == ([], [], None)
-    assert s.figure_free.per_mm2.value is None
+    assert (detected(s).counts.precision.value, detected(s).counts.recall.value, detected(s).counts.f1.value) == (
+        None,
+        0,
+        0,
+    )
+    assert detected(s).average_precision.by_distance == 0
+    assert detected(s).average_precision.coco_50_95 is None
+    assert (detected(s).froc, detected(s).calibration.bins, detected(s).calibration.expected_calibration_error) == (
+        [],
+        [],
+        None,
+    )
+    assert detected(s).figure_free.per_mm2.value is None
 
 
 def test_no_truth() -> None:
     s = evaluated([field([(0, 0, 0.9)], [])])
-    assert (s.detection.precision.value, s.detection.recall.value, s.detection.f1.value) == (0, None, 0)
-    assert s.average_precision.by_distance is None
-    assert s.froc[0].sensitivity is None
-    assert s.figure_free.per_mm2.value == 2
-    assert [row.units for row in s.spread] == [1, 0, 1]
+    assert (detected(s).counts.precision.value, detected(s).counts.recall.value, detected(s).counts.f1.value) == (
+        0,
+        None,
+        0,
+    )
+    assert detected(s).average_precision.by_distance is None
+    assert detected(s).froc[0].sensitivity is None
+    assert detected(s).figure_free.per_mm2.value == 2
+    assert [row.units for row in detected(s).spread] == [1, 0, 1]
 
 
 def test_the_json_keeps_to_its_schema_and_comes_back() -> None:
@@ -101,7 +126,7 @@ def test_the_json_keeps_to_its_schema_and_comes_back() -> None:
 def test_long_curves_are_thinned_and_keep_their_ends() -> None:
     rng = np.random.default_rng(0)
     rows = [(x, y, p) for x, y, p in rng.uniform((0, 0, 0), (9000, 9000, 1), (1000, 3))]
-    froc = evaluated([field(rows, [(0, 0)])]).froc
+    froc = detected(evaluated([field(rows, [(0, 0)])])).froc
     assert len(froc) == POINTS
     assert (froc[0].threshold, froc[-1].threshold) == pytest.approx((max(r[2] for r in rows), min(r[2] for r in rows)))
 
@@ -112,7 +137,7 @@ def test_a_threshold_from_the_metrics_is_taken_as_it_is() -> None:
     s = evaluate_found(
         found, None, areas_mm2=[1] * len(found), threshold=threshold, how_chosen="F1", data=DATA, models=[], draws=10
     )
-    assert s.detection.f1.value == pytest.approx(rates(found, threshold).f1)
+    assert detected(s).counts.f1.value == pytest.approx(rates(found, threshold).f1)
 
 
 def test_no_fields_or_areas_that_do_not_fit_are_refused() -> None:
