@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
@@ -36,6 +36,8 @@ class Plan:
     checkpoint_every: int = 100
     validate_every: int = 0
     """Steps between validations; 0: the last weights are the result."""
+    clip_norm: float = 5.0
+    """Longest gradient, over all weights; longer ones are scaled down to it."""
 
 
 class Checkpoint(TypedDict):
@@ -120,19 +122,19 @@ def fit(
                 (total / plan.accumulate).backward()  # type: ignore[no-untyped-call]
             for name, loss in losses.items():
                 totals[name] = totals.get(name, torch.zeros(())) + loss.detach().cpu() / plan.accumulate
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
         optimizer.step()
         if log:
             log.write(step, totals)
         done = step + 1
         if validate and plan.validate_every and (done % plan.validate_every == 0 or done == plan.steps):
-            # Every process computes the figure, since all hold the same weights; one writes.
-            value = _validated(model, validate)
-            if process.leads and (value < lowest or not (out / "best.pt").exists()):
-                save(out / "best.pt", model.state_dict())
-            lowest = min(value, lowest)
             if log:
+                value = _validated(model, validate)
+                if value < lowest or not (out / "best.pt").exists():
+                    save(out / "best.pt", model.state_dict())
+                lowest = min(value, lowest)
                 log.validated(done, value)
+            _wait_for_all(process)
         if process.leads and (done % plan.checkpoint_every == 0 or done == plan.steps):
             save(
                 out / "last.pt",
@@ -206,6 +208,12 @@ def _validated(model: nn.Module, validate: Callable[[], float]) -> float:
     return value
 
 
+def _wait_for_all(process: Process) -> None:
+    """Wait until every process is here: the leader alone validates and writes, the others read what it wrote."""
+    if process.world > 1:
+        distributed.barrier()
+
+
 def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
     if not path.is_file():
         return None
@@ -218,7 +226,10 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> C
 def save(path: Path, state: object) -> None:
     """Write with torch, whole or not at all."""
     part = path.with_suffix(".part")
-    torch.save(state, part)
+    with part.open("wb") as handle:
+        torch.save(state, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
     os.replace(part, path)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.loop import Plan, Samples, fit
 from training.processes import joined
-from training.study.models import SubTileDetector
+from training.study.detectors import SubTileDetector
 
 STEPS = 12
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # has no types
+    EventAccumulator,
+)
 from torch import Tensor, nn
 
 from tests.integration.loop_program import STEPS, Net, collate, draw
@@ -47,6 +50,9 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_weights(tmp_path: Path, k
     with (broken / "log.csv").open() as handle:
         steps = [int(row["step"]) for row in csv.DictReader(handle)]
     assert steps == list(range(STEPS))  # steps 5 to 7 ran twice and are told once
+    board = EventAccumulator(str(broken / "tensorboard")).Reload()
+    for name in board.Tags()["scalars"]:
+        assert [event.step for event in board.Scalars(name)] == list(range(STEPS))
 
 
 def test_two_processes_and_accumulated_parts_learn_what_one_process_learns(tmp_path: Path) -> None:
@@ -102,11 +108,46 @@ def test_progress_tells_speed_waiting_and_time_left(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-def _fit(model: nn.Module, out: Path, *, validate=None, say=print, **plan: int) -> None:  # type: ignore[no-untyped-def]
+def test_the_seed_alone_decides(tmp_path: Path) -> None:
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        torch.manual_seed(0)
+        _fit(Net(), tmp_path / name, seed=seed)
+    first, again, other = (_weights(tmp_path / name) for name in ("first", "again", "other"))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+class _Watching(Net):
+    """Notes how it is fed."""
+
+    def forward(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        self.channels_last = images.is_contiguous(memory_format=torch.channels_last)
+        self.computed_in = self.body[0](images).dtype
+        return super().forward(images, targets)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_arithmetic_is_mixed_and_weights_are_float32(tmp_path: Path, precision: str, dtype: torch.dtype) -> None:
+    model = _Watching()
+    _fit(model, tmp_path, precision=precision)
+    assert model.computed_in == dtype
+    assert model.channels_last
+    assert {value.dtype for value in _weights(tmp_path).values()} == {torch.float32}
+
+
+def test_a_checkpoint_that_was_being_written_does_no_harm(tmp_path: Path) -> None:
+    _fit(Net(), tmp_path, steps=4, checkpoint_every=2)
+    (tmp_path / "last.part").write_bytes(b"half a checkp")
+    (tmp_path / "model.pt").unlink()
+    _fit(Net(), tmp_path, steps=4, checkpoint_every=2)
+    assert set(_weights(tmp_path)) == set(Net().state_dict())
+
+
+def _fit(model: nn.Module, out: Path, *, validate=None, say=print, **plan: object) -> None:  # type: ignore[no-untyped-def]
     fit(
         Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),  # type: ignore[arg-type]
         model,
-        Samples(draw, 1),
+        Samples(draw, int(str(plan.get("seed", 1)))),
         collate=collate,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
         rate=lambda step: 1.0,

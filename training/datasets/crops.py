@@ -1,6 +1,7 @@
 """Centred 128 px crops of mitotic figures: AMi-Br and the two AtNorm sets. Every crop is a positive."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,11 @@ class CropBank:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def of(self, chosen: Callable[[str], bool]) -> "CropBank":
+        """The crops of the cases that are chosen."""
+        kept = np.asarray([chosen(str(case)) for case in self.cases], np.bool_)
+        return CropBank(self.pixels[kept], self.cases[kept])
 
 
 def read_crops(root: Path) -> CropBank:

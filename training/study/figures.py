@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from serving.wsi.modelcard import RESEARCH_USE
 from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
 from training.study.grid import RATIOS, Sizes, job_name, ratio_name
 from training.study.models import ModelName
@@ -28,13 +29,14 @@ def draw_figures(
     ):
         pictures = {"figure-2": _figure_2(outcomes, positive, sizes), "figure-3": _figure_3(outcomes, positive)}
         for name, figure in pictures.items():
+            figure.supxlabel(RESEARCH_USE, fontsize=6, color="#595959", x=0.99, ha="right")
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
             figure.savefig(folder / f"{name}.png", dpi=150)
     return [folder / f"{name}.png" for name in pictures]
 
 
 def _figure_2(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: Sizes) -> Figure:
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    figure = Figure(figsize=(13, 5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     rate = rates_of(outcomes, positive)
     models: tuple[tuple[ModelName, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
@@ -45,18 +47,18 @@ def _figure_2(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], size
         left.plot(ticks, [100 * r.fpr for r in rates], "s--", color=colour, label=f"{model} ({threshold:g}), FPR")
     left.set_xticks(ticks, ["all" if e is None else f"{e:,}" for e in sizes.events])
     left.set(xlabel="events in training", ylabel="sub-tiles, %", ylim=(-3, 103), title="Training events")
-    left.legend(fontsize=7)
+    _legend_below(left)
     counts = {"0 (Reg)": job_name("Reg")}
     counts |= {f"{n:,}": job_name("Reg-NS", negatives=f"{n}neg") for n in sizes.negatives}
     counts["as many as events"] = job_name("Reg-NS", negatives="1to1")
     _stars(middle, counts, outcomes, positive, "Negatives, all events")
     ratios = {f"{r:g}:1": job_name("Reg-NS", negatives=ratio_name(r)) for r in RATIOS}
-    _stars(right, {"0:1 (Reg)": job_name("Reg"), **ratios}, outcomes, positive, "Negatives a positive")
+    _stars(right, {"0:1 (Reg)": job_name("Reg"), **ratios}, outcomes, positive, "Negatives per positive")
     return figure
 
 
 def _figure_3(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_]) -> Figure:
-    figure = Figure(figsize=(6, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.6, 5.6), layout="constrained")
     axes = figure.subplots()
     rate = rates_of(outcomes, positive)
     for model, colour in zip(DET_MODELS, COLOURS, strict=False):
@@ -80,10 +82,16 @@ def _stars(
 
 def _line(axes: Axes, rates: Sequence[Rate], marker: str, colour: str, label: str) -> None:
     x, y = [100 * r.fpr for r in rates], [100 * r.tpr for r in rates]
-    axes.plot(x, y, marker=marker, color=colour, label=label, linewidth=0.8)
+    axes.plot(x, y, marker=marker, color=colour, label=label, linewidth=0.8, clip_on=False)
 
 
 def _dress(axes: Axes, title: str) -> None:
     axes.plot([0, 100], [0, 100], ":", color="#999999", linewidth=0.8)
-    axes.set(xlabel="FPR, % of sub-tiles", ylabel="TPR, % of sub-tiles", xlim=(-3, 103), ylim=(-3, 103), title=title)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.set(xlabel="FPR, % of sub-tiles", ylabel="TPR, % of sub-tiles", xlim=(0, 100), ylim=(0, 100), title=title)
+    axes.set_aspect("equal")
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    """Outside the plot, where it hides no point."""
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False, columnspacing=1.2)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.evaluation.detection_ap import ImageBoxes
-from training.study.models import SubTileDetector, SubTileNet
+from training.study.detectors import SubTileDetector
+from training.study.models import SubTileNet
 from training.study.pixels import read_sub_tile
-from training.study.samples import sample_of
+from training.study.samples import boxes_of
 from training.study.sub_tiles import SubTiles
 
 BATCH = 32
@@ -57,7 +58,7 @@ def predict(
 
 
 def beside_truth(
-    found: Predictions, table: SubTiles, root: Path, indices: NDArray[np.intp] | NDArray[np.int32]
+    found: Predictions, table: SubTiles, indices: NDArray[np.intp] | NDArray[np.int32]
 ) -> list[ImageBoxes]:
     """A detector's boxes beside the labelled ones, for mAP. indices : the sub-tiles that were predicted, in order.
 
@@ -69,6 +70,6 @@ def beside_truth(
     if found.boxes is None or found.probabilities is None:
         raise ValueError("predictions without boxes have no mAP")
     return [
-        ImageBoxes(boxes, probabilities, sample_of(table, root, int(index)).boxes)
+        ImageBoxes(boxes, probabilities, boxes_of(table, int(index))[0])
         for boxes, probabilities, index in zip(found.boxes, found.probabilities, indices, strict=True)
     ]

@@ -1,5 +1,6 @@
 """How a model class is trained: the paper's recipe to the letter, or the default that works better here."""
 
+import json
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from training.study.models import MODELS, Backbone, ModelName
+from training.study.backbones import Backbone
+from training.study.models import MODELS, ModelName
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,34 @@ class Recipe:
     negatives_ratio: float | None = None
     negatives_count: int | None = None
     redraw_negatives: bool = False
+    hard_share: float = 0.0
+    """Share of the negatives that hold a labelled look-alike, e.g. what a viewer rejected; they come again where they are
+    few."""
     exclude_ambiguous_negatives: bool = False
     """No negatives with places that too few labelers boxed to count (`Picture.ambiguous_areas`)."""
     events: int | None = None
     """Events to learn from; None for all (Table 5)."""
     strategy: Literal["event first", "naive aggregation"] = "event first"
     accumulate: int = 1
+    clip_norm: float | None = None
+    """Longest gradient, over all weights; None leaves gradients as they are, as the paper does."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"no model class {self.model}; there are {', '.join(MODELS)}")
         asked = bool(self.negatives_ratio or self.negatives_count)
         if asked and not MODELS[self.model].negatives:
             raise ValueError(
                 f"{self.model} is trained without negatives (paper, Table 1); take Reg-NS, Det-NS or Det-NS-WL"
             )
+        if not 0 <= self.hard_share <= 1:
+            raise ValueError(f"hard_share is {self.hard_share}, must be a share from 0 to 1")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether training starts from weights of another task."""
+        return self.initialisation != "none"
 
 
 def paper(model: ModelName, initialisation: str = "torchvision") -> Recipe:
@@ -68,7 +84,7 @@ def default(model: ModelName, initialisation: str = "torchvision") -> Recipe:
     return Recipe(
         model, "adamw", 1e-4, batch=16, epochs=30, schedule="cosine", step_epochs=0, augmentation="stain-safe",
         precision="bfloat16", side=250 if not boxes else 500, initialisation=initialisation,
-        negatives_ratio=4.0 if MODELS[model].negatives else None, redraw_negatives=True,
+        negatives_ratio=4.0 if MODELS[model].negatives else None, redraw_negatives=True, clip_norm=5.0,
     )  # fmt: skip
 
 
@@ -90,6 +106,20 @@ def read_overrides(path: Path) -> dict[str, Any]:
     if unknown := set(values) - {f.name for f in fields(Recipe)}:
         raise ValueError(f"{path}: unknown {sorted(unknown)}; known are {[f.name for f in fields(Recipe)]}")
     return values
+
+
+def read_recipe(run: Path) -> Recipe:
+    """The recipe that a run's folder states.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no run.
+    """
+    path = run / "recipe.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no run in {run}: {path.name} is missing; `training train` makes one")
+    return Recipe(**json.loads(path.read_text()))
 
 
 def with_overrides(recipe: Recipe, values: dict[str, Any]) -> Recipe:

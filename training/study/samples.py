@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from training.augment import dihedral, photometric
-from training.labels.targets import clip_boxes
 from training.study.pixels import read_sub_tile
 from training.study.recipe import Recipe
 from training.study.sampling import Negatives, epoch
@@ -29,7 +29,7 @@ _DISTORT = v2.RandomPhotometricDistort()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """pixels : uint8, (250, 250, 3); score : s_t; boxes : float32, (N, 4), xyxy window px; agreement : float32, (N,)."""
+    """pixels : uint8, (S, S, 3), S at most 250; score : s_t; boxes : float32, (N, 4), xyxy window px; agreement : float32, (N,)."""
 
     pixels: NDArray[np.uint8]
     score: float
@@ -39,24 +39,16 @@ class Sample:
 
 def sample_of(table: SubTiles, root: Path, index: int) -> Sample:
     """A sub-tile with what lies in it."""
-    picture = table.pictures[table.picture[index]]
-    x, y = (float(v) for v in table.origins[index])
-    boxes, agreement = picture.boxes(), picture.agreements()
-    size = float(WINDOW_PX)
-    kept, fractions = clip_boxes(boxes, (x, y, size, size))
-    touching = _touches(boxes, x, y)
-    visible = fractions >= R_MIN
-    return Sample(
-        read_sub_tile(root, table, index),
-        float(table.scores[index]),
-        kept[visible],
-        agreement[touching][visible],
-    )
+    boxes, agreement = boxes_of(table, index)
+    return Sample(read_sub_tile(root, table, index), float(table.scores[index]), boxes, agreement)
 
 
-def _touches(boxes: NDArray[np.float32], x: float, y: float) -> NDArray[np.bool_]:
-    low, high = boxes[:, :2] - (x, y), boxes[:, 2:] - (x, y)
-    return np.asarray(((high > 0) & (low < WINDOW_PX)).all(axis=1), np.bool_)
+def boxes_of(table: SubTiles, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What Det learns of a sub-tile: boxes, float32, (N, 4), xyxy window px, cut at its edges, and their agreement."""
+    rows = table.events_in(index)
+    events = table.event[rows][table.fraction[rows] >= R_MIN]
+    moved = table.boxes[events] - np.tile(table.origins[index], 2).astype(np.float32)
+    return moved.clip(0, WINDOW_PX), table.agreement[events]
 
 
 @dataclass(slots=True)
@@ -89,16 +81,20 @@ class EpochSamples(Dataset[Sample]):
         number, position = divmod(index, self.length)
         order = self.order(number)
         sample = sample_of(self.table, self.root, int(order[position % len(order)]))
-        return augmented(sample, self.recipe, np.random.default_rng([self.recipe.seed, 5, index]))
+        return augmented(
+            shrunk(sample, self.recipe.side), self.recipe, np.random.default_rng([self.recipe.seed, 5, index])
+        )
 
 
 def negatives_of(recipe: Recipe) -> Negatives:
     """Negatives as a recipe states them: none where it states nothing."""
+    count = None if recipe.negatives_ratio is not None else recipe.negatives_count or 0
     return Negatives(
-        ratio=recipe.negatives_ratio,
-        count=(recipe.negatives_count or 0) if recipe.negatives_ratio is None else None,
+        recipe.negatives_ratio,
+        count,
         redraw=recipe.redraw_negatives,
         exclude_ambiguous=recipe.exclude_ambiguous_negatives,
+        hard_share=recipe.hard_share,
     )
 
 
@@ -127,6 +123,14 @@ def _order(table: _Hashed, events: bytes, negatives: Negatives, recipe: Recipe, 
     )
 
 
+def shrunk(sample: Sample, side: int) -> Sample:
+    """A sample at the size that the model will shrink it to anyway: augmenting fewer pixels takes less time."""
+    if side >= WINDOW_PX:
+        return sample
+    pixels = np.asarray(Image.fromarray(sample.pixels).resize((side, side), Image.Resampling.BILINEAR))
+    return Sample(pixels, sample.score, sample.boxes * np.float32(side / WINDOW_PX), sample.agreement)
+
+
 def augmented(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Sample:
     """A sample as a scanner, or the paper's augmentation, might have shown it."""
     if recipe.augmentation == "stain-safe":
@@ -140,7 +144,7 @@ def augmented(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Sampl
 
 
 def collate_scores(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Pixels uint8 (N, 3, 250, 250) and s_t float32 (N,), as `SubTileNet.forward` takes them."""
+    """Pixels uint8 (N, 3, S, S) and s_t float32 (N,), as `SubTileNet.forward` takes them."""
     return images_of(samples), torch.tensor([s.score for s in samples])
 
 
@@ -157,6 +161,6 @@ def collate_boxes(samples: Sequence[Sample]) -> tuple[Tensor, list[dict[str, Ten
 
 
 def images_of(samples: Sequence[Sample]) -> Tensor:
-    """Pixels of samples, uint8, (N, 3, 250, 250)."""
+    """Pixels of samples, uint8, (N, 3, S, S)."""
     stacked: Any = np.stack([s.pixels for s in samples]).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(stacked))

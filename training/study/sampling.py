@@ -16,12 +16,14 @@ class Negatives:
     redraw : a fixed seeded pool is the paper's reproducible reading; True draws anew every epoch from all negatives
     exclude_ambiguous : leave out sub-tiles with a place that too few labelers boxed to count; by the paper's rule such
         places are background
+    hard_share : share of them that hold a labelled look-alike; those come again where they are few
     """
 
     ratio: float | None = None
     count: int | None = None
     redraw: bool = False
     exclude_ambiguous: bool = False
+    hard_share: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.ratio is None) == (self.count is None):
@@ -70,7 +72,7 @@ def epoch(
     Raises
     ------
     ValueError
-        If fewer negative sub-tiles exist than asked for.
+        If fewer negative sub-tiles exist than asked for, or none with a look-alike where some are.
     """
     rng = np.random.default_rng([seed, 2, number])
     if strategy == "event first":
@@ -78,14 +80,21 @@ def epoch(
     else:
         positives = np.unique(table.sub_tile[np.isin(table.event, events)])
     wanted = negatives.number(len(positives) if strategy == "event first" else len(events))
-    pool = np.flatnonzero(negatives.allowed(table))
-    if wanted > len(pool):
+    source = rng if negatives.redraw else np.random.default_rng([seed, 3])
+    return rng.permutation(np.concatenate([positives, _negatives(table, negatives, wanted, source)])).astype(np.int32)
+
+
+def _negatives(table: SubTiles, negatives: Negatives, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """So many negatives: those with a look-alike as often as they must come, the others once at most."""
+    pool, hard = np.flatnonzero(negatives.allowed(table)), np.flatnonzero(table.hard)
+    forced = round(negatives.hard_share * wanted)
+    if forced and not len(hard):
+        raise ValueError(f"hard_share is {negatives.hard_share}, but no negative sub-tile holds a labelled look-alike")
+    if wanted - forced > len(pool):
         raise ValueError(
             f"{wanted} negative sub-tiles asked for, {len(pool)} exist; label more tissue or ask for fewer"
         )
-    source = rng if negatives.redraw else np.random.default_rng([seed, 3])
-    chosen = source.permutation(pool)[:wanted]
-    return rng.permutation(np.concatenate([positives, chosen])).astype(np.int32)
+    return np.concatenate([rng.permutation(pool)[: wanted - forced], np.resize(rng.permutation(hard), forced)])
 
 
 def _one_each(table: SubTiles, events: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:

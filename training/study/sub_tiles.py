@@ -22,9 +22,10 @@ class SubTiles:
     scores : float32, (N,), s_t = sum r_i a_i (paper, "Label post-processing")
     negative : bool, (N,), nothing in it, and nowhere that nobody looked
     ambiguous : bool, (N,), shows a place that too few labelers boxed to count
-    Each row of the three arrays below is one event seen in one sub-tile:
+    hard : bool, (N,), negative and with most of a labelled look-alike in it
+    Each row of the three arrays below is one event seen in one sub-tile, in the order of sub-tiles:
     event, sub_tile : int32, (P,); fraction : float32, (P,), r_i, share of the event's box inside
-    events : int32, (E, 2), picture and index into its boxes
+    boxes : float32, (E, 4), xyxy, level-0 px, and agreement : float32, (E,), of each event
     """
 
     pictures: tuple[Picture, ...]
@@ -33,13 +34,20 @@ class SubTiles:
     scores: NDArray[np.float32]
     negative: NDArray[np.bool_]
     ambiguous: NDArray[np.bool_]
+    hard: NDArray[np.bool_]
     event: NDArray[np.int32]
     sub_tile: NDArray[np.int32]
     fraction: NDArray[np.float32]
-    events: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+    agreement: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def events_in(self, index: int) -> slice:
+        """Rows of `event` and `fraction` that tell of a sub-tile."""
+        first, past = np.searchsorted(self.sub_tile, [index, index + 1])
+        return slice(int(first), int(past))
 
 
 def sub_tiles_of(pictures: Sequence[Picture]) -> SubTiles:
@@ -50,60 +58,122 @@ def sub_tiles_of(pictures: Sequence[Picture]) -> SubTiles:
     ValueError
         If no picture is labelled and at least a sub-tile large.
     """
-    parts, pairs = [], []
-    events: list[tuple[int, int]] = []
-    total = 0
-    for number, picture in enumerate(pictures):
-        origins = _lattice(picture.width, picture.height)
-        if not picture.labelled or not len(origins):
-            continue
-        boxes, agreement = picture.boxes(), picture.agreements()
-        inside = _fractions(boxes, origins)
-        touched = _touching(picture.unlabelled_areas, origins) | (inside > 0).any(0)
-        ambiguous = _touching(picture.ambiguous_areas, origins)
-        parts.append((np.full(len(origins), number, np.int32), origins, agreement @ inside, ~touched, ambiguous))
-        which, where = np.nonzero(inside)
-        pairs.append((which + len(events), where + total, inside[which, where]))
-        events += [(number, index) for index in range(len(boxes))]
-        total += len(origins)
+    parts = [
+        _Part.of(number, picture)
+        for number, picture in enumerate(pictures)
+        if picture.labelled and min(picture.width, picture.height) >= WINDOW_PX
+    ]
     if not parts:
         raise ValueError(f"no labelled picture of at least {WINDOW_PX} px among {len(pictures)}")
-    picture_of, origins, scores, negative, ambiguous = (np.concatenate(column) for column in zip(*parts, strict=True))
-    event, sub_tile, fraction = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    tiles_before = np.cumsum([0, *(len(p.origins) for p in parts)])
+    events_before = np.cumsum([0, *(len(p.boxes) for p in parts)])
+    sub_tile = np.concatenate([p.seen.sub_tile + n for p, n in zip(parts, tiles_before, strict=False)])
+    event = np.concatenate([p.seen.box + n for p, n in zip(parts, events_before, strict=False)])
+    fraction = np.concatenate([p.seen.fraction for p in parts])
+    order = np.argsort(sub_tile, kind="stable")
+    agreement = np.concatenate([p.agreement for p in parts])
     return SubTiles(
-        tuple(pictures),
-        picture_of,
-        origins,
-        scores.astype(np.float32),
-        negative,
-        ambiguous,
-        event.astype(np.int32),
-        sub_tile.astype(np.int32),
-        fraction.astype(np.float32),
-        np.asarray(events, np.int32).reshape(-1, 2),
+        pictures=tuple(pictures),
+        picture=np.concatenate([np.full(len(p.origins), p.number, np.int32) for p in parts]),
+        origins=np.concatenate([p.origins for p in parts]),
+        scores=np.bincount(sub_tile, fraction * agreement[event], int(tiles_before[-1])).astype(np.float32),
+        negative=np.concatenate([p.negative for p in parts]),
+        ambiguous=np.concatenate([p.ambiguous for p in parts]),
+        hard=np.concatenate([p.hard for p in parts]),
+        event=event[order].astype(np.int32),
+        sub_tile=sub_tile[order].astype(np.int32),
+        fraction=fraction[order],
+        boxes=np.concatenate([p.boxes for p in parts]),
+        agreement=agreement,
     )
 
 
-def _lattice(width: int, height: int) -> NDArray[np.int32]:
-    """Origins (x, y) of the sub-tiles that fit, row by row; 49 for a tile of 1,000 px."""
-    x, y = (np.arange(0, side - WINDOW_PX + 1, STRIDE_PX, dtype=np.int32) for side in (width, height))
-    grid = np.stack(np.meshgrid(x, y), -1)
-    return grid.astype(np.int32).reshape(-1, 2)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One row a box and sub-tile that share some area: indices of both and the share of the box inside."""
+
+    box: NDArray[np.intp]
+    sub_tile: NDArray[np.intp]
+    fraction: NDArray[np.float32]
 
 
-def _fractions(boxes: NDArray[np.float32], origins: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Share of each box's area inside each sub-tile. (B, 4), (N, 2) -> float32, (B, N)."""
-    low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    inside = np.minimum(high, origins + WINDOW_PX) - np.maximum(low, origins)
-    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-6)[:, None]
-    fractions: NDArray[np.float32] = (np.prod(inside.clip(0), axis=2) / area).astype(np.float32)
-    return fractions
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The sub-tiles of one picture."""
+
+    number: int
+    origins: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+    agreement: NDArray[np.float32]
+    seen: _Seen
+    negative: NDArray[np.bool_]
+    ambiguous: NDArray[np.bool_]
+    hard: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, number: int, picture: Picture) -> "_Part":
+        boxes, xs, ys = picture.boxes(), _starts(picture.width), _starts(picture.height)
+        origins = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+        shape = len(xs), len(ys)
+        seen, alike = _seen(boxes, *shape), _seen(picture.boxes("look-alike"), *shape)
+        negative = ~_marked(seen.sub_tile, origins) & ~_marked(_touching(picture.unlabelled_areas, *shape), origins)
+        ambiguous = _marked(_touching(picture.ambiguous_areas, *shape), origins)
+        hard = _marked(alike.sub_tile[alike.fraction > 0.5], origins) & negative
+        return cls(number, origins, boxes, picture.agreements(), seen, negative, ambiguous, hard)
 
 
-def _touching(areas: Sequence[Box], origins: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Sub-tiles that show some of any area, bool, (N,)."""
-    shown = _fractions(np.asarray(areas, np.float32).reshape(-1, 4), origins) > 0
-    return np.asarray(shown.any(0), np.bool_)
+def _touching(areas: Sequence[Box], columns: int, rows: int) -> NDArray[np.intp]:
+    """Sub-tiles that show some of any area."""
+    return _seen(np.asarray(areas, np.float32).reshape(-1, 4), columns, rows).sub_tile
+
+
+def _marked(sub_tiles: NDArray[np.intp], origins: NDArray[np.int32]) -> NDArray[np.bool_]:
+    marks = np.zeros(len(origins), np.bool_)
+    marks[sub_tiles] = True
+    return marks
+
+
+def _starts(side: int) -> NDArray[np.int32]:
+    """Where sub-tiles start along a side; 7 on a tile of 1,000 px."""
+    return np.arange(0, side - WINDOW_PX + 1, STRIDE_PX, dtype=np.int32)
+
+
+def _seen(boxes: NDArray[np.float32], columns: int, rows: int) -> _Seen:
+    """Which of the sub-tiles, row by row, hold some of which box.
+
+    A box touches few of a slide's sub-tiles: those are counted out from its corners, so that time and memory follow the
+    number of boxes.
+    """
+    box, sub_tile, fraction = [np.empty(0, np.intp)], [np.empty(0, np.intp)], [np.empty(0, np.float32)]
+    for number, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        across, down = _overlaps(x1, x2, columns), _overlaps(y1, y2, rows)
+        shares = np.outer(down.share, across.share).ravel()
+        places = np.add.outer(down.places() * columns, across.places()).ravel()
+        held = shares > 0
+        box.append(np.full(int(held.sum()), number, np.intp))
+        sub_tile.append(places[held])
+        fraction.append(shares[held].astype(np.float32))
+    return _Seen(np.concatenate(box), np.concatenate(sub_tile), np.concatenate(fraction))
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlaps:
+    """Along one side: share of a box's length inside each of the sub-tiles from `first` on."""
+
+    first: int
+    share: NDArray[np.float64]
+
+    def places(self) -> NDArray[np.intp]:
+        """Numbers of those sub-tiles."""
+        return self.first + np.arange(len(self.share))
+
+
+def _overlaps(low: float, high: float, count: int) -> _Overlaps:
+    first = min(max(int((low - WINDOW_PX) // STRIDE_PX), 0), count)
+    past = max(min(int(high // STRIDE_PX) + 1, count), first)
+    starts = np.arange(first, past) * STRIDE_PX
+    inside = (np.minimum(high, starts + WINDOW_PX) - np.maximum(low, starts)).clip(0)
+    return _Overlaps(first, inside / max(high - low, 1e-6))
 
 
 def positives(table: SubTiles, rule: PositiveRule, *, r_min: float = 0.5) -> NDArray[np.bool_]:
@@ -113,8 +183,7 @@ def positives(table: SubTiles, rule: PositiveRule, *, r_min: float = 0.5) -> NDA
     centre : a box's centre (what the paper's test counts fit, so the default of evaluation)
     """
     if rule == "centre":
-        boxes = [p.boxes() for p in table.pictures]
-        centres = np.asarray([(boxes[p][i][:2] + boxes[p][i][2:]) / 2 for p, i in table.events]).reshape(-1, 2)
+        centres = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2
         offset = centres[table.event] - table.origins[table.sub_tile]
         hit = ((offset >= 0) & (offset < WINDOW_PX)).all(1)
     else:

@@ -9,7 +9,7 @@ from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
 from training.study import published
 from training.study.grid import BACKBONE_MODELS, RATIOS, Sizes, job_name, ratio_name
 from training.study.models import ModelName
-from training.study.outcome import Outcome, Rate, rate_at
+from training.study.outcome import Outcome, Rate, area_under_roc, rate_at
 from training.study.published import Cell
 from training.table import Table
 
@@ -30,12 +30,17 @@ def tables(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: 
     positive : bool, (N,), which test sub-tiles are mitotic
     """
     rate = rates_of(outcomes, positive)
+
+    def area(job: str) -> float:
+        return area_under_roc(outcomes[job].scores, positive)
+
     return [
-        _table_4(rate),
+        _table_4(rate, area),
         _table_5(rate, sizes),
         _table_6(rate, sizes),
         _table_7(rate),
-        _table_8(rate, sizes),
+        _table_8(lambda job, theirs: _cell(rate(job, 0.95), theirs), sizes, "8", "at 0.95"),
+        _table_8(lambda job, _: f"{area(job):.3f}", sizes, "8-auc", "by the area under the ROC curve"),
         _table_9(rate, outcomes),
         _naive(rate, outcomes),
     ]
@@ -45,7 +50,7 @@ def _cell(ours: Rate, theirs: Cell | None) -> str:
     return f"{ours} ({theirs[0]:g}/{theirs[1]:g})" if theirs else str(ours)
 
 
-def _table_4(rate: RateOf) -> Table:
+def _table_4(rate: RateOf, area: Callable[[str], float]) -> Table:
     reg_ns = [
         (f"Reg-NS {r:g}:1 ({t:g})", job_name("Reg-NS", negatives=ratio_name(r)), t)
         for r, t in zip(RATIOS, (0.4, 0.15, 0.2, 0.25), strict=True)
@@ -60,10 +65,10 @@ def _table_4(rate: RateOf) -> Table:
         ("Det-NS-WL 1:1 (0.95)", job_name("Det-NS-WL", negatives="1to1"), 0.95),
     ]
     rows = tuple(
-        (name, str(rate(job, t)), _cell_of(published.TABLE_4[name]), f"{rate(job, t).youden:.3f}")
+        (name, str(rate(job, t)), _cell_of(published.TABLE_4[name]), f"{rate(job, t).youden:.3f}", f"{area(job):.3f}")
         for name, job, t in jobs
     )
-    return Table("4", "the seven model classes", ("model (threshold)", "TPR/FPR %", "paper", "TPR - FPR"), rows)
+    return Table("4", "the seven model classes", ("model (threshold)", "TPR/FPR %", "paper", "TPR - FPR", "AUC"), rows)
 
 
 def _cell_of(theirs: Cell) -> str:
@@ -138,17 +143,17 @@ def _table_7(rate: RateOf) -> Table:
     return Table("7", "negatives a positive", ("model (threshold)", *(f"{r:g}:1" for r in RATIOS)), tuple(rows))
 
 
-def _table_8(rate: RateOf, sizes: Sizes) -> Table:
+def _table_8(cell: Callable[[str, Cell], str], sizes: Sizes, number: str, measure: str) -> Table:
     rows = []
     for model, positions in BACKBONE_MODELS.items():
         for position, theirs in zip(positions, published.TABLE_8[model], strict=True):
             events = sizes.events[position]
             sources = [f"from-{job_name('Reg', events=e)}" for e in sizes.events]
             jobs = [*(job_name(model, events=events, backbone=s) for s in sources), job_name(model, events=events)]
-            cells = (_cell(rate(job, 0.95), cell) for job, cell in zip(jobs, theirs, strict=True))
+            cells = (cell(job, figure) for job, figure in zip(jobs, theirs, strict=True))
             rows.append((f"{model} {_size(events)}", *cells))
     header = ("detector", *(f"Reg {_size(e)}" for e in sizes.events), "without transfer")
-    return Table("8", "detectors from the backbone of a Reg run, at 0.95", header, tuple(rows))
+    return Table(number, f"detectors from the backbone of a Reg run, {measure}", header, tuple(rows))
 
 
 def _table_9(rate: RateOf, outcomes: Mapping[str, Outcome]) -> Table:

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from training.evaluation.detection_ap import coco_ap
 from training.loop import Plan, fit
 from training.processes import Process
-from training.study.models import MODELS, SubTileDetector, SubTileNet, build, initialise, load_trained
+from training.study.detectors import SubTileDetector
+from training.study.initial import initialise, load_trained
+from training.study.models import MODELS, SubTileNet, build
 from training.study.predict import beside_truth, predict
 from training.study.recipe import Recipe, optimiser, rate
 from training.study.samples import EpochSamples, collate_boxes, collate_scores, negatives_of
@@ -27,7 +29,7 @@ VALIDATION_LIMIT = 20_000
 def train(
     recipe: Recipe,
     table: SubTiles,
-    validation: SubTiles,
+    validation: SubTiles | None,
     *,
     root: Path,
     out: Path,
@@ -41,20 +43,21 @@ def train(
     Best: the lowest loss for BC, Reg and Reg-NS, the highest mAP over positive sub-tiles for Det (paper, Appendix B).
     A run that is there already, finished or not, is gone on with; `out` holds one recipe only.
 
-    table, validation : sub-tiles of pictures of different patients
+    table, validation : sub-tiles of pictures of different patients; without validation the last weights are the result
     reg_run : `model.pt` whose backbone to start from, for the initialisation "reg"
     start : `model.pt` of the same class to go on from with this recipe: fine-tuning
 
     Raises
     ------
     ValueError
-        If `out` holds a run of another recipe, or a patient is in both tables.
+        If `out` holds a run of another recipe, a patient is in both tables, or no event to validate on.
     """
-    _check_disjoint(table, validation)
+    if validation is not None:
+        _check(table, validation)
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, recipe)
     torch.manual_seed(recipe.seed)
-    model = build(recipe.model, backbone=recipe.backbone, side=recipe.side)
+    model = build(recipe.model, backbone=recipe.backbone, side=recipe.side, pretrained=recipe.pretrained)
     if start is not None:
         load_trained(model, start)
         said = f"weights of {start}"
@@ -70,7 +73,8 @@ def train(
         batch=recipe.batch,
         accumulate=recipe.accumulate,
         precision=recipe.precision,
-        validate_every=steps,
+        validate_every=steps if validation is not None else 0,
+        clip_norm=float("inf") if recipe.clip_norm is None else recipe.clip_norm,
     )
     fit(
         plan,
@@ -81,7 +85,7 @@ def train(
         rate=lambda step: rate(recipe, step, steps),
         out=out,
         process=process,
-        validate=lambda: validation_figure(model, recipe, validation, root),
+        validate=None if validation is None else lambda: validation_figure(model, recipe, validation, root),
         say=say,
     )
     return model
@@ -99,7 +103,7 @@ def validation_figure(model: SubTileNet | SubTileDetector, recipe: Recipe, table
     found = predict(model, table, root, chosen)
     if isinstance(model, SubTileNet):
         return _loss(model, found.scores, table.scores[chosen])
-    return 1.0 - coco_ap(beside_truth(found, table, root, chosen)).ap_50_95
+    return 1.0 - coco_ap(beside_truth(found, table, chosen)).ap_50_95
 
 
 def _loss(model: SubTileNet, scores: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
@@ -109,10 +113,12 @@ def _loss(model: SubTileNet, scores: NDArray[np.float32], targets: NDArray[np.fl
     return float(F.mse_loss(output, target))
 
 
-def _check_disjoint(table: SubTiles, validation: SubTiles) -> None:
+def _check(table: SubTiles, validation: SubTiles) -> None:
     both = {p.patient for p in table.pictures} & {p.patient for p in validation.pictures}
     if both:
         raise ValueError(f"patients {sorted(both)[:5]} are in training and in validation")
+    if not len(validation.boxes):
+        raise ValueError("the pictures to validate on hold no mitotic figure; hold out other patients, or none")
 
 
 def _claim(out: Path, recipe: Recipe) -> None:

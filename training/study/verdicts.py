@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
+from training.evaluation.sub_tiles import REG_THRESHOLDS
 from training.study.grid import BACKBONE_MODELS, Sizes, job_name
-from training.study.outcome import Outcome, Rate, rate_at
+from training.study.outcome import Outcome, Rate, area_under_roc, rate_at
 
 DRAWS = 1000
 
@@ -21,7 +21,7 @@ Difference = Callable[[Weights], float]
 class Verdict:
     """A trend of the paper's, the difference that expresses it, and whether ours shows it.
 
-    difference : above 0 if the trend holds; interval : 95 %, pictures drawn with replacement
+    difference : above 0 if the trend holds; interval : 95 %, patients drawn with replacement: pictures of one are alike
     verdict : "holds" or "does not hold" where the interval leaves out 0, else "undecided"
     """
 
@@ -33,11 +33,11 @@ class Verdict:
 
 
 def verdicts(
-    outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], picture: NDArray[np.int32], sizes: Sizes
+    outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], patient: NDArray[np.intp], sizes: Sizes
 ) -> list[Verdict]:
     """A verdict on each trend.
 
-    positive : bool, (N,), which test sub-tiles are mitotic; picture : int32, (N,), the picture of each
+    positive : bool, (N,), which test sub-tiles are mitotic; patient : int, (N,), a number for the patient of each
     """
 
     def best(job: str, thresholds: tuple[float, ...], weights: Weights) -> float:
@@ -46,6 +46,9 @@ def verdicts(
     def fixed(job: str, threshold: float, weights: Weights) -> Rate:
         return _at(outcomes[job], positive, threshold, weights)
 
+    def area(job: str, weights: Weights) -> float:
+        return area_under_roc(outcomes[job].scores, positive, weights)
+
     reg, reg_ns = job_name("Reg"), job_name("Reg-NS", negatives="1to1")
     ten = job_name("Reg-NS", negatives="10to1")
     judged = [
@@ -53,25 +56,25 @@ def verdicts(
             "Negatives help Reg",
             "TPR - FPR at each one's best threshold, Reg-NS 1:1 less Reg",
             lambda w: best(reg_ns, REG_THRESHOLDS, w) - best(reg, (*REG_THRESHOLDS, 0.7), w),
-            picture,
+            patient,
         ),
         _judge(
             "10:1 has fewer false positives than 1:1",
             "FPR at 0.35, 1:1 less 10:1",
             lambda w: fixed(reg_ns, 0.35, w).fpr - fixed(ten, 0.35, w).fpr,
-            picture,
+            patient,
         ),
         _judge(
             "10:1 pays for it with true positives",
             "TPR at 0.35, 1:1 less 10:1",
             lambda w: fixed(reg_ns, 0.35, w).tpr - fixed(ten, 0.35, w).tpr,
-            picture,
+            patient,
         ),
         _judge(
             "Weighing by agreement helps Det",
             "TPR at 0.95, Det-WL less Det (the paper's FPR rises with it)",
             lambda w: fixed(job_name("Det-WL"), 0.95, w).tpr - fixed(job_name("Det"), 0.95, w).tpr,
-            picture,
+            patient,
         ),
         _judge(
             "Weighing by agreement helps Det-NS",
@@ -80,21 +83,19 @@ def verdicts(
                 fixed(job_name("Det-NS-WL", negatives="1to1"), 0.95, w).tpr
                 - fixed(job_name("Det-NS", negatives="1to1"), 0.95, w).tpr
             ),
-            picture,
+            patient,
         ),
         _judge(
             "The backbone of a Reg run hurts Det",
-            "best TPR - FPR, mean over the rows of Table 8: without transfer less mean over the backbones",
-            lambda w: _transfer_loss(outcomes, sizes, lambda job: best(job, DET_THRESHOLDS, w)),
-            picture,
+            "AUC, mean over the rows of Table 8: without transfer less mean over the backbones",
+            lambda w: _transfer_loss(sizes, lambda job: area(job, w)),
+            patient,
         ),
         _judge(
             "Reg-NS does no worse than Det",
-            "best TPR - FPR, Reg-NS 4:1 less Det",
-            lambda w: (
-                best(job_name("Reg-NS", negatives="4to1"), REG_THRESHOLDS, w) - best(job_name("Det"), DET_THRESHOLDS, w)
-            ),
-            picture,
+            "AUC, Reg-NS 4:1 less Det",
+            lambda w: area(job_name("Reg-NS", negatives="4to1"), w) - area(job_name("Det"), w),
+            patient,
         ),
     ]
     return [*judged, _cost(outcomes)]
@@ -104,15 +105,15 @@ def _at(outcome: Outcome, positive: NDArray[np.bool_], threshold: float, weights
     return rate_at(outcome.scores, positive, threshold, weights)
 
 
-def _judge(trend: str, measure: str, difference: Difference, picture: NDArray[np.int32]) -> Verdict:
-    """The difference on all pictures, and its percentiles over draws of pictures."""
-    numbers, of = np.unique(picture, return_inverse=True)
+def _judge(trend: str, measure: str, difference: Difference, patient: NDArray[np.intp]) -> Verdict:
+    """The difference on all patients, and its percentiles over draws of patients."""
+    numbers, of = np.unique(patient, return_inverse=True)
     rng = np.random.default_rng(0)
     drawn = [
         difference(np.bincount(rng.integers(0, len(numbers), len(numbers)), minlength=len(numbers))[of].astype(float))
         for _ in range(DRAWS)
     ]
-    value = difference(np.ones(len(picture)))
+    value = difference(np.ones(len(patient)))
     defined = [d for d in drawn if not np.isnan(d)]
     if np.isnan(value) or len(numbers) < 2 or len(defined) < DRAWS / 2:
         return Verdict(trend, measure, value, (float("nan"), float("nan")), "undecided")
@@ -125,7 +126,7 @@ def _judge(trend: str, measure: str, difference: Difference, picture: NDArray[np
     return Verdict(trend, measure, value, (low, high), said)
 
 
-def _transfer_loss(outcomes: Mapping[str, Outcome], sizes: Sizes, figure: Callable[[str], float]) -> float:
+def _transfer_loss(sizes: Sizes, figure: Callable[[str], float]) -> float:
     rows = []
     for model, positions in BACKBONE_MODELS.items():
         for position in positions:

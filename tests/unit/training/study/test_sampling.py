@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.training.study.pictures import picture
+from training.datasets.store import Annotation
 from training.study.sampling import Negatives, epoch, training_events
 from training.study.splits import Split, split_by_patient
 from training.study.sub_tiles import SubTiles, sub_tiles_of
@@ -96,3 +97,16 @@ def test_a_patient_on_both_sides_is_refused() -> None:
         Split((a,), (), (b,))
     with pytest.raises(ValueError, match="none is left"):
         split_by_patient([a, b], validation=0.5, test=0.5, seed=0)
+
+
+def test_a_share_of_the_negatives_holds_look_alikes_again_and_again(table: SubTiles) -> None:
+    alike = Annotation(box=(440, 540, 470, 570), label="look-alike", agreement=0)
+    shown = picture(BOXES[:1]).model_copy(update={"annotations": (*picture(BOXES[:1]).annotations, alike)})
+    hard = sub_tiles_of([shown])
+    assert hard.hard.sum() == 4
+    assert hard.negative[hard.hard].all()
+    drawn = epoch(hard, np.asarray([0], np.int32), Negatives(count=20, hard_share=0.5), seed=0, number=0)
+    assert hard.hard[drawn].sum() >= 10
+    assert len(set(drawn[hard.hard[drawn]].tolist())) == 4
+    with pytest.raises(ValueError, match="no negative sub-tile holds a labelled look-alike"):
+        epoch(table, np.asarray([0], np.int32), Negatives(count=20, hard_share=0.5), seed=0, number=0)
