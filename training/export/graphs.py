@@ -4,8 +4,9 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import nms, roi_align
+from torchvision.ops import roi_align
 
+from training.export.boxes import decode, suppress
 from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
 from training.models.regns import RegNS
 from training.models.trunk import Trunk
@@ -14,8 +15,6 @@ STRIDE_PX = 125
 BBOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 """Torchvision's scaling of the box head's regression targets."""
 PER_LEVEL = 100
-_MAX_LOG_RATIO = 4.135166556742356
-"""log(1000 / 16), torchvision's limit to how much a box may grow."""
 
 
 class RegNSGraph(nn.Module):
@@ -31,13 +30,22 @@ class RegNSGraph(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         """See the class."""
-        n, height, width = tiles.shape[0], tiles.shape[1], tiles.shape[2]
-        blocks = tiles.permute(0, 3, 1, 2).reshape(n, 3, height // STRIDE_PX, STRIDE_PX, width // STRIDE_PX, STRIDE_PX)
-        tall = torch.cat([blocks[:, :, :-1], blocks[:, :, 1:]], dim=3)
-        square = torch.cat([tall[:, :, :, :, :-1], tall[:, :, :, :, 1:]], dim=5)
-        sub_tiles = square.permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, WINDOW_PX, WINDOW_PX)
-        logits = self.head(self.trunk(sub_tiles.float())[-1])
-        return RegNS.score(logits).reshape(n, height // STRIDE_PX - 1, width // STRIDE_PX - 1)
+        logits = self.head(self.trunk(cut(tiles).float())[-1])
+        return RegNS.score(logits).reshape(lattice_of(tiles))
+
+
+def cut(tiles: Tensor) -> Tensor:
+    """All sub-tiles of tiles, row by row: (N, H, W, 3) -> (N * rows * columns, 3, 250, 250)."""
+    n, height, width = tiles.shape[0], tiles.shape[1], tiles.shape[2]
+    blocks = tiles.permute(0, 3, 1, 2).reshape(n, 3, height // STRIDE_PX, STRIDE_PX, width // STRIDE_PX, STRIDE_PX)
+    tall = torch.cat([blocks[:, :, :-1], blocks[:, :, 1:]], dim=3)
+    square = torch.cat([tall[:, :, :, :, :-1], tall[:, :, :, :, 1:]], dim=5)
+    return square.permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, WINDOW_PX, WINDOW_PX)
+
+
+def lattice_of(tiles: Tensor) -> tuple[int, int, int]:
+    """Shape of the scores of tiles: N, rows and columns of sub-tiles."""
+    return tiles.shape[0], tiles.shape[1] // STRIDE_PX - 1, tiles.shape[2] // STRIDE_PX - 1
 
 
 class DetGraph(nn.Module):
@@ -77,11 +85,11 @@ class DetGraph(nn.Module):
             top, index = flat.topk(PER_LEVEL, dim=1)
             anchors = getattr(self, f"anchors{level}")[index]
             moves = moves.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-            boxes.append(_decode(anchors, moves, (1.0, 1.0, 1.0, 1.0)))
+            boxes.append(decode(anchors, moves, (1.0, 1.0, 1.0, 1.0), WINDOW_PX))
             scores.append(top)
             shifts.append(torch.full_like(top, float(level)))
         box, score, level_of = torch.cat(boxes, 1), torch.cat(scores, 1), torch.cat(shifts, 1)
-        keep = _suppress(box, score, len(levels), level_of, self.rpn_nms_iou)
+        keep = suppress(box, score, len(levels), level_of, iou=self.rpn_nms_iou, side=WINDOW_PX)
         big = ((box[..., 2:] - box[..., :2]) >= _MIN_SIDE_PX).all(-1)
         ranked, index = torch.where(keep & big, score, torch.full_like(score, _ABSENT)).topk(PROPOSALS, dim=1)
         return box.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)), ranked > _ABSENT / 2
@@ -93,11 +101,11 @@ class DetGraph(nn.Module):
         pooled = roi_align(features, rois, 7, 1.0 / STRIDES[0], sampling_ratio=2, aligned=False)
         logits, deltas = self.predictor(self.box_head(pooled))
         probability = logits.softmax(-1)[:, 1].reshape(n, PROPOSALS)
-        boxes = _decode(proposals, deltas[:, 4:8].reshape(n, PROPOSALS, 4), BBOX_WEIGHTS)
+        boxes = decode(proposals, deltas[:, 4:8].reshape(n, PROPOSALS, 4), BBOX_WEIGHTS, WINDOW_PX)
         big = ((boxes[..., 2:] - boxes[..., :2]) >= _MIN_BOX_PX).all(-1)
         valid = proposed & big & (probability > SCORE_FLOOR)
         masked = torch.where(valid, probability, torch.full_like(probability, _ABSENT))
-        keep = _suppress(boxes, masked, 1, torch.zeros_like(masked), NMS_IOU) & valid
+        keep = suppress(boxes, masked, 1, torch.zeros_like(masked), iou=NMS_IOU, side=WINDOW_PX) & valid
         ranked, index = torch.where(keep, probability, torch.zeros_like(probability)).topk(MAX_DETECTIONS, dim=1)
         present = ranked > 0
         chosen = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * present.unsqueeze(-1)
@@ -108,27 +116,6 @@ _ABSENT = -1e4
 _MIN_SIDE_PX = 1e-3
 _MIN_BOX_PX = 1e-2
 """Torchvision drops smaller proposals (rpn.min_size) and boxes (roi_heads)."""
-
-
-def _decode(anchors: Tensor, deltas: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
-    """Boxes (..., 4) xyxy from anchors and regression output, clipped to the window (Ren et al., 2015)."""
-    size = anchors[..., 2:] - anchors[..., :2]
-    centre = anchors[..., :2] + 0.5 * size
-    moved = deltas[..., :2] / torch.tensor(weights[:2], device=deltas.device) * size + centre
-    grown = size * torch.exp(
-        (deltas[..., 2:] / torch.tensor(weights[2:], device=deltas.device)).clamp(max=_MAX_LOG_RATIO)
-    )
-    return torch.cat([moved - 0.5 * grown, moved + 0.5 * grown], -1).clamp(0, WINDOW_PX)
-
-
-def _suppress(boxes: Tensor, scores: Tensor, groups: int, group: Tensor, iou: float) -> Tensor:
-    """Which boxes survive non-maximum suppression within their window and group. (N, M, 4), (N, M) -> bool (N, M)."""
-    n, m = scores.shape
-    window = torch.arange(n, device=boxes.device).reshape(n, 1).to(boxes.dtype)
-    shift = ((window * groups + group) * (2.0 * WINDOW_PX)).unsqueeze(-1)
-    kept = nms((boxes + shift).reshape(-1, 4), scores.reshape(-1), iou)
-    marks = torch.zeros(n * m, device=boxes.device).scatter(0, kept, torch.ones_like(kept, dtype=torch.float32))
-    return marks.reshape(n, m) > 0
 
 
 def _anchors(det: Det) -> list[Tensor]:

@@ -1,9 +1,6 @@
 """A release: two version folders with weights, card and parity sample, written only when every check passes."""
 
-import hashlib
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
 from training.datasets.icpr2012 import read_fields
 from training.datasets.root import data_root
 from training.export.cards import det_card, regns_card
 from training.export.graphs import DetGraph, RegNSGraph
 from training.export.onnx_files import export_det, export_regns, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
+from training.export.publishing import hashes, publish
 from training.loso import Evaluation, SlideResult
 from training.models.cascade import Cascade
 
@@ -67,12 +64,10 @@ def release(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "reg-ns"
         parameters = _write(folder, regns, export_regns, parity_tile())
-        _publish(
-            folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, _hashes(folder))
-        )
+        publish(folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, hashes(folder)))
         folder = Path(scratch) / "det"
         parameters = _write(folder, det, export_det, parity_windows())
-        _publish(folder, models / "det" / version, det_card(version, evaluation, drift, parameters, _hashes(folder)))
+        publish(folder, models / "det" / version, det_card(version, evaluation, drift, parameters, hashes(folder)))
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -125,20 +120,3 @@ def _drift(exact: tuple[RegNSGraph, DetGraph], rounded: tuple[nn.Module, nn.Modu
         score_spread=float(scores.std()),
         probability_max=float((probabilities - repeated).abs().max()),
     )
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
-
-
-def _publish(folder: Path, target: Path, card: ModelCard) -> None:
-    if target.exists():
-        raise FileExistsError(f"{target} exists; versions never change, choose another")
-    (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n")
-    if load_card(folder) != card:
-        raise ModelError(f"the card of {folder.name} does not read back as written")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(folder, part)
-    os.replace(part, target)

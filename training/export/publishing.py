@@ -1,0 +1,36 @@
+"""A version folder appears whole, with a card that reads back as written, or not at all."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard, load_card
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file in a folder, by name."""
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def publish(folder: Path, target: Path, card: ModelCard) -> None:
+    """Add the card to `folder` and copy it to `target`.
+
+    Raises
+    ------
+    FileExistsError
+        If the version is there already: versions never change.
+    ModelError
+        If the card does not read back as written.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists; versions never change, choose another")
+    (folder / "card.json").write_text(card.model_dump_json(indent=1) + "\n")
+    if load_card(folder) != card:
+        raise ModelError(f"the card of {folder.name} does not read back as written")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(folder, part)
+    os.replace(part, target)
