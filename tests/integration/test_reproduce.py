@@ -1,0 +1,66 @@
+"""The whole study at its tiny scale, killed in the middle and gone on with."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from serving.wsi.modelcard import RESEARCH_USE
+
+pytestmark = pytest.mark.integration
+
+KILLED_AFTER = 6
+"""Trainings."""
+
+
+def _start(out: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", "reproduce", "--scale", "tiny", "--workers", "2", "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.timeout(280)
+def test_the_study_goes_on_after_a_kill_and_writes_its_report(tmp_path: Path) -> None:
+    broken = _start(tmp_path)
+    while len(list(tmp_path.glob("jobs/*/outcome.json"))) < KILLED_AFTER:
+        assert broken.poll() is None, broken.communicate()[0]
+        time.sleep(0.1)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("jobs/*/outcome.json")}
+    whole = _start(tmp_path)
+    said = whole.communicate()[0]
+    assert whole.returncode == 0, said
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
+    assert len(list(tmp_path.glob("jobs/*/outcome.json"))) == 98
+    assert "Naive aggregation costs more" in said
+    _check_report(tmp_path)
+
+
+def _check_report(out: Path) -> None:
+    report = (out / "report.md").read_text()
+    assert RESEARCH_USE in report
+    for number in (*"23456789", "(4.2)", "of trends"):
+        assert f"### Table {number}:" in report
+    for rule in ("centre", "any"):
+        for number in (*"456789", "4.2"):
+            with (out / f"table-{number}-{rule}.csv").open(newline="") as handle:
+                header, *rows = csv.reader(handle)
+            assert rows
+            assert {len(row) for row in rows} == {len(header)}
+        with (out / f"verdicts-{rule}.csv").open(newline="") as handle:
+            assert {row["verdict"] for row in csv.DictReader(handle)} <= {"holds", "does not hold", "undecided"}
+    for name in ("figure-2", "figure-3"):
+        assert (out / f"{name}.svg").stat().st_size > 5000
+        assert Image.open(out / f"{name}.png").size[0] > 500
+        assert f"({name}.png)" in report
