@@ -8,8 +8,8 @@ from PIL import Image
 from scipy import ndimage
 
 # Haematoxylin, eosin and residual optical-density vectors (Ruifrok and Johnston, 2001).
-_STAINS = np.asarray([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
-_UNMIX = np.linalg.inv(_STAINS).astype(np.float32)
+STAINS = np.asarray([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
+UNMIX = np.linalg.inv(STAINS).astype(np.float32)
 
 
 def dihedral(
@@ -41,7 +41,7 @@ def photometric(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[
     """Random stain strength and hue, brightness, focus, noise and re-compression of an RGB picture."""
     density = -np.log(np.maximum(pixels, 1).astype(np.float32) / 255.0)
     strength = rng.uniform(0.7, 1.35, 3).astype(np.float32)
-    mix = _UNMIX @ np.diag(strength) @ (_STAINS + rng.normal(0, 0.03, (3, 3)).astype(np.float32))
+    mix = UNMIX @ np.diag(strength) @ (STAINS + rng.normal(0, 0.03, (3, 3)).astype(np.float32))
     bright = np.exp(-(density @ mix)) * rng.uniform(0.92, 1.06, 3).astype(np.float32)
     picture = 255.0 * np.clip(bright, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     if rng.random() < 0.35:

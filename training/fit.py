@@ -19,6 +19,7 @@ from training.loop import Plan, Samples, fit
 from training.models.cascade import Cascade
 from training.models.regns import CELL_PITCH_PX, CELLS
 from training.models.trunk import load_imagenet
+from training.models.verifier import Verifier
 from training.processes import joined
 from training.windows import (
     WINDOW_PX,
@@ -37,8 +38,10 @@ MIN_VISIBLE = 0.4
 """Det learns boxes of which at least this share is visible; Reg-NS learns every visible share."""
 
 
-def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None) -> None:
+def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None, trunk: Path | None = None) -> None:
     """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
+
+    trunk : `model.pt` of a verifier, whose stages 1 to 3 take the place of ImageNet's
 
     Raises
     ------
@@ -56,6 +59,10 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
         load_imagenet(model.trunk, imagenet)
     elif start is not None:
         model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
+    if trunk is not None:
+        verifier = Verifier()
+        verifier.load_state_dict(torch.load(trunk, weights_only=True, map_location="cpu"))
+        model.trunk.load_state_dict(verifier.trunk.state_dict(), strict=False)
     plan = Plan(config.seed, config.windows // config.batch, config.batch)
     sampler = build_sampler(config, hold_out)
     with joined() as process:
@@ -65,7 +72,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
             Samples(sampler.draw, config.seed),
             collate=collate,
             optimizer=_optimizer(config, model),
-            rate=lambda step: _rate(step, plan.steps, config.warmup),
+            rate=lambda step: rising_then_cosine(step, plan.steps, config.warmup),
             out=out,
             process=process,
         )
@@ -124,7 +131,8 @@ def _optimizer(config: RunConfig, model: Cascade) -> torch.optim.AdamW:
     )
 
 
-def _rate(step: int, steps: int, warmup: float) -> float:
+def rising_then_cosine(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate: up over the share `warmup` of the steps, then down to 0 on a half cosine."""
     rise = max(round(steps * warmup), 1)
     if step < rise:
         return (step + 1) / rise

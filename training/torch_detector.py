@@ -10,6 +10,7 @@ from serving.wsi.detections import Detections
 from serving.wsi.modelcard import ModelCard
 from training.export.graphs import DetGraph, RegNSGraph
 from training.models.cascade import Cascade
+from training.models.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from serving.api import metrics
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.workload import Workload
 from serving.report import Report
+from serving.scoring.detector import cards_of
 from serving.wsi.modelcard import ModelCard
 
 
@@ -94,4 +95,4 @@ def info_routes(workload: Workload) -> APIRouter:
 
 def _cards(workload: Workload) -> list[ModelCard]:
     detector = workload.detector
-    return [detector.screening_card, detector.detection_card]
+    return cards_of(detector)

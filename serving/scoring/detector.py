@@ -10,7 +10,10 @@ from serving.wsi.modelcard import ModelCard
 
 
 class Detector(Protocol):
-    """A cascade: Reg-NS screens sub-tiles, Det places boxes. Both take uint8 RGB at the work frame's resolution."""
+    """A cascade: Reg-NS screens sub-tiles, Det places boxes, a verifier, where there is one, judges each.
+
+    All take uint8 RGB at the work frame's resolution.
+    """
 
     @property
     def screening_card(self) -> ModelCard:
@@ -19,6 +22,10 @@ class Detector(Protocol):
     @property
     def detection_card(self) -> ModelCard:
         """Card of Det; states detection threshold and merge radius."""
+
+    @property
+    def verification_card(self) -> ModelCard | None:
+        """Card of the verifier, whose threshold then takes the place of Det's; None where Det's word is final."""
 
     @property
     def provider(self) -> str:
@@ -36,3 +43,22 @@ class Detector(Protocol):
 
         sub_tiles : uint8, shape (N, window, window, 3)
         """
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probability of each window that a mitotic figure is in its middle.
+
+        windows : uint8, shape (N, side, side, 3), the side that the verification card states
+        -> float32, shape (N,)
+        """
+
+
+def cards_of(detector: Detector) -> list[ModelCard]:
+    """The cards of all models of a cascade, in the order in which they see a slide."""
+    cards = (detector.screening_card, detector.detection_card, detector.verification_card)
+    return [card for card in cards if card is not None]
+
+
+def counting_threshold(detector: Detector) -> float:
+    """The probability from which a detection counts, by the card of the model that speaks last."""
+    chosen = cards_of(detector)[-1].detection_threshold
+    return chosen.probability if chosen is not None else 0.5

@@ -30,10 +30,16 @@ def model_folder(root: Path, name: str) -> Path:
     ModelError
         If there is none; the message says where it was looked for.
     """
-    versions = [path.parent for path in (root / name).glob("*/card.json")]
-    if not versions:
+    folder = find_model(root, name)
+    if folder is None:
         raise ModelError(f"no model {name!r} in {root}; set MITOSIS_MODELS to a folder of <name>/<version>/card.json")
-    return max(versions, key=lambda folder: _version(folder.name))
+    return folder
+
+
+def find_model(root: Path, name: str) -> Path | None:
+    """The folder of the newest version of a model that a cascade may go without; None if there is none."""
+    versions = [path.parent for path in (root / name).glob("*/card.json")]
+    return max(versions, key=lambda folder: _version(folder.name), default=None)
 
 
 def verify_parity(folder: Path) -> dict[str, float]:

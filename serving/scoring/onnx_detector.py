@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.scoring.models import model_folder
+from serving.scoring.models import find_model, model_folder
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
@@ -25,18 +25,21 @@ _CONTRACT = {
         {"windows": ("tensor(uint8)", 4)},
         {"boxes": ("tensor(float)", 3), "probabilities": ("tensor(float)", 2), "counts": ("tensor(int64)", 1)},
     ),
+    "verification": ({"windows": ("tensor(uint8)", 4)}, {"probabilities": ("tensor(float)", 1)}),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxDetector:
-    """Reg-NS and Det of one models folder; see `Detector`."""
+    """Reg-NS, Det and, where there is one, the verifier of one models folder; see `Detector`."""
 
     screening_card: ModelCard
     detection_card: ModelCard
     provider: str
     _screening: onnxruntime.InferenceSession
     _detection: onnxruntime.InferenceSession
+    verification_card: ModelCard | None = None
+    _verification: onnxruntime.InferenceSession | None = None
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
@@ -67,9 +70,18 @@ class OnnxDetector:
             for b, p, n in zip(boxes, probabilities, counts, strict=True)
         ]
 
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.verify`."""
+        if self._verification is None or self.verification_card is None:
+            raise ModelError("this models folder has no verifier")
+        probabilities: NDArray[np.float32] = self._verification.run(["probabilities"], {"windows": windows})[0]
+        if not np.isfinite(probabilities).all():
+            raise ModelError(f"{_label(self.verification_card)} gave probabilities that are not finite")
+        return probabilities
+
 
 def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
-    """The newest Reg-NS and Det under `root`, checked against their cards and the serving contract.
+    """The newest Reg-NS, Det and verifier, if there is one, under `root`, checked against their cards and the serving contract.
 
     providers : execution providers in order of preference; by default the fastest that this machine has
 
@@ -79,10 +91,15 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
     wanted = _providers(providers)
-    folders = [model_folder(root, name) for name in ("reg-ns", "det")]
+    folders = [model_folder(root, "reg-ns"), model_folder(root, "det")]
+    if (verifier := find_model(root, "verifier")) is not None:
+        folders.append(verifier)
     cards = [load_card(folder) for folder in folders]
     sessions = [_session(folder, card, wanted) for folder, card in zip(folders, cards, strict=True)]
-    return OnnxDetector(cards[0], cards[1], sessions[0].get_providers()[0], sessions[0], sessions[1])
+    provider = sessions[0].get_providers()[0]
+    if verifier is None:
+        return OnnxDetector(cards[0], cards[1], provider, *sessions)
+    return OnnxDetector(cards[0], cards[1], provider, sessions[0], sessions[1], cards[2], sessions[2])
 
 
 def _providers(asked: Sequence[str] | None) -> list[str]:

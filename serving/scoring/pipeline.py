@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
 from serving.scoring.cascade import Cascade, TileScores
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, counting_threshold
 from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
-from serving.scoring.second_look import look_again
 from serving.scoring.tiling import TILE_PX
+from serving.scoring.verification import verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
@@ -68,7 +68,7 @@ def score_slide(
         raw = cascade.run(patches, count_tile)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
-    judged, second_look_s = _judged(merged, plan, slide, detector, radius)
+    judged, verify_s = _judged(merged, plan, slide, detector)
     inferred = time.perf_counter()
     figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
@@ -86,7 +86,7 @@ def score_slide(
             read_s=clock.read_s,
             wait_s=clock.wait_s,
             screen_s=cascade.screen_s,
-            detect_s=cascade.detect_s + second_look_s,
+            detect_s=cascade.detect_s + verify_s,
         ),
     )
     overview = plan.tissue.overview
@@ -117,23 +117,18 @@ def _inside_slide(raw: SubTileBoxes, plan: Plan, slide: Slide) -> SubTileBoxes:
     return replace(raw, detections=detections[kept], sub_tile=raw.sub_tile[kept])
 
 
-def _judged(
-    merged: Detections, plan: Plan, slide: Slide, detector: Detector, radius: float
-) -> tuple[Detections, float]:
-    """Candidates with the probability of the second look, where the model asks for one, and the seconds it took."""
-    card = detector.detection_card.second_look
+def _judged(merged: Detections, plan: Plan, slide: Slide, detector: Detector) -> tuple[Detections, float]:
+    """Candidates with the verifier's probability, where there is one, and the seconds it took."""
+    card = detector.verification_card
     if card is None:
         return merged, 0.0
     started = time.perf_counter()
-    candidates = merged[merged.probabilities >= card.candidate_probability]
-    looked = look_again(candidates, slide, plan.frame, detector, looks=card.looks, radius=radius)
-    return looked, time.perf_counter() - started
+    return verify_candidates(merged, slide, plan.frame, detector, card), time.perf_counter() - started
 
 
 def _figures(merged: Detections, plan: Plan, slide: Slide, detector: Detector, options: Options) -> Detections:
     """Merged boxes that count as mitotic figures, level-0 px: likely enough, centred in the slide and in the roi."""
-    card = detector.detection_card.detection_threshold
-    threshold = options.threshold if options.threshold is not None else (card.probability if card else 0.5)
+    threshold = options.threshold if options.threshold is not None else counting_threshold(detector)
     found = merged[merged.probabilities >= threshold]
     boxes = plan.frame.boxes_to_level0(found.boxes)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)

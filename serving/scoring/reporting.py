@@ -27,13 +27,14 @@ from serving.report import (
 )
 from serving.scoring.analysis import Options
 from serving.scoring.cascade import TileScores
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.hotspot import find_hotspot
 from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX, Cell
 from serving.scoring.tissue import METHOD
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
+from serving.wsi.modelcard import ModelCard
 from serving.wsi.slide import Slide
 
 DECIMALS = 5
@@ -125,24 +126,18 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings) -
 
 
 def _models(detector: Detector, options: Options) -> list[ModelInfo]:
-    screening, detection = detector.screening_card, detector.detection_card
+    screening, *counting = cards_of(detector)
     passed = screening.screening_threshold
-    counted = detection.detection_threshold
-    probability = options.threshold if options.threshold is not None else (counted.probability if counted else 0.5)
-    return [
-        ModelInfo(
-            name=screening.name,
-            version=screening.version,
-            sha256=screening.sha256(),
-            thresholds={"screening": passed.score} if passed is not None and options.cascade else {},
-        ),
-        ModelInfo(
-            name=detection.name,
-            version=detection.version,
-            sha256=detection.sha256(),
-            thresholds={"detection": probability},
-        ),
-    ]
+    infos = [_info(screening, {"screening": passed.score} if passed is not None and options.cascade else {})]
+    for card in counting[:-1]:
+        # What a later model judges again is a candidate here.
+        infos.append(_info(card, {"candidate": counting[-1].candidate_probability or 0.0}))
+    probability = options.threshold if options.threshold is not None else counting_threshold(detector)
+    return [*infos, _info(counting[-1], {"detection": probability})]
+
+
+def _info(card: ModelCard, thresholds: dict[str, float]) -> ModelInfo:
+    return ModelInfo(name=card.name, version=card.version, sha256=card.sha256(), thresholds=thresholds)
 
 
 def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:

@@ -23,7 +23,11 @@ class ModelInput(_Strict):
     """What the graph is fed."""
 
     window_px: int = Field(gt=0, description="Side of a sub-tile in work px (paper: 250).")
-    stride_px: int = Field(gt=0, description="Distance of neighbouring sub-tiles in work px (paper: 125).")
+    stride_px: int = Field(
+        gt=0,
+        description="Distance of neighbouring sub-tiles in work px (paper: 125); a verifier, which sees one window a "
+        "candidate and no lattice, states its window's side.",
+    )
     mpp: float = Field(gt=0, description="Microns per px that the model was trained at.")
     layout: str = Field(description="Name, dtype, axes and colour order of the input tensor.")
 
@@ -38,21 +42,12 @@ class ScreeningThreshold(_Strict):
 
 
 class DetectionThreshold(_Strict):
-    """The merged probability from which a detection counts as a mitotic figure."""
+    """The probability from which a detection counts as a mitotic figure: Det's after merging, or the verifier's."""
 
     probability: float = Field(ge=0, le=1)
     how_chosen: str
     data: str
     achieved: str
-
-
-class SecondLook(_Strict):
-    """How candidates are judged again, each in the middle of a window of its own."""
-
-    candidate_probability: float = Field(
-        ge=0, le=1, description="Merged probability of the first look from which a box is a candidate."
-    )
-    looks: int = Field(ge=1, le=8, description="Orientations of the window that the new probability is the mean over.")
 
 
 class DataSource(_Strict):
@@ -83,7 +78,7 @@ class ModelCard(_Strict):
     schema_version: Literal["1.0"]
     name: str
     version: str
-    task: Literal["screening", "detection"]
+    task: Literal["screening", "detection", "verification"]
     architecture: str
     input: ModelInput
     output: str
@@ -93,8 +88,8 @@ class ModelCard(_Strict):
     detection_threshold: DetectionThreshold | None = None
     nms_iou: float | None = Field(default=None, gt=0, lt=1, description="Overlap above which Det drops the weaker box.")
     merge_radius_um: float | None = Field(default=None, gt=0, description="Centres nearer than this are one figure.")
-    second_look: SecondLook | None = Field(
-        default=None, description="None: the probability of the first look, on the lattice of sub-tiles, is final."
+    candidate_probability: float | None = Field(
+        default=None, ge=0, le=1, description="Det's merged probability from which a verifier judges a box."
     )
     data: list[DataSource]
     evaluation: str = Field(description="Protocol of the figures below.")
@@ -110,10 +105,11 @@ class ModelCard(_Strict):
         needed = {
             "screening": ("screening_threshold",),
             "detection": ("detection_threshold", "nms_iou", "merge_radius_um"),
+            "verification": ("detection_threshold", "candidate_probability"),
         }[self.task]
         if missing := [name for name in needed if getattr(self, name) is None]:
             raise ValueError(f"a {self.task} model must state {', '.join(missing)}")
-        if self.input.window_px != 2 * self.input.stride_px:
+        if self.task != "verification" and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
         if "model.onnx" not in self.files:
             raise ValueError("files must name model.onnx")

@@ -1,0 +1,45 @@
+"""Candidates judged again by the verifier, each in the middle of a window of its own.
+
+The lattice shows a figure wherever it happens to lie in a sub-tile, and what Det says of it depends on that. One place in
+one small window makes candidates comparable, within a slide and across slides.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.scoring.detector import Detector
+from serving.scoring.reading import read_mirrored
+from serving.wsi.detections import Detections
+from serving.wsi.geometry import Region, WorkFrame
+from serving.wsi.modelcard import ModelCard
+from serving.wsi.slide import Slide
+
+BATCH = 32
+"""Windows that the verifier sees at once."""
+
+
+def verify_candidates(
+    merged: Detections, slide: Slide, frame: WorkFrame, detector: Detector, card: ModelCard
+) -> Detections:
+    """The likely enough of `merged`, in their order and with their boxes, each with the verifier's probability.
+
+    merged : boxes in work px, with Det's probabilities. card : the verifier's
+    """
+    candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
+    parts = [detector.verify(windows) for windows in _batches(candidates, slide, frame, card.input.window_px)]
+    probabilities = np.concatenate([np.empty(0, np.float32), *parts])
+    return Detections(candidates.boxes, probabilities, candidates.scores)
+
+
+def _batches(candidates: Detections, slide: Slide, frame: WorkFrame, side: int) -> Iterator[NDArray[np.uint8]]:
+    """Windows around the candidates' centres, uint8, shape (N, side, side, 3), N at most `BATCH`."""
+    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int)
+    for start in range(0, len(corners), BATCH):
+        yield np.stack(
+            [
+                read_mirrored(slide, frame, Region(int(x), int(y), side, side))
+                for x, y in corners[start : start + BATCH]
+            ]
+        )

@@ -1,0 +1,150 @@
+"""Train the verifier: first on crops alone, then on fields too, whose hardest nuclei it sees most."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.datasets.crops import read_crops
+from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
+from training.datasets.root import data_root
+from training.fit import rising_then_cosine
+from training.loop import Plan, Samples, fit
+from training.models.trunk import load_imagenet
+from training.models.verifier import Verifier
+from training.patches import CropPatches, FieldPatches, plain_windows
+from training.processes import joined
+
+_EASY = 0.03
+"""Weight of a nucleus that the start weights are sure of: drawn rarely, never forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierConfig:
+    """Everything that determines a run, beside the data."""
+
+    seed: int
+    steps: int
+    sheaves: int
+    """Sheaves a step; a sheaf is what is drawn and augmented together."""
+    crop_figures: int
+    crop_others: int
+    field_figures: int
+    field_others: int
+    """Windows of each kind in a sheaf; a figure and what is none of both sources, or none of a source."""
+    learning_rate: float
+    head_factor: float
+    """The last layer learns so many times faster than the trunk."""
+    weight_decay: float
+    warmup: float
+    frozen_stages: int
+
+
+def read_verifier_config(path: Path) -> VerifierConfig:
+    """The run that a TOML file states.
+
+    Raises
+    ------
+    ValueError
+        If a key is missing or unknown; the message names file and keys.
+    """
+    values = tomllib.loads(path.read_text())
+    known = {f.name for f in fields(VerifierConfig)}
+    if set(values) != known:
+        raise ValueError(f"{path}: missing {sorted(known - set(values))}, unknown {sorted(set(values) - known)}")
+    return VerifierConfig(**values)
+
+
+def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None) -> None:
+    """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
+
+    Raises
+    ------
+    ValueError
+        If neither or both of `imagenet` and `start` are given, or a slide to hold out is unknown.
+    """
+    if (imagenet is None) == (start is None):
+        raise ValueError("give either ImageNet weights or a run to start from")
+    if unknown := set(hold_out) - set(SLIDES):
+        raise ValueError(f"unknown slides {sorted(unknown)}; there are {SLIDES}")
+    config = read_verifier_config(config_path)
+    torch.manual_seed(config.seed)
+    model = Verifier()
+    if imagenet is not None:
+        load_imagenet(model.trunk, imagenet)
+    elif start is not None:
+        model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
+    sheaf = _sheaves(config, hold_out, model)
+    with joined() as process:
+        fit(
+            Plan(config.seed, config.steps, config.sheaves, clip_norm=2.0),
+            model,
+            Samples(sheaf, config.seed),
+            collate=_joined,
+            optimizer=_optimizer(config, model),
+            rate=lambda step: rising_then_cosine(step, config.steps, config.warmup),
+            out=out,
+            process=process,
+        )
+
+
+class _Sheaf:
+    """Draws a sheaf: windows uint8, (N, 3, 64, 64), and labels, float32, (N,)."""
+
+    def __init__(self, config: VerifierConfig, crops: CropPatches, field: FieldPatches | None) -> None:
+        self.crops, self.field = crops, field
+        self.of_crops = _labels(config.crop_figures, config.crop_others)
+        self.of_field = _labels(config.field_figures, config.field_others)
+
+    def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        stains = None if self.field is None else self.field.nuclei
+        parts = [self.crops.draw(self.of_crops, stains, rng)]
+        if self.field is not None:
+            parts.append(self.field.draw(self.of_field, self.crops.crops, rng))
+        labels = np.concatenate([self.of_crops, self.of_field])
+        return torch.cat(parts).round().to(torch.uint8), torch.from_numpy(labels.astype(np.float32))
+
+
+def _labels(figures: int, others: int) -> NDArray[np.bool_]:
+    return np.arange(figures + others) < figures
+
+
+def _sheaves(config: VerifierConfig, hold_out: Sequence[str], model: Verifier) -> _Sheaf:
+    root = data_root()
+    crops = CropPatches.of(read_crops(root))
+    if not config.field_figures + config.field_others:
+        return _Sheaf(config, crops, None)
+    kept = [f for f in [*read_fields(root), *read_painted_fields(root)] if f.slide not in hold_out]
+    found = FieldPatches.of(kept)
+    return _Sheaf(config, crops, replace(found, hardness=_hardness(model, found)))
+
+
+@torch.inference_mode()
+def _hardness(model: Verifier, patches: FieldPatches) -> NDArray[np.float64]:
+    """Weight of each nucleus: the probability that the start weights give it, and a little for all."""
+    model.eval()
+    parts = [model(part).sigmoid() for part in plain_windows(patches.nuclei).split(256)]
+    return torch.cat(parts).double().numpy() + _EASY
+
+
+def _joined(sheaves: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    return torch.cat([windows for windows, _ in sheaves]), torch.cat([labels for _, labels in sheaves])
+
+
+def _optimizer(config: VerifierConfig, model: Verifier) -> torch.optim.AdamW:
+    for part in (model.trunk.stem, *model.trunk.stages[: config.frozen_stages]):
+        part.requires_grad_(requires_grad=False)
+    trunk = [p for p in model.trunk.parameters() if p.requires_grad]
+    head = list(model.fc.parameters())
+    return torch.optim.AdamW(
+        [
+            {"params": trunk, "lr": config.learning_rate},
+            {"params": head, "lr": config.learning_rate * config.head_factor},
+        ],
+        weight_decay=config.weight_decay,
+    )
