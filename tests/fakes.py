@@ -63,9 +63,11 @@ class DotDetector:
 
     screening_card: ModelCard = field(default_factory=lambda: make_cards()[0])
     detection_card: ModelCard = field(default_factory=lambda: make_cards()[1])
+    verification_card: ModelCard | None = None
     provider: str = "CPUExecutionProvider"
     screened: int = 0
     detected: int = 0
+    verified: int = 0
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The area of dots in each sub-tile, a whole dot counting 1."""
@@ -81,6 +83,11 @@ class DotDetector:
         """A box around each dot, also around those that an edge cuts."""
         self.detected += len(sub_tiles)
         return [_dots(window) for window in sub_tiles]
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The share of a whole dot that each window's middle shows."""
+        self.verified += len(windows)
+        return np.asarray(_is_dot(windows).sum((1, 2)) / DOT_PX**2, np.float32).clip(0, 1)
 
 
 def plant(pixels: NDArray[np.uint8], x: float, y: float, *, side: int = DOT_PX) -> None:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from serving.wsi.detections import Detections
+from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
 from training.loso import draft_cards
 from training.study.detectors import SubTileDetector
@@ -23,12 +24,17 @@ class DetectorAlone:
     detect: Detect
     screening_card: ModelCard
     detection_card: ModelCard
+    verification_card: None = None
     provider: str = "torch"
 
     @classmethod
     def of(cls, detect: Detect) -> "DetectorAlone":
         """With cards that state the study's geometry and let everything pass."""
-        return cls(detect, *draft_cards(0.0, 0.5))
+        return cls(detect, *draft_cards(0.0, 0.5)[:2])
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.verify`: it is not asked, since there is no card."""
+        raise ModelError("a detector alone has no verifier")
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""

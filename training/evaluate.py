@@ -1,7 +1,7 @@
 """Evaluation of a cascade by serving's own `score_slide`: what is measured is what is served."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import MitosisMap, Options
 from serving.scoring.detector import Detector
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
@@ -17,19 +17,15 @@ from serving.wsi.arrayslide import ArraySlide
 from training.datasets.icpr2012 import Field
 from training.metrics import Found, Rates, rates
 
-LOWEST = 0.02
+LOWEST = 0.001
 """Detections below this probability are not kept for the choice of a threshold."""
 
 
-def score_fields(
-    detector: Detector, fields: Iterable[Field], *, cascade: Literal["on", "off"] = "on"
-) -> Iterator[tuple[Found, NDArray[np.float32]]]:
-    """Detections in each field, down to probability `LOWEST`, with the field's truth and all its sub-tile scores."""
-    for field in fields:
-        slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-        analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade == "on"))
-        scores = analysis.mitosis_map.scores
-        yield found_in(analysis.report, field.boxes, group=field.slide), scores[~np.isnan(scores)]
+def score_field(detector: Detector, field: Field, *, cascade: Literal["on", "off"] = "on") -> tuple[Found, MitosisMap]:
+    """Detections in a field, down to probability `LOWEST`, with the field's truth, and the scores of its sub-tiles."""
+    slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
+    analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade == "on"))
+    return found_in(analysis.report, field.boxes, group=field.slide), analysis.mitosis_map
 
 
 def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found:

@@ -14,6 +14,7 @@ from training.config import RunConfig, read_config
 from training.datasets.crops import read_crops
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
 from training.datasets.root import data_root
+from training.held_out import state_held_out
 from training.labels.targets import cell_targets
 from training.loop import Plan, Samples, fit
 from training.models.cascade import Cascade
@@ -38,7 +39,15 @@ MIN_VISIBLE = 0.4
 """Det learns boxes of which at least this share is visible; Reg-NS learns every visible share."""
 
 
-def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None, trunk: Path | None = None) -> None:
+def run(
+    config_path: Path,
+    out: Path,
+    *,
+    hold_out: Sequence[str],
+    imagenet: Path | None,
+    start: Path | None,
+    trunk: Path | None = None,
+) -> None:
     """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
 
     trunk : `model.pt` of a verifier, whose stages 1 to 3 take the place of ImageNet's
@@ -63,6 +72,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
         verifier = Verifier()
         verifier.load_state_dict(torch.load(trunk, weights_only=True, map_location="cpu"))
         model.trunk.load_state_dict(verifier.trunk.state_dict(), strict=False)
+    state_held_out(out, hold_out)
     plan = Plan(config.seed, config.windows // config.batch, config.batch)
     sampler = build_sampler(config, hold_out)
     with joined() as process:

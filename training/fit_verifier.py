@@ -14,6 +14,7 @@ from training.datasets.crops import read_crops
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
 from training.datasets.root import data_root
 from training.fit import rising_then_cosine
+from training.held_out import state_held_out
 from training.loop import Plan, Samples, fit
 from training.models.trunk import load_imagenet
 from training.models.verifier import Verifier
@@ -79,6 +80,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
         load_imagenet(model.trunk, imagenet)
     elif start is not None:
         model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
+    state_held_out(out, hold_out)
     sheaf = _sheaves(config, hold_out, model)
     with joined() as process:
         fit(

@@ -73,6 +73,15 @@ def best_threshold(found: Sequence[Found]) -> float:
     return float(best[len(best) // 2])
 
 
+def average_precision(found: Sequence[Found]) -> float:
+    """Area under precision over recall as detections are taken in order of probability, over all fields together."""
+    probabilities = np.concatenate([f.probabilities for f in found])
+    hits = np.concatenate([np.isin(np.arange(len(f.centres)), f.true_positives(0.0)) for f in found])
+    ranked = hits[np.argsort(-probabilities, kind="stable")]
+    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
+    return float((precision * ranked).sum() / max(sum(len(f.truth) for f in found), 1))
+
+
 def bootstrap_f1(found: Sequence[Found], threshold: float, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
     """95 % interval of F1, fields drawn with replacement; fields of one slide are alike, so it is optimistic."""
     per_field = [rates([f], threshold) for f in found]

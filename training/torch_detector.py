@@ -1,5 +1,6 @@
 """Trained weights behind serving's `Detector` protocol, so that what is evaluated is what is served."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from serving.wsi.detections import Detections
+from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
-from training.export.graphs import DetGraph, RegNSGraph
+from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.models.cascade import Cascade
 from training.models.verifier import Verifier
 
@@ -21,14 +23,21 @@ class TorchDetector:
     detection_card: ModelCard
     screening: RegNSGraph
     detection: DetGraph
+    verification: VerifierGraph | None = None
+    verification_card: ModelCard | None = None
     provider: str = "torch"
 
     @classmethod
-    def of(cls, model: Cascade, screening_card: ModelCard, detection_card: ModelCard) -> "TorchDetector":
-        """A detector of trained weights; the cards supply the thresholds that serving applies."""
+    def of(cls, model: Cascade, verifiers: Sequence[Verifier], cards: Sequence[ModelCard]) -> "TorchDetector":
+        """A detector of trained weights; the cards, of as many models, supply the thresholds that serving applies."""
         model.eval()
         return cls(
-            screening_card, detection_card, RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)
+            cards[0],
+            cards[1],
+            RegNSGraph(model.trunk, model.regns),
+            DetGraph(model.trunk, model.det),
+            VerifierGraph(verifiers) if verifiers else None,
+            cards[2] if verifiers else None,
         )
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -45,3 +54,11 @@ class TorchDetector:
             Detections(b[:n], p[:n], np.zeros(n, np.float32))
             for b, p, n in zip(boxes, probabilities, counts, strict=True)
         ]
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.verify`."""
+        if self.verification is None:
+            raise ModelError("this cascade has no verifier")
+        with torch.inference_mode():
+            probabilities: NDArray[np.float32] = self.verification(torch.from_numpy(windows)).numpy()
+        return probabilities

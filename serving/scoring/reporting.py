@@ -129,9 +129,8 @@ def _models(detector: Detector, options: Options) -> list[ModelInfo]:
     screening, *counting = cards_of(detector)
     passed = screening.screening_threshold
     infos = [_info(screening, {"screening": passed.score} if passed is not None and options.cascade else {})]
-    for card in counting[:-1]:
-        # What a later model judges again is a candidate here.
-        infos.append(_info(card, {"candidate": counting[-1].candidate_probability or 0.0}))
+    # What a later model judges again is a candidate here.
+    infos += [_info(card, {"candidate": counting[-1].candidate_probability or 0.0}) for card in counting[:-1]]
     probability = options.threshold if options.threshold is not None else counting_threshold(detector)
     return [*infos, _info(counting[-1], {"detection": probability})]
 

@@ -38,8 +38,5 @@ def _batches(candidates: Detections, slide: Slide, frame: WorkFrame, side: int) 
     corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int)
     for start in range(0, len(corners), BATCH):
         yield np.stack(
-            [
-                read_mirrored(slide, frame, Region(int(x), int(y), side, side))
-                for x, y in corners[start : start + BATCH]
-            ]
+            [read_mirrored(slide, frame, Region(int(x), int(y), side, side)) for x, y in corners[start : start + BATCH]]
         )

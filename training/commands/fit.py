@@ -12,10 +12,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--hold-out", nargs="*", default=[], help="slides kept out of training, e.g. A00")
     parser.add_argument("--imagenet", type=Path, help="safetensors file of ResNet50 v1 under torchvision's names")
     parser.add_argument("--start", type=Path, help="model.pt of a run to start from")
+    parser.add_argument("--trunk", type=Path, help="model.pt of `fit-verifier` whose stages 1 to 3 to start from")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
     from training.fit import run  # noqa: PLC0415
 
-    run(args.experiment, args.out, hold_out=args.hold_out, imagenet=args.imagenet, start=args.start)
+    run(
+        args.experiment,
+        args.out,
+        hold_out=args.hold_out,
+        imagenet=args.imagenet,
+        start=args.start,
+        trunk=args.trunk,
+    )

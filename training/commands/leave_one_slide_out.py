@@ -6,8 +6,11 @@ from pathlib import Path
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
-    parser = commands.add_parser("leave-one-slide-out", help="judge the runs RUNS/without-<slide> on their slides")
-    parser.add_argument("runs", type=Path)
+    parser = commands.add_parser("leave-one-slide-out", help="judge a cascade on slides that it never saw")
+    parser.add_argument("cascades", type=Path, help="run of `fit`, or folder of runs without-<slide>")
+    parser.add_argument(
+        "--verifier", type=Path, action="append", default=[], help="the same of `fit-verifier`; repeatable"
+    )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
     parser.set_defaults(run=_run)
 
@@ -15,4 +18,4 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(args: argparse.Namespace) -> None:
     from training.loso import leave_one_slide_out  # noqa: PLC0415
 
-    leave_one_slide_out(args.runs, args.out)
+    leave_one_slide_out(args.cascades, args.verifier, args.out)

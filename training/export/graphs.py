@@ -1,6 +1,7 @@
-"""The two graphs of the serving contract: uint8 in, batched, everything but the cascade's choice inside."""
+"""The graphs of the serving contract: uint8 in, batched, everything but the cascade's choice inside."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from training.export.boxes import decode, suppress
 from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
 from training.models.regns import RegNS
 from training.models.trunk import Trunk
+from training.models.verifier import Verifier
 
 STRIDE_PX = 125
 BBOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -46,6 +48,26 @@ def cut(tiles: Tensor) -> Tensor:
 def lattice_of(tiles: Tensor) -> tuple[int, int, int]:
     """Shape of the scores of tiles: N, rows and columns of sub-tiles."""
     return tiles.shape[0], tiles.shape[1] // STRIDE_PX - 1, tiles.shape[2] // STRIDE_PX - 1
+
+
+class VerifierGraph(nn.Module):
+    """windows uint8 (N, 64, 64, 3) -> probabilities float32 (N,).
+
+    The mean logit over the eight symmetries of a square, and over several nets where there are some.
+    """
+
+    def __init__(self, nets: Sequence[Verifier]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+        self.eval()
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """See the class."""
+        upright = windows.permute(0, 3, 1, 2).float()
+        pair = [upright, upright.transpose(2, 3)]
+        views = [view.flip(sides) if sides else view for view in pair for sides in ([], [2], [3], [2, 3])]
+        logits = torch.stack([net(view) for net in self.nets for view in views])
+        return logits.mean(0).sigmoid()
 
 
 class DetGraph(nn.Module):

@@ -98,7 +98,7 @@ def _of_models(root: Path) -> Subject:
 def _of_cascade(run: Path) -> Subject:
     model = Cascade()
     model.load_state_dict(torch.load(run / "model.pt", weights_only=True, map_location="cpu"))
-    detector = TorchDetector.of(model, *draft_cards(0.0, 0.5))
+    detector = TorchDetector.of(model, [], draft_cards(0.0, 0.5))
     return _of_detector(detector, "not stated: a run of `fit` does not say whom it saw")
 
 
