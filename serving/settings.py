@@ -27,6 +27,11 @@ def default_uploads() -> Path:
     return Path(tempfile.gettempdir()) / f"mitoserve-{os.getuid()}"
 
 
+def default_state() -> Path:
+    """This user's own folder for state (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mitoserve"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that may differ from one server to the next. `Settings()` holds the defaults."""
@@ -56,6 +61,46 @@ class Settings:
 
     cors_origins: tuple[str, ...] = ()
     """`MITOSIS_CORS_ORIGINS`: web origins, comma-separated, whose pages may call this server; none by default."""
+
+    state: Path = field(default_factory=default_state)
+    """`MITOSIS_STATE`: folder of what must outlive the server: keys and audit log. Back it up."""
+
+    oidc_issuer: str | None = None
+    """`MITOSIS_OIDC_ISSUER`: address of an OpenID Connect provider whose bearer tokens are taken; none by default."""
+
+    oidc_audience: str = "mitoserve"
+    """`MITOSIS_OIDC_AUDIENCE`: the `aud` that a token must state."""
+
+    oidc_scope_claim: str = "scope"
+    """`MITOSIS_OIDC_SCOPE_CLAIM`: claim that holds `mitoserve:read`, `mitoserve:score` or `mitoserve:admin`; some
+    providers name it `scp` or `roles`."""
+
+    requests_per_minute: int = 600
+    """`MITOSIS_REQUESTS_PER_MINUTE`: of a caller with a token, and of a key that states no rate of its own."""
+
+    requests_at_once: int = 256
+    """`MITOSIS_REQUESTS_AT_ONCE`: requests of one caller under way at the same time, uploads and event streams too."""
+
+    disk_quota_bytes: int | None = None
+    """`MITOSIS_DISK_QUOTA_BYTES`: bytes of slides that a caller with a token, or with a key that states no quota of its
+    own, may keep; None: as many as fit."""
+
+    min_free_bytes: int = 2**30
+    """`MITOSIS_MIN_FREE_BYTES`: below it on the disk of uploads or state the server calls itself not ready, so that a
+    load balancer sends slides elsewhere."""
+
+    tls_certificate: Path | None = None
+    """`MITOSIS_TLS_CERTIFICATE`: PEM file with the server's certificate and those between it and the root."""
+
+    tls_key: Path | None = None
+    """`MITOSIS_TLS_KEY`: PEM file with the certificate's private key."""
+
+    log_format: str = "json"
+    """`MITOSIS_LOG_FORMAT`: `json`, an object a line, or `text` for people."""
+
+    traces_endpoint: str | None = None
+    """`MITOSIS_TRACES_ENDPOINT`: address that takes OpenTelemetry traces over OTLP/HTTP, such as
+    http://localhost:4318/v1/traces; none by default, and then nothing is traced."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -122,6 +167,26 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("give an address that starts with https:// or http://")
+    return text
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(_address(text))
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("keys fetched without TLS prove nothing; give an https:// address")
+    return text
+
+
+def _log_format(text: str) -> str:
+    if text not in ("json", "text"):
+        raise ValueError("give json or text")
+    return text
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "models": _path,
     "uploads": _path,
@@ -131,4 +196,16 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "max_waiting": _natural,
     "upload_idle_s": _seconds,
     "cors_origins": _origins,
+    "state": _path,
+    "oidc_issuer": _issuer,
+    "oidc_audience": str,
+    "oidc_scope_claim": str,
+    "requests_per_minute": _positive_int,
+    "requests_at_once": _positive_int,
+    "disk_quota_bytes": _natural,
+    "min_free_bytes": _natural,
+    "tls_certificate": _path,
+    "tls_key": _path,
+    "log_format": _log_format,
+    "traces_endpoint": _address,
 }

@@ -1,0 +1,23 @@
+import itertools
+
+import pytest
+
+from serving.access.principal import LOCAL, SCOPES, Principal, Scope, visible
+
+
+@pytest.mark.parametrize(("held", "wanted"), list(itertools.product(SCOPES, SCOPES)))
+def test_a_scope_includes_those_before_it(held: Scope, wanted: Scope) -> None:
+    principal = Principal("key:a", frozenset({held}))
+    assert principal.may(wanted) == (SCOPES.index(wanted) <= SCOPES.index(held))
+
+
+def test_without_scopes_nothing_is_allowed() -> None:
+    assert not any(Principal("key:a", frozenset()).may(scope) for scope in SCOPES)
+
+
+def test_owners_see_their_own_and_admins_all() -> None:
+    owner, other = Principal("key:a", frozenset({"score"})), Principal("key:b", frozenset({"score"}))
+    assert visible(owner, "key:a")
+    assert not visible(other, "key:a")
+    assert visible(Principal("key:c", frozenset({"admin"})), "key:a")
+    assert visible(LOCAL, "key:a")
