@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from serving import __version__
+from serving.cli_access import audit, keys
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -36,6 +37,10 @@ _err = Console(stderr=True)
 @click.version_option(__version__, prog_name="mitoserve")
 def main() -> None:
     """Slide-level mitosis scoring in H&E whole-slide images."""
+
+
+main.add_command(keys)
+main.add_command(audit)
 
 
 @main.command()
@@ -100,11 +105,17 @@ def score(
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 def serve(*, host: str, port: int, models: Path | None) -> None:
-    """Serve the HTTP API through BentoML."""
-    _settings()
+    """Serve the HTTP API through BentoML.
+
+    Who can reach it must be known to it: beyond this machine (--host) it starts only once there are keys (`mitoserve
+    keys create`) or an identity provider (MITOSIS_OIDC_ISSUER). MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY turn TLS on.
+    """
+    settings = _settings()
     if models is not None:
         os.environ["MITOSIS_MODELS"] = str(models.absolute())
     command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
+    if settings.tls_certificate is not None:
+        command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
 
 

@@ -109,7 +109,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            If a variable holds a value that cannot be used.
+            If a variable holds a value that cannot be used, or lacks the one that goes with it.
         """
         stated: dict[str, Any] = {}
         for name, parse in _PARSERS.items():
@@ -117,6 +117,8 @@ class Settings:
             text = environment.get(variable, "").strip()
             if text:
                 stated[name] = _parsed(variable, text, parse)
+        if ("tls_certificate" in stated) != ("tls_key" in stated):
+            raise SettingsError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
         return cls(**stated)
 
 

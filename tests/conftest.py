@@ -11,6 +11,12 @@ settings.register_profile("deterministic", derandomize=True, deadline=None, data
 settings.load_profile("deterministic")
 
 
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the state of a server that this user runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real slides and fields: `MITOSIS_DATA`, by default `../shared/data` beside the checkout."""

@@ -1,6 +1,8 @@
 """Who is let in: the one place that decides whether a request has a principal."""
 
 import ipaddress
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,6 +15,11 @@ from serving.settings import Settings, SettingsError
 
 FAILURES_PER_MINUTE = 60
 """Wrong credentials from one address before it must wait: enough for a client that was set up wrongly to be noticed."""
+
+REMEMBER_S = 1.0
+"""How long good credentials are not looked up again; a revoked key opens for so long still."""
+
+MAX_KNOWN = 1000
 
 _HOW = "send 'Authorization: Bearer KEY'; the server's operator makes keys with `mitoserve keys create`"
 
@@ -42,6 +49,7 @@ class Doorkeeper:
         self._keys, self._tokens, self._settings = keys, tokens, settings
         self._locked = tokens is not None
         self._rates, self._failures = Buckets(), Buckets()
+        self._known: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 
     @property
     def locked(self) -> bool:
@@ -69,12 +77,30 @@ class Doorkeeper:
             if wait:
                 raise TooManyRequestsError("too many requests without valid credentials", wait_s=wait) from None
             raise
-        if principal.requests_per_minute is not None:
-            wait = self._rates.take(principal.id, per_minute=principal.requests_per_minute)
-            if wait:
-                raise TooManyRequestsError(
-                    f"more than {principal.requests_per_minute} requests a minute; slow down", wait_s=wait
-                )
+        if caller.authorization is not None:
+            self._known[caller.authorization] = principal, time.monotonic() + REMEMBER_S
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        return self._counted(principal)
+
+    def recall(self, caller: Caller) -> Principal | None:
+        """Who calls, if the same credentials were good a moment ago; asks nobody, so a flood costs little.
+
+        Raises
+        ------
+        TooManyRequestsError
+            If it asks more often than it may.
+        """
+        principal, until = self._known.get(caller.authorization or "", (None, 0.0))
+        return None if principal is None or time.monotonic() > until else self._counted(principal)
+
+    def _counted(self, principal: Principal) -> Principal:
+        if principal.requests_per_minute is None:
+            return principal
+        wait = self._rates.take(principal.id, per_minute=principal.requests_per_minute)
+        if wait:
+            limit = principal.requests_per_minute
+            raise TooManyRequestsError(f"more than {limit} requests a minute; slow down", wait_s=wait)
         return principal
 
     def asks_provider(self, caller: Caller) -> bool:

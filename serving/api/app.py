@@ -2,16 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
+from serving.access.access import open_access
 from serving.api import problems
+from serving.api.guard import PUBLIC, Guard
 from serving.api.info import info_routes
+from serving.api.request_log import RequestLog
+from serving.api.routes import METHODS
 from serving.api.score import score_routes
 from serving.api.workload import Workload
+from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.settings import Settings
@@ -26,10 +32,13 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
 
     Nothing is loaded before the app's lifespan starts.
     """
+    access = cache(lambda: open_access(settings))
     workload = Workload(settings, load or (lambda: load_detector(settings.models, providers=settings.providers)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        access()
+        configure_tracing(settings.traces_endpoint)
         async with workload.running():
             yield
 
@@ -38,10 +47,17 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     app.include_router(info_routes(workload))
     app.include_router(score_routes(workload))
     problems.install(app)
+    # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
+    app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=sorted(METHODS),
+            allow_headers=["*"],
+            expose_headers=["*", "Authorization"],
         )
+    app.add_middleware(RequestLog)
     # FastAPI's documented way to complete its document.
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -57,6 +73,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
             description=f"{RESEARCH_USE} Every error is an application/problem+json document.",
             routes=app.routes,
         )
-        schemas = app.openapi_schema["components"]["schemas"]
-        schemas["Problem"] = problems.Problem.model_json_schema()
+        components = app.openapi_schema["components"]
+        components["schemas"]["Problem"] = problems.Problem.model_json_schema()
+        components["securitySchemes"] = {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key, or a token of the identity provider.",
+            }
+        }
+        app.openapi_schema["security"] = [{"bearer": []}]
+        for path in PUBLIC & app.openapi_schema["paths"].keys():
+            app.openapi_schema["paths"][path]["get"]["security"] = []
     return app.openapi_schema

@@ -9,7 +9,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from serving.api import metrics
 from serving.api.problems import NoSuchModelError, responses
+from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
+from serving.observability.devices import gpu_use
 from serving.report import Report
 from serving.wsi.modelcard import ModelCard
 
@@ -47,11 +49,12 @@ def info_routes(workload: Workload) -> APIRouter:
         summary="Can the server score?",
         tags=["server"],
         response_class=PlainTextResponse,
-        responses=responses("model-unavailable"),
+        responses=responses("model-unavailable", "not-ready"),
     )
     async def readyz() -> str:
-        """Answers 200 once the models are loaded; until then, and if that failed, 503 with the reason."""
+        """Answers 200 once the models are loaded and while there is room on disk; else 503 with the reason."""
         _ = workload.detector
+        check_room(workload.settings)
         return "ready\n"
 
     @router.get(
@@ -62,7 +65,11 @@ def info_routes(workload: Workload) -> APIRouter:
         responses=responses(),
     )
     def prometheus() -> Response:
-        """Analyses, errors by kind, seconds by stage and slides at the server, in Prometheus's text format."""
+        """Requests, analyses, errors, stages, disks and GPUs, in Prometheus's text format."""
+        for folder, size in free_bytes(workload.settings).items():
+            metrics.set_free(folder, size)
+        for use in gpu_use():
+            metrics.set_gpu(use)
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
     @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))

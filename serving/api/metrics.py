@@ -13,12 +13,16 @@ from prometheus_client import (
     multiprocess,
 )
 
+from serving.observability.devices import GpuUse
 from serving.report import Report
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 """From a field of one tile on a GPU to a whole slide on a CPU."""
+
+_REQUEST_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600)
+"""From a look at a state to the upload of a slide over a slow line."""
 
 _analyses = Counter("mitoserve_analyses", "Analyses that ended with a report, by format of the response", ["format"])
 _errors = Counter("mitoserve_errors", "Requests that ended with an error, by kind of problem", ["kind"])
@@ -30,6 +34,41 @@ _uploaded = Counter("mitoserve_uploaded_bytes", "Bytes of slides received")
 _at_server = Gauge(
     "mitoserve_slides_at_server", "Slides that upload, wait or are scored now", multiprocess_mode="livesum"
 )
+_requests = Counter(
+    "mitoserve_requests", "Requests, by method, template of the route and status", ["method", "route", "status"]
+)
+_request_seconds = Histogram(
+    "mitoserve_request_seconds",
+    "Seconds from a request's headers to the end of its answer, by template of the route",
+    ["route"],
+    buckets=_REQUEST_SECONDS,
+)
+_free = Gauge("mitoserve_free_bytes", "Bytes free on the disk of a folder", ["folder"], multiprocess_mode="mostrecent")
+_gpu_busy = Gauge(
+    "mitoserve_gpu_busy_ratio",
+    "Share of the last second in which a GPU worked",
+    ["gpu"],
+    multiprocess_mode="mostrecent",
+)
+_gpu_memory = Gauge("mitoserve_gpu_memory_bytes", "Memory of a GPU", ["gpu", "state"], multiprocess_mode="mostrecent")
+
+
+def set_free(folder: str, size: int) -> None:
+    """State that `size` bytes are free on the disk of the folder for this purpose."""
+    _free.labels(folder).set(size)
+
+
+def set_gpu(use: GpuUse) -> None:
+    """State how busy a GPU is."""
+    _gpu_busy.labels(str(use.index)).set(use.busy)
+    _gpu_memory.labels(str(use.index), "used").set(use.memory_used_bytes)
+    _gpu_memory.labels(str(use.index), "total").set(use.memory_total_bytes)
+
+
+def count_request(method: str, route: str, status: int, *, seconds: float) -> None:
+    """Count a request that ended; `method` and `route` are of `serving.api.routes`, so they take few values."""
+    _requests.labels(method, route, str(status)).inc()
+    _request_seconds.labels(route).observe(seconds)
 
 
 def count_analysis(report: Report, *, export: str) -> None:

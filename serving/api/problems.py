@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from serving.api import metrics
+from serving.api.routes import route_template
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 MEDIA_TYPE = "application/problem+json"
@@ -42,6 +43,18 @@ class NoSuchModelError(MitoserveError):
     slug = "not-found"
 
 
+class HeadersTooLargeError(MitoserveError):
+    """The request's headers are larger than any that this server has a use for."""
+
+    slug = "headers-too-large"
+
+
+class NotReadyError(MitoserveError):
+    """The server runs but should not be sent work."""
+
+    slug = "not-ready"
+
+
 class Problem(BaseModel):
     """What went wrong and what to do about it (RFC 9457)."""
 
@@ -65,6 +78,8 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "malformed-request": Kind(400, "The request is malformed"),
     "empty-upload": Kind(400, "The upload is empty"),
+    "unauthenticated": Kind(401, "The server does not know who you are"),
+    "forbidden": Kind(403, "You may not do this"),
     "not-found": Kind(404, "There is nothing at this address"),
     "method-not-allowed": Kind(405, "This address does not take this method"),
     "not-acceptable": Kind(406, "No format on offer is acceptable"),
@@ -75,8 +90,13 @@ KINDS: Mapping[str, Kind] = {
     "missing-mpp": Kind(422, "The slide states no resolution"),
     "mpp-out-of-range": Kind(422, "The resolution is out of range"),
     "roi-outside-slide": Kind(422, "The region of interest is outside the slide"),
+    "too-many-requests": Kind(429, "You ask too often"),
+    "headers-too-large": Kind(431, "The headers are too large"),
     "internal-error": Kind(500, "The server failed"),
+    "identity-provider-unavailable": Kind(503, "Tokens cannot be checked"),
+    "audit-unavailable": Kind(503, "What is done cannot be recorded"),
     "model-unavailable": Kind(503, "The models are not available"),
+    "not-ready": Kind(503, "The server should not be sent work now"),
     "busy": Kind(503, "The server is busy"),
     "disk-full": Kind(507, "The server has no room for the slide"),
 }
@@ -122,7 +142,7 @@ def problem(
 async def _intended(_: Request, error: Exception) -> Response:
     if not isinstance(error, MitoserveError):
         raise error
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError) else None
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError | NotReadyError) else None
     return problem(error.slug, str(error), headers=retry)
 
 
@@ -156,7 +176,7 @@ async def _gone(_: Request, __: Exception) -> Response:
 
 async def _operating_system(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        _log.error("no room for an upload: %s", error)
+        _log.error("no room for an upload: %s", error.strerror)
         return problem(
             "disk-full",
             "The server's disk is full. Try again later; its operator can set MITOSIS_UPLOADS to a larger one.",
@@ -166,7 +186,8 @@ async def _operating_system(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
-    _log.error("%s %s failed, %s", request.method, request.url.path, instance, exc_info=error)
+    # The route's template and not the address: a client may have put a slide's name into that.
+    _log.error("%s %s failed, %s", request.method, route_template(request.scope), instance, exc_info=error)
     return problem(
         "internal-error", f"An unexpected error; the server's log has it under {instance}.", instance=instance
     )

@@ -1,9 +1,10 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from serving.access.doorkeeper import FAILURES_PER_MINUTE, Caller, Doorkeeper, check_binding, is_loopback
+from serving.access.doorkeeper import FAILURES_PER_MINUTE, REMEMBER_S, Caller, Doorkeeper, check_binding, is_loopback
 from serving.access.errors import AuthenticationError, TooManyRequestsError
 from serving.access.keys import KeyStore
 from serving.access.principal import LOCAL
@@ -99,6 +100,26 @@ def test_guessing_is_slowed_down_and_disturbs_no_one(door: Doorkeeper, keys: Key
     with pytest.raises(TooManyRequestsError):
         door.admit(bearer("mito_x_y"))
     assert door.admit(bearer(token)) == key.principal
+
+
+def test_good_credentials_are_remembered_for_a_moment_and_counted(
+    door: Doorkeeper, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, key = keys.create("lab", ["read"], requests_per_minute=3)
+    assert door.recall(bearer(token)) is None
+    door.admit(bearer(token))
+    keys.revoke(key.id)
+    assert door.recall(bearer(token)) == key.principal
+    assert door.recall(bearer(f"{token}x")) is None
+    assert door.recall(replace(bearer(token), authorization=None)) is None
+    door.recall(bearer(token))
+    with pytest.raises(TooManyRequestsError):
+        door.recall(bearer(token))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + REMEMBER_S + 0.1)
+    assert door.recall(bearer(token)) is None
+    with pytest.raises(AuthenticationError):
+        door.admit(bearer(token))
 
 
 @pytest.mark.parametrize(
