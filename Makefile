@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 MPP    ?=
 
-.PHONY: help demo test lint schemas clean
+.PHONY: help demo test lint schemas access clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test               set up with training and developer tools, lint, run all tests"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
+	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
 	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
@@ -28,6 +29,9 @@ lint: $(VENV)/.dev
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m serving.exports.schemas
+
+access: $(VENV)/.dev
+	$(BIN)/python -m tests.integration.access_matrix
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

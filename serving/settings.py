@@ -65,6 +65,10 @@ class Settings:
     state: Path = field(default_factory=default_state)
     """`MITOSIS_STATE`: folder of what must outlive the server: keys and audit log. Back it up."""
 
+    database: str | None = None
+    """`MITOSIS_DATABASE`: SQLAlchemy URL, such as postgresql+psycopg://user@host/mitoserve; by default SQLite files in
+    `state`, which need a local disk. Give credentials by PGPASSWORD or a service file."""
+
     oidc_issuer: str | None = None
     """`MITOSIS_OIDC_ISSUER`: address of an OpenID Connect provider whose bearer tokens are taken; none by default."""
 
@@ -199,6 +203,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "upload_idle_s": _seconds,
     "cors_origins": _origins,
     "state": _path,
+    "database": str,
     "oidc_issuer": _issuer,
     "oidc_audience": str,
     "oidc_scope_claim": str,

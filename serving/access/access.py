@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from serving.access.audit import AuditLog
 from serving.access.doorkeeper import Doorkeeper
 from serving.access.keys import KeyStore
@@ -10,7 +12,7 @@ from serving.access.tables import open_database
 from serving.settings import Settings, SettingsError
 
 DATABASE = "access.db"
-"""The file in the state folder."""
+"""The file in the state folder, unless `Settings.database` names another place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,14 @@ def open_access(settings: Settings) -> Access:
     Raises
     ------
     SettingsError
-        If the state folder cannot be written.
+        If the database cannot be opened.
     """
     try:
-        database = open_database(settings.state / DATABASE)
-    except OSError as error:
-        raise SettingsError(f"keys cannot be kept in {settings.state}: {error}; set MITOSIS_STATE") from error
+        database = open_database(settings.database or settings.state / DATABASE)
+    except (OSError, ImportError, SQLAlchemyError) as error:
+        raise SettingsError(
+            f"keys cannot be kept: {error}; see MITOSIS_STATE ({settings.state}) and MITOSIS_DATABASE"
+        ) from error
     keys = KeyStore(database)
     return Access(keys, AuditLog(database), Doorkeeper(keys, _tokens(settings), settings))
 

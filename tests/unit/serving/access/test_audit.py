@@ -1,5 +1,6 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,19 @@ def test_a_log_that_cannot_be_written_says_so(log: AuditLog, path: Path) -> None
         connection.execute("DROP TABLE access_audit")
     with pytest.raises(AuditError, match="cannot be written"):
         log.append(Entry("key:a", "POST /v1/slides", "201"))
+
+
+def test_a_copy_made_while_it_is_written_holds(log: AuditLog, path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "backup" / "access.db"
+    copy.parent.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [log.append(Entry("key:a", "POST /v1/slides", "201")) for _ in range(50)])
+        with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(copy)) as backup:
+            live.backup(backup)
+        writing.result()
+    restored = AuditLog(open_database(copy))
+    count, newest = restored.verify()
+    assert 5 <= count <= 55
+    assert log.verify(known=newest)[0] == 55
+    restored.append(Entry("key:a", "POST /v1/slides", "201"))
+    assert restored.verify(known=newest)[0] == count + 1
