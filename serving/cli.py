@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from rich.table import Table
 
 from serving import __version__
 from serving.cli_access import audit, keys
+from serving.cli_remote import score_at
+from serving.client import Client
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -58,6 +60,7 @@ main.add_command(audit)
 )  # fmt: skip
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 @click.option("--provider", multiple=True, help="ONNX Runtime execution provider; repeat in order of preference.")
+@click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
 def score(
     slides: tuple[Path, ...],
     *,
@@ -69,6 +72,7 @@ def score(
     min_tissue: float,
     models: Path | None,
     provider: tuple[str, ...],
+    server: str | None,
 ) -> None:
     """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
 
@@ -83,21 +87,17 @@ def score(
             cascade=cascade == "on",
             min_tissue_fraction=min_tissue,
         )
+        if server is not None:
+            stated = {
+                "mpp": mpp, "roi": roi, "threshold": threshold, "cascade": cascade, "min_tissue_fraction": min_tissue,
+            }  # fmt: skip
+            with Client(server) as client:
+                _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
+            return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
     except MitoserveError as error:
         raise click.UsageError(str(error)) from error
-    failed = 0
-    for slide, folder in zip(slides, _folders(slides, out), strict=True):
-        try:
-            report = _score_one(slide, folder, detector, options)
-        except (MitoserveError, OSError) as error:
-            failed += 1
-            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
-        else:
-            _summarise(report, folder)
-    if failed:
-        _err.print(f"{failed} of {len(slides)} slides failed")
-        sys.exit(SOME_FAILED)
+    _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
 
 
 @main.command()
@@ -173,6 +173,22 @@ def _settings() -> Settings:
         raise click.UsageError(str(error)) from error
 
 
+def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, Path], Report]) -> None:
+    """Score one slide after the other into folders of their own; ends the command with 1 if any failed."""
+    failed = 0
+    for slide, folder in zip(slides, _folders(slides, out), strict=True):
+        try:
+            report = score_one(slide, folder)
+        except (MitoserveError, OSError) as error:
+            failed += 1
+            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
+        else:
+            _summarise(report, folder)
+    if failed:
+        _err.print(f"{failed} of {len(slides)} slides failed")
+        sys.exit(SOME_FAILED)
+
+
 def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
     """One folder a slide; a number tells apart slides of the same name."""
     if len(slides) == 1:
@@ -191,6 +207,12 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
     return analysis.report
+
+
+def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
+    stated = {name: value for name, value in options.items() if value is not None}
+    with _progress(path.name) as on_progress:
+        return score_at(client, path, folder, stated, on_progress=on_progress)
 
 
 @contextmanager
