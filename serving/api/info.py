@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from serving.api import metrics
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
+from serving.observability import metrics
 from serving.observability.devices import gpu_use
 from serving.report import Report
 from serving.wsi.modelcard import ModelCard

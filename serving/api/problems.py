@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from serving.api import metrics
 from serving.api.routes import route_template
+from serving.observability import metrics
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 MEDIA_TYPE = "application/problem+json"

@@ -8,8 +8,8 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api import metrics
 from serving.api.routes import bounded_method, route_template
+from serving.observability import metrics
 from serving.observability.logs import request_id
 from serving.observability.tracing import request_span
 

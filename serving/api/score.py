@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from serving.api import metrics
 from serving.api.bodies import FIELD
 from serving.api.negotiation import choose
 from serving.api.options import ScoreQuery, to_options
@@ -13,6 +12,7 @@ from serving.api.problems import responses
 from serving.api.uploads import Upload, receive_upload
 from serving.api.workload import Progress, Workload
 from serving.exports import EXPORTS
+from serving.observability import metrics
 from serving.report import Report
 from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector

@@ -15,9 +15,9 @@ import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 
-from serving.api import metrics
 from serving.api.bodies import Body, open_body, too_large
 from serving.api.problems import UploadStalledError
+from serving.observability import metrics
 from serving.settings import Settings
 from serving.wsi.errors import EmptyUploadError, RequestError, UnsupportedFormatError
 

@@ -14,8 +14,8 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from serving.api import metrics
 from serving.api.spool import open_spool
+from serving.observability import metrics
 from serving.scoring.detector import Detector
 from serving.settings import Settings
 from serving.wsi.errors import BusyError, ModelError

@@ -1,1 +1,1 @@
-"""What goes on, for those who run the server: logs and traces. Metrics are in `serving.api.metrics`."""
+"""What goes on, for those who run the server: logs, metrics and traces."""

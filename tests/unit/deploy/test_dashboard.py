@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from serving.api import metrics
+from serving.observability import metrics
 
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "mitoserve.json"
 

@@ -1,4 +1,8 @@
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry import trace
@@ -46,3 +50,35 @@ def test_an_error_marks_the_span_by_its_type_alone(spans: InMemorySpanExporter) 
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description == "ValueError"
     assert not span.events
+
+
+def test_spans_reach_the_endpoint() -> None:
+    received: list[tuple[str, str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, self.headers["Content-Type"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    program = (
+        "import sys; from serving.observability.tracing import configure_tracing, work_span\n"
+        "configure_tracing(sys.argv[1])\n"
+        "with work_span('score', tiles=3): pass"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}/v1/traces"
+        # In a process of its own: a provider is set once in a process, and spans are sent when it ends at the latest.
+        subprocess.run([sys.executable, "-c", program, endpoint], check=True, timeout=60)
+        server.shutdown()
+        thread.join()
+    ((path, kind, body),) = received
+    assert (path, kind) == ("/v1/traces", "application/x-protobuf")
+    assert b"mitoserve" in body
+    assert b"score" in body

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the HTTP app. No label takes a value from a request, so their number is bounded."""
+"""Prometheus metrics of the server. No label takes a value from a request, so their number is bounded."""
 
 import os
 
