@@ -31,6 +31,9 @@ from serving.wsi.slide import open_slide
 SOME_FAILED = 1
 """Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
 
+LAST_REQUESTS_S = 20
+"""How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""
+
 _out = Console()
 _err = Console(stderr=True)
 
@@ -114,6 +117,7 @@ def serve(*, host: str, port: int, models: Path | None) -> None:
     if models is not None:
         os.environ["MITOSIS_MODELS"] = str(models.absolute())
     command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", str(LAST_REQUESTS_S)]
     if settings.tls_certificate is not None:
         command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place

@@ -88,3 +88,24 @@ def test_grafana_provisioning_and_dashboard_agree() -> None:
     assert variable["current"]["value"] == source["datasources"][0]["uid"]
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {"${datasource}"}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_gpu_patch_fits_the_deployment(tmp_path: Path) -> None:
+    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "gpu" / "kustomization.yaml").read_text())
+    deployment = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
+    (patch,) = kustomization["patches"]
+    assert patch["target"] == {"kind": deployment["kind"], "name": deployment["metadata"]["name"]}
+    for operation in yaml.safe_load(patch["patch"]):
+        assert operation["op"] == "add"
+        *parents, last = (part.replace("~1", "/") for part in operation["path"].removeprefix("/").split("/"))
+        node = deployment
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        if isinstance(node, list):
+            assert last == "-"
+            node.append(operation["value"])
+        else:
+            node[last] = operation["value"]
+    patched = tmp_path / "deployment.yaml"
+    patched.write_text(yaml.safe_dump(deployment))
+    check(tool("kubernetes-validate"), "--strict", patched)
