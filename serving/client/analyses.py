@@ -30,7 +30,7 @@ def look(analysis: str) -> Steps[Analysis]:
 
 
 def cancel(analysis: str) -> Steps[None]:
-    """Ask for the analysis to end, or for an ended one to be removed."""
+    """Ask for the analysis to end; one that has ended is removed with its result."""
     yield from asked(Ask("DELETE", f"/v1/analyses/{analysis}"))
 
 
@@ -60,16 +60,17 @@ def fetch(analysis: str, *, export: str, into: Path | None) -> Steps[bytes]:
     if export not in EXPORTS:
         raise ClientError(f"no format {export!r}; on offer are {', '.join(EXPORTS)}")
     accept = {"Accept": EXPORTS[export].media_type}
-    answer = yield from asked(Ask("GET", f"/v1/analyses/{analysis}/result", headers=accept, into=into))
+    answer = yield from asked(Ask("GET", f"/v1/analyses/{analysis}/report", headers=accept, into=into))
     return answer.content
 
 
 def analysis_of(document: Mapping[str, Any]) -> Analysis:
     """The analysis that a server's document states."""
+    progress = document["progress"]
     return Analysis(
         id=str(document["id"]),
         state=document["state"],
-        progress=Progress(document["tiles_done"], document["tiles_total"], document["seconds_left"]),
+        progress=Progress(progress["tiles_done"], progress["tiles_total"], progress["seconds_left"]),
         problem=document.get("detail"),
         details=dict(document),
     )

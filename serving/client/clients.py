@@ -59,7 +59,7 @@ class Client:
         return self._run(analyses.wait(_id(analysis), on_progress=on_progress))
 
     def cancel(self, analysis: Analysis | str) -> None:
-        """End the analysis."""
+        """End the analysis; one that has ended is removed with its result."""
         self._run(analyses.cancel(_id(analysis)))
 
     def fetch(self, analysis: Analysis | str, export: str = "report") -> bytes:

@@ -113,6 +113,7 @@ def _read(path: Path, offset: int, size: int) -> Steps[bytes]:
 
 
 def _slide(address: str) -> Steps[Slide]:
-    answer = yield from asked(Ask("GET", address))
+    upload = yield from asked(Ask("GET", address))
+    answer = yield from asked(Ask("GET", f"/v1/slides/{upload.json()['slide']}"))
     document = answer.json()
     return Slide(str(document["id"]), str(document["name"]), document)

@@ -10,7 +10,8 @@ from serving.client.resume import Notes
 
 
 def document(state: str, *, done: int = 0, total: int | None = None, **more: Any) -> dict[str, Any]:
-    return {"id": "a-1", "state": state, "tiles_done": done, "tiles_total": total, "seconds_left": None, **more}
+    progress = {"tiles_done": done, "tiles_total": total, "seconds_left": None}
+    return {"id": "a-1", "state": state, "progress": progress, **more}
 
 
 @pytest.fixture(autouse=True)
