@@ -37,15 +37,14 @@ class TusServer:
             self.name = base64.b64decode(request.headers["Upload-Metadata"].split()[1]).decode()
             return httpx.Response(201, headers={"Location": "http://inside:3000/v1/uploads/u"})
         assert request.url.host == "server"
-        if request.url.path == "/v1/slides/s":
-            return httpx.Response(200, json={"id": "s", "name": self.name})
+        if request.method == "GET":
+            about = {"/v1/uploads/u": {"slide": "s"}, "/v1/slides/s": {"id": "s", "name": self.name}}
+            return httpx.Response(200, json=about[request.url.path])
         assert request.url.path == "/v1/uploads/u"
         if self.length < 0:
             return httpx.Response(404, json={"type": "urn:mitoserve:problem:not-found", "detail": "no such upload"})
         if request.method == "HEAD":
             return httpx.Response(200, headers={"Upload-Offset": str(len(self.stored))})
-        if request.method == "GET":
-            return httpx.Response(200, json={"id": "u", "slide": "s"})
         if int(request.headers["Upload-Offset"]) != len(self.stored):
             return httpx.Response(409)
         digest = base64.b64encode(hashlib.sha256(request.content).digest()).decode()
