@@ -9,24 +9,35 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from serving.api import problems
+from serving.api.analyses import analysis_routes
+from serving.api.events import event_routes
 from serving.api.info import info_routes
 from serving.api.score import score_routes
+from serving.api.slides import slide_routes
+from serving.api.uploads import upload_routes
 from serving.api.workload import Workload
 from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
 from serving.settings import Settings
 from serving.wsi.modelcard import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
 
+_EXPOSED = (
+    "Location", "Retry-After", "Mitoserve-Slide", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
+    "Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata",
+)  # fmt: skip
+"""Headers of answers that a web page may read."""
+
 
 def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
-    """The app for `settings`; `load` gives the models, by default those in `settings.models`.
+    """The app for `settings`; a worker process loads the models in `settings.models`.
 
-    Nothing is loaded before the app's lifespan starts.
+    load : gives other models, which a worker in this process runs
+
+    Nothing is loaded or opened before the app's lifespan starts.
     """
-    workload = Workload(settings, load or (lambda: load_detector(settings.models, providers=settings.providers)))
+    workload = Workload(settings, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,12 +46,16 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
 
     # The documentation pages of FastAPI load scripts from elsewhere; the document itself is served instead.
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(info_routes(workload))
-    app.include_router(score_routes(workload))
+    for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
+        app.include_router(routes(workload))
     problems.install(app)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
         )
     # FastAPI's documented way to complete its document.
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

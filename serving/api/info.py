@@ -3,6 +3,7 @@
 from importlib import resources
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -51,7 +52,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def readyz() -> str:
         """Answers 200 once the models are loaded; until then, and if that failed, 503 with the reason."""
-        _ = workload.detector
+        await run_sync(workload.crew.cards)
         return "ready\n"
 
     @router.get(
@@ -68,7 +69,7 @@ def info_routes(workload: Workload) -> APIRouter:
     @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
     async def models() -> Models:
         """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
-        return Models(models=_cards(workload))
+        return Models(models=await run_sync(workload.crew.cards))
 
     @router.get(
         "/v1/models/{name}",
@@ -78,7 +79,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def model(name: str) -> ModelCard:
         """The card of the model `name`."""
-        cards = _cards(workload)
+        cards = await run_sync(workload.crew.cards)
         for card in cards:
             if card.name == name:
                 return card
@@ -90,8 +91,3 @@ def info_routes(workload: Workload) -> APIRouter:
         return Report.model_json_schema(mode="serialization")
 
     return router
-
-
-def _cards(workload: Workload) -> list[ModelCard]:
-    detector = workload.detector
-    return [detector.screening_card, detector.detection_card]

@@ -89,7 +89,7 @@ def _served(target: str, folder: Path, scratch: Path) -> Iterator[httpx.Client]:
         **os.environ,
         "BENTOML_HOME": str(scratch / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
-        "MITOSIS_UPLOADS": str(scratch / "uploads"),
+        "MITOSIS_STATE": str(scratch / "state"),
     }
     log = scratch / "server.log"
     with log.open("wb") as output:
