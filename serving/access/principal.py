@@ -31,8 +31,3 @@ class Principal:
 
 LOCAL = Principal("local", frozenset({"admin"}))
 """Whoever calls over loopback while neither keys nor an identity provider are set up: the machine's own user."""
-
-
-def visible(principal: Principal, owner: str) -> bool:
-    """Whether `principal` sees what belongs to `owner`; what it does not see is answered as if it did not exist."""
-    return principal.may("admin") or principal.id == owner

@@ -11,29 +11,40 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serving.access.access import open_access
 from serving.api import problems
+from serving.api.analyses import analysis_routes
+from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
 from serving.api.info import info_routes
 from serving.api.request_log import RequestLog
 from serving.api.routes import METHODS
 from serving.api.score import score_routes
+from serving.api.slides import slide_routes
+from serving.api.uploads import upload_routes
 from serving.api.workload import Workload
 from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
 from serving.settings import Settings
 from serving.wsi.modelcard import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
 
+_EXPOSED = (
+    "Location", "Retry-After", "Mitoserve-Slide", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
+    "Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata",
+)  # fmt: skip
+"""Headers of answers that a web page may read."""
+
 
 def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
-    """The app for `settings`; `load` gives the models, by default those in `settings.models`.
+    """The app for `settings`; a worker process loads the models in `settings.models`.
 
-    Nothing is loaded before the app's lifespan starts.
+    load : gives other models, which a worker in this process runs
+
+    Nothing is loaded or opened before the app's lifespan starts.
     """
     access = cache(lambda: open_access(settings))
-    workload = Workload(settings, load or (lambda: load_detector(settings.models, providers=settings.providers)))
+    workload = Workload(settings, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,8 +55,8 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
 
     # The documentation pages of FastAPI load scripts from elsewhere; the document itself is served instead.
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(info_routes(workload))
-    app.include_router(score_routes(workload))
+    for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
+        app.include_router(routes(workload))
     problems.install(app)
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
     app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
@@ -55,7 +66,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
             allow_origins=settings.cors_origins,
             allow_methods=sorted(METHODS),
             allow_headers=["*"],
-            expose_headers=["*", "Authorization"],
+            expose_headers=_EXPOSED,
         )
     app.add_middleware(RequestLog)
     # FastAPI's documented way to complete its document.

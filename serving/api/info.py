@@ -3,6 +3,7 @@
 from importlib import resources
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -53,7 +54,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def readyz() -> str:
         """Answers 200 once the models are loaded and while there is room on disk; else 503 with the reason."""
-        _ = workload.detector
+        await run_sync(workload.crew.cards)
         check_room(workload.settings)
         return "ready\n"
 
@@ -66,8 +67,8 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     def prometheus() -> Response:
         """Requests, analyses, errors, stages, disks and GPUs, in Prometheus's text format."""
-        for folder, size in free_bytes(workload.settings).items():
-            metrics.set_free(folder, size)
+        metrics.set_free(free_bytes(workload.settings))
+        metrics.set_analyses(workload.jobs.counts())
         for use in gpu_use():
             metrics.set_gpu(use)
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
@@ -75,7 +76,7 @@ def info_routes(workload: Workload) -> APIRouter:
     @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
     async def models() -> Models:
         """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
-        return Models(models=_cards(workload))
+        return Models(models=await run_sync(workload.crew.cards))
 
     @router.get(
         "/v1/models/{name}",
@@ -85,7 +86,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def model(name: str) -> ModelCard:
         """The card of the model `name`."""
-        cards = _cards(workload)
+        cards = await run_sync(workload.crew.cards)
         for card in cards:
             if card.name == name:
                 return card
@@ -97,8 +98,3 @@ def info_routes(workload: Workload) -> APIRouter:
         return Report.model_json_schema(mode="serialization")
 
     return router
-
-
-def _cards(workload: Workload) -> list[ModelCard]:
-    detector = workload.detector
-    return [detector.screening_card, detector.detection_card]

@@ -1,6 +1,7 @@
 """Prometheus metrics of the server. No label takes a value from a request, so their number is bounded."""
 
 import os
+from collections.abc import Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -24,15 +25,20 @@ _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 _REQUEST_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600)
 """From a look at a state to the upload of a slide over a slow line."""
 
-_analyses = Counter("mitoserve_analyses", "Analyses that ended with a report, by format of the response", ["format"])
+_answers = Counter("mitoserve_answers", "Results that were answered, by format", ["format"])
+_analyses = Gauge(
+    "mitoserve_analyses", "Analyses that the server keeps, by state", ["state"], multiprocess_mode="mostrecent"
+)
 _errors = Counter("mitoserve_errors", "Requests that ended with an error, by kind of problem", ["kind"])
 _stages = Histogram(
     "mitoserve_stage_seconds", "Seconds of an analysis by stage; stages overlap", ["stage"], buckets=_SECONDS
 )
 _tiles = Counter("mitoserve_tiles", "Tiles scored")
 _uploaded = Counter("mitoserve_uploaded_bytes", "Bytes of slides received")
-_at_server = Gauge(
-    "mitoserve_slides_at_server", "Slides that upload, wait or are scored now", multiprocess_mode="livesum"
+_waiting = Gauge(
+    "mitoserve_requests_waiting",
+    "Requests that wait for a result, from their upload to their answer",
+    multiprocess_mode="livesum",
 )
 _requests = Counter(
     "mitoserve_requests", "Requests, by method, template of the route and status", ["method", "route", "status"]
@@ -43,7 +49,7 @@ _request_seconds = Histogram(
     ["route"],
     buckets=_REQUEST_SECONDS,
 )
-_free = Gauge("mitoserve_free_bytes", "Bytes free on the disk of a folder", ["folder"], multiprocess_mode="mostrecent")
+_free = Gauge("mitoserve_free_bytes", "Bytes free on the disk of the state folder", multiprocess_mode="mostrecent")
 _gpu_busy = Gauge(
     "mitoserve_gpu_busy_ratio",
     "Share of the last second in which a GPU worked",
@@ -53,9 +59,15 @@ _gpu_busy = Gauge(
 _gpu_memory = Gauge("mitoserve_gpu_memory_bytes", "Memory of a GPU", ["gpu", "state"], multiprocess_mode="mostrecent")
 
 
-def set_free(folder: str, size: int) -> None:
-    """State that `size` bytes are free on the disk of the folder for this purpose."""
-    _free.labels(folder).set(size)
+def set_free(size: int) -> None:
+    """State that `size` bytes are free on the disk of the state folder."""
+    _free.set(size)
+
+
+def set_analyses(by_state: Mapping[str, int]) -> None:
+    """State how many analyses there are in each state."""
+    for state, count in by_state.items():
+        _analyses.labels(state).set(count)
 
 
 def set_gpu(use: GpuUse) -> None:
@@ -71,10 +83,18 @@ def count_request(method: str, route: str, status: int, *, seconds: float) -> No
     _request_seconds.labels(route).observe(seconds)
 
 
-def count_analysis(report: Report, *, export: str) -> None:
-    """Count an analysis that was answered in the format `export`."""
-    _analyses.labels(export).inc()
-    _tiles.inc(report.tissue.tiles_scored)
+def count_answer(export: str) -> None:
+    """Count a result that was answered in the format `export`."""
+    _answers.labels(export).inc()
+
+
+def count_tiles(tiles: int) -> None:
+    """Count tiles that were scored and kept."""
+    _tiles.inc(tiles)
+
+
+def count_report(report: Report) -> None:
+    """Count an analysis that succeeded."""
     for stage, seconds in report.timing.model_dump().items():
         _stages.labels(stage.removesuffix("_s")).observe(seconds)
 
@@ -89,9 +109,9 @@ def count_upload(size: int) -> None:
     _uploaded.inc(size)
 
 
-def set_at_server(slides: int) -> None:
-    """State how many slides are at the server."""
-    _at_server.set(slides)
+def set_waiting(requests: int) -> None:
+    """State how many requests wait for a result."""
+    _waiting.set(requests)
 
 
 def exposition() -> bytes:

@@ -61,7 +61,6 @@ def server_environment(scratch: Path) -> dict[str, str]:
         **os.environ,
         "BENTOML_HOME": str(scratch / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
-        "MITOSIS_UPLOADS": str(scratch / "uploads"),
         "MITOSIS_STATE": str(scratch / "state"),
     }
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(uploads=tmp_path / "uploads", state=tmp_path / "state")
+    return Settings(state=tmp_path / "state")
 
 
 @pytest.fixture
@@ -72,9 +72,7 @@ def test_scopes(client: TestClient, access: Access) -> None:
 
 def test_a_token_of_the_provider_opens(settings: Settings) -> None:
     with running_issuer() as issuer:
-        with_provider = Settings(
-            uploads=settings.uploads, state=settings.state, oidc_issuer=issuer.address, oidc_audience=AUDIENCE
-        )
+        with_provider = Settings(state=settings.state, oidc_issuer=issuer.address, oidc_audience=AUDIENCE)
         with LocalClient(create_app(with_provider, load=DotDetector)) as client:
             assert client.get("/metrics").status_code == 401
             assert client.get("/metrics", headers=bearer(issuer.token())).status_code == 200
@@ -126,7 +124,7 @@ def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access:
 def test_a_page_of_a_named_origin_may_call(settings: Settings, access: Access) -> None:
     token, _ = access.keys.create("viewer", ["read"])
     page = {"Origin": "https://viewer.example"}
-    named = Settings(uploads=settings.uploads, state=settings.state, cors_origins=("https://viewer.example",))
+    named = Settings(state=settings.state, cors_origins=("https://viewer.example",))
     preflight = {**page, "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
     with LocalClient(create_app(named, load=DotDetector)) as client:
         answer = client.options("/v1/models", headers=preflight)

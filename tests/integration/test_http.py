@@ -42,18 +42,19 @@ class Blocking(DotDetector):
 
 
 @pytest.fixture
-def uploads(tmp_path: Path) -> Path:
-    return tmp_path / "uploads"
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
 
 
 @pytest.fixture
-def client(uploads: Path) -> Iterator[LocalClient]:
-    settings = Settings(uploads=uploads, max_upload_bytes=5_000_000)
+def client(state: Path) -> Iterator[LocalClient]:
+    settings = Settings(state=state, max_upload_bytes=5_000_000)
     with LocalClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
         _until_ready(client)
         yield client
         assert client.get("/readyz").status_code == 200
-        assert list(uploads.glob("server-*/*")) == []
+        assert list((state / "incoming").glob("server-*/*")) == []
+        assert list((state / "slides").iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +174,11 @@ def test_bad_slides(client: LocalClient, tmp_path: Path) -> None:
         assert str(tmp_path) not in answer.body.decode()
 
 
-def test_a_path_like_name_is_only_a_name(client: LocalClient, picture: bytes, uploads: Path) -> None:
+def test_a_path_like_name_is_only_a_name(client: LocalClient, picture: bytes, state: Path) -> None:
     answer = post(client, picture, "../../x.png")
     assert answer.status == 200
     assert Report.model_validate_json(answer.body).slide.name == "x.png"
-    assert not (uploads.parent / "x.png").exists()
+    assert not (state.parent / "x.png").exists()
 
 
 def test_malformed_requests(client: LocalClient, picture: bytes) -> None:
@@ -218,13 +219,17 @@ def test_metrics_count_analyses_and_errors(client: LocalClient, picture: bytes) 
     post(client, picture)
     post(client, b"text", "a.svs")
     text = client.get("/metrics").text
-    assert "mitoserve_analyses_total" in text
+    assert 'mitoserve_answers_total{format="report"}' in text
+    assert 'mitoserve_analyses{state="succeeded"} 1.0' in text
     assert 'mitoserve_errors_total{kind="unsupported-format"}' in text
 
 
 def test_one_document_holds_every_route(client: LocalClient) -> None:
     document = client.get("/openapi.json").json()
     routes = {"/", "/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/{name}", "/v1/schema/report", "/v1/score"}
+    routes |= {"/v1/slides", "/v1/slides/{slide_id}", "/v1/slides/{slide_id}/thumbnail"}
+    routes |= {"/v1/uploads", "/v1/uploads/{upload_id}", "/v1/analyses", "/v1/analyses/{analysis_id}"}
+    routes |= {"/v1/analyses/{analysis_id}/events", "/v1/analyses/{analysis_id}/report"}
     assert set(document["paths"]) == routes
     text = json.dumps(document)
     references = {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}
@@ -239,9 +244,9 @@ def test_one_document_holds_every_route(client: LocalClient) -> None:
     assert set(score["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
 
 
-def test_a_full_server_refuses_and_recovers(uploads: Path, picture: bytes) -> None:
+def test_a_full_server_refuses_and_recovers(state: Path, picture: bytes) -> None:
     detector = Blocking()
-    settings = Settings(uploads=uploads, max_running=1, max_waiting=0)
+    settings = Settings(state=state, max_running=1, max_waiting=0)
     with LocalClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
         _until_ready(client)
         first = pool.submit(post, client, picture)
@@ -255,23 +260,23 @@ def test_a_full_server_refuses_and_recovers(uploads: Path, picture: bytes) -> No
         assert post(client, picture).status == 200
 
 
-def test_models_that_do_not_load_are_a_503_that_says_why(uploads: Path, picture: bytes) -> None:
+def test_models_that_do_not_load_are_a_503_that_says_why(state: Path, picture: bytes) -> None:
     def load() -> DotDetector:
         raise ModelError("no model 'reg-ns' in /models")
 
-    with LocalClient(create_app(Settings(uploads=uploads), load=load)) as client:
+    with LocalClient(create_app(Settings(state=state), load=load)) as client:
         for response in (client.get("/readyz"), client.post("/v1/score", files={"slide": ("a.png", picture)})):
             assert response.status_code == 503
             assert response.headers["content-type"] == PROBLEM
         assert client.get("/livez").status_code == 200
 
 
-def test_a_failure_inside_is_a_500_and_the_server_lives(uploads: Path, picture: bytes) -> None:
+def test_a_failure_inside_is_a_500_and_the_server_lives(state: Path, picture: bytes) -> None:
     class Failing(DotDetector):
         def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             raise RuntimeError(f"secret {tiles.shape}")
 
-    app = create_app(Settings(uploads=uploads), load=Failing)
+    app = create_app(Settings(state=state), load=Failing)
     with LocalClient(app, raise_server_exceptions=False) as client:
         _until_ready(client)
         answer = post(client, picture)

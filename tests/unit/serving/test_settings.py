@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,20 @@ def test_defaults_hold_without_environment() -> None:
     assert settings.max_running == 1
     assert settings.max_upload_bytes == 16 * 2**30
     assert settings.models.name in ("models", "_models")
-    assert str(os.getuid()) in settings.uploads.name
+    assert settings.state.name == "mitoserve"
 
 
 def test_every_variable_is_read() -> None:
     settings = Settings.from_environment(
         {
             "MITOSIS_MODELS": "/srv/models",
-            "MITOSIS_UPLOADS": "~/uploads",
+            "MITOSIS_STATE": "~/state",
             "MITOSIS_MAX_UPLOAD_BYTES": "1000",
             "MITOSIS_PROVIDERS": "CUDAExecutionProvider, CPUExecutionProvider",
             "MITOSIS_MAX_RUNNING": "2",
             "MITOSIS_MAX_WAITING": "0",
             "MITOSIS_UPLOAD_IDLE_S": "2.5",
             "MITOSIS_CORS_ORIGINS": "https://viewer.example,http://localhost:8080",
-            "MITOSIS_STATE": "/srv/state",
             "MITOSIS_DATABASE": "postgresql+psycopg://server@db.example/mitoserve",
             "MITOSIS_OIDC_ISSUER": "https://login.example/realm",
             "MITOSIS_OIDC_AUDIENCE": "lab",
@@ -43,14 +41,13 @@ def test_every_variable_is_read() -> None:
     )
     assert settings == Settings(
         models=Path("/srv/models"),
-        uploads=Path.home() / "uploads",
+        state=Path.home() / "state",
         max_upload_bytes=1000,
         providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
         max_running=2,
         max_waiting=0,
         upload_idle_s=2.5,
         cors_origins=("https://viewer.example", "http://localhost:8080"),
-        state=Path("/srv/state"),
         database="postgresql+psycopg://server@db.example/mitoserve",
         oidc_issuer="https://login.example/realm",
         oidc_audience="lab",

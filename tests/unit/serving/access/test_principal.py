@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from serving.access.principal import LOCAL, SCOPES, Principal, Scope, visible
+from serving.access.principal import SCOPES, Principal, Scope
 
 
 @pytest.mark.parametrize(("held", "wanted"), list(itertools.product(SCOPES, SCOPES)))
@@ -13,11 +13,3 @@ def test_a_scope_includes_those_before_it(held: Scope, wanted: Scope) -> None:
 
 def test_without_scopes_nothing_is_allowed() -> None:
     assert not any(Principal("key:a", frozenset()).may(scope) for scope in SCOPES)
-
-
-def test_owners_see_their_own_and_admins_all() -> None:
-    owner, other = Principal("key:a", frozenset({"score"})), Principal("key:b", frozenset({"score"}))
-    assert visible(owner, "key:a")
-    assert not visible(other, "key:a")
-    assert visible(Principal("key:c", frozenset({"admin"})), "key:a")
-    assert visible(LOCAL, "key:a")
