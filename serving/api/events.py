@@ -8,7 +8,7 @@ from typing import Annotated
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from serving.api.owners import scope_of
 from serving.api.problems import responses
@@ -30,6 +30,7 @@ def event_routes(workload: Workload) -> APIRouter:
         summary="Follow an analysis",
         response_class=StreamingResponse,
         responses={
+            204: {"description": "The analysis has ended and every event was seen"},
             200: {
                 "description": "Events until the analysis has ended",
                 "content": {_MEDIA_TYPE: {"schema": {"type": "string"}}},
@@ -43,14 +44,17 @@ def event_routes(workload: Workload) -> APIRouter:
         last_event_id: Annotated[
             str | None, Header(description="Go on after this event; browsers send it when they come back.")
         ] = None,
-    ) -> StreamingResponse:
+    ) -> Response:
         """One event a change of state, named as the state, and `progress` in between; the data is JSON.
 
-        The stream ends with the last state. An id that was seen is never sent again after `Last-Event-ID`.
+        The stream ends with the last state. An id that was seen is never sent again after `Last-Event-ID`; where it was
+        the last one, the answer is 204, which keeps a browser from coming back.
         """
         owner = scope_of(request)
-        await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
         after = _number(last_event_id)
+        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+        if job.finished and not await run_sync(partial(workload.jobs.events, analysis_id, after=after)):
+            return Response(status_code=204)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(workload, analysis_id, after), media_type=_MEDIA_TYPE, headers=headers)
 
