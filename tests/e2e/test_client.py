@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from serving.access.access import open_access
 from serving.cli import main
@@ -19,6 +21,8 @@ from serving.client import uploads as protocol
 from serving.client.resume import Notes
 from serving.exports import EXPORTS
 from serving.settings import Settings
+from serving.store.database import open_database
+from serving.store.tables import analyses
 from serving.synthetic.slide import generate_slide
 from tests.e2e.processes import served
 
@@ -150,3 +154,27 @@ def test_what_the_client_did_is_on_record_and_measured(server: Server) -> None:
     assert figures["mitoserve_uploaded_bytes_total"] > 0
     assert figures["mitoserve_free_bytes"] > 0
     assert "small" not in text
+
+
+def test_the_log_is_json_with_ids_and_without_names(server: Server) -> None:
+    lines = (server.audit_state.parent / "server.log").read_text().splitlines()
+    stated = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(stated) == len(lines)
+    assert len({line["request_id"] for line in stated if line["logger"] == "mitoserve.requests"}) > 20
+    for name in ("small", "other.tif", "bad.svs", server.key.split("_", 2)[2]):
+        assert not any(name in line for line in lines)
+
+
+def test_a_stopped_server_gives_back_what_it_ran(slide: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.tif"
+    generate_slide(large, seed=2, width=4000, height=4000, tissue_fraction=1.0, mitoses_per_mm2=50)
+    with served(tmp_path) as connection, Client(str(connection.base_url), notes=Notes(tmp_path / "notes")) as client:
+        analysis = client.start(client.upload(large), cascade="off")
+        while client.look(analysis).state != "running":
+            time.sleep(0.05)  # polls another process, which takes the analysis in a moment
+        started = time.monotonic()
+    # Leaving the context sent SIGTERM and waited for the end of every process.
+    assert time.monotonic() - started < 40
+    with open_database(Settings(state=tmp_path / "state")).reading() as tx:
+        (row,) = tx.execute(select(analyses.c.id, analyses.c.state))
+    assert tuple(row) == (analysis.id, "queued")

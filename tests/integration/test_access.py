@@ -1,5 +1,6 @@
 """The app asks who calls: keys, tokens, scopes, rates, what is recorded, and what is never said."""
 
+import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from serving.settings import Settings
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector
 from tests.issuer import AUDIENCE, running_issuer
+from tests.services import field
 
 pytestmark = pytest.mark.integration
 
@@ -121,6 +123,18 @@ def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access:
     assert client.get("/metrics", headers=bearer(token)).status_code == 200
 
 
+def test_a_key_keeps_no_more_than_its_quota(client: TestClient, access: Access) -> None:
+    small, _ = access.keys.create("small", ["score"], disk_quota_bytes=len(field()) + 10)
+    large, _ = access.keys.create("large", ["score"])
+    post = functools.partial(client.post, "/v1/slides?filename=a.png")
+    assert post(content=field(seed=1), headers=bearer(small)).status_code == 201
+    refused = post(content=field(seed=2), headers=bearer(small))
+    assert (refused.status_code, kind(refused)) == (507, "quota-exceeded")
+    begun = {**bearer(small), "Tus-Resumable": "1.0.0", "Upload-Length": "5000", "Upload-Metadata": "name YS5wbmc="}
+    assert client.post("/v1/uploads", headers=begun).status_code == 507
+    assert post(content=field(seed=2), headers=bearer(large)).status_code == 201
+
+
 def test_a_page_of_a_named_origin_may_call(settings: Settings, access: Access) -> None:
     token, _ = access.keys.create("viewer", ["read"])
     page = {"Origin": "https://viewer.example"}
@@ -159,6 +173,11 @@ def test_no_name_and_no_key_is_said_to_others(
     headers = {**bearer(token), "X-Trace": name}
     client.post(f"/v1/score?filename={name}.svs&mpp=0.25", content=b"no slide", headers=headers)
     client.post("/v1/score", files={"slide": (f"{name}.svs", b"no slide")}, headers=headers)
+    while client.get("/readyz").status_code != 200:
+        pass  # the planted detector loads in a moment
+    # It has no mpp, so the analysis fails, with an error that names it to its owner.
+    failed = client.post("/v1/score", files={"slide": (f"{name}.png", field())}, headers=headers)
+    assert (failed.status_code, kind(failed)) == (422, "missing-mpp")
     client.get(f"/v1/{name}.svs", headers=headers)
     client.request(name.upper(), "/v1/score", headers=headers)
     client.get(f"/v1/{name}", headers=bearer(f"{token}x"))
