@@ -3,15 +3,18 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from serving.access import tables
 from serving.access.errors import NoSuchKeyError
 from serving.access.principal import SCOPES, Principal, Scope
+from serving.wsi.errors import BusyError
 
 PREFIX = "mito"
 """Every key starts with it, so that scanners for leaked secrets can find one."""
@@ -88,11 +91,17 @@ class KeyStore:
             )
 
     def find(self, token: str) -> Key | None:
-        """The key that `token` is, unless it was revoked."""
+        """The key that `token` is, unless it was revoked.
+
+        Raises
+        ------
+        BusyError
+            If the database does not answer.
+        """
         parts = token.split("_", 2)
         if len(parts) != 3 or parts[0] != PREFIX:
             return None
-        with self._database.connect() as connection:
+        with self._asked() as connection:
             row = connection.execute(select(tables.keys).where(tables.keys.c.id == parts[1])).one_or_none()
         # A key has 256 random bits, so one round of SHA-256 is enough; slow hashes are for passwords.
         if row is None or not hmac.compare_digest(row.sha256, _digest(token)) or row.revoked_at is not None:
@@ -100,9 +109,23 @@ class KeyStore:
         return _key(row)
 
     def exist(self) -> bool:
-        """Whether a key was ever made; a revoked one counts, so that revoking the last never opens the server."""
-        with self._database.connect() as connection:
+        """Whether a key was ever made; a revoked one counts, so that revoking the last never opens the server.
+
+        Raises
+        ------
+        BusyError
+            If the database does not answer.
+        """
+        with self._asked() as connection:
             return connection.execute(select(func.count()).select_from(tables.keys)).scalar_one() > 0
+
+    @contextmanager
+    def _asked(self) -> Iterator[Connection]:
+        try:
+            with self._database.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise BusyError(f"keys cannot be looked up ({type(error).__name__}); try again in a moment") from error
 
 
 def _digest(token: str) -> str:

@@ -29,7 +29,7 @@ from serving.access.principal import Scope as Grant
 from serving.api.problems import HeadersTooLargeError, problem
 from serving.api.routes import bounded_method, route_template
 from serving.observability.logs import request_id
-from serving.wsi.errors import MitoserveError
+from serving.wsi.errors import BusyError, MitoserveError
 
 PUBLIC = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
 """What anybody may read: it says nothing of slides."""
@@ -122,7 +122,7 @@ class Guard:
             headers["WWW-Authenticate"] = 'Bearer realm="mitoserve"'
         if isinstance(error, TooManyRequestsError):
             headers["Retry-After"] = str(math.ceil(error.wait_s))
-        if isinstance(error, IdentityProviderError):
+        if isinstance(error, IdentityProviderError | BusyError):
             headers["Retry-After"] = "10"
         answer = problem(error.slug, str(error), headers=headers)
         principal = scope.get("state", {}).get("principal")

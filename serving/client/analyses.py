@@ -11,7 +11,7 @@ from serving.client.effects import Ask, OnProgress, Pause, Steps, asked
 from serving.client.errors import AnalysisFailedError, ClientError
 from serving.exports import EXPORTS
 
-_FIRST_LOOK_S, _LAST_LOOK_S = 0.2, 5.0
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.2, 2.0
 """Between looks at an analysis: a field takes a second, a slide minutes."""
 
 

@@ -6,6 +6,7 @@ import pytest
 from serving.access.errors import NoSuchKeyError
 from serving.access.keys import KeyStore
 from serving.access.tables import open_database
+from serving.wsi.errors import BusyError
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_a_revoked_key_opens_nothing_at_once(keys: KeyStore) -> None:
 def test_keys_outlive_the_process(keys: KeyStore, path: Path) -> None:
     token, key = keys.create("lab", ["read", "score"])
     assert KeyStore(open_database(path)).find(token) == key
+
+
+def test_a_database_that_does_not_answer_lets_nobody_in(keys: KeyStore, path: Path) -> None:
+    token, _ = keys.create("lab", ["read"])
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE access_keys")
+    with pytest.raises(BusyError, match="try again"):
+        keys.find(token)
+    with pytest.raises(BusyError):
+        keys.exist()
 
 
 def test_no_two_tokens_are_equal(keys: KeyStore) -> None:
