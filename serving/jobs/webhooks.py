@@ -1,6 +1,7 @@
 """Telling a lab's own systems that an analysis has ended: signed, retried, and only to hosts that the operator names."""
 
 import base64
+import binascii
 import hashlib
 import hmac
 import logging
@@ -52,7 +53,16 @@ def check_webhook(url: str, settings: Settings) -> str:
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """The `webhook-signature` header of a message (Standard Webhooks: HMAC-SHA256 over id, time and body)."""
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode()
+
+
+def _key(secret: str) -> bytes:
+    """The bytes of a key: base64 behind `whsec_`, as the standard writes keys, or any text."""
+    stated = secret.removeprefix("whsec_")
+    try:
+        return base64.b64decode(stated, validate=True) if stated != secret else secret.encode()
+    except binascii.Error:
+        return secret.encode()
 
 
 class Deliverer:
