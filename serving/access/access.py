@@ -11,7 +11,7 @@ from serving.access.oidc import Provider, TokenVerifier
 from serving.access.tables import open_database
 from serving.settings import Settings, SettingsError
 
-DATABASE = "access.db"
+DATABASE = "access.sqlite"
 """The file in the state folder, unless `Settings.database` names another place."""
 
 

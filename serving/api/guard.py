@@ -4,6 +4,7 @@ A route needs no line of its own to be guarded: whatever is not named public her
 `request.state.principal`. What belongs to somebody else is the route's to hide, by `serving.access.principal.visible`.
 """
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -43,6 +44,8 @@ MAX_HEADER_BYTES = 32 * 2**10
 """Of names and values together: a long bearer token and tus metadata fit several times."""
 
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+_log = logging.getLogger("mitoserve.guard")
+
 _THREADS = 8
 """Callers whose credentials are looked at side by side; a flood of them leaves the other threads to slides."""
 
@@ -109,8 +112,11 @@ class Guard:
                 try:
                     await self._record(scope, principal.id, message["status"], subject=_subject(scope, message))
                 except AuditError as error:
-                    refused = True
-                    await _send_all(problem(error.slug, str(error)), send)
+                    _log.error("not on record: %s", error)
+                    # An answer of 400 or more changed nothing, and says more: a full disk is why neither could be written.
+                    if message["status"] < 400:
+                        refused = True
+                        await _send_all(problem(error.slug, str(error)), send)
             if not refused:
                 await send(message)
 
@@ -131,7 +137,7 @@ class Guard:
             try:
                 await self._record(scope, principal.id if principal else "anonymous", answer.status_code)
             except AuditError as failure:
-                answer = problem(failure.slug, str(failure))
+                _log.error("not on record: %s", failure)
         await answer(scope, receive, send)
 
     async def _record(self, scope: Scope, actor: str, status: int, *, subject: str = "") -> None:

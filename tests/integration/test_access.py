@@ -118,8 +118,11 @@ def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access:
     token, _ = access.keys.create("scorer", ["score"])
     with open_database(settings.state / DATABASE).begin() as connection:
         connection.execute(text("DROP TABLE access_audit"))
-    refused = client.post("/v1/score", headers=bearer(token))
+    refused = client.post("/v1/slides?filename=a.png", content=field(), headers=bearer(token))
     assert (refused.status_code, kind(refused)) == (503, "audit-unavailable")
+    # What changed nothing keeps its own answer.
+    assert client.post("/v1/slides?filename=a.svs", content=b"no slide", headers=bearer(token)).status_code == 415
+    assert client.post("/v1/slides").status_code == 401
     assert client.get("/metrics", headers=bearer(token)).status_code == 200
 
 

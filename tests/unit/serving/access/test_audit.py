@@ -14,7 +14,7 @@ from serving.access.tables import open_database
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "access.db"
+    return tmp_path / "access.sqlite"
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_log_that_cannot_be_written_says_so(log: AuditLog, path: Path) -> None
 
 
 def test_a_copy_made_while_it_is_written_holds(log: AuditLog, path: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "backup" / "access.db"
+    copy = tmp_path / "backup" / "access.sqlite"
     copy.parent.mkdir()
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [log.append(Entry("key:a", "POST /v1/slides", "201")) for _ in range(50)])

@@ -16,7 +16,7 @@ HERE = Caller(address="127.0.0.1", host="localhost:3000")
 
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyStore:
-    return KeyStore(open_database(tmp_path / "access.db"))
+    return KeyStore(open_database(tmp_path / "access.sqlite"))
 
 
 @pytest.fixture

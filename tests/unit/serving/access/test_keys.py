@@ -11,7 +11,7 @@ from serving.wsi.errors import BusyError
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "access.db"
+    return tmp_path / "state" / "access.sqlite"
 
 
 @pytest.fixture
