@@ -5,12 +5,14 @@ metrics have one series for every path that anybody asks for. So the app gets ev
 take the place of BentoML's.
 """
 
+import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import bentoml
 
 from serving.api.app import create_app
+from serving.isolation.limits import end_with_parent
 from serving.settings import Settings
 
 TIMEOUT_S = 6 * 3600
@@ -28,6 +30,10 @@ class HttpAppFirst:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve one connection (ASGI)."""
+        if scope["type"] == "lifespan":
+            end_with_parent(
+                signal.SIGTERM
+            )  # BentoML's supervisor; without it nobody would restart or stop this process
         await (http_app if scope["type"] == "http" else self._bentoml)(scope, receive, send)
 
 
