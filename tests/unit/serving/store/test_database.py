@@ -1,8 +1,5 @@
 import errno
-import os
-import shutil
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,32 +14,6 @@ from serving.store import database as module
 from serving.store.database import Database, open_database, upgrade
 from serving.store.tables import counters, metadata
 from serving.wsi.errors import BusyError
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL of the test's own."""
-    programs = [shutil.which(name) for name in ("initdb", "pg_ctl", "runuser")]
-    if not all(programs[:2]):
-        pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are not in PATH")
-    folder = tmp_path_factory.mktemp("pg")
-    user: list[str] = []
-    if os.getuid() == 0:
-        if programs[2] is None or shutil.which("setpriv") is None:
-            pytest.skip("PostgreSQL does not run as root")
-        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
-        shutil.chown(folder, "nobody", "nogroup")
-    data = folder / "data"
-    initdb, control = str(programs[0]), str(programs[1])
-    subprocess.run([*user, initdb, "-D", data, "-U", "lab", "-A", "trust"], check=True, capture_output=True, cwd=folder)
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    subprocess.run(
-        [*user, control, "-D", data, "-o", options, "-l", data / "log", "-w", "start"], check=True, cwd=folder
-    )
-    yield f"postgresql+psycopg://lab@/postgres?host={folder}"
-    subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], check=True, cwd=folder, capture_output=True)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
