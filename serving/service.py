@@ -5,6 +5,7 @@ metrics have one series for every path that anybody asks for. So the app gets ev
 take the place of BentoML's.
 """
 
+import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 from serving.access.access import open_access
 from serving.access.doorkeeper import check_binding
 from serving.api.app import create_app
+from serving.isolation.limits import end_with_parent
 from serving.observability.logs import configure_logging
 from serving.settings import Settings, SettingsError
 
@@ -51,6 +53,9 @@ class HttpAppFirst:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve one connection (ASGI)."""
+        if scope["type"] == "lifespan":
+            # The parent is BentoML's supervisor; without it nobody would restart or stop this process.
+            end_with_parent(signal.SIGTERM)
         await (http_app if scope["type"] == "http" else self._bentoml)(scope, receive, send)
 
 

@@ -1,54 +1,33 @@
-"""A PostgreSQL server of the tests' own, where a machine has the programs."""
+"""A PostgreSQL of the tests' own, where a machine has the programs."""
 
 import os
-import pwd
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-_USER = "postgres"
 
-
-@contextmanager
-def running_postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database on a socket in a temporary folder; skips where PostgreSQL is missing."""
-    programs = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-    if programs is None:
-        found = shutil.which("initdb")
-        if found is None:
-            pytest.skip("PostgreSQL's initdb is not on this machine")
-        programs = Path(found).parent
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short, as a socket's path must be
-    as_user = _as_user(folder)
-    try:
-        subprocess.run(
-            [*as_user, programs / "initdb", "-D", folder / "data", "-A", "trust", "-N", "-U", _USER],
-            check=True,
-            capture_output=True,
-        )
-        options = f"-k {folder} -c listen_addresses='' -F"
-        control = [*as_user, programs / "pg_ctl", "-D", folder / "data", "-w"]
-        subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True)
-        try:
-            yield f"postgresql+psycopg://{_USER}@/postgres?host={folder}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-    finally:
-        shutil.rmtree(folder)
-
-
-def _as_user(folder: Path) -> list[str | Path]:
-    """What stands before a command so that it does not run as root, which PostgreSQL refuses."""
-    if os.getuid() != 0:
-        return []
-    try:
-        user = pwd.getpwnam(_USER)
-    except KeyError:
-        pytest.skip("root cannot run PostgreSQL, and there is no user postgres")
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a PostgreSQL of the test's own."""
+    initdb, control = shutil.which("initdb"), shutil.which("pg_ctl")
+    if initdb is None or control is None:
+        pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are not in PATH")
+    folder = tmp_path_factory.mktemp("pg")
+    user: list[str] = []
+    if os.getuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("PostgreSQL does not run as root")
+        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        shutil.chown(folder, "nobody", "nogroup")
+    data = folder / "data"
+    subprocess.run([*user, initdb, "-D", data, "-U", "lab", "-A", "trust"], check=True, capture_output=True, cwd=folder)
+    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    subprocess.run(
+        [*user, control, "-D", data, "-o", options, "-l", data / "log", "-w", "start"], check=True, cwd=folder
+    )
+    yield f"postgresql+psycopg://lab@/postgres?host={folder}"
+    subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], check=True, cwd=folder, capture_output=True)

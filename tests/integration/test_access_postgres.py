@@ -12,15 +12,16 @@ from serving.access.access import open_access
 from serving.access.audit import AuditLog, Entry
 from serving.access.tables import open_database
 from serving.settings import Settings, SettingsError
-from tests.postgres import running_postgres
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    yield postgres
+    with open_database(postgres).begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
 
 
 def test_keys_and_audit_log_work_alike(database: str, tmp_path: Path) -> None:

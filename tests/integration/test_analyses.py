@@ -237,3 +237,17 @@ def test_a_webhook_is_signed_and_tried_again(tmp_path: Path, monkeypatch: pytest
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         expected = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
         assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_postgresql_keeps_analyses_too(tmp_path: Path, postgres: str) -> None:
+    with serving(tmp_path / "state", database=postgres) as client:
+        sha256 = bring(client, field(2500, 2500))
+        done = ended(client, submit(client, sha256)["id"])
+        assert (done["state"], done["progress"]["tiles_done"]) == ("succeeded", 9)
+        kinds = [event for _, event, _ in events(client.get(done["links"]["events"]).text)]
+        assert (kinds[0], kinds[1], kinds[-1]) == ("queued", "running", "succeeded")
+        waiting = submit(client, sha256, options={"mpp": 0.25, "threshold": 0.9})
+    with serving(tmp_path / "state", database=postgres) as client:
+        assert ended(client, waiting["id"])["state"] == "succeeded"
+        assert client.delete(f"/v1/slides/{sha256}").status_code == 204
+    assert not (tmp_path / "state" / "mitoserve.sqlite").exists()

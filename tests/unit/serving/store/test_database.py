@@ -14,13 +14,6 @@ from serving.store import database as module
 from serving.store.database import Database, open_database, upgrade
 from serving.store.tables import counters, metadata
 from serving.wsi.errors import BusyError
-from tests.postgres import running_postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
