@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from serving.settings import Settings
 from serving.store.database import open_database
 from serving.store.tables import analyses
 from serving.synthetic.slide import generate_slide
-from tests.e2e.processes import served
+from tests.e2e.processes import ROOT, served
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +83,17 @@ def test_the_command_gives_the_same_from_a_server(
     result = CliRunner().invoke(main, ["score", str(bad), "--out", str(tmp_path / "no"), "--server", server.address])
     assert result.exit_code == 1
     assert "unsupported-format" in result.output
+
+
+def test_the_documented_code_runs(server: Server, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MITOSERVE_KEY", server.key)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(slide, "slide.tif")
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)
+    assert "http://localhost:3000" in code
+    exec(compile(code.replace("http://localhost:3000", server.address), "client.md", "exec"), {})
+    assert Path("mitosis-map.png").read_bytes().startswith(b"\x89PNG")
 
 
 class Breaking(httpx.HTTPTransport):
