@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serving.api import problems
 from serving.api.analyses import analysis_routes
+from serving.api.bounds import BoundedJson
 from serving.api.events import event_routes
 from serving.api.info import info_routes
 from serving.api.score import score_routes
@@ -49,6 +50,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
         app.include_router(routes(workload))
     problems.install(app)
+    app.add_middleware(BoundedJson)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
