@@ -63,7 +63,9 @@ def analysis_routes(workload: Workload) -> APIRouter:
         wanted: AnalysisRequest,
         idempotency_key: Annotated[
             str | None,
-            Header(max_length=200, description="The same key with the same request gives the same analysis."),
+            Header(
+                min_length=1, max_length=200, description="The same key with the same request gives the same analysis."
+            ),
         ] = None,
     ) -> Response:
         """Accepts the analysis for good: it survives restarts. A result that is known already is there at once."""

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from serving.access.access import open_access
 from serving.api import problems
 from serving.api.analyses import analysis_routes
+from serving.api.bounds import BoundedJson
 from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
 from serving.api.info import info_routes
@@ -58,6 +59,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
         app.include_router(routes(workload))
     problems.install(app)
+    app.add_middleware(BoundedJson)
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
     app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
     if settings.cors_origins:

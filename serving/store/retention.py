@@ -69,6 +69,18 @@ def _within_budget(store: SlideStore, tx: Connection, gone: list[Path | None]) -
 
 
 def _strays(store: SlideStore, tx: Connection) -> list[Path]:
-    """Folders that no row names: rows and folders change inside the same transactions, so none is about to get one."""
+    """Folders that no row names, set aside inside the transaction, so that none is taken for a slide that arrives next.
+
+    One that was set aside by a transaction that was then undone comes back.
+    """
     stored = set(tx.execute(select(blobs.c.sha256).where(~blobs.c.mounted)).scalars())
-    return [path for path in store.folder.iterdir() if path.name not in stored]
+    found = []
+    for path in store.folder.iterdir():
+        sha256 = SlideStore.set_aside_from(path)
+        if sha256 is None and path.name not in stored:
+            found.append(store.set_aside(path))
+        elif sha256 is not None and sha256 in stored and not (store.folder / sha256).exists():
+            path.rename(store.folder / sha256)
+        elif sha256 is not None:
+            found.append(path)
+    return found

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.tables import analyses, blobs, slides
 from serving.wsi.hashing import slide_sha256
 
+_GONE = ".gone-"
 UNFINISHED = ("queued", "running")
 """States of an analysis that needs its slide."""
 
@@ -160,11 +162,17 @@ class SlideStore:
         ).first()
         if owned or needed or not tx.execute(delete(blobs).where(blobs.c.sha256 == sha256)).rowcount:
             return None
-        folder, bin_ = self.folder / sha256, self.folder / f".gone-{sha256}-{time.monotonic_ns()}"
-        if not folder.exists():
-            return None
-        folder.rename(bin_)
-        return bin_
+        folder = self.folder / sha256
+        return self.set_aside(folder) if folder.exists() else None
+
+    def set_aside(self, folder: Path) -> Path:
+        """The folder under a name of its own, which no slide has."""
+        return folder.rename(self.folder / f"{_GONE}{folder.name}-{uuid.uuid4().hex}")
+
+    @staticmethod
+    def set_aside_from(folder: Path) -> str | None:
+        """What a folder was called before it was set aside; None where it was not."""
+        return folder.name.removeprefix(_GONE).rsplit("-", 1)[0] if folder.name.startswith(_GONE) else None
 
     def bytes_of(self, owner: str) -> int:
         """Bytes of the slides that `owner` has here."""

@@ -104,6 +104,10 @@ def test_wrong_requests_are_refused(client: LocalClient) -> None:
     ]
     for body, problem in cases:
         assert (body, kind(client.post("/v1/analyses", json=body))) == (body, problem)
+    huge = client.post(
+        "/v1/analyses", content=b'{"slide": "' + b"x" * 2**21, headers={"Content-Type": "application/json"}
+    )
+    assert (huge.status_code, kind(huge)) == (400, "malformed-request")
     assert client.get("/v1/analyses").json() == {"analyses": [], "next": None}
 
 

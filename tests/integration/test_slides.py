@@ -4,16 +4,18 @@ import io
 import os
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from serving.wsi.hashing import slide_sha256
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
-from tests.samples import noise, write_forged_tile, write_pyramid
+from tests.samples import noise, write_forged_tile, write_picture, write_pyramid
 from tests.services import Blocking, bring, ended, field, kind, serving, submit
 
 pytestmark = pytest.mark.integration
@@ -171,3 +173,29 @@ def test_slides_outlive_their_server(tmp_path: Path) -> None:
     with serving(tmp_path / "state", DotDetector) as client:
         assert client.get(f"/v1/slides/{sha256}").json()["width"] == 1000
         assert ended(client, submit(client, sha256)["id"])["state"] == "succeeded"
+
+
+def test_mutated_slides_are_stored_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    """Flipped bytes, cut ends and swapped parts of a TIFF, a PNG and a JPEG."""
+    rng = np.random.default_rng(9)
+    pixels = noise(400, 300)
+    whole = [
+        write_pyramid(tmp_path / "a.tif", pixels, compression="jpeg").read_bytes(),
+        write_picture(tmp_path / "a.png", pixels).read_bytes(),
+        write_picture(tmp_path / "a.jpg", pixels).read_bytes(),
+    ]
+    statuses = Counter[int]()
+    with serving(tmp_path / "state", min_free_bytes=0) as client:
+        for number in range(60):
+            data = bytearray(whole[number % 3])
+            for at in rng.integers(0, min(len(data), 4096 if number % 2 else len(data)), 1 + number % 5):
+                data[at] = rng.integers(256)
+            if number % 7 == 0:
+                del data[int(rng.integers(1, len(data))) :]
+            answer = client.post("/v1/slides", files={"slide": (f"a{number}.tif", bytes(data))})
+            statuses[answer.status_code] += 1
+            assert answer.status_code in (201, 413, 415, 422), answer.text
+        assert client.get("/readyz").status_code == 200
+        assert len(stored(tmp_path)) == len(client.get("/v1/slides?limit=200").json()["slides"])
+    assert statuses[201] > 0
+    assert statuses[422] > 0

@@ -132,6 +132,19 @@ def test_folders_without_a_row_go(store: SlideStore, tmp_path: Path) -> None:
     assert on_disk(store) == {slide.sha256}
 
 
+def test_a_folder_whose_removal_was_undone_comes_back(store: SlideStore, tmp_path: Path) -> None:
+    slide = add(store, tmp_path, 1)
+    with pytest.raises(RuntimeError), store.database.writing() as tx:  # noqa: PT012 - the error comes after a change
+        tx.execute(slides.delete())
+        assert store.drop_unowned(tx, slide.sha256) is not None
+        raise RuntimeError("the commit fails")
+    assert slide.sha256 not in on_disk(store)
+    sweep(store, time.time())
+    assert on_disk(store) == {slide.sha256}
+    with store.open(slide.sha256, name="a") as opened:
+        assert opened.width == 300
+
+
 def test_uploads_leave_room_for_analyses(make_store: Callable[..., SlideStore]) -> None:
     make_store(min_free_bytes=0).check_room(1)
     with pytest.raises(OSError, match="No space") as caught:
