@@ -109,6 +109,7 @@ def upload_routes(workload: Workload) -> APIRouter:
             "disk-full",
             "internal-error",
         ),
+        openapi_extra=_stated("Upload-Length", "Upload-Metadata"),
     )
     async def create(request: Request) -> Response:
         """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
@@ -123,7 +124,12 @@ def upload_routes(workload: Workload) -> APIRouter:
             status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **_expires(upload.expires_at)}
         )
 
-    @router.head(one, summary="How much has arrived", responses=_errors("not-found", "upload-gone"))
+    @router.head(
+        one,
+        summary="How much has arrived",
+        responses=_errors("not-found", "upload-gone"),
+        openapi_extra=_stated(),
+    )
     async def offset(request: Request, upload_id: str) -> Response:
         """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
         upload = await _settled(workload, request, upload_id)
@@ -153,7 +159,10 @@ def upload_routes(workload: Workload) -> APIRouter:
         responses=_errors(
             *ARRIVAL_ERRORS, "not-found", "upload-gone", "offset-conflict", "upload-locked", "checksum-mismatch"
         ),
-        openapi_extra={"requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
+        openapi_extra={
+            **_stated("Upload-Offset", optional=("Upload-Checksum",)),
+            "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        },
     )
     async def append(request: Request, upload_id: str) -> Response:
         """Whatever arrives is kept, also where the connection is cut, but for a part whose `Upload-Checksum` is wrong.
@@ -162,7 +171,13 @@ def upload_routes(workload: Workload) -> APIRouter:
         """
         return await _append(workload, request, upload_id)
 
-    @router.delete(one, summary="End an upload", status_code=204, responses=_errors("not-found", "upload-gone"))
+    @router.delete(
+        one,
+        summary="End an upload",
+        status_code=204,
+        responses=_errors("not-found", "upload-gone"),
+        openapi_extra=_stated(),
+    )
     async def end(request: Request, upload_id: str) -> Response:
         """Forgets what has arrived. A slide that it became stays."""
         return await _end(workload, request, upload_id)
@@ -172,6 +187,7 @@ def upload_routes(workload: Workload) -> APIRouter:
         summary="PATCH or DELETE for clients that cannot send them",
         status_code=204,
         responses=_errors(*ARRIVAL_ERRORS, "not-found", "method-not-allowed", "offset-conflict", "checksum-mismatch"),
+        openapi_extra=_stated("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
     )
     async def override(request: Request, upload_id: str) -> Response:
         """`X-HTTP-Method-Override` states the method that is meant."""
@@ -312,3 +328,23 @@ def _slide(sha256: str | None) -> dict[str, str]:
 
 def _errors(*slugs: str) -> dict[int | str, dict[str, Any]]:
     return responses(*slugs, "tus-version", "busy")
+
+
+def _stated(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The OpenAPI parameters of headers that tus defines, its version among them."""
+    names = {**dict.fromkeys(("Tus-Resumable", *required), True), **dict.fromkeys(optional, False)}
+    parameters = [
+        {"name": name, "in": "header", "required": must, "description": _HEADERS[name], "schema": {"type": "string"}}
+        for name, must in names.items()
+    ]
+    return {"parameters": parameters}
+
+
+_HEADERS = {
+    "Tus-Resumable": f"{VERSION}",
+    "Upload-Length": "Bytes of the whole slide.",
+    "Upload-Metadata": "`filename` and its value in base64; other pairs are kept and given back.",
+    "Upload-Offset": "Bytes that the server has: where these go on.",
+    "Upload-Checksum": "Algorithm and base64 value of the checksum of this part.",
+    "X-HTTP-Method-Override": "PATCH or DELETE.",
+}

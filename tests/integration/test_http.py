@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import openapi_spec_validator
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -231,6 +232,7 @@ def test_one_document_holds_every_route(client: LocalClient) -> None:
     routes |= {"/v1/uploads", "/v1/uploads/{upload_id}", "/v1/analyses", "/v1/analyses/{analysis_id}"}
     routes |= {"/v1/analyses/{analysis_id}/events", "/v1/analyses/{analysis_id}/report"}
     assert set(document["paths"]) == routes
+    openapi_spec_validator.validate(document)
     text = json.dumps(document)
     references = {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}
     assert references
