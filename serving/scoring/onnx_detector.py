@@ -29,20 +29,18 @@ _CONTRACT = {
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxDetector:
-    """Reg-NS and Det of one models folder; see `Detector`."""
+class OnnxScreener:
+    """A screening model alone."""
 
-    screening_card: ModelCard
-    detection_card: ModelCard
+    card: ModelCard
     provider: str
-    _screening: onnxruntime.InferenceSession
-    _detection: onnxruntime.InferenceSession
+    _session: onnxruntime.InferenceSession
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
         if self.provider != "CPUExecutionProvider":
             return self._scores(tiles)
-        stride = self.screening_card.input.stride_px
+        stride = self.card.input.stride_px
         rows = tiles.shape[1] // stride - 1
         bands = [
             self._scores(tiles[:, top * stride : (min(top + BAND_ROWS, rows) + 1) * stride])
@@ -51,10 +49,33 @@ class OnnxDetector:
         return np.concatenate(bands, axis=1)
 
     def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self._screening.run(["scores"], {"tiles": np.ascontiguousarray(tiles)})[0]
+        scores: NDArray[np.float32] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(tiles)})[0]
         if not np.isfinite(scores).all():
-            raise ModelError(f"{_label(self.screening_card)} gave scores that are not finite")
+            raise ModelError(f"{_label(self.card)} gave scores that are not finite")
         return scores
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxDetector:
+    """Reg-NS and Det of one models folder; see `Detector`."""
+
+    detection_card: ModelCard
+    _screener: OnnxScreener
+    _detection: onnxruntime.InferenceSession
+
+    @property
+    def screening_card(self) -> ModelCard:
+        """See `Detector.screening_card`."""
+        return self._screener.card
+
+    @property
+    def provider(self) -> str:
+        """See `Detector.provider`."""
+        return self._screener.provider
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.screen`."""
+        return self._screener.screen(tiles)
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector.detect`."""
@@ -78,11 +99,25 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
     ModelError
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
-    wanted = _providers(providers)
-    folders = [model_folder(root, name) for name in ("reg-ns", "det")]
-    cards = [load_card(folder) for folder in folders]
-    sessions = [_session(folder, card, wanted) for folder, card in zip(folders, cards, strict=True)]
-    return OnnxDetector(cards[0], cards[1], sessions[0].get_providers()[0], sessions[0], sessions[1])
+    screener = load_screener(model_folder(root, "reg-ns"), providers=providers)
+    folder = model_folder(root, "det")
+    card = load_card(folder)
+    return OnnxDetector(card, screener, _session(folder, card, _providers(providers)))
+
+
+def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> OnnxScreener:
+    """The screening model in `folder`, a version folder with card.json, checked as `load_detector` does.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, altered, of another task or breaks the contract, or a provider is unknown.
+    """
+    card = load_card(folder)
+    if card.task != "screening":
+        raise ModelError(f"{_label(card)} in {folder} is a {card.task} model; give the folder of a screening model")
+    session = _session(folder, card, _providers(providers))
+    return OnnxScreener(card, session.get_providers()[0], session)
 
 
 def _providers(asked: Sequence[str] | None) -> list[str]:

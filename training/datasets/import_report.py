@@ -19,11 +19,19 @@ class ImportReport:
     taken: Counter[str] = field(default_factory=Counter)
     clipped: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+    """What was neither changed nor left, and yet should be known before training."""
 
     def lines(self) -> list[str]:
         """One line a reason, for people."""
         return [
             f"{verb:8s} {count:7,d}  {reason}"
-            for verb, counter in (("took", self.taken), ("clipped", self.clipped), ("dropped", self.dropped))
+            for verb, counter in (
+                ("took", self.taken),
+                ("clipped", self.clipped),
+                ("dropped", self.dropped),
+                ("note", self.noted),
+            )
             for reason, count in sorted(counter.items())
+            if count
         ]

@@ -1,0 +1,53 @@
+"""AMi-Br: 128 px crops of breast figures, normal or atypical. "NMF" there means normal mitotic figure, not non-mitotic."""
+
+from pathlib import PurePath
+
+from training.datasets.import_report import ImportReport
+from training.datasets.patient import midog_case, tupac_case
+from training.datasets.readers.crops import Crop, crops_dataset
+from training.datasets.readers.source import Source
+from training.datasets.readers.tables import Row, records
+from training.datasets.store import Dataset
+
+FORMAT = "amibr"
+_COLUMNS = ("slide", "dataset", "uid", "x", "y", "expert1_label", "expert2_label", "majority_atypical")
+_KINDS = {"True": "atypical", "False": "normal"}
+
+
+def read_amibr(source: Source, report: ImportReport) -> Dataset:
+    """Crops that the CSV lists: every one a mitotic figure, its case that of TUPAC16 or MIDOG.
+
+    A crop's file is what a column `file` says, else `<dataset>_<uid>` with any suffix.
+
+    Raises
+    ------
+    FormatError
+        If the CSV is not laid out as published.
+    """
+    crops = [_crop(row) for row in records(source.path, _COLUMNS)]
+    return crops_dataset(source, report, FORMAT, crops)
+
+
+def _crop(row: Row) -> Crop:
+    kind = row.text("majority_atypical")
+    if kind not in _KINDS:
+        raise row.error("majority_atypical", f"is {kind!r}, must be True or False")
+    dataset, slide, name = row.text("dataset"), row.text("slide"), f"{row.text('dataset')}_{row.text('uid')}"
+    return Crop(
+        names=(row.optional("file"), name) if row.optional("file") else (name,),
+        where=f"line {row.line}",
+        case=_case(dataset, slide),
+        centre=(row.number("x"), row.number("y")),
+        attributes={
+            "kind": _KINDS[kind],
+            "dataset": dataset,
+            "expert 1": row.text("expert1_label"),
+            "expert 2": row.text("expert2_label"),
+        },
+    )
+
+
+def _case(dataset: str, slide: str) -> str:
+    if dataset.upper().startswith("MIDOG"):
+        return midog_case(slide)
+    return tupac_case(slide) if dataset.upper().startswith("TUPAC") else f"{dataset.lower()}/{PurePath(slide).stem}"
