@@ -1,11 +1,13 @@
 """Pictures on disk: slides and fields of every kind, and the folder that an annotation file's names are looked up in."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import MitoserveError, UnsupportedFormatError
@@ -16,6 +18,9 @@ from training.datasets.import_report import FormatError
 SUFFIXES = frozenset(
     {".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
 )
+
+
+_FLAT = frozenset({".tif", ".tiff", ".bmp"})
 
 
 def open_picture(path: Path) -> Slide:
@@ -29,18 +34,10 @@ def open_picture(path: Path) -> Slide:
     try:
         return open_slide(path)
     except UnsupportedFormatError:
-        if path.suffix.lower() not in {".tif", ".tiff", ".bmp"}:
+        if path.suffix.lower() not in _FLAT:
             raise
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_IMAGE_PIXELS:
-                raise UnsupportedFormatError(
-                    f"{path.name} is a flat picture of {image.width} x {image.height} px; make a tiled TIFF of it"
-                )
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError) as error:
-        raise UnsupportedFormatError(f"{path.name} is neither a slide nor a picture ({error})") from error
-    return ArraySlide(pixels, mpp=None, name=path.name, vendor="flat")
+    with _flat(path) as image:
+        return ArraySlide(np.asarray(image.convert("RGB")), mpp=None, name=path.name, vendor="flat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +58,30 @@ def facts_of(path: Path) -> Facts:
         If it does not open.
     """
     try:
-        with open_picture(path) as slide:
-            return Facts(slide.width, slide.height, slide.mpp)
+        try:
+            with open_slide(path) as slide:
+                return Facts(slide.width, slide.height, slide.mpp)
+        except UnsupportedFormatError:
+            if path.suffix.lower() not in _FLAT:
+                raise
+        with _flat(path) as image:
+            return Facts(image.width, image.height, None)
     except (MitoserveError, OSError) as error:
         raise FormatError(path, "picture", str(error)) from error
+
+
+@contextmanager
+def _flat(path: Path) -> Iterator[Image.Image]:
+    """A picture that no slide reader knows, not yet decoded."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise UnsupportedFormatError(
+                    f"{path.name} is a flat picture of {image.width} x {image.height} px; make a tiled TIFF of it"
+                )
+            yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnsupportedFormatError(f"{path.name} is neither a slide nor a picture ({error})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def _class_name(classification: str | _Class | None) -> str | None:
 
 def _points(file: Path, where: str, coordinates: list[Any]) -> Iterator[Point]:
     """Every [x, y] below nested lists; the rings of holes lie inside the first and change no box."""
-    if all(type(v) in (int, float) for v in coordinates):
+    if coordinates and all(type(v) in (int, float) for v in coordinates):
         if len(coordinates) < 2:
             raise FormatError(file, where, f"{coordinates} is no x, y")
         yield float(coordinates[0]), float(coordinates[1])
