@@ -15,7 +15,7 @@ pytestmark = pytest.mark.property
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False, allow_infinity=False)
 BOXES: st.SearchStrategy[Box] = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 VOTES = st.builds(Vote, rater=TEXT, mitotic=st.booleans())
 ANNOTATIONS = st.builds(
     Annotation,
@@ -37,6 +37,7 @@ PICTURES = st.builds(
     labelled=st.booleans(),
     annotations=st.lists(ANNOTATIONS, max_size=4).map(tuple),
     unlabelled_areas=st.lists(BOXES, max_size=3).map(tuple),
+    ambiguous_areas=st.lists(BOXES, max_size=3).map(tuple),
     attributes=st.dictionaries(TEXT, TEXT, max_size=3),
 )
 DATASETS = st.builds(

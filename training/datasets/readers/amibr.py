@@ -6,8 +6,8 @@ from training.datasets.import_report import ImportReport
 from training.datasets.patient import midog_case, tupac_case
 from training.datasets.readers.crops import Crop, crops_dataset
 from training.datasets.readers.source import Source
-from training.datasets.readers.tables import Row, records
 from training.datasets.store import Dataset
+from training.datasets.tables import Row, table_rows
 
 FORMAT = "amibr"
 _COLUMNS = ("slide", "dataset", "uid", "x", "y", "expert1_label", "expert2_label", "majority_atypical")
@@ -24,7 +24,7 @@ def read_amibr(source: Source, report: ImportReport) -> Dataset:
     FormatError
         If the CSV is not laid out as published.
     """
-    crops = [_crop(row) for row in records(source.path, _COLUMNS)]
+    crops = [_crop(row) for row in table_rows(source.path, _COLUMNS)]
     return crops_dataset(source, report, FORMAT, crops)
 
 

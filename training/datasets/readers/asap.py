@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.readers.outlines import Outline, Point, outlined_picture
 from training.datasets.readers.source import Source
-from training.datasets.readers.tables import finite
 from training.datasets.store import Dataset
+from training.datasets.tables import finite
 
 FORMAT = "asap"
 _PLACES = frozenset({"Dot", "PointSet"})

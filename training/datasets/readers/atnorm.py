@@ -3,8 +3,8 @@
 from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.readers.crops import Crop, crops_dataset
 from training.datasets.readers.source import Source
-from training.datasets.readers.tables import records
 from training.datasets.store import Dataset
+from training.datasets.tables import table_rows
 
 FORMAT = "atnorm"
 KINDS = ("atypical", "normal")
@@ -50,5 +50,5 @@ def _votes(source: Source) -> dict[str, dict[str, str]]:
             for column, word in row.cells.items()
             if column.startswith("Expert_") and word
         }
-        for row in records(path, ("Filename", "Majority"))
+        for row in table_rows(path, ("Filename", "Majority"))
     }

@@ -11,8 +11,8 @@ from training.datasets.patient import midog_case
 from training.datasets.readers.boxes import annotation, share
 from training.datasets.readers.documents import parsed
 from training.datasets.readers.source import Sized, Source
-from training.datasets.readers.tables import Row, records
 from training.datasets.store import Annotation, Dataset, Picture, Vote
+from training.datasets.tables import Row, table_rows
 
 FORMAT = "midog"
 SPLITS = "datasets_xvalidation.csv"
@@ -124,7 +124,7 @@ def _splits(path: Path, report: ImportReport) -> dict[str, dict[str, str]] | Non
     """Attributes of each labelled case by case, None where there is no table."""
     if not path.is_file():
         return None
-    rows = list(records(path, ("Slide", "Dataset", "Tumor", "Scanner", "Origin", "Species"), delimiter=";"))
+    rows = list(table_rows(path, ("Slide", "Dataset", "Tumor", "Scanner", "Origin", "Species"), delimiter=";"))
     report.noted[f"labelled cases, with split, scanner, origin and species, by {path.name}"] += len(rows)
     return {midog_case(row.text("Slide")): _attributes(row) for row in rows}
 

@@ -7,8 +7,8 @@ from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.readers.boxes import annotation, bounding
 from training.datasets.readers.mitos import mitos_name
 from training.datasets.readers.source import Source
-from training.datasets.readers.tables import finite, lists
 from training.datasets.store import Annotation, Box, Dataset, Picture
+from training.datasets.tables import finite, lists
 
 FORMAT = "mitos2012"
 MPP = {"A": 0.2456, "H": 0.2274}

@@ -8,8 +8,8 @@ from training.datasets.readers.boxes import annotation, around, nominal_half
 from training.datasets.readers.classes import Label
 from training.datasets.readers.mitos import mitos_name
 from training.datasets.readers.source import Sized, Source
-from training.datasets.readers.tables import Row, headerless
 from training.datasets.store import Annotation, Dataset, Picture
+from training.datasets.tables import Row, headerless
 
 FORMAT = "mitos-atypia14"
 MPP = {"A": 0.2455, "H": 0.2274}

@@ -7,8 +7,8 @@ from training.datasets.import_report import ImportReport
 from training.datasets.patient import patient_of
 from training.datasets.readers.boxes import annotation, around, nominal_half, share
 from training.datasets.readers.source import Sized, Source
-from training.datasets.readers.tables import Row, records
 from training.datasets.store import Annotation, Dataset, Picture
+from training.datasets.tables import Row, table_rows
 
 FORMAT = "csv"
 _BOX = ("x1", "y1", "x2", "y2")
@@ -28,7 +28,7 @@ def read_plain_csv(source: Source, report: ImportReport) -> Dataset:
         If a column is missing, a cell does not hold what its column says, or rows of a picture contradict each other.
     """
     rows = defaultdict(list)
-    for row in records(source.path, ("picture", "label")):
+    for row in table_rows(source.path, ("picture", "label")):
         rows[row.text("picture")].append(row)
     for column in {c for group in rows.values() for c in group[0].cells} - _KNOWN:
         report.noted[f"column {column!r} is not known and was not read"] += 1

@@ -8,8 +8,8 @@ from training.datasets.patient import tupac_case
 from training.datasets.readers.boxes import annotation, around
 from training.datasets.readers.classes import Label
 from training.datasets.readers.source import Source
-from training.datasets.readers.tables import headerless
 from training.datasets.store import Annotation, Dataset, Picture
+from training.datasets.tables import headerless
 
 FORMAT = "tupac16"
 MPP = 0.25

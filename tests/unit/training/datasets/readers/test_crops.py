@@ -80,7 +80,7 @@ def test_a_wrong_amibr_row_is_named(tmp_path: Path, row: str, message: str) -> N
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"amibr\.csv: line 1: no column uid"):
+    with pytest.raises(FormatError, match=r"amibr\.csv: line 1: no column 'uid'"):
         imported("amibr", amibr(tmp_path, columns=AMIBR.replace(",uid,", ",id,")))
 
 
@@ -122,7 +122,7 @@ def test_crops_without_cases_are_one_patient(tmp_path: Path) -> None:
 def test_a_table_of_votes_without_file_names_is_named(tmp_path: Path) -> None:
     crop(tmp_path / "normal/1.jpg")
     (tmp_path / "expert_votes.csv").write_text("Image,Majority\n1.png,Normal\n")
-    with pytest.raises(FormatError, match=r"expert_votes\.csv: line 1: no column Filename"):
+    with pytest.raises(FormatError, match=r"expert_votes\.csv: line 1: no column 'Filename'"):
         imported("atnorm", tmp_path)
     with pytest.raises(FormatError, match="holds neither atypical nor normal"):
         imported("atnorm", tmp_path / "normal")

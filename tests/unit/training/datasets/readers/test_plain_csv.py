@@ -53,7 +53,7 @@ def test_new_class_names_can_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("picture,x,y\na.png,1,2\n", r"line 1: no column label"),
+        ("picture,x,y\na.png,1,2\n", r"line 1: no column 'label'"),
         ("picture,x1,y1,x2,y2,label\na.png,100,50,30,30,mitosis\n", r"line 2, field x2: .*corners, not sizes"),
         ("picture,x,y,label\na.png,1,2,mitosis\na.png,1,north,mitosis\n", r"line 3, field y: 'north' is not a number"),
         ("picture,x,y,label\na.png,1,,mitosis\n", r"line 2, field y: is empty"),
@@ -62,8 +62,8 @@ def test_new_class_names_can_be_given(tmp_path: Path) -> None:
             "picture,x,y,label,patient\na.png,1,2,mitosis,P\nb.png,1,2,mitosis,R\na.png,1,2,mitosis,Q\n",
             r"line 4, field patient: contradicts line 2",
         ),
-        ("", r"line 1: no column picture, label"),
-        ("picture,label\na\0.png,mitosis\n", r"picture|line 2"),
+        ("", r"line 1: no column 'picture', 'label'"),
+        ("picture,label\na\0.png,mitosis\n", r"pictures: none was taken"),
     ],
 )
 def test_a_wrong_file_is_named_by_line_and_field(tmp_path: Path, text: str, message: str) -> None:
@@ -74,7 +74,7 @@ def test_a_wrong_file_is_named_by_line_and_field(tmp_path: Path, text: str, mess
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "")
     path.write_bytes(b"picture,label\n\xff\xfe\x00")
-    with pytest.raises(FormatError, match=r"labels\.csv: line \d+: is not CSV text"):
+    with pytest.raises(FormatError, match=r"labels\.csv: behind line \d+: is not UTF-8"):
         imported("csv", path)
 
 

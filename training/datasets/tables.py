@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from training.datasets.import_report import FormatError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells by column name."""
+    """Cells by column name, stripped."""
 
     path: Path
     line: int
@@ -29,13 +29,13 @@ class Row:
         FormatError
             If it is empty.
         """
-        if not (value := self.cells.get(column, "").strip()):
+        if not (value := self.cells.get(column, "")):
             raise self.error(column, "is empty")
         return value
 
     def optional(self, column: str) -> str:
         """A cell that may be empty or absent."""
-        return self.cells.get(column, "").strip()
+        return self.cells.get(column, "")
 
     def number(self, column: str) -> float:
         """A finite number.
@@ -48,19 +48,24 @@ class Row:
         return finite(self.path, f"line {self.line}, field {column}", self.text(column))
 
 
-def records(path: Path, required: Sequence[str], *, delimiter: str = ",") -> Iterator[Row]:
+def table_rows(
+    path: Path, required: Sequence[str], *, known: Collection[str] | None = None, delimiter: str = ","
+) -> Iterator[Row]:
     """Rows of a table with a header, blank lines left out.
+
+    known : the columns that may be there, None for any
 
     Raises
     ------
     FormatError
-        If a required column is missing, a row is longer or shorter than the header, or the file is no CSV.
+        If a required column is missing, one comes twice or is not known, a row is longer or shorter than the header, or
+        the file is no CSV.
+    FileNotFoundError
+        If there is no such file.
     """
     lines = _lines(path, delimiter)
-    _, header = next(lines, (1, []))
-    columns = [cell.strip() for cell in header]
-    if missing := [name for name in required if name not in columns]:
-        raise FormatError(path, "line 1", f"no column {', '.join(missing)} (columns: {', '.join(columns) or 'none'})")
+    start, columns = next(lines, (1, []))
+    _check_columns(path, f"line {start}", columns, required, known)
     for line, cells in lines:
         if len(cells) != len(columns):
             raise FormatError(path, f"line {line}", f"has {len(cells)} fields, the header has {len(columns)}")
@@ -92,7 +97,7 @@ def lists(path: Path) -> Iterator[tuple[int, list[str]]]:
         If the file is no CSV.
     """
     for line, cells in _lines(path, ","):
-        used = max(i for i, cell in enumerate(cells, 1) if cell.strip())
+        used = max(i for i, cell in enumerate(cells, 1) if cell)
         yield line, cells[:used]
 
 
@@ -113,14 +118,32 @@ def finite(path: Path, where: str, text: str) -> float:
     return value
 
 
+def _check_columns(
+    path: Path, where: str, columns: Sequence[str], required: Sequence[str], known: Collection[str] | None
+) -> None:
+    listed = ", ".join(columns if known is None else known) or "none"
+    if missing := [name for name in required if name not in columns]:
+        raise FormatError(path, where, f"no column {', '.join(map(repr, missing))} (columns: {listed})")
+    if len(set(columns)) < len(columns):
+        raise FormatError(path, where, "two columns have the same name")
+    if known is not None and (strange := [name for name in columns if name not in known]):
+        raise FormatError(path, where, f"unknown column {strange[0]!r} (columns: {listed})")
+
+
 def _lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     line = 0
     try:
+        # A file saved by a spreadsheet program may start with a byte order mark.
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, delimiter=delimiter)
-            for cells in reader:
+            reader = csv.reader(handle, delimiter=delimiter, strict=True)
+            for row in reader:
                 line = reader.line_num
-                if any(cell.strip() for cell in cells):
+                cells = [cell.strip() for cell in row]
+                if any(cells):
                     yield line, cells
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        # Text is decoded a block at a time, so that the wrong byte is somewhere behind the last line read.
+        said = f"is not UTF-8 ({error.reason}); save the file in that encoding"
+        raise FormatError(path, f"behind line {line}", said) from None
+    except csv.Error as error:
         raise FormatError(path, f"line {line + 1}", f"is not CSV text ({error})") from None
