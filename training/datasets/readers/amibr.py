@@ -1,9 +1,7 @@
 """AMi-Br: 128 px crops of breast figures, normal or atypical. "NMF" there means normal mitotic figure, not non-mitotic."""
 
-from pathlib import PurePath
-
 from training.datasets.import_report import ImportReport
-from training.datasets.patient import midog_case, tupac_case
+from training.datasets.patient import case_of
 from training.datasets.readers.crops import Crop, crops_dataset
 from training.datasets.readers.source import Source
 from training.datasets.store import Dataset
@@ -36,7 +34,7 @@ def _crop(row: Row) -> Crop:
     return Crop(
         names=(row.optional("file"), name) if row.optional("file") else (name,),
         where=f"line {row.line}",
-        case=_case(dataset, slide),
+        case=case_of(dataset, slide),
         centre=(row.number("x"), row.number("y")),
         attributes={
             "kind": _KINDS[kind],
@@ -45,9 +43,3 @@ def _crop(row: Row) -> Crop:
             "expert 2": row.text("expert2_label"),
         },
     )
-
-
-def _case(dataset: str, slide: str) -> str:
-    if dataset.upper().startswith("MIDOG"):
-        return midog_case(slide)
-    return tupac_case(slide) if dataset.upper().startswith("TUPAC") else f"{dataset.lower()}/{PurePath(slide).stem}"

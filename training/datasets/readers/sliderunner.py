@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.datasets.import_report import FormatError, ImportReport
-from training.datasets.patient import patient_of
+from training.datasets.patient import case_of
 from training.datasets.readers.boxes import annotation, around, share
 from training.datasets.readers.classes import normal
 from training.datasets.readers.source import Source
@@ -63,7 +63,7 @@ def _pictures(source: Source, report: ImportReport, tables: _Tables) -> Iterator
             continue
         spots = tables.spots.get(uid, [])
         found = (_annotation(source, report, tables, spot, sized.size) for spot in spots)
-        case = f"{source.name}/{patient_of(filename)}"
+        case = case_of(source.name, filename)
         yield Picture(
             **sized.fields(),
             slide=case,

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.training.datasets.readers.layout import draw, imported
+from training.datasets.formats import import_dataset
 from training.datasets.import_report import FormatError
+from training.datasets.readers.source import Source
 
 SPOT, POLYGON = 1, 3
 LOOK_ALIKE, MITOSIS = 1, 2
@@ -114,6 +116,13 @@ def test_a_spot_without_agreed_class_and_other_cells_are_left_and_counted(tmp_pa
     _, report = imported("sliderunner", database(tmp_path / "x.sqlite", spots, extra=extra))
     assert report.dropped["spots without an agreed class"] == 1
     assert report.dropped["spots of class 'Granulocyte'"] == 1
+
+
+def test_stitched_pictures_of_one_case_are_one_patient_as_in_amibr(tmp_path: Path) -> None:
+    names = "UPDATE Slides SET filename = '04_stitched' || uid || '.tif';"
+    path = database(tmp_path / "x.sqlite", extra=names)
+    dataset, _ = import_dataset("sliderunner", Source(path, tmp_path, "tupac_al", "none"))
+    assert {p.patient for p in dataset} == {"tupac16/04"}
 
 
 def test_a_slide_without_annotations_is_unlabelled(tmp_path: Path) -> None:
