@@ -99,10 +99,11 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
     ModelError
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
-    screener = load_screener(model_folder(root, "reg-ns"), providers=providers)
+    wanted = _providers(providers)
+    screener = load_screener(model_folder(root, "reg-ns"), providers=wanted)
     folder = model_folder(root, "det")
     card = load_card(folder)
-    return OnnxDetector(card, screener, _session(folder, card, _providers(providers)))
+    return OnnxDetector(card, screener, _session(folder, card, wanted))
 
 
 def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> OnnxScreener:
@@ -113,10 +114,11 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
     ModelError
         If it is missing, altered, of another task or breaks the contract, or a provider is unknown.
     """
+    wanted = _providers(providers)
     card = load_card(folder)
     if card.task != "screening":
         raise ModelError(f"{_label(card)} in {folder} is a {card.task} model; give the folder of a screening model")
-    session = _session(folder, card, _providers(providers))
+    session = _session(folder, card, wanted)
     return OnnxScreener(card, session.get_providers()[0], session)
 
 
