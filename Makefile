@@ -5,14 +5,16 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 MPP    ?=
 
-.PHONY: help demo test lint schemas clean
+.PHONY: help demo test lint schemas access faults clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
 	@echo "make lint               ruff, mypy --strict, import-linter"
+	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
+	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
 	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
@@ -28,6 +30,12 @@ lint: $(VENV)/.dev
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m serving.exports.schemas
+
+access: $(VENV)/.dev
+	$(BIN)/python -m tests.integration.access_matrix
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.faults
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from serving import __version__
+from serving.cli_access import audit, keys
+from serving.cli_remote import score_at
+from serving.client import Client
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -28,6 +31,9 @@ from serving.wsi.slide import open_slide
 SOME_FAILED = 1
 """Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
 
+LAST_REQUESTS_S = 20
+"""How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""
+
 _out = Console()
 _err = Console(stderr=True)
 
@@ -36,6 +42,10 @@ _err = Console(stderr=True)
 @click.version_option(__version__, prog_name="mitoserve")
 def main() -> None:
     """Slide-level mitosis scoring in H&E whole-slide images."""
+
+
+main.add_command(keys)
+main.add_command(audit)
 
 
 @main.command()
@@ -53,6 +63,7 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 @click.option("--provider", multiple=True, help="ONNX Runtime execution provider; repeat in order of preference.")
+@click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
 def score(
     slides: tuple[Path, ...],
     *,
@@ -64,6 +75,7 @@ def score(
     min_tissue: float,
     models: Path | None,
     provider: tuple[str, ...],
+    server: str | None,
 ) -> None:
     """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
 
@@ -78,21 +90,17 @@ def score(
             cascade=cascade == "on",
             min_tissue_fraction=min_tissue,
         )
+        if server is not None:
+            stated = {
+                "mpp": mpp, "roi": roi, "threshold": threshold, "cascade": cascade, "min_tissue_fraction": min_tissue,
+            }  # fmt: skip
+            with Client(server) as client:
+                _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
+            return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
     except MitoserveError as error:
         raise click.UsageError(str(error)) from error
-    failed = 0
-    for slide, folder in zip(slides, _folders(slides, out), strict=True):
-        try:
-            report = _score_one(slide, folder, detector, options)
-        except (MitoserveError, OSError) as error:
-            failed += 1
-            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
-        else:
-            _summarise(report, folder)
-    if failed:
-        _err.print(f"{failed} of {len(slides)} slides failed")
-        sys.exit(SOME_FAILED)
+    _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
 
 
 @main.command()
@@ -100,11 +108,18 @@ def score(
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 def serve(*, host: str, port: int, models: Path | None) -> None:
-    """Serve the HTTP API through BentoML."""
-    _settings()
+    """Serve the HTTP API through BentoML.
+
+    Who can reach it must be known to it: beyond this machine (--host) it starts only once there are keys (`mitoserve
+    keys create`) or an identity provider (MITOSIS_OIDC_ISSUER). MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY turn TLS on.
+    """
+    settings = _settings()
     if models is not None:
         os.environ["MITOSIS_MODELS"] = str(models.absolute())
     command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", str(LAST_REQUESTS_S)]
+    if settings.tls_certificate is not None:
+        command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
 
 
@@ -162,6 +177,22 @@ def _settings() -> Settings:
         raise click.UsageError(str(error)) from error
 
 
+def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, Path], Report]) -> None:
+    """Score one slide after the other into folders of their own; ends the command with 1 if any failed."""
+    failed = 0
+    for slide, folder in zip(slides, _folders(slides, out), strict=True):
+        try:
+            report = score_one(slide, folder)
+        except (MitoserveError, OSError) as error:
+            failed += 1
+            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
+        else:
+            _summarise(report, folder)
+    if failed:
+        _err.print(f"{failed} of {len(slides)} slides failed")
+        sys.exit(SOME_FAILED)
+
+
 def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
     """One folder a slide; a number tells apart slides of the same name."""
     if len(slides) == 1:
@@ -180,6 +211,12 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
     return analysis.report
+
+
+def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
+    stated = {name: value for name, value in options.items() if value is not None}
+    with _progress(path.name) as on_progress:
+        return score_at(client, path, folder, stated, on_progress=on_progress)
 
 
 @contextmanager

@@ -5,19 +5,44 @@ metrics have one series for every path that anybody asks for. So the app gets ev
 take the place of BentoML's.
 """
 
+import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import bentoml
+import click
 
+from serving.access.access import open_access
+from serving.access.doorkeeper import check_binding
 from serving.api.app import create_app
-from serving.settings import Settings
+from serving.isolation.limits import end_with_parent
+from serving.observability.logs import configure_logging
+from serving.settings import Settings, SettingsError
 
 TIMEOUT_S = 6 * 3600
 """BentoML's limit counts from a request's first byte to its answer's: a 16 GiB upload over a slow line, the wait behind
 other slides and the analysis itself. A stalled upload ends long before, by `Settings.upload_idle_s`."""
 
-http_app = create_app(Settings.from_environment())
+
+def _refuse_open_door(settings: Settings) -> None:
+    """End `bentoml serve` where it would let everybody in.
+
+    BentoML tells a service nothing of the address; its command, which imports this module before it listens, knows it.
+    """
+    context = click.get_current_context(silent=True)
+    host = None if context is None else context.params.get("host")
+    if host is None:
+        return
+    try:
+        check_binding(host, locked=open_access(settings).door.locked)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+settings = Settings.from_environment()
+_refuse_open_door(settings)
+configure_logging(settings.log_format)
+http_app = create_app(settings)
 
 
 class HttpAppFirst:
@@ -28,6 +53,9 @@ class HttpAppFirst:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve one connection (ASGI)."""
+        if scope["type"] == "lifespan":
+            # The parent is BentoML's supervisor; without it nobody would restart or stop this process.
+            end_with_parent(signal.SIGTERM)
         await (http_app if scope["type"] == "http" else self._bentoml)(scope, receive, send)
 
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 _T = TypeVar("_T")
+
+MIN_SECRET = 24
+"""Characters of a signing key: fewer can be tried out (Standard Webhooks asks for 24 bytes)."""
 
 
 class SettingsError(ValueError):
@@ -22,9 +24,9 @@ def default_models() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "models"
 
 
-def default_uploads() -> Path:
-    """A folder of this user's own below the system's temporary folder."""
-    return Path(tempfile.gettempdir()) / f"mitoserve-{os.getuid()}"
+def default_state() -> Path:
+    """This user's own folder for state (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mitoserve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,56 @@ class Settings:
     models: Path = field(default_factory=default_models)
     """`MITOSIS_MODELS`: folder of <name>/<version>/{model.onnx, card.json}."""
 
-    uploads: Path = field(default_factory=default_uploads)
-    """`MITOSIS_UPLOADS`: folder that holds a slide while it is scored. It needs room for `max_upload_bytes` times the
-    slides at the server at once; the system's temporary folder may be memory."""
+    state: Path = field(default_factory=default_state)
+    """`MITOSIS_STATE`: folder of what must outlive the server: slides, analyses, results, keys,
+    the audit log. Back it up. Servers that share
+    it share their work."""
+
+    database: str | None = None
+    """`MITOSIS_DATABASE`: SQLAlchemy URL of the tables of analyses and keys, such as postgresql+psycopg://user@host/mitoserve;
+    by default SQLite files in `state`, which need a local disk. Give credentials by PGPASSWORD or a service file."""
+
+    slide_root: Path | None = None
+    """`MITOSIS_SLIDE_ROOT`: folder of slides that are analysed where they lie and never changed; none by default."""
 
     max_upload_bytes: int = 16 * 2**30
     """`MITOSIS_MAX_UPLOAD_BYTES`: bytes of one slide. 16 GiB holds every slide of an x40 scanner with one focus plane."""
+
+    min_free_bytes: int = 2**30
+    """`MITOSIS_MIN_FREE_BYTES`: room on the disk of `state` that uploads leave free, so that analyses can always write
+    their results; below it the server calls itself not ready."""
+
+    disk_budget_bytes: int = 0
+    """`MITOSIS_DISK_BUDGET_BYTES`: bytes of slides to keep; beyond it those unused for longest are deleted, but none that
+    an analysis waits for. 0: as many as the disk holds."""
+
+    keep_slides_s: float = 30 * 86400.0
+    """`MITOSIS_KEEP_SLIDES_S`: seconds that a slide is kept after its last use; a study is looked at for weeks."""
+
+    keep_analyses_s: float = 365 * 86400.0
+    """`MITOSIS_KEEP_ANALYSES_S`: seconds that a finished analysis and its result are kept; they are small."""
+
+    upload_expires_s: float = 86400.0
+    """`MITOSIS_UPLOAD_EXPIRES_S`: seconds until a resumable upload to which nothing was added is given up."""
+
+    lease_s: float = 15.0
+    """`MITOSIS_LEASE_S`: seconds without a sign of life until another worker takes over an analysis. It must be longer
+    than the longest pause of a worker that lives: a disk that stalls, a machine that swaps."""
+
+    decoder_memory_bytes: int = 4 * 2**30
+    """`MITOSIS_DECODER_MEMORY_BYTES`: memory of one process that decodes slides. The largest picture that may be decoded
+    whole has half a GB of RGB and needs three such."""
+
+    decoder_cpu_s: int = 120
+    """`MITOSIS_DECODER_CPU_S`: processor seconds of one read of a slide, or of opening one. A patch takes 0.03."""
+
+    webhook_hosts: tuple[str, ...] = ()
+    """`MITOSIS_WEBHOOK_HOSTS`: host or host:port, comma-separated, to which finished analyses may be reported. None by
+    default: a server that calls any address that it is told reaches what its callers cannot."""
+
+    webhook_secret: str = field(default="", repr=False)
+    """`MITOSIS_WEBHOOK_SECRET`: key of the signatures of webhooks (Standard Webhooks), at least 24 characters; needed
+    with `webhook_hosts`."""
 
     providers: tuple[str, ...] | None = None
     """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; None chooses."""
@@ -57,6 +103,39 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     """`MITOSIS_CORS_ORIGINS`: web origins, comma-separated, whose pages may call this server; none by default."""
 
+    oidc_issuer: str | None = None
+    """`MITOSIS_OIDC_ISSUER`: address of an OpenID Connect provider whose bearer tokens are taken; none by default."""
+
+    oidc_audience: str = "mitoserve"
+    """`MITOSIS_OIDC_AUDIENCE`: the `aud` that a token must state."""
+
+    oidc_scope_claim: str = "scope"
+    """`MITOSIS_OIDC_SCOPE_CLAIM`: claim that holds `mitoserve:read`, `mitoserve:score` or `mitoserve:admin`; some
+    providers name it `scp` or `roles`."""
+
+    requests_per_minute: int = 600
+    """`MITOSIS_REQUESTS_PER_MINUTE`: of a caller with a token, and of a key that states no rate of its own."""
+
+    requests_at_once: int = 256
+    """`MITOSIS_REQUESTS_AT_ONCE`: requests of one caller under way at the same time, uploads and event streams too."""
+
+    disk_quota_bytes: int | None = None
+    """`MITOSIS_DISK_QUOTA_BYTES`: bytes of slides that a caller with a token, or with a key that states no quota of its
+    own, may keep; None: as many as fit."""
+
+    tls_certificate: Path | None = None
+    """`MITOSIS_TLS_CERTIFICATE`: PEM file with the server's certificate and those between it and the root."""
+
+    tls_key: Path | None = None
+    """`MITOSIS_TLS_KEY`: PEM file with the certificate's private key."""
+
+    log_format: str = "json"
+    """`MITOSIS_LOG_FORMAT`: `json`, an object a line, or `text` for people."""
+
+    traces_endpoint: str | None = None
+    """`MITOSIS_TRACES_ENDPOINT`: address that takes OpenTelemetry traces over OTLP/HTTP, such as
+    http://localhost:4318/v1/traces; none by default, and then nothing is traced."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """The settings that `environment` states; an absent or empty variable leaves the default.
@@ -64,7 +143,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            If a variable holds a value that cannot be used.
+            If a variable holds a value that cannot be used, or lacks the one that goes with it.
         """
         stated: dict[str, Any] = {}
         for name, parse in _PARSERS.items():
@@ -72,7 +151,23 @@ class Settings:
             text = environment.get(variable, "").strip()
             if text:
                 stated[name] = _parsed(variable, text, parse)
-        return cls(**stated)
+        if ("tls_certificate" in stated) != ("tls_key" in stated):
+            raise SettingsError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
+        settings = cls(**stated)
+        if settings.webhook_hosts and len(settings.webhook_secret) < MIN_SECRET:
+            raise SettingsError(
+                f"MITOSIS_WEBHOOK_HOSTS needs MITOSIS_WEBHOOK_SECRET of at least {MIN_SECRET} characters"
+            )
+        return settings
+
+    def environment(self) -> dict[str, str]:
+        """The variables that state these settings, for a process that this one starts."""
+        values = {name: getattr(self, name) for name in _PARSERS}
+        return {
+            f"MITOSIS_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
 
 def _parsed(variable: str, text: str, parse: Callable[[str], _T]) -> _T:
@@ -122,13 +217,55 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("give an address that starts with https:// or http://")
+    return text
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(_address(text))
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError("keys fetched without TLS prove nothing; give an https:// address")
+    return text
+
+
+def _log_format(text: str) -> str:
+    if text not in ("json", "text"):
+        raise ValueError("give json or text")
+    return text
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "models": _path,
-    "uploads": _path,
+    "state": _path,
+    "database": str,
+    "slide_root": _path,
     "max_upload_bytes": _positive_int,
+    "min_free_bytes": _natural,
+    "disk_budget_bytes": _natural,
+    "keep_slides_s": _seconds,
+    "keep_analyses_s": _seconds,
+    "upload_expires_s": _seconds,
+    "lease_s": _seconds,
+    "decoder_memory_bytes": _positive_int,
+    "decoder_cpu_s": _positive_int,
+    "webhook_hosts": _names,
+    "webhook_secret": str,
     "providers": _names,
     "max_running": _positive_int,
     "max_waiting": _natural,
     "upload_idle_s": _seconds,
     "cors_origins": _origins,
+    "oidc_issuer": _issuer,
+    "oidc_audience": str,
+    "oidc_scope_claim": str,
+    "requests_per_minute": _positive_int,
+    "requests_at_once": _positive_int,
+    "disk_quota_bytes": _natural,
+    "tls_certificate": _path,
+    "tls_key": _path,
+    "log_format": _log_format,
+    "traces_endpoint": _address,
 }

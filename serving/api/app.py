@@ -2,46 +2,75 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
+from serving.access.access import open_access
 from serving.api import problems
+from serving.api.analyses import analysis_routes
+from serving.api.bounds import BoundedJson
+from serving.api.events import event_routes
+from serving.api.guard import PUBLIC, Guard
 from serving.api.info import info_routes
+from serving.api.request_log import RequestLog
+from serving.api.routes import METHODS
 from serving.api.score import score_routes
+from serving.api.slides import slide_routes
+from serving.api.uploads import upload_routes
 from serving.api.workload import Workload
+from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
 from serving.settings import Settings
 from serving.wsi.modelcard import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
 
+_EXPOSED = (
+    "Location", "Retry-After", "Mitoserve-Slide", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
+    "Upload-Offset", "Upload-Length", "Upload-Expires", "Upload-Metadata",
+)  # fmt: skip
+"""Headers of answers that a web page may read."""
+
 
 def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
-    """The app for `settings`; `load` gives the models, by default those in `settings.models`.
+    """The app for `settings`; a worker process loads the models in `settings.models`.
 
-    Nothing is loaded before the app's lifespan starts.
+    load : gives other models, which a worker in this process runs
+
+    Nothing is loaded or opened before the app's lifespan starts.
     """
-    workload = Workload(settings, load or (lambda: load_detector(settings.models, providers=settings.providers)))
+    access = cache(lambda: open_access(settings))
+    workload = Workload(settings, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        access()
+        configure_tracing(settings.traces_endpoint)
         async with workload.running():
             yield
 
     # The documentation pages of FastAPI load scripts from elsewhere; the document itself is served instead.
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(info_routes(workload))
-    app.include_router(score_routes(workload))
+    for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
+        app.include_router(routes(workload))
     problems.install(app)
+    app.add_middleware(BoundedJson)
+    # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
+    app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=sorted(METHODS),
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
         )
+    app.add_middleware(RequestLog)
     # FastAPI's documented way to complete its document.
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -57,6 +86,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
             description=f"{RESEARCH_USE} Every error is an application/problem+json document.",
             routes=app.routes,
         )
-        schemas = app.openapi_schema["components"]["schemas"]
-        schemas["Problem"] = problems.Problem.model_json_schema()
+        components = app.openapi_schema["components"]
+        components["schemas"]["Problem"] = problems.Problem.model_json_schema()
+        components["securitySchemes"] = {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key, or a token of the identity provider.",
+            }
+        }
+        app.openapi_schema["security"] = [{"bearer": []}]
+        for path in PUBLIC & app.openapi_schema["paths"].keys():
+            app.openapi_schema["paths"][path]["get"]["security"] = []
     return app.openapi_schema

@@ -1,5 +1,6 @@
 """Request bodies that hold one slide, written to a file as they arrive: raw, or the field `slide` of a form."""
 
+import hashlib
 from email.message import Message
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,10 @@ class Body(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the slide so far."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the slide so far."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the request body."""
@@ -58,13 +63,20 @@ class BoundedFile:
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._handle = path.open("xb", buffering=0)
         self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
         self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was written."""
+        return self._digest.hexdigest()
 
     def write(self, data: bytes) -> None:
         """Append `data`; raises `SlideTooLargeError` at the limit."""
         self.size += len(data)
         if self.size > self._max_bytes:
             raise too_large(self._max_bytes)
+        self._digest.update(data)
         view = memoryview(data)
         while view:
             view = view[self._handle.write(view) :]
@@ -84,6 +96,11 @@ class RawBody:
     def size(self) -> int:
         """Bytes of the slide so far."""
         return self._file.size
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the slide so far."""
+        return self._file.sha256
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the request body."""
@@ -130,6 +147,11 @@ class FormBody:
     def size(self) -> int:
         """Bytes of the slide so far."""
         return self._file.size
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the slide so far."""
+        return self._file.sha256
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the request body.

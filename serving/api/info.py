@@ -3,15 +3,17 @@
 from importlib import resources
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from serving.api import metrics
 from serving.api.problems import NoSuchModelError, responses
+from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
+from serving.observability import metrics
+from serving.observability.devices import gpu_use
 from serving.report import Report
-from serving.scoring.detector import cards_of
 from serving.wsi.modelcard import ModelCard
 
 
@@ -48,11 +50,12 @@ def info_routes(workload: Workload) -> APIRouter:
         summary="Can the server score?",
         tags=["server"],
         response_class=PlainTextResponse,
-        responses=responses("model-unavailable"),
+        responses=responses("model-unavailable", "not-ready"),
     )
     async def readyz() -> str:
-        """Answers 200 once the models are loaded; until then, and if that failed, 503 with the reason."""
-        _ = workload.detector
+        """Answers 200 once the models are loaded and while there is room on disk; else 503 with the reason."""
+        await run_sync(workload.crew.cards)
+        check_room(workload.settings)
         return "ready\n"
 
     @router.get(
@@ -63,13 +66,17 @@ def info_routes(workload: Workload) -> APIRouter:
         responses=responses(),
     )
     def prometheus() -> Response:
-        """Analyses, errors by kind, seconds by stage and slides at the server, in Prometheus's text format."""
+        """Requests, analyses, errors, stages, disks and GPUs, in Prometheus's text format."""
+        metrics.set_free(free_bytes(workload.settings))
+        metrics.set_analyses(workload.jobs.counts())
+        for use in gpu_use():
+            metrics.set_gpu(use)
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
     @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
     async def models() -> Models:
         """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
-        return Models(models=_cards(workload))
+        return Models(models=await run_sync(workload.crew.cards))
 
     @router.get(
         "/v1/models/{name}",
@@ -79,7 +86,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def model(name: str) -> ModelCard:
         """The card of the model `name`."""
-        cards = _cards(workload)
+        cards = await run_sync(workload.crew.cards)
         for card in cards:
             if card.name == name:
                 return card
@@ -91,8 +98,3 @@ def info_routes(workload: Workload) -> APIRouter:
         return Report.model_json_schema(mode="serialization")
 
     return router
-
-
-def _cards(workload: Workload) -> list[ModelCard]:
-    detector = workload.detector
-    return cards_of(detector)

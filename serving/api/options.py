@@ -1,4 +1,4 @@
-"""The query of `POST /v1/score` and what it asks of the scoring."""
+"""The options of an analysis, as a query or as JSON, and what they ask of the scoring."""
 
 from typing import Literal
 
@@ -12,8 +12,8 @@ from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
 _DEFAULTS = Options()
 
 
-class ScoreQuery(BaseModel):
-    """Options of an analysis as query parameters; an unknown one is an error, so that no typing error goes unseen."""
+class AnalysisOptions(BaseModel):
+    """Options of an analysis; an unknown one is an error, so that no typing error goes unseen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,31 +36,46 @@ class ScoreQuery(BaseModel):
     min_tissue_fraction: float = Field(
         _DEFAULTS.min_tissue_fraction, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
     )
+
+
+class ScoreQuery(AnalysisOptions):
+    """Options of an analysis as query parameters."""
+
     filename: str | None = Field(
         None, max_length=1000, description="The slide's file name with its suffix; needed where the body is the slide."
     )
 
 
-def to_options(query: ScoreQuery, request: Request) -> Options:
-    """The scoring options that a query states, checked before a byte of the slide is read.
+def check_query(request: Request) -> None:
+    """Refuse a query that gives a parameter twice: which of them would count?
 
     Raises
     ------
     RequestError
-        If a parameter is given twice, or the roi does not parse.
-    ResolutionError
-        If mpp lies outside the range that can be resampled.
+        If it does.
     """
     names = [name for name, _ in request.query_params.multi_items()]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise RequestError(f"{', '.join(repeated)[:80]} is given more than once; give each option once")
-    if query.mpp is not None:
-        WorkFrame.of(query.mpp, model_mpp=query.mpp)
+
+
+def to_options(asked: AnalysisOptions) -> Options:
+    """The scoring options that a request states, checked before a byte of the slide is read.
+
+    Raises
+    ------
+    RequestError
+        If the roi does not parse.
+    ResolutionError
+        If mpp lies outside the range that can be resampled.
+    """
+    if asked.mpp is not None:
+        WorkFrame.of(asked.mpp, model_mpp=asked.mpp)
     return Options(
-        mpp=query.mpp,
-        roi=None if query.roi is None else parse_roi(query.roi),
-        threshold=query.threshold,
-        cascade=query.cascade == "on",
-        min_tissue_fraction=query.min_tissue_fraction,
+        mpp=asked.mpp,
+        roi=None if asked.roi is None else parse_roi(asked.roi),
+        threshold=asked.threshold,
+        cascade=asked.cascade == "on",
+        min_tissue_fraction=asked.min_tissue_fraction,
     )

@@ -3,7 +3,7 @@
 import errno
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from serving.api import metrics
+from serving.api.routes import route_template
+from serving.observability import metrics
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,10 +37,42 @@ class UploadStalledError(MitoserveError):
     slug = "upload-stalled"
 
 
+class MethodError(MitoserveError):
+    """The address does not take this method."""
+
+    slug = "method-not-allowed"
+
+
+class QuotaError(MitoserveError):
+    """The owner's slides take as much room as the owner may use."""
+
+    slug = "quota-exceeded"
+
+
+class AnalysisFailedError(MitoserveError):
+    """An analysis ended with an error, which is the answer to whoever asks for its result."""
+
+    def __init__(self, slug: str, detail: str) -> None:
+        super().__init__(detail)
+        self.slug = slug
+
+
 class NoSuchModelError(MitoserveError):
     """A model that this server does not serve was asked for."""
 
     slug = "not-found"
+
+
+class HeadersTooLargeError(MitoserveError):
+    """The request's headers are larger than any that this server has a use for."""
+
+    slug = "headers-too-large"
+
+
+class NotReadyError(MitoserveError):
+    """The server runs but should not be sent work."""
+
+    slug = "not-ready"
 
 
 class Problem(BaseModel):
@@ -65,19 +98,40 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "malformed-request": Kind(400, "The request is malformed"),
     "empty-upload": Kind(400, "The upload is empty"),
+    "unauthenticated": Kind(401, "The server does not know who you are"),
+    "forbidden": Kind(403, "You may not do this"),
     "not-found": Kind(404, "There is nothing at this address"),
     "method-not-allowed": Kind(405, "This address does not take this method"),
     "not-acceptable": Kind(406, "No format on offer is acceptable"),
     "upload-stalled": Kind(408, "The upload stalled"),
+    "slide-in-use": Kind(409, "An analysis needs the slide"),
+    "not-finished": Kind(409, "The analysis has no result"),
+    "offset-conflict": Kind(409, "The upload is at another offset"),
+    "upload-gone": Kind(410, "The upload has expired"),
+    "tus-version": Kind(412, "Another version of tus is spoken here"),
     "slide-too-large": Kind(413, "The slide is too large"),
     "unsupported-format": Kind(415, "Not a slide format"),
+    "bad-archive": Kind(422, "The archive cannot be used"),
+    "decoder-died": Kind(422, "Reading the slide ended its reader"),
+    "not-mounted": Kind(422, "The path is not in the server's folder of slides"),
+    "slide-changed": Kind(422, "The mounted slide has changed"),
+    "idempotency-conflict": Kind(422, "The idempotency key belongs to another request"),
+    "webhook-not-allowed": Kind(422, "The webhook's address is not allowed"),
     "unreadable-slide": Kind(422, "The slide cannot be read"),
     "missing-mpp": Kind(422, "The slide states no resolution"),
     "mpp-out-of-range": Kind(422, "The resolution is out of range"),
     "roi-outside-slide": Kind(422, "The region of interest is outside the slide"),
+    "too-many-requests": Kind(429, "You ask too often"),
+    "headers-too-large": Kind(431, "The headers are too large"),
+    "upload-locked": Kind(423, "Another request writes to the upload"),
+    "checksum-mismatch": Kind(460, "The checksum does not match"),
     "internal-error": Kind(500, "The server failed"),
+    "identity-provider-unavailable": Kind(503, "Tokens cannot be checked"),
+    "audit-unavailable": Kind(503, "What is done cannot be recorded"),
     "model-unavailable": Kind(503, "The models are not available"),
+    "not-ready": Kind(503, "The server should not be sent work now"),
     "busy": Kind(503, "The server is busy"),
+    "quota-exceeded": Kind(507, "The owner's quota is used up"),
     "disk-full": Kind(507, "The server has no room for the slide"),
 }
 """Every kind of error that leaves the server; the metrics' label takes no other value."""
@@ -87,12 +141,8 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem+json response."""
-    app.add_exception_handler(MitoserveError, _intended)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _protocol)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(OSError, _operating_system)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind, handler in {**_HANDLERS, Exception: _unexpected}.items():
+        app.add_exception_handler(kind, handler)
 
 
 def responses(*slugs: str) -> dict[int | str, dict[str, Any]]:
@@ -119,10 +169,18 @@ def problem(
     return Response(body.model_dump_json(exclude_none=True), kind.status, headers, MEDIA_TYPE)
 
 
+async def answer(request: Request, error: Exception) -> Response:
+    """The response for an error that the caller handles itself, to add headers to it."""
+    for kind, handler in _HANDLERS.items():
+        if isinstance(error, kind):
+            return await handler(request, error)
+    raise error
+
+
 async def _intended(_: Request, error: Exception) -> Response:
     if not isinstance(error, MitoserveError):
         raise error
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError) else None
+    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError | NotReadyError) else None
     return problem(error.slug, str(error), headers=retry)
 
 
@@ -156,17 +214,27 @@ async def _gone(_: Request, __: Exception) -> Response:
 
 async def _operating_system(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        _log.error("no room for an upload: %s", error)
+        _log.error("no room for an upload: %s", error.strerror)
         return problem(
             "disk-full",
-            "The server's disk is full. Try again later; its operator can set MITOSIS_UPLOADS to a larger one.",
+            "The server's disk is full. Try again later; its operator can set MITOSIS_STATE to a larger one.",
         )
     return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
-    _log.error("%s %s failed, %s", request.method, request.url.path, instance, exc_info=error)
+    # The route's template and not the address: a client may have put a slide's name into that.
+    _log.error("%s %s failed, %s", request.method, route_template(request.scope), instance, exc_info=error)
     return problem(
         "internal-error", f"An unexpected error; the server's log has it under {instance}.", instance=instance
     )
+
+
+_HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    MitoserveError: _intended,
+    RequestValidationError: _invalid,
+    HTTPException: _protocol,
+    ClientDisconnect: _gone,
+    OSError: _operating_system,
+}

@@ -1,47 +1,59 @@
-"""`POST /v1/score`: a slide goes in, its report or its mitosis map comes out."""
+"""`POST /v1/score`: a slide goes in, its report or its mitosis map comes out; an analysis like any other, waited for."""
 
+import re
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from serving.api import metrics
+from serving.api.analysis import AnalysisView, location, view
 from serving.api.bodies import FIELD
 from serving.api.negotiation import choose
-from serving.api.options import ScoreQuery, to_options
-from serving.api.problems import responses
-from serving.api.uploads import Upload, receive_upload
-from serving.api.workload import Progress, Workload
+from serving.api.options import ScoreQuery, check_query, to_options
+from serving.api.owners import check_quota, owner_of
+from serving.api.problems import AnalysisFailedError, responses
+from serving.api.receiving import receive_slide
+from serving.api.workload import Workload
 from serving.exports import EXPORTS
+from serving.jobs.job import Job
+from serving.jobs.results import load_result
+from serving.jobs.table import Submission
+from serving.observability import metrics
 from serving.report import Report
-from serving.scoring.analysis import Options
-from serving.scoring.detector import Detector
-from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.scoring.analysis import Analysis, Options
+from serving.store.resumable import store_received
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_FORM = {
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+FORM = {
     "schema": {
         "type": "object",
         "required": [FIELD],
         "properties": {FIELD: {"type": "string", "format": "binary", "description": "The slide, with its file name."}},
     }
 }
-_ERRORS = (
+ARRIVAL_ERRORS = (
     "malformed-request",
     "empty-upload",
-    "not-acceptable",
     "upload-stalled",
     "slide-too-large",
     "unsupported-format",
+    "bad-archive",
     "unreadable-slide",
+    "decoder-died",
+    "internal-error",
+    "busy",
+    "quota-exceeded",
+    "disk-full",
+)
+"""How the arrival of a slide may end."""
+RESULT_ERRORS = (
+    "not-found",
+    "not-acceptable",
     "missing-mpp",
     "mpp-out-of-range",
     "roi-outside-slide",
-    "internal-error",
     "model-unavailable",
-    "busy",
-    "disk-full",
 )
 
 
@@ -54,44 +66,60 @@ def score_routes(workload: Workload) -> APIRouter:
         summary="Score a slide",
         tags=["scoring"],
         response_class=Response,
-        responses={200: _answers(), **responses(*_ERRORS)},
+        responses={
+            200: answers(),
+            202: {"model": AnalysisView, "description": "Accepted (with `Prefer: respond-async`); Location says where"},
+            **responses(*ARRIVAL_ERRORS, *RESULT_ERRORS),
+        },
         openapi_extra={
             "requestBody": {
                 "required": True,
                 "description": f"A form with one file in the field `{FIELD}`, or the slide itself with ?filename=NAME.",
-                "content": {"multipart/form-data": _FORM, "application/octet-stream": _BINARY},
+                "content": {"multipart/form-data": FORM, "application/octet-stream": BINARY},
             }
         },
     )
     async def score(request: Request, query: Annotated[ScoreQuery, Query()]) -> Response:
-        """Streams the slide to disk, waits for its turn, scores it and deletes it.
+        """Streams the slide to disk, waits for its turn, scores it, and deletes it unless it was uploaded before.
 
-        `Accept` chooses the report (JSON), the mitotic figures (GeoJSON, CSV) or the mitosis map (PNG, TIFF).
+        `Accept` chooses the report (JSON), the mitotic figures (GeoJSON, CSV) or the mitosis map (PNG, TIFF). With
+        `Prefer: respond-async` the answer is 202 and the analysis, as from `POST /v1/analyses`. An analysis whose client
+        goes away is cancelled.
         """
-        options = to_options(query, request)
-        export = choose(request.headers.get("accept", "*/*"), {name: e.media_type for name, e in EXPORTS.items()})
-        detector = workload.detector
-        with workload.place() as spool:
-            async with receive_upload(request, spool, filename=query.filename, settings=workload.settings) as upload:
-                content = await workload.run(
-                    lambda progress: _score(upload, detector, options, export=export, progress=progress),
-                    request.receive,
-                )
+        check_query(request)
+        options = to_options(query)
+        export = choose_export(request)
+        await run_sync(workload.crew.cards)
+        if _wants_no_wait(request):
+            job = await _submitted(workload, request, query, options)
+            headers = {"Location": location(job), "Preference-Applied": "respond-async"}
+            return JSONResponse(view(job).model_dump(mode="json"), 202, headers)
+        with workload.place():
+            job = await _submitted(workload, request, query, options)
+            job = await workload.ended(job, request.receive)
+            analysis = await run_sync(lambda: result_of(workload, job))
+            content = await run_sync(EXPORTS[export].render, analysis)
+        metrics.count_answer(export)
         return Response(content, media_type=EXPORTS[export].media_type)
 
     return router
 
 
-def _score(upload: Upload, detector: Detector, options: Options, *, export: str, progress: Progress) -> bytes:
-    """The answer's bytes; runs in a thread."""
-    progress(0, 0)
-    with open_slide(upload.path, name=upload.name) as slide:
-        analysis = score_slide(slide, detector, options, on_progress=progress)
-    metrics.count_analysis(analysis.report, export=export)
-    return EXPORTS[export].render(analysis)
+def choose_export(request: Request) -> str:
+    """The key of the export that `Accept` prefers; raises `NotAcceptableError` if it accepts none."""
+    return choose(request.headers.get("accept", "*/*"), {name: e.media_type for name, e in EXPORTS.items()})
 
 
-def _answers() -> dict[str, Any]:
+def result_of(workload: Workload, job: Job) -> Analysis:
+    """The result of a job that has ended; raises the error that it ended with."""
+    if job.state != "succeeded" or job.result is None:
+        raise AnalysisFailedError(
+            job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
+        )
+    return load_result(workload.settings.state / "results", job.result, slide_name=job.name)
+
+
+def answers() -> dict[str, Any]:
     """The OpenAPI response of an analysis in every format on offer."""
     content: dict[str, Any] = {}
     for export in EXPORTS.values():
@@ -99,3 +127,30 @@ def _answers() -> dict[str, Any]:
             {} if export.media_type == "application/json" else {"schema": {"type": "string", "format": "binary"}}
         )
     return {"model": Report, "description": "The analysis, in the format that Accept prefers", "content": content}
+
+
+async def _submitted(workload: Workload, request: Request, query: ScoreQuery, options: Options) -> Job:
+    """The analysis of the slide in the request's body; the slide is kept until it has ended."""
+    owner, settings = owner_of(request), workload.settings
+    async with receive_slide(request, workload.spool, filename=query.filename, settings=settings) as received:
+
+        def submit() -> Job:
+            check_quota(request, workload.store, received.path.stat().st_size)
+            stored = store_received(
+                workload.store,
+                received.path,
+                owner=owner,
+                name=received.name,
+                max_bytes=settings.max_upload_bytes,
+                sha256=received.sha256,
+                kept=False,
+            )
+            wanted = Submission(owner, stored.sha256, options, name=received.name)
+            return workload.jobs.submit(wanted, models_key=workload.crew.models_key())[0]
+
+        return await run_sync(submit)
+
+
+def _wants_no_wait(request: Request) -> bool:
+    """Whether the client prefers an asynchronous answer (RFC 7240, 4.1)."""
+    return bool(re.search(r"(^|,)\s*respond-async\s*($|[,;])", request.headers.get("prefer", ""), re.IGNORECASE))

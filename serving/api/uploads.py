@@ -1,142 +1,350 @@
-"""A slide on its way in: streamed to a private folder, checked, and gone when the request is over."""
+"""`/v1/uploads`: resumable uploads by tus 1.0 (https://tus.io/protocols/resumable-upload) with its extensions creation,
+checksum, expiration and termination.
+"""
 
-import errno
-import os
-import re
-import shutil
-import tempfile
-import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import base64
+import binascii
+import contextlib
+import hmac
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
-from starlette.requests import Request
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
 
-from serving.api import metrics
-from serving.api.bodies import Body, open_body, too_large
-from serving.api.problems import UploadStalledError
-from serving.settings import Settings
-from serving.wsi.errors import EmptyUploadError, RequestError, UnsupportedFormatError
+from serving.api import problems
+from serving.api.analysis import iso
+from serving.api.bodies import too_large
+from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.problems import MethodError, responses
+from serving.api.receiving import stream
+from serving.api.score import ARRIVAL_ERRORS
+from serving.api.workload import Workload
+from serving.observability import metrics
+from serving.store.naming import safe_name
+from serving.store.resumable import ALGORITHMS, ChecksumError, OffsetError, Part, Upload, UploadLockedError, checksum
+from serving.wsi.errors import MitoserveError, RequestError, UnsupportedFormatError
 
-_WRITE_BYTES = 2**20
-"""Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""
-_FORM_BYTES = 2**16
-"""A form's boundaries and headers, and whatever a client puts before and behind them."""
-_NAME_LENGTH = 200
+VERSION = "1.0.0"
+EXTENSIONS = "creation,checksum,expiration,termination"
+LOCK_S = 5.0
+"""A client whose connection was cut comes back before the server has noticed: so long it waits for its old request."""
+_CONTENT_TYPE = "application/offset+octet-stream"
+_MAX_METADATA = 4000
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A slide that arrived whole."""
+class UploadView(BaseModel):
+    """One resumable upload."""
 
-    path: Path
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
     name: str
-    """The client's file name without folders, for people to read; never part of a path."""
+    length: int
+    offset: int = Field(description="Bytes that have arrived.")
+    expires_at: str = Field(description="UTC, ISO 8601.")
+    slide: str | None = Field(description="Id of the slide that it became; null until every byte is there.")
 
 
-@asynccontextmanager
-async def receive_upload(
-    request: Request, spool: Path, *, filename: str | None, settings: Settings
-) -> AsyncIterator[Upload]:
-    """The slide in the body of `request`, in a folder of its own below `spool` that is removed on leaving.
+class TusVersionError(MitoserveError):
+    """The client speaks another version of the protocol, or does not say which."""
 
-    Raises
-    ------
-    RequestError, EmptyUploadError, SlideTooLargeError, UnsupportedFormatError, UploadStalledError
-        If the body is malformed, empty, too large, of a kind that cannot be uploaded, or stops arriving.
-    ClientDisconnect
-        If the client goes away.
-    """
-    _check_headers(request, spool, settings)
-    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=spool))
-    try:
-        part = folder / "slide.part"
-        body = open_body(
-            part,
-            max_bytes=settings.max_upload_bytes,
-            content_type=request.headers.get("content-type", ""),
-            disposition=request.headers.get("content-disposition"),
-            filename=filename,
+    slug = "tus-version"
+
+
+class _TusRoute(APIRoute):
+    """Checks the protocol's version, and states it in every answer, errors too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                spoken = request.headers.get("tus-resumable")
+                if request.method not in ("OPTIONS", "GET") and spoken != VERSION:
+                    raise TusVersionError(f"Tus-Resumable is {(spoken or 'missing')[:40]!r}; {VERSION} is spoken here")
+                answer = await handle(request)
+            except Exception as error:
+                answer = await problems.answer(request, error)
+            answer.headers["Tus-Resumable"] = VERSION
+            answer.headers["Tus-Version"] = VERSION
+            answer.headers["Cache-Control"] = "no-store"
+            return answer
+
+        return handler
+
+
+def upload_routes(workload: Workload) -> APIRouter:
+    """The routes of resumable uploads."""
+    router = APIRouter(tags=["uploads"], route_class=_TusRoute)
+    one = "/v1/uploads/{upload_id}"
+
+    @router.options("/v1/uploads", summary="What of tus is spoken", status_code=204, responses=responses())
+    async def capabilities() -> Response:
+        """Version, extensions, largest size and checksum algorithms."""
+        return Response(
+            status_code=204,
+            headers={
+                "Tus-Extension": EXTENSIONS,
+                "Tus-Max-Size": str(workload.settings.max_upload_bytes),
+                "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+            },
         )
+
+    @router.post(
+        "/v1/uploads",
+        summary="Begin an upload",
+        status_code=201,
+        responses=responses(
+            "malformed-request",
+            "tus-version",
+            "slide-too-large",
+            "busy",
+            "quota-exceeded",
+            "disk-full",
+            "internal-error",
+        ),
+        openapi_extra=_stated("Upload-Length", "Upload-Metadata"),
+    )
+    async def create(request: Request) -> Response:
+        """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
+        length = _length(request, workload.settings.max_upload_bytes)
+        metadata = request.headers.get("upload-metadata", "")
+        name, owner = safe_name(_filename(metadata)), owner_of(request)
+        await run_sync(check_quota, request, workload.store, length)
+        upload = await run_sync(
+            lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
+        )
+        return Response(
+            status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **_expires(upload.expires_at)}
+        )
+
+    @router.head(
+        one,
+        summary="How much has arrived",
+        responses=_errors("not-found", "upload-gone"),
+        openapi_extra=_stated(),
+    )
+    async def offset(request: Request, upload_id: str) -> Response:
+        """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
+        upload = await _settled(workload, request, upload_id)
+        headers = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
+        if upload.metadata:
+            headers["Upload-Metadata"] = upload.metadata
+        return Response(headers=headers | _expires(upload.expires_at) | _slide(upload.sha256))
+
+    @router.get(one, summary="One upload", response_model=UploadView, responses=_errors("not-found", "upload-gone"))
+    async def look(request: Request, upload_id: str) -> Response:
+        """The same as JSON, with the id of the slide that it became."""
+        upload = await _settled(workload, request, upload_id)
+        shown = UploadView(
+            id=upload.id,
+            name=upload.name,
+            length=upload.length,
+            offset=upload.offset,
+            expires_at=iso(upload.expires_at),
+            slide=upload.sha256,
+        )
+        return JSONResponse(shown.model_dump())
+
+    @router.patch(
+        one,
+        summary="Send the next bytes",
+        status_code=204,
+        responses=_errors(
+            *ARRIVAL_ERRORS, "not-found", "upload-gone", "offset-conflict", "upload-locked", "checksum-mismatch"
+        ),
+        openapi_extra={
+            **_stated("Upload-Offset", optional=("Upload-Checksum",)),
+            "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        },
+    )
+    async def append(request: Request, upload_id: str) -> Response:
+        """Whatever arrives is kept, also where the connection is cut, but for a part whose `Upload-Checksum` is wrong.
+
+        The answer to the last part comes when the slide was opened and stored; `Mitoserve-Slide` is its address.
+        """
+        return await _append(workload, request, upload_id)
+
+    @router.delete(
+        one,
+        summary="End an upload",
+        status_code=204,
+        responses=_errors("not-found", "upload-gone"),
+        openapi_extra=_stated(),
+    )
+    async def end(request: Request, upload_id: str) -> Response:
+        """Forgets what has arrived. A slide that it became stays."""
+        return await _end(workload, request, upload_id)
+
+    @router.post(
+        one,
+        summary="PATCH or DELETE for clients that cannot send them",
+        status_code=204,
+        responses=_errors(*ARRIVAL_ERRORS, "not-found", "method-not-allowed", "offset-conflict", "checksum-mismatch"),
+        openapi_extra=_stated("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
+    )
+    async def override(request: Request, upload_id: str) -> Response:
+        """`X-HTTP-Method-Override` states the method that is meant."""
+        meant = request.headers.get("x-http-method-override", "").upper()
+        if meant == "PATCH":
+            return await _append(workload, request, upload_id)
+        if meant == "DELETE":
+            return await _end(workload, request, upload_id)
+        raise MethodError("POST is for this address only with X-HTTP-Method-Override: PATCH or DELETE")
+
+    return router
+
+
+async def _append(workload: Workload, request: Request, upload_id: str) -> Response:
+    if request.headers.get("content-type") != _CONTENT_TYPE:
+        raise UnsupportedFormatError(f"send the bytes with Content-Type: {_CONTENT_TYPE}")
+    expected, owner = _checksum(request), scope_of(request)
+    upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
+    stated = request.headers.get("upload-offset", "")
+    if not (stated.isascii() and stated.isdecimal()):
+        raise RequestError("Upload-Offset is missing or no whole number")
+    if upload.complete and int(stated) != upload.length:
+        raise OffsetError(f"the upload is complete, at {upload.length}")
+    if not upload.sha256:
+        await _received(workload, request, upload, int(stated), expected)
+    expires_at = await run_sync(workload.uploads.extend, upload)
+    upload = await _settled(workload, request, upload_id)
+    headers = {"Upload-Offset": str(upload.offset), **_expires(expires_at), **_slide(upload.sha256)}
+    return Response(status_code=204, headers=headers)
+
+
+async def _received(
+    workload: Workload, request: Request, upload: Upload, offset: int, expected: tuple[str, bytes] | None
+) -> None:
+    """Append the request's body to the upload's file."""
+    with contextlib.ExitStack() as stack:
+        part = await _entered(stack, workload, upload)
+        start = part.offset
+        if start != offset:
+            raise OffsetError(f"the upload is at {start}, not at {offset}; go on there")
+        digest = None if expected is None else checksum(expected[0])
+
+        def write(data: bytes) -> None:
+            part.write(data)
+            if digest is not None:
+                digest.update(data)
+
+        sound = False
         try:
-            await _stream(request, body, settings)
-            name = safe_name(body.finish())
+            await stream(request, write, workload.settings)
+            sound = digest is None or expected is None or hmac.compare_digest(digest.digest(), expected[1])
+            if not sound:
+                raise ChecksumError("what arrived is not what Upload-Checksum states; send this part again")
         finally:
-            body.close()
-        if body.size == 0:
-            raise EmptyUploadError("the upload holds no bytes; check the file that was sent")
-        _check_name(name)
-        metrics.count_upload(body.size)
-        yield Upload(part.rename(folder / f"slide{_suffix(name)}"), name)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(shutil.rmtree, folder, True)
+            if digest is not None and not sound:
+                part.cut(start)
+        metrics.count_upload(part.offset - start)
+        await run_sync(part.flush)
 
 
-def safe_name(stated: str) -> str:
-    """The last component of a file name from a client, printable and at most 200 characters with its suffix.
-
-    Raises
-    ------
-    RequestError
-        If nothing is left of it.
-    """
-    base = re.split(r"[/\\]", unicodedata.normalize("NFC", stated))[-1]
-    name = "".join(c for c in base if c.isprintable()).strip().lstrip(".")
-    if not name:
-        raise RequestError(f"{stated[:80]!r} is no file name; name the file with its suffix, such as slide.svs")
-    suffix = _suffix(name)
-    return name[: _NAME_LENGTH - len(suffix)].removesuffix(suffix) + suffix if len(name) > _NAME_LENGTH else name
-
-
-def _suffix(name: str) -> str:
-    """The last one or two suffixes of a name in lower case (`.svs`, `.ome.tif`); empty where there is none."""
-    found = re.search(r"(\.[A-Za-z0-9]{1,8}){0,2}$", name)
-    return found.group().lower() if found else ""
-
-
-def _check_headers(request: Request, spool: Path, settings: Settings) -> None:
-    """Refuse before a byte is read what its headers already rule out."""
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
-        raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
-    stated = request.headers.get("content-length", "")
-    length = int(stated) if stated.isdecimal() else 0
-    if length > settings.max_upload_bytes + _FORM_BYTES:
-        raise too_large(settings.max_upload_bytes)
-    if length > shutil.disk_usage(spool).free:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _check_name(name: str) -> None:
-    if name.lower().endswith(".mrxs"):
-        raise UnsupportedFormatError(
-            "an .mrxs file alone holds no pixels, they are in the folder of the same name beside it, and this server "
-            "takes single files; score it where the folder is: mitoserve score SLIDE.mrxs"
-        )
-
-
-async def _stream(request: Request, body: Body, settings: Settings) -> None:
-    """Feed the request's chunks to `body` in a thread, so that a slow disk never stops the event loop."""
-    chunks = request.stream()
-    pending, received = bytearray(), 0
+async def _entered(stack: contextlib.ExitStack, workload: Workload, upload: Upload) -> Part:
+    """The upload's file for this request alone; waits a while for the request before."""
+    deadline = anyio.current_time() + LOCK_S
     while True:
         try:
-            with anyio.fail_after(settings.upload_idle_s):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            raise UploadStalledError(
-                f"nothing arrived for {settings.upload_idle_s:g} s; send the slide again over a steadier connection"
-            ) from error
-        received += len(chunk or b"")
-        if received > settings.max_upload_bytes + _FORM_BYTES:
-            raise too_large(settings.max_upload_bytes)
-        pending += chunk or b""
-        if len(pending) >= _WRITE_BYTES or (chunk is None and pending):
-            await run_sync(body.write, bytes(pending))
-            pending.clear()
-        if chunk is None:
-            return
+            return stack.enter_context(workload.uploads.writing(upload))
+        except UploadLockedError:
+            if anyio.current_time() > deadline:
+                raise
+            await anyio.sleep(0.05)
+
+
+async def _settled(workload: Workload, request: Request, upload_id: str) -> Upload:
+    """The upload as it stands; one that is complete has become a slide, also if the server died in between."""
+    owner = scope_of(request)
+    upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
+    if not upload.complete or upload.sha256:
+        return upload
+    with anyio.CancelScope(shield=True):
+        await run_sync(lambda: workload.uploads.finish(upload))
+    return await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
+
+
+async def _end(workload: Workload, request: Request, upload_id: str) -> Response:
+    owner = scope_of(request)
+    upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
+    await run_sync(workload.uploads.end, upload)
+    return Response(status_code=204)
+
+
+def _length(request: Request, max_bytes: int) -> int:
+    stated = request.headers.get("upload-length", "")
+    if not (stated.isascii() and stated.isdecimal()) or int(stated[:20]) == 0:
+        raise RequestError("Upload-Length is missing, zero or no whole number; the size must be known at the start")
+    if len(stated) > 18 or int(stated) > max_bytes:
+        raise too_large(max_bytes)
+    return int(stated)
+
+
+def _filename(metadata: str) -> str:
+    """The value of `filename` or `name` in an `Upload-Metadata` header."""
+    if len(metadata) > _MAX_METADATA:
+        raise RequestError("Upload-Metadata is too long; it needs the filename alone")
+    values = {}
+    for pair in metadata.split(","):
+        key, _, encoded = pair.strip().partition(" ")
+        try:
+            values[key] = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise RequestError("Upload-Metadata is no list of keys and base64 values") from error
+    name = values.get("filename") or values.get("name")
+    if not name:
+        raise RequestError("Upload-Metadata states no filename; the slide needs one, with its suffix")
+    return name
+
+
+def _checksum(request: Request) -> tuple[str, bytes] | None:
+    header = request.headers.get("upload-checksum")
+    if header is None:
+        return None
+    algorithm, _, encoded = header.strip().partition(" ")
+    try:
+        digest = base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error as error:
+        raise RequestError("Upload-Checksum is no algorithm and base64 value") from error
+    if algorithm not in ALGORITHMS or len(digest) != checksum(algorithm).digest_size:
+        raise RequestError(f"Upload-Checksum is none of {', '.join(ALGORITHMS)}")
+    return algorithm, digest
+
+
+def _expires(at: float) -> dict[str, str]:
+    return {"Upload-Expires": formatdate(at, usegmt=True)}
+
+
+def _slide(sha256: str | None) -> dict[str, str]:
+    return {} if sha256 is None else {"Mitoserve-Slide": f"/v1/slides/{sha256}"}
+
+
+def _errors(*slugs: str) -> dict[int | str, dict[str, Any]]:
+    return responses(*slugs, "tus-version", "busy")
+
+
+def _stated(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The OpenAPI parameters of headers that tus defines, its version among them."""
+    names = {**dict.fromkeys(("Tus-Resumable", *required), True), **dict.fromkeys(optional, False)}
+    parameters = [
+        {"name": name, "in": "header", "required": must, "description": _HEADERS[name], "schema": {"type": "string"}}
+        for name, must in names.items()
+    ]
+    return {"parameters": parameters}
+
+
+_HEADERS = {
+    "Tus-Resumable": f"{VERSION}",
+    "Upload-Length": "Bytes of the whole slide.",
+    "Upload-Metadata": "`filename` and its value in base64; other pairs are kept and given back.",
+    "Upload-Offset": "Bytes that the server has: where these go on.",
+    "Upload-Checksum": "Algorithm and base64 value of the checksum of this part.",
+    "X-HTTP-Method-Override": "PATCH or DELETE.",
+}

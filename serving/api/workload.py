@@ -1,73 +1,98 @@
-"""What one server process holds and shares among requests: the models, and the line in front of them."""
+"""What one server process holds and shares among requests: the stores, the table of analyses, and those who work on it."""
 
-import asyncio
+import contextlib
 import logging
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from serving.api import metrics
-from serving.api.spool import open_spool
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.jobs.crew import Crew
+from serving.jobs.job import Job
+from serving.jobs.retention import Sweeper
+from serving.jobs.supervisor import Supervisor
+from serving.jobs.table import JobTable
+from serving.jobs.webhooks import Deliverer
+from serving.jobs.worker import Worker
+from serving.observability import metrics
 from serving.scoring.detector import Detector
 from serving.settings import Settings
-from serving.wsi.errors import BusyError, ModelError
+from serving.store.database import Database, open_database
+from serving.store.resumable import Uploads
+from serving.store.slides import SlideStore
+from serving.store.spool import open_spool
+from serving.wsi.errors import BusyError
 
-_T = TypeVar("_T")
+FIRST_LOOK_S, LAST_LOOK_S = 0.02, 0.5
+"""A waiting request looks at its analysis at growing distances: quick ones answer at once, long ones cost little."""
 
 _log = logging.getLogger("mitoserve.http")
 
-Progress = Callable[[int, int], None]
-
 
 class Workload:
-    """Loads the models in the background, admits a bounded number of slides, and scores them one after the other."""
+    """Opens the stores, keeps a worker running, and admits a bounded number of requests that wait for a result."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Detector]) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Detector] | None) -> None:
         self.settings = settings
+        self.decoders = Decoders(
+            DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
+        )
         self._load = load
-        self._detector: Future[Detector] = Future()
-        self._limiter: anyio.CapacityLimiter | None = None
-        self._spool: Path | None = None
         self._at_server = 0
+        self._open: _Open | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load the models and hold the upload folder for as long as the server runs."""
-        with open_spool(self.settings.uploads) as self._spool:
-            self._limiter = anyio.CapacityLimiter(self.settings.max_running)
-            loader = ThreadPoolExecutor(1, "load-models")
-            self._detector = loader.submit(self._load)
-            self._detector.add_done_callback(_log_failure)
-            loader.shutdown(wait=False)
+        """Hold everything open for as long as the server runs."""
+        with contextlib.ExitStack() as stack:
+            await run_sync(self._start, stack)
             yield
+            self._open = None
+            with anyio.CancelScope(shield=True):
+                await run_sync(stack.pop_all().close)
 
     @property
-    def detector(self) -> Detector:
-        """The loaded models.
+    def is_open(self) -> bool:
+        """Whether the server runs, neither starting nor stopping."""
+        return self._open is not None
 
-        Raises
-        ------
-        ModelError
-            If they are still loading, or could not be loaded; the message says why.
-        """
-        if not self._detector.done():
-            raise ModelError("the models are still loading; try again in a moment")
-        error = self._detector.exception()
-        if error is not None:
-            raise ModelError(f"the models could not be loaded: {error}") from error
-        return self._detector.result()
+    @property
+    def store(self) -> SlideStore:
+        """The slides."""
+        return self._opened.store
+
+    @property
+    def uploads(self) -> Uploads:
+        """The resumable uploads."""
+        return self._opened.uploads
+
+    @property
+    def jobs(self) -> JobTable:
+        """The analyses."""
+        return self._opened.jobs
+
+    @property
+    def crew(self) -> Crew:
+        """The workers and their models."""
+        return self._opened.crew
+
+    @property
+    def spool(self) -> Path:
+        """Folder for what arrives."""
+        return self._opened.spool
 
     @contextmanager
-    def place(self) -> Iterator[Path]:
-        """A place in the line for one request, from its upload to its answer; gives the folder for the upload.
+    def place(self) -> Iterator[None]:
+        """A place for one request that waits for its result, from its upload to its answer.
 
         Raises
         ------
@@ -75,56 +100,99 @@ class Workload:
             If all places are taken.
         """
         limit = self.settings.max_running + self.settings.max_waiting
-        if self._spool is None:
-            raise BusyError("the server is starting or stopping; try again in a moment")
         if self._at_server >= limit:
-            raise BusyError(f"{limit} slides are at this server already, which is its limit; try again later")
+            raise BusyError(
+                f"{limit} requests wait for their result already, which is this server's limit; try again later, "
+                "or send 'Prefer: respond-async' and ask for the result when it is there"
+            )
         self._move(1)
         try:
-            yield self._spool
+            yield
         finally:
             self._move(-1)
 
-    async def run(self, work: Callable[[Progress], _T], receive: Receive) -> _T:
-        """The result of `work`, run in a thread when its turn comes; it is stopped when the client goes away.
+    async def ended(self, job: Job, receive: Receive) -> Job:
+        """The analysis when it has ended; where the client goes away first, it is cancelled.
 
-        `work` calls the function that it is given after each step; `receive` is the request's, its body consumed.
+        receive : the request's, its body consumed
 
         Raises
         ------
         ClientDisconnect
-            If the client went away first.
+            If the client went away.
         """
-        gone = threading.Event()
+        gone = False
 
-        def progress(_done: int, _total: int) -> None:
-            if gone.is_set():
-                raise ClientDisconnect
+        async def watch(scope: anyio.CancelScope) -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            scope.cancel()
 
-        with anyio.CancelScope() as waiting:
-            watcher = asyncio.create_task(_watch(receive, gone, waiting))
-            try:
-                return await run_sync(lambda: work(progress), limiter=self._limiter)
-            finally:
-                gone.set()
-                watcher.cancel()
-        raise ClientDisconnect
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch, group.cancel_scope)
+            rest = FIRST_LOOK_S
+            while not job.finished:
+                await anyio.sleep(rest)
+                rest = min(rest * 1.3, LAST_LOOK_S)
+                job = await run_sync(partial(self.jobs.get, job.id, owner=None))
+            group.cancel_scope.cancel()
+        if gone and not job.finished:
+            with anyio.CancelScope(shield=True):
+                await run_sync(lambda: self.jobs.cancel(job.id, owner=None))
+            raise ClientDisconnect
+        return job
+
+    @property
+    def _opened(self) -> "_Open":
+        if self._open is None:
+            raise BusyError("the server is starting or stopping; try again in a moment")
+        return self._open
+
+    def _start(self, stack: contextlib.ExitStack) -> None:
+        database = open_database(self.settings)
+        stack.callback(database.close)
+        stack.callback(self.decoders.close)
+        spool = stack.enter_context(open_spool(self.settings.state / "incoming"))
+        opened = _Open(database, self.settings, self.decoders, spool)
+        for part in (Deliverer(database, self.settings), Sweeper(opened.store, opened.uploads)):
+            part.start()
+            stack.callback(part.stop)
+        if self._load is None:
+            supervisor = Supervisor(opened.store, opened.crew, opened.server)
+            supervisor.start()
+            stack.callback(supervisor.stop)
+        else:
+            stack.callback(_worker_here(opened, self._load))
+        self._open = opened
 
     def _move(self, by: int) -> None:
         self._at_server += by
-        metrics.set_at_server(self._at_server)
+        metrics.set_waiting(self._at_server)
 
 
-async def _watch(receive: Receive, gone: threading.Event, waiting: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    gone.set()
-    waiting.cancel()
+class _Open:
+    """What is open while the server runs."""
+
+    def __init__(self, database: Database, settings: Settings, decoders: Decoders, spool: Path) -> None:
+        self.server = uuid.uuid4().hex
+        self.store = SlideStore(database, settings, decoders)
+        self.uploads = Uploads(database, self.store, settings)
+        self.jobs = JobTable(database, self.store)
+        self.crew = Crew(database, self.server)
+        self.spool = spool
 
 
-def _log_failure(loading: "Future[Detector]") -> None:
-    error = loading.exception()
-    if error is not None:
-        _log.error(
-            "the models could not be loaded: %s", error, exc_info=None if isinstance(error, ModelError) else error
-        )
+def _worker_here(opened: _Open, load: Callable[[], Detector]) -> Callable[[], None]:
+    """Start a worker in this process, which a caller's own models need; gives what stops it."""
+    stop = threading.Event()
+    worker = Worker(uuid.uuid4().hex, opened.store, opened.crew, load, stop)
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join()
+
+    return end

@@ -1,9 +1,10 @@
 """The cascade on ONNX Runtime."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime
@@ -30,22 +31,19 @@ _CONTRACT = {
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxDetector:
-    """Reg-NS, Det and, where there is one, the verifier of one models folder; see `Detector`."""
+class OnnxScreener:
+    """A screening model alone."""
 
-    screening_card: ModelCard
-    detection_card: ModelCard
+    card: ModelCard
     provider: str
-    _screening: onnxruntime.InferenceSession
-    _detection: onnxruntime.InferenceSession
-    verification_card: ModelCard | None = None
-    _verification: onnxruntime.InferenceSession | None = None
+    _session: onnxruntime.InferenceSession
+    _run: onnxruntime.RunOptions = field(default_factory=onnxruntime.RunOptions)
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
         if self.provider != "CPUExecutionProvider":
             return self._scores(tiles)
-        stride = self.screening_card.input.stride_px
+        stride = self.card.input.stride_px
         rows = tiles.shape[1] // stride - 1
         bands = [
             self._scores(tiles[:, top * stride : (min(top + BAND_ROWS, rows) + 1) * stride])
@@ -54,15 +52,52 @@ class OnnxDetector:
         return np.concatenate(bands, axis=1)
 
     def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self._screening.run(["scores"], {"tiles": np.ascontiguousarray(tiles)})[0]
+        scores: NDArray[np.float32] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(tiles)}, self._run)[
+            0
+        ]
         if not np.isfinite(scores).all():
-            raise ModelError(f"{_label(self.screening_card)} gave scores that are not finite")
+            raise ModelError(f"{_label(self.card)} gave scores that are not finite")
         return scores
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxDetector:
+    """Reg-NS, Det and, where there is one, the verifier of one models folder; see `Detector`."""
+
+    detection_card: ModelCard
+    _screener: OnnxScreener
+    _detection: onnxruntime.InferenceSession
+    verification_card: ModelCard | None = None
+    _verification: onnxruntime.InferenceSession | None = None
+    _run: onnxruntime.RunOptions = field(default_factory=onnxruntime.RunOptions)
+
+    @property
+    def screening_card(self) -> ModelCard:
+        """See `Detector.screening_card`."""
+        return self._screener.card
+
+    @property
+    def provider(self) -> str:
+        """See `Detector.provider`."""
+        return self._screener.provider
+
+    def stoppable(self) -> tuple[Self, Callable[[], None]]:
+        """The same models, and a function that ends what they are computing within a fraction of a second.
+
+        The computation that is ended raises, and so does any later one of the same copy.
+        """
+        run = onnxruntime.RunOptions()
+        copy = replace(self, _screener=replace(self._screener, _run=run), _run=run)
+        return copy, lambda: setattr(run, "terminate", True)
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.screen`."""
+        return self._screener.screen(tiles)
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector.detect`."""
         names = ["boxes", "probabilities", "counts"]
-        boxes, probabilities, counts = self._detection.run(names, {"windows": sub_tiles})
+        boxes, probabilities, counts = self._detection.run(names, {"windows": sub_tiles}, self._run)
         if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
             raise ModelError(f"{_label(self.detection_card)} gave boxes that are not finite")
         return [
@@ -74,14 +109,14 @@ class OnnxDetector:
         """See `Detector.verify`."""
         if self._verification is None or self.verification_card is None:
             raise ModelError("this models folder has no verifier")
-        probabilities: NDArray[np.float32] = self._verification.run(["probabilities"], {"windows": windows})[0]
-        if not np.isfinite(probabilities).all():
+        found: NDArray[np.float32] = self._verification.run(["probabilities"], {"windows": windows}, self._run)[0]
+        if not np.isfinite(found).all():
             raise ModelError(f"{_label(self.verification_card)} gave probabilities that are not finite")
-        return probabilities
+        return found
 
 
 def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
-    """The newest Reg-NS, Det and verifier, if there is one, under `root`, checked against their cards and the serving contract.
+    """The newest Reg-NS, Det and verifier, if there is one, under `root`, checked against cards and serving contract.
 
     providers : execution providers in order of preference; by default the fastest that this machine has
 
@@ -91,15 +126,28 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
     wanted = _providers(providers)
-    folders = [model_folder(root, "reg-ns"), model_folder(root, "det")]
-    if (verifier := find_model(root, "verifier")) is not None:
-        folders.append(verifier)
-    cards = [load_card(folder) for folder in folders]
-    sessions = [_session(folder, card, wanted) for folder, card in zip(folders, cards, strict=True)]
-    provider = sessions[0].get_providers()[0]
-    if verifier is None:
-        return OnnxDetector(cards[0], cards[1], provider, *sessions)
-    return OnnxDetector(cards[0], cards[1], provider, sessions[0], sessions[1], cards[2], sessions[2])
+    screener = load_screener(model_folder(root, "reg-ns"), providers=wanted)
+    folders = [model_folder(root, "det"), find_model(root, "verifier")]
+    loaded = [(card, _session(folder, card, wanted)) for folder in folders if folder for card in [load_card(folder)]]
+    (card, detection), *rest = loaded
+    verifier, verification = rest[0] if rest else (None, None)
+    return OnnxDetector(card, screener, detection, verifier, verification)
+
+
+def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> OnnxScreener:
+    """The screening model in `folder`, a version folder with card.json, checked as `load_detector` does.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, altered, of another task or breaks the contract, or a provider is unknown.
+    """
+    wanted = _providers(providers)
+    card = load_card(folder)
+    if card.task != "screening":
+        raise ModelError(f"{_label(card)} in {folder} is a {card.task} model; give the folder of a screening model")
+    session = _session(folder, card, wanted)
+    return OnnxScreener(card, session.get_providers()[0], session)
 
 
 def _providers(asked: Sequence[str] | None) -> list[str]:

@@ -1,7 +1,7 @@
 """From a slide to its analysis. Start reading here."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
-from serving.scoring.cascade import Cascade, TileScores
+from serving.scoring.cascade import Cascade, TileFindings, check_finished
 from serving.scoring.detector import Detector, counting_threshold
 from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.plan import Plan, make_plan
@@ -32,6 +32,8 @@ def score_slide(
     options: Options = DEFAULTS,
     *,
     on_progress: Callable[[int, int], None] | None = None,
+    finished: Sequence[TileFindings] = (),
+    on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
 ) -> Analysis:
     """Screen a slide, place boxes, merge and count them.
 
@@ -39,6 +41,9 @@ def score_slide(
     analysis and is raised, after the readers have stopped.
 
     on_progress : called with (tiles done, tiles in all) after every tile; raise in it to stop the analysis
+    finished : whole chunks, in order, that an earlier run on the same slide with the same options and models handed out;
+        they are not scored again, and the result is that of a run without interruption
+    on_finished : called with the tiles of each chunk once both models are done with them
 
     Raises
     ------
@@ -48,13 +53,15 @@ def score_slide(
     started_at, started = datetime.now(UTC), time.perf_counter()
     model = detector.screening_card.input
     plan = make_plan(slide, options, model)
+    check_finished(finished, plan.tiles)
     clock = ReadClock()
     cascade = Cascade(
         detector,
         _screening_threshold(detector, options),
         lambda origins: _shows_slide(origins, slide, plan, model.window_px),
+        list(finished),
     )
-    done = 0
+    done = len(finished)
 
     def count_tile() -> None:
         nonlocal done
@@ -63,9 +70,9 @@ def score_slide(
             on_progress(done, len(plan.tiles))
 
     if on_progress is not None:
-        on_progress(0, len(plan.tiles))
-    with read_ahead(slide, plan.frame, plan.tiles, clock) as patches:
-        raw = cascade.run(patches, count_tile)
+        on_progress(done, len(plan.tiles))
+    with read_ahead(slide, plan.frame, plan.tiles[done:], clock) as patches:
+        raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
     judged, verify_s = _judged(merged, plan, slide, detector)
@@ -142,7 +149,7 @@ def _in_roi(roi: Roi | None, found: Detections) -> NDArray[np.bool_]:
     return np.ones(len(found), np.bool_) if roi is None else roi.contains(found.centres.astype(np.float64))
 
 
-def _mitosis_map(tiles: list[TileScores], plan: Plan, stride: int, window: int) -> MitosisMap:
+def _mitosis_map(tiles: list[TileFindings], plan: Plan, stride: int, window: int) -> MitosisMap:
     """All scores on one lattice that starts one stride before the slide's origin."""
     steps = TILE_PX // stride
     scores = np.full((plan.grid.rows * steps + 1, plan.grid.columns * steps + 1), np.nan, np.float32)

@@ -26,7 +26,7 @@ from serving.report import (
     Tissue,
 )
 from serving.scoring.analysis import Options
-from serving.scoring.cascade import TileScores
+from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.hotspot import find_hotspot
 from serving.scoring.plan import Plan
@@ -60,7 +60,7 @@ def make_report(
     options: Options,
     plan: Plan,
     *,
-    tiles: list[TileScores],
+    tiles: list[TileFindings],
     figures: Detections,
     watch: Stopwatch,
 ) -> Report:
@@ -152,7 +152,7 @@ def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
     )
 
 
-def _tiles(plan: Plan, tiles: list[TileScores], counts: Counter[Cell], stride: int) -> list[TileResult]:
+def _tiles(plan: Plan, tiles: list[TileFindings], counts: Counter[Cell], stride: int) -> list[TileResult]:
     by_cell = {tile.patch.cell: tile for tile in tiles}
     inside = TILE_PX // stride - 1
     results = []

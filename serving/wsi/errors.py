@@ -37,6 +37,12 @@ class UnreadableSlideError(MitoserveError):
     slug = "unreadable-slide"
 
 
+class DecoderError(MitoserveError):
+    """Opening or reading the slide ended the process that did it, more than once."""
+
+    slug = "decoder-died"
+
+
 class MissingResolutionError(MitoserveError):
     """The slide states no microns per pixel and the caller gave none."""
 

@@ -1,6 +1,5 @@
 """Whole-slide images through OpenSlide."""
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from PIL import Image
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, check_tiff, kind_of
 from serving.wsi.geometry import Region
+from serving.wsi.hashing import slide_sha256
 from serving.wsi.limits import check_size
 from serving.wsi.resample import Pixels, frame_around, resized
 
@@ -77,15 +77,7 @@ class OpenSlideSlide:
     @cached_property
     def sha256(self) -> str:
         """Hash of the file; of all names and contents where the slide is several files."""
-        digest = hashlib.sha256()
-        files = _files(self._path)
-        for file in files:
-            if len(files) > 1:
-                digest.update(file.name.encode() + b"\0")
-            with file.open("rb") as handle:
-                while block := handle.read(1 << 20):
-                    digest.update(block)
-        return digest.hexdigest()
+        return slide_sha256(self._path)
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """See `Slide.read`."""
@@ -152,13 +144,3 @@ def _mpp(handle: openslide.OpenSlide) -> float | None:
         return None
     mean = (x + y) / 2
     return mean if 0 < mean < MAX_STATED_MPP else None
-
-
-def _files(path: Path) -> list[Path]:
-    """Every file that belongs to the slide, in a fixed order."""
-    if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.is_file())
-    beside = path.with_suffix("")
-    if path.suffix.lower() == ".mrxs" and beside.is_dir():
-        return [path, *sorted(p for p in beside.iterdir() if p.is_file())]
-    return [path]

@@ -2,12 +2,9 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,10 +15,7 @@ from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
 from serving.wsi.slide import open_slide
-
-ROOT = Path(__file__).parents[2]
-START_S = 120
-"""Two BentoML processes and two models, on a busy machine."""
+from tests.e2e.processes import ROOT, served
 
 pytestmark = pytest.mark.e2e
 
@@ -41,7 +35,7 @@ def expected(slide: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with _served("serving.service:MitoserveService", ROOT, tmp_path_factory.mktemp("checkout")) as client:
+    with served(tmp_path_factory.mktemp("checkout")) as client:
         yield client
 
 
@@ -73,52 +67,10 @@ def test_a_built_bento_gives_the_same_report(tmp_path: Path, slide: Path, expect
     environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml")}
     build = [sys.executable, "-m", "bentoml", "build"]
     subprocess.run(build, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=240)
-    with _served("mitoserve:latest", tmp_path, tmp_path) as client:
+    with served(tmp_path, target="mitoserve:latest", folder=tmp_path) as client:
         response = client.post("/v1/score", files={"slide": ("small.tif", slide.read_bytes())})
         assert response.status_code == 200, response.text
         assert _settled(response.text) == expected
-
-
-@contextmanager
-def _served(target: str, folder: Path, scratch: Path) -> Iterator[httpx.Client]:
-    """A client of a server that scores, whose output goes to a file; it ends with the context."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "BENTOML_HOME": str(scratch / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "true",
-        "MITOSIS_UPLOADS": str(scratch / "uploads"),
-    }
-    log = scratch / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-            _wait_until_ready(client, server, log)
-            yield client
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def _wait_until_ready(client: httpx.Client, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)  # polling a process that is starting; nothing announces its readiness
-    raise AssertionError(f"the server did not become ready:\n{log.read_text()[-3000:]}")
 
 
 def _settled(text: str) -> dict[str, object]:

@@ -8,17 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import openapi_spec_validator
 import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from starlette.testclient import TestClient
 
 from serving.api.app import create_app
 from serving.exports import EXPORTS
 from serving.report import Report
 from serving.settings import Settings
 from serving.wsi.errors import ModelError
+from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
 from tests.samples import write_pyramid, write_tiff_header, write_truncated
 
@@ -42,18 +43,19 @@ class Blocking(DotDetector):
 
 
 @pytest.fixture
-def uploads(tmp_path: Path) -> Path:
-    return tmp_path / "uploads"
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
 
 
 @pytest.fixture
-def client(uploads: Path) -> Iterator[TestClient]:
-    settings = Settings(uploads=uploads, max_upload_bytes=5_000_000)
-    with TestClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
+def client(state: Path) -> Iterator[LocalClient]:
+    settings = Settings(state=state, max_upload_bytes=5_000_000)
+    with LocalClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
         _until_ready(client)
         yield client
         assert client.get("/readyz").status_code == 200
-        assert list(uploads.glob("server-*/*")) == []
+        assert list((state / "incoming").glob("server-*/*")) == []
+        assert list((state / "slides").iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def _until_ready(client: TestClient) -> None:
+def _until_ready(client: LocalClient) -> None:
     for _ in range(1000):
         if client.get("/readyz").status_code == 200:
             return
@@ -74,7 +76,7 @@ def _until_ready(client: TestClient) -> None:
     raise AssertionError("the app did not become ready")
 
 
-def post(client: TestClient, content: bytes, name: str = "a.png", **query: object) -> "Answer":
+def post(client: LocalClient, content: bytes, name: str = "a.png", **query: object) -> "Answer":
     parameters = {key: str(value) for key, value in {"mpp": 0.25, **query}.items() if value is not None}
     response = client.post("/v1/score", params=parameters, files={"slide": (name, content)})
     return Answer(response.status_code, response.headers["content-type"], response.content)
@@ -97,7 +99,7 @@ class Answer:
         return str(document["type"]).removeprefix("urn:mitoserve:problem:")
 
 
-def test_a_form_gives_a_report(client: TestClient, picture: bytes) -> None:
+def test_a_form_gives_a_report(client: LocalClient, picture: bytes) -> None:
     answer = post(client, picture)
     assert answer.status == 200, answer.body
     report = Report.model_validate_json(answer.body)
@@ -106,7 +108,7 @@ def test_a_form_gives_a_report(client: TestClient, picture: bytes) -> None:
     np.testing.assert_allclose(centres, DOTS, atol=1)
 
 
-def test_a_raw_body_gives_the_same_report(client: TestClient, picture: bytes) -> None:
+def test_a_raw_body_gives_the_same_report(client: LocalClient, picture: bytes) -> None:
     raw = client.post("/v1/score?mpp=0.25&filename=a.png", content=picture)
     named = client.post(
         "/v1/score?mpp=0.25", content=picture, headers={"Content-Disposition": 'attachment; filename="a.png"'}
@@ -116,7 +118,7 @@ def test_a_raw_body_gives_the_same_report(client: TestClient, picture: bytes) ->
 
 
 @pytest.mark.parametrize("export", EXPORTS)
-def test_accept_picks_the_format(client: TestClient, picture: bytes, export: str) -> None:
+def test_accept_picks_the_format(client: LocalClient, picture: bytes, export: str) -> None:
     kind = EXPORTS[export].media_type
     response = client.post("/v1/score?mpp=0.25", files={"slide": ("a.png", picture)}, headers={"Accept": kind})
     assert response.status_code == 200
@@ -124,7 +126,7 @@ def test_accept_picks_the_format(client: TestClient, picture: bytes, export: str
     assert response.content
 
 
-def test_options_reach_the_scoring(client: TestClient, picture: bytes) -> None:
+def test_options_reach_the_scoring(client: LocalClient, picture: bytes) -> None:
     report = Report.model_validate_json(post(client, picture, roi="200,200,200,200", cascade="off").body)
     assert report.counts.mitotic_figures == 1
     assert report.settings.cascade is False
@@ -144,12 +146,14 @@ def test_options_reach_the_scoring(client: TestClient, picture: bytes) -> None:
         ({"treshold": 0.5}, 400, "malformed-request"),
     ],
 )
-def test_wrong_options(client: TestClient, picture: bytes, query: dict[str, object], status: int, problem: str) -> None:
+def test_wrong_options(
+    client: LocalClient, picture: bytes, query: dict[str, object], status: int, problem: str
+) -> None:
     answer = post(client, picture, "a.png", **query)
     assert (answer.status, answer.problem) == (status, problem)
 
 
-def test_bad_slides(client: TestClient, tmp_path: Path) -> None:
+def test_bad_slides(client: LocalClient, tmp_path: Path) -> None:
     write_pyramid(tmp_path / "whole.tif", tissue(600, 500))
     write_truncated(tmp_path / "cut.tif", tmp_path / "whole.tif")
     write_tiff_header(tmp_path / "header.tif", width=100_000, height=100_000)
@@ -171,14 +175,14 @@ def test_bad_slides(client: TestClient, tmp_path: Path) -> None:
         assert str(tmp_path) not in answer.body.decode()
 
 
-def test_a_path_like_name_is_only_a_name(client: TestClient, picture: bytes, uploads: Path) -> None:
+def test_a_path_like_name_is_only_a_name(client: LocalClient, picture: bytes, state: Path) -> None:
     answer = post(client, picture, "../../x.png")
     assert answer.status == 200
     assert Report.model_validate_json(answer.body).slide.name == "x.png"
-    assert not (uploads.parent / "x.png").exists()
+    assert not (state.parent / "x.png").exists()
 
 
-def test_malformed_requests(client: TestClient, picture: bytes) -> None:
+def test_malformed_requests(client: LocalClient, picture: bytes) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=cut"}
     answers = [
         client.post("/v1/score?mpp=0.25"),
@@ -192,7 +196,7 @@ def test_malformed_requests(client: TestClient, picture: bytes) -> None:
         assert (answer.status, answer.problem) == (400, "malformed-request")
 
 
-def test_unknown_addresses_methods_and_formats(client: TestClient, picture: bytes) -> None:
+def test_unknown_addresses_methods_and_formats(client: LocalClient, picture: bytes) -> None:
     responses = {
         404: client.get("/nowhere"),
         405: client.get("/v1/score"),
@@ -204,7 +208,7 @@ def test_unknown_addresses_methods_and_formats(client: TestClient, picture: byte
     assert client.get("/v1/models/nothing").status_code == 404
 
 
-def test_the_server_says_what_it_is(client: TestClient) -> None:
+def test_the_server_says_what_it_is(client: LocalClient) -> None:
     assert [card["name"] for card in client.get("/v1/models").json()["models"]] == ["reg-ns", "det"]
     assert client.get("/v1/models/det").json()["name"] == "det"
     assert client.get("/livez").status_code == 200
@@ -212,18 +216,23 @@ def test_the_server_says_what_it_is(client: TestClient) -> None:
     assert client.get("/v1/schema/report").json()["title"] == "Report"
 
 
-def test_metrics_count_analyses_and_errors(client: TestClient, picture: bytes) -> None:
+def test_metrics_count_analyses_and_errors(client: LocalClient, picture: bytes) -> None:
     post(client, picture)
     post(client, b"text", "a.svs")
     text = client.get("/metrics").text
-    assert "mitoserve_analyses_total" in text
+    assert 'mitoserve_answers_total{format="report"}' in text
+    assert 'mitoserve_analyses{state="succeeded"} 1.0' in text
     assert 'mitoserve_errors_total{kind="unsupported-format"}' in text
 
 
-def test_one_document_holds_every_route(client: TestClient) -> None:
+def test_one_document_holds_every_route(client: LocalClient) -> None:
     document = client.get("/openapi.json").json()
     routes = {"/", "/livez", "/readyz", "/metrics", "/v1/models", "/v1/models/{name}", "/v1/schema/report", "/v1/score"}
+    routes |= {"/v1/slides", "/v1/slides/{slide_id}", "/v1/slides/{slide_id}/thumbnail"}
+    routes |= {"/v1/uploads", "/v1/uploads/{upload_id}", "/v1/analyses", "/v1/analyses/{analysis_id}"}
+    routes |= {"/v1/analyses/{analysis_id}/events", "/v1/analyses/{analysis_id}/report"}
     assert set(document["paths"]) == routes
+    openapi_spec_validator.validate(document)
     text = json.dumps(document)
     references = {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}
     assert references
@@ -237,10 +246,10 @@ def test_one_document_holds_every_route(client: TestClient) -> None:
     assert set(score["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
 
 
-def test_a_full_server_refuses_and_recovers(uploads: Path, picture: bytes) -> None:
+def test_a_full_server_refuses_and_recovers(state: Path, picture: bytes) -> None:
     detector = Blocking()
-    settings = Settings(uploads=uploads, max_running=1, max_waiting=0)
-    with TestClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
+    settings = Settings(state=state, max_running=1, max_waiting=0)
+    with LocalClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
         _until_ready(client)
         first = pool.submit(post, client, picture)
         assert detector.entered.wait(60)
@@ -253,24 +262,24 @@ def test_a_full_server_refuses_and_recovers(uploads: Path, picture: bytes) -> No
         assert post(client, picture).status == 200
 
 
-def test_models_that_do_not_load_are_a_503_that_says_why(uploads: Path, picture: bytes) -> None:
+def test_models_that_do_not_load_are_a_503_that_says_why(state: Path, picture: bytes) -> None:
     def load() -> DotDetector:
         raise ModelError("no model 'reg-ns' in /models")
 
-    with TestClient(create_app(Settings(uploads=uploads), load=load)) as client:
+    with LocalClient(create_app(Settings(state=state), load=load)) as client:
         for response in (client.get("/readyz"), client.post("/v1/score", files={"slide": ("a.png", picture)})):
             assert response.status_code == 503
             assert response.headers["content-type"] == PROBLEM
         assert client.get("/livez").status_code == 200
 
 
-def test_a_failure_inside_is_a_500_and_the_server_lives(uploads: Path, picture: bytes) -> None:
+def test_a_failure_inside_is_a_500_and_the_server_lives(state: Path, picture: bytes) -> None:
     class Failing(DotDetector):
         def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             raise RuntimeError(f"secret {tiles.shape}")
 
-    app = create_app(Settings(uploads=uploads), load=Failing)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    app = create_app(Settings(state=state), load=Failing)
+    with LocalClient(app, raise_server_exceptions=False) as client:
         _until_ready(client)
         answer = post(client, picture)
         assert (answer.status, answer.problem) == (500, "internal-error")

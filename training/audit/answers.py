@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from training.audit.drawn import Audit, AuditTile, file_hash
 from training.audit.sheet import ANSWERS_FILE, AUDIT_FILE, COLUMNS
-from training.datasets.import_report import FormatError
+from training.datasets.import_report import FormatError, first_problem
 from training.datasets.store import Annotation, Box, Dataset, Picture, Vote, read_store
+from training.datasets.tables import table_rows
 from training.evaluation.reliability import wilson_interval
-from training.labels.csv_rows import csv_rows, first_problem
 
 AUDITOR = "audit"
 """The rater's name on added figures."""
@@ -114,8 +114,8 @@ def read_answers(path: Path, audit: Audit) -> list[Answer]:
     """
     answers: list[Answer] = []
     lines: dict[tuple[int, int], int] = {}
-    for line, cells in csv_rows(path, needed=COLUMNS, known=COLUMNS):
-        answer = _answer(path, line, cells)
+    for row in table_rows(path, COLUMNS, known=COLUMNS):
+        line, answer = row.line, _answer(path, row.line, row.cells)
         if answer.tile > len(audit.tiles):
             raise FormatError(path, f"line {line}", f"tile: {answer.tile}, but {len(audit.tiles)} were drawn")
         tile = audit.tiles[answer.tile - 1]

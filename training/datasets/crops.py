@@ -39,7 +39,7 @@ def read_crops(root: Path) -> CropBank:
     for folder in ("amibr", "atnorm-br", "atnorm-md"):
         for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in {".jpg", ".png"}):
             crop = np.asarray(Image.open(path).convert("RGB"))
-            if crop.shape == (CROP_PX, CROP_PX, 3) and not _padded(crop):
+            if crop.shape == (CROP_PX, CROP_PX, 3) and not padded(crop):
                 pixels.append(crop)
                 cases.append(case_of.get(path.name, folder) if folder == "amibr" else folder)
     return CropBank(np.stack(pixels), np.asarray(cases))
@@ -50,7 +50,7 @@ def _amibr_cases(root: Path) -> dict[str, str]:
         return {row["file"]: f"{row['dataset']}/{row['slide']}" for row in csv.DictReader(handle)}
 
 
-def _padded(crop: NDArray[np.uint8]) -> bool:
+def padded(crop: NDArray[np.uint8]) -> bool:
     """True when an edge row or column is all but black."""
     edges = (crop[0], crop[-1], crop[:, 0], crop[:, -1])
     return any(float(edge.mean()) < 8 for edge in edges)

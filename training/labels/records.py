@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from training.datasets.import_report import FormatError
+from training.datasets.import_report import FormatError, first_problem
 from training.datasets.store import Box, Picture
-from training.labels.csv_rows import csv_rows, first_problem
+from training.datasets.tables import table_rows
 
 Group = Literal["crowd", "expert"]
 Task = Literal["binary", "boxes"]
@@ -111,11 +111,11 @@ def _is_csv(path: Path) -> bool:
 
 def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each record's line and filled cells; of boxes also an empty one, which says that none was drawn."""
-    for line, cells in csv_rows(path, needed=("task", "tile", "labeler", "group"), known=COLUMNS):
-        values: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
-        if cells["task"] == "boxes" and "boxes" in cells:
-            values["boxes"] = [box.split() for box in cells["boxes"].split(";") if box.strip()]
-        yield line, values
+    for row in table_rows(path, ("task", "tile", "labeler", "group"), known=COLUMNS):
+        values: dict[str, Any] = {name: cell for name, cell in row.cells.items() if cell}
+        if row.cells["task"] == "boxes" and "boxes" in row.cells:
+            values["boxes"] = [box.split() for box in row.cells["boxes"].split(";") if box.strip()]
+        yield row.line, values
 
 
 def _cells(record: Record) -> dict[str, object]:

@@ -1,11 +1,15 @@
 import hashlib
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from serving.scoring.onnx_detector import load_detector
+from serving.settings import default_models
 from serving.wsi.errors import ModelError
 from tests.fakes import make_cards
 
@@ -49,3 +53,16 @@ def test_each_model_is_held_to_its_own_contract(tmp_path: Path) -> None:
         _release(tmp_path, name, _regns())
     with pytest.raises(ModelError, match=r"det 0\.0\.1 breaks the serving contract: inputs are"):
         load_detector(tmp_path, providers=CPU)
+
+
+def test_a_stopped_copy_ends_inside_a_tile_and_the_models_go_on() -> None:
+    detector = load_detector(default_models())
+    copy, stop = detector.stoppable()
+    small = np.full((1, 250, 250, 3), 200, np.uint8)
+    assert np.array_equal(copy.screen(small), detector.screen(small))
+    threading.Timer(0.2, stop).start()
+    started = time.monotonic()
+    with pytest.raises(Exception, match="terminate flag"):
+        copy.screen(np.full((1, 20_000, 1250, 3), 200, np.uint8))  # minutes of work
+    assert time.monotonic() - started < 20
+    assert detector.screen(small).shape == (1, 1, 1)

@@ -1,6 +1,7 @@
 """`score_slide` on slides whose figures are known: cascade, counts, report."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from serving.report import Report
 from serving.scoring import cascade
 from serving.scoring.analysis import Options
+from serving.scoring.cascade import TileFindings
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
@@ -191,3 +193,61 @@ def test_the_map_holds_the_score_of_every_sub_tile_at_its_place() -> None:
         column, row = round((tile.x - lattice.x) / lattice.step), round((tile.y - lattice.y) / lattice.step)
         expected = np.asarray(tile.scores, np.float32)
         assert np.allclose(lattice.scores[row : row + 7, column : column + 7], expected, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_run_that_goes_on_gives_what_an_undisturbed_one_gives(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(cascade, "CHUNK_TILES", chunk)
+    usual = _report()
+    kept: list[TileFindings] = []
+    ends: list[int] = []
+
+    def keep(tiles: Sequence[TileFindings]) -> None:
+        kept.extend(tiles)
+        ends.append(len(kept))
+
+    score_slide(_slide(), DotDetector(), on_finished=keep)
+    for end in ends:
+        again = DotDetector()
+        steps: list[tuple[int, int]] = []
+        more: list[TileFindings] = []
+        resumed = score_slide(
+            _slide(),
+            again,
+            finished=kept[:end],
+            on_finished=more.extend,
+            on_progress=lambda *step, steps=steps: steps.append(step),
+        )
+        assert _lasting(resumed.report) == _lasting(usual)
+        assert steps == [(n, 4) for n in range(end, 5)]
+        assert len(more) == 4 - end
+        assert (again.screened == 0) == (end == 4)
+
+
+def test_finished_tiles_of_another_plan_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[TileFindings] = []
+    score_slide(_slide(), DotDetector(), on_finished=kept.extend)
+    with pytest.raises(ValueError, match="not the first ones"):
+        score_slide(_slide(), DotDetector(), Options(roi=parse_roi("1200,0,500,500")), finished=kept)
+    with pytest.raises(ValueError, match="no whole chunks"):
+        score_slide(_slide(), DotDetector(), finished=kept[:2])
+    monkeypatch.setattr(cascade, "CHUNK_TILES", 2)
+    assert score_slide(_slide(), DotDetector(), finished=kept[:2]).report.counts.mitotic_figures == len(DOTS)
+
+
+def test_no_batch_reaches_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[NDArray[np.uint8]] = []
+
+    class Noted(DotDetector):
+        def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+            seen.append(sub_tiles)
+            return DotDetector.detect(self, sub_tiles)
+
+    monkeypatch.setattr(cascade, "CHUNK_TILES", 2)
+    kept: list[TileFindings] = []
+    score_slide(_slide(), Noted(), on_finished=kept.extend)
+    whole, seen[:] = list(seen), []
+    score_slide(_slide(), Noted(), finished=kept[:2])
+    assert 0 < len(seen) < len(whole)
+    for resumed, undisturbed in zip(reversed(seen), reversed(whole), strict=False):
+        assert np.array_equal(resumed, undisturbed)

@@ -51,7 +51,7 @@ def test_the_table_that_people_write_is_read(tmp_path: Path) -> None:
         ("binary,a,L1,expert,3,,", "line 2: answer: Field required"),
         ("points,a,L1,expert,3,,", "line 2: task: .*binary"),
         (",a,L1,expert,3,,", "line 2: task"),
-        ("binary,a,L1,expert,3,yes,,surplus", "line 2: more cells than the 7 columns"),
+        ("binary,a,L1,expert,3,yes,,surplus", "line 2: has 8 fields, the header has 7"),
         ('binary,"a"b,L1,expert,3,yes,', "line 2"),
     ],
 )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.api.spool import open_spool
 from serving.settings import SettingsError
+from serving.store.spool import open_spool
 
 
 def test_a_spool_is_private_and_goes_with_its_server(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_two_servers_share_a_root_without_touching_each_other(tmp_path: Path) ->
 
 def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
     killed = (
-        "import os, sys; from pathlib import Path; from serving.api.spool import open_spool\n"
+        "import os, sys; from pathlib import Path; from serving.store.spool import open_spool\n"
         "context = open_spool(Path(sys.argv[1])); folder = context.__enter__()\n"
         "(folder / 'slide.part').write_bytes(b'x'); print(folder, flush=True); os._exit(9)"
     )
@@ -44,12 +44,12 @@ def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
 def test_a_root_that_is_no_folder_is_a_settings_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(SettingsError, match="MITOSIS_UPLOADS"), open_spool(file):
+    with pytest.raises(SettingsError, match="MITOSIS_STATE"), open_spool(file):
         pass
 
 
 def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(SettingsError, match="MITOSIS_UPLOADS"), open_spool(tmp_path / "link"):
+    with pytest.raises(SettingsError, match="MITOSIS_STATE"), open_spool(tmp_path / "link"):
         pass

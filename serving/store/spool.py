@@ -1,4 +1,4 @@
-"""Where uploads lie while they are scored: a private folder per server, cleared when a server dies."""
+"""Where uploads lie until they are whole: a private folder per server, cleared when a server dies."""
 
 import fcntl
 import os
@@ -26,9 +26,9 @@ def open_spool(root: Path) -> Iterator[Path]:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = root.lstat().st_uid
     except OSError as error:
-        raise SettingsError(f"uploads cannot be stored in {root}: {error}; set MITOSIS_UPLOADS") from error
+        raise SettingsError(f"uploads cannot be stored in {root}: {error}; set MITOSIS_STATE") from error
     if owner != os.getuid() or root.is_symlink():
-        raise SettingsError(f"uploads cannot be stored in {root}: it belongs to another user; set MITOSIS_UPLOADS")
+        raise SettingsError(f"uploads cannot be stored in {root}: it belongs to another user; set MITOSIS_STATE")
     with _locked(root):
         _remove_orphans(root)
         folder = Path(tempfile.mkdtemp(prefix="server-", dir=root))

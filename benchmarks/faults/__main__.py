@@ -1,0 +1,45 @@
+"""`python -m benchmarks.faults [NAME...]`: run the named faults, by default all, and print what was counted.
+
+Slides and models are made for the purpose and quick. The exit code is 1 if anything accepted was lost, ran twice, ended in
+a wrong state, or gave another result than an undisturbed run.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults import clock, disk, kills, network, sharing
+from benchmarks.faults.ground import Ground, prepared
+
+FAULTS: dict[str, Callable[[Ground], str]] = {
+    "kills": kills.run,
+    "disk-upload": disk.during_upload,
+    "disk-scoring": disk.during_scoring,
+    "cut-upload": network.run,
+    "clock": clock.run,
+    "locked": sharing.locked,
+    "two-servers": sharing.two_servers,
+    "stopped-worker": sharing.stopped_worker,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run faults by name; gives the exit code."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        ground = prepared(Path(folder))
+        for name in names or FAULTS:
+            started = time.monotonic()
+            try:
+                counted = FAULTS[name](ground.fresh(name))
+            except AssertionError as error:
+                failed += 1
+                counted = f"FAILED: {error}"
+            print(f"{name} ({time.monotonic() - started:.0f} s): {counted}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Who may do what: API keys, bearer tokens of an identity provider, request rates, and the audit log."""

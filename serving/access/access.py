@@ -1,0 +1,56 @@
+"""Everything that access rests on, opened from the settings."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from serving.access.audit import AuditLog
+from serving.access.doorkeeper import Doorkeeper
+from serving.access.keys import KeyStore
+from serving.access.oidc import Provider, TokenVerifier
+from serving.access.tables import open_database
+from serving.settings import Settings, SettingsError
+
+DATABASE = "access.sqlite"
+"""The file in the state folder, unless `Settings.database` names another place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The keys, the audit log and the door of one server."""
+
+    keys: KeyStore
+    audit: AuditLog
+    door: Doorkeeper
+
+
+def open_access(settings: Settings) -> Access:
+    """The access that `settings` describe; makes the database where there is none.
+
+    Raises
+    ------
+    SettingsError
+        If the database cannot be opened.
+    """
+    try:
+        database = open_database(settings.database or settings.state / DATABASE)
+    except (OSError, ImportError, SQLAlchemyError) as error:
+        raise SettingsError(
+            f"keys cannot be kept: {error}; see MITOSIS_STATE ({settings.state}) and MITOSIS_DATABASE"
+        ) from error
+    keys = KeyStore(database)
+    return Access(keys, AuditLog(database), Doorkeeper(keys, _tokens(settings), settings))
+
+
+def _tokens(settings: Settings) -> TokenVerifier | None:
+    if settings.oidc_issuer is None:
+        return None
+    return TokenVerifier(
+        Provider(
+            settings.oidc_issuer,
+            settings.oidc_audience,
+            settings.oidc_scope_claim,
+            requests_per_minute=settings.requests_per_minute,
+            disk_quota_bytes=settings.disk_quota_bytes,
+        )
+    )

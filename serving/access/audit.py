@@ -1,0 +1,124 @@
+"""Who did what, when: a log that only grows, each record holding the hash of the one before it.
+
+Changing, removing or reordering a record breaks the chain from there on. That the newest records were cut off shows only
+against a hash that was noted elsewhere: `mitoserve audit verify` prints the newest, and takes an earlier one to look for.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from serving.access import tables
+from serving.access.errors import AuditError
+
+START = "0" * 64
+"""What stands in place of a previous hash in the first record."""
+
+_ATTEMPTS = 20
+"""Writers of one number: all but one try the next; more than a few processes never write at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that was done or refused."""
+
+    actor: str
+    """Id of a principal, or `anonymous`."""
+
+    action: str
+    """A method and a route's template, or a command; never what a caller wrote."""
+
+    outcome: str
+    """An HTTP status, or `done`."""
+
+    subject: str = ""
+    """Id of the thing that was acted on; never its name."""
+
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Entry):
+    """An entry with its place in the chain."""
+
+    sequence: int = 0
+    at: str = ""
+    previous: str = START
+    hash: str = ""
+
+    def computed_hash(self) -> str:
+        """SHA-256 of every other field, as JSON with sorted keys."""
+        fields = {name: value for name, value in asdict(self).items() if name != "hash"}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class AuditLog:
+    """The audit log of one server."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+
+    def append(self, entry: Entry) -> Record:
+        """`entry` as the newest record, on disk.
+
+        Raises
+        ------
+        AuditError
+            If the database cannot be written.
+        """
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._append(entry)
+                except IntegrityError:  # another process took the number
+                    continue
+                except SQLAlchemyError as error:
+                    raise AuditError(f"the audit log cannot be written ({type(error).__name__})") from error
+        raise AuditError("the audit log cannot be written: other processes took every number that was tried")
+
+    def records(self) -> Iterator[Record]:
+        """Every record, oldest first."""
+        with self._database.connect() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(
+                select(tables.audit).order_by(tables.audit.c.sequence)
+            )
+            for row in rows.mappings():
+                yield Record(**row)
+
+    def verify(self, *, known: str | None = None) -> tuple[int, str]:
+        """How many records there are and the hash of the newest, after the whole chain was computed again.
+
+        known : a hash that was noted earlier and must be in the chain
+
+        Raises
+        ------
+        AuditError
+            If a record was changed, removed or put in, or `known` is missing; the message names the first bad record.
+        """
+        count, previous, found = 0, START, known is None or known == START
+        for record in self.records():
+            count += 1
+            if (record.sequence, record.previous, record.hash) != (count, previous, record.computed_hash()):
+                raise AuditError(f"the audit log was tampered with at record {count}")
+            previous = record.hash
+            found = found or previous == known
+        if not found:
+            raise AuditError(f"no record has the hash {known}: the log was cut off and written anew, or is another's")
+        return count, previous
+
+    def _append(self, entry: Entry) -> Record:
+        newest = select(tables.audit.c.sequence, tables.audit.c.hash).order_by(tables.audit.c.sequence.desc()).limit(1)
+        with self._database.begin() as connection:
+            sequence, previous = connection.execute(newest).one_or_none() or (0, START)
+            at = datetime.now(UTC).isoformat(timespec="microseconds")
+            record = Record(**asdict(entry), sequence=sequence + 1, at=at, previous=previous)
+            record = Record(**{**asdict(record), "hash": record.computed_hash()})
+            connection.execute(insert(tables.audit).values(**asdict(record)))
+        return record

@@ -1,0 +1,143 @@
+"""`/v1/analyses`: submit, look, list, cancel, and fetch the result."""
+
+import hashlib
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from serving.api.analysis import AnalysisPage, AnalysisView, location, view
+from serving.api.options import AnalysisOptions, to_options
+from serving.api.owners import owner_of, scope_of
+from serving.api.problems import responses
+from serving.api.score import RESULT_ERRORS, answers, choose_export, result_of
+from serving.api.workload import Workload
+from serving.exports import EXPORTS
+from serving.jobs.job import State
+from serving.jobs.table import PRIORITIES, Submission
+from serving.jobs.webhooks import check_webhook
+from serving.observability import metrics
+
+MAX_PAGE = 200
+
+
+class Webhook(BaseModel):
+    """Who is told when the analysis has ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(max_length=2000, description="http or https, on a host that the server's operator has named.")
+
+
+class AnalysisRequest(BaseModel):
+    """What is to be analysed, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slide: str = Field(max_length=100, description="Id of a slide: see POST /v1/slides.")
+    options: AnalysisOptions = Field(default_factory=lambda: AnalysisOptions.model_validate({}))
+    priority: int = Field(
+        0, ge=PRIORITIES[0], le=PRIORITIES[1], description="Among your own analyses the highest goes first."
+    )
+    webhook: Webhook | None = None
+
+
+def analysis_routes(workload: Workload) -> APIRouter:
+    """The routes of analyses."""
+    router = APIRouter(tags=["analyses"])
+
+    @router.post(
+        "/v1/analyses",
+        summary="Submit an analysis",
+        status_code=202,
+        response_model=AnalysisView,
+        responses=responses(
+            "malformed-request", "not-found", "idempotency-conflict", "webhook-not-allowed", "mpp-out-of-range", "busy",
+            "internal-error", "disk-full",
+        ),
+    )  # fmt: skip
+    async def submit(
+        request: Request,
+        wanted: AnalysisRequest,
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                min_length=1, max_length=200, description="The same key with the same request gives the same analysis."
+            ),
+        ] = None,
+    ) -> Response:
+        """Accepts the analysis for good: it survives restarts. A result that is known already is there at once."""
+        options = to_options(wanted.options)
+        webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
+        submission = Submission(
+            owner_of(request),
+            wanted.slide,
+            options,
+            priority=wanted.priority,
+            webhook=webhook,
+            idempotency_key=idempotency_key,
+            idempotency_hash=hashlib.sha256(wanted.model_dump_json().encode()).hexdigest(),
+        )
+        job, _ = await run_sync(lambda: workload.jobs.submit(submission, models_key=workload.crew.models_key()))
+        return JSONResponse(view(job).model_dump(mode="json"), 202, {"Location": location(job)})
+
+    @router.get("/v1/analyses", summary="List analyses", responses=responses("malformed-request", "busy"))
+    async def page(
+        request: Request,
+        state: Annotated[list[State] | None, Query(description="Only these states; repeat for several.")] = None,
+        slide: Annotated[str | None, Query(max_length=100, description="Only of this slide.")] = None,
+        before: Annotated[int | None, Query(ge=1, le=2**62, description="From a page's `next`.")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    ) -> AnalysisPage:
+        """Your analyses, the newest first."""
+        owner = scope_of(request)
+        jobs = await run_sync(
+            lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
+        )
+        more = None
+        if len(jobs) > limit:
+            jobs = jobs[:limit]
+            more = str(request.url.include_query_params(before=jobs[-1].number).replace(scheme="", netloc=""))
+        return AnalysisPage(analyses=[view(job) for job in jobs], next=more)
+
+    @router.get("/v1/analyses/{analysis_id}", summary="One analysis", responses=responses("not-found", "busy"))
+    async def get(request: Request, analysis_id: str) -> AnalysisView:
+        """State, progress and time left; with the error where it failed."""
+        owner = scope_of(request)
+        return view(await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner)))
+
+    @router.delete(
+        "/v1/analyses/{analysis_id}",
+        summary="Cancel or remove an analysis",
+        responses={204: {"description": "It had ended and is removed"}, **responses("not-found", "busy")},
+    )
+    async def cancel(request: Request, analysis_id: str) -> AnalysisView:
+        """Cancels what has not ended: its worker stops within two seconds. What has ended is removed."""
+        owner = scope_of(request)
+        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+        if job.finished:
+            await run_sync(lambda: workload.jobs.forget(analysis_id, owner=owner))
+            return Response(status_code=204)  # type: ignore[return-value]  # FastAPI passes responses on
+        return view(await run_sync(lambda: workload.jobs.cancel(analysis_id, owner=owner)))
+
+    @router.get(
+        "/v1/analyses/{analysis_id}/report",
+        summary="The result",
+        response_class=Response,
+        responses={
+            200: answers(),
+            **responses(*RESULT_ERRORS, "not-finished", "unreadable-slide", "decoder-died", "busy"),
+        },
+    )
+    async def report(request: Request, analysis_id: str) -> Response:
+        """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error."""
+        export, owner = choose_export(request), scope_of(request)
+        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+        analysis = await run_sync(lambda: result_of(workload, job))
+        content = await run_sync(EXPORTS[export].render, analysis)
+        metrics.count_answer(export)
+        return Response(content, media_type=EXPORTS[export].media_type, headers={"Cache-Control": "private, immutable"})
+
+    return router

@@ -1,0 +1,181 @@
+"""Between CORS and the routes: who calls, whether they may, and the audit record of what they did.
+
+A route needs no line of its own to be guarded: whatever is not named public here asks for a principal, which it finds in
+`request.state.principal`. What belongs to somebody else is the route's to hide, by `serving.access.principal.visible`.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.access.access import Access
+from serving.access.audit import Entry
+from serving.access.doorkeeper import Caller
+from serving.access.errors import (
+    AuditError,
+    AuthenticationError,
+    ForbiddenError,
+    IdentityProviderError,
+    TooManyRequestsError,
+)
+from serving.access.principal import LOCAL, Principal
+from serving.access.principal import Scope as Grant
+from serving.api.problems import HeadersTooLargeError, problem
+from serving.api.routes import bounded_method, route_template
+from serving.observability.logs import request_id
+from serving.wsi.errors import BusyError, MitoserveError
+
+PUBLIC = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
+"""What anybody may read: it says nothing of slides."""
+
+SAFE = frozenset({"GET", "HEAD"})
+
+_UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
+"""Reading changes nothing; the pieces of an upload are part of the request that created it."""
+
+MAX_HEADER_BYTES = 32 * 2**10
+"""Of names and values together: a long bearer token and tus metadata fit several times."""
+
+_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+_log = logging.getLogger("mitoserve.guard")
+
+_THREADS = 8
+"""Callers whose credentials are looked at side by side; a flood of them leaves the other threads to slides."""
+
+
+class Guard:
+    """Lets in who may come in."""
+
+    def __init__(self, app: ASGIApp, access: Callable[[], Access], *, requests_at_once: int) -> None:
+        self._app, self._access, self._at_once = app, access, requests_at_once
+        self._under_way: Counter[str] = Counter()
+        self._lookups = anyio.CapacityLimiter(_THREADS)
+        self._provider_lookups = anyio.CapacityLimiter(_THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI)."""
+        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+            await self._app(scope, receive, send)
+            return
+        grant = required_grant(scope["method"], scope["path"])
+        if grant is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            _check_headers(scope)
+            principal = await self._admit(_caller(scope))
+            scope.setdefault("state", {})["principal"] = principal
+            if not principal.may(grant):
+                raise ForbiddenError(f"this takes the scope {grant!r}; ask the server's operator for such a key")
+            self._enter(principal)
+        except MitoserveError as error:
+            await self._refuse(error, scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, self._recording(scope, principal, send))
+        finally:
+            self._leave(principal)
+
+    async def _admit(self, caller: Caller) -> Principal:
+        door = self._access().door
+        if (principal := door.recall(caller)) is not None:
+            return principal
+        limiter = self._provider_lookups if door.asks_provider(caller) else self._lookups
+        return await run_sync(door.admit, caller, limiter=limiter)
+
+    def _enter(self, principal: Principal) -> None:
+        if principal is not LOCAL and self._under_way[principal.id] >= self._at_once:
+            raise TooManyRequestsError(f"{self._at_once} of your requests are under way, which is the limit", wait_s=1)
+        self._under_way[principal.id] += 1
+
+    def _leave(self, principal: Principal) -> None:
+        self._under_way[principal.id] -= 1
+        if not self._under_way[principal.id]:
+            del self._under_way[principal.id]
+
+    def _recording(self, scope: Scope, principal: Principal, send: Send) -> Send:
+        """`send`, but what changes something is on record before its answer goes out."""
+        if scope["method"] in _UNRECORDED:
+            return send
+        refused = False
+
+        async def recording(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                try:
+                    await self._record(scope, principal.id, message["status"], subject=_subject(scope, message))
+                except AuditError as error:
+                    _log.error("not on record: %s", error)
+                    # An answer of 400 or more changed nothing, and says more: a full disk is why neither could be written.
+                    if message["status"] < 400:
+                        refused = True
+                        await _send_all(problem(error.slug, str(error)), send)
+            if not refused:
+                await send(message)
+
+        return recording
+
+    async def _refuse(self, error: MitoserveError, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {}
+        if isinstance(error, AuthenticationError):
+            headers["WWW-Authenticate"] = 'Bearer realm="mitoserve"'
+        if isinstance(error, TooManyRequestsError):
+            headers["Retry-After"] = str(math.ceil(error.wait_s))
+        if isinstance(error, IdentityProviderError | BusyError):
+            headers["Retry-After"] = "10"
+        answer = problem(error.slug, str(error), headers=headers)
+        principal = scope.get("state", {}).get("principal")
+        # Floods end in 429, which is not recorded: the log grows by what was tried, not by how often.
+        if isinstance(error, AuthenticationError | ForbiddenError):
+            try:
+                await self._record(scope, principal.id if principal else "anonymous", answer.status_code)
+            except AuditError as failure:
+                _log.error("not on record: %s", failure)
+        await answer(scope, receive, send)
+
+    async def _record(self, scope: Scope, actor: str, status: int, *, subject: str = "") -> None:
+        action = f"{bounded_method(scope)} {route_template(scope)}"
+        entry = Entry(actor, action, str(status), subject=subject, request_id=request_id.get())
+        await run_sync(self._access().audit.append, entry, limiter=self._lookups)
+
+
+def required_grant(method: str, path: str) -> Grant | None:
+    """The scope that a request takes; None where anybody may."""
+    if method not in SAFE:
+        return "score"
+    return None if path in PUBLIC else "read"
+
+
+def _check_headers(scope: Scope) -> None:
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+        raise HeadersTooLargeError(f"the headers have more than {MAX_HEADER_BYTES} bytes; send less in them")
+
+
+def _caller(scope: Scope) -> Caller:
+    headers = Headers(scope=scope)
+    return Caller(
+        address=(scope.get("client") or ("",))[0],
+        host=headers.get("host", ""),
+        authorization=headers.get("authorization"),
+        origin=headers.get("origin"),
+        forwarded=any(name in headers for name in _PROXY_HEADERS),
+    )
+
+
+def _subject(scope: Scope, start: Message) -> str:
+    """The id of what was made, from the answer's Location, or of what the route's address names."""
+    location = Headers(raw=start["headers"]).get("location", "").rstrip("/")
+    named = location.rsplit("/", 1)[-1] or "/".join(str(part) for part in scope.get("path_params", {}).values())
+    return named[:200]
+
+
+async def _send_all(response: Response, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,126 @@
+"""A slide on its way in: streamed to a private folder, hashed and checked; what is not taken over goes with the request."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.requests import ClientDisconnect, Request
+
+from serving.api.bodies import open_body, too_large
+from serving.api.problems import UploadStalledError
+from serving.observability import metrics
+from serving.settings import Settings
+from serving.store.naming import safe_name
+from serving.wsi.errors import EmptyUploadError, UnsupportedFormatError
+
+_WRITE_BYTES = 2**20
+"""Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""
+_FORM_BYTES = 2**16
+"""A form's boundaries and headers, and whatever a client puts before and behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A slide that arrived whole."""
+
+    path: Path
+    name: str
+    """The client's file name without folders, for people to read; never part of a path."""
+    sha256: str
+
+
+@asynccontextmanager
+async def receive_slide(
+    request: Request, spool: Path, *, filename: str | None, settings: Settings
+) -> AsyncIterator[Received]:
+    """The slide in the body of `request`, in a folder of its own below `spool` that is removed on leaving.
+
+    Raises
+    ------
+    RequestError, EmptyUploadError, SlideTooLargeError, UnsupportedFormatError, UploadStalledError
+        If the body is malformed, empty, too large, of a kind that cannot be uploaded, or stops arriving.
+    ClientDisconnect
+        If the client goes away.
+    """
+    _check_headers(request, spool, settings)
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=spool))
+    try:
+        part = folder / "slide.part"
+        body = open_body(
+            part,
+            max_bytes=settings.max_upload_bytes,
+            content_type=request.headers.get("content-type", ""),
+            disposition=request.headers.get("content-disposition"),
+            filename=filename,
+        )
+        try:
+            await stream(request, body.write, settings)
+            name = safe_name(body.finish())
+        finally:
+            body.close()
+        if body.size == 0:
+            raise EmptyUploadError("the upload holds no bytes; check the file that was sent")
+        _check_name(name)
+        metrics.count_upload(body.size)
+        yield Received(part, name, body.sha256)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(shutil.rmtree, folder, True)
+
+
+def _check_headers(request: Request, spool: Path, settings: Settings) -> None:
+    """Refuse before a byte is read what its headers already rule out."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
+    stated = request.headers.get("content-length", "")
+    length = int(stated) if stated.isdecimal() else 0
+    if length > settings.max_upload_bytes + _FORM_BYTES:
+        raise too_large(settings.max_upload_bytes)
+    if shutil.disk_usage(spool).free - length < settings.min_free_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _check_name(name: str) -> None:
+    if name.lower().endswith(".mrxs"):
+        raise UnsupportedFormatError(
+            "an .mrxs file alone holds no pixels, they are in the folder of the same name beside it; "
+            "pack both: zip -r slide.zip SLIDE.mrxs SLIDE"
+        )
+
+
+async def stream(request: Request, write: Callable[[bytes], None], settings: Settings) -> None:
+    """Feed the request's chunks to `write` in a thread, so that a slow disk never stops the event loop.
+
+    Where the client goes away, what had arrived is written before `ClientDisconnect` is raised.
+    """
+    chunks = request.stream()
+    pending, received = bytearray(), 0
+    while True:
+        try:
+            with anyio.fail_after(settings.upload_idle_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise UploadStalledError(
+                f"nothing arrived for {settings.upload_idle_s:g} s; send the slide again over a steadier connection"
+            ) from error
+        except ClientDisconnect:
+            if pending:
+                await run_sync(write, bytes(pending))
+            raise
+        received += len(chunk or b"")
+        if received > settings.max_upload_bytes + _FORM_BYTES:
+            raise too_large(settings.max_upload_bytes)
+        pending += chunk or b""
+        if len(pending) >= _WRITE_BYTES or (chunk is None and pending):
+            await run_sync(write, bytes(pending))
+            pending.clear()
+        if chunk is None:
+            return

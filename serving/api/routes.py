@@ -1,0 +1,29 @@
+"""What may be said of a request in logs, metrics and records: templates of the server's own, never a caller's words."""
+
+from collections.abc import Iterable
+from functools import cache
+from re import Pattern
+
+from starlette.routing import compile_path
+from starlette.types import Scope
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def route_template(scope: Scope) -> str:
+    """The template of a request's address, such as /v1/models/{name}; never what the caller wrote."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    # Refused before it was routed: its address is looked up among those that the app states.
+    paths: Iterable[str] = scope["app"].openapi()["paths"] if "app" in scope else ()
+    return next((template for template in paths if _pattern(template).fullmatch(scope["path"])), "unmatched")
+
+
+def bounded_method(scope: Scope) -> str:
+    """The method, or `other` for one that the server has no use for."""
+    return scope["method"] if scope["method"] in METHODS else "other"
+
+
+@cache
+def _pattern(template: str) -> Pattern[str]:
+    return compile_path(template)[0]

@@ -1,0 +1,213 @@
+"""`/v1/slides`: bring a slide or name a mounted one, look at it, list, delete."""
+
+import io
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query, Request
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import JSONResponse, Response
+
+from serving.api.analysis import iso
+from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.problems import responses
+from serving.api.receiving import receive_slide
+from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
+from serving.api.workload import Workload
+from serving.store.resumable import store_received
+from serving.store.slides import StoredSlide
+from serving.wsi.errors import RequestError
+
+MAX_PAGE = 200
+MAX_THUMBNAIL_PX = 2048
+_MAX_JSON = 10_000
+
+
+class SlideView(BaseModel):
+    """One slide."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(description="SHA-256 of the file; of all names and contents where a slide is several files.")
+    name: str = Field(description="File name as you gave it.")
+    size: int = Field(description="Bytes; 0 for a slide in the server's own folder.")
+    width: int = Field(description="Level-0 px.")
+    height: int = Field(description="Level-0 px.")
+    mpp: float | None = Field(description="Microns per level-0 px as the file states it.")
+    vendor: str
+    mounted: bool = Field(description="It lies in the server's own folder and is not changed or deleted.")
+    created_at: str = Field(description="UTC, ISO 8601.")
+
+
+class SlidePage(BaseModel):
+    """Some slides, the oldest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slides: list[SlideView]
+    next: str | None = Field(description="Address of the next page; null on the last.")
+
+
+class MountedSlide(BaseModel):
+    """A slide in the server's own folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(max_length=1000, description="Below the server's folder of slides.")
+
+
+def slide_routes(workload: Workload) -> APIRouter:
+    """The routes of slides."""
+    router = APIRouter(tags=["slides"])
+    store_responses = {
+        201: {"model": SlideView, "description": "Stored; Location says where"},
+        **responses(*ARRIVAL_ERRORS, "not-found", "not-mounted"),
+    }
+    body = {
+        "requestBody": {
+            "required": True,
+            "description": "A form, the slide itself, a zip or tar of a slide of several files, or JSON that names a "
+            "slide in the server's own folder.",
+            "content": {
+                "multipart/form-data": FORM,
+                "application/octet-stream": BINARY,
+                "application/json": {"schema": MountedSlide.model_json_schema()},
+            },
+        }
+    }
+
+    async def bring(
+        request: Request,
+        filename: Annotated[
+            str | None, Query(max_length=1000, description="Needed where the body is the slide.")
+        ] = None,
+    ) -> Response:
+        """Streams the slide to disk and opens it once. The same slide twice is stored once."""
+        owner = owner_of(request)
+        if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
+            path = await _stated_path(request)
+            stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
+        else:
+            stored = await _received(workload, request, owner, filename)
+        return JSONResponse(_view(stored).model_dump(), 201, {"Location": f"/v1/slides/{stored.sha256}"})
+
+    for method in ("post", "put"):
+        getattr(router, method)(
+            "/v1/slides",
+            summary="Bring a slide",
+            operation_id=f"{method}_slide",
+            status_code=201,
+            response_class=Response,
+            responses=store_responses,
+            openapi_extra=body,
+        )(bring)
+
+    @router.get("/v1/slides", summary="List slides", responses=responses("malformed-request", "busy"))
+    async def page(
+        request: Request,
+        after: Annotated[int, Query(ge=0, le=2**62, description="From a page's `next`.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    ) -> SlidePage:
+        """Your slides, the oldest first."""
+        owner = scope_of(request)
+        found = await run_sync(lambda: workload.store.page(owner=owner, after=after, limit=limit + 1))
+        more = None
+        if len(found) > limit:
+            found = found[:limit]
+            more = str(request.url.include_query_params(after=found[-1].number).replace(scheme="", netloc=""))
+        return SlidePage(slides=[_view(slide) for slide in found], next=more)
+
+    @router.get("/v1/slides/{slide_id}", summary="One slide", responses=responses("not-found", "busy"))
+    async def get(request: Request, slide_id: str) -> SlideView:
+        """Size, resolution and vendor."""
+        owner = scope_of(request)
+        return _view(await run_sync(lambda: workload.store.get(slide_id, owner=owner)))
+
+    @router.get(
+        "/v1/slides/{slide_id}/thumbnail",
+        summary="A small picture of the slide",
+        response_class=Response,
+        responses={
+            200: {"description": "JPEG", "content": {"image/jpeg": BINARY}},
+            **responses("malformed-request", "not-found", "slide-changed", "unreadable-slide", "decoder-died", "busy"),
+        },
+    )
+    async def thumbnail(
+        request: Request,
+        slide_id: str,
+        max_side: Annotated[int, Query(ge=16, le=MAX_THUMBNAIL_PX, description="Longer side, px.")] = 512,
+    ) -> Response:
+        """The slide without label and macro picture, which are never read."""
+        owner = scope_of(request)
+        content = await run_sync(lambda: _thumbnail(workload, slide_id, owner, max_side))
+        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
+
+    @router.delete(
+        "/v1/slides/{slide_id}",
+        summary="Delete a slide",
+        status_code=204,
+        responses=responses("not-found", "slide-in-use", "busy"),
+    )
+    async def remove(request: Request, slide_id: str) -> Response:
+        """Removes the slide; results of its analyses stay. Refused while an analysis needs it."""
+        owner = scope_of(request)
+        await run_sync(lambda: workload.store.remove(slide_id, owner=owner))
+        return Response(status_code=204)
+
+    return router
+
+
+async def _received(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
+    settings = workload.settings
+    stated = request.headers.get("content-length", "")
+    await run_sync(check_quota, request, workload.store, int(stated) if stated.isdecimal() else 0)
+    async with receive_slide(request, workload.spool, filename=filename, settings=settings) as received:
+
+        def keep() -> StoredSlide:
+            check_quota(request, workload.store, received.path.stat().st_size)
+            return store_received(
+                workload.store,
+                received.path,
+                owner=owner,
+                name=received.name,
+                max_bytes=settings.max_upload_bytes,
+                sha256=received.sha256,
+            )
+
+        return await run_sync(keep)
+
+
+async def _stated_path(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_JSON:
+            raise RequestError('the JSON names more than a path; send {"path": "FOLDER/SLIDE.svs"}')
+    try:
+        return MountedSlide.model_validate_json(body).path
+    except ValidationError as error:
+        raise RequestError('the JSON is not understood; send {"path": "FOLDER/SLIDE.svs"}') from error
+
+
+def _thumbnail(workload: Workload, slide_id: str, owner: str | None, max_side: int) -> bytes:
+    stored = workload.store.get(slide_id, owner=owner)
+    with workload.store.open(slide_id, name=stored.name) as slide:
+        pixels = slide.thumbnail(max_side)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _view(slide: StoredSlide) -> SlideView:
+    return SlideView(
+        id=slide.sha256,
+        name=slide.name,
+        size=slide.size,
+        width=slide.width,
+        height=slide.height,
+        mpp=slide.mpp,
+        vendor=slide.vendor,
+        mounted=slide.mounted,
+        created_at=iso(slide.created_at),
+    )

@@ -1,0 +1,100 @@
+"""What a decoder process does: open one slide, decode what is asked for into shared memory, end when nobody asks.
+
+A message is one JSON object in one packet. Pixels never pass through the socket: they are written into the memory file
+that belongs to it.
+"""
+
+import json
+import mmap
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.isolation.limits import DecoderLimits, allow_cpu
+from serving.wsi.errors import MitoserveError
+from serving.wsi.geometry import Region
+from serving.wsi.slide import Slide, open_slide
+
+MESSAGE_BYTES = 2**16
+"""Of one packet: a request has a dozen numbers and a path, an answer a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of the parent's lines to this process: requests come and answers go by the socket, pixels by the memory."""
+
+    socket: socket.socket
+    memory: int
+    """Handle of the memory file."""
+
+
+def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
+    """Open the slide that the first request names, then answer reads on all lines until the parent closes them."""
+    first = lines[0]
+    request = _received(first)
+    if request is None:
+        return
+    allow_cpu(limits.read_cpu_s)
+    try:
+        slide = open_slide(Path(request["path"]), name=request["name"])
+    except (MitoserveError, OSError, MemoryError) as error:
+        _answer(first, _failure(error))
+        return
+    _answer(first, {"width": slide.width, "height": slide.height, "mpp": slide.mpp, "vendor": slide.vendor, "ok": True})
+    for line in lines[1:]:
+        threading.Thread(target=_answer_reads, args=(line, slide, limits), daemon=True).start()
+    _answer_reads(first, slide, limits)
+
+
+def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits) -> None:
+    shared = mmap.mmap(line.memory, 0) if _size(line.memory) else None
+    while (request := _received(line)) is not None:
+        allow_cpu(limits.read_cpu_s)
+        try:
+            pixels = _pixels(slide, request)
+            if shared is None or len(shared) < pixels.nbytes:
+                shared = mmap.mmap(line.memory, 0)
+            np.frombuffer(shared, np.uint8, pixels.nbytes).reshape(pixels.shape)[:] = pixels
+        except (MitoserveError, OSError, MemoryError, ValueError) as error:
+            _answer(line, _failure(error))
+        else:
+            _answer(line, {"ok": True, "height": pixels.shape[0], "width": pixels.shape[1]})
+
+
+def _pixels(slide: Slide, request: dict[str, Any]) -> NDArray[np.uint8]:
+    if "max_side" in request:
+        return slide.thumbnail(request["max_side"])
+    return slide.read(Region(*request["region"]), request["width"], request["height"])
+
+
+def _received(line: Line) -> dict[str, Any] | None:
+    """The next request; None when the parent is gone."""
+    try:
+        packet = line.socket.recv(MESSAGE_BYTES)
+    except OSError:
+        return None
+    return json.loads(packet) if packet else None
+
+
+def _answer(line: Line, message: dict[str, Any]) -> None:
+    try:
+        line.socket.send(json.dumps(message).encode()[:MESSAGE_BYTES])
+    except OSError:
+        return
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """An intended error by name, and any other with its type: the parent says what it means for the slide."""
+    intended = isinstance(error, MitoserveError)
+    return {"ok": False, "error": type(error).__name__, "intended": intended, "message": str(error)[:2000]}
+
+
+def _size(handle: int) -> int:
+    with open(handle, "rb", closefd=False) as memory:
+        return memory.seek(0, 2)

@@ -1,0 +1,274 @@
+"""The parent's side: where decoder processes come from, and one of them."""
+
+import contextlib
+import fcntl
+import json
+import mmap
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.isolation.decoder import MESSAGE_BYTES
+from serving.isolation.limits import DecoderLimits
+from serving.wsi import errors
+from serving.wsi.errors import MitoserveError, UnreadableSlideError
+
+LINES = 2
+"""Reads at once in one decoder: as many as the pipeline has reader threads."""
+_START_S = 60.0
+_SWEPT = ("PATH", "LANG", "LC_ALL", "TZ")
+"""What a zygote keeps of the environment: the rest may hold secrets."""
+
+
+class DecoderDiedError(Exception):
+    """A decoder ended, or was ended, before it answered; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """What a decoder says of the slide that it opened."""
+
+    width: int
+    height: int
+    mpp: float | None
+    vendor: str
+
+
+class Decoders:
+    """Starts decoder processes by way of a zygote, which is started when first needed and again if it dies."""
+
+    def __init__(self, limits: DecoderLimits) -> None:
+        self.limits = limits
+        self._zygote: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._lock = threading.Lock()
+
+    def start(self, path: Path, name: str) -> tuple["Decoder", SlideFacts]:
+        """A process that has opened the slide.
+
+        Raises
+        ------
+        DecoderDiedError
+            If the process ended while it opened the slide.
+        MitoserveError
+            If the slide is none that can be read.
+        """
+        lines = [_Line() for _ in range(LINES)]
+        handles = [handle for line in lines for handle in (line.theirs.fileno(), line.memory)]
+        answer, processes = self._ask({"limits": asdict(self.limits)}, handles)
+        for line in lines:
+            line.theirs.close()
+        decoder = Decoder(self, answer["pid"], processes[0], lines)
+        try:
+            opened = decoder.call({"path": str(path), "name": name})
+        except BaseException:
+            decoder.close()
+            raise
+        return decoder, SlideFacts(opened["width"], opened["height"], opened["mpp"], opened["vendor"])
+
+    def how_ended(self, pid: int) -> str:
+        """In words how the decoder `pid`, which has ended, came to its end."""
+        try:
+            status = self._ask({"ended": pid}, [])[0]["status"]
+        except DecoderDiedError:
+            return "it was ended from outside"
+        if status == -signal.SIGXCPU:
+            return f"a read took more than {self.limits.read_cpu_s} s of processor time"
+        if status is not None and status < 0:
+            return f"the reader was ended by {signal.Signals(-status).name}"
+        return "the reader stopped"
+
+    def close(self) -> None:
+        """End the zygote, and with it every decoder."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, request: dict[str, Any], handles: list[int]) -> tuple[dict[str, Any], list[int]]:
+        """The zygote's answer; a zygote that died since it was last used is replaced once."""
+        with self._lock:
+            for attempt in (1, 2):
+                if self._zygote is None:
+                    self._zygote = _started()
+                _, control = self._zygote
+                try:
+                    socket.send_fds(control, [json.dumps(request).encode()], handles)
+                    packet, received, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1)
+                except OSError:
+                    packet, received = b"", []
+                if packet:
+                    return json.loads(packet), received
+                self._drop()
+                if "ended" in request or attempt == 2:
+                    break
+            raise DecoderDiedError("the process that starts readers was ended")
+
+    def _drop(self) -> None:
+        if self._zygote is not None:
+            process, control = self._zygote
+            control.close()
+            process.kill()
+            process.wait()
+            self._zygote = None
+
+
+class Decoder:
+    """One process with one open slide."""
+
+    def __init__(self, decoders: Decoders, pid: int, process: int, lines: list["_Line"]) -> None:
+        self.pid = pid
+        self._decoders, self._process = decoders, process
+        self._lines = len(lines)
+        self._free: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        # Only the first line is answered before the slide is open; the others wait in their sockets.
+        for line in lines:
+            self._free.put(line)
+        self._lock = threading.Lock()
+        self._end: str | None = None
+
+    def call(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request that has no pixels in it. See `pixels` for what is raised."""
+        line = self._free_line()
+        try:
+            return self._asked(line, request)
+        finally:
+            self._free.put(line)
+
+    def pixels(self, request: dict[str, Any], max_bytes: int) -> NDArray[np.uint8]:
+        """The pixels that were asked for, uint8, shape (h, w, 3).
+
+        Raises
+        ------
+        DecoderDiedError
+            If the process ended, or gave no answer in time and was ended.
+        MitoserveError
+            What reading the slide raised.
+        """
+        line = self._free_line()
+        try:
+            line.make_room(max_bytes)
+            answer = self._asked(line, request)
+            shape = (int(answer["height"]), int(answer["width"]), 3)
+            return line.copied(shape)
+        finally:
+            self._free.put(line)
+
+    def close(self) -> None:
+        """End the process and release its memory; a second time does nothing."""
+        self._kill("it was closed")
+        with self._lock:
+            lines, self._lines = self._lines, 0
+        # Each line comes back when the thread that waits on it has seen that the process is gone.
+        for _ in range(lines):
+            if (line := self._free.get()) is not None:
+                line.close()
+        self._free.put(None)
+
+    def _free_line(self) -> "_Line":
+        line = self._free.get()
+        if line is None:
+            self._free.put(None)
+            raise DecoderDiedError(self._end or "it was closed")
+        return line
+
+    def _asked(self, line: "_Line", request: dict[str, Any]) -> dict[str, Any]:
+        line.ours.settimeout(self._decoders.limits.read_wall_s)
+        try:
+            line.ours.send(json.dumps(request).encode())
+            packet = line.ours.recv(MESSAGE_BYTES)
+        except TimeoutError:
+            self._kill(f"a read gave no answer in {self._decoders.limits.read_wall_s:g} s")
+            packet = b""
+        except OSError:
+            packet = b""
+        if not packet:
+            raise DecoderDiedError(self._ending())
+        answer: dict[str, Any] = json.loads(packet)
+        if not answer["ok"]:
+            raise _raised(answer, self._decoders.limits)
+        return answer
+
+    def _ending(self) -> str:
+        with self._lock:
+            if self._end is not None:
+                return self._end
+        self._kill("", remember=False)
+        return self._decoders.how_ended(self.pid)
+
+    def _kill(self, why: str, *, remember: bool = True) -> None:
+        with self._lock:
+            if self._process < 0:
+                return
+            if remember:
+                self._end = why
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            os.close(self._process)
+            self._process = -1
+
+
+class _Line:
+    """A pair of sockets and the shared memory beside them."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.memory = os.memfd_create("mitoserve-pixels", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+        # A decoder that shrank the file under us would end this process with SIGBUS.
+        fcntl.fcntl(self.memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self._map: mmap.mmap | None = None
+
+    def make_room(self, size: int) -> None:
+        if self._map is None or len(self._map) < size:
+            os.ftruncate(self.memory, size)
+            self._map = mmap.mmap(self.memory, size)
+
+    def copied(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+        size = shape[0] * shape[1] * shape[2]
+        if self._map is None or not 0 <= size <= len(self._map):
+            raise DecoderDiedError("the reader answered with more pixels than it was asked for")
+        return np.frombuffer(self._map, np.uint8, size).reshape(shape).copy()
+
+    def close(self) -> None:
+        self.ours.close()
+        self.theirs.close()
+        os.close(self.memory)
+
+
+def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(_START_S)
+    environment = {name: os.environ[name] for name in _SWEPT if name in os.environ}
+    environment |= {
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+        "OMP_NUM_THREADS": "1",  # a fork takes one thread along; numpy must not have started others
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving.isolation.zygote", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+    return process, ours
+
+
+def _raised(answer: dict[str, Any], limits: DecoderLimits) -> Exception:
+    """The error that a decoder reports, as an error of this process."""
+    kind = getattr(errors, str(answer["error"]), None)
+    if answer["intended"] and isinstance(kind, type) and issubclass(kind, MitoserveError):
+        return kind(answer["message"])
+    if answer["error"] == "MemoryError":
+        return UnreadableSlideError(
+            f"reading the slide needs more than {limits.memory_bytes} bytes of memory, which is this server's limit; "
+            "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES"
+        )
+    return UnreadableSlideError(f"the slide cannot be read ({answer['error']}: {answer['message']}); copy it again")

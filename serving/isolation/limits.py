@@ -1,0 +1,55 @@
+"""What a decoder may use; it is killed for more."""
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+"""From linux/prctl.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLimits:
+    """Bounds of one decoder process."""
+
+    memory_bytes: int = 4 * 2**30
+    """Of its own memory. The largest picture that may be decoded whole has half a GB of RGB and needs three such."""
+    read_cpu_s: int = 120
+    """Processor seconds of one read, or of opening. A patch takes 0.03; the overview of a slide without a pyramid
+    decodes every pixel, band by band, and each band is a read of its own."""
+    read_wall_s: float = 300.0
+    """Seconds until a read that gives no answer is given up: a file on a mount that hangs uses no processor."""
+    open_files: int = 256
+    """Files at once: an MRXS or DICOM slide is up to a hundred of them."""
+
+
+def restrict(limits: DecoderLimits) -> None:
+    """Bind this process to `limits` for good; it dies with its parent, writes no file and leaves no core dump."""
+    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end_with_parent(signal.SIGKILL)
+    _control(_PR_SET_NO_NEW_PRIVS, 1)
+    _control(_PR_SET_DUMPABLE, 0)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent ends, however that ends."""
+    _control(_PR_SET_PDEATHSIG, number)
+
+
+def allow_cpu(seconds: int) -> None:
+    """Let this process use `seconds` of processor time from now on; then SIGXCPU ends it."""
+    used = os.times()
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.user + used.system) + seconds, hard))
+
+
+def _control(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,111 @@
+"""A slide whose file another process opens and decodes."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.isolation.decoders import Decoder, DecoderDiedError, Decoders, SlideFacts
+from serving.wsi.errors import DecoderError
+from serving.wsi.geometry import Region
+
+_T = TypeVar("_T")
+
+TRIES = 2
+"""A reader that dies is replaced once, and asked the same again: it may have been killed for something else."""
+
+
+def open_isolated(decoders: Decoders, path: Path, *, name: str, sha256: str = "") -> "IsolatedSlide":
+    """The slide in `path`, opened and decoded in a process of its own.
+
+    sha256 : hash of the slide, where it is known; hashing gigabytes again would take longer than scoring
+
+    Raises
+    ------
+    DecoderError
+        If opening the slide ended two processes.
+    MitoserveError
+        What `serving.wsi.slide.open_slide` raises.
+    """
+    return IsolatedSlide(decoders, path, name=name, sha256=sha256)
+
+
+class IsolatedSlide:
+    """See `Slide`; reads may come from several threads, of which the decoder serves two at once."""
+
+    def __init__(self, decoders: Decoders, path: Path, *, name: str, sha256: str) -> None:
+        self._decoders, self._path = decoders, path
+        self.name, self.sha256 = name, sha256
+        self._current: tuple[Decoder, SlideFacts] | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        facts = self._tried(lambda _, facts: facts)
+        self.width, self.height, self.mpp, self.vendor = facts.width, facts.height, facts.mpp, facts.vendor
+
+    def __repr__(self) -> str:
+        return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"
+
+    def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
+        """See `Slide.read`; raises `DecoderError` where the read ends two processes."""
+        box = (region.x, region.y, region.width, region.height)
+        return self._pixels({"region": box, "width": width, "height": height}, width * height * 3)
+
+    def thumbnail(self, max_side: int) -> NDArray[np.uint8]:
+        """See `Slide.thumbnail`; raises `DecoderError` where it ends two processes."""
+        return self._pixels({"max_side": max_side}, max_side * max_side * 3)
+
+    def _pixels(self, request: dict[str, Any], max_bytes: int) -> NDArray[np.uint8]:
+        return self._tried(lambda decoder, _: decoder.pixels(request, max_bytes))
+
+    def _tried(self, ask: Callable[[Decoder, SlideFacts], _T]) -> _T:
+        """What `ask` gives, with another process if the first dies of it."""
+        ending = ""
+        for _ in range(TRIES):
+            decoder: Decoder | None = None
+            try:
+                decoder, facts = self._opened()
+                return ask(decoder, facts)
+            except DecoderDiedError as death:
+                ending = str(death)
+                if decoder is not None:
+                    self._discard(decoder)
+        raise DecoderError(
+            f"{self.name} ended its reader {TRIES} times at the same place ({ending}): "
+            "the file is damaged, or not what it says it is; export it again, for example with `vips tiffsave`"
+        )
+
+    def _opened(self) -> tuple[Decoder, SlideFacts]:
+        with self._lock:
+            if self._closed:
+                raise ValueError(f"{self.name} is closed")
+            if self._current is None:
+                self._current = self._decoders.start(self._path, self.name)
+            return self._current
+
+    def _discard(self, dead: Decoder) -> None:
+        """Forget a decoder that died, unless another thread has done so."""
+        with self._lock:
+            if self._current is None or self._current[0] is not dead:
+                return
+            self._current = None
+        dead.close()
+
+    def close(self) -> None:
+        """End the process; reads afterwards fail."""
+        with self._lock:
+            self._closed = True
+            current, self._current = self._current, None
+        if current is not None:
+            current[0].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Analyses as durable jobs: accepted once, run once, resumed after any process died, their results immutable."""

@@ -1,0 +1,46 @@
+"""`python -m serving.jobs SERVER WORKER`: a worker process. It ends when its parent does, and then gives back what it ran."""
+
+import signal
+import sys
+import threading
+
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.jobs.crew import Crew
+from serving.jobs.worker import Worker
+from serving.observability.logs import configure_logging
+from serving.observability.tracing import configure_tracing
+from serving.scoring.onnx_detector import load_detector
+from serving.settings import Settings
+from serving.store.database import open_database
+from serving.store.slides import SlideStore
+
+
+def main(server: str, worker: str) -> None:
+    """Run analyses until the parent closes standard input, or SIGTERM comes."""
+    settings = Settings.from_environment()
+    configure_logging(settings.log_format)
+    configure_tracing(settings.traces_endpoint)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on a terminal's Ctrl-C the server decides
+    threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    database = open_database(settings)
+    decoders = Decoders(DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s))
+    try:
+        store = SlideStore(database, settings, decoders)
+        crew = Crew(database, server)
+        Worker(worker, store, crew, lambda: load_detector(settings.models, providers=settings.providers), stop).run()
+    finally:
+        decoders.close()
+        database.close()
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    stop.set()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,77 @@
+"""The workers as the server sees them: a row each, with the models that it has loaded."""
+
+import json
+import time
+from collections.abc import Mapping
+
+from sqlalchemy import delete, insert, select, update
+
+from serving.jobs.request import models_key
+from serving.scoring.detector import Detector, cards_of
+from serving.store.database import Database
+from serving.store.tables import workers
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard
+
+STALE_S = 7 * 86400.0
+
+
+class Crew:
+    """The workers that one server has started."""
+
+    def __init__(self, database: Database, server: str) -> None:
+        self._database, self._server = database, server
+
+    def enter(self, worker: str) -> None:
+        """Note that a worker loads its models."""
+        values = {"id": worker, "server": self._server, "state": "loading", "detail": "", "cards": "[]", "provider": ""}
+        with self._database.writing() as tx:
+            tx.execute(delete(workers).where(workers.c.seen_at < time.time() - STALE_S))
+            tx.execute(insert(workers).values({**values, "seen_at": time.time()}))
+
+    def ready(self, worker: str, detector: Detector) -> str:
+        """Note that a worker can score; gives the key of its models."""
+        cards = cards_of(detector)
+        key = models_key(cards)
+        values = {"state": "ready", "models_key": key, "provider": detector.provider}
+        values["cards"] = json.dumps([card.model_dump(mode="json") for card in cards])
+        self._update(worker, values)
+        return key
+
+    def failed(self, worker: str, detail: str) -> None:
+        """Note that a worker could not load its models."""
+        self._update(worker, {"state": "failed", "detail": detail})
+
+    def leave(self, worker: str) -> None:
+        """Note that a worker has ended."""
+        with self._database.writing() as tx:
+            tx.execute(delete(workers).where(workers.c.id == worker))
+
+    def models_key(self) -> str | None:
+        """Key of the models that would run now; None before they are loaded."""
+        with self._database.reading() as tx:
+            return tx.execute(
+                select(workers.c.models_key).where(workers.c.server == self._server, workers.c.state == "ready")
+            ).scalar()
+
+    def cards(self) -> list[ModelCard]:
+        """Cards of the loaded models.
+
+        Raises
+        ------
+        ModelError
+            If they are still loading, or could not be loaded; the message says why.
+        """
+        with self._database.reading() as tx:
+            rows = tx.execute(select(workers).where(workers.c.server == self._server)).all()
+        for row in rows:
+            if row.state == "ready":
+                return [ModelCard.model_validate(card) for card in json.loads(row.cards)]
+        for row in rows:
+            if row.state == "failed":
+                raise ModelError(f"the models could not be loaded: {row.detail}")
+        raise ModelError("the models are still loading; try again in a moment")
+
+    def _update(self, worker: str, values: Mapping[str, object]) -> None:
+        with self._database.writing() as tx:
+            tx.execute(update(workers).where(workers.c.id == worker).values({**values, "seen_at": time.time()}))

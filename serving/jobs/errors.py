@@ -1,0 +1,25 @@
+"""Why an analysis is not accepted, or its result is not there."""
+
+from serving.wsi.errors import MitoserveError
+
+
+class IdempotencyError(MitoserveError):
+    """An idempotency key was used for another request before."""
+
+    slug = "idempotency-conflict"
+
+
+class NotFinishedError(MitoserveError):
+    """The analysis has no result yet, or was cancelled."""
+
+    slug = "not-finished"
+
+
+class WebhookError(MitoserveError):
+    """A webhook's address is not one that this server may call."""
+
+    slug = "webhook-not-allowed"
+
+
+class LeaseLostError(Exception):
+    """The analysis was cancelled, or another worker has taken it over: nothing of it may be written any more."""

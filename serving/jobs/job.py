@@ -1,0 +1,84 @@
+"""An analysis as it is kept, and the states that it goes through."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from sqlalchemy import Row
+
+from serving.store.slides import UNFINISHED
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One analysis. Times are seconds since 1970."""
+
+    number: int
+    id: str
+    owner: str
+    sha256: str
+    name: str
+    """Of the slide."""
+    options: str
+    priority: int
+    state: State
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    tiles_done: int
+    tiles_total: int | None
+    seconds_left: float | None
+    token: int
+    result: str | None
+    problem: str | None
+    detail: str | None
+    webhook: str | None
+    request_key: str
+    models_key: str | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Job":
+        """The job in a row of the table."""
+        return cls(**{name: getattr(row, name) for name in cls.__slots__})
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing about it will change."""
+        return self.state not in UNFINISHED
+
+    def snapshot(self) -> dict[str, Any]:
+        """What events and webhooks say of it."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "tiles_done": self.tiles_done,
+            "tiles_total": self.tiles_total,
+            "seconds_left": self.seconds_left,
+            "problem": self.problem,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an analysis; ids only grow."""
+
+    id: int
+    kind: str
+    """A state, or `progress`."""
+    data: str
+    """JSON."""
+
+    @property
+    def last(self) -> bool:
+        """Whether no other will follow."""
+        return self.kind in STATES and self.kind not in UNFINISHED
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The data, parsed."""
+        parsed: dict[str, Any] = json.loads(self.data)
+        return parsed

@@ -1,0 +1,196 @@
+"""Who runs which analysis. A lease has a token, and whoever holds an older one can write nothing.
+
+No clock of the wall is compared with another: a lease is lost when its beat does not change for `lease_s` by the
+monotonic clock of whoever looks. So clocks may jump, and servers may disagree about the time.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import Connection, Update, func, select, update
+
+from serving.jobs.errors import LeaseLostError
+from serving.jobs.job import Job
+from serving.jobs.table import cached, end, next_token, note
+from serving.store.database import Database
+from serving.store.slides import SlideStore, discard
+from serving.store.tables import analyses
+
+MAX_CRASHES = 5
+"""Workers that an analysis may take down without finishing a chunk; then it is the analysis, not the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one analysis."""
+
+    job: Job
+    token: int
+
+
+class Leases:
+    """Claims, renews and ends leases for one worker."""
+
+    def __init__(self, database: Database, store: SlideStore, worker: str) -> None:
+        self._database, self._store, self._worker = database, store, worker
+        self._watch = LeaseWatch()
+
+    def claim(self, models_key: str, *, lease_s: float) -> Lease | None:
+        """The next analysis to run, if there is one; those whose worker was lost go back into the line first.
+
+        Owners take turns, whatever their priorities and the length of their lines; among one owner's the highest
+        priority goes first, then the oldest. An analysis waits while another with the same result runs.
+        """
+        with self._database.reading() as tx:
+            running = tx.execute(
+                select(analyses.c.id, analyses.c.token, analyses.c.beat).where(analyses.c.state == "running")
+            ).all()
+            lost = self._watch.lost(((r.id, r.token, r.beat) for r in running), lease_s=lease_s)
+            waiting = tx.execute(select(analyses.c.id).where(analyses.c.state == "queued").limit(1)).first()
+        for analysis_id, token in lost:
+            self.requeue(analysis_id, token)
+        if waiting is None and not lost:
+            return None
+        with self._database.writing() as tx:
+            job = _next(tx)
+            if job is None:
+                return None
+            token = next_token(tx)
+            job = replace(job, token=token, models_key=models_key, detail=None)
+            done = cached(tx, job, models_key)
+            if done is None:
+                job = replace(job, state="running", started_at=job.started_at or time.time())
+                kept = ("state", "started_at", "token", "models_key", "detail")
+                values = {name: getattr(job, name) for name in kept} | {"worker": self._worker}
+                tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
+                note(tx, job)
+                return Lease(job, token)
+            gone = end(tx, self._store, done)
+        discard(gone)
+        return self.claim(models_key, lease_s=lease_s)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease still counts; asks without writing."""
+        with self._database.reading() as tx:
+            return _held(tx, lease) is not None
+
+    def beat(self, lease: Lease) -> bool:
+        """Show that the worker lives; gives whether the lease still counts."""
+        with self._database.writing() as tx:
+            return bool(tx.execute(_mine(lease).values(beat=analyses.c.beat + 1)).rowcount)
+
+    def progress(self, lease: Lease, done: int, total: int, seconds_left: float | None) -> None:
+        """Record how far the analysis is; raises `LeaseLostError`."""
+        with self._database.writing() as tx:
+            job = replace(_current(tx, lease), tiles_done=done, tiles_total=total, seconds_left=seconds_left)
+            values = {"tiles_done": done, "tiles_total": total, "seconds_left": seconds_left}
+            tx.execute(_mine(lease).values(values | {"beat": analyses.c.beat + 1}))
+            note(tx, job, "progress")
+
+    def advanced(self, lease: Lease) -> None:
+        """Record that a chunk is finished for good, so that crashes are counted anew; raises `LeaseLostError`."""
+        with self._database.writing() as tx:
+            _current(tx, lease)
+            tx.execute(_mine(lease).values(crashes=0, beat=analyses.c.beat + 1))
+
+    def succeed(self, lease: Lease, result: str) -> None:
+        """End with a result, in folder `result`; raises `LeaseLostError`, and then the result does not count."""
+        with self._database.writing() as tx:
+            job = _current(tx, lease)
+            done = job.tiles_total or 0
+            ended = replace(job, state="succeeded", finished_at=time.time(), result=result, seconds_left=None)
+            gone = end(tx, self._store, replace(ended, tiles_done=done))
+        discard(gone)
+
+    def fail(self, lease: Lease, problem: str, detail: str) -> None:
+        """End with an error; raises `LeaseLostError`."""
+        with self._database.writing() as tx:
+            gone = _failed(tx, self._store, _current(tx, lease), problem, detail)
+        discard(gone)
+
+    def release(self, lease: Lease, detail: str | None = None) -> None:
+        """Put the analysis back into its place in the line; does nothing where the lease is lost."""
+        with self._database.writing() as tx:
+            if (job := _held(tx, lease)) is not None:
+                tx.execute(_mine(lease).values(state="queued", worker="", seconds_left=None, detail=detail))
+                note(tx, replace(job, state="queued", seconds_left=None, detail=detail))
+
+    def requeue(self, analysis_id: str, token: int) -> None:
+        """Put an analysis whose worker was lost back into the line, or end it if it lost too many."""
+        gone = None
+        with self._database.writing() as tx:
+            same = (analyses.c.id == analysis_id) & (analyses.c.token == token) & (analyses.c.state == "running")
+            row = tx.execute(select(analyses).where(same)).first()
+            if row is None:
+                return
+            job, crashes = Job.of(row), row.crashes + 1
+            if crashes >= MAX_CRASHES:
+                detail = f"{crashes} workers in a row ended while they ran this analysis; the server's log may say why"
+                gone = _failed(tx, self._store, replace(job, token=next_token(tx)), "internal-error", detail)
+            else:
+                values = {"state": "queued", "worker": "", "crashes": crashes, "seconds_left": None}
+                tx.execute(update(analyses).where(same).values(values | {"token": next_token(tx)}))
+                note(tx, replace(job, state="queued", seconds_left=None))
+        discard(gone)
+
+    def requeue_all(self) -> None:
+        """Put back all that this worker ran, once it is known to be dead."""
+        with self._database.reading() as tx:
+            mine = (analyses.c.worker == self._worker) & (analyses.c.state == "running")
+            rows = tx.execute(select(analyses.c.id, analyses.c.token).where(mine)).all()
+        for row in rows:
+            self.requeue(row.id, row.token)
+
+
+class LeaseWatch:
+    """Remembers when each lease was last seen to change."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int, int], float] = {}
+
+    def lost(self, running: Iterable[tuple[str, int, int]], *, lease_s: float) -> list[tuple[str, int]]:
+        """(id, token) of those of `running`, (id, token, beat), that have not changed for `lease_s`."""
+        now = time.monotonic()
+        self._seen = {key: self._seen.get(key, now) for key in running}
+        return [(key[0], key[1]) for key, since in self._seen.items() if now - since >= lease_s]
+
+
+def _mine(lease: Lease) -> Update:
+    same = (analyses.c.id == lease.job.id) & (analyses.c.token == lease.token) & (analyses.c.state == "running")
+    return update(analyses).where(same)
+
+
+def _held(tx: Connection, lease: Lease) -> Job | None:
+    same = (analyses.c.id == lease.job.id) & (analyses.c.token == lease.token) & (analyses.c.state == "running")
+    row = tx.execute(select(analyses).where(same)).first()
+    return None if row is None else Job.of(row)
+
+
+def _current(tx: Connection, lease: Lease) -> Job:
+    job = _held(tx, lease)
+    if job is None:
+        raise LeaseLostError(lease.job.id)
+    return job
+
+
+def _failed(tx: Connection, store: SlideStore, job: Job, problem: str, detail: str) -> Path | None:
+    ended = replace(job, state="failed", finished_at=time.time(), problem=problem, detail=detail, seconds_left=None)
+    return end(tx, store, ended)
+
+
+def _next(tx: Connection) -> Job | None:
+    """The queued analysis whose turn it is."""
+    same = analyses.alias()
+    turns = select(analyses.c.owner, func.max(analyses.c.token).label("last")).group_by(analyses.c.owner).subquery()
+    twin = select(same.c.id).where(same.c.state == "running", same.c.request_key == analyses.c.request_key).exists()
+    chosen = (
+        select(analyses)
+        .join_from(analyses, turns, analyses.c.owner == turns.c.owner)
+        .where(analyses.c.state == "queued", ~twin)
+        .order_by(turns.c.last, analyses.c.priority.desc(), analyses.c.number)
+        .limit(1)
+    )
+    row = tx.execute(chosen).first()
+    return None if row is None else Job.of(row)

@@ -1,0 +1,44 @@
+"""What identifies a result: the slide, the options, the models and this software."""
+
+import hashlib
+import json
+from typing import Any
+
+from serving import __version__
+from serving.report import SCHEMA_VERSION
+from serving.scoring.analysis import Options
+from serving.wsi.geometry import Roi
+from serving.wsi.modelcard import ModelCard
+
+
+def options_text(options: Options) -> str:
+    """The options as JSON with sorted keys, the same for the same options."""
+    values: dict[str, Any] = {
+        "mpp": options.mpp,
+        "roi": None if options.roi is None else [list(point) for point in options.roi.points],
+        "threshold": options.threshold,
+        "cascade": options.cascade,
+        "min_tissue_fraction": options.min_tissue_fraction,
+    }
+    return json.dumps(values, sort_keys=True)
+
+
+def options_from(text: str) -> Options:
+    """The options that `options_text` wrote."""
+    values = json.loads(text)
+    roi = values.pop("roi")
+    return Options(**values, roi=None if roi is None else Roi(tuple((x, y) for x, y in roi)))
+
+
+def request_key(sha256: str, options: Options) -> str:
+    """Hash of slide, options and this software."""
+    return _digest([sha256, json.loads(options_text(options)), __version__, SCHEMA_VERSION])
+
+
+def models_key(cards: list[ModelCard]) -> str:
+    """Hash of all that models are and were set to."""
+    return _digest([card.model_dump(mode="json") for card in cards])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,84 @@
+"""Deletes what is over: uploads that expired, slides by retention, analyses that are old, folders that no row names."""
+
+import logging
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from serving.jobs.table import remove_rows
+from serving.store.resumable import Uploads
+from serving.store.retention import SteadyClock, sweep
+from serving.store.slides import UNFINISHED, SlideStore
+from serving.store.tables import analyses
+from serving.wsi.errors import BusyError
+
+SWEEP_S = 60.0
+AFTER_JUMP_S = 3600.0
+"""After the clock was set, nothing is deleted for its age for so long: a wrong time may be put right."""
+
+_log = logging.getLogger("mitoserve.retention")
+
+
+class Sweeper:
+    """Sweeps once a minute, in a thread of its own."""
+
+    def __init__(self, store: SlideStore, uploads: Uploads) -> None:
+        self._store, self._uploads = store, uploads
+        self._clock, self._rest_until = SteadyClock(), 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the sweep that is under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def sweep(self) -> None:
+        """Delete all that may go now; nothing within an hour after the clock was set."""
+        if self._clock.jumped():
+            self._rest_until = time.monotonic() + AFTER_JUMP_S
+            _log.warning("the clock was set; nothing is deleted for its age for %g s", AFTER_JUMP_S)
+        if time.monotonic() < self._rest_until:
+            return
+        now = time.time()
+        self._uploads.sweep(now)
+        sweep(self._store, now)
+        sweep_analyses(self._store, now)
+
+    def _run(self) -> None:
+        while not self._stop.wait(SWEEP_S):
+            try:
+                self.sweep()
+            except (BusyError, OSError) as error:
+                _log.warning("retention has to wait: %s", error)
+
+
+def sweep_analyses(store: SlideStore, now: float) -> None:
+    """Remove analyses that ended long ago, results that no analysis has, and checkpoints of what has ended."""
+    state, settings = store.settings.state, store.settings
+    with store.database.writing() as tx:
+        old = analyses.c.finished_at < now - settings.keep_analyses_s
+        remove_rows(tx, tx.execute(select(analyses.c.id).where(old, ~analyses.c.state.in_(UNFINISHED))).scalars().all())
+        results = set(tx.execute(select(analyses.c.result).where(analyses.c.result.is_not(None))).scalars())
+        active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
+        # What a running analysis has just written has its name; anything else is left over.
+        strays = [path for path in _folders(state / "results") if path.name not in results and _job(path) not in active]
+        strays += [path for path in _folders(state / "checkpoints") if path.name not in active]
+    for path in strays:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(root: Path) -> list[Path]:
+    return list(root.iterdir()) if root.is_dir() else []
+
+
+def _job(result: Path) -> str:
+    """The analysis that a folder of results, whole or not, is named after."""
+    return result.name.removeprefix(".").split("-")[0]

@@ -1,0 +1,262 @@
+"""The table of analyses as callers see it: submit, look, list, cancel, follow."""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from serving.jobs.errors import IdempotencyError
+from serving.jobs.job import STATES, Event, Job
+from serving.jobs.request import options_text, request_key
+from serving.scoring.analysis import Options
+from serving.store.database import Database
+from serving.store.errors import NotFoundError
+from serving.store.slides import UNFINISHED, SlideStore, discard
+from serving.store.tables import analyses, blobs, counters, deliveries, events, slides
+
+PRIORITIES = (-10, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a caller wants analysed."""
+
+    owner: str
+    sha256: str
+    options: Options
+    name: str | None = None
+    """What the report calls the slide; by default what its owner called it first."""
+    priority: int = 0
+    webhook: str | None = None
+    idempotency_key: str | None = None
+    idempotency_hash: str | None = None
+    """Of the request: a key that comes with another request is a mistake."""
+
+
+class JobTable:
+    """All analyses of one database."""
+
+    def __init__(self, database: Database, store: SlideStore) -> None:
+        self.database, self._store = database, store
+
+    def submit(self, wanted: Submission, *, models_key: str | None) -> tuple[Job, bool]:
+        """The accepted analysis, and whether it is new: not a repetition under the same idempotency key.
+
+        models_key : of the models that would run now; a result that they have given already is used again
+
+        Raises
+        ------
+        NotFoundError
+            If the owner has no such slide.
+        IdempotencyError
+            If the key was used for something else.
+        """
+        with self.database.writing() as tx:
+            if wanted.idempotency_key is not None and (known := _repeated(tx, wanted)) is not None:
+                return known, False
+            mine = (slides.c.owner == wanted.owner) & (slides.c.sha256 == wanted.sha256)
+            name = tx.execute(select(slides.c.name).where(mine)).scalar()
+            if name is None:
+                raise NotFoundError(f"no slide {wanted.sha256[:80]!r}; GET /v1/slides lists yours")
+            now = time.time()
+            tx.execute(update(blobs).where(blobs.c.sha256 == wanted.sha256).values(used_at=now))
+            job = Job(
+                number=0,
+                id=uuid.uuid4().hex,
+                owner=wanted.owner,
+                sha256=wanted.sha256,
+                name=wanted.name or name,
+                options=options_text(wanted.options),
+                priority=wanted.priority,
+                state="queued",
+                created_at=now,
+                started_at=None,
+                finished_at=None,
+                tiles_done=0,
+                tiles_total=None,
+                seconds_left=None,
+                token=0,
+                result=None,
+                problem=None,
+                detail=None,
+                webhook=wanted.webhook,
+                request_key=request_key(wanted.sha256, wanted.options),
+                models_key=None,
+            )
+            job = cached(tx, job, models_key) or job
+            kept = {name: getattr(job, name) for name in Job.__slots__ if name != "number"}
+            kept |= {"crashes": 0, "worker": "", "beat": 0}
+            kept |= {"idempotency_key": wanted.idempotency_key, "idempotency_hash": wanted.idempotency_hash}
+            number = tx.execute(insert(analyses).values(kept)).inserted_primary_key
+            job = replace(job, number=number[0] if number else 0)
+            note(tx, job)
+            gone = _without_temporary(tx, self._store, job) if job.finished else None
+        discard(gone)
+        return job, True
+
+    def get(self, analysis_id: str, *, owner: str | None) -> Job:
+        """An analysis of the owner's; anybody's where None.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        """
+        with self.database.reading() as tx:
+            return _found(tx, analysis_id, owner)
+
+    def page(
+        self, *, owner: str | None, states: Sequence[str], sha256: str | None, before: int | None, limit: int
+    ) -> list[Job]:
+        """Analyses, the newest first, that were submitted before number `before`."""
+        chosen = select(analyses).order_by(analyses.c.number.desc()).limit(limit)
+        if owner is not None:
+            chosen = chosen.where(analyses.c.owner == owner)
+        if states:
+            chosen = chosen.where(analyses.c.state.in_(states))
+        if sha256 is not None:
+            chosen = chosen.where(analyses.c.sha256 == sha256)
+        if before is not None:
+            chosen = chosen.where(analyses.c.number < before)
+        with self.database.reading() as tx:
+            return [Job.of(row) for row in tx.execute(chosen)]
+
+    def counts(self) -> dict[str, int]:
+        """How many analyses there are in each state."""
+        by_state = select(analyses.c.state, func.count().label("number_of")).group_by(analyses.c.state)
+        with self.database.reading() as tx:
+            found = {row.state: row.number_of for row in tx.execute(by_state)}
+        return {state: found.get(state, 0) for state in STATES}
+
+    def cancel(self, analysis_id: str, *, owner: str | None) -> Job:
+        """The analysis, cancelled if it had not ended. Its worker loses its lease, and stops when it sees that."""
+        with self.database.writing() as tx:
+            job = _found(tx, analysis_id, owner)
+            if job.finished:
+                return job
+            job = replace(job, state="cancelled", finished_at=time.time(), seconds_left=None, token=next_token(tx))
+            gone = end(tx, self._store, job)
+        discard(gone)
+        return job
+
+    def forget(self, analysis_id: str, *, owner: str | None) -> None:
+        """Remove a finished analysis; its result goes with the last analysis that shares it."""
+        with self.database.writing() as tx:
+            job = _found(tx, analysis_id, owner)
+            remove_rows(tx, [job.id])
+
+    def exists(self, analysis_id: str) -> bool:
+        """Whether there is such an analysis still."""
+        with self.database.reading() as tx:
+            return tx.execute(select(analyses.c.id).where(analyses.c.id == analysis_id)).first() is not None
+
+    def events(self, analysis_id: str, *, after: int) -> list[Event]:
+        """What happened to an analysis since event `after`."""
+        chosen = select(events).where(events.c.analysis == analysis_id, events.c.id > after).order_by(events.c.id)
+        with self.database.reading() as tx:
+            return [Event(row.id, row.kind, row.data) for row in tx.execute(chosen.limit(1000))]
+
+
+def note(tx: Connection, job: Job, kind: str | None = None) -> None:
+    """Record what a job has become, for those who follow it and for its webhook."""
+    data = json.dumps(job.snapshot())
+    tx.execute(insert(events).values(analysis=job.id, kind=kind or job.state, data=data))
+    if job.finished and job.webhook is not None:
+        values: dict[str, Any] = {"attempts": 0, "next_at": time.time(), "state": "waiting", "outcome": ""}
+        body = json.dumps({"type": f"analysis.{job.state}", "timestamp": _iso(time.time()), "data": job.snapshot()})
+        values |= {"id": f"msg_{uuid.uuid4().hex}", "analysis": job.id, "url": job.webhook, "body": body}
+        tx.execute(insert(deliveries).values(values))
+
+
+def end(tx: Connection, store: SlideStore, job: Job) -> Path | None:
+    """Write a job's last state; a slide that was kept for its sake alone goes: gives its folder, for `discard`."""
+    changed = (
+        "state",
+        "finished_at",
+        "seconds_left",
+        "token",
+        "result",
+        "problem",
+        "detail",
+        "models_key",
+        "tiles_done",
+        "tiles_total",
+    )
+    values = {name: getattr(job, name) for name in changed}
+    tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
+    note(tx, job)
+    return _without_temporary(tx, store, job)
+
+
+def remove_rows(tx: Connection, ids: Sequence[str]) -> None:
+    """Remove analyses and all that belongs to them."""
+    for table, column in ((events, events.c.analysis), (deliveries, deliveries.c.analysis), (analyses, analyses.c.id)):
+        tx.execute(delete(table).where(column.in_(ids)))
+
+
+def next_token(tx: Connection) -> int:
+    """A number higher than any before it."""
+    value = tx.execute(select(counters.c.value).where(counters.c.name == "token")).scalar()
+    if value is None:
+        tx.execute(insert(counters).values(name="token", value=1))
+        return 1
+    tx.execute(update(counters).where(counters.c.name == "token").values(value=value + 1))
+    return int(value) + 1
+
+
+def _without_temporary(tx: Connection, store: SlideStore, job: Job) -> Path | None:
+    """Forget the job's slide if it was kept for its analyses alone and none is left; gives its folder, for `discard`."""
+    waiting = select(analyses.c.id).where(
+        analyses.c.sha256 == job.sha256, analyses.c.owner == job.owner, analyses.c.state.in_(UNFINISHED)
+    )
+    if tx.execute(waiting.limit(1)).first():
+        return None
+    # One that was brought again since waits for an analysis that is about to be submitted.
+    temporary = (slides.c.owner == job.owner) & (slides.c.sha256 == job.sha256) & ~slides.c.kept
+    tx.execute(delete(slides).where(temporary, slides.c.created_at <= job.created_at))
+    return store.drop_unowned(tx, job.sha256)
+
+
+def _repeated(tx: Connection, wanted: Submission) -> Job | None:
+    same = (analyses.c.owner == wanted.owner) & (analyses.c.idempotency_key == wanted.idempotency_key)
+    row = tx.execute(select(analyses).where(same)).first()
+    if row is None:
+        return None
+    if row.idempotency_hash != wanted.idempotency_hash:
+        raise IdempotencyError("this Idempotency-Key was used for another request; take a new key for a new request")
+    return Job.of(row)
+
+
+def cached(tx: Connection, job: Job, models_key: str | None) -> Job | None:
+    """The job ended with a result that these models have given already; None where there is none."""
+    same = (analyses.c.request_key == job.request_key) & (analyses.c.models_key == models_key)
+    row = tx.execute(select(analyses).where(same, analyses.c.state == "succeeded").limit(1)).first()
+    if row is None or models_key is None:
+        return None
+    now = time.time()
+    return replace(
+        job,
+        state="succeeded",
+        started_at=job.started_at or now,
+        finished_at=now,
+        tiles_done=row.tiles_done,
+        tiles_total=row.tiles_total,
+        result=row.result,
+        models_key=models_key,
+    )
+
+
+def _found(tx: Connection, analysis_id: str, owner: str | None) -> Job:
+    row = tx.execute(select(analyses).where(analyses.c.id == analysis_id)).first()
+    if row is None or (owner is not None and row.owner != owner):
+        raise NotFoundError(f"no analysis {analysis_id[:80]!r}; GET /v1/analyses lists yours")
+    return Job.of(row)
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,1 @@
+"""What is kept on disk: the database of everything accepted, and slides by their content."""

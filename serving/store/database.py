@@ -1,0 +1,114 @@
+"""The database: SQLite in write-ahead mode, or PostgreSQL, behind the same few rules.
+
+Writers come one after the other on both, so that what is read inside `writing` still holds when it is written.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from serving.settings import Settings, SettingsError
+from serving.wsi.errors import BusyError
+
+BUSY_S = 10.0
+"""Seconds that a writer waits for another, which holds the database for milliseconds."""
+_WRITERS = 0x6D69746F
+"""Name of the lock that makes PostgreSQL's writers take turns; any number that others do not use."""
+_NO_ROOM = ("database or disk is full", "No space left on device")
+
+
+class Database:
+    """Transactions on one database."""
+
+    def __init__(self, url: str) -> None:
+        self._sqlite = make_url(url).get_backend_name() == "sqlite"
+        arguments: dict[str, Any] = {"timeout": BUSY_S, "check_same_thread": False} if self._sqlite else {}
+        self.engine = create_engine(url, connect_args=arguments, pool_pre_ping=not self._sqlite, pool_size=20)
+        if self._sqlite:
+            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one moment and changes nothing."""
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer interleaves with; it is committed on leaving, or undone by an error.
+
+        Raises
+        ------
+        BusyError
+            If another writer does not let go within `BUSY_S`.
+        OSError
+            With `ENOSPC` if the disk is full.
+        """
+        with _translated(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
+            if not self._sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS})"))
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that `settings` name, made or brought up to date.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be opened.
+    """
+    url = settings.database or f"sqlite:///{settings.state / 'mitoserve.sqlite'}"
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = Database(url)
+        upgrade(database)
+    except (ArgumentError, ImportError, OperationalError, BusyError, OSError) as error:
+        raise SettingsError(
+            f"the database cannot be opened: {error}; see MITOSIS_DATABASE and MITOSIS_STATE"
+        ) from error
+    return database
+
+
+def upgrade(database: Database) -> None:
+    """Bring the tables to this release; servers that start together take turns."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig)
+        if any(sign in reason for sign in _NO_ROOM):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise BusyError(f"the database does not answer ({reason.strip()[:200]}); try again in a moment") from error
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # sqlite3 must not begin transactions by itself; `_begin` does
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # what was answered with 202 outlives a power cut
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,8 @@
+"""What alembic runs: the steps on the connection that `serving.store.database.upgrade` gives it."""
+
+from alembic import context
+
+from serving.store.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

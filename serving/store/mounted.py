@@ -1,0 +1,58 @@
+"""Slides that lie in a read-only folder of the operator's and are analysed there."""
+
+from pathlib import Path
+
+from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
+from serving.wsi.hashing import slide_files
+
+
+def mounted_path(root: Path | None, name: str) -> Path:
+    """The file that `name` means below `root`, links followed.
+
+    Raises
+    ------
+    SlideRootError
+        If no folder is mounted, or the name leads out of it.
+    NotFoundError
+        If there is no such file.
+    """
+    if root is None:
+        raise SlideRootError("this server has no folder of slides; upload the slide, or set MITOSIS_SLIDE_ROOT")
+    if not name.isprintable() or "\\" in name:
+        raise SlideRootError("the path is no plain name; give it as it is below the server's folder of slides")
+    base = root.resolve()
+    try:
+        # Without `strict`, a name that leads out is told from one that is missing.
+        path = (base / name).resolve()
+    except (OSError, RuntimeError) as error:
+        raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder") from error
+    if not path.is_relative_to(base) or path == base:
+        raise SlideRootError(f"{name[:200]!r} leads out of the server's folder of slides")
+    if not path.exists():
+        raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder")
+    for file in slide_files(path):
+        if not file.resolve().is_relative_to(base):
+            raise SlideRootError(f"{name[:200]!r} holds a link that leads out of the server's folder of slides")
+    return path
+
+
+def stamp_of(path: Path) -> str:
+    """Sizes and times of a slide's files, by which a change is noticed."""
+    states = [file.stat() for file in slide_files(path)]
+    return f"{len(states)}:{sum(s.st_size for s in states)}:{max((s.st_mtime_ns for s in states), default=0)}"
+
+
+def check_unchanged(path: Path, stamp: str, name: str) -> None:
+    """Make sure that a mounted slide is what it was when it was hashed.
+
+    Raises
+    ------
+    SlideChangedError
+        If it was changed or removed.
+    """
+    try:
+        same = stamp_of(path) == stamp
+    except OSError:
+        same = False
+    if not same:
+        raise SlideChangedError(f"{name} in the server's folder of slides was changed or removed; register it again")

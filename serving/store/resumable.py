@@ -1,0 +1,256 @@
+"""Uploads that may be cut and go on, by the rules of tus 1.0: what was received lies in a file whose size is the offset."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select, update
+
+from serving.settings import Settings
+from serving.store.archives import is_archive, unpack
+from serving.store.database import Database
+from serving.store.errors import NotFoundError
+from serving.store.naming import suffix_of
+from serving.store.slides import SlideStore, StoredSlide
+from serving.store.tables import uploads
+from serving.wsi.errors import MitoserveError
+
+ALGORITHMS = ("sha1", "md5", "sha256")
+"""Checksums that a client may send; tus demands the first."""
+
+
+class UploadGoneError(MitoserveError):
+    """The upload has expired."""
+
+    slug = "upload-gone"
+
+
+class OffsetError(MitoserveError):
+    """The client would write somewhere else than where the upload ends."""
+
+    slug = "offset-conflict"
+
+
+class ChecksumError(MitoserveError):
+    """What arrived is not what the client sent."""
+
+    slug = "checksum-mismatch"
+
+
+class UploadLockedError(MitoserveError):
+    """Another request writes to the upload."""
+
+    slug = "upload-locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload as it stands."""
+
+    id: str
+    owner: str
+    name: str
+    length: int
+    offset: int
+    metadata: str
+    expires_at: float
+    sha256: str | None
+    """Of the slide that it became."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte is here."""
+        return self.offset == self.length
+
+
+class Uploads:
+    """The resumable uploads of one state folder."""
+
+    def __init__(self, database: Database, slides: SlideStore, settings: Settings) -> None:
+        self._database, self._slides, self._settings = database, slides, settings
+        self._folder = settings.state / "uploads"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, *, owner: str, name: str, length: int, metadata: str) -> Upload:
+        """A new upload of `length` bytes, for which there is room."""
+        self._slides.check_room(length)
+        upload_id = uuid.uuid4().hex
+        (self._folder / upload_id).mkdir(mode=0o700)
+        (self._folder / upload_id / "part").touch()
+        values = {"id": upload_id, "owner": owner, "name": name, "length": length, "metadata": metadata}
+        with self._database.writing() as tx:
+            tx.execute(insert(uploads).values(values | {"expires_at": self._expiry()}))
+        return self.get(upload_id, owner=owner)
+
+    def get(self, upload_id: str, *, owner: str | None) -> Upload:
+        """The upload as it stands.
+
+        Raises
+        ------
+        NotFoundError, UploadGoneError
+            If there is none, or it has expired.
+        """
+        mine = uploads.c.id == upload_id if owner is None else (uploads.c.id == upload_id) & (uploads.c.owner == owner)
+        with self._database.reading() as tx:
+            row = tx.execute(select(uploads).where(mine)).first()
+        if row is None:
+            raise NotFoundError(f"no upload {upload_id[:80]!r}; begin one with POST /v1/uploads")
+        if row.expires_at < time.time() and row.sha256 is None:
+            raise UploadGoneError("the upload has expired; begin another with POST /v1/uploads")
+        part = self._folder / row.id / "part"
+        offset = row.length if row.sha256 else (part.stat().st_size if part.exists() else 0)
+        return Upload(row.id, row.owner, row.name, row.length, offset, row.metadata, row.expires_at, row.sha256)
+
+    @contextmanager
+    def writing(self, upload: Upload) -> Iterator["Part"]:
+        """The end of the upload's file, for one writer at a time.
+
+        Raises
+        ------
+        UploadLockedError
+            If another request writes to it.
+        """
+        path = self._folder / upload.id / "part"
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except FileNotFoundError as error:
+            raise UploadGoneError("the upload was ended; begin another with POST /v1/uploads") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Part(handle, upload.length)
+        except BlockingIOError as error:
+            raise UploadLockedError("another request writes to this upload; wait for it to end") from error
+        finally:
+            os.close(handle)
+
+    def extend(self, upload: Upload) -> float:
+        """Put the expiry off; gives the new one."""
+        expires_at = self._expiry()
+        with self._database.writing() as tx:
+            tx.execute(update(uploads).where(uploads.c.id == upload.id).values(expires_at=expires_at))
+        return expires_at
+
+    def finish(self, upload: Upload) -> StoredSlide:
+        """The slide that a complete upload becomes.
+
+        Raises
+        ------
+        MitoserveError
+            If the content is no slide; the upload is then ended.
+        """
+        folder = self._folder / upload.id
+        try:
+            with self.writing(upload):
+                stored = store_received(
+                    self._slides,
+                    folder / "part",
+                    owner=upload.owner,
+                    name=upload.name,
+                    max_bytes=self._settings.max_upload_bytes,
+                )
+        except MitoserveError as error:
+            if not isinstance(error, UploadLockedError):
+                self.end(upload)
+            raise
+        with self._database.writing() as tx:
+            tx.execute(update(uploads).where(uploads.c.id == upload.id).values(sha256=stored.sha256))
+        shutil.rmtree(folder, ignore_errors=True)
+        return stored
+
+    def end(self, upload: Upload) -> None:
+        """Forget an upload and what was received; a slide that it became stays."""
+        with self._database.writing() as tx:
+            tx.execute(delete(uploads).where(uploads.c.id == upload.id))
+        shutil.rmtree(self._folder / upload.id, ignore_errors=True)
+
+    def sweep(self, now: float) -> int:
+        """End every upload that has expired, and remove folders that no row names; gives how many."""
+        with self._database.writing() as tx:
+            tx.execute(delete(uploads).where(uploads.c.expires_at < now))
+            known = set(tx.execute(select(uploads.c.id).where(uploads.c.sha256.is_(None))).scalars())
+            stray = [path for path in self._folder.iterdir() if path.name not in known and not _fresh(path, now)]
+        for path in stray:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(stray)
+
+    def _expiry(self) -> float:
+        return time.time() + self._settings.upload_expires_s
+
+
+class Part:
+    """The growing file of an upload, open at its end."""
+
+    def __init__(self, handle: int, length: int) -> None:
+        self._handle, self._length = handle, length
+        self.offset = os.fstat(handle).st_size
+
+    def write(self, data: bytes) -> None:
+        """Append; raises `OffsetError` behind the upload's length."""
+        if self.offset + len(data) > self._length:
+            raise OffsetError(f"the upload has {self._length} bytes, and more were sent")
+        view = memoryview(data)
+        while view:
+            written = os.write(self._handle, view)
+            self.offset += written
+            view = view[written:]
+
+    def flush(self) -> None:
+        """Make sure that the disk has what an answer is about to promise."""
+        os.fsync(self._handle)
+
+    def cut(self, offset: int) -> None:
+        """Forget what lies behind `offset`."""
+        os.ftruncate(self._handle, offset)
+        self.offset = offset
+
+
+def store_received(
+    store: SlideStore, file: Path, *, owner: str, name: str, max_bytes: int, sha256: str = "", kept: bool = True
+) -> StoredSlide:
+    """The slide in a file that arrived whole: as it is, or unpacked. Work is done in new folders beside the file.
+
+    sha256 : of the file, where it is known
+
+    Raises
+    ------
+    MitoserveError
+        If it is no slide.
+    """
+    folder = file.parent / f"slide-{uuid.uuid4().hex}"
+    try:
+        if is_archive(file):
+            main = unpack(file, folder, max_bytes=max_bytes)
+            return store.add(folder, main, owner=owner, name=_inner_name(main, name), kept=kept)
+        folder.mkdir()
+        main = f"slide{suffix_of(name)}"
+        os.link(file, folder / main)  # the file itself stays until its row says that it became a slide
+        return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def checksum(algorithm: str) -> "hashlib._Hash":
+    """A running checksum; MD5 and SHA-1 are tus's choice and guard against accidents only."""
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def _inner_name(main: str, archive_name: str) -> str:
+    return archive_name if main == "." else Path(main).name
+
+
+def _fresh(path: Path, now: float) -> bool:
+    """Whether a folder may belong to a request that has not written its row yet."""
+    try:
+        return abs(now - path.stat().st_mtime) < _GRACE_S
+    except FileNotFoundError:
+        return True
+
+
+_GRACE_S = 600.0

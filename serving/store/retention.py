@@ -1,0 +1,86 @@
+"""What is deleted, and when: slides unused for long, the longest unused beyond the budget, and what nobody names."""
+
+import logging
+import time
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, exists, func, select
+
+from serving.store.slides import UNFINISHED, SlideStore, discard
+from serving.store.tables import analyses, blobs, slides
+
+GRACE_S = 600.0
+"""A slide that goes with its analysis is kept so long without one: between its upload and its analysis."""
+_JUMP_S = 60.0
+
+_log = logging.getLogger("mitoserve.store")
+
+
+class SteadyClock:
+    """Tells whether the wall clock was set since it was asked last."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def jumped(self) -> bool:
+        """Whether wall and monotonic clock moved apart."""
+        offset = time.time() - time.monotonic()
+        moved, self._offset = abs(offset - self._offset), offset
+        return moved > _JUMP_S
+
+
+def sweep(store: SlideStore, now: float) -> list[str]:
+    """Delete what retention allows to; gives the hashes of the slides that went. Pinned slides never go."""
+    settings, gone, names = store.settings, [], []
+    pinned = exists().where(analyses.c.sha256 == slides.c.sha256, analyses.c.state.in_(UNFINISHED))
+    with store.database.writing() as tx:
+        old = select(blobs.c.sha256).where(blobs.c.used_at < now - settings.keep_slides_s)
+        tx.execute(delete(slides).where(slides.c.sha256.in_(old), ~pinned))
+        tx.execute(delete(slides).where(~slides.c.kept, slides.c.created_at < now - GRACE_S, ~pinned))
+        unowned = select(blobs.c.sha256).where(~exists().where(slides.c.sha256 == blobs.c.sha256))
+        for sha256 in tx.execute(unowned).scalars().all():
+            gone.append(store.drop_unowned(tx, sha256))
+            names.append(sha256)
+        names += _within_budget(store, tx, gone)
+        strays = _strays(store, tx)
+    for folder in [*gone, *strays]:
+        discard(folder)
+    if names:
+        _log.info("%d slides were deleted by retention", len(names))
+    return names
+
+
+def _within_budget(store: SlideStore, tx: Connection, gone: list[Path | None]) -> list[str]:
+    """Forget slides, the longest unused first, until the others fit."""
+    if not store.settings.disk_budget_bytes:
+        return []
+    over = int(tx.execute(select(func.sum(blobs.c.size))).scalar() or 0) - store.settings.disk_budget_bytes
+    pinned = exists().where(analyses.c.sha256 == blobs.c.sha256, analyses.c.state.in_(UNFINISHED))
+    oldest = select(blobs.c.sha256, blobs.c.size).where(~pinned, ~blobs.c.mounted).order_by(blobs.c.used_at)
+    names = []
+    for sha256, size in tx.execute(oldest).all():
+        if over <= 0:
+            break
+        tx.execute(delete(slides).where(slides.c.sha256 == sha256))
+        gone.append(store.drop_unowned(tx, sha256))
+        names.append(sha256)
+        over -= size
+    return names
+
+
+def _strays(store: SlideStore, tx: Connection) -> list[Path]:
+    """Folders that no row names, set aside inside the transaction, so that none is taken for a slide that arrives next.
+
+    One that was set aside by a transaction that was then undone comes back.
+    """
+    stored = set(tx.execute(select(blobs.c.sha256).where(~blobs.c.mounted)).scalars())
+    found = []
+    for path in store.folder.iterdir():
+        sha256 = SlideStore.set_aside_from(path)
+        if sha256 is None and path.name not in stored:
+            found.append(store.set_aside(path))
+        elif sha256 is not None and sha256 in stored and not (store.folder / sha256).exists():
+            path.rename(store.folder / sha256)
+        elif sha256 is not None:
+            found.append(path)
+    return found

@@ -1,0 +1,138 @@
+"""Every table. The migrations make them; a test holds the two together."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only in a column of the type INTEGER."""
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False, comment="bytes on this server's disk; 0 where mounted"),
+    Column("main", Text, nullable=False, comment="file to open: below the slide's folder, or absolute where mounted"),
+    Column("mounted", Boolean, nullable=False),
+    Column("stamp", String(64), nullable=False, comment="size and mtime of a mounted file; empty otherwise"),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("mpp", Float),
+    Column("vendor", String(80), nullable=False),
+    Column("used_at", Float, nullable=False, comment="seconds since 1970, as every time here"),
+)
+
+slides = Table(
+    "slides",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("owner", String(300), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("kept", Boolean, nullable=False, comment="false: only until its analyses have ended"),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("owner", "sha256"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(300), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("metadata", Text, nullable=False, comment="the Upload-Metadata header as it came"),
+    Column("expires_at", Float, nullable=False),
+    Column("sha256", String(64), comment="of the slide that it became"),
+)
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("owner", String(300), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("name", Text, nullable=False, comment="of the slide"),
+    Column("options", Text, nullable=False, comment="JSON"),
+    Column("request_key", String(64), nullable=False, comment="hash of slide and options"),
+    Column("models_key", String(64), comment="hash of the models that ran"),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("tiles_done", Integer, nullable=False),
+    Column("tiles_total", Integer),
+    Column("seconds_left", Float),
+    Column("crashes", Integer, nullable=False, comment="workers lost since the last finished chunk"),
+    Column("token", BigInteger, nullable=False, comment="fence: only who holds the newest may write"),
+    Column("worker", String(40), nullable=False),
+    Column("beat", BigInteger, nullable=False, comment="counts up while the worker lives"),
+    Column("result", String(80), comment="folder of the result"),
+    Column("problem", String(40), comment="kind of the error"),
+    Column("detail", Text),
+    Column("idempotency_key", String(200)),
+    Column("idempotency_hash", String(64)),
+    Column("webhook", Text),
+    UniqueConstraint("owner", "idempotency_key"),
+    Index("ix_analyses_state", "state", "priority", "number"),
+    Index("ix_analyses_owner", "owner", "number"),
+    Index("ix_analyses_request", "request_key", "models_key"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("analysis", String(40), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("data", Text, nullable=False, comment="JSON"),
+    Index("ix_events_analysis", "analysis", "id"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("analysis", String(40), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("outcome", Text, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("server", String(40), nullable=False, comment="the server that started it"),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("models_key", String(64)),
+    Column("cards", Text, nullable=False, comment="JSON of the models' cards"),
+    Column("provider", String(80), nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)

@@ -1,0 +1,190 @@
+"""A real server: whom it starts for, TLS, and callers who mean it harm."""
+
+import datetime
+import ipaddress
+import re
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from serving.access.access import open_access
+from serving.settings import Settings
+from tests.clients import bearer
+from tests.e2e.processes import ROOT, free_port, served, server_environment
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_server_does_not_start_open_to_others(tmp_path: Path) -> None:
+    for command in (["-m", "serving.cli", "serve"], ["-m", "bentoml", "serve", "serving.service:MitoserveService"]):
+        ended = subprocess.run(
+            [sys.executable, *command, "--host", "0.0.0.0", "--port", str(free_port())],
+            cwd=ROOT,
+            env=server_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode != 0
+        assert "mitoserve keys create" in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost, signed by itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "server.pem", folder / "server.key"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate, private
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A folder for a server, whose state has a key for a bad tenant and one for a good one."""
+    scratch = tmp_path_factory.mktemp("server")
+    keys = open_access(Settings(state=scratch / "state")).keys
+    bad, _ = keys.create("bad", ["score"], requests_per_minute=600)
+    good, _ = keys.create("good", ["score"])
+    return scratch, bad, good
+
+
+@pytest.fixture(scope="module")
+def server(tokens: tuple[Path, str, str], certificate: tuple[Path, Path]) -> Iterator[httpx.Client]:
+    arguments = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
+    with served(
+        tokens[0],
+        arguments=arguments,
+        environment={"MITOSIS_REQUESTS_AT_ONCE": "8", "MITOSIS_MAX_WAITING": "8"},
+        verify=ssl.create_default_context(cafile=str(certificate[0])),
+    ) as client:
+        yield client
+
+
+def test_tls_files_are_used(server: httpx.Client, certificate: tuple[Path, Path]) -> None:
+    assert server.base_url.scheme == "https"
+    assert server.get("/livez").text == "alive\n"
+    with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
+        httpx.get(f"{server.base_url}/livez")
+
+
+REQUESTS = 2_000
+"""Enough to empty both buckets several times; set it to 10,000 to see more of the same."""
+
+
+def connected(server: httpx.Client, context: ssl.SSLContext) -> ssl.SSLSocket:
+    raw = socket.create_connection(("localhost", server.base_url.port or 0), timeout=60)
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+
+def exchange(connection: ssl.SSLSocket, request: bytes) -> int:
+    """The status of the answer to a request; cheaper than an HTTP client, so that the server is what is measured."""
+    connection.sendall(request)
+    head, received = b"", b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(re.findall(rb"content-length: (\d+)", head)[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return int(head.split()[1])
+
+
+def test_a_flood_of_requests_is_shed_and_others_served(
+    server: httpx.Client, tokens: tuple[Path, str, str], certificate: tuple[Path, Path]
+) -> None:
+    _, bad, good = tokens
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    waits: list[float] = []
+
+    def flood(number: int) -> Counter[int]:
+        token = bad if number % 2 else f"{bad}x"
+        request = f"GET /v1/schema/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        with closing(connected(server, context)) as connection:
+            return Counter(exchange(connection, request) for _ in range(REQUESTS // 8))
+
+    with ThreadPoolExecutor(8) as pool:
+        floods = [pool.submit(flood, number) for number in range(8)]
+        while not all(flood.done() for flood in floods):
+            started = time.monotonic()
+            assert server.get("/v1/models", headers=bearer(good)).status_code == 200
+            waits.append(time.monotonic() - started)
+            time.sleep(0.1)  # a client that looks now and then
+        statuses = sum((flood.result() for flood in floods), Counter[int]())
+    assert statuses.total() == REQUESTS
+    assert set(statuses) <= {200, 401, 429}
+    assert statuses[429] > REQUESTS / 2
+    assert len(waits) > 5
+    assert statistics.median(waits) < 1
+
+
+def test_huge_headers_are_refused(server: httpx.Client, tokens: tuple[Path, str, str]) -> None:
+    for size in (40_000, 1_000_000):
+        try:
+            status = server.get("/v1/models", headers={**bearer(tokens[1]), "X-Large": "a" * size}).status_code
+        except httpx.TransportError:
+            status = 400  # closed in the middle of the header
+        assert status in (400, 431)
+    assert server.get("/v1/models", headers=bearer(tokens[2])).status_code == 200
+
+
+def test_slow_bodies_hold_up_no_one(
+    server: httpx.Client, tokens: tuple[Path, str, str], certificate: tuple[Path, Path]
+) -> None:
+    _, bad, good = tokens
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    head = (
+        "POST /v1/score?filename=a.svs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
+        f"Authorization: Bearer {bad}\r\n\r\nII*"
+    )
+    connections = []
+    try:
+        for _ in range(20):
+            connections.append(connected(server, context))
+            connections[-1].sendall(head.encode())
+        refused = [c for c in connections[8:] if b" 429 " in c.recv(200)]
+        assert len(refused) >= 8
+        started = time.monotonic()
+        response = server.post("/v1/score", params={"filename": "a.svs"}, content=b"no slide", headers=bearer(good))
+        assert response.status_code == 415
+        assert time.monotonic() - started < 10
+    finally:
+        for connection in connections:
+            connection.close()

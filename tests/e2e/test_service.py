@@ -1,0 +1,113 @@
+"""Real server processes: a real tus client, and what is left when any process is killed with SIGKILL."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tusclient.client import TusClient
+
+from serving.scoring.analysis import Options
+from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pipeline import score_slide
+from serving.wsi.hashing import slide_sha256
+from serving.wsi.slide import open_slide
+from tests.quick_models import write_quick_models
+from tests.samples import noise, write_pyramid
+from tests.server_process import ServerProcess, kill
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_quick_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """72 tiles: three chunks."""
+    path = tmp_path_factory.mktemp("slide") / "slide.tif"
+    return write_pyramid(path, noise(9000, 8000), compression="jpeg", levels=4)
+
+
+@pytest.fixture
+def server(tmp_path: Path, models: Path) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path, models).start()
+    yield process
+    process.stop()
+
+
+def finished(server: ServerProcess, analysis: str) -> dict[str, Any]:
+    address = f"/v1/analyses/{analysis}"
+    server.wait_until(lambda: server.client.get(address).json()["state"] not in ("queued", "running"), 150)
+    return dict(server.client.get(address).json())
+
+
+def lasting(report: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if key not in {"timing", "software"}}
+
+
+def test_a_tus_client_uploads_and_goes_on_after_its_server_was_killed(server: ServerProcess, slide: Path) -> None:
+    client = TusClient(f"http://127.0.0.1:{server.port}/v1/uploads")
+    content = slide.read_bytes()
+    first = client.uploader(
+        file_stream=io.BytesIO(content),
+        chunk_size=len(content) // 5,
+        metadata={"filename": "slide.tif"},
+        upload_checksum=True,
+    )
+    first.upload(stop_at=len(content) // 2)
+    server.kill()
+    server.start()
+    second = client.uploader(file_stream=io.BytesIO(content), url=first.url, chunk_size=len(content) // 3)
+    assert len(content) // 2 <= second.offset < len(content)
+    second.upload()
+    stored = server.client.get(f"/v1/slides/{slide_sha256(slide)}").json()
+    assert (stored["name"], stored["size"]) == ("slide.tif", len(content))
+
+
+def test_an_analysis_survives_the_death_of_every_process(server: ServerProcess, slide: Path, models: Path) -> None:
+    with open_slide(slide) as opened:
+        expected = lasting(score_slide(opened, load_detector(models), Options(mpp=0.25)).report.model_dump(mode="json"))
+    assert expected["counts"]["mitotic_figures"] > 0
+    body = {"slide": "", "options": {"mpp": 0.25}}
+    with slide.open("rb") as handle:
+        body["slide"] = server.client.post("/v1/slides", files={"slide": ("slide.tif", handle)}).json()["id"]
+    analysis = server.client.post("/v1/analyses", json=body).json()["id"]
+
+    def at(tiles: int) -> None:
+        address = f"/v1/analyses/{analysis}"
+        server.wait_until(lambda: server.client.get(address).json()["progress"]["tiles_done"] >= tiles, 120)
+
+    at(3)
+    assert kill(server.decoders()[0])
+    at(34)
+    assert kill(server.workers()[0])
+    at(66)
+    server.kill()
+    server.start()
+    done = finished(server, analysis)
+    assert done["state"] == "succeeded", done
+    assert lasting(server.client.get(done["links"]["report"]).json()) == expected
+
+
+def test_cancelling_frees_the_worker_within_two_seconds(server: ServerProcess, slide: Path) -> None:
+    with slide.open("rb") as handle:
+        sha256 = server.client.post("/v1/slides", files={"slide": ("slide.tif", handle)}).json()["id"]
+    first = server.client.post("/v1/analyses", json={"slide": sha256, "options": {"mpp": 0.25}}).json()
+    small = {"mpp": 0.25, "roi": "0,0,500,500"}
+    second = server.client.post("/v1/analyses", json={"slide": sha256, "options": small}).json()
+    server.wait_until(lambda: server.client.get(first["links"]["self"]).json()["progress"]["tiles_done"] > 0, 60)
+    assert server.client.delete(first["links"]["self"]).json()["state"] == "cancelled"
+    server.wait_until(lambda: server.client.get(second["links"]["self"]).json()["state"] != "queued", 2)
+    assert finished(server, second["id"])["state"] == "succeeded"
+
+
+def test_a_stopped_server_leaves_no_process(tmp_path: Path, models: Path) -> None:
+    server = ServerProcess(tmp_path, models).start()
+    family = [*server.workers(), *server.decoders()]
+    assert family
+    server.stop()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in family)

@@ -1,0 +1,137 @@
+"""Every route and who may call it, asked of the app: `python -m tests.integration.access_matrix` writes the docs' table."""
+
+import io
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from serving.access.access import open_access
+from serving.api.app import create_app
+from serving.settings import Settings
+from tests.clients import LocalClient, bearer
+from tests.fakes import DotDetector, plant, tissue
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "access.md"
+START, END = "<!-- matrix: written by make access -->\n", "<!-- end of matrix -->"
+
+CALLERS = ("no key", "wrong key", "read key", "owner's key", "other owner's key", "admin key")
+"""The keys of an owner and another have the scope `score`."""
+
+_METHODS = ("get", "head", "post", "put", "patch", "delete")
+_SHUT_OUT = {401: "who are you?", 403: "may not", 404: "not there"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One route's answers."""
+
+    method: str
+    template: str
+    answers: dict[str, str] = field(default_factory=dict)
+
+
+def matrix() -> list[Line]:
+    """The answer of every route to every caller: how it shuts out, or `yes`."""
+    with tempfile.TemporaryDirectory() as scratch, _app(Path(scratch)) as (client, tokens):
+        paths = client.get("/openapi.json").json()["paths"]
+        lines = [Line(m, t) for t in paths for m in _METHODS if m in paths[t]]
+        owner = Owner(client, bearer(tokens["owner's key"]))
+        for line in lines:
+            for caller in CALLERS:
+                things = owner.things(fresh=line.method not in ("get", "head"))
+                headers = {**_HEADERS.get(line.method, {}), **(bearer(tokens[caller]) if caller in tokens else {})}
+                wanted = (
+                    {"slide": things["slide_id"]} if (line.method, line.template) == ("post", "/v1/analyses") else None
+                )
+                address = line.template.format(**things)
+                line.answers[caller] = _word(client.request(line.method.upper(), address, headers=headers, json=wanted))
+        return lines
+
+
+class Owner:
+    """Somebody who has a slide, an upload that has begun, and an analysis that has succeeded."""
+
+    def __init__(self, client: LocalClient, key: dict[str, str]) -> None:
+        self._client, self._key = client, key
+        self._pictures = 0
+        self._kept: dict[str, str] = {}
+
+    def things(self, *, fresh: bool) -> dict[str, str]:
+        """Ids by the names that addresses give them; new things where they may be removed."""
+        if fresh:
+            return self._made()
+        self._kept = self._kept or self._made()
+        return self._kept
+
+    def _made(self) -> dict[str, str]:
+        self._pictures += 1
+        pixels = tissue(300, 300)
+        plant(pixels, 100 + self._pictures, 100)
+        picture = io.BytesIO()
+        Image.fromarray(pixels).save(picture, "PNG")
+        post = self._client.post
+        slide = post("/v1/slides?filename=a.png", content=picture.getvalue(), headers=self._key).json()["id"]
+        upload = post(
+            "/v1/uploads", headers={**self._key, **_TUS, "Upload-Length": "9", "Upload-Metadata": "name YS5wbmc="}
+        )
+        wanted = {"slide": slide, "options": {"mpp": 0.25}}
+        analysis = post("/v1/analyses", json=wanted, headers=self._key).json()["id"]
+        while self._client.get(f"/v1/analyses/{analysis}", headers=self._key).json()["state"] != "succeeded":
+            time.sleep(0.02)
+        upload_id = upload.headers["Location"].rsplit("/", 1)[1]
+        return {"name": "det", "slide_id": slide, "upload_id": upload_id, "analysis_id": analysis}
+
+
+def table(lines: list[Line]) -> str:
+    """The lines as a table in Markdown."""
+    rows = [("route", *CALLERS), ("---",) * (len(CALLERS) + 1)]
+    rows += [(f"`{li.method.upper()} {li.template}`", *(li.answers[c] for c in CALLERS)) for li in lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def documented(text: str, lines: list[Line]) -> str:
+    """The page `text` with the table in its place."""
+    before, rest = text.split(START)
+    _, after = rest.split(END)
+    return f"{before}{START}\n{table(lines)}\n{END}{after}"
+
+
+_TUS = {"Tus-Resumable": "1.0.0"}
+_HEADERS = {
+    "head": _TUS,
+    "post": {**_TUS, "X-HTTP-Method-Override": "DELETE"},
+    "patch": {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+    "delete": _TUS,
+}
+"""What tus asks for, by method; other routes do not mind."""
+
+
+@contextmanager
+def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
+    settings = Settings(state=scratch / "state")
+    keys = open_access(settings).keys
+    tokens = {
+        "wrong key": f"mito_{'0' * 12}_{'x' * 43}",
+        "read key": keys.create("reader", ["read"])[0],
+        "owner's key": keys.create("owner", ["score"])[0],
+        "other owner's key": keys.create("other", ["score"])[0],
+        "admin key": keys.create("admin", ["admin"])[0],
+    }
+    with LocalClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
+        while client.get("/readyz").status_code != 200:
+            pass  # the planted detector loads in a moment
+        yield client, tokens
+
+
+def _word(response: httpx.Response) -> str:
+    return _SHUT_OUT.get(response.status_code, "yes" if response.status_code < 500 else f"broken: {response.text}")
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(documented(DOCUMENT.read_text(), matrix()))

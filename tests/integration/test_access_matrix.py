@@ -1,0 +1,49 @@
+"""Every route x every kind of caller, and the docs that say so."""
+
+import pytest
+
+from tests.integration.access_matrix import DOCUMENT, Line, documented, matrix
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[Line]:
+    return matrix()
+
+
+def of(lines: list[Line], caller: str) -> dict[str, str]:
+    return {f"{line.method} {line.template}": line.answers[caller] for line in lines}
+
+
+def test_only_what_is_public_answers_strangers(lines: list[Line]) -> None:
+    open_routes = {"get /", "get /livez", "get /readyz"}
+    for caller in ("no key", "wrong key"):
+        for route, answer in of(lines, caller).items():
+            assert answer == ("yes" if route in open_routes else "who are you?"), (caller, route)
+
+
+def test_a_read_key_changes_nothing(lines: list[Line]) -> None:
+    for route, answer in of(lines, "read key").items():
+        assert (answer == "may not") == (route.split()[0] not in ("get", "head")), route
+
+
+def test_owner_and_admin_are_let_in(lines: list[Line]) -> None:
+    assert set(of(lines, "owner's key").values()) == {"yes"}
+    # An administrator sees and removes what others own, but does not score their slides in its own name.
+    assert {route for route, answer in of(lines, "admin key").items() if answer != "yes"} == {"post /v1/analyses"}
+
+
+def test_what_belongs_to_others_is_not_there(lines: list[Line]) -> None:
+    owned = {"{slide_id}", "{upload_id}", "{analysis_id}"}
+    for route, answer in of(lines, "other owner's key").items():
+        names_a_thing = any(name in route for name in owned) or route == "post /v1/analyses"
+        assert answer == ("not there" if names_a_thing else "yes"), route
+    for route, answer in of(lines, "read key").items():
+        if route.startswith("get") and any(name in route for name in owned):
+            assert answer == "not there", route
+
+
+def test_the_docs_show_this_table(lines: list[Line]) -> None:
+    text = DOCUMENT.read_text()
+    assert documented(text, lines) == text, "the access matrix changed; run `make access`"

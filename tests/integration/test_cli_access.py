@@ -1,0 +1,67 @@
+"""Keys and the audit log from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from serving.access.access import open_access
+from serving.cli import main
+from serving.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MITOSIS_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_key_from_its_making_to_its_end(state: Path) -> None:
+    made = run("keys", "create", "lab", "--scope", "read", "--disk-quota", "0")
+    assert made.exit_code == 0, made.output
+    token = made.stdout.strip()
+    keys = open_access(Settings(state=state)).keys
+    key = keys.find(token)
+    assert key is not None
+    assert (key.scopes, key.disk_quota_bytes, key.requests_per_minute) == (frozenset({"read"}), 0, 600)
+    listed = run("keys", "list").output
+    assert "lab" in listed
+    assert token not in listed
+    assert run("keys", "revoke", key.id).exit_code == 0
+    assert keys.find(token) is None
+    again = run("keys", "revoke", key.id)
+    assert again.exit_code == 1
+    assert key.id in again.output
+
+
+def test_what_is_done_to_keys_is_recorded_and_verified(state: Path) -> None:
+    token = run("keys", "create", "lab", "--scope", "admin").stdout.strip()
+    shown = run("audit", "show").stdout.splitlines()
+    assert [json.loads(line)["action"] for line in shown] == ["keys create"]
+    assert token not in "".join(shown)
+    verified = run("audit", "verify")
+    assert verified.exit_code == 0
+    noted = verified.output.split()[-1]
+    assert run("audit", "verify", "--known", noted).exit_code == 0
+    assert run("audit", "verify", "--known", "f" * 64).exit_code == 1
+
+
+def test_a_scope_must_be_stated_and_known(state: Path) -> None:
+    assert run("keys", "create", "lab").exit_code == 2
+    assert run("keys", "create", "lab", "--scope", "root").exit_code == 2
+    assert not state.exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MITOSIS_STATE", str(tmp_path / "file" / "state"))
+    refused = run("keys", "list")
+    assert refused.exit_code == 2
+    assert "MITOSIS_STATE" in refused.output

@@ -1,0 +1,121 @@
+"""Real server processes with their workers and decoders, for tests that kill them and for the fault suite."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+PROGRAM = """
+import logging, sys
+import uvicorn
+from serving.api.app import create_app
+from serving.settings import Settings
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+uvicorn.run(create_app(Settings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+"""
+START_S = 120.0
+_GIVEN = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "OMP_NUM_THREADS")
+
+
+class ServerProcess:
+    """A server that can be killed and started again on the same port and state."""
+
+    def __init__(self, folder: Path, models: Path, **settings: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.log = folder / f"server-{self.port}.log"
+        self.state = folder / "state"
+        stated = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, **settings}
+        self._environment = {name: os.environ[name] for name in _GIVEN if name in os.environ}
+        self._environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+
+    @property
+    def pid(self) -> int:
+        """Of the process that answers HTTP."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, preexec: Callable[[], None] | None = None) -> "ServerProcess":
+        """Start, and wait until the models are loaded."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, str(self.port)],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=preexec,  # noqa: PLW1509 - sets a resource limit, before any thread
+            )
+        self.wait_until(lambda: self.client.get("/readyz").status_code == 200, START_S)
+        return self
+
+    def wait_until(self, true: Callable[[], bool], seconds: float) -> None:
+        """Return as soon as `true` is; a server that does not answer counts as false."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if true():
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)  # polls another process, which announces nothing
+        raise AssertionError(f"it did not happen in {seconds:g} s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(60)
+        self.client.close()
+
+    def workers(self) -> list[int]:
+        """Processes that score."""
+        return [pid for pid in children(self.pid) if b"serving.jobs" in command(pid)]
+
+    def decoders(self) -> list[int]:
+        """Processes that decode slides for the worker."""
+        zygotes = [pid for worker in self.workers() for pid in children(worker) if b"zygote" in command(pid)]
+        return [pid for zygote in zygotes for pid in children(zygote)]
+
+
+def children(pid: int) -> list[int]:
+    """Processes that `pid` started, from any of its threads."""
+    found: list[int] = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def command(pid: int) -> bytes:
+    """Command line of a process; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def kill(pid: int) -> bool:
+    """kill -9; False where it was gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,52 @@
+"""Every metric and label that the dashboard asks for is one that the server states."""
+
+import json
+import re
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+
+from serving.observability import metrics
+
+DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "mitoserve.json"
+
+Stated = dict[str, set[str]]
+
+
+def expressions() -> list[str]:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def stated() -> Stated:
+    """Label names by the names of series, also of metrics that have no series yet."""
+    assert metrics.exposition()
+    labels: Stated = {}
+    for collector in list(REGISTRY._collector_to_names):
+        names = {name for name in REGISTRY._collector_to_names[collector] if name.startswith("mitoserve_")}
+        for name in names:
+            labels[name] = set(getattr(collector, "_labelnames", ()))
+            if name.endswith("_bucket"):
+                labels[name].add("le")
+    return labels
+
+
+def test_every_metric_exists() -> None:
+    known = stated()
+    asked = {name for e in expressions() for name in re.findall(r"\bmitoserve_\w+", e)}
+    assert asked
+    assert asked - known.keys() == set()
+
+
+def test_every_label_exists() -> None:
+    known = stated()
+    for expression in expressions():
+        names = re.findall(r"\bmitoserve_\w+", expression)
+        asked = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
+        assert all(asked <= known[name] for name in names), expression
+
+
+def test_every_metric_is_shown() -> None:
+    shown = " ".join(expressions())
+    families = {re.sub(r"_(total|sum|count|bucket|created)$", "", name) for name in stated()}
+    assert {family for family in families if family not in shown} == set()

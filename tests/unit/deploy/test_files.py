@@ -1,0 +1,111 @@
+"""The files under deploy/ hold against the schemas of what reads them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serving.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+MANIFESTS = sorted(p for p in (DEPLOY / "kubernetes").glob("*.yaml") if p.name != "kustomization.yaml")
+
+
+def check(*command: object) -> None:
+    ended = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def tool(name: str) -> Path:
+    return Path(sys.executable).with_name(name)
+
+
+def test_yaml_is_clean() -> None:
+    check(tool("yamllint"), "--strict", "-c", ROOT / ".yamllint.yaml", DEPLOY, ROOT / "bentofile.yaml")
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: p.name)
+def test_kubernetes_takes_the_manifests(path: Path) -> None:
+    check(tool("kubernetes-validate"), "--strict", path)
+
+
+def test_compose_takes_its_files() -> None:
+    check(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", *DEPLOY.glob("compose*.yaml"))
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not on this machine")
+    text = (DEPLOY / "systemd" / "mitoserve.service").read_text()
+    installed = text.replace("/opt/mitoserve/.venv/bin/mitoserve", sys.executable)
+    assert installed != text
+    unit = tmp_path / "mitoserve.service"
+    unit.write_text(installed)
+    check(analyze, "verify", "--man=no", unit)
+
+
+def test_kustomizations_name_files_that_are_there() -> None:
+    for path in (DEPLOY / "kubernetes").rglob("kustomization.yaml"):
+        for resource in yaml.safe_load(path.read_text())["resources"]:
+            assert (path.parent / resource).exists()
+
+
+def test_every_file_that_compose_mounts_is_there() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    mounted = re.findall(r"- (\./[^:]+):", text)
+    assert mounted
+    assert [path for path in mounted if not (DEPLOY / path).exists()] == []
+
+
+def test_only_variables_that_exist_are_set() -> None:
+    known = {f"MITOSIS_{name.upper()}" for name in Settings.__slots__}
+    files = [p for p in DEPLOY.rglob("*") if p.is_file()] + [ROOT / "bentofile.yaml", *(ROOT / "docs").glob("*.md")]
+    for path in files:
+        stated = set(re.findall(r"MITOSIS_[A-Z_]+", path.read_text(errors="replace")))
+        # Of the data for training and tests, not of the server.
+        assert stated - known - {"MITOSIS_DATA"} == set(), path
+
+
+def test_the_probes_ask_what_the_server_answers() -> None:
+    deployment = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["startupProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_grafana_provisioning_and_dashboard_agree() -> None:
+    dashboard = json.loads((DEPLOY / "grafana" / "mitoserve.json").read_text())
+    source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yaml").read_text())
+    (variable,) = dashboard["templating"]["list"]
+    assert variable["current"]["value"] == source["datasources"][0]["uid"]
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {"${datasource}"}
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_the_gpu_patch_fits_the_deployment(tmp_path: Path) -> None:
+    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "gpu" / "kustomization.yaml").read_text())
+    deployment = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
+    (patch,) = kustomization["patches"]
+    assert patch["target"] == {"kind": deployment["kind"], "name": deployment["metadata"]["name"]}
+    for operation in yaml.safe_load(patch["patch"]):
+        assert operation["op"] == "add"
+        *parents, last = (part.replace("~1", "/") for part in operation["path"].removeprefix("/").split("/"))
+        node = deployment
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        if isinstance(node, list):
+            assert last == "-"
+            node.append(operation["value"])
+        else:
+            node[last] = operation["value"]
+    patched = tmp_path / "deployment.yaml"
+    patched.write_text(yaml.safe_dump(deployment))
+    check(tool("kubernetes-validate"), "--strict", patched)

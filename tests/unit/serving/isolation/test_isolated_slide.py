@@ -1,0 +1,188 @@
+"""Slides in decoder processes: the same pixels and errors, and what is left when a decoder is killed or kills itself."""
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.isolation.decoders import DecoderDiedError, Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.scoring.pipeline import score_slide
+from serving.wsi.errors import DecoderError, EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.geometry import Region
+from serving.wsi.slide import open_slide
+from tests.fakes import DotDetector, plant, tissue
+from tests.samples import noise, write_forged_tile, write_picture, write_pyramid, write_truncated
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    made = Decoders(DecoderLimits())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def slide(tmp_path: Path, decoders: Decoders) -> Iterator[IsolatedSlide]:
+    with open_isolated(decoders, write_pyramid(tmp_path / "a.tif", noise(900, 700)), name="a.tif") as opened:
+        yield opened
+
+
+def pid_of(slide: IsolatedSlide) -> int:
+    assert slide._current is not None
+    return slide._current[0].pid
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within seconds."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 10)[0])
+    finally:
+        os.close(handle)
+
+
+def test_an_isolated_slide_is_the_slide(tmp_path: Path, slide: IsolatedSlide) -> None:
+    with open_slide(tmp_path / "a.tif") as here:
+        assert (slide.width, slide.height, slide.mpp, slide.vendor) == (here.width, here.height, here.mpp, here.vendor)
+        for region, width, height in [
+            (Region(0, 0, 300, 200), 300, 200),
+            (Region(-50, 650, 1000, 100), 1000, 100),
+            (Region(100, 100, 500, 500), 250, 250),
+            (Region(0, 0, 1, 1), 1, 1),
+        ]:
+            assert np.array_equal(slide.read(region, width, height), here.read(region, width, height))
+        assert np.array_equal(slide.thumbnail(333), here.thumbnail(333))
+
+
+def test_an_analysis_is_the_same_from_an_isolated_slide(tmp_path: Path, decoders: Decoders) -> None:
+    pixels = tissue(1500, 1200)
+    plant(pixels, 700, 600)
+    path = write_picture(tmp_path / "field.png", pixels, mpp=0.25)
+    with open_slide(path) as here, open_isolated(decoders, path, name="field.png", sha256=here.sha256) as there:
+        reports = [
+            score_slide(s, DotDetector()).report.model_dump(exclude={"timing", "software"}) for s in (here, there)
+        ]
+    assert reports[0] == reports[1]
+    assert reports[0]["counts"]["mitotic_figures"] == 1
+
+
+def test_reads_come_from_several_threads(slide: IsolatedSlide) -> None:
+    whole = slide.read(Region(0, 0, 900, 700), 900, 700)
+    with ThreadPoolExecutor(5) as pool:
+        parts = list(pool.map(lambda x: slide.read(Region(x, 100, 50, 300), 50, 300), range(0, 850, 25)))
+    for x, part in zip(range(0, 850, 25), parts, strict=True):
+        assert np.array_equal(part, whole[100:400, x : x + 50])
+
+
+def test_errors_are_those_of_an_open_in_this_process(tmp_path: Path, decoders: Decoders) -> None:
+    write_pyramid(tmp_path / "whole.tif", noise(600, 500))
+    write_truncated(tmp_path / "cut.tif", tmp_path / "whole.tif")
+    (tmp_path / "empty.svs").touch()
+    (tmp_path / "text.svs").write_text("text")
+    cases = [
+        ("cut.tif", UnreadableSlideError, "truncated"),
+        ("empty.svs", EmptyUploadError, "no bytes"),
+        ("text.svs", UnsupportedFormatError, "not a slide"),
+        ("absent.svs", UnreadableSlideError, "no file"),
+    ]
+    for file, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            open_isolated(decoders, tmp_path / file, name=file)
+
+
+def test_a_killed_decoder_is_replaced_unnoticed(slide: IsolatedSlide) -> None:
+    before = slide.read(Region(0, 0, 100, 100), 100, 100)
+    for _ in range(3):
+        dead = pid_of(slide)
+        os.kill(dead, signal.SIGKILL)
+        assert np.array_equal(slide.read(Region(0, 0, 100, 100), 100, 100), before)
+        assert pid_of(slide) != dead
+
+
+def test_a_decoder_that_hangs_is_ended_and_replaced(tmp_path: Path) -> None:
+    decoders = Decoders(DecoderLimits(read_wall_s=2.0))
+    path = write_pyramid(tmp_path / "a.tif", noise(300, 300))
+    with open_isolated(decoders, path, name="a.tif") as slide:
+        hanging = pid_of(slide)
+        os.kill(hanging, signal.SIGSTOP)
+        assert slide.read(Region(0, 0, 10, 10), 10, 10).shape == (10, 10, 3)
+        assert gone(hanging)
+    decoders.close()
+
+
+def test_a_slide_that_ends_its_decoder_fails_after_two_tries(tmp_path: Path) -> None:
+    """OpenSlide allocates the tile that a TIFF states; where that fails, its GLib ends the process."""
+    path = write_forged_tile(tmp_path / "forged.tif", noise(256, 256), tile=8192)
+    good = write_pyramid(tmp_path / "good.tif", noise(300, 300))
+    decoders = Decoders(DecoderLimits(memory_bytes=200 * 2**20))
+    with open_isolated(decoders, good, name="good.tif") as neighbour:
+        with pytest.raises(DecoderError, match=r"forged.tif ended its reader 2 times.*SIG"):
+            open_isolated(decoders, path, name="forged.tif")
+        assert neighbour.read(Region(0, 0, 300, 300), 300, 300).shape == (300, 300, 3)
+    decoders.close()
+
+
+def test_a_picture_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("L", (12_000, 12_000), 200).save(path)
+    decoders = Decoders(DecoderLimits(memory_bytes=300 * 2**20))
+    with pytest.raises(UnreadableSlideError, match="MITOSIS_DECODER_MEMORY_BYTES"):
+        open_isolated(decoders, path, name="large.png")
+    decoders.close()
+
+
+def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """SIGXCPU, as the kernel sends it when a read has used its processor seconds."""
+    decoders = Decoders(DecoderLimits())
+    with open_isolated(decoders, write_pyramid(tmp_path / "a.tif", noise(300, 300)), name="a.tif") as slide:
+        assert slide._current is not None
+        decoder = slide._current[0]
+        os.kill(decoder.pid, signal.SIGXCPU)
+        with pytest.raises(DecoderDiedError, match="processor time"):
+            decoder.pixels({"region": (0, 0, 10, 10), "width": 10, "height": 10}, 300)
+    decoders.close()
+
+
+def test_nothing_is_left_when_a_slide_is_closed(slide: IsolatedSlide) -> None:
+    pid = pid_of(slide)
+    handles = len(os.listdir("/proc/self/fd"))
+    slide.close()
+    assert gone(pid)
+    assert len(os.listdir("/proc/self/fd")) < handles
+    with pytest.raises(ValueError, match="closed"):
+        slide.read(Region(0, 0, 10, 10), 10, 10)
+
+
+def test_a_decoder_holds_no_secret_and_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MITOSIS_WEBHOOK_SECRET", "hush")
+    decoders = Decoders(DecoderLimits())
+    with open_isolated(decoders, write_pyramid(tmp_path / "a.tif", noise(300, 300)), name="a.tif") as slide:
+        assert decoders._zygote is not None
+        assert b"hush" not in Path(f"/proc/{decoders._zygote[0].pid}/environ").read_bytes()
+        bounds = Path(f"/proc/{pid_of(slide)}/limits").read_text().splitlines()
+        (size,) = (line.split()[3] for line in bounds if line.startswith("Max file size"))
+        assert size == "0"
+    decoders.close()
+
+
+def test_a_zygote_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    decoders = Decoders(DecoderLimits())
+    path = write_pyramid(tmp_path / "a.tif", noise(300, 300))
+    with open_isolated(decoders, path, name="a.tif") as slide:
+        assert decoders._zygote is not None
+        decoders._zygote[0].kill()
+        assert slide.read(Region(0, 0, 10, 10), 10, 10).shape == (10, 10, 3)
+        with open_isolated(decoders, path, name="b.tif") as other:
+            assert other.width == 300
+    decoders.close()

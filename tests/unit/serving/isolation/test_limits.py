@@ -1,0 +1,38 @@
+import signal
+import subprocess
+import sys
+
+
+def ended(work: str) -> int:
+    """Exit code of a process that binds itself to small limits and does `work`."""
+    program = f"""
+import resource
+from serving.isolation.limits import DecoderLimits, allow_cpu, restrict
+restrict(DecoderLimits(memory_bytes=100 * 2**20, open_files=20))
+{work}
+"""
+    return subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=60).returncode
+
+
+def test_processor_time_is_bounded_from_each_read_on() -> None:
+    assert ended("allow_cpu(1)\nwhile True: pass") == -signal.SIGXCPU
+    assert ended("for _ in range(3): allow_cpu(1); sum(range(10**6))") == 0
+
+
+def test_memory_is_bounded() -> None:
+    assert ended("try: bytearray(200 * 2**20)\nexcept MemoryError: raise SystemExit(7)") == 7
+    assert ended("bytearray(10 * 2**20)") == 0
+
+
+def test_open_files_are_bounded() -> None:
+    assert (
+        ended("import os\ntry: [os.open('/', os.O_RDONLY) for _ in range(30)]\nexcept OSError: raise SystemExit(7)")
+        == 7
+    )
+
+
+def test_no_file_is_written() -> None:
+    program = (
+        "import tempfile\ntry: tempfile.TemporaryFile(buffering=0).write(b'x')\nexcept OSError: raise SystemExit(7)"
+    )
+    assert ended(program) == 7

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.jobs.checkpoints import Checkpoints
+from serving.scoring.cascade import TileFindings
+from serving.scoring.tiling import patch_of
+from serving.wsi.detections import Detections
+
+
+def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
+    rng = np.random.default_rng(seed)
+    patch = patch_of((column, 0), {(0, 0)} if column else set(), 125, 250)
+    scores = rng.normal(size=(patch.region.height // 125 - 1, patch.region.width // 125 - 1)).astype(np.float32)
+    scores[0, 0] = np.nan
+    found = tuple(
+        Detections(
+            rng.normal(size=(boxes, 4)).astype(np.float32),
+            rng.random(boxes).astype(np.float32),
+            np.zeros(boxes, np.float32),
+        )
+        for _ in range(looks)
+    )
+    return TileFindings(patch, scores, rng.choice(scores.size, looks, replace=False).astype(np.int64), found)
+
+
+def same(a: TileFindings, b: TileFindings) -> bool:
+    return (
+        a.patch == b.patch
+        and np.array_equal(a.scores, b.scores, equal_nan=True)
+        and np.array_equal(a.looked, b.looked)
+        and len(a.found) == len(b.found)
+        and all(
+            np.array_equal(x.boxes, y.boxes) and np.array_equal(x.probabilities, y.probabilities)
+            for x, y in zip(a.found, b.found, strict=True)
+        )
+    )
+
+
+@given(
+    chunks=st.lists(
+        st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=4), max_size=4
+    )
+)
+def test_what_is_kept_comes_back_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[tuple[int, int, int]]]
+) -> None:
+    root = tmp_path_factory.mktemp("checkpoints")
+    made = [[tile(*shape, seed=n) for n, shape in enumerate(chunk)] for chunk in chunks]
+    writer = Checkpoints(root, "a", "key")
+    assert writer.load() == []
+    for chunk in made:
+        writer.save(chunk)
+    flat = [t for chunk in made for t in chunk]
+    read = Checkpoints(root, "a", "key").load()
+    assert len(read) == len(flat)
+    assert all(same(x, y) for x, y in zip(read, flat, strict=True))
+    assert Checkpoints(root, "a", "other").load() == []
+
+
+def test_a_damaged_chunk_and_all_after_it_are_done_again(tmp_path: Path) -> None:
+    writer = Checkpoints(tmp_path, "a", "key")
+    for n in range(4):
+        writer.save([tile(n, 1, 1)])
+    files = sorted((tmp_path / "a" / "key").iterdir())
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    again = Checkpoints(tmp_path, "a", "key")
+    assert len(again.load()) == 1
+    again.save([tile(1, 1, 1)])
+    assert len(Checkpoints(tmp_path, "a", "key").load()) == 4
+    again.remove()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        with path.open("wb") as handle:
+            handle.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    writer = Checkpoints(tmp_path, "a", "key")
+    writer.save([tile(0, 1, 1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            writer.save([tile(1, 1, 1)])
+    assert [p.name for p in (tmp_path / "a" / "key").iterdir()] == ["000000.npz"]
+    writer.save([tile(1, 1, 1)])
+    assert len(Checkpoints(tmp_path, "a", "key").load()) == 2
