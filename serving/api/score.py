@@ -22,7 +22,7 @@ from serving.jobs.table import Submission
 from serving.observability import metrics
 from serving.report import Report
 from serving.scoring.analysis import Analysis, Options
-from serving.store.resumable import store_received
+from serving.store.intake import store_received
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {

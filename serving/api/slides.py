@@ -15,7 +15,7 @@ from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
 from serving.api.workload import Workload
-from serving.store.resumable import store_received
+from serving.store.intake import store_received
 from serving.store.slides import StoredSlide
 from serving.wsi.errors import RequestError
 

@@ -2,40 +2,40 @@
 checksum, expiration and termination.
 """
 
-import base64
-import binascii
 import contextlib
 import hmac
-from collections.abc import Callable, Coroutine
-from email.utils import formatdate
-from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from serving.api import problems
 from serving.api.analysis import iso
-from serving.api.bodies import too_large
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import stream
 from serving.api.score import ARRIVAL_ERRORS
+from serving.api.tus import (
+    TusRoute,
+    expires,
+    slide_header,
+    stated_checksum,
+    stated_filename,
+    stated_length,
+    tus_errors,
+    tus_headers,
+)
 from serving.api.workload import Workload
 from serving.observability import metrics
 from serving.store.naming import safe_name
 from serving.store.resumable import ALGORITHMS, ChecksumError, OffsetError, Part, Upload, UploadLockedError, checksum
-from serving.wsi.errors import MitoserveError, RequestError, UnsupportedFormatError
+from serving.wsi.errors import RequestError, UnsupportedFormatError
 
-VERSION = "1.0.0"
 EXTENSIONS = "creation,checksum,expiration,termination"
 LOCK_S = 5.0
 """A client whose connection was cut comes back before the server has noticed: so long it waits for its old request."""
 _CONTENT_TYPE = "application/offset+octet-stream"
-_MAX_METADATA = 4000
 
 
 class UploadView(BaseModel):
@@ -51,37 +51,9 @@ class UploadView(BaseModel):
     slide: str | None = Field(description="Id of the slide that it became; null until every byte is there.")
 
 
-class TusVersionError(MitoserveError):
-    """The client speaks another version of the protocol, or does not say which."""
-
-    slug = "tus-version"
-
-
-class _TusRoute(APIRoute):
-    """Checks the protocol's version, and states it in every answer, errors too."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                spoken = request.headers.get("tus-resumable")
-                if request.method not in ("OPTIONS", "GET") and spoken != VERSION:
-                    raise TusVersionError(f"Tus-Resumable is {(spoken or 'missing')[:40]!r}; {VERSION} is spoken here")
-                answer = await handle(request)
-            except Exception as error:
-                answer = await problems.answer(request, error)
-            answer.headers["Tus-Resumable"] = VERSION
-            answer.headers["Tus-Version"] = VERSION
-            answer.headers["Cache-Control"] = "no-store"
-            return answer
-
-        return handler
-
-
 def upload_routes(workload: Workload) -> APIRouter:
     """The routes of resumable uploads."""
-    router = APIRouter(tags=["uploads"], route_class=_TusRoute)
+    router = APIRouter(tags=["uploads"], route_class=TusRoute)
     one = "/v1/uploads/{upload_id}"
 
     @router.options("/v1/uploads", summary="What of tus is spoken", status_code=204, responses=responses())
@@ -109,26 +81,24 @@ def upload_routes(workload: Workload) -> APIRouter:
             "disk-full",
             "internal-error",
         ),
-        openapi_extra=_stated("Upload-Length", "Upload-Metadata"),
+        openapi_extra=tus_headers("Upload-Length", "Upload-Metadata"),
     )
     async def create(request: Request) -> Response:
         """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
-        length = _length(request, workload.settings.max_upload_bytes)
+        length = stated_length(request, workload.settings.max_upload_bytes)
         metadata = request.headers.get("upload-metadata", "")
-        name, owner = safe_name(_filename(metadata)), owner_of(request)
+        name, owner = safe_name(stated_filename(metadata)), owner_of(request)
         await run_sync(check_quota, request, workload.store, length)
         upload = await run_sync(
             lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
         )
-        return Response(
-            status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **_expires(upload.expires_at)}
-        )
+        return Response(status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **expires(upload.expires_at)})
 
     @router.head(
         one,
         summary="How much has arrived",
-        responses=_errors("not-found", "upload-gone"),
-        openapi_extra=_stated(),
+        responses=tus_errors("not-found", "upload-gone"),
+        openapi_extra=tus_headers(),
     )
     async def offset(request: Request, upload_id: str) -> Response:
         """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
@@ -136,9 +106,9 @@ def upload_routes(workload: Workload) -> APIRouter:
         headers = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
         if upload.metadata:
             headers["Upload-Metadata"] = upload.metadata
-        return Response(headers=headers | _expires(upload.expires_at) | _slide(upload.sha256))
+        return Response(headers=headers | expires(upload.expires_at) | slide_header(upload.sha256))
 
-    @router.get(one, summary="One upload", response_model=UploadView, responses=_errors("not-found", "upload-gone"))
+    @router.get(one, summary="One upload", response_model=UploadView, responses=tus_errors("not-found", "upload-gone"))
     async def look(request: Request, upload_id: str) -> Response:
         """The same as JSON, with the id of the slide that it became."""
         upload = await _settled(workload, request, upload_id)
@@ -156,11 +126,11 @@ def upload_routes(workload: Workload) -> APIRouter:
         one,
         summary="Send the next bytes",
         status_code=204,
-        responses=_errors(
+        responses=tus_errors(
             *ARRIVAL_ERRORS, "not-found", "upload-gone", "offset-conflict", "upload-locked", "checksum-mismatch"
         ),
         openapi_extra={
-            **_stated("Upload-Offset", optional=("Upload-Checksum",)),
+            **tus_headers("Upload-Offset", optional=("Upload-Checksum",)),
             "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         },
     )
@@ -175,8 +145,8 @@ def upload_routes(workload: Workload) -> APIRouter:
         one,
         summary="End an upload",
         status_code=204,
-        responses=_errors("not-found", "upload-gone"),
-        openapi_extra=_stated(),
+        responses=tus_errors("not-found", "upload-gone"),
+        openapi_extra=tus_headers(),
     )
     async def end(request: Request, upload_id: str) -> Response:
         """Forgets what has arrived. A slide that it became stays."""
@@ -186,8 +156,10 @@ def upload_routes(workload: Workload) -> APIRouter:
         one,
         summary="PATCH or DELETE for clients that cannot send them",
         status_code=204,
-        responses=_errors(*ARRIVAL_ERRORS, "not-found", "method-not-allowed", "offset-conflict", "checksum-mismatch"),
-        openapi_extra=_stated("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
+        responses=tus_errors(
+            *ARRIVAL_ERRORS, "not-found", "method-not-allowed", "offset-conflict", "checksum-mismatch"
+        ),
+        openapi_extra=tus_headers("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
     )
     async def override(request: Request, upload_id: str) -> Response:
         """`X-HTTP-Method-Override` states the method that is meant."""
@@ -204,7 +176,7 @@ def upload_routes(workload: Workload) -> APIRouter:
 async def _append(workload: Workload, request: Request, upload_id: str) -> Response:
     if request.headers.get("content-type") != _CONTENT_TYPE:
         raise UnsupportedFormatError(f"send the bytes with Content-Type: {_CONTENT_TYPE}")
-    expected, owner = _checksum(request), scope_of(request)
+    expected, owner = stated_checksum(request), scope_of(request)
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
     stated = request.headers.get("upload-offset", "")
     if not (stated.isascii() and stated.isdecimal()):
@@ -215,7 +187,7 @@ async def _append(workload: Workload, request: Request, upload_id: str) -> Respo
         await _received(workload, request, upload, int(stated), expected)
     expires_at = await run_sync(workload.uploads.extend, upload)
     upload = await _settled(workload, request, upload_id)
-    headers = {"Upload-Offset": str(upload.offset), **_expires(expires_at), **_slide(upload.sha256)}
+    headers = {"Upload-Offset": str(upload.offset), **expires(expires_at), **slide_header(upload.sha256)}
     return Response(status_code=204, headers=headers)
 
 
@@ -276,75 +248,3 @@ async def _end(workload: Workload, request: Request, upload_id: str) -> Response
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
     await run_sync(workload.uploads.end, upload)
     return Response(status_code=204)
-
-
-def _length(request: Request, max_bytes: int) -> int:
-    stated = request.headers.get("upload-length", "")
-    if not (stated.isascii() and stated.isdecimal()) or int(stated[:20]) == 0:
-        raise RequestError("Upload-Length is missing, zero or no whole number; the size must be known at the start")
-    if len(stated) > 18 or int(stated) > max_bytes:
-        raise too_large(max_bytes)
-    return int(stated)
-
-
-def _filename(metadata: str) -> str:
-    """The value of `filename` or `name` in an `Upload-Metadata` header."""
-    if len(metadata) > _MAX_METADATA:
-        raise RequestError("Upload-Metadata is too long; it needs the filename alone")
-    values = {}
-    for pair in metadata.split(","):
-        key, _, encoded = pair.strip().partition(" ")
-        try:
-            values[key] = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise RequestError("Upload-Metadata is no list of keys and base64 values") from error
-    name = values.get("filename") or values.get("name")
-    if not name:
-        raise RequestError("Upload-Metadata states no filename; the slide needs one, with its suffix")
-    return name
-
-
-def _checksum(request: Request) -> tuple[str, bytes] | None:
-    header = request.headers.get("upload-checksum")
-    if header is None:
-        return None
-    algorithm, _, encoded = header.strip().partition(" ")
-    try:
-        digest = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error as error:
-        raise RequestError("Upload-Checksum is no algorithm and base64 value") from error
-    if algorithm not in ALGORITHMS or len(digest) != checksum(algorithm).digest_size:
-        raise RequestError(f"Upload-Checksum is none of {', '.join(ALGORITHMS)}")
-    return algorithm, digest
-
-
-def _expires(at: float) -> dict[str, str]:
-    return {"Upload-Expires": formatdate(at, usegmt=True)}
-
-
-def _slide(sha256: str | None) -> dict[str, str]:
-    return {} if sha256 is None else {"Mitoserve-Slide": f"/v1/slides/{sha256}"}
-
-
-def _errors(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    return responses(*slugs, "tus-version", "busy")
-
-
-def _stated(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The OpenAPI parameters of headers that tus defines, its version among them."""
-    names = {**dict.fromkeys(("Tus-Resumable", *required), True), **dict.fromkeys(optional, False)}
-    parameters = [
-        {"name": name, "in": "header", "required": must, "description": _HEADERS[name], "schema": {"type": "string"}}
-        for name, must in names.items()
-    ]
-    return {"parameters": parameters}
-
-
-_HEADERS = {
-    "Tus-Resumable": f"{VERSION}",
-    "Upload-Length": "Bytes of the whole slide.",
-    "Upload-Metadata": "`filename` and its value in base64; other pairs are kept and given back.",
-    "Upload-Offset": "Bytes that the server has: where these go on.",
-    "Upload-Checksum": "Algorithm and base64 value of the checksum of this part.",
-    "X-HTTP-Method-Override": "PATCH or DELETE.",
-}

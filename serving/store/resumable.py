@@ -14,16 +14,17 @@ from pathlib import Path
 from sqlalchemy import delete, insert, select, update
 
 from serving.settings import Settings
-from serving.store.archives import is_archive, unpack
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.naming import suffix_of
+from serving.store.intake import store_received
 from serving.store.slides import SlideStore, StoredSlide
 from serving.store.tables import uploads
 from serving.wsi.errors import MitoserveError
 
 ALGORITHMS = ("sha1", "md5", "sha256")
 """Checksums that a client may send; tus demands the first."""
+_GRACE_S = 600.0
+"""A folder without a row may belong to a request that has not written it yet."""
 
 
 class UploadGoneError(MitoserveError):
@@ -211,46 +212,14 @@ class Part:
         self.offset = offset
 
 
-def store_received(
-    store: SlideStore, file: Path, *, owner: str, name: str, max_bytes: int, sha256: str = "", kept: bool = True
-) -> StoredSlide:
-    """The slide in a file that arrived whole: as it is, or unpacked. Work is done in new folders beside the file.
-
-    sha256 : of the file, where it is known
-
-    Raises
-    ------
-    MitoserveError
-        If it is no slide.
-    """
-    folder = file.parent / f"slide-{uuid.uuid4().hex}"
-    try:
-        if is_archive(file):
-            main = unpack(file, folder, max_bytes=max_bytes)
-            return store.add(folder, main, owner=owner, name=_inner_name(main, name), kept=kept)
-        folder.mkdir()
-        main = f"slide{suffix_of(name)}"
-        os.link(file, folder / main)  # the file itself stays until its row says that it became a slide
-        return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def checksum(algorithm: str) -> "hashlib._Hash":
     """A running checksum; MD5 and SHA-1 are tus's choice and guard against accidents only."""
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
-def _inner_name(main: str, archive_name: str) -> str:
-    return archive_name if main == "." else Path(main).name
-
-
 def _fresh(path: Path, now: float) -> bool:
-    """Whether a folder may belong to a request that has not written its row yet."""
+    """Whether a folder was changed not long ago, by whichever clock."""
     try:
         return abs(now - path.stat().st_mtime) < _GRACE_S
     except FileNotFoundError:
         return True
-
-
-_GRACE_S = 600.0

@@ -64,7 +64,7 @@ class SlideStore:
         """
         sha256 = sha256 or slide_sha256(folder / main)
         with open_isolated(self.decoders, folder / main, name=name, sha256=sha256) as slide:
-            row = _blob(slide, main, size=_size(folder))
+            row = _blob(slide, sha256, main, size=_size(folder))
         _flush(folder)
         with self.database.writing() as tx:
             target = self.folder / sha256
@@ -83,9 +83,11 @@ class SlideStore:
             If the name leads elsewhere, or the file is no slide.
         """
         path = mounted_path(self.settings.slide_root, path_name)
-        stamp, sha256 = stamp_of(path), slide_sha256(path)
-        with open_isolated(self.decoders, path, name=path.name, sha256=sha256) as slide:
-            row = _blob(slide, str(path), size=0) | {"mounted": True, "stamp": stamp}
+        stamp = stamp_of(path)
+        with open_isolated(self.decoders, path, name=path.name) as slide:
+            # Only what opens as a slide is worth reading to the end.
+            row = _blob(slide, slide_sha256(path), str(path), size=0) | {"mounted": True, "stamp": stamp}
+        sha256 = str(row["sha256"])
         with self.database.writing() as tx:
             _put(tx, row, owner=owner, name=path.name, kept=True)
         return self.get(sha256, owner=owner)
@@ -212,9 +214,9 @@ def _stored(row: Row[Any]) -> StoredSlide:
     )
 
 
-def _blob(slide: IsolatedSlide, main: str, *, size: int) -> dict[str, object]:
+def _blob(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict[str, object]:
     return {
-        "sha256": slide.sha256,
+        "sha256": sha256,
         "size": size,
         "main": main,
         "mounted": False,
