@@ -130,7 +130,8 @@ def _sheaves(config: VerifierConfig, hold_out: Sequence[str], model: Verifier) -
 def _hardness(model: Verifier, patches: FieldPatches) -> NDArray[np.float64]:
     """Weight of each nucleus: the probability that the start weights give it, and a little for all."""
     model.eval()
-    parts = [model(part).sigmoid() for part in plain_windows(patches.nuclei).split(256)]
+    windows = plain_windows(patches.nuclei)
+    parts = [model(windows[start : start + 256]).sigmoid() for start in range(0, len(windows), 256)]
     return torch.cat(parts).double().numpy() + _EASY
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class Evaluation:
     average_precision: float
     f1_threshold_of_others: float
     f1_det_alone: float
-    """Det on every sub-tile, without a verifier, at its own best threshold."""
+    """Det behind the same screening, without a verifier, at its own best threshold."""
     f1_det_alone_interval: tuple[float, float]
     det_threshold_alone: float
     regns_tpr: float
@@ -65,18 +65,17 @@ class Evaluation:
     """The same of all others."""
     det_windows_share: float
     """Share of sub-tiles that pass the screening threshold."""
-    figures_reached_by_det: float
-    """Share of the figures among Det's candidates when it looks everywhere."""
-    figures_reached_by_cascade: float
-    """The same behind the screening: no verifier finds more."""
+    candidate_recall: float
+    """Share of the figures among Det's candidates: no verifier finds more."""
     per_slide: list[SlideResult]
 
 
 def leave_one_slide_out(
-    cascades: Path, verifiers: Sequence[Path], out: Path, say: Callable[[str], None] = print
+    cascades: Path, verifiers: Sequence[Path], out: Path, *, screening: float, say: Callable[[str], None] = print
 ) -> Evaluation:
     """Judge a cascade on each slide by weights that never saw it; write the evaluation as JSON to `out`.
 
+    screening : Reg-NS score from which Det looks at a sub-tile
     cascades, verifiers : runs, each with `without-<slide>` folders, or one run that saw none of the slides
 
     Raises
@@ -85,13 +84,12 @@ def leave_one_slide_out(
         If a run is missing or does not state that it never saw a slide; the message names the folder.
     """
     fields = read_fields(data_root())
-    alone, lattice, shows = _score_all(cascades, [], fields, screening=0.0, cascade="off", say=say)
+    alone, lattice, shows = _score_all(cascades, [], fields, screening, say)
     det_threshold = best_threshold(alone)
-    screening = _screening_threshold(alone)
-    found, _, _ = _score_all(cascades, verifiers, fields, screening=screening, cascade="on", say=say)
+    found, _, _ = _score_all(cascades, verifiers, fields, screening, say)
     threshold = best_threshold(found)
     total, det_total = rates(found, threshold), rates(alone, det_threshold)
-    candidates, reached = rates(alone, CANDIDATE_PROBABILITY), rates(found, 0.0)
+    candidates = rates(alone, CANDIDATE_PROBABILITY)
     others = {slide: _best_of_others(found, slide) for slide in by_slide(found)}
     nested = [rates(by_slide(found)[slide], t) for slide, t in others.items()]
     passed = lattice >= screening
@@ -111,8 +109,7 @@ def leave_one_slide_out(
         regns_tpr=float(passed[shows].mean()),
         regns_fpr=float(passed[~shows].mean()),
         det_windows_share=float(passed.mean()),
-        figures_reached_by_det=candidates.recall,
-        figures_reached_by_cascade=reached.recall,
+        candidate_recall=candidates.recall,
         per_slide=[_slide_result(slide, found, threshold) for slide in by_slide(found)],
     )
     for row in result.per_slide:
@@ -126,9 +123,7 @@ def _score_all(
     cascades: Path,
     verifiers: Sequence[Path],
     fields: Sequence[Field],
-    *,
     screening: float,
-    cascade: Literal["on", "off"],
     say: Callable[[str], None],
 ) -> tuple[list[Found], NDArray[np.float32], NDArray[np.bool_]]:
     """Detections, all sub-tile scores, and which sub-tiles hold the centre of a figure, slide by slide."""
@@ -139,7 +134,7 @@ def _score_all(
         nets = [_verifier(weights_without(run, slide)) for run in verifiers]
         detector = TorchDetector.of(model, nets, draft_cards(screening, 0.5))
         for field in (f for f in fields if f.slide == slide):
-            part, lattice = score_field(detector, field, cascade=cascade)
+            part, lattice = score_field(detector, field)
             found.append(part)
             inside = ~np.isnan(lattice.scores)
             scores.append(lattice.scores[inside])
@@ -160,12 +155,6 @@ def _holds_a_centre(lattice: MitosisMap, centres: NDArray[np.float32]) -> NDArra
     corners = np.stack([lattice.x + columns * lattice.step, lattice.y + rows * lattice.step], -1)
     offset = centres[None, None] - corners[:, :, None]
     return np.asarray(((offset >= 0) & (offset < lattice.window)).all(-1).any(-1), np.bool_)
-
-
-def _screening_threshold(alone: list[Found]) -> float:
-    """The highest screening score, in steps of 0.01, below that of every figure among Det's candidates."""
-    lowest = min(f.scores[i] for f in alone for i in f.true_positives(CANDIDATE_PROBABILITY))
-    return float(max(np.floor(lowest * 100) / 100 - 0.01, 0.01))
 
 
 def _joint_f1(counts: Sequence[Rates]) -> float:

@@ -48,8 +48,8 @@ class Surroundings:
         """From pictures, uint8, (N, 128, 128, 3)."""
         planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
         means, spreads = [], []
-        for part in planes.split(512):
-            density = _density(part.float())
+        for start in range(0, len(planes), 512):
+            density = _density(planes[start : start + 512].float())
             means.append(density.mean((2, 3)))
             spreads.append(density.std((2, 3)).clamp_min(0.02))
         return cls(planes, torch.cat(means), torch.cat(spreads))
@@ -79,7 +79,7 @@ class CropPatches:
     def _beside(self, crop: int, rng: np.random.Generator) -> NDArray[np.float64]:
         spots = self.dark[crop]
         if len(spots) and rng.random() < _DARK_SHARE:
-            return spots[rng.integers(len(spots))]
+            return np.asarray(spots[rng.integers(len(spots))], np.float64)
         while True:
             offset = rng.uniform(-_FAR_PX, _FAR_PX, 2)
             if np.hypot(*offset) >= _NEAR_PX:
@@ -100,7 +100,8 @@ class FieldPatches:
     @classmethod
     def of(cls, fields: Sequence[Field]) -> "FieldPatches":
         """Every figure of `fields`, and every nucleus that is not near one or in a forbidden area."""
-        figures, nuclei = [], []
+        figures: list[NDArray[np.uint8]] = []
+        nuclei: list[NDArray[np.uint8]] = []
         for field in fields:
             padded = np.pad(field.pixels, ((CROP_PX // 2,) * 2, (CROP_PX // 2,) * 2, (0, 0)), mode="symmetric")
             for centres, pictures in ((_centres(field), figures), (_other_nuclei(field), nuclei)):
@@ -146,7 +147,8 @@ def _dark_offsets(crop: NDArray[np.uint8]) -> NDArray[np.float64]:
     rows, columns = np.nonzero(smooth == ndimage.maximum_filter(smooth, size=13))
     offsets = np.stack([columns, rows], 1) - (CROP_PX - 1) / 2
     fit = (np.hypot(*offsets.T) >= _NEAR_PX) & (np.abs(offsets).max(1) <= _FAR_PX)
-    return offsets[fit][np.argsort(-smooth[rows[fit], columns[fit]], kind="stable")[:4]]
+    darkest = np.argsort(-smooth[rows[fit], columns[fit]], kind="stable")[:4]
+    return np.asarray(offsets[fit][darkest], np.float64)
 
 
 def _centres(field: Field) -> NDArray[np.float32]:
@@ -159,7 +161,8 @@ def _other_nuclei(field: Field) -> NDArray[np.float32]:
     apart = np.hypot(*(nuclei[:, None] - figures[None]).transpose(2, 0, 1)).min(1, initial=np.inf)
     half = WINDOW_PX / 2 + 2
     low, high = nuclei[:, None] + half > shunned[None, :, :2], nuclei[:, None] - half < shunned[None, :, 2:]
-    return nuclei[(apart >= MATCH_RADIUS_UM / field.mpp) & ~(low & high).all(2).any(1)]
+    spoilt = np.asarray((low & high).all(axis=2).any(axis=1), np.bool_)
+    return nuclei[(apart >= MATCH_RADIUS_UM / field.mpp) & ~spoilt]
 
 
 def _jitter(count: int, rng: np.random.Generator) -> NDArray[np.float64]:

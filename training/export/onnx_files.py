@@ -1,4 +1,4 @@
-"""ONNX files of the two graphs, with weights stored in half precision and cast up on load."""
+"""ONNX files of the graphs, with weights stored in half precision and cast up on load."""
 
 import warnings
 from pathlib import Path
@@ -27,6 +27,13 @@ def export_det(graph: nn.Module, path: Path) -> None:
     names = ["boxes", "probabilities", "counts"]
     axes = {"windows": {0: "N"}, **{name: {0: "N", 1: "K"} for name in names[:2]}, "counts": {0: "N"}}
     _export(graph, (example,), path, outputs=names, axes=axes)
+
+
+def export_verifier(graph: nn.Module, path: Path) -> None:
+    """Write the verification graph; N is dynamic."""
+    example = torch.zeros((2, 64, 64, 3), dtype=torch.uint8)
+    axes = {"windows": {0: "N"}, "probabilities": {0: "N"}}
+    _export(graph, (example,), path, outputs=["probabilities"], axes=axes)
 
 
 def _export(

@@ -1,8 +1,8 @@
-"""A release: two version folders with weights, card and parity sample, written only when every check passes."""
+"""A release: a version folder for each model, with weights, card and parity sample, written only when every check passes."""
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from torch import nn
 from serving.wsi.errors import ModelError
 from training.datasets.icpr2012 import read_fields
 from training.datasets.root import data_root
-from training.export.cards import det_card, regns_card
-from training.export.graphs import DetGraph, RegNSGraph
-from training.export.onnx_files import export_det, export_regns, store_in_half
+from training.export.cards import det_card, regns_card, verifier_card
+from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
+from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
 from training.loso import Evaluation, SlideResult
 from training.models.cascade import Cascade
+from training.models.verifier import WINDOW_PX as VERIFIER_PX
+from training.models.verifier import Verifier
 
 SCORE_TOLERANCE = 1e-4
 BOX_TOLERANCE_PX = 0.05
@@ -37,15 +39,24 @@ class Drift:
     score_spread: float
     """Standard deviation of the scores themselves, for scale."""
     probability_max: float
+    verified_max: float
 
 
 def release(
-    weights: Path, evaluation_file: Path, models: Path, version: str, say: Callable[[str], None] = print
+    weights: Path,
+    verifiers: Sequence[Path],
+    evaluation_file: Path,
+    *,
+    models: Path,
+    version: str,
+    say: Callable[[str], None] = print,
 ) -> None:
-    """Write `models`/reg-ns/`version` and `models`/det/`version`.
+    """Write `models`/<name>/`version` for Reg-NS, Det and the verifier.
 
     Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
     compared again. Nothing is left behind when a check fails.
+
+    weights : model.pt of `fit`; verifiers : model.pt of `fit-verifier`, one net each
 
     Raises
     ------
@@ -55,26 +66,42 @@ def release(
         If the version is there already: versions never change.
     """
     evaluation = read_evaluation(evaluation_file)
+    exact, halved = _graphs(weights, verifiers), _graphs(weights, verifiers)
+    rounded = (_rounded(halved[0]), _rounded(halved[1]), _rounded(halved[2]))
+    drift = _drift(exact, rounded)
+    say(f"half precision: {drift}")
+    steps = (
+        ("reg-ns", export_regns, parity_tile(), regns_card),
+        ("det", export_det, parity_windows(), det_card),
+        ("verifier", export_verifier, _middles(parity_windows()), verifier_card),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        for (name, export, sample, card), graph in zip(steps, rounded, strict=True):
+            folder = Path(scratch) / name
+            parameters = _write(folder, graph, export, sample)
+            publish(folder, models / name / version, card(version, evaluation, drift, parameters, hashes(folder)))
+
+
+def _graphs(weights: Path, verifiers: Sequence[Path]) -> tuple[RegNSGraph, DetGraph, VerifierGraph]:
     model = Cascade()
     model.load_state_dict(torch.load(weights, weights_only=True))
-    exact = RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)
-    regns, det = _rounded(RegNSGraph(model.trunk, model.regns)), _rounded(DetGraph(model.trunk, model.det))
-    drift = _drift(exact, (regns, det))
-    say(f"half precision: {drift}")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "reg-ns"
-        parameters = _write(folder, regns, export_regns, parity_tile())
-        publish(folder, models / "reg-ns" / version, regns_card(version, evaluation, drift, parameters, hashes(folder)))
-        folder = Path(scratch) / "det"
-        parameters = _write(folder, det, export_det, parity_windows())
-        publish(folder, models / "det" / version, det_card(version, evaluation, drift, parameters, hashes(folder)))
+    nets = [Verifier() for _ in verifiers]
+    for net, path in zip(nets, verifiers, strict=True):
+        net.load_state_dict(torch.load(path, weights_only=True))
+    return RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det), VerifierGraph(nets)
+
+
+def _middles(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    edge = (windows.shape[1] - VERIFIER_PX) // 2
+    return np.ascontiguousarray(windows[:, edge : edge + VERIFIER_PX, edge : edge + VERIFIER_PX])
 
 
 def read_evaluation(path: Path) -> Evaluation:
     """The evaluation that `leave_one_slide_out` wrote."""
     values = json.loads(path.read_text())
     rows = [SlideResult(**row) for row in values.pop("per_slide")]
-    return Evaluation(per_slide=rows, **{**values, "f1_interval": tuple(values["f1_interval"])})
+    intervals = {name: tuple(value) for name, value in values.items() if name.endswith("_interval")}
+    return Evaluation(per_slide=rows, **{**values, **intervals})
 
 
 def _rounded(graph: nn.Module) -> nn.Module:
@@ -105,7 +132,7 @@ def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], N
     return sum(p.numel() for p in graph.parameters())
 
 
-def _drift(exact: tuple[RegNSGraph, DetGraph], rounded: tuple[nn.Module, nn.Module]) -> Drift:
+def _drift(exact: Sequence[nn.Module], rounded: Sequence[nn.Module]) -> Drift:
     tile = torch.from_numpy(np.stack([f.pixels[:1000, :1000] for f in read_fields(data_root())[::4]]))
     windows = torch.from_numpy(
         np.stack([f.pixels[500:750, 250 * i : 250 * i + 250] for f in read_fields(data_root())[::4] for i in range(4)])
@@ -113,10 +140,13 @@ def _drift(exact: tuple[RegNSGraph, DetGraph], rounded: tuple[nn.Module, nn.Modu
     with torch.inference_mode():
         scores, again = exact[0](tile), rounded[0](tile)
         probabilities, repeated = exact[1](windows)[1], rounded[1](windows)[1]
+        middles = torch.from_numpy(_middles(windows.numpy()))
+        verified, again_verified = exact[2](middles), rounded[2](middles)
     difference = (scores - again).abs()
     return Drift(
         score_mean=float(difference.mean()),
         score_max=float(difference.max()),
         score_spread=float(scores.std()),
         probability_max=float((probabilities - repeated).abs().max()),
+        verified_max=float((verified - again_verified).abs().max()),
     )
