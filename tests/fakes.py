@@ -11,10 +11,26 @@ from serving.wsi.detections import Detections
 from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
 
 WINDOW, STRIDE = 250, 125
+VERIFIER_WINDOW = 64
 DOT = (10, 40, 200)
 """Colour of a planted dot: no stain has it."""
 DOT_PX = 24
 """Side of a planted dot at the models' resolution."""
+
+
+def make_verifier_card(*, detection: float = 0.5, candidate: float = 0.1) -> ModelCard:
+    """A valid card of a verifier."""
+    _, det = make_cards(detection=detection)
+    changed = {
+        "name": "verifier",
+        "task": "verification",
+        "input": ModelInput(window_px=VERIFIER_WINDOW, stride_px=VERIFIER_WINDOW, mpp=0.25, layout="uint8 RGB"),
+        "output": "probabilities",
+        "candidate_probability": candidate,
+        "nms_iou": None,
+        "merge_radius_um": None,
+    }
+    return ModelCard.model_validate({**det.model_dump(), **changed})
 
 
 def make_cards(

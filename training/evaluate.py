@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,10 @@ LOWEST = 0.001
 """Detections below this probability are not kept for the choice of a threshold."""
 
 
-def score_field(detector: Detector, field: Field, *, cascade: Literal["on", "off"] = "on") -> tuple[Found, MitosisMap]:
+def score_field(detector: Detector, field: Field) -> tuple[Found, MitosisMap]:
     """Detections in a field, down to probability `LOWEST`, with the field's truth, and the scores of its sub-tiles."""
     slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-    analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade == "on"))
+    analysis = score_slide(slide, detector, Options(threshold=LOWEST))
     return found_in(analysis.report, field.boxes, group=field.slide), analysis.mitosis_map
 
 

@@ -11,6 +11,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--verifier", type=Path, action="append", default=[], help="the same of `fit-verifier`; repeatable"
     )
+    parser.add_argument(
+        "--screening", type=float, required=True, help="Reg-NS score from which Det looks at a sub-tile"
+    )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
     parser.set_defaults(run=_run)
 
@@ -18,4 +21,4 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(args: argparse.Namespace) -> None:
     from training.loso import leave_one_slide_out  # noqa: PLC0415
 
-    leave_one_slide_out(args.cascades, args.verifier, args.out)
+    leave_one_slide_out(args.cascades, args.verifier, args.out, screening=args.screening)

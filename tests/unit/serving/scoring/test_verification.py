@@ -1,0 +1,76 @@
+"""A verifier's word replaces Det's, for candidates only."""
+
+import numpy as np
+import pytest
+
+from serving.scoring.analysis import Options
+from serving.scoring.detector import cards_of, counting_threshold
+from serving.scoring.pipeline import score_slide
+from serving.scoring.verification import BATCH, verify_candidates
+from serving.wsi.arrayslide import ArraySlide
+from serving.wsi.detections import Detections
+from serving.wsi.geometry import WorkFrame
+from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
+
+
+def _candidates(*centres: tuple[float, float], probabilities: list[float]) -> Detections:
+    half = DOT_PX / 2
+    boxes = np.asarray([(x - half, y - half, x + half, y + half) for x, y in centres], np.float32)
+    return Detections(boxes, np.asarray(probabilities, np.float32), np.ones(len(boxes), np.float32))
+
+
+def _slide(*dots: tuple[float, float]) -> ArraySlide:
+    pixels = tissue(600, 500)
+    for x, y in dots:
+        plant(pixels, x, y)
+    return ArraySlide(pixels, mpp=0.25, name="dots")
+
+
+def _frame() -> WorkFrame:
+    return WorkFrame.of(0.25, 0.25)
+
+
+def test_candidates_get_the_verifiers_probability_and_keep_their_boxes() -> None:
+    detector = DotDetector(verification_card=make_verifier_card())
+    found = _candidates((100, 100), (300, 300), probabilities=[0.3, 0.9])
+    assert detector.verification_card is not None
+    judged = verify_candidates(found, _slide((100, 100)), _frame(), detector, detector.verification_card)
+    np.testing.assert_array_equal(judged.boxes, found.boxes)
+    np.testing.assert_allclose(judged.probabilities, [1.0, 0.0], atol=0.1)
+
+
+def test_what_det_all_but_excludes_is_no_candidate() -> None:
+    detector = DotDetector(verification_card=make_verifier_card(candidate=0.2))
+    found = _candidates((100, 100), (300, 300), probabilities=[0.1, 0.9])
+    assert detector.verification_card is not None
+    judged = verify_candidates(found, _slide(), _frame(), detector, detector.verification_card)
+    assert (len(judged), detector.verified) == (1, 1)
+
+
+def test_more_candidates_than_a_batch_are_all_judged() -> None:
+    places = [(40.0 + 12 * i, 60.0) for i in range(BATCH + 3)]
+    detector = DotDetector(verification_card=make_verifier_card())
+    assert detector.verification_card is not None
+    found = _candidates(*places, probabilities=[0.5] * len(places))
+    judged = verify_candidates(found, _slide(), _frame(), detector, detector.verification_card)
+    assert len(judged) == detector.verified == len(places)
+
+
+def test_no_candidates_need_no_verifier() -> None:
+    detector = DotDetector(verification_card=make_verifier_card())
+    assert detector.verification_card is not None
+    judged = verify_candidates(Detections.empty(), _slide(), _frame(), detector, detector.verification_card)
+    assert (len(judged), detector.verified) == (0, 0)
+
+
+@pytest.mark.parametrize(("threshold", "counted"), [(0.5, 1), (1.0, 0)])
+def test_the_last_card_counts_and_the_report_names_all_models(threshold: float, counted: int) -> None:
+    detector = DotDetector(verification_card=make_verifier_card(detection=threshold))
+    pixels = tissue(600, 500)
+    # A dot that fills the verifier's idea of one to 81 %.
+    plant(pixels, 300, 250, side=round(0.9 * DOT_PX))
+    report = score_slide(ArraySlide(pixels, mpp=0.25, name="dot"), detector, Options()).report
+    assert report.counts.mitotic_figures == counted
+    assert counting_threshold(detector) == threshold
+    assert [m.thresholds for m in report.models] == [{"screening": 0.05}, {"candidate": 0.1}, {"detection": threshold}]
+    assert [card.name for card in cards_of(detector)] == ["reg-ns", "det", "verifier"]
