@@ -161,8 +161,9 @@ def _other_nuclei(field: Field) -> NDArray[np.float32]:
     apart = np.hypot(*(nuclei[:, None] - figures[None]).transpose(2, 0, 1)).min(1, initial=np.inf)
     half = WINDOW_PX / 2 + 2
     low, high = nuclei[:, None] + half > shunned[None, :, :2], nuclei[:, None] - half < shunned[None, :, 2:]
-    spoilt = np.asarray((low & high).all(axis=2).any(axis=1), np.bool_)
-    return nuclei[(apart >= MATCH_RADIUS_UM / field.mpp) & ~spoilt]
+    spoilt = np.any(np.all(low & high, axis=2), axis=1)
+    chosen: NDArray[np.float32] = nuclei[(apart >= MATCH_RADIUS_UM / field.mpp) & ~spoilt]
+    return chosen
 
 
 def _jitter(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
