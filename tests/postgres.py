@@ -3,25 +3,30 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL of the test's own."""
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL of the test's own, outside pytest's folders, which a later run may sweep away under it."""
     initdb, control = shutil.which("initdb"), shutil.which("pg_ctl")
     if initdb is None or control is None:
         pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are not in PATH")
-    folder = tmp_path_factory.mktemp("pg")
+    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder:
+        yield from _running(Path(folder), initdb, control)
+
+
+def _running(folder: Path, initdb: str, control: str) -> Iterator[str]:
     user: list[str] = []
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("PostgreSQL does not run as root")
         user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
+        folder.chmod(0o755)
         shutil.chown(folder, "nobody", "nogroup")
     data = folder / "data"
     subprocess.run([*user, initdb, "-D", data, "-U", "lab", "-A", "trust"], check=True, capture_output=True, cwd=folder)
