@@ -53,7 +53,7 @@ NOW = int(time.time())
         {"iss": "https://elsewhere.example"},
         {"aud": "another-service"},
         {"exp": NOW - LEEWAY_S - 60},
-        {"nbf": NOW + LEEWAY_S + 600},
+        {"nbf": NOW + LEEWAY_S + 86_400},
         {"exp": None},
         {"iat": None},
         {"sub": None},
