@@ -80,7 +80,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
         load_imagenet(model.trunk, imagenet)
     elif start is not None:
         model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
-    state_held_out(out, hold_out)
+    state_held_out(out, hold_out, start)
     sheaf = _sheaves(config, hold_out, model)
     with joined() as process:
         fit(

@@ -25,7 +25,7 @@ from training.torch_detector import TorchDetector
 MERGE_RADIUS_UM = 6.0
 """Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
 CANDIDATE_PROBABILITY = 0.05
-"""Low: what Det is unsure of is the verifier's to judge, and a look costs it a thousandth of a tile."""
+"""Low: what Det is unsure of is the verifier's to judge."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ def test_a_fold_is_preferred_and_a_run_that_saw_the_slide_is_refused(tmp_path: P
     assert weights_without(tmp_path, "A02") == tmp_path / "model.pt"
     with pytest.raises(ValueError, match="never saw A03"):
         weights_without(tmp_path, "A03")
+    # Whoever starts from a run that saw a slide has seen it too.
+    state_held_out(tmp_path / "later", ["A00", "A02"], tmp_path / "model.pt", None)
+    assert json.loads((tmp_path / "later" / "held-out.json").read_text()) == ["A02"]
     assert json.loads((tmp_path / "held-out.json").read_text()) == ["A02"]
     with pytest.raises(FileNotFoundError, match=r"model\.pt"):
         weights_without(tmp_path / "nothing", "A00")
