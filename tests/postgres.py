@@ -4,15 +4,26 @@ import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 
+@pytest.fixture
+def postgres(postgres_folder: Path) -> str:
+    """URL of an empty PostgreSQL database of this test's own, whatever ran before."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(f"host={postgres_folder} user=lab dbname=postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return f"postgresql+psycopg://lab@/{name}?host={postgres_folder}"
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL of the test's own, outside pytest's folders, which a later run may sweep away under it."""
+def postgres_folder() -> Iterator[Path]:
+    """Folder of the running server's socket, outside pytest's folders, which a later run may sweep away under it."""
     initdb, control = shutil.which("initdb"), shutil.which("pg_ctl")
     if initdb is None or control is None:
         pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are not in PATH")
@@ -20,7 +31,7 @@ def postgres() -> Iterator[str]:
         yield from _running(Path(folder), initdb, control)
 
 
-def _running(folder: Path, initdb: str, control: str) -> Iterator[str]:
+def _running(folder: Path, initdb: str, control: str) -> Iterator[Path]:
     user: list[str] = []
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
@@ -34,5 +45,5 @@ def _running(folder: Path, initdb: str, control: str) -> Iterator[str]:
     subprocess.run(
         [*user, control, "-D", data, "-o", options, "-l", data / "log", "-w", "start"], check=True, cwd=folder
     )
-    yield f"postgresql+psycopg://lab@/postgres?host={folder}"
+    yield folder
     subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], check=True, cwd=folder, capture_output=True)

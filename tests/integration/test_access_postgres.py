@@ -1,6 +1,5 @@
 """Keys and the audit log in PostgreSQL."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,21 +15,13 @@ from serving.settings import Settings, SettingsError
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:
-    yield postgres
-    with open_database(postgres).begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-
-
-def test_keys_and_audit_log_work_alike(database: str, tmp_path: Path) -> None:
-    settings = Settings(state=tmp_path, database=database)
+def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
+    settings = Settings(state=tmp_path, database=postgres)
     access = open_access(settings)
     token, key = access.keys.create("lab", ["score"], disk_quota_bytes=2**40)
     assert open_access(settings).keys.find(token) == key
     assert list(tmp_path.iterdir()) == []
-    logs = [AuditLog(open_database(database)) for _ in range(4)]
+    logs = [AuditLog(open_database(postgres)) for _ in range(4)]
 
     def write(log: AuditLog) -> None:
         for _ in range(10):
@@ -40,7 +31,7 @@ def test_keys_and_audit_log_work_alike(database: str, tmp_path: Path) -> None:
         list(pool.map(write, logs))
     assert access.audit.verify()[0] == 40
     for statement in ("UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit", "TRUNCATE access_audit"):
-        with pytest.raises(DBAPIError, match="append-only"), open_database(database).begin() as connection:
+        with pytest.raises(DBAPIError, match="append-only"), open_database(postgres).begin() as connection:
             connection.execute(text(statement))
     assert access.audit.verify()[0] == 40
 

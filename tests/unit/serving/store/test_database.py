@@ -22,10 +22,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     made = Database(url)
     upgrade(made)
     yield made
-    if request.param == "postgres":
-        with made.engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
     made.close()
 
 
