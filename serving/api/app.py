@@ -13,9 +13,12 @@ from serving.access.access import open_access
 from serving.api import problems
 from serving.api.analyses import analysis_routes
 from serving.api.bounds import BoundedJson
+from serving.api.deepzoom import deepzoom_routes
 from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
+from serving.api.iiif import iiif_routes
 from serving.api.info import info_routes
+from serving.api.pictures import Pictures
 from serving.api.request_log import RequestLog
 from serving.api.routes import METHODS
 from serving.api.score import score_routes
@@ -58,6 +61,9 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
         app.include_router(routes(workload))
+    pictures = Pictures(workload)
+    for picture_routes in (deepzoom_routes, iiif_routes):
+        app.include_router(picture_routes(pictures))
     problems.install(app)
     app.add_middleware(BoundedJson)
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.

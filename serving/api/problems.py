@@ -63,6 +63,12 @@ class NoSuchModelError(MitoserveError):
     slug = "not-found"
 
 
+class NoSuchTileError(MitoserveError):
+    """A tile outside the slide's pyramid was asked for."""
+
+    slug = "not-found"
+
+
 class HeadersTooLargeError(MitoserveError):
     """The request's headers are larger than any that this server has a use for."""
 

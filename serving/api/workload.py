@@ -27,6 +27,7 @@ from serving.observability import metrics
 from serving.scoring.detector import Detector
 from serving.settings import Settings
 from serving.store.database import Database, open_database
+from serving.store.open_slides import OpenSlides
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
@@ -69,6 +70,11 @@ class Workload:
     def store(self) -> SlideStore:
         """The slides."""
         return self._opened.store
+
+    @property
+    def open_slides(self) -> OpenSlides:
+        """The slides that are looked at."""
+        return self._opened.open_slides
 
     @property
     def uploads(self) -> Uploads:
@@ -156,6 +162,7 @@ class Workload:
         stack.callback(self.decoders.close)
         spool = stack.enter_context(open_spool(self.settings.state / "incoming"))
         opened = _Open(database, self.settings, self.decoders, spool)
+        stack.callback(opened.open_slides.close)
         for part in (Deliverer(database, self.settings), Sweeper(opened.store, opened.uploads)):
             part.start()
             stack.callback(part.stop)
@@ -178,6 +185,7 @@ class _Open:
     def __init__(self, database: Database, settings: Settings, decoders: Decoders, spool: Path) -> None:
         self.server = uuid.uuid4().hex
         self.store = SlideStore(database, settings, decoders)
+        self.open_slides = OpenSlides(self.store)
         self.uploads = Uploads(database, self.store, settings)
         self.jobs = JobTable(database, self.store)
         self.crew = Crew(database, self.server)

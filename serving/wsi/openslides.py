@@ -19,6 +19,9 @@ from serving.wsi.resample import Pixels, frame_around, resized
 MAX_STATED_MPP = 10.0
 """Resolution tags that mean print, 72 to 2,400 dots per inch, give 353 to 10.6 um/px: no scanner, so no resolution."""
 
+MAX_DECODED_PX = 64 * 2**20
+"""Decoded in one piece, 256 MB: a slide without a pyramid is read in bands where a small picture shows much of it."""
+
 
 def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
     """Open a slide, after its TIFF structure was checked.
@@ -88,6 +91,12 @@ class OpenSlideSlide:
             return self._decode(0, region, (1.0, 1.0))
         x, across = frame_around(region.x / shrink_x, region.width / shrink_x, level_width)
         y, down = frame_around(region.y / shrink_y, region.height / shrink_y, level_height)
+        if across * down > MAX_DECODED_PX and height > 1:
+            upper = height // 2
+            split = region.y + round(region.height * upper / height)
+            above = Region(region.x, region.y, region.width, split - region.y)
+            below = Region(region.x, split, region.width, region.bottom - split)
+            return np.concatenate([self.read(above, width, upper), self.read(below, width, height - upper)])
         pixels = self._decode(level, Region(x, y, across, down), (shrink_x, shrink_y))
         left, top = region.x / shrink_x - x, region.y / shrink_y - y
         box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)

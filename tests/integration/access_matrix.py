@@ -85,7 +85,8 @@ class Owner:
         while self._client.get(f"/v1/analyses/{analysis}", headers=self._key).json()["state"] != "succeeded":
             time.sleep(0.02)
         upload_id = upload.headers["Location"].rsplit("/", 1)[1]
-        return {"name": "det", "slide_id": slide, "upload_id": upload_id, "analysis_id": analysis}
+        ids = {"name": "det", "slide_id": slide, "upload_id": upload_id, "analysis_id": analysis}
+        return ids | _PLACES
 
 
 def table(lines: list[Line]) -> str:
@@ -101,6 +102,12 @@ def documented(text: str, lines: list[Line]) -> str:
     _, after = rest.split(END)
     return f"{before}{START}\n{table(lines)}\n{END}{after}"
 
+
+_PLACES = {
+    **{"level": "0", "column": "0", "row": "0"},
+    **{"region": "full", "size": "max", "rotation": "0", "leaf": "default.jpg"},
+}
+"""What addresses of parts of a slide name besides."""
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 _HEADERS = {

@@ -1,0 +1,99 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from serving.isolation.slide import IsolatedSlide
+from serving.store.open_slides import OpenSlides
+from serving.store.slides import SlideStore
+from serving.wsi.errors import UnreadableSlideError
+
+
+class FakeSlide:
+    def __init__(self, sha256: str) -> None:
+        self.sha256 = sha256
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class FakeStore:
+    """Counts what it opens; `bad` never opens."""
+
+    def __init__(self) -> None:
+        self.opened: list[FakeSlide] = []
+
+    def open(self, sha256: str, *, name: str) -> FakeSlide:
+        if sha256 == "bad":
+            raise UnreadableSlideError(name)
+        self.opened.append(FakeSlide(sha256))
+        return self.opened[-1]
+
+
+def make(kept: int = 2, idle_s: float = 60.0) -> tuple[FakeStore, OpenSlides]:
+    store = FakeStore()
+    return store, OpenSlides(cast(SlideStore, store), kept=kept, idle_s=idle_s)
+
+
+def fake(slide: IsolatedSlide) -> FakeSlide:
+    return cast(FakeSlide, slide)
+
+
+def test_a_slide_is_opened_once_for_many_reads() -> None:
+    store, slides = make()
+
+    def read(_: int) -> str:
+        with slides.using("a", name="a") as slide:
+            assert not fake(slide).closed.is_set()
+            return slide.sha256
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(read, range(64))) == {"a"}
+    assert len(store.opened) == 1
+    slides.close()
+    assert store.opened[0].closed.is_set()
+
+
+def test_the_longest_unused_is_closed_but_none_in_use() -> None:
+    store, slides = make(kept=2)
+    with slides.using("a", name="a") as first:
+        for name in ("b", "c", "d"):
+            with slides.using(name, name=name):
+                pass
+        assert not fake(first).closed.is_set()
+    assert [s.sha256 for s in store.opened if not s.closed.is_set()] == ["a", "d"]
+    slides.close()
+
+
+def test_idle_slides_are_closed_by_themselves() -> None:
+    store, slides = make(idle_s=0.05)
+    with slides.using("a", name="a"):
+        pass
+    assert store.opened[0].closed.wait(10)
+    with slides.using("a", name="a"):
+        assert len(store.opened) == 2
+    slides.close()
+
+
+def test_a_slide_that_does_not_open_leaves_nothing() -> None:
+    store, slides = make()
+    for _ in range(2):
+        with pytest.raises(UnreadableSlideError), slides.using("bad", name="bad"):
+            pass
+    with slides.using("a", name="a"):
+        pass
+    assert [s.sha256 for s in store.opened] == ["a"]
+    slides.close()
+
+
+def test_one_that_is_read_while_all_are_closed_is_closed_after(tmp_path: Path) -> None:
+    _, slides = make()
+    with slides.using("a", name="a") as slide:
+        slides.close()
+        assert not fake(slide).closed.is_set()
+    assert fake(slide).closed.is_set()
+    with pytest.raises(ValueError, match="not opened any more"), slides.using("b", name="b"):
+        pass
