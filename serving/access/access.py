@@ -2,17 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from serving.access.audit import AuditLog
 from serving.access.doorkeeper import Doorkeeper
 from serving.access.keys import KeyStore
 from serving.access.oidc import Provider, TokenVerifier
-from serving.access.tables import open_database
-from serving.settings import Settings, SettingsError
-
-DATABASE = "access.sqlite"
-"""The file in the state folder, unless `Settings.database` names another place."""
+from serving.settings import Settings
+from serving.store.database import open_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +27,7 @@ def open_access(settings: Settings) -> Access:
     SettingsError
         If the database cannot be opened.
     """
-    try:
-        database = open_database(settings.database or settings.state / DATABASE)
-    except (OSError, ImportError, SQLAlchemyError) as error:
-        raise SettingsError(
-            f"keys cannot be kept: {error}; see MITOSIS_STATE ({settings.state}) and MITOSIS_DATABASE"
-        ) from error
+    database = open_database(settings)
     keys = KeyStore(database)
     return Access(keys, AuditLog(database), Doorkeeper(keys, _tokens(settings), settings))
 

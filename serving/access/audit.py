@@ -6,22 +6,20 @@ against a hash that was noted elsewhere: `mitoserve audit verify` prints the new
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, insert, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from serving.access import tables
 from serving.access.errors import AuditError
+from serving.store import tables
+from serving.store.database import Database
+from serving.wsi.errors import BusyError
 
 START = "0" * 64
 """What stands in place of a previous hash in the first record."""
-
-_ATTEMPTS = 20
-"""Writers of one number: all but one try the next; more than a few processes never write at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,8 @@ class Record(Entry):
 class AuditLog:
     """The audit log of one server."""
 
-    def __init__(self, database: Engine) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
 
     def append(self, entry: Entry) -> Record:
         """`entry` as the newest record, on disk.
@@ -73,19 +70,21 @@ class AuditLog:
         AuditError
             If the database cannot be written.
         """
-        with self._lock:
-            for _ in range(_ATTEMPTS):
-                try:
-                    return self._append(entry)
-                except IntegrityError:  # another process took the number
-                    continue
-                except SQLAlchemyError as error:
-                    raise AuditError(f"the audit log cannot be written ({type(error).__name__})") from error
-        raise AuditError("the audit log cannot be written: other processes took every number that was tried")
+        newest = select(tables.audit.c.sequence, tables.audit.c.hash).order_by(tables.audit.c.sequence.desc()).limit(1)
+        try:
+            with self._database.writing() as tx:
+                sequence, previous = tx.execute(newest).one_or_none() or (0, START)
+                at = datetime.now(UTC).isoformat(timespec="microseconds")
+                record = Record(**asdict(entry), sequence=sequence + 1, at=at, previous=previous)
+                record = replace(record, hash=record.computed_hash())
+                tx.execute(insert(tables.audit).values(**asdict(record)))
+        except (BusyError, OSError, SQLAlchemyError) as error:
+            raise AuditError(f"the audit log cannot be written ({type(error).__name__})") from error
+        return record
 
     def records(self) -> Iterator[Record]:
         """Every record, oldest first."""
-        with self._database.connect() as connection:
+        with self._database.reading() as connection:
             rows = connection.execution_options(yield_per=1000).execute(
                 select(tables.audit).order_by(tables.audit.c.sequence)
             )
@@ -112,13 +111,3 @@ class AuditLog:
         if not found:
             raise AuditError(f"no record has the hash {known}: the log was cut off and written anew, or is another's")
         return count, previous
-
-    def _append(self, entry: Entry) -> Record:
-        newest = select(tables.audit.c.sequence, tables.audit.c.hash).order_by(tables.audit.c.sequence.desc()).limit(1)
-        with self._database.begin() as connection:
-            sequence, previous = connection.execute(newest).one_or_none() or (0, START)
-            at = datetime.now(UTC).isoformat(timespec="microseconds")
-            record = Record(**asdict(entry), sequence=sequence + 1, at=at, previous=previous)
-            record = Record(**{**asdict(record), "hash": record.computed_hash()})
-            connection.execute(insert(tables.audit).values(**asdict(record)))
-        return record

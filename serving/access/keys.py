@@ -3,18 +3,16 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Row, func, insert, select, update
 
-from serving.access import tables
 from serving.access.errors import NoSuchKeyError
 from serving.access.principal import SCOPES, Principal, Scope
-from serving.wsi.errors import BusyError
+from serving.store import tables
+from serving.store.database import Database
 
 PREFIX = "mito"
 """Every key starts with it, so that scanners for leaked secrets can find one."""
@@ -41,7 +39,7 @@ class Key:
 class KeyStore:
     """The keys of one server."""
 
-    def __init__(self, database: Engine) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(
@@ -65,13 +63,13 @@ class KeyStore:
             "disk_quota_bytes": disk_quota_bytes,
             "created_at": key.created_at,
         }
-        with self._database.begin() as connection:
+        with self._database.writing() as connection:
             connection.execute(insert(tables.keys).values(row))
         return token, key
 
     def list(self) -> list[Key]:
         """Every key, revoked ones too, oldest first."""
-        with self._database.connect() as connection:
+        with self._database.reading() as connection:
             return [_key(row) for row in connection.execute(select(tables.keys).order_by(tables.keys.c.created_at))]
 
     def revoke(self, key_id: str) -> None:
@@ -83,7 +81,7 @@ class KeyStore:
             If no key that still holds has this id.
         """
         holds = (tables.keys.c.id == key_id) & tables.keys.c.revoked_at.is_(None)
-        with self._database.begin() as connection:
+        with self._database.writing() as connection:
             changed = connection.execute(update(tables.keys).where(holds).values(revoked_at=_now()))
         if changed.rowcount == 0:
             raise NoSuchKeyError(
@@ -101,7 +99,7 @@ class KeyStore:
         parts = token.split("_", 2)
         if len(parts) != 3 or parts[0] != PREFIX:
             return None
-        with self._asked() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(tables.keys).where(tables.keys.c.id == parts[1])).one_or_none()
         # A key has 256 random bits, so one round of SHA-256 is enough; slow hashes are for passwords.
         if row is None or not hmac.compare_digest(row.sha256, _digest(token)) or row.revoked_at is not None:
@@ -116,16 +114,8 @@ class KeyStore:
         BusyError
             If the database does not answer.
         """
-        with self._asked() as connection:
+        with self._database.reading() as connection:
             return connection.execute(select(func.count()).select_from(tables.keys)).scalar_one() > 0
-
-    @contextmanager
-    def _asked(self) -> Iterator[Connection]:
-        try:
-            with self._database.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise BusyError(f"keys cannot be looked up ({type(error).__name__}); try again in a moment") from error
 
 
 def _digest(token: str) -> str:

@@ -58,6 +58,7 @@ class Guard:
         self._under_way: Counter[str] = Counter()
         self._lookups = anyio.CapacityLimiter(_THREADS)
         self._provider_lookups = anyio.CapacityLimiter(_THREADS)
+        self._records = anyio.CapacityLimiter(_THREADS)  # they wait where the database is locked, lookups do not
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
@@ -143,7 +144,7 @@ class Guard:
     async def _record(self, scope: Scope, actor: str, status: int, *, subject: str = "") -> None:
         action = f"{bounded_method(scope)} {route_template(scope)}"
         entry = Entry(actor, action, str(status), subject=subject, request_id=request_id.get())
-        await run_sync(self._access().audit.append, entry, limiter=self._lookups)
+        await run_sync(self._access().audit.append, entry, limiter=self._records)
 
 
 def required_grant(method: str, path: str) -> Grant | None:

@@ -18,6 +18,8 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import BusyError
 
+FILE = "mitoserve.sqlite"
+"""In the state folder, unless `Settings.database` names another place."""
 BUSY_S = 10.0
 """Seconds that a writer waits for another, which holds the database for milliseconds."""
 _WRITERS = 0x6D69746F
@@ -71,9 +73,11 @@ def open_database(settings: Settings) -> Database:
     SettingsError
         If it cannot be opened.
     """
-    url = settings.database or f"sqlite:///{settings.state / 'mitoserve.sqlite'}"
+    url = settings.database or f"sqlite:///{settings.state / FILE}"
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if settings.database is None:
+            (settings.state / FILE).touch(mode=0o600, exist_ok=True)
         database = Database(url)
         upgrade(database)
     except (ArgumentError, ImportError, OperationalError, BusyError, OSError) as error:

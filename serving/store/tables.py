@@ -136,3 +136,30 @@ counters = Table(
     Column("name", String(40), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+
+keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sha256", String(64), nullable=False, comment="of the whole key; the key itself is nowhere"),
+    Column("name", String(200), nullable=False),
+    Column("scopes", String(64), nullable=False, comment="comma-separated"),
+    Column("requests_per_minute", Integer),
+    Column("disk_quota_bytes", BigInteger),
+    Column("created_at", String(32), nullable=False, comment="UTC, ISO 8601"),
+    Column("revoked_at", String(32), comment="UTC, ISO 8601; null while it holds"),
+)
+
+audit = Table(
+    "access_audit",
+    metadata,
+    Column("sequence", _NUMBER, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False, comment="UTC, ISO 8601"),
+    Column("actor", String(300), nullable=False),
+    Column("action", String(200), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)

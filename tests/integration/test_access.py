@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from serving.access.access import DATABASE, Access, open_access
-from serving.access.tables import open_database
+from serving.access.access import Access, open_access
 from serving.api.app import create_app
 from serving.observability.logs import JsonFormatter
 from serving.settings import Settings
+from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector
 from tests.issuer import AUDIENCE, running_issuer
@@ -116,8 +116,8 @@ def test_what_changes_or_is_refused_is_recorded(client: TestClient, access: Acce
 
 def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access: Access, settings: Settings) -> None:
     token, _ = access.keys.create("scorer", ["score"])
-    with open_database(settings.state / DATABASE).begin() as connection:
-        connection.execute(text("DROP TABLE access_audit"))
+    with open_database(settings).writing() as tx:
+        tx.execute(text("DROP TABLE access_audit"))
     refused = client.post("/v1/slides?filename=a.png", content=field(), headers=bearer(token))
     assert (refused.status_code, kind(refused)) == (503, "audit-unavailable")
     # What changed nothing keeps its own answer.

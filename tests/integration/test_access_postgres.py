@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from serving.access.access import open_access
 from serving.access.audit import AuditLog, Entry
-from serving.access.tables import open_database
 from serving.settings import Settings, SettingsError
+from serving.store.database import open_database
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +21,7 @@ def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
     token, key = access.keys.create("lab", ["score"], disk_quota_bytes=2**40)
     assert open_access(settings).keys.find(token) == key
     assert list(tmp_path.iterdir()) == []
-    logs = [AuditLog(open_database(postgres)) for _ in range(4)]
+    logs = [AuditLog(open_database(settings)) for _ in range(4)]
 
     def write(log: AuditLog) -> None:
         for _ in range(10):
@@ -31,8 +31,8 @@ def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
         list(pool.map(write, logs))
     assert access.audit.verify()[0] == 40
     for statement in ("UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit", "TRUNCATE access_audit"):
-        with pytest.raises(DBAPIError, match="append-only"), open_database(postgres).begin() as connection:
-            connection.execute(text(statement))
+        with pytest.raises(DBAPIError, match="append-only"), open_database(settings).writing() as tx:
+            tx.execute(text(statement))
     assert access.audit.verify()[0] == 40
 
 

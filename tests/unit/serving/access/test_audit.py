@@ -4,22 +4,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from serving.access.audit import START, AuditLog, Entry
 from serving.access.errors import AuditError
-from serving.access.tables import open_database
+from serving.settings import Settings
+from serving.store.database import FILE, open_database
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "access.sqlite"
+    return tmp_path / FILE
 
 
 @pytest.fixture
 def log(path: Path) -> AuditLog:
-    log = AuditLog(open_database(path))
+    log = AuditLog(open_database(Settings(state=path.parent)))
     for number in range(5):
         log.append(Entry("key:a", "POST /v1/analyses", "202", subject=f"a-{number}", request_id="r"))
     return log
@@ -41,7 +42,7 @@ def test_an_untouched_log_holds(log: AuditLog) -> None:
 
 
 def test_an_empty_log_holds(tmp_path: Path) -> None:
-    assert AuditLog(open_database(tmp_path / "new.db")).verify() == (0, START)
+    assert AuditLog(open_database(Settings(state=tmp_path / "new"))).verify() == (0, START)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +75,15 @@ def test_a_cut_log_shows_against_a_noted_hash(log: AuditLog, path: Path) -> None
 
 @pytest.mark.parametrize("statement", ["UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit"])
 def test_the_database_refuses_changes(log: AuditLog, path: Path, statement: str) -> None:
-    engine: Engine = open_database(path)
-    with pytest.raises(IntegrityError, match="append-only"), engine.begin() as connection:
-        connection.execute(text(statement))
+    database = open_database(Settings(state=path.parent))
+    with pytest.raises(IntegrityError, match="append-only"), database.writing() as tx:
+        tx.execute(text(statement))
     assert log.verify()[0] == 5
 
 
 def test_writers_in_several_processes_make_one_chain(path: Path) -> None:
     # Each log has a lock and connections of its own, as a process has.
-    logs = [AuditLog(open_database(path)) for _ in range(4)]
+    logs = [AuditLog(open_database(Settings(state=path.parent))) for _ in range(4)]
 
     def write(log: AuditLog) -> None:
         for _ in range(10):
@@ -101,14 +102,14 @@ def test_a_log_that_cannot_be_written_says_so(log: AuditLog, path: Path) -> None
 
 
 def test_a_copy_made_while_it_is_written_holds(log: AuditLog, path: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "backup" / "access.sqlite"
+    copy = tmp_path / "backup" / FILE
     copy.parent.mkdir()
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [log.append(Entry("key:a", "POST /v1/slides", "201")) for _ in range(50)])
         with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(copy)) as backup:
             live.backup(backup)
         writing.result()
-    restored = AuditLog(open_database(copy))
+    restored = AuditLog(open_database(Settings(state=copy.parent)))
     count, newest = restored.verify()
     assert 5 <= count <= 55
     assert log.verify(known=newest)[0] == 55

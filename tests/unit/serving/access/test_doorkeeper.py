@@ -8,15 +8,15 @@ from serving.access.doorkeeper import FAILURES_PER_MINUTE, REMEMBER_S, Caller, D
 from serving.access.errors import AuthenticationError, TooManyRequestsError
 from serving.access.keys import KeyStore
 from serving.access.principal import LOCAL
-from serving.access.tables import open_database
 from serving.settings import Settings, SettingsError
+from serving.store.database import open_database
 
 HERE = Caller(address="127.0.0.1", host="localhost:3000")
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyStore:
-    return KeyStore(open_database(tmp_path / "access.sqlite"))
+    return KeyStore(open_database(Settings(state=tmp_path)))
 
 
 @pytest.fixture

@@ -5,18 +5,19 @@ import pytest
 
 from serving.access.errors import NoSuchKeyError
 from serving.access.keys import KeyStore
-from serving.access.tables import open_database
+from serving.settings import Settings
+from serving.store.database import FILE, open_database
 from serving.wsi.errors import BusyError
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "access.sqlite"
+    return tmp_path / "state" / FILE
 
 
 @pytest.fixture
 def keys(path: Path) -> KeyStore:
-    return KeyStore(open_database(path))
+    return KeyStore(open_database(Settings(state=path.parent)))
 
 
 def test_a_key_is_found_by_its_token_alone(keys: KeyStore) -> None:
@@ -52,7 +53,7 @@ def test_a_revoked_key_opens_nothing_at_once(keys: KeyStore) -> None:
 
 def test_keys_outlive_the_process(keys: KeyStore, path: Path) -> None:
     token, key = keys.create("lab", ["read", "score"])
-    assert KeyStore(open_database(path)).find(token) == key
+    assert KeyStore(open_database(Settings(state=path.parent))).find(token) == key
 
 
 def test_a_database_that_does_not_answer_lets_nobody_in(keys: KeyStore, path: Path) -> None:
