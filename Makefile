@@ -5,7 +5,11 @@ BIN    := $(VENV)/bin
 SLIDE  ?=
 MPP    ?=
 
-.PHONY: help demo test lint schemas access faults clean
+OPENSEADRAGON := 6.1.1
+TUS           := 4.3.1
+VENDOR        := serving/viewer/vendor
+
+.PHONY: help demo test lint schemas access faults vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -14,6 +18,8 @@ help:
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
+	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"
+	@echo "make browser            run the viewer's tests in a Chromium"
 	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
@@ -36,6 +42,18 @@ access: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults
+
+vendor:
+	set -e; folder=$$(mktemp -d); cd $$folder; npm pack --silent openseadragon@$(OPENSEADRAGON) tus-js-client@$(TUS); \
+	for name in *.tgz; do mkdir $${name%.tgz}; tar xzf $$name -C $${name%.tgz}; done; cd $(CURDIR); \
+	cp $$folder/openseadragon-*/package/build/openseadragon/openseadragon.min.js $(VENDOR)/; \
+	cp $$folder/openseadragon-*/package/LICENSE.txt $(VENDOR)/openseadragon.LICENSE.txt; \
+	cp $$folder/tus-js-client-*/package/dist/tus.min.js $(VENDOR)/; \
+	cp $$folder/tus-js-client-*/package/LICENSE $(VENDOR)/tus-js-client.LICENSE.txt; rm -r $$folder
+
+browser: $(VENV)/.dev
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest tests/browser
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

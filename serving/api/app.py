@@ -18,12 +18,17 @@ from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
 from serving.api.iiif import iiif_routes
 from serving.api.info import info_routes
+from serving.api.maps import map_routes
+from serving.api.monailabel import monailabel_routes
 from serving.api.pictures import Pictures
 from serving.api.request_log import RequestLog
+from serving.api.results import Results
+from serving.api.reviews import review_routes
 from serving.api.routes import METHODS
 from serving.api.score import score_routes
 from serving.api.slides import slide_routes
 from serving.api.uploads import upload_routes
+from serving.api.viewer import viewer_routes
 from serving.api.workload import Workload
 from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
@@ -61,9 +66,12 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
         app.include_router(routes(workload))
-    pictures = Pictures(workload)
-    for picture_routes in (deepzoom_routes, iiif_routes):
-        app.include_router(picture_routes(pictures))
+    pictures, results = Pictures(workload), Results(workload)
+    for router in (
+        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), review_routes(workload, results),
+        viewer_routes(settings), monailabel_routes(workload),
+    ):  # fmt: skip
+        app.include_router(router)
     problems.install(app)
     app.add_middleware(BoundedJson)
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.

@@ -28,12 +28,16 @@ from serving.access.errors import (
 from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
 from serving.api.problems import HeadersTooLargeError, problem
-from serving.api.routes import bounded_method, route_template
+from serving.api.routes import bounded_method, matches, route_template
 from serving.observability.logs import request_id
 from serving.wsi.errors import BusyError, MitoserveError
 
-PUBLIC = frozenset({"/", "/livez", "/readyz", "/openapi.json"})
-"""What anybody may read: it says nothing of slides."""
+PUBLIC = frozenset(
+    {"/", "/livez", "/readyz", "/openapi.json", "/viewer/{page}", "/v1/analyses/{analysis_id}/view"},
+)
+"""Templates of what anybody may read: it says nothing of slides."""
+
+_PAGES = ("/viewer/{page:path}", "/v1/analyses/{analysis_id}/view")
 
 SAFE = frozenset({"GET", "HEAD"})
 
@@ -151,7 +155,7 @@ def required_grant(method: str, path: str) -> Grant | None:
     """The scope that a request takes; None where anybody may."""
     if method not in SAFE:
         return "score"
-    return None if path in PUBLIC else "read"
+    return None if path in PUBLIC or any(matches(page, path) for page in _PAGES) else "read"
 
 
 def _check_headers(scope: Scope) -> None:

@@ -1,12 +1,11 @@
-"""What the server says of itself: health, metrics, models, the report's schema and a start page."""
+"""What the server says of itself: health, metrics, models and the report's schema."""
 
-from importlib import resources
 from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.room import check_room, free_bytes
@@ -28,11 +27,6 @@ class Models(BaseModel):
 def info_routes(workload: Workload) -> APIRouter:
     """The routes that only read."""
     router = APIRouter()
-
-    @router.get("/", summary="Start page", tags=["server"], response_class=HTMLResponse, responses=responses())
-    async def start_page() -> str:
-        """A page for people: what this is, and a form that scores a slide."""
-        return resources.files(__package__).joinpath("start.html").read_text("utf-8")
 
     @router.get(
         "/livez",

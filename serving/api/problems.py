@@ -69,6 +69,12 @@ class NoSuchTileError(MitoserveError):
     slug = "not-found"
 
 
+class NoSuchPageError(MitoserveError):
+    """A file that the web viewer does not have was asked for."""
+
+    slug = "not-found"
+
+
 class HeadersTooLargeError(MitoserveError):
     """The request's headers are larger than any that this server has a use for."""
 

@@ -24,6 +24,11 @@ def bounded_method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "other"
 
 
+def matches(template: str, path: str) -> bool:
+    """Whether an address is one of a template's."""
+    return _pattern(template).fullmatch(path) is not None
+
+
 @cache
 def _pattern(template: str) -> Pattern[str]:
     return compile_path(template)[0]

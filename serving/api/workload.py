@@ -67,6 +67,11 @@ class Workload:
         return self._open is not None
 
     @property
+    def database(self) -> Database:
+        """What is kept in tables."""
+        return self._opened.database
+
+    @property
     def store(self) -> SlideStore:
         """The slides."""
         return self._opened.store
@@ -184,6 +189,7 @@ class _Open:
 
     def __init__(self, database: Database, settings: Settings, decoders: Decoders, spool: Path) -> None:
         self.server = uuid.uuid4().hex
+        self.database = database
         self.store = SlideStore(database, settings, decoders)
         self.open_slides = OpenSlides(self.store)
         self.uploads = Uploads(database, self.store, settings)

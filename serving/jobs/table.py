@@ -17,7 +17,7 @@ from serving.scoring.analysis import Options
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.slides import UNFINISHED, SlideStore, discard
-from serving.store.tables import analyses, blobs, counters, deliveries, events, slides
+from serving.store.tables import analyses, blobs, counters, deliveries, events, reviews, slides
 
 PRIORITIES = (-10, 10)
 
@@ -195,8 +195,9 @@ def end(tx: Connection, store: SlideStore, job: Job) -> Path | None:
 
 def remove_rows(tx: Connection, ids: Sequence[str]) -> None:
     """Remove analyses and all that belongs to them."""
-    for table, column in ((events, events.c.analysis), (deliveries, deliveries.c.analysis), (analyses, analyses.c.id)):
-        tx.execute(delete(table).where(column.in_(ids)))
+    for table in (events, deliveries, reviews):
+        tx.execute(delete(table).where(table.c.analysis.in_(ids)))
+    tx.execute(delete(analyses).where(analyses.c.id.in_(ids)))
 
 
 def next_token(tx: Connection) -> int:

@@ -117,6 +117,26 @@ deliveries = Table(
     Column("outcome", Text, nullable=False),
 )
 
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("analysis", String(40), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("author", String(300), nullable=False, comment="principal whose key was shown"),
+    Column("reviewer", String(80), nullable=False, comment="as the person calls themselves"),
+    Column("action", String(16), nullable=False),
+    Column("target", String(40), nullable=False),
+    Column("x", Float, comment="of the box that was added, level-0 px"),
+    Column("y", Float),
+    Column("width", Float),
+    Column("height", Float),
+    Column("label", String(80)),
+    Column("reason", Text, nullable=False),
+    Index("ix_reviews_analysis", "analysis", "number"),
+    sqlite_autoincrement=True,
+)
+
 workers = Table(
     "workers",
     metadata,

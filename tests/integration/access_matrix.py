@@ -46,9 +46,10 @@ def matrix() -> list[Line]:
             for caller in CALLERS:
                 things = owner.things(fresh=line.method not in ("get", "head"))
                 headers = {**_HEADERS.get(line.method, {}), **(bearer(tokens[caller]) if caller in tokens else {})}
-                wanted = (
-                    {"slide": things["slide_id"]} if (line.method, line.template) == ("post", "/v1/analyses") else None
-                )
+                wanted = {
+                    "/v1/analyses": {"slide": things["slide_id"]},
+                    "/v1/analyses/{analysis_id}/reviews": {"action": "accept", "target": "detection-0"},
+                }.get(line.template if line.method == "post" else "")
                 address = line.template.format(**things)
                 line.answers[caller] = _word(client.request(line.method.upper(), address, headers=headers, json=wanted))
         return lines
@@ -105,7 +106,14 @@ def documented(text: str, lines: list[Line]) -> str:
 
 _PLACES = {
     **{"level": "0", "column": "0", "row": "0"},
-    **{"region": "full", "size": "max", "rotation": "0", "leaf": "default.jpg"},
+    **{
+        "region": "full",
+        "size": "max",
+        "rotation": "0",
+        "leaf": "default.jpg",
+        "model": "mitosis",
+        "page": "index.html",
+    },
 }
 """What addresses of parts of a slide name besides."""
 

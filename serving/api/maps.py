@@ -1,0 +1,74 @@
+"""`/v1/analyses/{id}/map`: the scores of the lattice as numbers, for viewers that colour them by themselves."""
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from serving.api.owners import scope_of
+from serving.api.problems import responses
+from serving.api.results import Results
+from serving.api.score import BINARY
+
+_FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
+"""A result never changes."""
+
+
+class MapView(BaseModel):
+    """Where the scores lie: element [row, column] is the sub-tile at (x + column * step, y + row * step), level-0 px."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    x: float
+    y: float
+    step: float
+    window: float = Field(description="Side of a sub-tile, level-0 px.")
+    mpp: float = Field(description="Microns per level-0 px.")
+    rows: int
+    columns: int
+    scores: str = Field(description="Address of the scores: float32, little-endian, row by row; NaN where none.")
+
+
+def map_routes(results: Results) -> APIRouter:
+    """The routes of the mitosis map."""
+    router = APIRouter(tags=["viewers"])
+
+    @router.get(
+        "/v1/analyses/{analysis_id}/map",
+        summary="Frame of the mitosis map",
+        responses=responses("not-found", "not-finished", "busy"),
+    )
+    async def frame(request: Request, analysis_id: str) -> MapView:
+        """Where the lattice of scores lies on the slide."""
+        owner = scope_of(request)
+        job, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        lattice = analysis.mitosis_map
+        rows, columns = lattice.scores.shape
+        return MapView(
+            x=lattice.x,
+            y=lattice.y,
+            step=lattice.step,
+            window=lattice.window,
+            mpp=lattice.mpp,
+            rows=rows,
+            columns=columns,
+            scores=f"/v1/analyses/{job.id}/map/scores",
+        )
+
+    @router.get(
+        "/v1/analyses/{analysis_id}/map/scores",
+        summary="Scores of the mitosis map",
+        response_class=Response,
+        responses={
+            200: {"description": "float32", "content": {"application/octet-stream": BINARY}},
+            **responses("not-found", "not-finished", "busy"),
+        },
+    )
+    async def scores(request: Request, analysis_id: str) -> Response:
+        """Every score of the lattice."""
+        owner = scope_of(request)
+        _, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        content = analysis.mitosis_map.scores.astype("<f4").tobytes()
+        return Response(content, media_type="application/octet-stream", headers=_FOREVER)
+
+    return router

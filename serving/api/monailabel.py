@@ -1,0 +1,204 @@
+"""`/v1/monailabel`: the addresses that QuPath's MONAI Label extension calls, so that it works as it is.
+
+Written against the client's source (MONAILabel, plugins/qupath: MonaiLabelClient.java, RunInference.java). It sends no key,
+so it reaches a server on its own machine that has no keys, or one behind a proxy that adds the header.
+"""
+
+import json
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+from xml.etree import ElementTree
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from serving import __version__
+from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.problems import NoSuchModelError, responses
+from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
+from serving.api.workload import Workload
+from serving.jobs.table import Submission
+from serving.report import Report
+from serving.scoring.analysis import Options
+from serving.store.errors import NotFoundError
+from serving.store.intake import store_received
+from serving.store.naming import safe_name
+from serving.store.slides import StoredSlide
+from serving.wsi.errors import RequestError, SlideTooLargeError
+from serving.wsi.geometry import Roi
+from serving.wsi.modelcard import RESEARCH_USE
+
+LABEL = "Mitosis"
+MODELS = {"mitosis": None, "mitosis-crop-0.25um": 0.25, "mitosis-crop-0.5um": 0.5}
+"""Microns per px by model: a crop states none, and the extension has no other field for it. Names are
+without blanks, which it writes as plus signs into a path."""
+MAX_CROP_BYTES = 256 * 2**20
+"""Of a crop that the extension cuts from a slide that is not here; pictures may have no more pixels than that anyway."""
+_ROOT = "/v1/monailabel"
+_PAGE = 200
+_RED = "#c80000"
+
+
+class InferRequest(BaseModel):
+    """What the extension sends; what it says of tiles and clicks has no meaning here."""
+
+    location: tuple[int, int] = (0, 0)
+    size: tuple[int, int] = Field((0, 0), description="Level-0 px; 0, 0 for all.")
+
+
+def monailabel_routes(workload: Workload) -> APIRouter:
+    """The routes that the extension calls."""
+    router = APIRouter(prefix=_ROOT, tags=["viewers"])
+    xml: dict[int | str, dict[str, Any]] = {200: {"description": "ASAP annotations", "content": {"text/xml": BINARY}}}
+
+    @router.get("/info/", summary="MONAI Label: what is offered", responses=responses())
+    async def info() -> dict[str, Any]:
+        """The models, as MONAI Label states them."""
+        model = {
+            "type": "detection",
+            "dimension": 2,
+            "description": f"Mitotic figures. {RESEARCH_USE}",
+            "labels": [LABEL],
+            "pathology": True,
+            "nuclick": False,
+        }
+        return {
+            "name": "Mitoserve",
+            "description": f"Mitotic figures in H&E slides. {RESEARCH_USE}",
+            "version": __version__,
+            "labels": [LABEL],
+            "models": dict.fromkeys(MODELS, model),
+            "strategies": {},
+            "trainers": {},
+        }
+
+    @router.head(
+        "/datastore/image", summary="MONAI Label: is the slide here?", responses=responses("not-found", "busy")
+    )
+    async def exists(request: Request, image: Annotated[str, Query(max_length=1000)]) -> Response:
+        """200 if you have a slide whose file is called so, without its suffix."""
+        await run_sync(_named, workload, scope_of(request), image)
+        return Response()
+
+    @router.post(
+        "/infer/wsi/{model}",
+        summary="MONAI Label: score a slide that is here",
+        response_class=Response,
+        responses={**xml, **responses("malformed-request", *RESULT_ERRORS, "busy")},
+    )
+    async def infer(request: Request, model: str, image: Annotated[str, Query(max_length=1000)]) -> Response:
+        """Figures in the region that is asked for, in level-0 px of the slide."""
+        _check_model(model)
+        wanted = _parsed(await request.body())
+        slide = await run_sync(_named, workload, scope_of(request), image)
+        x, y, width, height = *wanted.location, *wanted.size
+        corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+        roi = Roi(tuple((float(a), float(b)) for a, b in corners)) if width > 0 and height > 0 else None
+        return await _scored(workload, request, Submission(owner_of(request), slide.sha256, Options(roi=roi)), model)
+
+    @router.post(
+        "/infer/wsi_v2/{model}",
+        summary="MONAI Label: score a crop",
+        response_class=Response,
+        responses={**xml, **responses(*ARRIVAL_ERRORS, *RESULT_ERRORS)},
+        openapi_extra={
+            "requestBody": {
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"file": {"type": "string", "format": "binary"}, "wsi": {"type": "string"}},
+                        }
+                    }
+                }
+            }
+        },
+    )
+    async def infer_crop(request: Request, model: str) -> Response:
+        """Figures in the picture that is sent, in its own px."""
+        mpp = _check_model(model)
+        length = request.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > MAX_CROP_BYTES:
+            raise SlideTooLargeError(f"a crop may have {MAX_CROP_BYTES} bytes; bring the slide itself for more")
+        owner = owner_of(request)
+        async with request.form(max_files=1, max_fields=4, max_part_size=2**20) as form:
+            file, text = form.get("file"), form.get("wsi")
+            if not isinstance(file, UploadFile) or not isinstance(text, str):
+                raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
+            _parsed(text.encode())
+            stored = await run_sync(_kept, workload, request, file, owner)
+        return await _scored(workload, request, Submission(owner, stored.sha256, Options(mpp=mpp)), model)
+
+    return router
+
+
+def asap_reply(report: Report, model: str) -> bytes:
+    """The figures as the extension reads them: a polygon each in the slide's px, its class in `Name`.
+
+    The format has no place for scores; `Score` is an attribute more, which its readers pass over.
+    """
+    root = ElementTree.Element("ASAP_Annotations")
+    box = {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
+    found = ElementTree.SubElement(
+        root, "Annotations", {"Name": "", "Description": RESEARCH_USE, "Model": model, **box}
+    )
+    for d in report.detections:
+        stated = {"Name": LABEL, "Type": "Polygon", "PartOfGroup": LABEL, "Color": _RED, "Score": f"{d.probability:g}"}
+        coordinates = ElementTree.SubElement(ElementTree.SubElement(found, "Annotation", stated), "Coordinates")
+        corners = ((d.x, d.y), (d.x + d.width, d.y), (d.x + d.width, d.y + d.height), (d.x, d.y + d.height))
+        for order, (x, y) in enumerate(corners):
+            ElementTree.SubElement(coordinates, "Coordinate", {"Order": str(order), "X": f"{x:.2f}", "Y": f"{y:.2f}"})
+    groups = ElementTree.SubElement(root, "AnnotationGroups")
+    group = ElementTree.SubElement(groups, "Group", {"Name": LABEL, "PartOfGroup": "None", "Color": _RED})
+    ElementTree.SubElement(group, "Attributes")
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+async def _scored(workload: Workload, request: Request, wanted: Submission, model: str) -> Response:
+    """The answer once the analysis has ended; one whose client goes away is cancelled."""
+    with workload.place():
+        job, _ = await run_sync(lambda: workload.jobs.submit(wanted, models_key=workload.crew.models_key()))
+        job = await workload.ended(job, request.receive)
+        analysis = await run_sync(lambda: result_of(workload, job))
+    return Response(asap_reply(analysis.report, model), media_type="text/xml")
+
+
+def _check_model(name: str) -> float | None:
+    if name not in MODELS:
+        raise NoSuchModelError(f"no model {name[:80]!r}; this server offers {', '.join(map(repr, MODELS))}")
+    return MODELS[name]
+
+
+def _parsed(content: bytes) -> InferRequest:
+    try:
+        return InferRequest.model_validate(json.loads(content or b"{}"))
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise RequestError("the body is no JSON with 'location' and 'size', two whole numbers each") from error
+
+
+def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
+    """The newest slide that is called so; the extension knows no more of it than its name without suffix."""
+    after, found = 0, None
+    while page := workload.store.page(owner=owner, after=after, limit=_PAGE):
+        found = next((slide for slide in reversed(page) if PurePath(slide.name).stem == image), found)
+        after = page[-1].number
+    if found is None:
+        raise NotFoundError("no slide of this name; bring it first, or select a region, which is then sent by itself")
+    return found
+
+
+def _kept(workload: Workload, request: Request, file: UploadFile, owner: str) -> StoredSlide:
+    """The crop, stored until its analysis has ended."""
+    with TemporaryDirectory(prefix="crop-", dir=workload.spool) as name:
+        path = Path(name) / "crop.part"
+        with path.open("xb") as handle:
+            while piece := file.file.read(2**20):
+                handle.write(piece)
+        check_quota(request, workload.store, path.stat().st_size)
+        limit = workload.settings.max_upload_bytes
+        stated = safe_name(file.filename or "crop.png")
+        return store_received(workload.store, path, owner=owner, name=stated, max_bytes=limit, kept=False)

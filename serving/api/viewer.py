@@ -1,0 +1,115 @@
+"""`/`: the web viewer's pages. They are the same for everybody and hold nothing of slides; what they ask for is guarded."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from serving.api.problems import NoSuchPageError, responses
+from serving.api.score import BINARY
+from serving.settings import Settings
+
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+}
+INDEX = "index.html"
+_EMPTY = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+"""Hash of no bytes: OpenSeadragon adds a style unless the page has one of that name, which is empty here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file of the viewer."""
+
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def viewer_routes(settings: Settings) -> APIRouter:
+    """The routes of the viewer's files."""
+    router = APIRouter(tags=["viewers"])
+    headers = {
+        "Content-Security-Policy": content_policy(settings.cors_origins),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",  # asked again each time, and answered with 304
+    }
+
+    def answer(request: Request, name: str) -> Response:
+        page = pages().get(name)
+        if page is None:
+            raise NoSuchPageError("the viewer has no such file")
+        own = {**headers, "ETag": page.tag}
+        if page.tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=own)
+        return Response(page.content, media_type=page.media_type, headers=own)
+
+    stated = {
+        "response_class": Response,
+        "responses": {200: {"description": "A page", "content": {"text/html": BINARY}}, **responses("not-found")},
+    }
+
+    @router.get("/", summary="Web viewer", **stated)  # type: ignore[arg-type]  # the table's values differ in type
+    async def start(request: Request) -> Response:
+        """Slides and analyses for people."""
+        return answer(request, INDEX)
+
+    @router.get("/v1/analyses/{analysis_id}/view", summary="Web viewer of an analysis", **stated)  # type: ignore[arg-type]
+    async def view(request: Request, analysis_id: str) -> Response:
+        """The viewer, which shows the analysis that its address names to whoever may see it."""
+        return answer(request, INDEX)
+
+    @router.get("/viewer/{page:path}", summary="The viewer's files", **stated)  # type: ignore[arg-type]
+    async def file(request: Request, page: str) -> Response:
+        """Scripts and styles."""
+        return answer(request, page)
+
+    return router
+
+
+def content_policy(origins: tuple[str, ...]) -> str:
+    """What the pages may load, and which sites may show them in a frame.
+
+    origins : web origins whose pages may call this server; they may frame it too
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            f"style-src 'self' {_EMPTY}",
+            "img-src 'self' blob: data:",
+            "connect-src 'self'",
+            "frame-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            " ".join(("frame-ancestors", "'self'", *origins)),
+        )
+    )
+
+
+@cache
+def pages() -> dict[str, Page]:
+    """Every file of the viewer by its name below the package; no name that a caller writes becomes a path."""
+    return dict(_found(resources.files("serving.viewer"), ""))
+
+
+def _found(folder: Traversable, prefix: str) -> list[tuple[str, Page]]:
+    found = []
+    for entry in folder.iterdir():
+        name = f"{prefix}{entry.name}"
+        suffix = entry.name.rsplit(".", 1)[-1]
+        if entry.is_dir():
+            found += _found(entry, f"{name}/")
+        elif suffix in _TYPES:
+            content = entry.read_bytes()
+            found.append((name, Page(content, _TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')))
+    return found

@@ -1,0 +1,40 @@
+"""How far two reviewers agree."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from serving.review.entry import LABELS
+from serving.review.verdicts import Verdicts, Who
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of two reviewers, on what both judged."""
+
+    first: Who
+    second: Who
+    judged_by_both: int
+    agreed: int
+    kappa: float | None
+    """None where it is not defined: nothing was judged by both, or both said the same of everything."""
+
+
+def agreements(verdicts: Mapping[Who, Verdicts]) -> Iterator[Agreement]:
+    """The agreement of every two reviewers on whether an object is a mitotic figure."""
+    for first, second in combinations(sorted(verdicts), 2):
+        both = sorted(verdicts[first].keys() & verdicts[second].keys())
+        pairs = [(LABELS[verdicts[first][target]], LABELS[verdicts[second][target]]) for target in both]
+        agreed = sum(a == b for a, b in pairs)
+        yield Agreement(first, second, len(pairs), agreed, cohens_kappa(pairs))
+
+
+def cohens_kappa(pairs: list[tuple[bool, bool]]) -> float | None:
+    """Agreement of two raters beyond chance (Cohen, 1960); None where chance alone would agree always."""
+    if not pairs:
+        return None
+    n = len(pairs)
+    observed = sum(a == b for a, b in pairs) / n
+    first, second = (sum(pair[i] for pair in pairs) / n for i in (0, 1))
+    chance = first * second + (1 - first) * (1 - second)
+    return None if chance == 1 else (observed - chance) / (1 - chance)

@@ -1,0 +1,69 @@
+"""From the record to what each reviewer holds now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from serving.review.entry import FIGURE, LABELS, NOT_FIGURE, Box, Entry, added
+
+Who = tuple[str, str]
+Verdicts = Mapping[str, str]
+"""Label by target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One reviewer's counts beside the model's."""
+
+    author: str
+    reviewer: str
+    accepted: int
+    """Detections called a mitotic figure."""
+    rejected: int
+    """Detections called something else."""
+    added: int
+    """Mitotic figures that are no detection, own and others'."""
+    unjudged: int
+    """Detections without a verdict."""
+
+    @property
+    def mitotic_figures(self) -> int:
+        """What was confirmed or added; detections without a verdict are not in it."""
+        return self.accepted + self.added
+
+
+def standing(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that were not undone, without those that undo."""
+    kept = list(entries)
+    undone = {int(entry.target) for entry in kept if entry.action == "undo"}
+    return [entry for entry in kept if entry.action != "undo" and entry.number not in undone]
+
+
+def added_boxes(entries: Iterable[Entry]) -> dict[str, Box]:
+    """The boxes of objects that reviewers added, by target."""
+    return {added(e.number): e.box for e in standing(entries) if e.action == "add" and e.box is not None}
+
+
+def verdicts_of(entries: Sequence[Entry]) -> dict[Who, dict[str, str]]:
+    """Each reviewer's verdicts, the last one on each target; objects whose addition was undone have none."""
+    there = added_boxes(entries)
+    found: dict[Who, dict[str, str]] = {}
+    for entry in standing(entries):
+        target = added(entry.number) if entry.action == "add" else entry.target
+        if target.startswith("added-") and target not in there:
+            continue
+        label = {"accept": FIGURE, "reject": NOT_FIGURE}.get(entry.action) or entry.label or FIGURE
+        found.setdefault(entry.who, {})[target] = label
+    return found
+
+
+def tally(who: Who, verdicts: Verdicts, detections: int) -> Tally:
+    """The counts of a reviewer. detections : number of the report's"""
+    figures = {target for target, label in verdicts.items() if LABELS[label]}
+    judged = {target for target in verdicts if target.startswith("detection-")}
+    return Tally(
+        *who,
+        accepted=len(figures & judged),
+        rejected=len(judged - figures),
+        added=len(figures - judged),
+        unjudged=detections - len(judged),
+    )

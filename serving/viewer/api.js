@@ -1,0 +1,86 @@
+// Requests to the server: with the key, if one is needed, and with errors in the server's own words.
+
+const KEY = "mitoserve-key";
+let asking = null;
+
+/** The header that shows the key; none where no key was given. */
+export function authorization() {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+/** Keep a key until the tab is closed. */
+export function setKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+/** The response to a request; asks for a key where the server wants one, and throws an Error with the server's words. */
+export async function ask(address, options = {}) {
+  for (;;) {
+    const response = await fetch(address, { ...options, headers: { ...options.headers, ...authorization() } });
+    if (response.status === 401) {
+      await askForKey();
+      continue;
+    }
+    if (response.ok || response.status === 304) return response;
+    const problem = await response.json().catch(() => ({}));
+    throw Object.assign(new Error(problem.detail || `The server answered ${response.status}.`), { status: response.status });
+  }
+}
+
+/** The JSON that an address gives. */
+export async function json(address, options) {
+  return (await ask(address, options)).json();
+}
+
+/** The answer to a JSON body that is sent to an address. */
+export function post(address, body) {
+  return json(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** Every entry of a list that comes in pages. */
+export async function all(address, name) {
+  const found = [];
+  for (let next = address; next; ) {
+    const page = await json(next);
+    found.push(...page[name]);
+    next = page.next;
+  }
+  return found;
+}
+
+/** Calls `onEvent(name, data)` for each Server-Sent Event of an address until it ends; an EventSource can show no key. */
+export async function follow(address, onEvent, signal) {
+  const response = await ask(address, { headers: { Accept: "text/event-stream" }, signal });
+  if (response.status === 204) return;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    const blocks = text.split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      if (fields.event) onEvent(fields.event, JSON.parse(fields.data));
+    }
+  }
+}
+
+/** Resolves once somebody has typed a key; several requests that need one share the question. */
+function askForKey() {
+  asking ??= new Promise((resolve) => {
+    const dialog = document.getElementById("key-dialog");
+    const field = document.getElementById("key");
+    field.value = "";
+    dialog.addEventListener("close", () => {
+      if (field.value.trim()) setKey(field.value.trim());
+      field.value = "";
+      asking = null;
+      resolve();
+    }, { once: true });
+    dialog.showModal();
+  });
+  return asking;
+}

@@ -1,0 +1,188 @@
+// What is drawn over the slide: map, tissue, tiles, hotspots, field, candidates. All of it again at every frame.
+
+import { frame, visible, viewer, drawScale } from "./slide.js";
+import { on, over, state } from "./state.js";
+
+const MOST_BOXES = 1500; // beyond it, and below a zoom at which a figure is some px wide, clusters stand for them
+const BOX_ZOOM = 0.12;
+const CLUSTER_PX = 64;
+const CLOSE_COVER = 0.4; // share of the opacity that is left where pixels are shown as they are
+const TILE_TEXT_PX = 90;
+const COLOURS = { figure: "#00e0ff", rejected: "#ff5a5f", accepted: "#3ddc84", hotspot: "#0072b2", field: "#ffb000", tile: "rgb(29 36 51 / 55%)" };
+
+const canvas = document.getElementById("overlay");
+const context = canvas.getContext("2d");
+let wanted = false;
+
+for (const name of ["update-viewport", "resize", "open"]) viewer.addHandler(name, draw);
+for (const name of ["opened", "threshold", "selected", "field", "reviews", "layers"]) on(name, later);
+
+/** Draw at the next frame, once, however often it is asked for. */
+function later() {
+  if (wanted) return;
+  wanted = true;
+  requestAnimationFrame(() => {
+    wanted = false;
+    draw();
+  });
+}
+
+/** Draw everything as it lies now. */
+export function draw() {
+  if (!state.slide || !viewer.isOpen()) return;
+  const ratio = window.devicePixelRatio || 1;
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  drawScale();
+  if (!state.report) return;
+  const at = frame();
+  const seen = visible();
+  if (state.layers.map && state.map) drawMap(at);
+  if (state.layers.tissue) drawTissue(at, seen);
+  if (state.layers.tiles) drawTiles(at, seen);
+  if (state.layers.hotspots) state.report.hotspots.forEach((window, i) => drawWindow(at, window, COLOURS.hotspot, String(i + 1)));
+  if (state.layers.detections) drawCandidates(at, seen);
+  drawAdded(at);
+  if (state.field) drawWindow(at, state.field, COLOURS.field, "field");
+}
+
+function drawMap(at) {
+  const box = state.map.box;
+  context.save();
+  const { width, height } = state.report.slide;
+  context.beginPath();
+  context.rect(at.left, at.top, width * at.zoom, height * at.zoom);
+  context.clip();
+  context.globalAlpha = state.opacity * Math.min(1, Math.max(CLOSE_COVER, CLOSE_COVER / at.zoom)); // figures must be seen
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(state.map.canvas, at.left + box.x * at.zoom, at.top + box.y * at.zoom, box.width * at.zoom, box.height * at.zoom);
+  context.restore();
+}
+
+/** What was not scored is hatched; scored tiles are the bluer the more tissue they hold. */
+function drawTissue(at, seen) {
+  const { width, height } = state.report.slide;
+  context.save();
+  context.fillStyle = "rgb(60 60 70 / 28%)";
+  context.beginPath();
+  context.rect(at.left, at.top, width * at.zoom, height * at.zoom);
+  for (const tile of state.report.tiles) context.rect(at.left + (tile.x + tile.width) * at.zoom, at.top + tile.y * at.zoom, -tile.width * at.zoom, tile.height * at.zoom);
+  context.fill("evenodd");
+  for (const tile of tilesIn(seen)) {
+    context.fillStyle = `rgb(0 114 178 / ${Math.round(tile.tissue_fraction * 30)}%)`;
+    context.fillRect(at.left + tile.x * at.zoom, at.top + tile.y * at.zoom, tile.width * at.zoom, tile.height * at.zoom);
+  }
+  context.restore();
+}
+
+function drawTiles(at, seen) {
+  context.strokeStyle = COLOURS.tile;
+  context.lineWidth = 1;
+  context.font = "11px system-ui, sans-serif";
+  for (const tile of tilesIn(seen)) {
+    const [x, y] = [at.left + tile.x * at.zoom, at.top + tile.y * at.zoom];
+    context.strokeRect(x, y, tile.width * at.zoom, tile.height * at.zoom);
+    if (tile.width * at.zoom > TILE_TEXT_PX) write(`max ${tile.max_score.toFixed(2)} · ${tile.mitotic_count}`, x + 5, y + 15);
+  }
+}
+
+function tilesIn(seen) {
+  return state.report.tiles.filter((t) => t.x < seen.x + seen.width && t.x + t.width > seen.x && t.y < seen.y + seen.height && t.y + t.height > seen.y);
+}
+
+function drawWindow(at, window, colour, text) {
+  const [x, y] = [at.left + window.x * at.zoom, at.top + window.y * at.zoom];
+  const [width, height] = [window.width * at.zoom, window.height * at.zoom];
+  context.beginPath();
+  if (window.shape === "disc") context.ellipse(x + width / 2, y + height / 2, width / 2, height / 2, 0, 0, 2 * Math.PI);
+  else context.rect(x, y, width, height);
+  context.lineWidth = 5;
+  context.strokeStyle = "rgb(255 255 255 / 85%)";
+  context.stroke();
+  context.lineWidth = 2.5;
+  context.strokeStyle = colour;
+  context.stroke();
+  context.font = "bold 13px system-ui, sans-serif";
+  write(text, Math.max(x, 0) + 7, Math.max(y, 0) + 18);
+}
+
+function drawCandidates(at, seen) {
+  const count = over();
+  const visibleOnes = at.zoom >= BOX_ZOOM ? state.candidates.within(seen, count) : [];
+  if (at.zoom >= BOX_ZOOM && visibleOnes.length <= MOST_BOXES) {
+    for (const i of visibleOnes) drawBox(at, state.candidates.list[i]);
+    const chosen = state.candidates.list[state.candidates.indexOf(state.selected)];
+    if (chosen) drawBox(at, chosen);
+    return;
+  }
+  // Squares of a power of two stay where they are while the slide moves, and are gathered once for many frames.
+  const side = 2 ** Math.ceil(Math.log2(CLUSTER_PX / at.zoom));
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.font = "bold 11px system-ui, sans-serif";
+  for (const cluster of state.candidates.clusters(side, count)) {
+    if (cluster.x < seen.x || cluster.y < seen.y || cluster.x > seen.x + seen.width || cluster.y > seen.y + seen.height) continue;
+    const [x, y] = [at.left + cluster.x * at.zoom, at.top + cluster.y * at.zoom];
+    const radius = cluster.count === 1 ? 5 : Math.min(8 + 3 * Math.log2(cluster.count), 26);
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fillStyle = "rgb(29 36 51 / 82%)";
+    context.fill();
+    context.lineWidth = 2;
+    context.strokeStyle = COLOURS.figure;
+    context.stroke();
+    if (cluster.count > 1) {
+      context.fillStyle = "#fff";
+      context.fillText(cluster.count < 10000 ? cluster.count : `${Math.round(cluster.count / 1000)}k`, x, y);
+    }
+  }
+  context.textAlign = "start";
+  context.textBaseline = "alphabetic";
+}
+
+function drawAdded(at) {
+  for (const [id, box] of state.review?.added ?? []) drawBox(at, { ...box, id });
+}
+
+/** A box a little larger than the object, so that it does not cover what is looked at. */
+function drawBox(at, object) {
+  const label = state.review?.own.get(object.id);
+  const colour = label === undefined ? COLOURS.figure : state.review.labels[label] ? COLOURS.accepted : COLOURS.rejected;
+  const room = 5 + 0.15 * object.width * at.zoom;
+  const [x, y] = [at.left + object.x * at.zoom - room, at.top + object.y * at.zoom - room];
+  const [width, height] = [object.width * at.zoom + 2 * room, object.height * at.zoom + 2 * room];
+  const selected = object.id === state.selected;
+  context.setLineDash(object.id.startsWith("added-") ? [6, 4] : []);
+  for (const [line, style] of [[selected ? 7 : 4, "rgb(20 24 34 / 75%)"], [selected ? 4 : 2, colour]]) {
+    context.lineWidth = line;
+    context.strokeStyle = style;
+    context.strokeRect(x, y, width, height);
+  }
+  context.setLineDash([]);
+  if (label !== undefined && !state.review.labels[label]) {
+    context.beginPath();
+    context.moveTo(x, y);
+    context.lineTo(x + width, y + height);
+    context.lineWidth = 2;
+    context.stroke();
+  }
+  if (object.probability !== undefined && width > 44) {
+    context.font = "11px system-ui, sans-serif";
+    write(object.probability.toFixed(2), x, y - 5);
+  }
+}
+
+function write(text, x, y) {
+  context.lineWidth = 4;
+  context.strokeStyle = "rgb(255 255 255 / 90%)";
+  context.lineJoin = "round";
+  context.strokeText(text, x, y);
+  context.fillStyle = "#1d2433";
+  context.fillText(text, x, y);
+}

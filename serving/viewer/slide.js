@@ -1,0 +1,114 @@
+// The slide itself: tiles by OpenSeadragon, and the two frames, level-0 px and px of the screen.
+
+import { authorization } from "./api.js";
+import { state } from "./state.js";
+
+const OSD = window.OpenSeadragon;
+const TILE = 512;
+const MOST_ENLARGED = 4;
+const NICE = [1, 2, 5];
+
+export const viewer = new OSD.Viewer({
+  element: document.getElementById("slide"),
+  drawer: ["canvas"],
+  showNavigationControl: false,
+  showNavigator: true,
+  navigatorPosition: "TOP_LEFT",
+  navigatorSizeRatio: 0.17,
+  navigatorBackground: "#fff",
+  navigatorBorderColor: "#b6bccb",
+  navigatorDisplayRegionColor: "#5b2a86",
+  loadTilesWithAjax: true,
+  ajaxHeaders: {},
+  animationTime: 0.4,
+  springStiffness: 9,
+  blendTime: 0.1,
+  maxZoomPixelRatio: MOST_ENLARGED,
+  visibilityRatio: 0.3,
+  minZoomImageRatio: 0.5,
+  imageLoaderLimit: 4,
+  tileRetryMax: 3,
+  tileRetryDelay: 1500,
+  gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+  gestureSettingsTouch: { clickToZoom: false },
+  gestureSettingsPen: { clickToZoom: false },
+  preserveImageSizeOnResize: true,
+});
+viewer.innerTracker.keyHandler = null; // keys.js has all keys
+viewer.innerTracker.keyDownHandler = null;
+
+/** Show a slide; resolves when its first view is there. */
+export function showSlide(slide) {
+  viewer.setAjaxHeaders(authorization(), true);
+  return new Promise((resolve, reject) => {
+    viewer.addOnceHandler("open", () => resolve());
+    viewer.addOnceHandler("open-failed", (event) => reject(new Error(event.message)));
+    viewer.open({
+      Image: {
+        xmlns: "http://schemas.microsoft.com/deepzoom/2008",
+        Url: `/v1/slides/${slide.id}/deepzoom_files/`,
+        Format: "jpeg",
+        Overlap: "0",
+        TileSize: String(TILE),
+        Size: { Width: String(slide.width), Height: String(slide.height) },
+      },
+    });
+  });
+}
+
+/** Screen px per level-0 px, and the place of level-0 (0, 0) on the screen, as they are at this moment. */
+export function frame() {
+  const bounds = viewer.viewport.getBoundsNoRotate(true);
+  const width = viewer.viewport.getContainerSize().x;
+  const zoom = width / (bounds.width * state.slide.width);
+  return { zoom, left: -bounds.x * state.slide.width * zoom, top: -bounds.y * state.slide.width * zoom };
+}
+
+/** The level-0 rectangle that is on the screen. */
+export function visible() {
+  const { zoom, left, top } = frame();
+  const size = viewer.viewport.getContainerSize();
+  return { x: -left / zoom, y: -top / zoom, width: size.x / zoom, height: size.y / zoom };
+}
+
+/** The place in level-0 px under a point of the screen (px from the stage's corner). */
+export function placeAt(x, y) {
+  const { zoom, left, top } = frame();
+  return { x: (x - left) / zoom, y: (y - top) / zoom };
+}
+
+/** The middle of the screen and its zoom, which links hold. */
+export function position() {
+  const seen = visible();
+  return { x: seen.x + seen.width / 2, y: seen.y + seen.height / 2, zoom: frame().zoom };
+}
+
+/** Go to a place (level-0 px); `zoom` is screen px per level-0 px. */
+export function goTo(x, y, zoom, { at = "once" } = {}) {
+  const size = viewer.viewport.getContainerSize();
+  const width = size.x / zoom / state.slide.width;
+  const height = size.y / zoom / state.slide.width;
+  const box = new OSD.Rect(x / state.slide.width - width / 2, y / state.slide.width - height / 2, width, height);
+  viewer.viewport.fitBounds(box, at === "once");
+}
+
+/** Show a rectangle (level-0 px) with some room around it. */
+export function goToBox(box, room = 1.15) {
+  const size = viewer.viewport.getContainerSize();
+  const zoom = Math.min(size.x / box.width, size.y / box.height) / room;
+  goTo(box.x + box.width / 2, box.y + box.height / 2, Math.min(zoom, MOST_ENLARGED), { at: "glide" });
+}
+
+/** Draw the scale bar: the longest round length that fits. */
+export function drawScale() {
+  const place = document.getElementById("scale");
+  const mpp = state.report?.slide.mpp ?? state.slide?.mpp;
+  place.hidden = !mpp;
+  if (!mpp) return;
+  const umPerPx = mpp / frame().zoom;
+  const longest = 140 * umPerPx;
+  const power = 10 ** Math.floor(Math.log10(longest));
+  const um = power * NICE.filter((n) => n * power <= longest).pop();
+  document.getElementById("scale-bar").style.width = `${um / umPerPx}px`;
+  document.getElementById("scale-text").textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
+}

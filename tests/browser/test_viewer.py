@@ -1,0 +1,176 @@
+"""The web viewer in a real browser on a real server: from a dropped file to a review that is still there."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from serving.access.access import open_access
+from serving.settings import Settings
+from tests.browser.ground import PARTIAL, WHOLE, dotted_slide, served
+from tests.services import Blocking
+
+pytestmark = pytest.mark.e2e
+
+COUNTED = re.compile(r"\d+")
+
+DROP = """
+([name, text]) => {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name));
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  }
+}
+"""
+
+
+def drop(page: Page, path: Path) -> None:
+    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+def settled(page: Page) -> None:
+    """Wait until the slide stands still with every tile that it needs."""
+    page.wait_for_function(
+        """async () => {
+          const { viewer } = await import("/viewer/slide.js");
+          const image = viewer.world.getItemAt(0);
+          return image && image.getFullyLoaded() && !viewer.isAnimating?.();
+        }"""
+    )
+    page.wait_for_timeout(600)  # the spring of the last movement has no event of its own
+
+
+def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots: Path) -> None:
+    detector = Blocking()
+    slide = dotted_slide(tmp_path / "dots.tif")
+    everything = len(WHOLE) + len(PARTIAL)
+    with served(tmp_path / "state", detector) as ground:
+        page.goto(ground.address)
+        expect(page.get_by_text("Research use only", exact=True)).to_be_visible()
+        page.screenshot(path=shots / "01-empty.png")
+
+        drop(page, slide)
+        expect(page.locator("#state")).to_contain_text("being scored")
+        expect(page.locator("#slides .analysis")).to_contain_text("running")
+        settled(page)
+        page.screenshot(path=shots / "02-progress.png")
+        detector.released.set()
+
+        expect(page.locator("#count")).to_have_text(str(everything))
+        settled(page)
+        expect(page.locator("#legend")).to_be_visible()
+        page.screenshot(path=shots / "03-map.png")
+
+        page.locator("#threshold").fill("0.65")
+        expect(page.locator("#count")).to_have_text(str(everything - 1))
+        page.locator("#threshold").fill("0.9")
+        expect(page.locator("#count")).to_have_text(str(len(WHOLE)))
+        page.screenshot(path=shots / "04-threshold.png")
+        page.locator("#threshold-reset").click()
+
+        page.locator("#hotspots button").first.click()
+        settled(page)
+        page.screenshot(path=shots / "05-hotspot.png")
+
+        page.get_by_role("tab", name="Candidates").click()
+        expect(page.locator("#gallery button")).to_have_count(everything)
+        page.locator("#gallery button").last.click()
+        settled(page)
+        page.screenshot(path=shots / "06-candidates.png")
+
+        page.get_by_role("tab", name="Review").click()
+        page.locator("#reviewer").fill("Dr. A")
+        page.locator("#reviewer").press("Enter")
+        page.locator("#slide").focus()
+        page.keyboard.press("r")
+        expect(page.locator("#record li")).to_have_count(1)
+        page.locator("#slide").hover(position={"x": 300, "y": 300})
+        page.keyboard.press("n")
+        expect(page.locator("#record li")).to_have_count(2)
+        expect(page.locator("#tallies")).to_contain_text("Dr. A")
+        page.screenshot(path=shots / "07-review.png")
+
+        page.get_by_role("tab", name="Counts").click()
+        expect(page.locator("#count")).to_have_text(str(everything))  # the model's own count stays
+        expect(page.locator("#reviewed-how")).to_have_text("0 accepted, 1 rejected, 1 added")
+        expect(page.locator("#reviewed")).to_have_text(str(everything))
+
+        with page.expect_download() as download:
+            page.locator("#export").select_option("corrections")
+        corrections = json.loads(Path(download.value.path()).read_text())
+        names = [f["properties"]["classification"]["name"] for f in corrections["features"]]
+        assert sorted(names) == ["Mitosis", "Not mitosis", "Reviewed area", "Reviewed area"]
+
+        page.reload()
+        expect(page.locator("#reviewed-how")).to_have_text("0 accepted, 1 rejected, 1 added")
+        settled(page)
+        page.get_by_role("tab", name="Review").click()
+        expect(page.locator("#record li")).to_have_count(2)
+        page.screenshot(path=shots / "08-reloaded.png")
+        page.locator("#undo").click()
+        expect(page.locator("#record li")).to_have_count(3)
+        expect(page.locator("#record .undone")).to_have_count(1)
+
+
+def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: Path) -> None:
+    slide = dotted_slide(tmp_path / "dots.tif")
+    with served(tmp_path / "state") as ground:
+        page.goto(ground.address)
+        drop(page, slide)
+        expect(page.locator("#count")).to_have_text(COUNTED)
+        serious = []
+        for tab in ("Counts", "Candidates", "Review", "Layers"):
+            page.get_by_role("tab", name=tab).click()
+            found = Axe().run(page).response["violations"]
+            serious += [(tab, v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
+        assert serious == []
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_contain_text("next hotspot")
+        page.screenshot(path=shots / "09-help.png")
+        page.keyboard.press("Escape")
+        for name, width, height in (("10-tablet", 1024, 768), ("11-upright", 768, 1024)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.get_by_role("tab", name="Counts").click()
+            page.screenshot(path=shots / f"{name}.png")
+            for control in ("#threshold", "#toggle-library", "#help-open", "#zoom-in"):
+                expect(page.locator(control)).to_be_in_viewport()
+
+
+def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    token, _ = open_access(Settings(state=state)).keys.create("lab", ["score"])
+    with served(state) as ground:
+        page.goto(ground.address)
+        field = page.get_by_label("Key", exact=True)
+        expect(field).to_be_visible()
+        field.fill("mito_wrong")
+        page.get_by_role("button", name="Continue").click()
+        expect(field).to_be_visible()
+        field.fill(token)
+        page.get_by_role("button", name="Continue").click()
+        drop(page, dotted_slide(tmp_path / "dots.tif"))
+        expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
+        settled(page)
+
+
+def test_a_link_opens_its_position_and_a_frame_is_told(page: Page, tmp_path: Path) -> None:
+    with served(tmp_path / "state") as ground:
+        page.goto(ground.address)
+        drop(page, dotted_slide(tmp_path / "dots.tif"))
+        expect(page.locator("#count")).to_have_text(COUNTED)
+        analysis = page.evaluate("async () => (await import('/viewer/state.js')).state.analysis.id")
+        page.goto("about:blank")
+        page.goto(f"{ground.address}/v1/analyses/{analysis}/view#x=500&y=600&zoom=2")
+        expect(page.locator("#count")).to_have_text(COUNTED)
+        found = page.evaluate("async () => (await import('/viewer/slide.js')).position()")
+        assert (found["x"], found["y"], found["zoom"]) == pytest.approx((500, 600, 2), rel=0.01)
+        page.goto(f"{ground.address}/viewer/example.html#{analysis}")
+        expect(page.locator("#said")).to_contain_text('"type":"mitoserve:opened"')
+        page.get_by_role("button", name="Threshold 0.9").click()
+        expect(page.locator("#said")).to_contain_text(f'"threshold":0.9,"count":{len(WHOLE)}')
