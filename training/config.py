@@ -20,6 +20,8 @@ class RunConfig:
     """Share of the steps in which the learning rate rises; it falls to zero on a cosine after."""
     frozen_stages: int
     """Stages of the trunk, after the stem, that keep their initial weights."""
+    averaging: float
+    """Decay per step of the running average of the weights that is the result; 0 for the last weights."""
     mix: dict[str, float]
     """Weight of each source of windows: collage, event, background, composite, synthetic."""
 

@@ -73,7 +73,7 @@ def run(
         verifier.load_state_dict(torch.load(trunk, weights_only=True, map_location="cpu"))
         model.trunk.load_state_dict(verifier.trunk.state_dict(), strict=False)
     state_held_out(out, hold_out, start, trunk)
-    plan = Plan(config.seed, config.windows // config.batch, config.batch)
+    plan = Plan(config.seed, config.windows // config.batch, config.batch, averaging=config.averaging)
     sampler = build_sampler(config, hold_out)
     with joined() as process:
         fit(

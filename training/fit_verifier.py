@@ -44,6 +44,8 @@ class VerifierConfig:
     weight_decay: float
     warmup: float
     frozen_stages: int
+    averaging: float
+    """Decay per step of the running average of the weights that is the result; 0 for the last weights."""
 
 
 def read_verifier_config(path: Path) -> VerifierConfig:
@@ -84,7 +86,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
     sheaf = _sheaves(config, hold_out, model)
     with joined() as process:
         fit(
-            Plan(config.seed, config.steps, config.sheaves, clip_norm=2.0),
+            Plan(config.seed, config.steps, config.sheaves, clip_norm=2.0, averaging=config.averaging),
             model,
             Samples(sheaf, config.seed),
             collate=_joined,

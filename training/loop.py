@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
@@ -38,6 +39,8 @@ class Plan:
     """Steps between validations; 0: the last weights are the result."""
     clip_norm: float = 5.0
     """Longest gradient, over all weights; longer ones are scaled down to it."""
+    averaging: float = 0.0
+    """Decay per step of a running average of the weights, which is then the result; 0: no average is kept."""
 
 
 class Checkpoint(TypedDict):
@@ -47,6 +50,8 @@ class Checkpoint(TypedDict):
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     lowest: float
+    average: dict[str, Tensor]
+    """Empty where the plan keeps none."""
 
 
 class Samples(Dataset[Any]):
@@ -79,19 +84,22 @@ def fit(
 
     model : its forward takes what `collate` gives, on the process's device, and returns named losses
     rate : step -> factor of the optimiser's learning rates
-    validate : a figure of the present weights, lower is better; those with the lowest are the result
+    validate : a figure of the present weights, lower is better; those with the lowest are the result; not with averaging
 
     Raises
     ------
     FloatingPointError
         If a loss is not finite; the message names the step and each loss.
     ValueError
-        If the batch does not divide evenly over processes and parts.
+        If the batch does not divide evenly over processes and parts, or a run validates and averages at once.
     """
+    if plan.averaging and validate:
+        raise ValueError("the result is either the average of the weights or the ones that validate best")
     indices = _indices(plan, process)
     out.mkdir(parents=True, exist_ok=True)
     model.to(process.device).to(memory_format=torch.channels_last).train()
-    state = _resume(out / "last.pt", model, optimizer)
+    average = _averaged(model, plan)
+    state = _resume(out / "last.pt", model, optimizer, average)
     first, lowest = (state["step"], state["lowest"]) if state else (0, float("inf"))
     base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     loader = _loader(samples, list(itertools.islice(indices, first * plan.accumulate, None)), collate, process)
@@ -99,31 +107,13 @@ def fit(
     log = _Log(out, first, plan, say) if process.leads else None
     parts = iter(loader)
     for step in range(first, plan.steps):
-        for group, lr in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = lr * rate(step)
+        _set_rates(optimizer, base, rate(step))
         optimizer.zero_grad()
-        totals: Losses = {}
-        for part in range(plan.accumulate):
-            with log.waiting() if log else contextlib.nullcontext():
-                batch = _to_device(next(parts), process.device)
-            # Torchvision's samplers of anchors draw from torch's generator: seeded by position, a resumed run draws alike.
-            torch.manual_seed(_seed_at(plan.seed, step, part, process.rank))
-            last = part == plan.accumulate - 1
-            sync = (
-                trained.no_sync if isinstance(trained, DistributedDataParallel) and not last else contextlib.nullcontext
-            )
-            with sync():
-                with torch.autocast(
-                    process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True
-                ):
-                    losses: Losses = trained(*batch)
-                total = torch.stack(list(losses.values())).sum()
-                _check_finite(total, losses, step)
-                (total / plan.accumulate).backward()  # type: ignore[no-untyped-call]
-            for name, loss in losses.items():
-                totals[name] = totals.get(name, torch.zeros(())) + loss.detach().cpu() / plan.accumulate
+        totals = _gradients(plan, trained, parts, step, process=process, log=log)
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
         optimizer.step()
+        if average:
+            average.update_parameters(model)
         if log:
             log.write(step, totals)
         done = step + 1
@@ -138,14 +128,58 @@ def fit(
         if process.leads and (done % plan.checkpoint_every == 0 or done == plan.steps):
             save(
                 out / "last.pt",
-                Checkpoint(step=done, model=model.state_dict(), optimizer=optimizer.state_dict(), lowest=lowest),
+                Checkpoint(
+                    step=done,
+                    model=model.state_dict(),
+                    optimizer=optimizer.state_dict(),
+                    lowest=lowest,
+                    average=average.state_dict() if average else {},
+                ),
             )
+    if average:
+        model.load_state_dict(average.module.state_dict())
     if validate and plan.validate_every:
         model.load_state_dict(torch.load(out / "best.pt", weights_only=True, map_location=process.device))
     if process.leads:
         save(out / "model.pt", model.state_dict())
     if log:
         log.close()
+
+
+def _averaged(model: nn.Module, plan: Plan) -> AveragedModel | None:
+    if not plan.averaging:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))  # type: ignore[no-untyped-call]
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, base: Sequence[float], factor: float) -> None:
+    for group, lr in zip(optimizer.param_groups, base, strict=True):
+        group["lr"] = lr * factor
+
+
+def _gradients(
+    plan: Plan, trained: nn.Module, parts: Iterator[Any], step: int, *, process: Process, log: "_Log | None"
+) -> Losses:
+    """Add the gradients of a step's parts to the weights; return the mean losses."""
+    totals: Losses = {}
+    for part in range(plan.accumulate):
+        with log.waiting() if log else contextlib.nullcontext():
+            batch = _to_device(next(parts), process.device)
+        # Torchvision's samplers of anchors draw from torch's generator: seeded by position, a resumed run draws alike.
+        torch.manual_seed(_seed_at(plan.seed, step, part, process.rank))
+        last = part == plan.accumulate - 1
+        sync = trained.no_sync if isinstance(trained, DistributedDataParallel) and not last else contextlib.nullcontext
+        with sync():
+            with torch.autocast(
+                process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True
+            ):
+                losses: Losses = trained(*batch)
+            total = torch.stack(list(losses.values())).sum()
+            _check_finite(total, losses, step)
+            (total / plan.accumulate).backward()  # type: ignore[no-untyped-call]
+        for name, loss in losses.items():
+            totals[name] = totals.get(name, torch.zeros(())) + loss.detach().cpu() / plan.accumulate
+    return totals
 
 
 def _indices(plan: Plan, process: Process) -> Iterator[list[int]]:
@@ -214,12 +248,16 @@ def _wait_for_all(process: Process) -> None:
         distributed.barrier()
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel | None
+) -> Checkpoint | None:
     if not path.is_file():
         return None
     state: Checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if average:
+        average.load_state_dict(state["average"])
     return state
 
 

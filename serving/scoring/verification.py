@@ -1,7 +1,8 @@
 """Candidates judged again by the verifier, each in the middle of a window of its own.
 
 The lattice shows a figure wherever it happens to lie in a sub-tile, and what Det says of it depends on that. One place in
-one small window makes candidates comparable, within a slide and across slides.
+one small window makes candidates comparable, within a slide and across slides. Det has seen more of the surroundings, so
+both are asked, and neither has the last word alone.
 """
 
 from collections.abc import Iterator
@@ -18,19 +19,27 @@ from serving.wsi.slide import Slide
 
 BATCH = 32
 """Windows that the verifier sees at once."""
+_SURE = 1e-4
+"""No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
 
 def verify_candidates(
     merged: Detections, slide: Slide, frame: WorkFrame, detector: Detector, card: ModelCard
 ) -> Detections:
-    """The likely enough of `merged`, in their order and with their boxes, each with the verifier's probability.
+    """The likely enough of `merged`, in their order and with their boxes, each with Det's and the verifier's joint probability.
 
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
     parts = [detector.verify(windows) for windows in _batches(candidates, slide, frame, card.input.window_px)]
-    probabilities = np.concatenate([np.empty(0, np.float32), *parts])
-    return Detections(candidates.boxes, probabilities, candidates.scores)
+    verified = np.concatenate([np.empty(0, np.float32), *parts])
+    return Detections(candidates.boxes, pooled(candidates.probabilities, verified), candidates.scores)
+
+
+def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logarithmic opinion pool of two probabilities, equal weights: the mean of their logits (Genest and Zidek, 1986)."""
+    logits = [np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), _SURE, 1 - _SURE) for x in (first, second))]
+    return np.asarray(1 / (1 + np.exp(-sum(logits) / 2)), np.float32)
 
 
 def _batches(candidates: Detections, slide: Slide, frame: WorkFrame, side: int) -> Iterator[NDArray[np.uint8]]:

@@ -50,7 +50,7 @@ def collate_boxes(samples: Any) -> tuple[Tensor, list[dict[str, Tensor]]]:
 def main(out: Path, kind: str, accumulate: int, dies_at: int) -> None:
     """Train; `dies_at` is the step in which the process kills itself, -1 for none."""
     torch.manual_seed(0)
-    model: nn.Module = Net() if kind == "net" else SubTileDetector("micro", 64, weighted=False)
+    model: nn.Module = SubTileDetector("micro", 64, weighted=False) if kind == "detector" else Net()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
     def rate(step: int) -> float:
@@ -60,10 +60,18 @@ def main(out: Path, kind: str, accumulate: int, dies_at: int) -> None:
 
     with joined() as process:
         fit(
-            Plan(seed=3, steps=STEPS, batch=4, accumulate=accumulate, precision="float32", checkpoint_every=5),
+            Plan(
+                seed=3,
+                steps=STEPS,
+                batch=4,
+                accumulate=accumulate,
+                precision="float32",
+                checkpoint_every=5,
+                averaging=0.9 if kind == "averaged" else 0.0,
+            ),
             model,
             Samples(draw, 3),
-            collate=collate if kind == "net" else collate_boxes,
+            collate=collate_boxes if kind == "detector" else collate,
             optimizer=optimizer,
             rate=rate,
             out=out,

@@ -38,7 +38,7 @@ def _weights(out: Path) -> dict[str, Tensor]:
     return state
 
 
-@pytest.mark.parametrize("kind", ["net", "detector"])
+@pytest.mark.parametrize("kind", ["net", "averaged", "detector"])
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_weights(tmp_path: Path, kind: str) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert _run(whole, kind) == 0
@@ -94,6 +94,29 @@ def test_the_best_validation_is_the_result(tmp_path: Path) -> None:
     assert all(torch.equal(value, seen[1][key]) for key, value in _weights(tmp_path).items())
 
 
+def test_the_running_average_is_the_result(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, weights = Net(), []
+    start = model.head.bias.detach().clone()
+
+    def rate(step: int) -> float:
+        weights.append(model.head.bias.detach().clone())
+        return 1.0
+
+    _fit(model, tmp_path, steps=3, rate=rate)
+    first, second, third = *weights[1:], model.head.bias.detach().clone()
+    assert not torch.equal(start, first)
+    torch.manual_seed(0)
+    _fit(Net(), tmp_path / "averaged", steps=3, averaging=0.5)
+    expected = 0.25 * first + 0.25 * second + 0.5 * third
+    torch.testing.assert_close(_weights(tmp_path / "averaged")["head.bias"], expected)
+
+
+def test_a_run_does_not_both_validate_and_average(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="either the average"):
+        _fit(Net(), tmp_path, averaging=0.5, validate=lambda: 0.0)
+
+
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a batch of 4 does not divide over 1 processes x 3 parts"):
         _fit(Net(), tmp_path, accumulate=3)
@@ -143,14 +166,14 @@ def test_a_checkpoint_that_was_being_written_does_no_harm(tmp_path: Path) -> Non
     assert set(_weights(tmp_path)) == set(Net().state_dict())
 
 
-def _fit(model: nn.Module, out: Path, *, validate=None, say=print, **plan: object) -> None:  # type: ignore[no-untyped-def]
+def _fit(model: nn.Module, out: Path, *, validate=None, say=print, rate=lambda step: 1.0, **plan: object) -> None:  # type: ignore[no-untyped-def]
     fit(
         Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),  # type: ignore[arg-type]
         model,
         Samples(draw, int(str(plan.get("seed", 1)))),
         collate=collate,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
-        rate=lambda step: 1.0,
+        rate=rate,
         out=out,
         process=ALONE,
         validate=validate,

@@ -1,16 +1,20 @@
-"""A verifier's word replaces Det's, for candidates only."""
+"""A verifier's word and Det's make one probability, for candidates only."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.scoring.analysis import Options
 from serving.scoring.detector import cards_of, counting_threshold
 from serving.scoring.pipeline import score_slide
-from serving.scoring.verification import BATCH, verify_candidates
+from serving.scoring.verification import BATCH, pooled, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import WorkFrame
 from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
+
+_PROBABILITIES = st.floats(0, 1, width=32)
 
 
 def _candidates(*centres: tuple[float, float], probabilities: list[float]) -> Detections:
@@ -30,13 +34,29 @@ def _frame() -> WorkFrame:
     return WorkFrame.of(0.25, 0.25)
 
 
-def test_candidates_get_the_verifiers_probability_and_keep_their_boxes() -> None:
+def test_candidates_get_the_joint_probability_and_keep_their_boxes() -> None:
     detector = DotDetector(verification_card=make_verifier_card())
     found = _candidates((100, 100), (300, 300), probabilities=[0.3, 0.9])
     assert detector.verification_card is not None
     judged = verify_candidates(found, _slide((100, 100)), _frame(), detector, detector.verification_card)
     np.testing.assert_array_equal(judged.boxes, found.boxes)
-    np.testing.assert_allclose(judged.probabilities, [1.0, 0.0], atol=0.1)
+    verified = np.asarray([1.0, 0.0], np.float32)  # a whole dot in the middle, and none
+    np.testing.assert_allclose(judged.probabilities, pooled(found.probabilities, verified))
+    assert judged.probabilities[0] > found.probabilities[0]
+    assert judged.probabilities[1] < found.probabilities[1]
+
+
+@given(_PROBABILITIES, _PROBABILITIES)
+def test_the_joint_probability_lies_between_and_asks_both_alike(one: float, other: float) -> None:
+    first, second = np.asarray([one], np.float32), np.asarray([other], np.float32)
+    joint = float(pooled(first, second)[0])
+    assert min(one, other) - 2e-4 <= joint <= max(one, other) + 2e-4
+    assert joint == pytest.approx(float(pooled(second, first)[0]))
+
+
+def test_equal_odds_for_and_against_give_one_half() -> None:
+    first, second = np.asarray([0.9, 0.2, 0.0], np.float32), np.asarray([0.1, 0.8, 1.0], np.float32)
+    np.testing.assert_allclose(pooled(first, second), 0.5, atol=1e-6)
 
 
 def test_what_det_all_but_excludes_is_no_candidate() -> None:
