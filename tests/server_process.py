@@ -70,17 +70,26 @@ class ServerProcess:
             time.sleep(0.05)  # polls another process, which announces nothing
         raise AssertionError(f"it did not happen in {seconds:g} s:\n{self.log.read_text()[-3000:]}")
 
+    def alive(self) -> bool:
+        """Whether the process runs and answers."""
+        assert self._process is not None
+        return self._process.poll() is None and self.client.get("/livez").status_code == 200
+
     def kill(self) -> None:
         """kill -9."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """SIGTERM, and wait."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(60)
+
+    def stop(self) -> None:
+        """SIGTERM, wait, and hang up."""
+        self.terminate()
         self.client.close()
 
     def workers(self) -> list[int]:

@@ -18,6 +18,8 @@ from serving.wsi.errors import BusyError, RequestError
 KEEP_ALIVE_S = 15.0
 """Proxies close connections on which nothing passes, most after 60 s."""
 RETRY_MS = 1000
+RESTART_MS = 5000
+"""When to come back to a server that stops: about when it answers again."""
 _MEDIA_TYPE = "text/event-stream"
 
 
@@ -64,13 +66,11 @@ def event_routes(workload: Workload) -> APIRouter:
 async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     rest, spoken = FIRST_LOOK_S, time.monotonic()
-    while True:
+    while workload.is_open:
         try:
             found = await run_sync(partial(workload.jobs.events, analysis_id, after=after))
         except BusyError:
-            found = []  # the database is locked for a moment, or the server stops and the client will come back
-            if not workload.is_open:
-                return
+            found = []  # the database is locked for a moment
         for event in found:
             after, spoken, rest = event.id, time.monotonic(), FIRST_LOOK_S
             yield f"id: {event.id}\nevent: {event.kind}\ndata: {event.data}\n\n"
@@ -83,6 +83,7 @@ async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIter
             yield ": still here\n\n"
         await anyio.sleep(rest)
         rest = min(rest * 1.3, LAST_LOOK_S)
+    yield f": the server stops\nretry: {RESTART_MS}\n\n"
 
 
 def _number(last_event_id: str | None) -> int:

@@ -81,6 +81,14 @@ class HeadersTooLargeError(MitoserveError):
     slug = "headers-too-large"
 
 
+class StoppingError(BusyError):
+    """The server stops before the analysis that the request waits for has ended."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(f"the server stops; the analysis goes on when it is back, ask for it at {location}")
+        self.location = location
+
+
 class NotReadyError(MitoserveError):
     """The server runs but should not be sent work."""
 
@@ -192,8 +200,12 @@ async def answer(request: Request, error: Exception) -> Response:
 async def _intended(_: Request, error: Exception) -> Response:
     if not isinstance(error, MitoserveError):
         raise error
-    retry = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, BusyError | ModelError | NotReadyError) else None
-    return problem(error.slug, str(error), headers=retry)
+    headers = {}
+    if isinstance(error, BusyError | ModelError | NotReadyError):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, StoppingError):
+        headers["Location"] = error.location
+    return problem(error.slug, str(error), headers=headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -14,6 +14,9 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from serving.api.analysis import location
+from serving.api.problems import StoppingError
+from serving.api.stopping import noticed_stop
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
@@ -50,13 +53,16 @@ class Workload:
         self._load = load
         self._at_server = 0
         self._open: _Open | None = None
+        self._stopping = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold everything open for as long as the server runs."""
+        self._stopping = False
         with contextlib.ExitStack() as stack:
             await run_sync(self._start, stack)
-            yield
+            with noticed_stop(self.stop_waiting):
+                yield
             self._open = None
             with anyio.CancelScope(shield=True):
                 await run_sync(stack.pop_all().close)
@@ -64,7 +70,11 @@ class Workload:
     @property
     def is_open(self) -> bool:
         """Whether the server runs, neither starting nor stopping."""
-        return self._open is not None
+        return self._open is not None and not self._stopping
+
+    def stop_waiting(self) -> None:
+        """Let no request wait any longer: the server is about to stop."""
+        self._stopping = True
 
     @property
     def database(self) -> Database:
@@ -131,6 +141,8 @@ class Workload:
         ------
         ClientDisconnect
             If the client went away.
+        StoppingError
+            If the server is about to stop; the analysis goes on when it is back.
         """
         gone = False
 
@@ -144,7 +156,7 @@ class Workload:
         async with anyio.create_task_group() as group:
             group.start_soon(watch, group.cancel_scope)
             rest = FIRST_LOOK_S
-            while not job.finished:
+            while not job.finished and self.is_open:
                 await anyio.sleep(rest)
                 rest = min(rest * 1.3, LAST_LOOK_S)
                 job = await run_sync(partial(self.jobs.get, job.id, owner=None))
@@ -153,6 +165,8 @@ class Workload:
             with anyio.CancelScope(shield=True):
                 await run_sync(lambda: self.jobs.cancel(job.id, owner=None))
             raise ClientDisconnect
+        if not job.finished:
+            raise StoppingError(location(job))
         return job
 
     @property

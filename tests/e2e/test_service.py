@@ -1,10 +1,13 @@
 """Real server processes: a real tus client, and what is left when any process is killed with SIGKILL."""
 
 import io
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tusclient.client import TusClient
 
@@ -111,3 +114,30 @@ def test_a_stopped_server_leaves_no_process(tmp_path: Path, models: Path) -> Non
     assert family
     server.stop()
     assert not any(Path(f"/proc/{pid}").exists() for pid in family)
+
+
+def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Path) -> None:
+    """A waiting score is told where its analysis goes on, a stream when to come back."""
+    with ThreadPoolExecutor(2) as pool, slide.open("rb") as handle:
+        address = f"http://127.0.0.1:{server.port}"
+        form = {"slide": ("slide.tif", handle)}
+        waiting = pool.submit(httpx.post, f"{address}/v1/score?mpp=0.25", files=form, timeout=120)
+
+        def scored() -> list[Any]:
+            running: list[Any] = server.client.get("/v1/analyses?state=running").json()["analyses"]
+            return running
+
+        server.wait_until(lambda: scored() != [], 60)
+        analysis = scored()[0]
+        following = pool.submit(httpx.get, address + analysis["links"]["events"], timeout=120)
+        server.wait_until(lambda: scored()[0]["progress"]["tiles_done"] > 0, 60)
+        started = time.monotonic()
+        server.terminate()
+        assert time.monotonic() - started < 15
+        answer, stream = waiting.result(), following.result()
+    assert (answer.status_code, answer.headers["location"]) == (503, analysis["links"]["self"])
+    assert "retry-after" in answer.headers
+    assert analysis["id"] in answer.json()["detail"]
+    assert stream.text.endswith(": the server stops\nretry: 5000\n\n")
+    server.start()
+    assert finished(server, analysis["id"])["state"] == "succeeded"
