@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test lint schemas access faults vendor browser clean
+.PHONY: help demo test lint schemas access faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test               set up with training and developer tools, lint, run all tests"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
+	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
 	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"
 	@echo "make browser            run the viewer's tests in a Chromium"
@@ -54,6 +55,10 @@ vendor:
 browser: $(VENV)/.dev
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest tests/browser
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.mutants
+	$(BIN)/python -m benchmarks.requests
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 """Small seeded slide files, whole and broken, written to a folder."""
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage, generate_uid
 
 _CM_UM = 10_000
 _INCH_UM = 25_400
@@ -52,6 +56,36 @@ def write_picture(path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = 
     return path
 
 
+def write_dicom(path: Path, pixels: NDArray[np.uint8], *, mpp: float = 0.25, tile: int = 256) -> Path:
+    """A DICOM slide of one level, JPEG tiles in one file (PS3.3 A.32.8, TILED_FULL); the UIDs are the same every time."""
+    height, width = pixels.shape[:2]
+    rows, columns = -(-height // tile), -(-width // tile)
+    padded = np.full((rows * tile, columns * tile, 3), 255, np.uint8)
+    padded[:height, :width] = pixels
+    frames = [_jpeg(padded[y : y + tile, x : x + tile]) for y in range(0, height, tile) for x in range(0, width, tile)]
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = VLWholeSlideMicroscopyImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["instance"])
+    meta.TransferSyntaxUID = JPEGBaseline8Bit
+    slide = FileDataset(path, {}, file_meta=meta, preamble=bytes(128))
+    slide.SOPClassUID, slide.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    slide.SeriesInstanceUID = generate_uid(entropy_srcs=["series"])
+    slide.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    slide.Rows = slide.Columns = tile
+    slide.TotalPixelMatrixColumns, slide.TotalPixelMatrixRows = width, height
+    slide.NumberOfFrames, slide.DimensionOrganizationType = len(frames), "TILED_FULL"
+    slide.SamplesPerPixel, slide.PlanarConfiguration, slide.PhotometricInterpretation = 3, 0, "YBR_FULL_422"
+    slide.BitsAllocated, slide.BitsStored, slide.HighBit, slide.PixelRepresentation = 8, 8, 7, 0
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing = [mpp / 1000, mpp / 1000]
+    shared.PixelMeasuresSequence = [measures]
+    slide.SharedFunctionalGroupsSequence = [shared]
+    slide.PixelData = encapsulate(frames)
+    slide["PixelData"].is_undefined_length = True
+    slide.save_as(path, enforce_file_format=True)
+    return path
+
+
 def write_truncated(path: Path, whole: Path, *, share: float = 0.6) -> Path:
     """The first part of a file."""
     data = whole.read_bytes()
@@ -82,3 +116,9 @@ def _halved(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     step = 2**times
     height, width = (max(n // step, 1) for n in pixels.shape[:2])
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return buffer.getvalue()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, get_args
 
 import anyio
 from anyio.to_thread import run_sync
@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from serving.api.owners import scope_of
 from serving.api.problems import responses
 from serving.api.workload import FIRST_LOOK_S, LAST_LOOK_S, Workload
+from serving.jobs.job import State
 from serving.wsi.errors import BusyError, RequestError
 
 KEEP_ALIVE_S = 15.0
@@ -21,6 +22,15 @@ RETRY_MS = 1000
 RESTART_MS = 5000
 """When to come back to a server that stops: about when it answers again."""
 _MEDIA_TYPE = "text/event-stream"
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {
+        "id": {"type": "string", "description": "For `Last-Event-ID`."},
+        "event": {"enum": [*get_args(State), "progress"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 
 
 def event_routes(workload: Workload) -> APIRouter:
@@ -35,7 +45,7 @@ def event_routes(workload: Workload) -> APIRouter:
             204: {"description": "The analysis has ended and every event was seen"},
             200: {
                 "description": "Events until the analysis has ended",
-                "content": {_MEDIA_TYPE: {"schema": {"type": "string"}}},
+                "content": {_MEDIA_TYPE: {"schema": _EVENT}},
             },
             **responses("malformed-request", "not-found", "busy"),
         },

@@ -36,7 +36,12 @@ def iiif_routes(pictures: Pictures) -> APIRouter:
         return RedirectResponse(f"/v1/slides/{slide.sha256}/iiif/info.json", 303)
 
     @router.get(
-        "/v1/slides/{slide_id}/iiif/info.json", summary="IIIF image information", responses=responses("not-found")
+        "/v1/slides/{slide_id}/iiif/info.json",
+        summary="IIIF image information",
+        responses={
+            200: {"description": "info.json", "content": {"application/ld+json": {"schema": {"type": "object"}}}},
+            **responses("not-found"),
+        },
     )
     async def info(request: Request, slide_id: str) -> dict[str, Any]:
         """Size, tiles and features, by the Image API 3.0."""

@@ -10,6 +10,7 @@ from serving.wsi.errors import RequestError
 from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
 
 _DEFAULTS = Options()
+_ROI = "Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points."
 
 
 class AnalysisOptions(BaseModel):
@@ -25,7 +26,7 @@ class AnalysisOptions(BaseModel):
     roi: str | None = Field(
         None,
         max_length=100_000,
-        description="Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points.",
+        description=_ROI,
     )
     threshold: float | None = Field(
         None, ge=0, le=1, description="Probability from which a detection counts, in place of the model card's."
@@ -41,6 +42,10 @@ class AnalysisOptions(BaseModel):
 class ScoreQuery(AnalysisOptions):
     """Options of an analysis as query parameters."""
 
+    # Servers and proxies refuse request lines of 64 KiB before this app sees them.
+    roi: str | None = Field(
+        None, max_length=8000, pattern=r"^[\x20-\x7e]*$", description=f"{_ROI} A longer one goes to /v1/analyses."
+    )
     filename: str | None = Field(
         None, max_length=1000, description="The slide's file name with its suffix; needed where the body is the slide."
     )

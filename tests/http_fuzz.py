@@ -1,0 +1,40 @@
+"""Schemathesis over the server's whole OpenAPI document; this module is also what it imports for its hooks."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import schemathesis
+from schemathesis.transport.serialization import Binary
+
+CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance",
+          "response_headers_conformance", "response_schema_conformance")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run found."""
+
+    failed: bool
+    report: str
+    """As Schemathesis prints it, with a curl command for each failure."""
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def piece(_: object, value: object) -> bytes:
+    """The bytes of a piece of an upload, a media type that Schemathesis does not know."""
+    return value.data if isinstance(value, Binary) else str(value).encode()
+
+
+def fuzz(base: str, *, examples: int, seed: int = 1) -> Verdict:
+    """Ask every route of the server at `base` what its document allows and forbids, and hold the answers to it.
+
+    examples : requests made up for each route and kind, at most; what the server's Location headers link to is followed
+    """
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{base}/openapi.json", "--no-color"]
+    command += ["--checks", ",".join(CHECKS), "--max-examples", str(examples), "--seed", str(seed), "--workers", "2"]
+    command += ["--request-timeout", "60", "--generation-database", "none"]
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": __name__}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return Verdict(done.returncode != 0, done.stdout + done.stderr)

@@ -1,0 +1,105 @@
+"""Whole slides in every format at hand, and what becomes of their bytes: flipped, cut off, tags swapped and forged."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tifffile
+
+from serving.synthetic.slide import generate_slide
+from tests.samples import noise, write_dicom, write_picture, write_pyramid
+
+SIDE = 700
+_EXTREMES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
+"""Where integer arithmetic of parsers goes wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A slide that opens."""
+
+    name: str
+    data: bytes
+    entries: tuple[tuple[int, int], ...]
+    """(offset, length) of each entry of a TIFF's directories; empty for other formats."""
+
+
+def specimens(folder: Path, real: Path | None) -> list[Specimen]:
+    """Generated slides, written to `folder`, and those in `real`."""
+    pixels = noise(SIDE, SIDE)
+    paths = [write_pyramid(folder / f"{kind}.tif", pixels, compression=kind) for kind in ("deflate", "jpeg", "lzw")]
+    paths += [write_picture(folder / f"picture.{kind}", pixels, mpp=0.25) for kind in ("png", "jpg")]
+    paths += [write_dicom(folder / "volume.dcm", pixels), folder / "generated.tif"]
+    generate_slide(paths[-1], seed=1, width=SIDE, height=SIDE)
+    if real is not None:
+        paths += sorted(path for path in real.iterdir() if path.suffix in (".svs", ".tif", ".tiff", ".ndpi", ".dcm"))
+    return [Specimen(path.name, path.read_bytes(), _entries(path)) for path in paths]
+
+
+def mutate(specimen: Specimen, chance: random.Random) -> tuple[str, bytes]:
+    """What was done, by name, and the bytes after it."""
+    kind, change = chance.choice(_KINDS)
+    data = bytearray(specimen.data)
+    change(data, specimen, chance)
+    return kind, bytes(data)
+
+
+def _flip_anywhere(data: bytearray, _: Specimen, chance: random.Random) -> None:
+    for _turn in range(chance.randint(1, 64)):
+        data[chance.randrange(len(data))] ^= chance.randint(1, 255)
+
+
+def _flip_headers(data: bytearray, specimen: Specimen, chance: random.Random) -> None:
+    for _turn in range(chance.randint(1, 8)):
+        if specimen.entries:
+            offset, length = chance.choice(specimen.entries)
+            data[offset + chance.randrange(length)] ^= chance.randint(1, 255)
+        else:
+            data[chance.randrange(min(len(data), 2048))] ^= chance.randint(1, 255)
+
+
+def _cut(data: bytearray, _: Specimen, chance: random.Random) -> None:
+    del data[chance.randrange(len(data)) :]
+
+
+def _swap_tags(data: bytearray, specimen: Specimen, chance: random.Random) -> None:
+    """Exchange the ends of two entries, values with or without their types; two stretches of bytes in other formats."""
+    for _turn in range(chance.randint(1, 3)):
+        if specimen.entries:
+            (one, length), (other, _) = chance.sample(specimen.entries, 2)
+            start = chance.choice((2, 4, length - length // 3))
+            _exchange(data, one + start, other + start, length - start)
+        else:
+            size = chance.choice((4, 16, 64))
+            one, other = (chance.randrange(len(data) - size) for _ in range(2))
+            _exchange(data, one, other, size)
+
+
+def _forge_tags(data: bytearray, specimen: Specimen, chance: random.Random) -> None:
+    """Put an extreme number where a value, a count or an offset stands."""
+    for _turn in range(chance.randint(1, 3)):
+        offset, length = chance.choice(specimen.entries or ((chance.randrange(min(len(data), 2048) - 12), 12),))
+        at = offset + chance.choice((4, length - length // 3))
+        data[at : at + 4] = chance.choice(_EXTREMES).to_bytes(4, chance.choice(("little", "big")))
+
+
+def _exchange(data: bytearray, one: int, other: int, size: int) -> None:
+    data[one : one + size], data[other : other + size] = data[other : other + size], data[one : one + size]
+
+
+_KINDS: tuple[tuple[str, Callable[[bytearray, Specimen, random.Random], None]], ...] = (
+    ("bytes flipped", _flip_anywhere),
+    ("headers flipped", _flip_headers),
+    ("cut", _cut),
+    ("tags swapped", _swap_tags),
+    ("tags forged", _forge_tags),
+)
+
+
+def _entries(path: Path) -> tuple[tuple[int, int], ...]:
+    if path.read_bytes()[:2] not in (b"II", b"MM"):
+        return ()
+    with tifffile.TiffFile(path) as tiff:
+        length = tiff.tiff.tagsize
+        return tuple((tag.offset, length) for page in tiff.pages for tag in tifffile.TiffPage.aspage(page).tags)
