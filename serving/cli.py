@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,11 +14,13 @@ from rich.table import Table
 
 from serving import __version__
 from serving.cli_access import audit, keys
+from serving.cli_counting import counting_options
 from serving.cli_remote import score_at
 from serving.client import Client
 from serving.exports import write_all
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import CountingOptions, Options
+from serving.scoring.counting import check_counting
 from serving.scoring.detector import Detector
 from serving.scoring.models import list_models, verify_parity
 from serving.scoring.onnx_detector import load_detector
@@ -61,6 +64,7 @@ main.add_command(audit)
     "--min-tissue", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
     help="Tiles with a smaller share of tissue are not scored.",
 )  # fmt: skip
+@counting_options
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 @click.option("--provider", multiple=True, help="ONNX Runtime execution provider; repeat in order of preference.")
 @click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
@@ -76,6 +80,7 @@ def score(
     models: Path | None,
     provider: tuple[str, ...],
     server: str | None,
+    **counting: Any,
 ) -> None:
     """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
 
@@ -89,10 +94,13 @@ def score(
             threshold=threshold,
             cascade=cascade == "on",
             min_tissue_fraction=min_tissue,
+            counting=CountingOptions(**counting),
         )
+        check_counting(options.counting)
         if server is not None:
             stated = {
                 "mpp": mpp, "roi": roi, "threshold": threshold, "cascade": cascade, "min_tissue_fraction": min_tissue,
+                **counting,
             }  # fmt: skip
             with Client(server) as client:
                 _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.modelcard import RESEARCH_USE, CountCalibration
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Minor versions add fields; a major version changes or removes one."""
 
 Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
@@ -37,6 +37,19 @@ class ModelInfo(_Part):
     thresholds: dict[str, float]
 
 
+class Counting(_Part):
+    """The settings of hotspots and counts: they need no model, and a stored result can be counted again with others."""
+
+    hotspot_area_mm2: float
+    hotspot_shape: Literal["rectangle", "disc"]
+    hotspots: int = Field(description="At most so many.")
+    hotspot_min_tissue: float = Field(description="Windows with a smaller share of analysed tissue do not compete.")
+    field_diameter_mm: float | None = Field(description="Where the area was given as high-power fields.")
+    fields: int | None
+    profile: str | None = Field(description="Cut-offs that were applied.")
+    threshold: float | None = Field(None, description="Probability to which a stored result was thinned out.")
+
+
 class Settings(_Part):
     """The settings that, with slide and models, determine the result."""
 
@@ -47,6 +60,7 @@ class Settings(_Part):
     window_px: int
     stride_px: int
     work_mpp: float = Field(description="Microns per work px.")
+    counting: Counting | None = Field(None, description="Since 1.1.")
 
 
 class Tissue(_Part):
@@ -85,24 +99,77 @@ class DetectionResult(_Part):
     score: Score
 
 
+class Interval(_Part):
+    """A 95 % interval by block bootstrap over tiles: how far the count would differ on like tissue, not its error.
+
+    It is exploratory: it knows nothing of what the models miss or mistake.
+    """
+
+    low: float
+    high: float
+    per_mm2_low: float
+    per_mm2_high: float
+
+
+class ExpectedCount(_Part):
+    """The count that Reg-NS scores alone suggest, by coverage weights; apart from the detected count, never mixed with it."""
+
+    mitotic_figures: float
+    per_mm2: float | None
+    interval: Interval | None = Field(description="Null for fewer than two tiles.")
+    calibration: CountCalibration | None = Field(description="The model card's table; null where it has none.")
+    note: str
+
+
+class Distribution(_Part):
+    """Detected figures in side-by-side windows of the hotspot's area with tissue enough: what the hotspot stands out of."""
+
+    windows: int
+    mean: float
+    quantiles: list[float] = Field(description="Minimum, quartiles and maximum.")
+
+
+class CountComponent(_Part):
+    """A mitotic-count component estimate by published cut-offs. It is never a grade."""
+
+    profile: str
+    title: str
+    source: str
+    count: int
+    area_mm2: float
+    field_diameter_mm: float = Field(description="Of ten fields of that area.")
+    estimate: str | None = Field(description="Null where the cut-offs do not apply; `reason` says why.")
+    reason: str | None = None
+    cut_offs: list[int] = Field(default_factory=list, description="Most figures for each label but the last.")
+    to_next: int | None = Field(None, description="So many figures more give the next label.")
+    to_previous: int | None = Field(None, description="So many figures fewer give the label before.")
+
+
 class Counts(_Part):
     """Of the whole analysed area."""
 
     mitotic_figures: int
     tissue_area_mm2: float
     per_mm2: float | None = Field(description="Null without tissue.")
+    interval: Interval | None = Field(None, description="Of the detected count; null for fewer than two tiles.")
+    expected: ExpectedCount | None = Field(None, description="Since 1.1.")
+    distribution: Distribution | None = Field(None, description="Null where no window fits.")
+    component: CountComponent | None = Field(None, description="Of the first hotspot; null without one or a profile.")
 
 
 class Hotspot(_Part):
-    """The fixed-area window that holds the most mitotic figures; level-0 px."""
+    """A fixed-area window with the most mitotic figures; level-0 px. The first is the fullest."""
 
-    x: float
+    x: float = Field(description="Of the bounding box.")
     y: float
     width: float
     height: float
     area_mm2: float
     mitotic_figures: int
     per_mm2: float
+    shape: Literal["rectangle", "disc"] = "rectangle"
+    tissue_fraction: float | None = Field(None, description="Share of analysed tissue in the window.")
+    expected_figures: float | None = Field(None, description="By Reg-NS scores alone, of sub-tiles centred in it.")
 
 
 class Timing(_Part):
@@ -130,7 +197,7 @@ class Software(_Part):
 class Report(_Part):
     """Result of one analysis. Everything but `timing`, `software` and `slide.name` is determined by `analysis_id`."""
 
-    schema_version: Literal["1.0"] = "1.0"
+    schema_version: Literal["1.0", "1.1"] = "1.1"
     analysis_id: str
     slide: SlideInfo
     models: list[ModelInfo]

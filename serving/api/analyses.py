@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
-from serving.api.options import AnalysisOptions, to_options
+from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
 from serving.api.owners import owner_of, scope_of
 from serving.api.problems import responses
 from serving.api.score import RESULT_ERRORS, answers, choose_export, result_of
@@ -19,6 +19,8 @@ from serving.jobs.job import State
 from serving.jobs.table import PRIORITIES, Submission
 from serving.jobs.webhooks import check_webhook
 from serving.observability import metrics
+from serving.scoring.analysis import Analysis
+from serving.scoring.recount import recount
 
 MAX_PAGE = 200
 
@@ -128,16 +130,29 @@ def analysis_routes(workload: Workload) -> APIRouter:
         response_class=Response,
         responses={
             200: answers(),
-            **responses(*RESULT_ERRORS, "not-finished", "unreadable-slide", "decoder-died", "busy"),
+            **responses(
+                *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
+            ),
         },
     )
-    async def report(request: Request, analysis_id: str) -> Response:
-        """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error."""
+    async def report(request: Request, analysis_id: str, query: Annotated[RecountQuery, Query()]) -> Response:
+        """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error.
+
+        With options of counting, the stored result is counted again; no model runs.
+        """
+        check_query(request)
         export, owner = choose_export(request), scope_of(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        analysis = await run_sync(lambda: result_of(workload, job))
+        analysis = await run_sync(lambda: _counted(result_of(workload, job), query))
         content = await run_sync(EXPORTS[export].render, analysis)
         metrics.count_answer(export)
         return Response(content, media_type=EXPORTS[export].media_type, headers={"Cache-Control": "private, immutable"})
 
     return router
+
+
+def _counted(analysis: Analysis, query: RecountQuery) -> Analysis:
+    """The analysis as it is where the query asks for nothing, else counted again."""
+    if not query.model_fields_set:
+        return analysis
+    return recount(analysis, query.counting(), threshold=query.threshold)

@@ -5,18 +5,61 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import CountingOptions, Options
+from serving.scoring.counting import AREAS_MM2, FIELD_DIAMETERS_MM, MAX_FIELDS, MAX_HOTSPOTS, check_counting
+from serving.scoring.profiles import NO_PROFILE, profile_names
+from serving.scoring.windows import Shape
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
 
 _DEFAULTS = Options()
 _ROI = "Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points."
+_COUNTING = CountingOptions()
 
 
-class AnalysisOptions(BaseModel):
-    """Options of an analysis; an unknown one is an error, so that no typing error goes unseen."""
+class CountingQuery(BaseModel):
+    """How figures are counted once they are found."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hotspot_area: float | None = Field(
+        None, ge=AREAS_MM2[0], le=AREAS_MM2[1], description="mm2; by default the profile's, else 2."
+    )
+    hotspot_shape: Shape = Field("rectangle", description="A 4:3 rectangle or a disc.")
+    hotspots: int = Field(
+        _COUNTING.hotspots, ge=0, le=MAX_HOTSPOTS, description="At most so many; they do not overlap."
+    )
+    hotspot_min_tissue: float = Field(
+        _COUNTING.hotspot_min_tissue, ge=0, le=1, description="Windows with a smaller share of tissue do not compete."
+    )
+    field_diameter: float | None = Field(
+        None,
+        ge=FIELD_DIAMETERS_MM[0],
+        le=FIELD_DIAMETERS_MM[1],
+        description="mm, of a microscope's field; the hotspot's area is then that of `fields` of them.",
+    )
+    fields: int = Field(_COUNTING.fields, ge=1, le=MAX_FIELDS, description="High-power fields.")
+    profile: str = Field(
+        _COUNTING.profile,
+        pattern=f"^({'|'.join([*profile_names(), NO_PROFILE])})$",
+        description="Cut-offs for the first hotspot's count: " + ", ".join([*profile_names(), NO_PROFILE]) + ".",
+    )
+
+    def counting(self) -> CountingOptions:
+        """The options as scoring takes them.
+
+        Raises
+        ------
+        RequestError
+            If they contradict each other.
+        """
+        options = CountingOptions(**{name: getattr(self, name) for name in CountingQuery.model_fields})
+        check_counting(options)
+        return options
+
+
+class AnalysisOptions(CountingQuery):
+    """Options of an analysis; an unknown one is an error, so that no typing error goes unseen."""
 
     mpp: float | None = Field(
         None,
@@ -36,6 +79,14 @@ class AnalysisOptions(BaseModel):
     )
     min_tissue_fraction: float = Field(
         _DEFAULTS.min_tissue_fraction, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
+    )
+
+
+class RecountQuery(CountingQuery):
+    """A stored result counted again."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="Leaves out detections below it; not below what the analysis was made with."
     )
 
 
@@ -83,4 +134,5 @@ def to_options(asked: AnalysisOptions) -> Options:
         threshold=asked.threshold,
         cascade=asked.cascade == "on",
         min_tissue_fraction=asked.min_tissue_fraction,
+        counting=asked.counting(),
     )

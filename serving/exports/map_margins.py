@@ -8,7 +8,7 @@ from functools import lru_cache
 from PIL import Image, ImageDraw, ImageFont
 
 from serving.exports.colours import legend_bar
-from serving.report import Report
+from serving.report import CountComponent, Report
 
 PAD = 24
 """Px of paper around everything."""
@@ -43,7 +43,14 @@ def header_lines(report: Report, width: int) -> list[Line]:
     noun = "mitotic figure" if counts.mitotic_figures == 1 else "mitotic figures"
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm² of tissue"
     result = [f"{counts.mitotic_figures} {noun}", density]
-    result += [f"{h.mitotic_figures} in the hotspot of {h.area_mm2:.2f} mm²" for h in report.hotspots]
+    if counts.interval is not None:
+        result.append(f"95 % interval {counts.interval.low:.0f} to {counts.interval.high:.0f} (between tiles)")
+    result += [f"{h.mitotic_figures} in hotspot {i} of {h.area_mm2:.2f} mm²" for i, h in enumerate(report.hotspots, 1)]
+    if counts.component is not None:
+        result.append(component_line(counts.component))
+    if counts.expected is not None:
+        kind = "uncalibrated" if counts.expected.calibration is None else "calibrated"
+        result.append(f"{counts.expected.mitotic_figures:.1f} expected from Reg-NS scores alone ({kind})")
     models = [f"{model.name} {model.version}" for model in report.models]
     made = [
         f"{counts.tissue_area_mm2:.2f} mm² of tissue",
@@ -58,11 +65,26 @@ def header_lines(report: Report, width: int) -> list[Line]:
     ]
 
 
+def component_line(component: CountComponent) -> str:
+    """The estimate in words, with how far the next cut-offs are; a source goes with it elsewhere."""
+    if component.estimate is None:
+        return f"no mitotic-count component estimate: {component.reason}"
+    away = [f"{component.to_next} more for the next"] if component.to_next is not None else []
+    away += [f"{component.to_previous} fewer for the one before"] if component.to_previous is not None else []
+    return f"mitotic-count component estimate: {component.estimate} ({component.profile}; {', '.join(away)})"
+
+
 def footer_lines(report: Report, width: int) -> list[Line]:
     """The report's warnings and the research-use line."""
+    component = report.counts.component
+    sources = [] if component is None else _wrapped(f"Cut-offs: {component.source}".split(" "), " ", 13, width)
     warnings = [line for w in report.warnings for line in _wrapped(f"Warning: {w}".split(" "), " ", 13, width)]
     research = _wrapped(report.research_use.split(" "), " ", 15, width)
-    return [*(Line(text, 13, _WARNING) for text in warnings), *(Line(text, 15, _RESEARCH) for text in research)]
+    return [
+        *(Line(text, 13, _MUTED) for text in sources),
+        *(Line(text, 13, _WARNING) for text in warnings),
+        *(Line(text, 15, _RESEARCH) for text in research),
+    ]
 
 
 def text_height(lines: Sequence[Line]) -> int:

@@ -93,7 +93,11 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
     for h in report.hotspots:
         left, top, right, bottom = (v * zoom for v in (h.x, h.y, h.x + h.width, h.y + h.height))
         # On slides of a few pixels a rectangle's last column is not to the right of its first.
-        draw.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), outline=HOTSPOT, width=3)
+        box = (left, top, max(right - 1, left), max(bottom - 1, top))
+        if h.shape == "disc":
+            draw.ellipse(box, outline=HOTSPOT, width=3)
+        else:
+            draw.rectangle(box, outline=HOTSPOT, width=3)
     for d in report.detections:
         radius = max(math.hypot(d.width, d.height) / 2 * zoom, _MIN_RING_PX)
         ring(draw, (d.x + d.width / 2) * zoom, (d.y + d.height / 2) * zoom, radius, FIGURE)

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 from serving import __version__
 from serving.report import SCHEMA_VERSION
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import CountingOptions, Options
 from serving.wsi.geometry import Roi
 from serving.wsi.modelcard import ModelCard
 
@@ -19,15 +20,16 @@ def options_text(options: Options) -> str:
         "threshold": options.threshold,
         "cascade": options.cascade,
         "min_tissue_fraction": options.min_tissue_fraction,
+        "counting": asdict(options.counting),
     }
     return json.dumps(values, sort_keys=True)
 
 
 def options_from(text: str) -> Options:
-    """The options that `options_text` wrote."""
+    """The options that `options_text` wrote, of this release or of an earlier one that had fewer."""
     values = json.loads(text)
-    roi = values.pop("roi")
-    return Options(**values, roi=None if roi is None else Roi(tuple((x, y) for x, y in roi)))
+    roi, counting = values.pop("roi"), CountingOptions(**values.pop("counting", {}))
+    return Options(**values, roi=None if roi is None else Roi(tuple((x, y) for x, y in roi)), counting=counting)
 
 
 def request_key(sha256: str, options: Options) -> str:

@@ -6,7 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Report
+from serving.scoring.profiles import DEFAULT_PROFILE
+from serving.scoring.windows import Shape
 from serving.wsi.geometry import Roi
+
+
+@dataclass(frozen=True, slots=True)
+class CountingOptions:
+    """How figures are counted once they are found; see `counting.check_counting` for what is allowed."""
+
+    hotspot_area: float | None = None
+    """mm2; None: of the fields, else of the profile, else 2: the area of current practice (WHO classifications)."""
+    hotspot_shape: Shape = "rectangle"
+    hotspots: int = 3
+    """At most so many windows, which do not overlap."""
+    hotspot_min_tissue: float = 0.25
+    """Windows with a smaller share of analysed tissue do not compete; a needle biopsy fills little more."""
+    field_diameter: float | None = None
+    """mm, of a microscope's field of view; the area is then that of `fields` of them."""
+    fields: int = 10
+    """High-power fields."""
+    profile: str = DEFAULT_PROFILE
+    """Cut-offs for the first hotspot, or `none`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +43,7 @@ class Options:
     """False runs Det on every sub-tile."""
     min_tissue_fraction: float = 0.05
     """Tiles with a smaller share of tissue are not scored; 0 scores every tile, glass too."""
+    counting: CountingOptions = CountingOptions()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,71 +1,127 @@
-"""The window of fixed area with the most mitotic figures, by exact search."""
+"""Hotspots: the windows of fixed area with the most mitotic figures, by exact search."""
 
-import math
+import heapq
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import Hotspot
-from serving.wsi.geometry import Region
+from serving.scoring.windows import Places, Window
 
-HOTSPOT_MM2 = 2.0
-"""The counting area of current practice (WHO classifications), 4:3 like a field of view on a screen."""
+OPEN_POINTS = 24
+"""Squares of places that leave no more points open than so many are looked into and not divided further."""
+SMALLEST_PX = 1.0
+"""Squares of places are not divided below it: figures on one spot cannot be told apart."""
+
+Allowed = Callable[[NDArray[np.float64]], bool]
+"""Whether a window may stand at a place, (x, y), because there is tissue enough."""
+_Key = tuple[float, float, float]
+"""What makes a place better: minus its count, its y, its x."""
 
 
-def hotspot_size_px(area_mm2: float, mpp: float) -> tuple[float, float]:
-    """(width, height) in level-0 px of a 4:3 window: width sqrt(4A/3), height sqrt(3A/4)."""
-    return math.sqrt(4 * area_mm2 / 3) * 1000 / mpp, math.sqrt(3 * area_mm2 / 4) * 1000 / mpp
+def find_hotspots(
+    points: Places, *, window: Window, size: tuple[float, float], number: int, allowed: Allowed = lambda place: True
+) -> Places:
+    """Places of up to `number` windows that do not overlap, shape (M, 2): each the fullest that those before leave room for.
 
+    No window in the region holds more than the first. Those compete that touch points, or the region's border, on two sides:
+    of the windows with the same points one, so where tissue is asked for, it is asked of that one. Of equally full ones the uppermost comes first, then the
+    leftmost. A window found is then centred on what it holds, if it may stand there and still holds as much.
 
-def find_hotspot(
-    centres: NDArray[np.floating], *, within: Region, mpp: float, area_mm2: float = HOTSPOT_MM2
-) -> Hotspot | None:
-    """The window that holds the most centres, inside the region that was analysed; None without centres.
-
-    Some best window has a point on its left and one on its upper edge, so only those corners are tried. Of equals, the
-    uppermost, then the leftmost. The window is then centred on what it holds. In a region smaller than the window, the
-    window is cut to the region and its true area reported.
-
-    centres : float, shape (N, 2), (x, y), level-0 px
+    points : float64, shape (N, 2), (x, y), level-0 px from the corner of the region that was analysed
+    size : (width, height) of that region
     """
-    if not len(centres):
-        return None
-    points = np.asarray(centres, np.float64)
-    width, height = (
-        min(a, float(b)) for a, b in zip(hotspot_size_px(area_mm2, mpp), (within.width, within.height), strict=True)
-    )
-    inside = _fullest(points, width, height)
-    x = _centred(inside[:, 0], width, within.x, within.right)
-    y = _centred(inside[:, 1], height, within.y, within.bottom)
-    area = width * height * (mpp / 1000) ** 2
-    return Hotspot(
-        x=round(x, 2),
-        y=round(y, 2),
-        width=round(width, 2),
-        height=round(height, 2),
-        area_mm2=round(area, 4),
-        mitotic_figures=len(inside),
-        per_mm2=round(len(inside) / area, 4),
-    )
+    end = np.maximum(np.asarray(size) - (window.width, window.height), 0.0)
+    taken = np.empty((0, 2))
+
+    def may_stand(place: NDArray[np.float64]) -> bool:
+        return allowed(place) and not any(window.meets(place[None], other)[0] for other in taken)
+
+    while len(taken) < number and (best := _fullest(points, window, end, taken, allowed)) is not None:
+        taken = np.concatenate([taken, _centred(best, points, window, end, may_stand)[None]])
+    return taken
 
 
-def _fullest(points: NDArray[np.float64], width: float, height: float) -> NDArray[np.float64]:
-    """The points in the fullest window of [x, x + width) x [y, y + height)."""
-    points = points[np.argsort(points[:, 0], kind="stable")]
-    ends = np.searchsorted(points[:, 0], points[:, 0] + width, side="left")
-    best = (0, 0.0, 0.0)
-    for start, end in enumerate(ends):
-        if end - start < -best[0]:
+def _fullest(
+    points: Places, window: Window, end: NDArray[np.float64], taken: Places, allowed: Allowed
+) -> NDArray[np.float64] | None:
+    """The best place, by branch and bound: a square of places that may hold fewer than one is known to is left alone."""
+    best: _Key | None = None
+    waiting = [_Square.of(points, window, np.zeros(2), np.nextafter(end, np.inf))]
+    while waiting and (best is None or waiting[0].promise <= best):
+        square = heapq.heappop(waiting)
+        if square.open > OPEN_POINTS and square.side > SMALLEST_PX:
+            for part in square.parts(window):
+                if part.promise[0] < 0 and not _covered(part, window, taken):
+                    heapq.heappush(waiting, part)
             continue
-        ys = np.sort(points[start:end, 1])
-        counts = np.searchsorted(ys, ys + height, side="left") - np.arange(len(ys))
-        at = int(np.argmax(counts))
-        best = min(best, (-int(counts[at]), float(ys[at]), float(points[start, 0])))
-    _, y, x = best
-    chosen = (points[:, 0] >= x) & (points[:, 0] < x + width) & (points[:, 1] >= y) & (points[:, 1] < y + height)
-    return points[chosen]
+        for key in _ranked(square, window, end, taken):
+            if best is not None and key >= best:
+                break
+            if allowed(np.asarray([key[2], key[1]])):
+                best = key
+                break
+    return None if best is None else np.asarray([best[2], best[1]])
 
 
-def _centred(values: NDArray[np.float64], length: float, low: float, high: float) -> float:
-    start = (float(values.min()) + float(values.max()) - length) / 2
-    return max(min(start, high - length), low)
+def _ranked(square: "_Square", window: Window, end: NDArray[np.float64], taken: Places) -> Iterator[_Key]:
+    """The places in a square that hold anything and meet no window taken, the best first."""
+    places = window.places(square.points, square.low, square.high, end)
+    counts = window.holds(places, square.points).sum(1)
+    free = counts > 0
+    for other in taken:
+        free &= ~window.meets(places, other)
+    places, counts = places[free], counts[free]
+    for i in np.lexsort((places[:, 0], places[:, 1], -counts)):
+        yield -float(counts[i]), float(places[i, 1]), float(places[i, 0])
+
+
+def _covered(square: "_Square", window: Window, taken: Places) -> bool:
+    """Whether all places of a square meet one window taken: where a window stands no other may, and that area is convex."""
+    corners = np.asarray([(x, y) for x in (square.low[0], square.high[0]) for y in (square.low[1], square.high[1])])
+    return any(bool(window.meets(corners, other).all()) for other in taken)
+
+
+def _centred(
+    place: NDArray[np.float64], points: Places, window: Window, end: NDArray[np.float64], may_stand: Allowed
+) -> NDArray[np.float64]:
+    held = window.holds(place[None], points)[0]
+    extent = points[held].min(0) + points[held].max(0)
+    middle = ((extent - (window.width, window.height)) / 2).clip(0, end)
+    fits = window.holds(middle[None], points)[0].sum() == held.sum()
+    return np.asarray(middle if fits and may_stand(middle) else place)
+
+
+class _Square:
+    """Places in [low, high), and the points that a window at any of them may hold."""
+
+    __slots__ = ("high", "low", "open", "points", "promise")
+
+    def __init__(
+        self, points: Places, low: NDArray[np.float64], high: NDArray[np.float64], promise: _Key, undecided: int
+    ) -> None:
+        self.points, self.low, self.high, self.promise, self.open = points, low, high, promise, undecided
+
+    @classmethod
+    def of(cls, points: Places, window: Window, low: NDArray[np.float64], high: NDArray[np.float64]) -> "_Square":
+        """The square, of all points that another one had."""
+        may, sure = window.bounds(points, low, high)
+        promise = (-float(may.sum()), float(low[1]), float(low[0]))
+        return cls(points[may], low, high, promise, int(may.sum() - sure.sum()))
+
+    def __lt__(self, other: "_Square") -> bool:
+        return self.promise < other.promise
+
+    @property
+    def side(self) -> float:
+        """Of the longer side, px."""
+        return float((self.high - self.low).max())
+
+    def parts(self, window: Window) -> Iterator["_Square"]:
+        """Halves of the square along its longer side."""
+        axis = int(np.argmax(self.high - self.low))
+        middle = (self.low[axis] + self.high[axis]) / 2
+        low, high = self.low.copy(), self.high.copy()
+        high[axis] = low[axis] = middle
+        yield self.of(self.points, window, self.low, high)
+        yield self.of(self.points, window, low, self.high)

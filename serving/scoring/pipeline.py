@@ -86,6 +86,7 @@ def score_slide(
         plan,
         tiles=cascade.tiles,
         figures=figures,
+        lattice=lattice,
         watch=Stopwatch(
             started_at=started_at,
             started=started,

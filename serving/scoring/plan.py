@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from serving.scoring.analysis import Options
+from serving.scoring.counting import check_counting
 from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
 from serving.scoring.tissue import TissueMask, find_tissue
 from serving.wsi.errors import MissingResolutionError, RequestError, RoiError
@@ -87,6 +88,7 @@ def _check(slide: Slide, options: Options) -> None:
         raise RequestError(f"threshold is {options.threshold:g}; give a probability between 0 and 1")
     if not 0 <= options.min_tissue_fraction <= 1:
         raise RequestError(f"min_tissue_fraction is {options.min_tissue_fraction:g}; give a share between 0 and 1")
+    check_counting(options.counting)
     if options.roi is not None:
         overlap = options.roi.bounds.intersection(Region(0, 0, slide.width, slide.height))
         if not overlap.area:

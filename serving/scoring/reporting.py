@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +13,6 @@ import openslide
 from serving import __version__
 from serving.report import (
     SCHEMA_VERSION,
-    Counts,
     DetectionResult,
     ModelInfo,
     Report,
@@ -25,12 +23,13 @@ from serving.report import (
     Timing,
     Tissue,
 )
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import MitosisMap, Options
+from serving.scoring.area import Area
 from serving.scoring.cascade import TileFindings
+from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
-from serving.scoring.hotspot import find_hotspot
 from serving.scoring.plan import Plan
-from serving.scoring.tiling import TILE_PX, Cell
+from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
@@ -62,16 +61,27 @@ def make_report(
     *,
     tiles: list[TileFindings],
     figures: Detections,
+    lattice: MitosisMap,
     watch: Stopwatch,
 ) -> Report:
     """Everything that an analysis found, in the published schema. figures : level-0 px."""
     frame = plan.frame
     models, settings = _models(detector, options), _settings(detector, options, plan)
-    area = round(frame.area_mm2(plan.tissue.area_px), 4)
-    per_tile = _count_by_tile(figures, plan)
+    stride = detector.screening_card.input.stride_px
+    results = _tiles(plan, tiles, figures, stride)
     whole = Region(0, 0, slide.width, slide.height)
     analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
-    hotspot = find_hotspot(figures.centres, within=analysed, mpp=frame.mpp)
+    mask = plan.tissue
+    found = Found(
+        centres=figures.centres.astype(np.float64),
+        tiles=results,
+        lattice=lattice,
+        area=Area(mask.tissue & mask.analysed, mask.step_x, mask.step_y),
+        within=analysed,
+        tile_blocks=TILE_PX // stride,
+        calibration=detector.screening_card.count_calibration,
+    )
+    counts, hotspots, warnings = count(found, settings_of(options.counting))
     info = SlideInfo(
         name=slide.name,
         sha256=slide.sha256,
@@ -89,19 +99,15 @@ def make_report(
         tissue=Tissue(
             method=METHOD,
             mask_mpp=round(plan.tissue.mpp, 4),
-            area_mm2=area,
+            area_mm2=counts.tissue_area_mm2,
             tiles_total=plan.tiles_total,
             tiles_scored=len(tiles),
         ),
-        tiles=_tiles(plan, tiles, per_tile, detector.screening_card.input.stride_px),
+        tiles=results,
         detections=[_detection(figures, i) for i in range(len(figures))],
-        counts=Counts(
-            mitotic_figures=len(figures),
-            tissue_area_mm2=area,
-            per_mm2=round(len(figures) / area, 4) if area > 0 else None,
-        ),
-        hotspots=[] if hotspot is None else [hotspot],
-        warnings=plan.warnings,
+        counts=counts,
+        hotspots=hotspots,
+        warnings=[*plan.warnings, *warnings],
         timing=_timing(watch),
         software=Software(
             version=__version__,
@@ -149,14 +155,16 @@ def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
         window_px=model.window_px,
         stride_px=model.stride_px,
         work_mpp=round(plan.frame.work_mpp, 6),
+        counting=settings_of(options.counting),
     )
 
 
-def _tiles(plan: Plan, tiles: list[TileFindings], counts: Counter[Cell], stride: int) -> list[TileResult]:
+def _tiles(plan: Plan, tiles: list[TileFindings], figures: Detections, stride: int) -> list[TileResult]:
+    counts = figures_by_tile(figures.centres, [tile.cell for tile in plan.tiles], TILE_PX * plan.frame.scale)
     by_cell = {tile.patch.cell: tile for tile in tiles}
     inside = TILE_PX // stride - 1
     results = []
-    for planned in plan.tiles:
+    for planned, found in zip(plan.tiles, counts, strict=True):
         patch, scores = planned.patch, by_cell[planned.patch.cell].scores
         column, row = patch.cell
         top, left = row * TILE_PX // stride - patch.first_row, column * TILE_PX // stride - patch.first_column
@@ -170,21 +178,10 @@ def _tiles(plan: Plan, tiles: list[TileFindings], counts: Counter[Cell], stride:
                 tissue_fraction=round(planned.tissue_fraction, 4),
                 scores=[[None if np.isnan(v) else round(float(v), DECIMALS) for v in line] for line in grid],
                 max_score=round(float(np.nanmax(grid)), DECIMALS),
-                mitotic_count=counts[patch.cell],
+                mitotic_count=found,
             )
         )
     return results
-
-
-def _count_by_tile(figures: Detections, plan: Plan) -> Counter[Cell]:
-    """Figures of each tile: those centred in it, and those that it saw across a seam in a tile that is not scored."""
-    corners = np.asarray([tile.cell for tile in plan.tiles], np.float64).reshape(-1, 2) * TILE_PX
-    nearest: Counter[Cell] = Counter()
-    for centre in figures.centres / plan.frame.scale:
-        # A tile is half-open: its last point is just before the next one's first.
-        outside = np.maximum(corners - centre, centre - np.nextafter(corners + TILE_PX, 0)).clip(0).max(1)
-        nearest[plan.tiles[int(np.argmin(outside))].cell] += 1
-    return nearest
 
 
 def _detection(figures: Detections, i: int) -> DetectionResult:

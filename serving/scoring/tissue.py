@@ -61,16 +61,26 @@ class TissueMask:
 
 def find_tissue(slide: Slide, mpp: float, roi: Roi | None) -> TissueMask:
     """The tissue of a slide of `mpp` um per level-0 px; only the roi, if there is one, is to be analysed."""
-    longer = max(slide.width, slide.height)
-    side = min(max(round(longer * mpp / MASK_MPP), MIN_MASK_SIDE_PX), longer)
+    side = _mask_side(slide.width, slide.height, mpp)
     # One pass over the slide serves both: without a pyramid a thumbnail decodes every pixel.
     overview = slide.thumbnail(max(side, OVERVIEW_SIDE_PX))
+    return tissue_in(overview, slide.width, slide.height, mpp, roi)
+
+
+def tissue_in(overview: NDArray[np.uint8], width: int, height: int, mpp: float, roi: Roi | None) -> TissueMask:
+    """The tissue of a slide of `width` x `height` level-0 px, from its overview alone."""
+    side = _mask_side(width, height, mpp)
     coarse = Image.fromarray(overview)
     coarse.thumbnail((side, side), Image.Resampling.BOX)
-    step_x, step_y = slide.width / coarse.width, slide.height / coarse.height
+    step_x, step_y = width / coarse.width, height / coarse.height
     mask_mpp = mpp * (step_x + step_y) / 2
     tissue = tissue_of(np.asarray(coarse), mask_mpp)
     return TissueMask(tissue, _rasterised(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
+
+
+def _mask_side(width: int, height: int, mpp: float) -> int:
+    longer = max(width, height)
+    return min(max(round(longer * mpp / MASK_MPP), MIN_MASK_SIDE_PX), longer)
 
 
 def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:

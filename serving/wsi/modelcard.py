@@ -1,6 +1,7 @@
 """The card beside every set of weights: what the model is, what it needs, what was measured. It is checked on load."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -50,6 +51,27 @@ class DetectionThreshold(_Strict):
     achieved: str
 
 
+class CountCalibration(_Strict):
+    """Isotonic table from a sub-tile's score to the agreement it stands for, fitted at natural prevalence."""
+
+    id: str = Field(description="Hash of the table.")
+    scores: list[float] = Field(min_length=1, description="Rising.")
+    values: list[float] = Field(min_length=1, description="Not falling.")
+    mean_agreement: float = Field(gt=0, le=1, description="Of the figures in the data.")
+    sub_tiles: int = Field(gt=0)
+    slides: int = Field(gt=0)
+    data: str
+
+    @model_validator(mode="after")
+    def _monotonic(self) -> Self:
+        """Interpolation needs rising scores, and calibration values that do not fall."""
+        if len(self.scores) != len(self.values):
+            raise ValueError("scores and values differ in length")
+        if any(b <= a for a, b in pairwise(self.scores)) or any(b < a for a, b in pairwise(self.values)):
+            raise ValueError("scores must rise and values must not fall")
+        return self
+
+
 class DataSource(_Strict):
     """One data set that the weights saw."""
 
@@ -90,6 +112,9 @@ class ModelCard(_Strict):
     merge_radius_um: float | None = Field(default=None, gt=0, description="Centres nearer than this are one figure.")
     candidate_probability: float | None = Field(
         default=None, ge=0, le=1, description="Det's merged probability from which a verifier judges a box."
+    )
+    count_calibration: CountCalibration | None = Field(
+        default=None, description="Of a screening model: what makes scores an expected count."
     )
     data: list[DataSource]
     evaluation: str = Field(description="Protocol of the figures below.")

@@ -40,6 +40,20 @@ def test_an_analysis_gives_what_scoring_gives(client: LocalClient) -> None:
     assert report["counts"]["mitotic_figures"] == len(DOTS)
 
 
+def test_a_result_is_counted_again_as_the_query_asks(client: LocalClient) -> None:
+    analysis = ended(client, submit(client, bring(client, field()))["id"])
+    address = analysis["links"]["report"]
+    kept = client.get(address).json()
+    again = client.get(f"{address}?hotspot_shape=disc&hotspot_area=0.1&profile=none&hotspots=1").json()
+    assert [h["shape"] for h in again["hotspots"]] == ["disc"]
+    assert again["settings"]["counting"]["hotspot_area_mm2"] == 0.1
+    assert again["counts"]["mitotic_figures"] == kept["counts"]["mitotic_figures"]
+    assert again["analysis_id"] != kept["analysis_id"]
+    assert client.get(address).json() == kept
+    for query in ("hotspot_area=-1", "hotspot_area=2&field_diameter=0.5", "profile=x", "hotspots=1&hotspots=2", "a=b"):
+        assert kind(client.get(f"{address}?{query}")) == "malformed-request", query
+
+
 @pytest.mark.parametrize("export", EXPORTS)
 def test_accept_picks_the_format_of_the_result(client: LocalClient, export: str) -> None:
     analysis = ended(client, submit(client, bring(client, field()))["id"])

@@ -19,7 +19,7 @@ def _slide_part(analysis: Analysis) -> tuple[np.ndarray, float]:
     page = np.asarray(draw_map(analysis))
     slide = analysis.report.slide
     zoom = SIDE_PX / slide.width
-    top = int(np.flatnonzero((page[:, PAD + 5] != 255).any(1) & (page[:, PAD + SIDE_PX - 5] != 255).any(1))[0]) + 1
+    top = int(np.flatnonzero((page[:, PAD : PAD + SIDE_PX] != 255).any(2).all(1))[0]) + 1  # below its frame
     return page[top : top + round(slide.height * zoom), PAD : PAD + SIDE_PX].astype(int), zoom
 
 

@@ -15,4 +15,4 @@ def test_every_format_is_written_and_nothing_else(analysis: Analysis, tmp_path: 
 def test_writing_again_replaces(analysis: Analysis, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("old")
     write_all(analysis, tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text())["schema_version"] == "1.0"
+    assert json.loads((tmp_path / "report.json").read_text())["schema_version"] == "1.1"

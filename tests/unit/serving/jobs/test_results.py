@@ -6,7 +6,7 @@ import pytest
 from serving.exports import EXPORTS
 from serving.jobs.request import models_key, options_from, options_text, request_key
 from serving.jobs.results import load_result, save_result
-from serving.scoring.analysis import Options
+from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.pipeline import score_slide
 from serving.store.errors import NotFoundError
 from serving.wsi.arrayslide import ArraySlide
@@ -48,6 +48,7 @@ def test_keys_follow_what_determines_a_result() -> None:
         Options(threshold=0.0),
         Options(cascade=False),
         Options(min_tissue_fraction=0.0),
+        Options(counting=CountingOptions(hotspot_shape="disc")),
     ]
     assert [options_from(options_text(options)) for options in asked] == asked
     assert len({request_key("a", options) for options in asked} | {request_key("b", Options())}) == len(asked) + 1

@@ -1,48 +1,65 @@
 import numpy as np
 import pytest
 
-from serving.scoring.hotspot import find_hotspot, hotspot_size_px
+from serving.scoring.hotspot import find_hotspots
+from serving.scoring.windows import Disc, Rectangle, rectangle_sides, window_of
 from serving.wsi.geometry import Region
+
+SLIDE = Region(0, 0, 100_000, 80_000)
+WINDOW = window_of("rectangle", 2.0, 0.25, SLIDE)
+
+
+def found(points: list[tuple[float, float]], *, number: int = 1) -> np.ndarray:
+    return find_hotspots(np.asarray(points).reshape(-1, 2), window=WINDOW, size=(100_000, 80_000), number=number)
 
 
 def test_the_window_is_four_by_three_of_its_area() -> None:
-    width, height = hotspot_size_px(2.0, 0.25)
-    assert width / height == pytest.approx(4 / 3)
-    assert width * height * 0.25**2 / 1e6 == pytest.approx(2.0)
+    width, height = rectangle_sides(2.0)
+    assert (width, height) == pytest.approx((1.633, 1.225), abs=1e-3)  # mm
+    assert WINDOW.width / WINDOW.height == pytest.approx(4 / 3)
+    assert WINDOW.area * 0.25**2 / 1e6 == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("area", "radius_mm"), [(2.0, 0.798), (2.37, 0.869)])
+def test_a_disc_has_its_area(area: float, radius_mm: float) -> None:
+    disc = window_of("disc", area, 0.25, SLIDE)
+    assert isinstance(disc, Disc)
+    assert disc.radius * 0.25 / 1000 == pytest.approx(radius_mm, abs=1e-3)
 
 
 def test_no_figures_no_hotspot() -> None:
-    assert find_hotspot(np.empty((0, 2)), within=Region(0, 0, 100, 100), mpp=0.25) is None
+    assert len(found([])) == 0
 
 
 def test_it_is_centred_on_what_it_holds() -> None:
-    centres = np.asarray([(50_000.0, 40_000.0), (50_400.0, 40_200.0), (5.0, 5.0)])
-    found = find_hotspot(centres, within=Region(0, 0, 100_000, 80_000), mpp=0.25)
-    assert found is not None
-    assert found.mitotic_figures == 2
-    assert (found.x + found.width / 2, found.y + found.height / 2) == pytest.approx((50_200, 40_100), abs=0.02)
-    assert (found.area_mm2, found.per_mm2) == (2.0, 1.0)
+    (place,) = found([(50_000.0, 40_000.0), (50_400.0, 40_200.0), (5.0, 5.0)])
+    assert place + np.asarray([WINDOW.width, WINDOW.height]) / 2 == pytest.approx((50_200, 40_100))
 
 
 def test_of_equals_the_uppermost_then_the_leftmost() -> None:
-    centres = np.asarray([(70_000.0, 100.0), (10_000.0, 100.0), (10.0, 60_000.0)])
-    found = find_hotspot(centres, within=Region(0, 0, 100_000, 80_000), mpp=0.25)
-    assert found is not None
-    assert found.x < 10_000 < found.x + found.width
-    assert found.y == 0
+    (place,) = found([(70_000.0, 100.0), (10_000.0, 100.0), (10.0, 60_000.0)])
+    assert place[0] < 10_000 < place[0] + WINDOW.width
+    assert place[1] == 0
 
 
-def test_on_a_slide_smaller_than_the_window_it_is_the_slide() -> None:
-    found = find_hotspot(np.asarray([(10.0, 3.0), (999.0, 499.0)]), within=Region(0, 0, 1000, 500), mpp=0.25)
-    assert found is not None
-    assert (found.x, found.y, found.width, found.height) == (0, 0, 1000, 500)
-    assert found.area_mm2 == pytest.approx(1000 * 500 * 0.25**2 / 1e6, abs=1e-4)
-    assert found.mitotic_figures == 2
+def test_a_window_is_cut_to_a_region_that_is_smaller() -> None:
+    small = Region(7, 9, 1000, 500)
+    assert window_of("rectangle", 2.0, 0.25, small) == Rectangle(1000, 500)
+    assert window_of("disc", 2.0, 0.25, small) == Disc(250)
+    cut = window_of("rectangle", 2.0, 0.25, small)
+    places = find_hotspots(np.asarray([(10.0, 3.0), (999.0, 499.0)]), window=cut, size=(1000, 500), number=2)
+    assert places.tolist() == [[0, 0]]
 
 
-def test_it_stays_within_what_was_analysed() -> None:
-    within = Region(40_000, 30_000, 20_000, 20_000)
-    found = find_hotspot(np.asarray([(40_010.0, 49_990.0)]), within=within, mpp=0.25)
-    assert found is not None
-    assert (found.x, found.area_mm2) == (40_000, 2.0)
-    assert found.y + found.height == pytest.approx(50_000, abs=0.02)
+def test_further_hotspots_leave_the_first_alone() -> None:
+    points = [(20_000.0, 20_000.0), (20_100.0, 20_100.0), (24_000.0, 20_000.0), (60_000.0, 60_000.0)]
+    places = found(points, number=9)
+    assert len(places) == 2  # the third point cannot be held without meeting the first window
+    assert not WINDOW.meets(places[1:], places[0]).any()
+
+
+def test_many_figures_on_one_spot_end_the_search() -> None:
+    places = find_hotspots(
+        np.full((40, 2), 5000.0), window=window_of("disc", 2, 0.25, SLIDE), size=(9e4, 9e4), number=2
+    )
+    assert len(places) == 1

@@ -1,0 +1,261 @@
+"""From figures, scores and tissue to counts and hotspots. No model is needed, so a stored result can be counted again."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.report import (
+    CountComponent,
+    Counting,
+    Counts,
+    Distribution,
+    ExpectedCount,
+    Hotspot,
+    Interval,
+    TileResult,
+)
+from serving.scoring.analysis import CountingOptions, MitosisMap
+from serving.scoring.area import Area
+from serving.scoring.bootstrap import tile_interval
+from serving.scoring.expected import expected_figures, map_weights
+from serving.scoring.hotspot import find_hotspots
+from serving.scoring.profiles import NO_PROFILE, Profile, profile_named
+from serving.scoring.tiling import Cell
+from serving.scoring.windows import Disc, Window, rectangle_sides, window_of
+from serving.wsi.errors import RequestError
+from serving.wsi.geometry import Region
+from serving.wsi.modelcard import CountCalibration
+
+HOTSPOT_MM2 = 2.0
+"""The counting area of current practice (WHO classifications)."""
+AREAS_MM2 = (0.1, 100.0)
+MAX_HOTSPOTS = 20
+MAX_FIELDS = 100
+FIELD_DIAMETERS_MM = (0.1, 1.5)
+CALIBRATED = "calibrated by the model card's table; the interval is exploratory while few slides support the table"
+UNCALIBRATED = "uncalibrated: the model card has no calibration table, so small errors of very many sub-tiles add up"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an analysis found, before it is counted.
+
+    centres : float64, shape (N, 2), (x, y), level-0 px, of figures that count
+    area : analysed tissue; `within` the region that was analysed, level-0 px
+    """
+
+    centres: NDArray[np.float64]
+    tiles: Sequence[TileResult]
+    lattice: MitosisMap
+    area: Area
+    within: Region
+    tile_blocks: int
+    """Strides along a tile's side."""
+    calibration: CountCalibration | None
+
+
+def check_counting(options: CountingOptions) -> None:
+    """Refuse counting options that are out of range or contradict each other.
+
+    Raises
+    ------
+    RequestError
+        If they do; the message names the option.
+    """
+    if options.hotspot_area is not None:
+        if options.field_diameter is not None:
+            raise RequestError("hotspot_area and field_diameter both state an area; give one of them")
+        _in_range("hotspot_area", options.hotspot_area, AREAS_MM2, "mm2")
+    if options.field_diameter is not None:
+        _in_range("field_diameter", options.field_diameter, FIELD_DIAMETERS_MM, "mm")
+    _in_range("fields", options.fields, (1, MAX_FIELDS), "high-power fields")
+    _in_range("hotspots", options.hotspots, (0, MAX_HOTSPOTS), "hotspots")
+    _in_range("hotspot_min_tissue", options.hotspot_min_tissue, (0, 1), "as a share")
+    _profile(options)
+
+
+def settings_of(options: CountingOptions, *, threshold: float | None = None) -> Counting:
+    """The options as the report states them, nothing left open."""
+    profile = _profile(options)
+    diameter = options.field_diameter
+    area = options.hotspot_area or (profile.area_mm2 if profile is not None else HOTSPOT_MM2)
+    if diameter is not None:
+        area = options.fields * math.pi * (diameter / 2) ** 2
+    return Counting(
+        hotspot_area_mm2=round(area, 6),
+        hotspot_shape=options.hotspot_shape,
+        hotspots=options.hotspots,
+        hotspot_min_tissue=options.hotspot_min_tissue,
+        field_diameter_mm=diameter,
+        fields=None if diameter is None else options.fields,
+        profile=None if profile is None else profile.name,
+        threshold=threshold,
+    )
+
+
+def count(found: Found, settings: Counting) -> tuple[Counts, list[Hotspot], list[str]]:
+    """Counts with their intervals, hotspots, and warnings."""
+    mpp = found.lattice.mpp
+    area = round(found.area.total * (mpp / 1000) ** 2, 4)
+    detected = np.asarray([tile.mitotic_count for tile in found.tiles], np.float64)
+    tissue = np.asarray([tile.tissue_fraction * tile.width * tile.height for tile in found.tiles]) * (mpp / 1000) ** 2
+    adds, owners = _expected(found)
+    expected = np.bincount(owners.ravel(), adds.ravel(), minlength=len(found.tiles) + 1)[1:].astype(np.float64)
+    hotspots, warnings = _hotspots(found, settings, adds)
+    counts = Counts(
+        mitotic_figures=len(found.centres),
+        tissue_area_mm2=area,
+        per_mm2=round(len(found.centres) / area, 4) if area > 0 else None,
+        interval=_interval(detected, tissue, area),
+        expected=ExpectedCount(
+            mitotic_figures=round(float(adds.sum()), 3),
+            per_mm2=round(float(adds.sum()) / area, 4) if area > 0 else None,
+            interval=_interval(expected, tissue, area),
+            calibration=found.calibration,
+            note=UNCALIBRATED if found.calibration is None else CALIBRATED,
+        ),
+        distribution=_distribution(found, settings),
+        component=_component(hotspots, settings),
+    )
+    return counts, hotspots, warnings
+
+
+def figures_by_tile(centres: NDArray[np.floating], cells: Sequence[Cell], pitch: float) -> list[int]:
+    """Figures of each tile: those centred in it, and those that it saw across a seam in a tile that is not scored.
+
+    centres : float, shape (N, 2), level-0 px. pitch : level-0 px of a tile's side
+    """
+    counts = [0] * len(cells)
+    corners = np.asarray(cells, np.float64).reshape(-1, 2) * pitch
+    for centre in centres:
+        # A tile is half-open: its last point is just before the next one's first.
+        outside = np.maximum(corners - centre, centre - np.nextafter(corners + pitch, 0)).clip(0).max(1)
+        counts[int(np.argmin(outside))] += 1
+    return counts
+
+
+def cells_of(tiles: Sequence[TileResult], pitch: float) -> list[Cell]:
+    """(column, row) of tiles in the grid."""
+    return [(round(tile.x / pitch), round(tile.y / pitch)) for tile in tiles]
+
+
+def _in_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
+    if not limits[0] <= value <= limits[1]:
+        raise RequestError(f"{name} is {value:g}; give {limits[0]:g} to {limits[1]:g} {unit}")
+
+
+def _profile(options: CountingOptions) -> Profile | None:
+    return None if options.profile == NO_PROFILE else profile_named(options.profile)
+
+
+def _expected(found: Found) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """What each sub-tile adds, and which tile owns it (from 1; 0: none): both in the shape of the map."""
+    lattice, side = found.lattice, found.tile_blocks
+    pitch = lattice.step * side
+    cells = cells_of(found.tiles, pitch)
+    weights = map_weights(lattice, cells, side, found.area)
+    owners = np.zeros(lattice.scores.shape, np.intp)
+    # The sub-tiles on a tile's upper and left seam are its own where no neighbour's later part takes them.
+    for number, (column, row) in sorted(enumerate(cells, 1), key=lambda item: (item[1][1], item[1][0])):
+        part = owners[row * side : 1 + (row + 1) * side, column * side : 1 + (column + 1) * side]
+        part[part == 0] = number
+    return expected_figures(lattice.scores, weights, found.calibration), owners
+
+
+def _interval(values: NDArray[np.float64], tissue: NDArray[np.float64], area: float) -> Interval | None:
+    drawn = tile_interval(values, tissue)
+    if drawn is None:
+        return None
+    low, high = drawn
+    return Interval(
+        low=round(low * area, 2), high=round(high * area, 2), per_mm2_low=round(low, 4), per_mm2_high=round(high, 4)
+    )
+
+
+def _hotspots(found: Found, settings: Counting, adds: NDArray[np.float64]) -> tuple[list[Hotspot], list[str]]:
+    within, mpp = found.within, found.lattice.mpp
+    origin = np.asarray([within.x, within.y], np.float64)
+    window = window_of(settings.hotspot_shape, settings.hotspot_area_mm2, mpp, within)
+    points = found.centres - origin
+
+    def tissue(place: NDArray[np.float64]) -> float:
+        return _tissue(found.area, window, place + origin)
+
+    places = find_hotspots(
+        points,
+        window=window,
+        size=(within.width, within.height),
+        number=settings.hotspots,
+        allowed=lambda place: tissue(place) >= settings.hotspot_min_tissue - 1e-9,
+    )
+    held = window.holds(places, points).sum(1)
+    middles = _middles(found.lattice) - origin
+    expected = window.holds(places, middles) @ adds.ravel() if len(places) else np.empty(0)
+    area = window.area * (mpp / 1000) ** 2
+    shown = [
+        Hotspot(
+            x=round(float(place[0] + within.x), 2),
+            y=round(float(place[1] + within.y), 2),
+            width=round(window.width, 2),
+            height=round(window.height, 2),
+            area_mm2=round(area, 4),
+            mitotic_figures=int(held[i]),
+            per_mm2=round(int(held[i]) / area, 4),
+            shape=settings.hotspot_shape,
+            tissue_fraction=round(tissue(place), 4),
+            expected_figures=round(float(expected[i]), 3),
+        )
+        for i, place in enumerate(places)
+    ]
+    warnings = []
+    if len(points) and settings.hotspots and not shown:
+        warnings.append(
+            f"no window of {area:.2f} mm2 with figures holds {settings.hotspot_min_tissue:.0%} tissue; "
+            "lower hotspot_min_tissue or the area for a hotspot"
+        )
+    return shown, warnings
+
+
+def _tissue(area: Area, window: Window, corner: NDArray[np.float64]) -> float:
+    """Share of analysed tissue in a window."""
+    x, y = float(corner[0]), float(corner[1])
+    if isinstance(window, Disc):
+        return min(area.disc(x, y, window.radius) / window.area, 1.0)
+    return area.rectangle(x, y, window.width, window.height) / window.area
+
+
+def _middles(lattice: MitosisMap) -> NDArray[np.float64]:
+    """Centres of all sub-tiles, shape (R * C, 2)."""
+    rows, columns = lattice.scores.shape
+    x = lattice.x + lattice.step * np.arange(columns) + lattice.window / 2
+    y = lattice.y + lattice.step * np.arange(rows) + lattice.window / 2
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+
+def _distribution(found: Found, settings: Counting) -> Distribution | None:
+    """Counts in side-by-side 4:3 windows; a disc's are rectangles of its area."""
+    within, mpp = found.within, found.lattice.mpp
+    width, height = rectangle_sides(settings.hotspot_area_mm2 * (1000 / mpp) ** 2)
+    columns, rows = int(within.width // width), int(within.height // height)
+    if not columns or not rows:
+        return None
+    x = within.x + width * np.arange(columns + 1, dtype=np.float64)
+    y = within.y + height * np.arange(rows + 1, dtype=np.float64)
+    held, _, _ = np.histogram2d(found.centres[:, 1], found.centres[:, 0], bins=(y, x))
+    valid = held[found.area.shares(x, y) >= settings.hotspot_min_tissue]
+    if not len(valid):
+        return None
+    return Distribution(
+        windows=len(valid),
+        mean=round(float(valid.mean()), 4),
+        quantiles=[float(v) for v in np.quantile(valid, (0, 0.25, 0.5, 0.75, 1))],
+    )
+
+
+def _component(hotspots: list[Hotspot], settings: Counting) -> CountComponent | None:
+    if settings.profile is None or not hotspots:
+        return None
+    return profile_named(settings.profile).component(hotspots[0].mitotic_figures, hotspots[0].area_mm2)
