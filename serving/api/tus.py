@@ -1,7 +1,6 @@
 """What tus 1.0 says in headers (https://tus.io/protocols/resumable-upload), read, checked and written."""
 
 import base64
-import binascii
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from typing import Any
@@ -68,7 +67,7 @@ def stated_filename(metadata: str) -> str:
         key, _, encoded = pair.strip().partition(" ")
         try:
             values[key] = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # also of what is no base64, no ASCII or no UTF-8
             raise RequestError("Upload-Metadata is no list of keys and base64 values") from error
     name = values.get("filename") or values.get("name")
     if not name:
@@ -84,7 +83,7 @@ def stated_checksum(request: Request) -> tuple[str, bytes] | None:
     algorithm, _, encoded = header.strip().partition(" ")
     try:
         digest = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise RequestError("Upload-Checksum is no algorithm and base64 value") from error
     if algorithm not in ALGORITHMS or len(digest) != checksum(algorithm).digest_size:
         raise RequestError(f"Upload-Checksum is none of {', '.join(ALGORITHMS)}")
