@@ -15,6 +15,7 @@ from rich.table import Table
 from serving import __version__
 from serving.cli_access import audit, keys
 from serving.cli_counting import counting_options
+from serving.cli_export import export
 from serving.cli_remote import score_at
 from serving.client import Client
 from serving.exports import write_all
@@ -49,6 +50,7 @@ def main() -> None:
 
 main.add_command(keys)
 main.add_command(audit)
+main.add_command(export)
 
 
 @main.command()

@@ -24,5 +24,7 @@ def score_at(
     analysis = client.start(stored, **options)
     client.wait(analysis, on_progress=on_progress)
     for name, export in EXPORTS.items():
+        if not export.usual:
+            continue
         client.download(analysis, name, folder / export.file_name)
     return Report.model_validate_json((folder / EXPORTS["report"].file_name).read_bytes())

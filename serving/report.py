@@ -26,6 +26,9 @@ class SlideInfo(_Part):
     mpp: float = Field(description="Microns per level-0 px that the analysis used.")
     mpp_source: Literal["slide", "override"]
     vendor: str
+    bounds: tuple[int, int, int, int] | None = Field(
+        None, description="x, y, width, height of what was scanned, level-0 px, where the file states it; since 1.1."
+    )
 
 
 class ModelInfo(_Part):

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from serving.report import Report
 from serving.scoring.analysis import MitosisMap, Options
 from serving.scoring.detector import Detector
+from serving.scoring.hotspot import find_hotspots
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
+from serving.scoring.windows import Disc, Rectangle, Window
 from serving.wsi.arrayslide import ArraySlide
 from training.datasets.icpr2012 import Field
 from training.metrics import Found, Rates, rates
@@ -66,6 +68,29 @@ def print_rates(counts: Rates, out: Callable[[str], None] = print) -> None:
         f"({counts.true_positives} found, {counts.false_positives} false, {counts.false_negatives} missed; "
         f"one-to-one within {MATCH_RADIUS_UM} um)"
     )
+
+
+def print_counts(report_path: Path, truth_path: Path, out: Callable[[str], None] = print) -> None:
+    """The report's counts and hotspots beside the truth's: the true figures in each hotspot, and in the truth's own."""
+    report = Report.model_validate_json(report_path.read_bytes())
+    boxes = np.asarray(json.loads(truth_path.read_text())["mitotic_figures"], np.float64).reshape(-1, 4)
+    centres, counts = (boxes[:, :2] + boxes[:, 2:]) / 2, report.counts
+    interval = counts.interval
+    span = "no interval" if interval is None else f"95 % interval {interval.low:g} to {interval.high:g} between tiles"
+    out(f"detected {counts.mitotic_figures} ({span}), true {len(boxes)}")
+    if counts.expected is not None:
+        kind = "uncalibrated" if counts.expected.calibration is None else "calibrated"
+        out(f"expected from Reg-NS scores alone {counts.expected.mitotic_figures:g} ({kind})")
+    for rank, h in enumerate(report.hotspots, 1):
+        window: Window = Disc(h.width / 2) if h.shape == "disc" else Rectangle(h.width, h.height)
+        held = int(window.holds(np.asarray([[h.x, h.y]]), centres).sum())
+        size = (report.slide.width, report.slide.height)
+        best = find_hotspots(centres, window=window, size=size, number=1)
+        most = int(window.holds(best, centres).sum())
+        out(
+            f"hotspot {rank} ({h.area_mm2:g} mm2, {h.shape}): {h.mitotic_figures} detected, {held} true in it; "
+            f"the truth's own hotspot holds {most}"
+        )
 
 
 def by_slide(found: Sequence[Found]) -> dict[str, list[Found]]:

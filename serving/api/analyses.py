@@ -4,21 +4,20 @@ import hashlib
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
 from serving.api.owners import owner_of, scope_of
-from serving.api.problems import responses
-from serving.api.score import RESULT_ERRORS, answers, choose_export, result_of
+from serving.api.problems import NoSuchPageError, responses
+from serving.api.score import RESULT_ERRORS, answers, choose_export, exported, result_of
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
 from serving.jobs.job import State
 from serving.jobs.table import PRIORITIES, Submission
 from serving.jobs.webhooks import check_webhook
-from serving.observability import metrics
 from serving.scoring.analysis import Analysis
 from serving.scoring.recount import recount
 
@@ -140,13 +139,40 @@ def analysis_routes(workload: Workload) -> APIRouter:
 
         With options of counting, the stored result is counted again; no model runs.
         """
+        return await answered(request, analysis_id, choose_export(request), query)
+
+    @router.get(
+        "/v1/analyses/{analysis_id}/report.{suffix}",
+        summary="The result in a format",
+        response_class=Response,
+        responses={
+            200: answers(),
+            **responses(
+                *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
+            ),
+        },
+    )
+    async def report_file(
+        request: Request,
+        analysis_id: str,
+        suffix: Annotated[str, Path(description=f"One of {', '.join(e.suffix for e in EXPORTS.values())}.")],
+        query: Annotated[RecountQuery, Query()],
+    ) -> Response:
+        """The same by suffix, for links; `Accept` is not asked."""
+        export = next((name for name, e in EXPORTS.items() if e.suffix == suffix), None)
+        if export is None:
+            raise NoSuchPageError(
+                f"no format {suffix[:40]!r}; there are {', '.join(e.suffix for e in EXPORTS.values())}"
+            )
+        return await answered(request, analysis_id, export, query)
+
+    async def answered(request: Request, analysis_id: str, export: str, query: RecountQuery) -> Response:
         check_query(request)
-        export, owner = choose_export(request), scope_of(request)
+        owner = scope_of(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
         analysis = await run_sync(lambda: _counted(result_of(workload, job), query))
-        content = await run_sync(EXPORTS[export].render, analysis)
-        metrics.count_answer(export)
-        return Response(content, media_type=EXPORTS[export].media_type, headers={"Cache-Control": "private, immutable"})
+        slide = await run_sync(lambda: workload.store.find_path(job.sha256)) if EXPORTS[export].needs_slide else None
+        return await exported(export, analysis, slide=slide, headers={"Cache-Control": "private, immutable"})
 
     return router
 

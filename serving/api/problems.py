@@ -122,6 +122,7 @@ KINDS: Mapping[str, Kind] = {
     "forbidden": Kind(403, "You may not do this"),
     "not-found": Kind(404, "There is nothing at this address"),
     "method-not-allowed": Kind(405, "This address does not take this method"),
+    "not-exportable": Kind(422, "The analysis cannot be had in this format"),
     "not-acceptable": Kind(406, "No format on offer is acceptable"),
     "upload-stalled": Kind(408, "The upload stalled"),
     "slide-in-use": Kind(409, "An analysis needs the slide"),

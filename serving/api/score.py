@@ -1,11 +1,14 @@
 """`POST /v1/score`: a slide goes in, its report or its mitosis map comes out; an analysis like any other, waited for."""
 
 import re
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.api.analysis import AnalysisView, location, view
 from serving.api.bodies import FIELD
@@ -50,6 +53,7 @@ ARRIVAL_ERRORS = (
 RESULT_ERRORS = (
     "not-found",
     "not-acceptable",
+    "not-exportable",
     "missing-mpp",
     "mpp-out-of-range",
     "roi-outside-slide",
@@ -82,7 +86,7 @@ def score_routes(workload: Workload) -> APIRouter:
     async def score(request: Request, query: Annotated[ScoreQuery, Query()]) -> Response:
         """Streams the slide to disk, waits for its turn, scores it, and deletes it unless it was uploaded before.
 
-        `Accept` chooses the report (JSON), the mitotic figures (GeoJSON, CSV) or the mitosis map (PNG, TIFF). With
+        `Accept` chooses the report (JSON), the mitotic figures (GeoJSON, CSV and more) or the mitosis map (PNG, TIFF). With
         `Prefer: respond-async` the answer is 202 and the analysis, as from `POST /v1/analyses`. An analysis whose client
         goes away is cancelled.
         """
@@ -98,11 +102,19 @@ def score_routes(workload: Workload) -> APIRouter:
             job = await _submitted(workload, request, query, options)
             job = await workload.ended(job, request.receive)
             analysis = await run_sync(lambda: result_of(workload, job))
-            content = await run_sync(EXPORTS[export].render, analysis)
-        metrics.count_answer(export)
-        return Response(content, media_type=EXPORTS[export].media_type)
+            return await exported(export, analysis)
 
     return router
+
+
+async def exported(
+    export: str, analysis: Analysis, *, slide: Path | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The analysis in a format, as it is made; what cannot be made is refused before the answer begins."""
+    chunks = iter(EXPORTS[export].chunks(analysis, slide))
+    first = await run_sync(next, chunks, b"")
+    metrics.count_answer(export)
+    return StreamingResponse(chain([first], chunks), media_type=EXPORTS[export].media_type, headers=headers)
 
 
 def choose_export(request: Request) -> str:

@@ -1,63 +1,82 @@
 """detections.geojson, by the rules of QuPath's reader (QuPathTypeAdapters.java)."""
 
 import json
+import math
 import uuid
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
-from serving.report import Report
+from serving.exports.streaming import in_chunks
+from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis
 from serving.wsi.modelcard import RESEARCH_USE
 
 MITOSIS = {"name": "Mitosis", "color": [200, 0, 0]}
 HOTSPOT = {"name": "Mitotic hotspot", "color": [0, 114, 178]}
 """QuPath throws on a classification object without a colour."""
+CIRCLE_POINTS = 96
+Ring = list[tuple[float, float]]
 
 
-def to_geojson(analysis: Analysis) -> bytes:
-    """Mitotic figures as QuPath detections and hotspots as annotations, level-0 px, rings closed."""
-    report = analysis.report
-    features = [
-        _feature(
-            report,
-            f"detection-{i}",
-            (d.x, d.y, d.width, d.height),
-            {
-                "objectType": "detection",
-                "classification": MITOSIS,
-                "measurements": {"probability": d.probability, "screening score": d.score},
-            },
-        )
-        for i, d in enumerate(report.detections)
-    ]
-    features += [
-        _feature(
-            report,
-            f"hotspot-{i}",
-            (h.x, h.y, h.width, h.height),
-            {
-                "objectType": "annotation",
-                "name": f"Hotspot {i + 1}: {h.mitotic_figures} mitotic figures in {h.area_mm2:g} mm2",
-                "isLocked": True,
-                "classification": HOTSPOT,
-                "measurements": {"mitotic figures": h.mitotic_figures, "per mm2": h.per_mm2},
-            },
-        )
-        for i, h in enumerate(report.hotspots)
-    ]
-    collection = {"type": "FeatureCollection", "features": features}
-    return json.dumps(collection, separators=(",", ":")).encode() + b"\n"
+def to_geojson(analysis: Analysis) -> Iterator[bytes]:
+    """Mitotic figures as QuPath detections, hotspots as annotations, tiles with their scores; rings closed.
+
+    Level-0 px from where QuPath's own begin: it shows a slide that states bounds cut to them (OpenslideImageServer.java).
+    """
+    features = (json.dumps(f, separators=(",", ":")) for f in _features(analysis.report))
+    return in_chunks('{"type":"FeatureCollection","features":[', features, "]}\n")
 
 
-def _feature(
-    report: Report, key: str, box: tuple[float, float, float, float], properties: dict[str, Any]
-) -> dict[str, Any]:
-    x, y, width, height = box
-    ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
-    metadata = {"analysis": report.analysis_id, "use": RESEARCH_USE}
+def to_gzipped_geojson(analysis: Analysis) -> Iterator[bytes]:
+    """The same, compressed; the same bytes every time."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for chunk in to_geojson(analysis):
+        yield packer.compress(chunk)
+    yield packer.flush()
+
+
+def _features(report: Report) -> Iterator[dict[str, Any]]:
+    for i, d in enumerate(report.detections):
+        measured = {"probability": d.probability, "screening score": d.score}
+        figure = {"objectType": "detection", "classification": MITOSIS, "measurements": measured}
+        yield _feature(report, f"detection-{i}", _rectangle(d.x, d.y, d.width, d.height), figure)
+    for i, h in enumerate(report.hotspots):
+        properties: dict[str, Any] = {
+            "objectType": "annotation",
+            "name": f"Hotspot {i + 1}: {h.mitotic_figures} mitotic figures in {h.area_mm2:g} mm2",
+            "isLocked": True,
+            "classification": HOTSPOT,
+            "measurements": {"mitotic figures": h.mitotic_figures, "per mm2": h.per_mm2},
+        }
+        yield _feature(report, f"hotspot-{i}", _outline(h), properties)
+    for t in report.tiles:
+        measured = {"max score": t.max_score, "mitotic figures": t.mitotic_count, "tissue fraction": t.tissue_fraction}
+        tile = {"objectType": "tile", "measurements": measured}
+        yield _feature(report, f"tile-{t.x}-{t.y}", _rectangle(t.x, t.y, t.width, t.height), tile)
+
+
+def _feature(report: Report, key: str, ring: Ring, properties: dict[str, Any]) -> dict[str, Any]:
+    left, top = report.slide.bounds[:2] if report.slide.bounds is not None else (0, 0)
     return {
         "type": "Feature",
         # QuPath wants UUIDs; these are the same whenever the analysis is.
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{report.analysis_id}/{key}")),
-        "geometry": {"type": "Polygon", "coordinates": [[[round(a, 2), round(b, 2)] for a, b in ring]]},
-        "properties": {**properties, "metadata": metadata},
+        "geometry": {"type": "Polygon", "coordinates": [[[round(x - left, 2), round(y - top, 2)] for x, y in ring]]},
+        "properties": {**properties, "metadata": {"analysis": report.analysis_id, "use": RESEARCH_USE}},
     }
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> Ring:
+    return [(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)]
+
+
+def _outline(hotspot: Hotspot) -> Ring:
+    if hotspot.shape == "rectangle":
+        return _rectangle(hotspot.x, hotspot.y, hotspot.width, hotspot.height)
+    radius, turn = hotspot.width / 2, 2 * math.pi / CIRCLE_POINTS
+    ring = [
+        (hotspot.x + radius * (1 + math.cos(i * turn)), hotspot.y + radius * (1 + math.sin(i * turn)))
+        for i in range(CIRCLE_POINTS)
+    ]
+    return [*ring, ring[0]]

@@ -46,7 +46,8 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error))
         return
-    _answer(first, {"width": slide.width, "height": slide.height, "mpp": slide.mpp, "vendor": slide.vendor, "ok": True})
+    facts = {name: getattr(slide, name) for name in ("width", "height", "mpp", "vendor", "bounds")}
+    _answer(first, {**facts, "ok": True})
     for line in lines[1:]:
         threading.Thread(target=_answer_reads, args=(line, slide, limits), daemon=True).start()
     _answer_reads(first, slide, limits)

@@ -42,6 +42,7 @@ class SlideFacts:
     height: int
     mpp: float | None
     vendor: str
+    bounds: tuple[int, int, int, int] | None
 
 
 class Decoders:
@@ -73,7 +74,13 @@ class Decoders:
         except BaseException:
             decoder.close()
             raise
-        return decoder, SlideFacts(opened["width"], opened["height"], opened["mpp"], opened["vendor"])
+        return decoder, SlideFacts(
+            opened["width"],
+            opened["height"],
+            opened["mpp"],
+            opened["vendor"],
+            None if opened["bounds"] is None else tuple(opened["bounds"]),
+        )
 
     def how_ended(self, pid: int) -> str:
         """In words how the decoder `pid`, which has ended, came to its end."""

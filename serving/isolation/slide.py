@@ -45,6 +45,7 @@ class IsolatedSlide:
         self._lock = threading.Lock()
         facts = self._tried(lambda _, facts: facts)
         self.width, self.height, self.mpp, self.vendor = facts.width, facts.height, facts.mpp, facts.vendor
+        self.bounds = facts.bounds
 
     def __repr__(self) -> str:
         return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"

@@ -74,6 +74,11 @@ class Overview:
     pixels: NDArray[np.uint8]
     downsample: float
 
+    @classmethod
+    def empty(cls) -> "Overview":
+        """No picture, for formats that show none."""
+        return cls(np.zeros((0, 0, 3), np.uint8), 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

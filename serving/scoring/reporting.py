@@ -90,6 +90,7 @@ def make_report(
         mpp=round(frame.mpp, 6),
         mpp_source=plan.mpp_source,
         vendor=slide.vendor,
+        bounds=slide.bounds,
     )
     return Report(
         analysis_id=analysis_id(info, models, settings),

@@ -112,6 +112,14 @@ class SlideStore:
         with self.database.reading() as tx:
             return [_stored(row) for row in tx.execute(chosen)]
 
+    def find_path(self, sha256: str) -> Path | None:
+        """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here any more."""
+        with self.database.reading() as tx:
+            row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
+        if row is None:
+            return None
+        return Path(row.main) if row.mounted else self.folder / sha256 / row.main
+
     def open(self, sha256: str, *, name: str) -> IsolatedSlide:
         """The slide, opened in a process of its own.
 

@@ -19,6 +19,7 @@ class ArraySlide:
         self._pixels = pixels
         self.height, self.width = pixels.shape[:2]
         self.mpp, self.name, self.vendor = mpp, name, vendor
+        self.bounds: tuple[int, int, int, int] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, mpp={self.mpp})"

@@ -68,6 +68,7 @@ class OpenSlideSlide:
         self.width, self.height = handle.dimensions
         self.vendor = str(handle.properties.get("openslide.vendor", "unknown"))
         self.mpp = _mpp(handle)
+        self.bounds = _bounds(handle)
 
     def __repr__(self) -> str:
         return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"
@@ -153,3 +154,11 @@ def _mpp(handle: openslide.OpenSlide) -> float | None:
         return None
     mean = (x + y) / 2
     return mean if 0 < mean < MAX_STATED_MPP else None
+
+
+def _bounds(handle: openslide.OpenSlide) -> tuple[int, int, int, int] | None:
+    try:
+        x, y, width, height = (int(handle.properties[f"openslide.bounds-{k}"]) for k in ("x", "y", "width", "height"))
+    except (KeyError, ValueError):
+        return None
+    return x, y, width, height

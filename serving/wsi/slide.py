@@ -28,6 +28,8 @@ class Slide(Protocol):
     mpp: float | None
     """Microns per level-0 px as the file states it; never guessed from objective power."""
     vendor: str
+    bounds: tuple[int, int, int, int] | None
+    """x, y, width, height of what was scanned, level-0 px, where the file states it; some viewers begin there."""
 
     @property
     def sha256(self) -> str:

@@ -105,7 +105,7 @@ def documented(text: str, lines: list[Line]) -> str:
 
 
 _PLACES = {
-    **{"level": "0", "column": "0", "row": "0"},
+    **{"level": "0", "column": "0", "row": "0", "suffix": "json"},
     **{
         "region": "full",
         "size": "max",

@@ -54,13 +54,27 @@ def test_a_result_is_counted_again_as_the_query_asks(client: LocalClient) -> Non
         assert kind(client.get(f"{address}?{query}")) == "malformed-request", query
 
 
-@pytest.mark.parametrize("export", EXPORTS)
+@pytest.mark.parametrize("export", [name for name, e in EXPORTS.items() if not e.needs_slide])
 def test_accept_picks_the_format_of_the_result(client: LocalClient, export: str) -> None:
     analysis = ended(client, submit(client, bring(client, field()))["id"])
     answer = client.get(analysis["links"]["report"], headers={"Accept": EXPORTS[export].media_type})
     assert answer.headers["content-type"].split(";")[0] == EXPORTS[export].media_type
     assert answer.content
     assert client.get(analysis["links"]["report"], headers={"Accept": "audio/ogg"}).status_code == 406
+
+
+def test_a_result_has_an_address_for_each_format(client: LocalClient) -> None:
+    analysis = ended(client, submit(client, bring(client, field()))["id"])
+    for export in EXPORTS.values():
+        answer = client.get(f"{analysis['links']['report']}.{export.suffix}")
+        if export.needs_slide:
+            assert kind(answer) == "not-exportable"
+            assert "no DICOM slide" in answer.json()["detail"]
+        else:
+            assert answer.headers["content-type"].split(";")[0] == export.media_type
+    features = client.get(f"{analysis['links']['report']}.geojson?hotspots=0").json()["features"]
+    assert {f["properties"]["objectType"] for f in features} == {"detection", "tile"}
+    assert client.get(f"{analysis['links']['report']}.docx").status_code == 404
 
 
 def test_states_progress_and_the_end(client: LocalClient) -> None:

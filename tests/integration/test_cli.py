@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from serving.cli import main
+from serving.exports import EXPORTS
 from serving.report import Report
 from serving.synthetic.slide import generate_slide
 
@@ -33,7 +34,27 @@ def test_score_writes_every_export(slide: Path, tmp_path: Path) -> None:
     report = Report.model_validate_json((tmp_path / "report.json").read_bytes())
     assert report.counts.mitotic_figures == len(report.detections) == sum(t.mitotic_count for t in report.tiles)
     features = json.loads((tmp_path / "detections.geojson").read_text())["features"]
-    assert len(features) == len(report.detections) + len(report.hotspots)
+    assert len(features) == len(report.detections) + len(report.hotspots) + len(report.tiles)
+
+
+def test_a_report_becomes_every_other_format(slide: Path, tmp_path: Path) -> None:
+    assert run("score", slide, "--out", tmp_path, "--hotspot-shape", "disc", "--hotspot-area", 0.1).exit_code == 0
+    report = tmp_path / "report.json"
+    for name, export in EXPORTS.items():
+        path = tmp_path / "again" / export.file_name
+        path.parent.mkdir(exist_ok=True)
+        result = run("export", report, "--to", name, "--slide", slide, "--out", path)
+        if export.needs_slide:
+            assert result.exit_code == 1
+            assert "wsidicomizer" in result.output
+        else:
+            assert result.exit_code == 0, result.output
+            assert path.stat().st_size > 0
+    for name in ("detections.geojson", "tiles.csv", "mitosis-map.tif"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    assert "pass --slide" in run("export", report, "--to", "pdf").output
+    (tmp_path / "mitosis-map.tif").unlink()
+    assert "mitosis-map.tif is missing" in run("export", report, "--to", "coco").output
 
 
 def test_one_bad_slide_does_not_stop_the_others(slide: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(args: argparse.Namespace) -> None:
-    from training.evaluate import evaluate_slide, print_rates  # noqa: PLC0415
+    from training.evaluate import evaluate_slide, print_counts, print_rates  # noqa: PLC0415
 
     print_rates(evaluate_slide(args.report, args.truth))
+    print_counts(args.report, args.truth)

@@ -4,12 +4,16 @@ import json
 import uuid
 
 from serving.exports.geojson import to_geojson
-from serving.report import DetectionResult, Hotspot
+from serving.report import DetectionResult, Hotspot, TileResult
 from serving.scoring.analysis import Analysis
 
 
+def _rendered(analysis: Analysis) -> bytes:
+    return b"".join(to_geojson(analysis))
+
+
 def test_every_feature_is_as_qupath_wants_it(analysis: Analysis) -> None:
-    collection = json.loads(to_geojson(analysis))
+    collection = json.loads(_rendered(analysis))
     assert collection["type"] == "FeatureCollection"
     features = collection["features"]
     for feature in features:
@@ -20,20 +24,22 @@ def test_every_feature_is_as_qupath_wants_it(analysis: Analysis) -> None:
         assert len(ring) == 5
         assert ring[0] == ring[-1]
         properties = feature["properties"]
-        assert properties["objectType"] in {"detection", "annotation"}
-        assert set(properties["classification"]) == {"name", "color"}
-        assert all(0 <= c <= 255 for c in properties["classification"]["color"])
+        assert properties["objectType"] in {"detection", "annotation", "tile"}
+        if properties["objectType"] != "tile":
+            assert set(properties["classification"]) == {"name", "color"}
+            assert all(0 <= c <= 255 for c in properties["classification"]["color"])
         assert all(isinstance(v, int | float) for v in properties["measurements"].values())
         assert all(isinstance(v, str) for v in properties["metadata"].values())
     assert len({feature["id"] for feature in features}) == len(features)
 
 
 def test_boxes_are_those_of_the_report_in_level_0_px(analysis: Analysis) -> None:
-    features = json.loads(to_geojson(analysis))["features"]
+    features = json.loads(_rendered(analysis))["features"]
     report = analysis.report
     kinds = [feature["properties"]["objectType"] for feature in features]
-    assert (kinds.count("detection"), kinds.count("annotation")) == (len(report.detections), len(report.hotspots))
-    boxes: list[DetectionResult | Hotspot] = [*report.detections, *report.hotspots]
+    counts = [kinds.count(kind) for kind in ("detection", "annotation", "tile")]
+    assert counts == [len(report.detections), len(report.hotspots), len(report.tiles)]
+    boxes: list[DetectionResult | Hotspot | TileResult] = [*report.detections, *report.hotspots, *report.tiles]
     for feature, box in zip(features, boxes, strict=True):
         xs, ys = zip(*feature["geometry"]["coordinates"][0], strict=True)
         assert abs(min(xs) - box.x) < 0.02
@@ -43,4 +49,4 @@ def test_boxes_are_those_of_the_report_in_level_0_px(analysis: Analysis) -> None
 
 
 def test_it_is_the_same_every_time(analysis: Analysis) -> None:
-    assert to_geojson(analysis) == to_geojson(analysis)
+    assert _rendered(analysis) == _rendered(analysis)

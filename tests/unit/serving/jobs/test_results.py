@@ -20,7 +20,7 @@ def test_a_result_comes_back_as_every_export_draws_it(tmp_path: Path) -> None:
     analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
     save_result(analysis, tmp_path, "one")
     read = load_result(tmp_path, "one", slide_name="a.png")
-    for export in EXPORTS.values():
+    for export in (e for e in EXPORTS.values() if not e.needs_slide):
         assert export.render(read) == export.render(analysis), export.file_name
     assert load_result(tmp_path, "one", slide_name="b.png").report.slide.name == "b.png"
     assert [p.name for p in tmp_path.iterdir()] == ["one"]

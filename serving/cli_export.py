@@ -1,0 +1,72 @@
+"""`mitoserve export`: a report in another format."""
+
+import json
+from pathlib import Path
+
+import click
+import tifffile
+from pydantic import ValidationError
+
+from serving.exports import EXPORTS, write
+from serving.report import Report
+from serving.scoring.analysis import Analysis, MitosisMap, Overview
+from serving.scoring.tissue import OVERVIEW_SIDE_PX
+from serving.wsi.errors import MitoserveError, RequestError
+from serving.wsi.slide import open_slide
+
+PICTURED = ("png", "html", "pdf")
+"""Formats that show the slide."""
+_MAP = "mitosis-map.tif"
+
+
+@click.command()
+@click.argument("report", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--to", "format_", required=True, type=click.Choice(list(EXPORTS)), help="Format.")
+@click.option("--slide", type=click.Path(exists=True, path_type=Path), help="Needed for DICOM and for pictures.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File; by default beside REPORT.")
+def export(report: Path, *, format_: str, slide: Path | None, out: Path | None) -> None:
+    """Write REPORT (report.json, with mitosis-map.tif beside it) in another format."""
+    try:
+        if format_ in PICTURED and slide is None:
+            raise RequestError(f"{format_} shows the slide: pass --slide")
+        path = write(
+            format_, read_analysis(report, slide), out or report.parent / EXPORTS[format_].file_name, slide=slide
+        )
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(path)
+
+
+def read_analysis(report_path: Path, slide: Path | None) -> Analysis:
+    """The analysis of which `mitoserve score` wrote the report and, beside it, the map.
+
+    slide : the slide itself, for the picture of it; without one the picture is empty
+
+    Raises
+    ------
+    MitoserveError, OSError
+        If a file is not what it should be, or the slide is another one.
+    """
+    try:
+        report = Report.model_validate_json(report_path.read_bytes())
+    except ValidationError as error:
+        raise RequestError(f"{report_path} is no report: {error}") from error
+    lattice = _map(report_path.with_name(_MAP))
+    if slide is None:
+        return Analysis(report, lattice, Overview.empty())
+    with open_slide(slide) as opened:
+        if (opened.width, opened.height) != (report.slide.width, report.slide.height):
+            raise RequestError(f"{slide} has another size than the slide of {report_path}")
+        pixels = opened.thumbnail(OVERVIEW_SIDE_PX)
+    return Analysis(report, lattice, Overview(pixels, report.slide.width / pixels.shape[1]))
+
+
+def _map(path: Path) -> MitosisMap:
+    if not path.exists():
+        raise RequestError(f"{path} is missing: the formats draw from it; keep what `mitoserve score` wrote together")
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            about, scores = json.loads(tiff.pages.first.description), tiff.asarray()
+        return MitosisMap(scores, **{name: float(about[name]) for name in ("x", "y", "step", "window", "mpp")})
+    except (ValueError, KeyError, tifffile.TiffFileError) as error:
+        raise RequestError(f"{path} is no map that `mitoserve score` wrote: {error}") from error

@@ -1,0 +1,35 @@
+"""coco.json: one image and its boxes, for the COCO tools."""
+
+import json
+from collections.abc import Iterator
+
+from serving.exports.streaming import in_chunks
+from serving.scoring.analysis import Analysis
+
+
+def to_coco(analysis: Analysis) -> Iterator[bytes]:
+    """Boxes [x, y, width, height] in level-0 px, with their probability as `score`."""
+    report = analysis.report
+    head = {
+        "info": {"description": report.research_use, "version": report.schema_version, "analysis": report.analysis_id},
+        "licenses": [],
+        "images": [
+            {"id": 1, "file_name": report.slide.name, "width": report.slide.width, "height": report.slide.height}
+        ],
+        "categories": [{"id": 1, "name": "mitotic figure"}],
+    }
+    boxes = (
+        json.dumps(
+            {
+                "id": i,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [d.x, d.y, d.width, d.height],
+                "area": round(d.width * d.height, 2),
+                "iscrowd": 0,
+                "score": d.probability,
+            }
+        )
+        for i, d in enumerate(report.detections, 1)  # pycocotools takes 0 for no match
+    )
+    return in_chunks(json.dumps(head)[:-1] + ',"annotations":[', boxes, "]}\n")

@@ -1,0 +1,75 @@
+"""The DICOM slide that annotations refer to, and what they share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving import __version__
+from serving.exports.errors import ExportError, needed
+from serving.report import Report
+
+VL_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+MANUFACTURER, MODEL = "Mitoserve", "mitoserve"
+
+
+@dataclass(frozen=True, slots=True)
+class DicomSource:
+    """The finest level of a DICOM slide, without its pixels. `dataset` is a pydicom Dataset."""
+
+    dataset: Any
+
+    @classmethod
+    def of(cls, report: Report, slide: Path | None) -> "DicomSource":
+        """The level that the report's coordinates are of.
+
+        Raises
+        ------
+        ExportError
+            If highdicom is not installed, or the slide is not given, is no DICOM slide or another one.
+        """
+        needed("highdicom", "dicom")
+        pydicom = needed("pydicom", "dicom")
+        if slide is None:
+            raise ExportError("DICOM refers to the slide's own files: give the slide too (--slide), while it is stored")
+        files = sorted(slide.parent.glob("*.dcm")) if slide.suffix.lower() == ".dcm" else []
+        files = sorted(slide.glob("*.dcm")) if slide.is_dir() else files
+        if not files:
+            raise ExportError(
+                f"{report.slide.name} is no DICOM slide, and DICOM annotations refer to one; convert it with wsidicomizer "
+                "and score what comes out, or choose another format"
+            )
+        size = (report.slide.width, report.slide.height)
+        for path in files:
+            found = pydicom.dcmread(path, stop_before_pixels=True)
+            columns_rows = (found.get("TotalPixelMatrixColumns"), found.get("TotalPixelMatrixRows"))
+            if found.get("SOPClassUID") == VL_WHOLE_SLIDE and columns_rows == size and "VOLUME" in found.ImageType:
+                return cls(found)
+        raise ExportError(f"no file of the slide has the {size[0]} x {size[1]} px that the report is of")
+
+    def to_mm(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Total pixel matrix (x, y) px to the slide's frame of reference, mm: shape (N, 2) -> (N, 3)."""
+        spatial, shared = needed("highdicom.spatial", "dicom"), self.dataset.SharedFunctionalGroupsSequence[0]
+        origin = self.dataset.TotalPixelMatrixOriginSequence[0]
+        transformer = spatial.ImageToReferenceTransformer(
+            image_position=(
+                float(origin.XOffsetInSlideCoordinateSystem),
+                float(origin.YOffsetInSlideCoordinateSystem),
+                float(origin.get("ZOffsetInSlideCoordinateSystem", 0.0)),
+            ),
+            image_orientation=[float(v) for v in self.dataset.ImageOrientationSlide],
+            pixel_spacing=[float(v) for v in shared.PixelMeasuresSequence[0].PixelSpacing],
+        )
+        return np.asarray(transformer(points), np.float64) if len(points) else np.empty((0, 3))
+
+    def uid(self, report: Report, key: str) -> str:
+        """A UID that is the same whenever the analysis is."""
+        made = needed("pydicom.uid", "dicom").generate_uid(entropy_srcs=[report.analysis_id, key])
+        return str(made)
+
+
+def algorithm_version(report: Report) -> str:
+    """Software and models, as DICOM names an algorithm's version; 64 characters at most."""
+    return " ".join([__version__, *(f"{m.name}-{m.version}" for m in report.models)])[:64]

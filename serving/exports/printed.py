@@ -1,0 +1,81 @@
+"""What the printable reports say, in sections of names and values; HTML and PDF only set it."""
+
+from dataclasses import dataclass
+
+from serving.exports.map_margins import component_line
+from serving.report import Interval, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and a line a fact."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
+def sections(report: Report) -> list[Section]:
+    """Counts first, then hotspots, then what it was made of and with."""
+    parts = [Section("Counts", _counts(report)), Section("Hotspots", _hotspots(report))]
+    if report.warnings:
+        parts.append(Section("Warnings", [("", warning) for warning in report.warnings]))
+    return [*parts, Section("Provenance", _provenance(report))]
+
+
+def _counts(report: Report) -> list[tuple[str, str]]:
+    counts = report.counts
+    rows = [("Detected mitotic figures", str(counts.mitotic_figures))]
+    if counts.per_mm2 is not None:
+        rows.append(("Per mm² of tissue", f"{counts.per_mm2:.2f} of {counts.tissue_area_mm2:.2f} mm²"))
+    if counts.interval is not None:
+        rows.append(("95 % interval between tiles, exploratory", _interval(counts.interval)))
+    if counts.distribution is not None:
+        d = counts.distribution
+        low, first, median, third, high = d.quantiles
+        spread = f"mean {d.mean:.1f}, median {median:g}, quartiles {first:g} and {third:g}, {low:g} to {high:g}"
+        rows.append((f"In {d.windows} windows of the hotspot's area", spread))
+    if counts.expected is not None:
+        expected = counts.expected
+        rows.append(("Expected from Reg-NS scores alone", f"{expected.mitotic_figures:.1f} ({expected.note})"))
+        if expected.interval is not None:
+            rows.append(("Its interval", _interval(expected.interval)))
+    return rows
+
+
+def _interval(interval: Interval) -> str:
+    return (
+        f"{interval.low:.1f} to {interval.high:.1f} ({interval.per_mm2_low:.2f} to {interval.per_mm2_high:.2f} per mm²)"
+    )
+
+
+def _hotspots(report: Report) -> list[tuple[str, str]]:
+    rows = [
+        (
+            f"{i}. {h.shape}",
+            f"{h.mitotic_figures} in {h.area_mm2:.2f} mm² ({h.per_mm2:.2f} per mm²), at x {h.x:.0f}, y {h.y:.0f} px",
+        )
+        for i, h in enumerate(report.hotspots, 1)
+    ] or [("", "none")]
+    if report.counts.component is not None:
+        rows.append((report.counts.component.title, component_line(report.counts.component)))
+        rows.append(("Source of the cut-offs", report.counts.component.source))
+    return rows
+
+
+def _provenance(report: Report) -> list[tuple[str, str]]:
+    slide, made = report.slide, report.software
+    rows = [
+        ("Slide", f"{slide.name}, SHA-256 {slide.sha256}"),
+        ("Size and resolution", f"{slide.width} x {slide.height} px, {slide.mpp:g} µm/px ({slide.mpp_source})"),
+        ("Analysis", report.analysis_id),
+    ]
+    for model in report.models:
+        thresholds = ", ".join(f"{name} {value:g}" for name, value in model.thresholds.items()) or "no threshold"
+        rows.append((f"{model.name} {model.version}", f"{thresholds}; SHA-256 {model.sha256}"))
+    tissue = report.tissue
+    rows += [
+        ("Tissue", f"{tissue.tiles_scored} of {tissue.tiles_total} tiles scored; {tissue.method}"),
+        ("Software", f"mitoserve {made.version}, {made.execution_provider}, ONNX Runtime {made.onnxruntime}"),
+        ("Started", made.started_at),
+    ]
+    return rows
