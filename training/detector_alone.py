@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
-from training.loso import draft_cards
+from training.drafts import draft_cards
 from training.study.detectors import SubTileDetector
 
 Detect = Callable[[NDArray[np.uint8]], list[Detections]]

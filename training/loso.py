@@ -2,30 +2,19 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from serving.scoring.analysis import MitosisMap
-from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
 from training.datasets.icpr2012 import SLIDES, Field, read_fields
 from training.datasets.root import data_root
+from training.drafts import CANDIDATE_PROBABILITY, Remembering, draft_detector
 from training.evaluate import by_slide, print_rates, score_field
 from training.held_out import weights_without
 from training.metrics import Found, Rates, average_precision, best_threshold, bootstrap_f1, rates
-from training.models.cascade import Cascade
-from training.models.det import NMS_IOU
-from training.models.verifier import Verifier
-from training.torch_detector import TorchDetector
-
-MERGE_RADIUS_UM = 6.0
-"""Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
-CANDIDATE_PROBABILITY = 0.05
-"""Low: what Det is unsure of is the verifier's to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +73,8 @@ def leave_one_slide_out(
         If a run is missing or does not state that it never saw a slide; the message names the folder.
     """
     fields = read_fields(data_root())
-    alone, lattice, shows = _score_all(cascades, [], fields, screening, say)
-    det_threshold = best_threshold(alone)
-    found, _, _ = _score_all(cascades, verifiers, fields, screening, say)
-    threshold = best_threshold(found)
+    found, alone, lattice, shows = _score_all(cascades, verifiers, fields, screening, say)
+    det_threshold, threshold = best_threshold(alone), best_threshold(found)
     total, det_total = rates(found, threshold), rates(alone, det_threshold)
     candidates = rates(alone, CANDIDATE_PROBABILITY)
     others = {slide: _best_of_others(found, slide) for slide in by_slide(found)}
@@ -125,28 +112,26 @@ def _score_all(
     fields: Sequence[Field],
     screening: float,
     say: Callable[[str], None],
-) -> tuple[list[Found], NDArray[np.float32], NDArray[np.bool_]]:
-    """Detections, all sub-tile scores, and which sub-tiles hold the centre of a figure, slide by slide."""
-    found, scores, shows = [], [], []
+) -> tuple[list[Found], list[Found], NDArray[np.float32], NDArray[np.bool_]]:
+    """Detections of the cascade and of Det alone, all sub-tile scores, and which sub-tiles hold a figure's centre."""
+    found, alone, scores, shows = [], [], [], []
+    loaded: dict[tuple[Path, ...], Remembering] = {}
     for slide in SLIDES:
-        model = Cascade()
-        model.load_state_dict(torch.load(weights_without(cascades, slide), weights_only=True))
-        nets = [_verifier(weights_without(run, slide)) for run in verifiers]
-        detector = TorchDetector.of(model, nets, draft_cards(screening, 0.5))
+        weights = tuple(weights_without(run, slide) for run in (cascades, *verifiers))
+        if weights not in loaded:
+            drafted = draft_detector(weights[0], weights[1:], screening=screening)
+            loaded[weights] = Remembering(drafted, drafted.verification_card)
+        detector = loaded[weights]
         for field in (f for f in fields if f.slide == slide):
             part, lattice = score_field(detector, field)
+            unverified, _ = score_field(replace(detector, verification_card=None), field)
             found.append(part)
+            alone.append(unverified)
             inside = ~np.isnan(lattice.scores)
             scores.append(lattice.scores[inside])
             shows.append(_holds_a_centre(lattice, part.truth)[inside])
             say(f"{part.name}: {len(part.centres)} candidates, {len(part.truth)} figures")
-    return found, np.concatenate(scores), np.concatenate(shows)
-
-
-def _verifier(weights: Path) -> Verifier:
-    net = Verifier()
-    net.load_state_dict(torch.load(weights, weights_only=True))
-    return net
+    return found, alone, np.concatenate(scores), np.concatenate(shows)
 
 
 def _holds_a_centre(lattice: MitosisMap, centres: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -177,52 +162,4 @@ def _slide_result(slide: str, found: list[Found], threshold: float) -> SlideResu
         f1=at.f1,
         f1_own_threshold=rates(mine, best_threshold(mine)).f1,
         f1_threshold_of_others=rates(mine, _best_of_others(found, slide)).f1,
-    )
-
-
-def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCard, ModelCard]:
-    """Cards of weights under evaluation: real geometry and the thresholds to try, no figures yet."""
-    common: dict[str, Any] = {
-        "schema_version": "1.0",
-        "version": "0.0.0",
-        "input": ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB"),
-        "weights": "float32, under evaluation",
-        "parameters": 1,
-        "data": [],
-        "evaluation": "none yet",
-        "per_slide": [],
-        "figures": {},
-        "limits": [],
-        "research_use": RESEARCH_USE,
-        "files": {"model.onnx": "0" * 64},
-    }
-    chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
-    return (
-        ModelCard(
-            **common,
-            name="reg-ns",
-            task="screening",
-            architecture="draft",
-            output="scores",
-            screening_threshold=ScreeningThreshold(score=screening, **chosen),
-        ),
-        ModelCard(
-            **common,
-            name="det",
-            task="detection",
-            architecture="draft",
-            output="boxes",
-            detection_threshold=DetectionThreshold(probability=detection, **chosen),
-            nms_iou=NMS_IOU,
-            merge_radius_um=MERGE_RADIUS_UM,
-        ),
-        ModelCard(
-            **{**common, "input": ModelInput(window_px=64, stride_px=64, mpp=0.25, layout="uint8 RGB")},
-            name="verifier",
-            task="verification",
-            architecture="draft",
-            output="probabilities",
-            detection_threshold=DetectionThreshold(probability=detection, **chosen),
-            candidate_probability=CANDIDATE_PROBABILITY,
-        ),
     )

@@ -12,7 +12,8 @@ from serving.wsi.modelcard import (
     ScreeningThreshold,
     SlideFigures,
 )
-from training.loso import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM, Evaluation
+from training.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
+from training.loso import Evaluation
 from training.models.det import NMS_IOU
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
 

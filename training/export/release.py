@@ -15,15 +15,13 @@ from torch import nn
 from serving.wsi.errors import ModelError
 from training.datasets.icpr2012 import read_fields
 from training.datasets.root import data_root
+from training.drafts import graphs_of
 from training.export.cards import det_card, regns_card, verifier_card
-from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
 from training.loso import Evaluation, SlideResult
-from training.models.cascade import Cascade
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
-from training.models.verifier import Verifier
 
 SCORE_TOLERANCE = 1e-4
 BOX_TOLERANCE_PX = 0.05
@@ -66,8 +64,9 @@ def release(
         If the version is there already: versions never change.
     """
     evaluation = read_evaluation(evaluation_file)
-    exact, halved = _graphs(weights, verifiers), _graphs(weights, verifiers)
-    rounded = (_rounded(halved[0]), _rounded(halved[1]), _rounded(halved[2]))
+    exact, rounded = (graphs_of(weights, verifiers) for _ in range(2))
+    for graph in rounded:
+        _round(graph)
     drift = _drift(exact, rounded)
     say(f"half precision: {drift}")
     steps = (
@@ -80,15 +79,6 @@ def release(
             folder = Path(scratch) / name
             parameters = _write(folder, graph, export, sample)
             publish(folder, models / name / version, card(version, evaluation, drift, parameters, hashes(folder)))
-
-
-def _graphs(weights: Path, verifiers: Sequence[Path]) -> tuple[RegNSGraph, DetGraph, VerifierGraph]:
-    model = Cascade()
-    model.load_state_dict(torch.load(weights, weights_only=True))
-    nets = [Verifier() for _ in verifiers]
-    for net, path in zip(nets, verifiers, strict=True):
-        net.load_state_dict(torch.load(path, weights_only=True))
-    return RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det), VerifierGraph(nets)
 
 
 def _middles(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -104,11 +94,10 @@ def read_evaluation(path: Path) -> Evaluation:
     return Evaluation(per_slide=rows, **{**values, **intervals})
 
 
-def _rounded(graph: nn.Module) -> nn.Module:
+def _round(graph: nn.Module) -> None:
     with torch.no_grad():
         for parameter in graph.parameters():
             parameter.copy_(parameter.half().float())
-    return graph
 
 
 def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], None], sample: NDArray[np.uint8]) -> int:

@@ -17,9 +17,9 @@ from serving.wsi.modelcard import (
     SlideFigures,
 )
 from training.detector_alone import DetectorAlone
+from training.drafts import MERGE_RADIUS_UM
 from training.evaluate import by_slide
 from training.evaluation.sub_tiles import sub_tile_rates
-from training.loso import MERGE_RADIUS_UM
 from training.metrics import best_threshold, rates
 from training.study.evaluate import BATCH, find_in_pictures
 from training.study.pixels import read_sub_tile

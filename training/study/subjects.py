@@ -13,14 +13,12 @@ from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.detections import Detections
 from training.detector_alone import Detect, DetectorAlone, torch_detect
+from training.drafts import draft_detector
 from training.evaluation.sub_tiles import BC_THRESHOLDS, DET_THRESHOLDS, REG_THRESHOLDS
 from training.evaluation.summary import ModelVersion
-from training.loso import draft_cards
-from training.models.cascade import Cascade
 from training.study.detectors import SubTileDetector
 from training.study.models import ModelName, SubTileNet
 from training.study.runs import load_run, read_patients
-from training.torch_detector import TorchDetector
 
 Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Scores of windows, uint8, (N, 250, 250, 3) -> float32, (N,)."""
@@ -96,9 +94,7 @@ def _of_models(root: Path) -> Subject:
 
 
 def _of_cascade(run: Path) -> Subject:
-    model = Cascade()
-    model.load_state_dict(torch.load(run / "model.pt", weights_only=True, map_location="cpu"))
-    detector = TorchDetector.of(model, [], draft_cards(0.0, 0.5))
+    detector = draft_detector(run / "model.pt", [], screening=0.0)
     return _of_detector(detector, "not stated: a run of `fit` does not say whom it saw")
 
 

@@ -1,0 +1,152 @@
+"""Weights under evaluation as serving would run them: exported, with cards that state geometry and thresholds to try."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from serving.scoring.detector import Detector
+from serving.scoring.onnx_detector import load_detector
+from serving.wsi.detections import Detections
+from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
+from training.export.onnx_files import export_det, export_regns, export_verifier
+from training.models.cascade import Cascade
+from training.models.det import NMS_IOU
+from training.models.verifier import Verifier
+
+MERGE_RADIUS_UM = 6.0
+"""Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
+CANDIDATE_PROBABILITY = 0.05
+"""Low: what Det is unsure of is the verifier's to judge."""
+
+
+def draft_detector(cascade: Path, verifiers: Sequence[Path], *, screening: float, detection: float = 0.5) -> Detector:
+    """The models of `model.pt` files of `fit` and `fit-verifier`, exported in float32 and loaded by ONNX Runtime.
+
+    screening, detection : the thresholds that the cards state
+    """
+    graphs = graphs_of(cascade, verifiers)
+    exports = (export_regns, export_det, export_verifier)
+    with tempfile.TemporaryDirectory() as scratch:
+        # Without verifiers there is no third graph to export.
+        for card, graph, export in zip(draft_cards(screening, detection), graphs, exports, strict=False):
+            folder = Path(scratch) / card.name / card.version
+            folder.mkdir(parents=True)
+            export(graph, folder / "model.onnx")
+            digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+            stated = card.model_copy(update={"files": {"model.onnx": digest}})
+            (folder / "card.json").write_text(stated.model_dump_json())
+        return load_detector(Path(scratch), providers=["CPUExecutionProvider"])
+
+
+def graphs_of(cascade: Path, verifiers: Sequence[Path]) -> list[torch.nn.Module]:
+    """The graphs to export of `model.pt` files: Reg-NS, Det and, where there are verifiers, one of all of them."""
+    model = Cascade()
+    model.load_state_dict(torch.load(cascade, weights_only=True, map_location="cpu"))
+    nets = [Verifier() for _ in verifiers]
+    for net, path in zip(nets, verifiers, strict=True):
+        net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    graphs: list[torch.nn.Module] = [RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)]
+    return [*graphs, VerifierGraph(nets)] if nets else graphs
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """A detector that computes once what it is asked twice: a field is scored with the verifier, and without."""
+
+    detector: Detector
+    verification_card: ModelCard | None
+    _screened: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
+    _detected: dict[bytes, list[Detections]] = field(default_factory=dict)
+
+    @property
+    def screening_card(self) -> ModelCard:
+        """See `Detector.screening_card`."""
+        return self.detector.screening_card
+
+    @property
+    def detection_card(self) -> ModelCard:
+        """See `Detector.detection_card`."""
+        return self.detector.detection_card
+
+    @property
+    def provider(self) -> str:
+        """See `Detector.provider`."""
+        return self.detector.provider
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.screen`."""
+        key = _key(tiles)
+        if key not in self._screened:
+            self._screened[key] = self.detector.screen(tiles)
+        return self._screened[key]
+
+    def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+        """See `Detector.detect`."""
+        key = _key(sub_tiles)
+        if key not in self._detected:
+            self._detected[key] = self.detector.detect(sub_tiles)
+        return self._detected[key]
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.verify`."""
+        return self.detector.verify(windows)
+
+
+def _key(pixels: NDArray[np.uint8]) -> bytes:
+    return repr(pixels.shape).encode() + hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).digest()
+
+
+def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCard, ModelCard]:
+    """Cards of weights under evaluation: real geometry and the thresholds to try, no figures yet."""
+    common: dict[str, Any] = {
+        "schema_version": "1.0",
+        "version": "0.0.0",
+        "input": ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB"),
+        "weights": "float32, under evaluation",
+        "parameters": 1,
+        "data": [],
+        "evaluation": "none yet",
+        "per_slide": [],
+        "figures": {},
+        "limits": [],
+        "research_use": RESEARCH_USE,
+        "files": {"model.onnx": "0" * 64},
+    }
+    chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    return (
+        ModelCard(
+            **common,
+            name="reg-ns",
+            task="screening",
+            architecture="draft",
+            output="scores",
+            screening_threshold=ScreeningThreshold(score=screening, **chosen),
+        ),
+        ModelCard(
+            **common,
+            name="det",
+            task="detection",
+            architecture="draft",
+            output="boxes",
+            detection_threshold=DetectionThreshold(probability=detection, **chosen),
+            nms_iou=NMS_IOU,
+            merge_radius_um=MERGE_RADIUS_UM,
+        ),
+        ModelCard(
+            **{**common, "input": ModelInput(window_px=64, stride_px=64, mpp=0.25, layout="uint8 RGB")},
+            name="verifier",
+            task="verification",
+            architecture="draft",
+            output="probabilities",
+            detection_threshold=DetectionThreshold(probability=detection, **chosen),
+            candidate_probability=CANDIDATE_PROBABILITY,
+        ),
+    )
