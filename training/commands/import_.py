@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from serving.wsi.modelcard import RESEARCH_USE
 from training.datasets.formats import FORMATS, import_dataset
@@ -11,7 +10,7 @@ from training.datasets.readers.source import Source
 from training.datasets.store import write_store
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `argparse`'s subparsers."""
     width = max(len(name) for name in FORMATS) + 2
     listed = "\n".join(f"  {name:{width}}{layout.summary}" for name, layout in FORMATS.items())
@@ -37,10 +36,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--look-alike", action="append", default=[], metavar="NAME", help="one more class that means a look-alike"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> None:
     """Import by the command's arguments, write the store and print the report.
 
     Raises
@@ -61,7 +60,6 @@ def run(args: argparse.Namespace) -> None:
         classes=ClassNames().with_more(mitotic=args.mitotic, look_alike=args.look_alike),
     )
     dataset, report = import_dataset(args.format, source)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_store(dataset, args.out)
     print("\n".join(report.lines()))
     print(f"{args.out}: {len(dataset.pictures)} pictures of {dataset.name!r}, licence: {dataset.licence}")

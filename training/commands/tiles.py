@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -36,7 +35,7 @@ MIN_TISSUE = 0.5
 """The paper discards tiles that are mostly background."""
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `argparse`'s subparsers."""
     parser = commands.add_parser(
         "tiles",
@@ -64,10 +63,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--mpp", type=float, help="um/px of the slides, in place of what they state")
     parser.add_argument("--licence", default=UNSTATED, help="of the slides")
     parser.add_argument("--provider", action="append", help="ONNX Runtime execution provider, in order of preference")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> None:
     """Rank, choose and cut by the command's arguments. A slide that fails does not stop the others; the exit is then 1.
 
     The table and the store are written anew after each slide, so that what is done stays if a later slide fails.

@@ -120,6 +120,9 @@ def import_dataset(format_name: str, source: Source) -> tuple[Dataset, ImportRep
     _check_ids(source, dataset)
     for picture in dataset:
         report.taken["pictures, labelled" if picture.labelled else "pictures, unlabelled"] += 1
+        if picture.ambiguous_areas:
+            noted = "look-alikes that some rater called a mitotic figure: ambiguous areas"
+            report.noted[noted] += len(picture.ambiguous_areas)
         if picture.mpp is None:
             report.noted["pictures without um/px: give --mpp before training on them"] += 1
     return dataset, report

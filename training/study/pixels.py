@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region
-from serving.wsi.imageslide import ImageSlide
-from serving.wsi.slide import Slide, open_slide
+from serving.wsi.slide import Slide
+from training.datasets.pictures import open_picture
 from training.study.sub_tiles import WINDOW_PX, SubTiles
 
 MEMORY_PX = 2**28
@@ -32,7 +33,7 @@ def _opened(path: Path) -> Slide:
     key = (os.getpid(), path)
     slide = _open.get(key)
     if slide is None:
-        slide = _open[key] = open_slide(path)
+        slide = _open[key] = open_picture(path)
         while len(_open) > 1 and sum(_px(other) for other in _open.values()) > MEMORY_PX:
             _open.popitem(last=False)[1].close()
     _open.move_to_end(key)
@@ -40,4 +41,4 @@ def _opened(path: Path) -> Slide:
 
 
 def _px(slide: Slide) -> int:
-    return slide.width * slide.height if isinstance(slide, ImageSlide) else _IN_FILE_PX
+    return slide.width * slide.height if isinstance(slide, ArraySlide) else _IN_FILE_PX

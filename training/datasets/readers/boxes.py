@@ -55,6 +55,11 @@ def annotation(
     return Annotation(box=cut, label=label, agreement=agreement, votes=votes, nominal=nominal)
 
 
+def ambiguous(annotations: Sequence[Annotation]) -> tuple[Box, ...]:
+    """Boxes of look-alikes that some rater called a mitotic figure: too few for a figure, too many for background."""
+    return tuple(a.box for a in annotations if a.label == "look-alike" and a.agreement > 0)
+
+
 def share(votes: Sequence[Vote], label: Label) -> float:
     """Agreement: the share of raters who call it a mitotic figure; the verdict where there are no votes."""
     if not votes:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.patient import midog_case
-from training.datasets.readers.boxes import annotation, share
+from training.datasets.readers.boxes import ambiguous, annotation, share
 from training.datasets.readers.documents import parsed
 from training.datasets.readers.source import Sized, Source
 from training.datasets.store import Annotation, Dataset, Picture, Vote
@@ -75,13 +75,15 @@ def _pictures(source: Source, report: ImportReport, file: _File, names: dict[int
         if sized is None:
             continue
         case = midog_case(image.file_name)
-        found = (_annotation(source, report, box, sized, names) for box in boxes[image.id])
+        found = [_annotation(source, report, box, sized, names) for box in boxes[image.id]]
+        annotations = tuple(a for a in found if a is not None)
         yield Picture(
             **sized.fields(),
             slide=case,
             patient=case,
             labelled=bool(boxes[image.id]) if splits is None else case in splits,
-            annotations=tuple(a for a in found if a is not None),
+            annotations=annotations,
+            ambiguous_areas=ambiguous(annotations),
             attributes={
                 **({"tumour": image.tumor_type} if image.tumor_type else {}),
                 **((splits or {}).get(case, {})),
@@ -114,10 +116,7 @@ def _annotation(
         Vote(rater=f"rater {i}", mitotic=source.classes.label_of(names[vote]) == "mitotic figure")
         for i, vote in enumerate(box.labels, 1)
     )
-    agreement = share(votes, label)
-    if label == "look-alike" and agreement > 0:
-        report.noted["look-alikes that some rater called a mitotic figure (ambiguous negatives)"] += 1
-    return annotation(report, box.bbox, sized.size, label, agreement, votes=votes, nominal=True)
+    return annotation(report, box.bbox, sized.size, label, share(votes, label), votes=votes, nominal=True)
 
 
 def _splits(path: Path, report: ImportReport) -> dict[str, dict[str, str]] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.import_report import FormatError, ImportReport
-from training.datasets.readers.boxes import annotation, around, nominal_half
+from training.datasets.readers.boxes import ambiguous, annotation, around, nominal_half
 from training.datasets.readers.classes import Label
 from training.datasets.readers.mitos import mitos_name
 from training.datasets.readers.source import Sized, Source
@@ -49,12 +49,14 @@ def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> I
             continue
         own = {files[key]: label for end, label in _ENDINGS.items() if (key := path.stem + end) in files}
         used.update(file.stem for file in own)
+        annotations = tuple(a for file, label in own.items() for a in _annotations(report, file, label, sized))
         yield Picture(
             **sized.fields(),
             slide=name.slide,
             patient=f"mitos-atypia14/{name.number}",
             labelled=bool(own),
-            annotations=tuple(a for file, label in own.items() for a in _annotations(report, file, label, sized)),
+            annotations=annotations,
+            ambiguous_areas=ambiguous(annotations),
             attributes=name.attributes,
         )
     report.dropped["label files without a frame"] += len(files.keys() - used)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from training.datasets.import_report import ImportReport
 from training.datasets.patient import patient_of
-from training.datasets.readers.boxes import annotation, around, nominal_half, share
+from training.datasets.readers.boxes import ambiguous, annotation, around, nominal_half, share
 from training.datasets.readers.source import Sized, Source
 from training.datasets.store import Annotation, Dataset, Picture
 from training.datasets.tables import Row, table_rows
@@ -45,11 +45,13 @@ def _picture(source: Source, report: ImportReport, name: str, rows: list[Row]) -
     if sized is None:
         return None
     slide = _same(rows, "slide") or patient_of(name)
+    annotations = tuple(a for row in rows for a in _annotations(source, report, row, sized))
     return Picture(
         **sized.fields(),
         slide=slide,
         patient=_same(rows, "patient") or patient_of(slide),
-        annotations=tuple(a for row in rows for a in _annotations(source, report, row, sized)),
+        annotations=annotations,
+        ambiguous_areas=ambiguous(annotations),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.patient import case_of
-from training.datasets.readers.boxes import annotation, around, share
+from training.datasets.readers.boxes import ambiguous, annotation, around, share
 from training.datasets.readers.classes import normal
 from training.datasets.readers.source import Source
 from training.datasets.store import Annotation, Dataset, Picture, Vote
@@ -62,14 +62,16 @@ def _pictures(source: Source, report: ImportReport, tables: _Tables) -> Iterator
         if sized is None:
             continue
         spots = tables.spots.get(uid, [])
-        found = (_annotation(source, report, tables, spot, sized.size) for spot in spots)
+        found = [_annotation(source, report, tables, spot, sized.size) for spot in spots]
+        annotations = tuple(a for a in found if a is not None)
         case = case_of(source.name, filename)
         yield Picture(
             **sized.fields(),
             slide=case,
             patient=case,
             labelled=bool(spots),
-            annotations=tuple(a for a in found if a is not None),
+            annotations=annotations,
+            ambiguous_areas=ambiguous(annotations),
         )
 
 
