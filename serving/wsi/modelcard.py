@@ -43,7 +43,7 @@ class ScreeningThreshold(_Strict):
 
 
 class DetectionThreshold(_Strict):
-    """The probability from which a detection counts as a mitotic figure: Det's after merging, or the verifier's."""
+    """From which probability a detection is a mitotic figure: Det's after merging; on a verifier's card, the joint one."""
 
     probability: float = Field(ge=0, le=1)
     how_chosen: str
