@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.scoring.detector import cards_of
 from serving.scoring.models import list_models, model_folder, verify_parity
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.settings import default_models
@@ -28,7 +29,7 @@ def windows() -> NDArray[np.uint8]:
     return np.stack([np.full_like(plain, 246), crowded[:, :250], crowded[:, 250:], plain])
 
 
-@pytest.mark.parametrize("name", ["reg-ns", "det"])
+@pytest.mark.parametrize("name", ["reg-ns", "det", "verifier"])
 def test_results_equal_those_that_training_stored(name: str) -> None:
     differences = verify_parity(model_folder(default_models(), name))
     assert differences.pop("boxes", 0.0) < 0.05
@@ -48,6 +49,19 @@ def test_files_keep_their_size_limits() -> None:
     root = default_models()
     assert (model_folder(root, "reg-ns") / "model.onnx").stat().st_size < 50e6
     assert (model_folder(root, "det") / "model.onnx").stat().st_size < 90e6
+    assert (model_folder(root, "verifier") / "model.onnx").stat().st_size < 20e6
+
+
+def test_models_that_were_judged_together_ship_together(detector: OnnxDetector) -> None:
+    assert len({card.version for card in cards_of(detector)}) == 1
+
+
+def test_a_verifier_sees_the_same_in_a_window_turned_or_mirrored(detector: OnnxDetector) -> None:
+    windows = generate_field(seed=8, width=256, height=64, mitoses_per_mm2=900).pixels.reshape(64, 4, 64, 3)
+    upright = windows.transpose(1, 0, 2, 3)
+    found = detector.verify(np.ascontiguousarray(upright))
+    for view in (upright[:, ::-1], upright[:, :, ::-1], upright.transpose(0, 2, 1, 3)):
+        np.testing.assert_allclose(detector.verify(np.ascontiguousarray(view)), found, atol=1e-4)
 
 
 def test_a_batch_of_windows_equals_single_windows(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
