@@ -2,10 +2,10 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.detections import Detections
+from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
 from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.onnx_files import export_det, export_regns, export_verifier
@@ -57,19 +58,36 @@ def graphs_of(cascade: Path, verifiers: Sequence[Path]) -> list[torch.nn.Module]
     return [*graphs, VerifierGraph(nets)] if nets else graphs
 
 
+_Answer = TypeVar("_Answer")
+
+
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """A detector that computes once what it is asked twice: a field is scored with the verifier, and without."""
+    """A detector that computes once what it is asked again: by another screening threshold, with and without the verifier."""
 
     detector: Detector
+    screening_card: ModelCard
     verification_card: ModelCard | None
     _screened: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
-    _detected: dict[bytes, list[Detections]] = field(default_factory=dict)
+    _detected: dict[bytes, Detections] = field(default_factory=dict)
+    _verified: dict[bytes, np.float32] = field(default_factory=dict)
 
-    @property
-    def screening_card(self) -> ModelCard:
-        """See `Detector.screening_card`."""
-        return self.detector.screening_card
+    @classmethod
+    def of(cls, detector: Detector) -> "Remembering":
+        """With the detector's own cards."""
+        return cls(detector, detector.screening_card, detector.verification_card)
+
+    def at(self, screening: float, *, verified: bool) -> "Remembering":
+        """The same memory behind another screening threshold, with or without the verifier."""
+        chosen = self.detector.screening_card.screening_threshold
+        if chosen is None:
+            raise ModelError("the card of a screening model states no threshold")
+        card = self.screening_card.model_copy(
+            update={"screening_threshold": chosen.model_copy(update={"score": screening})}
+        )
+        return replace(
+            self, screening_card=card, verification_card=self.detector.verification_card if verified else None
+        )
 
     @property
     def detection_card(self) -> ModelCard:
@@ -83,25 +101,31 @@ class Remembering:
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
-        key = _key(tiles)
-        if key not in self._screened:
-            self._screened[key] = self.detector.screen(tiles)
-        return self._screened[key]
+        (scores,) = _recalled(self._screened, [tiles], lambda asked: [self.detector.screen(asked[0])])
+        return scores
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector.detect`."""
-        key = _key(sub_tiles)
-        if key not in self._detected:
-            self._detected[key] = self.detector.detect(sub_tiles)
-        return self._detected[key]
+        return _recalled(self._detected, sub_tiles, lambda asked: self.detector.detect(np.stack(asked)))
 
     def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.verify`."""
-        return self.detector.verify(windows)
+        return np.asarray(
+            _recalled(self._verified, windows, lambda asked: list(self.detector.verify(np.stack(asked)))), np.float32
+        )
 
 
-def _key(pixels: NDArray[np.uint8]) -> bytes:
-    return repr(pixels.shape).encode() + hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).digest()
+def _recalled(
+    memory: dict[bytes, _Answer],
+    pictures: Iterable[NDArray[np.uint8]],
+    ask: Callable[[list[NDArray[np.uint8]]], list[_Answer]],
+) -> list[_Answer]:
+    """What `ask` says of each picture, asked once for each that `memory` does not hold."""
+    keyed = [(repr(p.shape).encode() + hashlib.sha256(p.tobytes()).digest(), p) for p in pictures]
+    new = {key: picture for key, picture in keyed if key not in memory}
+    if new:
+        memory.update(zip(new, ask(list(new.values())), strict=True))
+    return [memory[key] for key, _ in keyed]
 
 
 def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCard, ModelCard]:

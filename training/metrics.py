@@ -66,8 +66,10 @@ def rates(found: Sequence[Found], threshold: float) -> Rates:
 
 
 def best_threshold(found: Sequence[Found]) -> float:
-    """The one threshold with the highest F1 over all fields; of equals, the middle one."""
+    """The one threshold with the highest F1 over all fields; of equals, the middle one; 1 where nothing was found."""
     candidates = np.unique(np.concatenate([f.probabilities for f in found]).round(3))
+    if not len(candidates):
+        return 1.0
     scores = np.asarray([rates(found, t).f1 for t in candidates])
     best = candidates[scores >= scores.max() - 1e-12]
     return float(best[len(best) // 2])

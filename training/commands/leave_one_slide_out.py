@@ -12,7 +12,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--verifier", type=Path, action="append", default=[], help="the same of `fit-verifier`; repeatable"
     )
     parser.add_argument(
-        "--screening", type=float, required=True, help="Reg-NS score from which Det looks at a sub-tile"
+        "--screening",
+        type=float,
+        nargs="+",
+        required=True,
+        help="Reg-NS scores to try as the one from which Det looks at a sub-tile",
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
     parser.set_defaults(run=_run)
