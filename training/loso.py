@@ -17,7 +17,7 @@ from training.held_out import weights_without
 from training.metrics import Found, Rates, average_precision, best_threshold, bootstrap_f1, rates
 
 TOLERATED_LOSS = 0.01
-"""Of average precision, for a faster screening: far inside the interval that 59 figures leave."""
+"""Of F1 and of average precision, for a faster screening: far inside the intervals that 59 figures leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def leave_one_slide_out(
     """Judge a cascade on each slide by weights that never saw it; write the evaluation as JSON to `out`.
 
     screening : Reg-NS scores to try as the one from which Det looks at a sub-tile. The evaluation is of the highest whose
-        average precision is within `TOLERATED_LOSS` of the best: the fewer sub-tiles pass, the faster a slide is scored
+        F1 and average precision are within `TOLERATED_LOSS` of the best: the fewer sub-tiles pass, the faster is a slide
     cascades, verifiers : runs, each with `without-<slide>` folders, or one run that saw none of the slides
 
     Raises
@@ -87,8 +87,7 @@ def leave_one_slide_out(
     for score in sorted(screening):
         tried.append(_evaluation(_score_all(detectors, fields, score, say), score))
         say(f"screening {score:g}: {asdict(tried[-1])}")
-    enough = max(e.average_precision for e in tried) - TOLERATED_LOSS
-    result = [e for e in tried if e.average_precision >= enough][-1]
+    result = _fastest(tried)
     for row in result.per_slide:
         say(f"{row.slide}: {asdict(row)}")
     say(
@@ -97,6 +96,14 @@ def leave_one_slide_out(
     )
     out.write_text(json.dumps(asdict(result), indent=1))
     return result
+
+
+def _fastest(tried: Sequence[Evaluation]) -> Evaluation:
+    """The one with the highest screening threshold, of those that are good enough, or the one with the highest F1."""
+    f1 = max(e.f1 for e in tried) - TOLERATED_LOSS
+    precision = max(e.average_precision for e in tried) - TOLERATED_LOSS
+    enough = [e for e in tried if e.f1 >= f1 and e.average_precision >= precision]
+    return max(enough, key=lambda e: e.screening_threshold) if enough else max(tried, key=lambda e: e.f1)
 
 
 @dataclass(frozen=True, slots=True)

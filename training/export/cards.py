@@ -77,7 +77,7 @@ def regns_card(
         parameters=parameters,
         screening_threshold=ScreeningThreshold(
             score=evaluation.screening_threshold,
-            how_chosen=f"the highest of those tried whose average precision is within {TOLERATED_LOSS} of the best",
+            how_chosen=f"the highest of those tried whose F1 and average precision are within {TOLERATED_LOSS} of the best",
             data="ICPR 2012 fields",
             achieved=(
                 f"{evaluation.det_windows_share:.1%} of sub-tiles pass: {evaluation.regns_tpr:.1%} of those that hold a "
