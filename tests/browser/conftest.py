@@ -10,8 +10,9 @@ from tests.browser.chromium import find_chromium
 expect.set_options(timeout=60_000)  # a busy machine takes its time
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Of this package alone: while Playwright runs, the thread has an event loop, and no test after may start its own."""
     found = find_chromium()
     if found is None:
         pytest.skip("no Chromium on this machine; `make browser` says how to get one")
