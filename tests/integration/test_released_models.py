@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from serving.scoring.detector import cards_of
 from serving.scoring.models import list_models, model_folder, verify_parity
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
+from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.field import generate_field
+from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 
 pytestmark = pytest.mark.integration
@@ -79,12 +81,19 @@ def test_order_in_a_batch_changes_nothing(detector: OnnxDetector, windows: NDArr
         np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
 
 
-def test_glass_has_no_figures_and_crowds_have(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
+def test_boxes_of_a_window_keep_apart(detector: OnnxDetector, windows: NDArray[np.uint8]) -> None:
     found = detector.detect(windows)
-    assert detector.detection_card.detection_threshold is not None
-    threshold = detector.detection_card.detection_threshold.probability
-    assert [bool((d.probabilities >= threshold).any()) for d in found] == [False, True, True, False]
+    assert [bool((d.probabilities >= 0.5).any()) for d in found] == [False, True, True, False]
     assert all(_apart(d, detector.detection_card.nms_iou or 0.0) for d in found)
+
+
+@pytest.mark.parametrize(("mitoses_per_mm2", "some"), [(0, False), (900, True)])
+def test_plain_tissue_has_no_figures_and_crowds_have(
+    detector: OnnxDetector, mitoses_per_mm2: float, *, some: bool
+) -> None:
+    pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=mitoses_per_mm2).pixels
+    report = score_slide(ArraySlide(pixels, mpp=0.25, name="generated"), detector).report
+    assert bool(report.counts.mitotic_figures) == some
 
 
 def test_screening_a_tile_equals_screening_its_sub_tiles(detector: OnnxDetector) -> None:
