@@ -30,7 +30,7 @@ class DetectorAlone:
     @classmethod
     def of(cls, detect: Detect) -> "DetectorAlone":
         """With cards that state the study's geometry and let everything pass."""
-        return cls(detect, *draft_cards(0.0, 0.5)[:2])
+        return cls(detect, *draft_cards()[:2])
 
     def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.verify`: it is not asked, since there is no card."""

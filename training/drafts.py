@@ -28,16 +28,16 @@ CANDIDATE_PROBABILITY = 0.05
 """Low: what Det is unsure of is the verifier's to judge."""
 
 
-def draft_detector(cascade: Path, verifiers: Sequence[Path], *, screening: float, detection: float = 0.5) -> Detector:
+def draft_detector(cascade: Path, verifiers: Sequence[Path]) -> Detector:
     """The models of `model.pt` files of `fit` and `fit-verifier`, exported in float32 and loaded by ONNX Runtime.
 
-    screening, detection : the thresholds that the cards state
+    By their cards every sub-tile passes the screening.
     """
     graphs = graphs_of(cascade, verifiers)
     exports = (export_regns, export_det, export_verifier)
     with tempfile.TemporaryDirectory() as scratch:
         # Without verifiers there is no third graph to export.
-        for card, graph, export in zip(draft_cards(screening, detection), graphs, exports, strict=False):
+        for card, graph, export in zip(draft_cards(), graphs, exports, strict=False):
             folder = Path(scratch) / card.name / card.version
             folder.mkdir(parents=True)
             export(graph, folder / "model.onnx")
@@ -128,8 +128,8 @@ def _recalled(
     return [memory[key] for key, _ in keyed]
 
 
-def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCard, ModelCard]:
-    """Cards of weights under evaluation: real geometry and the thresholds to try, no figures yet."""
+def draft_cards() -> tuple[ModelCard, ModelCard, ModelCard]:
+    """Cards of weights under evaluation: real geometry, thresholds that are nobody's choice yet, no figures."""
     common: dict[str, Any] = {
         "schema_version": "1.0",
         "version": "0.0.0",
@@ -145,6 +145,7 @@ def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCar
         "files": {"model.onnx": "0" * 64},
     }
     chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    undecided = DetectionThreshold(probability=0.5, **chosen)
     return (
         ModelCard(
             **common,
@@ -152,7 +153,7 @@ def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCar
             task="screening",
             architecture="draft",
             output="scores",
-            screening_threshold=ScreeningThreshold(score=screening, **chosen),
+            screening_threshold=ScreeningThreshold(score=0.0, **chosen),
         ),
         ModelCard(
             **common,
@@ -160,7 +161,7 @@ def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCar
             task="detection",
             architecture="draft",
             output="boxes",
-            detection_threshold=DetectionThreshold(probability=detection, **chosen),
+            detection_threshold=undecided,
             nms_iou=NMS_IOU,
             merge_radius_um=MERGE_RADIUS_UM,
         ),
@@ -170,7 +171,7 @@ def draft_cards(screening: float, detection: float) -> tuple[ModelCard, ModelCar
             task="verification",
             architecture="draft",
             output="probabilities",
-            detection_threshold=DetectionThreshold(probability=detection, **chosen),
+            detection_threshold=undecided,
             candidate_probability=CANDIDATE_PROBABILITY,
         ),
     )

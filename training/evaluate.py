@@ -43,8 +43,8 @@ def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found
     )
 
 
-def evaluate_slide(report_path: Path, truth_path: Path) -> Rates:
-    """Counts of a served report against a truth file (`mitotic_figures`: xyxy boxes, level-0 px).
+def read_with_truth(report_path: Path, truth_path: Path) -> tuple[Report, NDArray[np.float32]]:
+    """A served report and the true boxes (float32, shape (N, 4), xyxy, level-0 px) of a truth file (`mitotic_figures`).
 
     Raises
     ------
@@ -57,7 +57,11 @@ def evaluate_slide(report_path: Path, truth_path: Path) -> Rates:
         raise ValueError(f"{truth_path} has no mitotic_figures: a list of [x1, y1, x2, y2], level-0 px")
     if (truth.get("width"), truth.get("height")) != (report.slide.width, report.slide.height):
         raise ValueError(f"{truth_path} and {report_path} are of slides of different size")
-    boxes = np.asarray(truth["mitotic_figures"], np.float32).reshape(-1, 4)
+    return report, np.asarray(truth["mitotic_figures"], np.float32).reshape(-1, 4)
+
+
+def slide_rates(report: Report, boxes: NDArray[np.float32]) -> Rates:
+    """A report's figures against the true boxes."""
     return rates([found_in(report, boxes, group="slide")], 0.0)
 
 
@@ -70,11 +74,9 @@ def print_rates(counts: Rates, out: Callable[[str], None] = print) -> None:
     )
 
 
-def print_counts(report_path: Path, truth_path: Path, out: Callable[[str], None] = print) -> None:
+def print_counts(report: Report, boxes: NDArray[np.float32], out: Callable[[str], None] = print) -> None:
     """The report's counts and hotspots beside the truth's: the true figures in each hotspot, and in the truth's own."""
-    report = Report.model_validate_json(report_path.read_bytes())
-    boxes = np.asarray(json.loads(truth_path.read_text())["mitotic_figures"], np.float64).reshape(-1, 4)
-    centres, counts = (boxes[:, :2] + boxes[:, 2:]) / 2, report.counts
+    centres, counts = (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2, report.counts
     interval = counts.interval
     span = "no interval" if interval is None else f"95 % interval {interval.low:g} to {interval.high:g} between tiles"
     out(f"detected {counts.mitotic_figures} ({span}), true {len(boxes)}")

@@ -1,10 +1,8 @@
 """The training program: `fit` shows all of it."""
 
 import contextlib
-import csv
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,9 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.tensorboard import SummaryWriter
 
 from training.processes import Process
+from training.training_log import TrainingLog
 
 Losses = dict[str, Tensor]
 
@@ -104,7 +102,7 @@ def fit(
     base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     loader = _loader(samples, list(itertools.islice(indices, first * plan.accumulate, None)), collate, process)
     trained = DistributedDataParallel(model) if process.world > 1 else model
-    log = _Log(out, first, plan, say) if process.leads else None
+    log = TrainingLog(out, first=first, steps=plan.steps, batch=plan.batch, say=say) if process.leads else None
     parts = iter(loader)
     for step in range(first, plan.steps):
         _set_rates(optimizer, base, rate(step))
@@ -158,7 +156,7 @@ def _set_rates(optimizer: torch.optim.Optimizer, base: Sequence[float], factor: 
 
 
 def _gradients(
-    plan: Plan, trained: nn.Module, parts: Iterator[Any], step: int, *, process: Process, log: "_Log | None"
+    plan: Plan, trained: nn.Module, parts: Iterator[Any], step: int, *, process: Process, log: TrainingLog | None
 ) -> Losses:
     """Add the gradients of a step's parts to the weights; return the mean losses."""
     totals: Losses = {}
@@ -269,58 +267,3 @@ def save(path: Path, state: object) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(part, path)
-
-
-class _Log:
-    """Losses of each step to CSV and TensorBoard, progress to the terminal."""
-
-    def __init__(self, out: Path, first: int, plan: Plan, say: Callable[[str], None]) -> None:
-        self.path, self.first, self.plan, self.say = out / "log.csv", first, plan, say
-        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
-        self.started, self.waited = time.monotonic(), 0.0
-        self._cut()
-
-    def _cut(self) -> None:
-        """Drop rows after the checkpoint: the steps they tell of are run again."""
-        if not self.path.is_file():
-            return
-        with self.path.open(newline="") as handle:
-            header, *rows = list(csv.reader(handle)) or [[]]
-        with self.path.open("w", newline="") as handle:
-            csv.writer(handle).writerows([header, *(row for row in rows if row and int(row[0]) < self.first)])
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time spent inside counts as waiting for data."""
-        mark = time.monotonic()
-        yield
-        self.waited += time.monotonic() - mark
-
-    def write(self, step: int, losses: Losses) -> None:
-        """Log one step; every twentieth says how the run goes."""
-        values = {name: float(value) for name, value in losses.items()}
-        new = not self.path.is_file() or self.path.stat().st_size == 0
-        with self.path.open("a", newline="") as handle:
-            writer = csv.writer(handle)
-            if new:
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{v:.5f}" for v in values.values())])
-        for name, value in values.items():
-            self.board.add_scalar(f"loss/{name}", value, step)
-        done, steps = step + 1, self.plan.steps
-        if done % 20 == 0 or done == steps:
-            elapsed = time.monotonic() - self.started
-            ran = done - self.first
-            self.say(
-                f"step {done}/{steps}  loss {sum(values.values()):.3f}  {ran * self.plan.batch / elapsed:.1f} windows/s  "
-                f"waited for data {self.waited / elapsed:.0%}  {elapsed / ran * (steps - done) / 60:.1f} min left"
-            )
-
-    def validated(self, step: int, value: float) -> None:
-        """Log a validation."""
-        self.board.add_scalar("validation", value, step)
-        self.say(f"step {step}/{self.plan.steps}  validation {value:.4f}")
-
-    def close(self) -> None:
-        """Flush what TensorBoard holds back."""
-        self.board.close()

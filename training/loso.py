@@ -127,7 +127,7 @@ def _detectors(cascades: Path, verifiers: Sequence[Path]) -> dict[str, Rememberi
     for slide in SLIDES:
         weights = tuple(weights_without(run, slide) for run in (cascades, *verifiers))
         if weights not in loaded:
-            loaded[weights] = Remembering.of(draft_detector(weights[0], weights[1:], screening=0.0))
+            loaded[weights] = Remembering.of(draft_detector(weights[0], weights[1:]))
         chosen[slide] = loaded[weights]
     return chosen
 

@@ -25,8 +25,9 @@ def find_hotspots(
     """Places of up to `number` windows that do not overlap, shape (M, 2): each the fullest that those before leave room for.
 
     No window in the region holds more than the first. Those compete that touch points, or the region's border, on two sides:
-    of the windows with the same points one, so where tissue is asked for, it is asked of that one. Of equally full ones the uppermost comes first, then the
-    leftmost. A window found is then centred on what it holds, if it may stand there and still holds as much.
+    of the windows with the same points one, so where tissue is asked for, it is asked of that one. Of equally full ones the
+    uppermost comes first, then the leftmost. A window found is then centred on what it holds, if it may stand there and
+    still holds as much.
 
     points : float64, shape (N, 2), (x, y), level-0 px from the corner of the region that was analysed
     size : (width, height) of that region

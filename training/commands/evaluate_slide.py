@@ -13,7 +13,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(args: argparse.Namespace) -> None:
-    from training.evaluate import evaluate_slide, print_counts, print_rates  # noqa: PLC0415
+    from training.evaluate import print_counts, print_rates, read_with_truth, slide_rates  # noqa: PLC0415
 
-    print_rates(evaluate_slide(args.report, args.truth))
-    print_counts(args.report, args.truth)
+    report, boxes = read_with_truth(args.report, args.truth)
+    print_rates(slide_rates(report, boxes))
+    print_counts(report, boxes)

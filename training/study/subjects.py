@@ -94,7 +94,7 @@ def _of_models(root: Path) -> Subject:
 
 
 def _of_cascade(run: Path) -> Subject:
-    detector = draft_detector(run / "model.pt", [], screening=0.0)
+    detector = draft_detector(run / "model.pt", [])
     return _of_detector(detector, "not stated: a run of `fit` does not say whom it saw")
 
 

@@ -10,7 +10,7 @@ from serving.exports import write_all
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
-from training.evaluate import evaluate_slide
+from training.evaluate import read_with_truth, slide_rates
 from training.metrics import Found, best_threshold, bootstrap_f1, rates
 
 
@@ -65,8 +65,8 @@ def test_a_served_report_against_its_truth(tmp_path: Path) -> None:
     boxes = [[288, 288, 312, 312], [100, 100, 124, 124]]
     truth = tmp_path / "t.json"
     truth.write_text(json.dumps({"width": 1200, "height": 800, "mitotic_figures": boxes}))
-    counted = evaluate_slide(tmp_path / "report.json", truth)
+    counted = slide_rates(*read_with_truth(tmp_path / "report.json", truth))
     assert (counted.true_positives, counted.false_positives, counted.false_negatives) == (1, 1, 1)
     truth.write_text(json.dumps({"width": 9, "height": 800, "mitotic_figures": boxes}))
     with pytest.raises(ValueError, match="size"):
-        evaluate_slide(tmp_path / "report.json", truth)
+        slide_rates(*read_with_truth(tmp_path / "report.json", truth))

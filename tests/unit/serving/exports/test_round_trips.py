@@ -1,4 +1,4 @@
-"""Every format read by its own reader: counts equal, centres within half a pixel, also at 0.23 um/px and with bounds."""
+"""Every format read back, by its own reader where there is one in Python: counts equal, centres within half a pixel, also at 0.23 um/px and with bounds."""
 
 import csv
 import gzip

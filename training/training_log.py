@@ -1,0 +1,65 @@
+"""What a training says: losses of each step to CSV and TensorBoard, progress to the terminal."""
+
+import contextlib
+import csv
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+
+class TrainingLog:
+    """The log of a run that goes on at step `first` of `steps`, each of `batch` samples."""
+
+    def __init__(self, out: Path, *, first: int, steps: int, batch: int, say: Callable[[str], None]) -> None:
+        self.path, self.first, self.steps, self.batch, self.say = out / "log.csv", first, steps, batch, say
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
+        self.started, self.waited = time.monotonic(), 0.0
+        self._cut()
+
+    def _cut(self) -> None:
+        """Drop rows after the checkpoint: the steps they tell of are run again."""
+        if not self.path.is_file():
+            return
+        with self.path.open(newline="") as handle:
+            header, *rows = list(csv.reader(handle)) or [[]]
+        with self.path.open("w", newline="") as handle:
+            csv.writer(handle).writerows([header, *(row for row in rows if row and int(row[0]) < self.first)])
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time spent inside counts as waiting for data."""
+        mark = time.monotonic()
+        yield
+        self.waited += time.monotonic() - mark
+
+    def write(self, step: int, losses: Mapping[str, Tensor]) -> None:
+        """Log one step; every twentieth says how the run goes."""
+        values = {name: float(value) for name, value in losses.items()}
+        new = not self.path.is_file() or self.path.stat().st_size == 0
+        with self.path.open("a", newline="") as handle:
+            writer = csv.writer(handle)
+            if new:
+                writer.writerow(["step", *values])
+            writer.writerow([step, *(f"{v:.5f}" for v in values.values())])
+        for name, value in values.items():
+            self.board.add_scalar(f"loss/{name}", value, step)
+        done, steps = step + 1, self.steps
+        if done % 20 == 0 or done == steps:
+            elapsed = time.monotonic() - self.started
+            ran = done - self.first
+            self.say(
+                f"step {done}/{steps}  loss {sum(values.values()):.3f}  {ran * self.batch / elapsed:.1f} windows/s  "
+                f"waited for data {self.waited / elapsed:.0%}  {elapsed / ran * (steps - done) / 60:.1f} min left"
+            )
+
+    def validated(self, step: int, value: float) -> None:
+        """Log a validation."""
+        self.board.add_scalar("validation", value, step)
+        self.say(f"step {step}/{self.steps}  validation {value:.4f}")
+
+    def close(self) -> None:
+        """Flush what TensorBoard holds back."""
+        self.board.close()
