@@ -27,9 +27,19 @@ def noise(width: int, height: int, *, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def write_pyramid(
-    path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = 0.25, compression: str = "deflate", levels: int = 2
+    path: Path,
+    pixels: NDArray[np.uint8],
+    *,
+    mpp: float | None = 0.25,
+    compression: str = "deflate",
+    levels: int = 2,
+    tile: int = 256,
+    **options: Any,
 ) -> Path:
-    """A pyramidal tiled TIFF, each level half the one before, that OpenSlide opens as generic-tiff."""
+    """A pyramidal tiled TIFF, each level half the one before, that OpenSlide opens as generic-tiff.
+
+    options : of tifffile, for each level
+    """
     resolution: dict[str, Any] = {}
     with tifffile.TiffWriter(path) as tiff:
         for level in range(levels):
@@ -39,12 +49,13 @@ def write_pyramid(
                 resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
             tiff.write(
                 _halved(pixels, level),
-                tile=(256, 256),
+                tile=(tile, tile),
                 photometric="rgb",
                 compression=compression,
                 subfiletype=1 if level else 0,
                 metadata=None,
                 **resolution,
+                **options,
             )
     return path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import tifffile
 
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.jpeglevels import JpegLevel, jpeg_level
 from serving.wsi.limits import check_stored_tile
 
 READABLE = (
@@ -57,8 +58,8 @@ def kind_of(path: Path, name: str) -> FileKind:
     raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 
-def check_tiff(path: Path, name: str) -> None:
-    """Make sure that every tile and strip that a TIFF lists lies inside the file, and that no tile is beyond reason.
+def checked_tiff(path: Path, name: str) -> list[JpegLevel]:
+    """The plain JPEG levels of a TIFF of which every tile and strip lies inside the file, and no tile is beyond reason.
 
     OpenSlide opens truncated files and fails only when it reads there, perhaps after an hour of work.
 
@@ -75,6 +76,7 @@ def check_tiff(path: Path, name: str) -> None:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
             parts = [list(zip(page.dataoffsets, page.databytecounts, strict=False)) for page in pages]
             tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
+            levels = [level for page in pages if (level := jpeg_level(page)) is not None]
             following = _next_directory(tiff, pages[-1])
     except (
         tifffile.TiffFileError,
@@ -96,6 +98,7 @@ def check_tiff(path: Path, name: str) -> None:
         raise UnreadableSlideError(
             f"{name} is truncated: its data goes on to byte {end}, the file ends at {size}; copy it again"
         )
+    return levels
 
 
 def _next_directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
