@@ -9,13 +9,15 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test lint schemas access faults fuzz vendor browser clean
+.PHONY: help demo test lint schemas access bench bench-small faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
 	@echo "make lint               ruff, mypy --strict, import-linter"
+	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
+	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
 	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
@@ -40,6 +42,12 @@ schemas: $(VENV)/.dev
 
 access: $(VENV)/.dev
 	$(BIN)/python -m tests.integration.access_matrix
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.speed
+
+bench-small: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.speed --small
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults

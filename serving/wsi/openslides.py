@@ -28,8 +28,10 @@ MAX_DECODED_PX = 64 * 2**20
 """Decoded in one piece, 256 MB: a slide without a pyramid is read in bands where a small picture shows much of it."""
 
 
-def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
+def open_with_openslide(path: Path, name: str, *, direct: bool = True) -> "OpenSlideSlide":
     """Open a slide, after its TIFF structure was checked.
+
+    direct : whether tiles are decoded without OpenSlide where that is proven to give its pixels
 
     Raises
     ------
@@ -58,7 +60,8 @@ def open_with_openslide(path: Path, name: str) -> "OpenSlideSlide":
         check_size(width, height)
         # A header can be right and the data absent: the first pixels must decode.
         slide.read(Region(0, 0, min(width, 64), min(height, 64)), min(width, 64), min(height, 64))
-        slide.read_directly(jpeg_levels)
+        if direct:
+            slide.read_directly(jpeg_levels)
     except Exception:
         slide.close()
         raise

@@ -13,7 +13,7 @@ import simplejpeg
 import tifffile
 
 from serving.synthetic.slide import generate_slide
-from serving.wsi import jpeglevels, openslides
+from serving.wsi import jpeglevels
 from serving.wsi.errors import UnreadableSlideError
 from serving.wsi.geometry import Region
 from serving.wsi.openslides import OpenSlideSlide, open_with_openslide
@@ -32,16 +32,8 @@ def opened(path: Path) -> OpenSlideSlide:
     return open_with_openslide(path, path.name)
 
 
-@pytest.fixture
-def by_openslide(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], OpenSlideSlide]:
-    """Opens a slide that OpenSlide decodes alone."""
-
-    def open_plainly(path: Path) -> OpenSlideSlide:
-        with monkeypatch.context() as patch:
-            patch.setattr(openslides, "DIRECT_VENDORS", set())
-            return opened(path)
-
-    return open_plainly
+def by_openslide(path: Path) -> OpenSlideSlide:
+    return open_with_openslide(path, path.name, direct=False)
 
 
 def reads(slide: OpenSlideSlide, count: int) -> Iterator[tuple[Region, int, int]]:
@@ -75,16 +67,14 @@ def assert_same_pixels(direct: OpenSlideSlide, plain: OpenSlideSlide, *, count: 
     ],
     ids=["4:2:0", "4:4:4", "4:2:2", "RGB"],
 )
-def test_pixels_are_those_of_openslide(
-    tmp_path: Path, by_openslide: Callable[[Path], OpenSlideSlide], tile: int, encoding: dict[str, Any]
-) -> None:
+def test_pixels_are_those_of_openslide(tmp_path: Path, tile: int, encoding: dict[str, Any]) -> None:
     path = write_pyramid(tmp_path / "a.tif", noise(1720, 1032), compression="jpeg", levels=3, tile=tile, **encoding)
     with opened(path) as direct, by_openslide(path) as plain:
         assert direct.direct_levels == [0, 1, 2]
         assert_same_pixels(direct, plain)
 
 
-def test_generated_slides_are_read_directly(tmp_path: Path, by_openslide: Callable[[Path], OpenSlideSlide]) -> None:
+def test_generated_slides_are_read_directly(tmp_path: Path) -> None:
     generate_slide(tmp_path / "a.tif", width=1280, height=768)
     with opened(tmp_path / "a.tif") as direct, by_openslide(tmp_path / "a.tif") as plain:
         assert direct.direct_levels == [0, 1]
@@ -92,9 +82,7 @@ def test_generated_slides_are_read_directly(tmp_path: Path, by_openslide: Callab
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_pixels_of_real_slides_are_those_of_openslide(
-    shared_data: Path, by_openslide: Callable[[Path], OpenSlideSlide], name: str
-) -> None:
+def test_pixels_of_real_slides_are_those_of_openslide(shared_data: Path, name: str) -> None:
     path = shared_data / "slides" / name
     with opened(path) as direct, by_openslide(path) as plain:
         assert direct.direct_levels == REAL[name]
@@ -108,9 +96,7 @@ def test_other_compressions_and_uneven_levels_stay_with_openslide(tmp_path: Path
         assert slide.direct_levels == [0]
 
 
-def test_what_openslide_shows_otherwise_stays_with_it(
-    tmp_path: Path, by_openslide: Callable[[Path], OpenSlideSlide], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_openslide_shows_otherwise_stays_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_pyramid(tmp_path / "a.tif", noise(600, 600), compression="jpeg")
     decode = simplejpeg.decode_jpeg
 
@@ -125,7 +111,7 @@ def test_what_openslide_shows_otherwise_stays_with_it(
         assert_same_pixels(direct, plain, count=5)
 
 
-def test_damaged_tiles_end_as_with_openslide(tmp_path: Path, by_openslide: Callable[[Path], OpenSlideSlide]) -> None:
+def test_damaged_tiles_end_as_with_openslide(tmp_path: Path) -> None:
     whole = write_pyramid(tmp_path / "whole.tif", noise(700, 700), compression="jpeg", levels=1).read_bytes()
     chance, outcomes = random.Random(3), set[str]()
     for _ in range(60):
