@@ -18,9 +18,11 @@ from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
 from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.onnx_files import export_det, export_regns, export_verifier
+from training.export.whole_tile import WholeTileRegNSGraph
 from training.models.cascade import Cascade
 from training.models.det import NMS_IOU
 from training.models.verifier import Verifier
+from training.models.whole_tile import WholeTileRegNS
 
 MERGE_RADIUS_UM = 6.0
 """Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
@@ -28,16 +30,16 @@ CANDIDATE_PROBABILITY = 0.05
 """Low: what Det is unsure of is the verifier's to judge."""
 
 
-def draft_detector(cascade: Path, verifiers: Sequence[Path]) -> Detector:
-    """The models of `model.pt` files of `fit` and `fit-verifier`, exported in float32 and loaded by ONNX Runtime.
+def draft_detector(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> Detector:
+    """The models of `model.pt` files, see `graphs_of`, exported in float32 and loaded by ONNX Runtime.
 
     By their cards every sub-tile passes the screening.
     """
-    graphs = graphs_of(cascade, verifiers)
+    graphs = graphs_of(cascade, verifiers, screener)
     exports = (export_regns, export_det, export_verifier)
     with tempfile.TemporaryDirectory() as scratch:
         # Without verifiers there is no third graph to export.
-        for card, graph, export in zip(draft_cards(), graphs, exports, strict=False):
+        for card, graph, export in zip(draft_cards(whole_tile=screener is not None), graphs, exports, strict=False):
             folder = Path(scratch) / card.name / card.version
             folder.mkdir(parents=True)
             export(graph, folder / "model.onnx")
@@ -47,14 +49,23 @@ def draft_detector(cascade: Path, verifiers: Sequence[Path]) -> Detector:
         return load_detector(Path(scratch), providers=["CPUExecutionProvider"])
 
 
-def graphs_of(cascade: Path, verifiers: Sequence[Path]) -> list[torch.nn.Module]:
-    """The graphs to export of `model.pt` files: Reg-NS, Det and, where there are verifiers, one of all of them."""
+def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> list[torch.nn.Module]:
+    """The graphs to export of `model.pt` files: Reg-NS, Det and, where there are verifiers, one of all of them.
+
+    cascade, verifiers : of `fit` and `fit-verifier`
+    screener : of `fit-screening`, a Reg-NS that sees a tile at once; without it the cascade's own sees each sub-tile
+    """
     model = Cascade()
     model.load_state_dict(torch.load(cascade, weights_only=True, map_location="cpu"))
     nets = [Verifier() for _ in verifiers]
     for net, path in zip(nets, verifiers, strict=True):
         net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    graphs: list[torch.nn.Module] = [RegNSGraph(model.trunk, model.regns), DetGraph(model.trunk, model.det)]
+    screening: torch.nn.Module = RegNSGraph(model.trunk, model.regns)
+    if screener is not None:
+        whole_tile = WholeTileRegNS()
+        whole_tile.load_state_dict(torch.load(screener, weights_only=True, map_location="cpu"))
+        screening = WholeTileRegNSGraph(whole_tile)
+    graphs: list[torch.nn.Module] = [screening, DetGraph(model.trunk, model.det)]
     return [*graphs, VerifierGraph(nets)] if nets else graphs
 
 
@@ -128,12 +139,13 @@ def _recalled(
     return [memory[key] for key, _ in keyed]
 
 
-def draft_cards() -> tuple[ModelCard, ModelCard, ModelCard]:
+def draft_cards(*, whole_tile: bool = False) -> tuple[ModelCard, ModelCard, ModelCard]:
     """Cards of weights under evaluation: real geometry, thresholds that are nobody's choice yet, no figures."""
+    geometry = ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB")
     common: dict[str, Any] = {
         "schema_version": "1.0",
         "version": "0.0.0",
-        "input": ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB"),
+        "input": geometry,
         "weights": "float32, under evaluation",
         "parameters": 1,
         "data": [],
@@ -148,7 +160,7 @@ def draft_cards() -> tuple[ModelCard, ModelCard, ModelCard]:
     undecided = DetectionThreshold(probability=0.5, **chosen)
     return (
         ModelCard(
-            **common,
+            **{**common, "input": geometry.model_copy(update={"whole_tile": whole_tile})},
             name="reg-ns",
             task="screening",
             architecture="draft",

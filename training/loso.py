@@ -40,6 +40,8 @@ class Evaluation:
 
     detection_threshold: float
     screening_threshold: float
+    whole_tile: bool
+    """Whether Reg-NS saw a tile at once or each sub-tile by itself."""
     candidate_probability: float
     f1: float
     f1_interval: tuple[float, float]
@@ -68,13 +70,15 @@ def leave_one_slide_out(
     out: Path,
     *,
     screening: Sequence[float],
+    screener: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Evaluation:
     """Judge a cascade on each slide by weights that never saw it; write the evaluation as JSON to `out`.
 
     screening : Reg-NS scores to try as the one from which Det looks at a sub-tile. The evaluation is of the highest whose
         F1 and average precision are within `TOLERATED_LOSS` of the best: the fewer sub-tiles pass, the faster is a slide
-    cascades, verifiers : runs, each with `without-<slide>` folders, or one run that saw none of the slides
+    cascades, verifiers, screener : runs, each with `without-<slide>` folders, or one run that saw none of the slides;
+        without a screener the cascade's own Reg-NS screens, sub-tile by sub-tile
 
     Raises
     ------
@@ -82,10 +86,10 @@ def leave_one_slide_out(
         If a run is missing or does not state that it never saw a slide; the message names the folder.
     """
     fields = read_fields(data_root())
-    detectors = _detectors(cascades, verifiers)
+    detectors = _detectors(cascades, verifiers, screener)
     tried = []
     for score in sorted(screening):
-        tried.append(_evaluation(_score_all(detectors, fields, score, say), score))
+        tried.append(_evaluation(_score_all(detectors, fields, score, say), score, whole_tile=screener is not None))
         say(f"screening {score:g}: {asdict(tried[-1])}")
     result = _fastest(tried)
     for row in result.per_slide:
@@ -120,14 +124,16 @@ class _Scored:
     shows: NDArray[np.bool_]
 
 
-def _detectors(cascades: Path, verifiers: Sequence[Path]) -> dict[str, Remembering]:
+def _detectors(cascades: Path, verifiers: Sequence[Path], screener: Path | None) -> dict[str, Remembering]:
     """For each slide the detector that never saw it."""
-    loaded: dict[tuple[Path, ...], Remembering] = {}
+    loaded: dict[tuple[Path | None, ...], Remembering] = {}
     chosen = {}
     for slide in SLIDES:
-        weights = tuple(weights_without(run, slide) for run in (cascades, *verifiers))
+        cascade, *judges = (weights_without(run, slide) for run in (cascades, *verifiers))
+        first = weights_without(screener, slide) if screener is not None else None
+        weights = (cascade, first, *judges)
         if weights not in loaded:
-            loaded[weights] = Remembering.of(draft_detector(weights[0], weights[1:]))
+            loaded[weights] = Remembering.of(draft_detector(cascade, judges, first))
         chosen[slide] = loaded[weights]
     return chosen
 
@@ -149,7 +155,7 @@ def _score_all(
     return _Scored(found, alone, np.concatenate(scores), np.concatenate(shows))
 
 
-def _evaluation(scored: _Scored, screening: float) -> Evaluation:
+def _evaluation(scored: _Scored, screening: float, *, whole_tile: bool) -> Evaluation:
     found, alone = scored.found, scored.alone
     threshold, det_threshold = best_threshold(found), best_threshold(alone)
     total, det_total = rates(found, threshold), rates(alone, det_threshold)
@@ -158,6 +164,7 @@ def _evaluation(scored: _Scored, screening: float) -> Evaluation:
     return Evaluation(
         detection_threshold=threshold,
         screening_threshold=screening,
+        whole_tile=whole_tile,
         candidate_probability=CANDIDATE_PROBABILITY,
         f1=total.f1,
         f1_interval=bootstrap_f1(found, threshold),

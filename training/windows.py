@@ -61,32 +61,28 @@ def collage_source(bank: CropBank) -> Source:
     """Windows of 128 px cells, each a crop or its negative twin, cut at a random offset."""
 
     def draw(rng: np.random.Generator) -> Window:
-        side = round(WINDOW_PX * rng.uniform(0.85, 1.2))
-        cells = -(-side // CROP_PX) + 1
-        canvas = np.empty((cells * CROP_PX, cells * CROP_PX, 3), np.uint8)
-        boxes = []
-        for row in range(cells):
-            for column in range(cells):
-                crop, positive = _cell(bank, rng)
-                y, x = row * CROP_PX, column * CROP_PX
-                canvas[y : y + CROP_PX, x : x + CROP_PX] = crop
-                if positive:
-                    boxes.append(_centred_box(x + CROP_PX / 2, y + CROP_PX / 2))
-        x, y = rng.integers(0, canvas.shape[0] - side + 1, 2)
-        return _cut(canvas, np.asarray(boxes, np.float32).reshape(-1, 4), x, y, side)
+        return collage_cut(bank, rng, side=round(WINDOW_PX * rng.uniform(0.85, 1.2)), size=WINDOW_PX, share=0.5)
 
     return draw
 
 
-def collage_tile(
-    bank: CropBank, chosen: NDArray[np.intp], share: float, rng: np.random.Generator
-) -> tuple[Pixels, Boxes]:
-    """A tile of 8 x 8 crops drawn from `chosen`, the figure left in `share` of them and covered in the others.
+def collage_cut(bank: CropBank, rng: np.random.Generator, *, side: int, size: int, share: float) -> Window:
+    """A square of `side` px from anywhere in a collage, resized to `size`; `share` of its crops show their figure."""
+    canvas, boxes = collage(bank, -(-side // CROP_PX) + 1, rng, share=share)
+    x, y = rng.integers(0, canvas.shape[0] - side + 1, 2)
+    return _cut(canvas, boxes, x, y, side, size=size)
 
-    -> uint8, shape (1024, 1024, 3); float32, shape (N, 4), xyxy px
+
+def collage(
+    bank: CropBank, cells: int, rng: np.random.Generator, *, share: float, chosen: NDArray[np.intp] | None = None
+) -> tuple[Pixels, Boxes]:
+    """A square of `cells` x `cells` crops, the figure left in `share` of them and covered in the others.
+
+    chosen : the crops to draw from; by default all
+    -> uint8, shape (128 cells, 128 cells, 3); float32, shape (N, 4), xyxy px
     """
-    canvas, boxes = np.empty((8 * CROP_PX, 8 * CROP_PX, 3), np.uint8), []
-    for row, column in np.ndindex(8, 8):
+    canvas, boxes = np.empty((cells * CROP_PX, cells * CROP_PX, 3), np.uint8), []
+    for row, column in np.ndindex(cells, cells):
         crop, positive = _cell(bank, rng, chosen=chosen, share=share)
         y, x = row * CROP_PX, column * CROP_PX
         canvas[y : y + CROP_PX, x : x + CROP_PX] = crop
@@ -202,11 +198,11 @@ def _centred_box(x: float, y: float) -> Boxes:
     return np.asarray([x - half, y - half, x + half, y + half], np.float32)
 
 
-def _cut(pixels: Pixels, boxes: Boxes, x: int, y: int, side: int) -> Window:
-    """The square [x, x + side) resized to a window, with the boxes that touch it."""
+def _cut(pixels: Pixels, boxes: Boxes, x: int, y: int, side: int, *, size: int = WINDOW_PX) -> Window:
+    """The square [x, x + side) resized to `size` px, with the boxes that touch it."""
     window = np.asarray(
-        Image.fromarray(pixels[y : y + side, x : x + side]).resize((WINDOW_PX, WINDOW_PX), Image.Resampling.BILINEAR)
+        Image.fromarray(pixels[y : y + side, x : x + side]).resize((size, size), Image.Resampling.BILINEAR)
     )
-    moved = (boxes - np.asarray([x, y, x, y], np.float32)) * np.float32(WINDOW_PX / side)
-    touching = (moved[:, 2] > 0) & (moved[:, 3] > 0) & (moved[:, 0] < WINDOW_PX) & (moved[:, 1] < WINDOW_PX)
+    moved = (boxes - np.asarray([x, y, x, y], np.float32)) * np.float32(size / side)
+    touching = (moved[:, 2] > 0) & (moved[:, 3] > 0) & (moved[:, 0] < size) & (moved[:, 1] < size)
     return Window(window, moved[touching].astype(np.float32))

@@ -41,7 +41,7 @@ class OnnxScreener:
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
-        if self.provider != "CPUExecutionProvider":
+        if self.card.input.whole_tile or self.provider != "CPUExecutionProvider":
             return self._scores(tiles)
         stride = self.card.input.stride_px
         rows = tiles.shape[1] // stride - 1

@@ -31,6 +31,11 @@ class ModelInput(_Strict):
     )
     mpp: float = Field(gt=0, description="Microns per px that the model was trained at.")
     layout: str = Field(description="Name, dtype, axes and colour order of the input tensor.")
+    whole_tile: bool = Field(
+        default=False,
+        description="The sub-tiles of a tile share its features, so a tile must be given whole; else a sub-tile's score "
+        "depends on its own pixels alone.",
+    )
 
 
 class ScreeningThreshold(_Strict):

@@ -96,13 +96,21 @@ def test_plain_tissue_has_no_figures_and_crowds_have(
     assert bool(report.counts.mitotic_figures) == some
 
 
-def test_screening_a_tile_equals_screening_its_sub_tiles(detector: OnnxDetector) -> None:
-    tile = generate_field(seed=10, width=500, height=375, mitoses_per_mm2=300).pixels
-    scores = detector.screen(tile[None])[0]
-    assert scores.shape == (2, 3)
-    for row, column in itertools.product(range(2), range(3)):
-        window = tile[row * 125 : row * 125 + 250, column * 125 : column * 125 + 250]
-        assert detector.screen(window[None])[0, 0, 0] == pytest.approx(scores[row, column], abs=1e-4)
+def test_a_score_is_of_its_place_in_the_tile(detector: OnnxDetector) -> None:
+    tile = generate_field(seed=10, width=1125, height=1000, mitoses_per_mm2=300).pixels
+    changed = tile.copy()
+    changed[:500, -500:] = 246
+    before, after = detector.screen(tile[None])[0], detector.screen(changed[None])[0]
+    assert before.shape == (7, 8)
+    assert after[0, -1] == pytest.approx(0, abs=0.05)
+    np.testing.assert_allclose(after[:, 0], before[:, 0], atol=1e-4)
+    np.testing.assert_allclose(after[6], before[6], atol=1e-4)
+
+
+def test_tiles_of_a_batch_do_not_see_each_other(detector: OnnxDetector) -> None:
+    tiles = np.stack([generate_field(seed=s, width=500, height=375, mitoses_per_mm2=300).pixels for s in (10, 11)])
+    for alone, together in zip(tiles, detector.screen(tiles), strict=True):
+        np.testing.assert_allclose(detector.screen(alone[None])[0], together, atol=1e-4)
 
 
 def _apart(found: Detections, limit: float) -> bool:

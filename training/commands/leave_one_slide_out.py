@@ -18,6 +18,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         required=True,
         help="Reg-NS scores to try as the one from which Det looks at a sub-tile",
     )
+    parser.add_argument(
+        "--screener",
+        type=Path,
+        help="the same of `fit-screening`; without it the cascade's own Reg-NS screens, sub-tile by sub-tile",
+    )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
     parser.set_defaults(run=_run)
 
@@ -25,4 +30,4 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(args: argparse.Namespace) -> None:
     from training.loso import leave_one_slide_out  # noqa: PLC0415
 
-    leave_one_slide_out(args.cascades, args.verifier, args.out, screening=args.screening)
+    leave_one_slide_out(args.cascades, args.verifier, args.out, screening=args.screening, screener=args.screener)

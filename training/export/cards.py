@@ -45,6 +45,7 @@ _PROTOCOL = (
     "and is optimistic, since fields of a slide are alike. For orientation, by other protocols and on other data: the winner "
     "of ICPR 2012 reached F1 0.782, of MIDOG 2021 0.748, of MIDOG 2025 0.740."
 )
+_WHOLE_TILE = "; it runs over a tile enlarged by 128 / 125, where the cells of all its sub-tiles fall on one grid and are computed once"
 _LIMITS = [
     "Judged on 59 figures of three breast slides from one scanner; other tissue, scanners and stains are not measured.",
     "The 40x fields were chosen by the contest from active areas: precision on whole slides is not measured.",
@@ -65,9 +66,14 @@ def regns_card(
         architecture=(
             "ResNet50 v1; a 1 x 1 convolution gives each of 8 x 8 cells its share of the figures, and the sum over cells "
             "is the score s_t = sum of visible area fraction times agreement (Ji et al., Reg-NS)"
+            + (_WHOLE_TILE if evaluation.whole_tile else "")
         ),
         input=ModelInput(
-            window_px=250, stride_px=125, mpp=0.25, layout="tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"
+            window_px=250,
+            stride_px=125,
+            mpp=0.25,
+            layout="tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125",
+            whole_tile=evaluation.whole_tile,
         ),
         output="scores: float32 (N, H / 125 - 1, W / 125 - 1), 0 for no figure, about 1 for a whole one; may exceed 1",
         weights=(

@@ -45,6 +45,7 @@ def release(
     verifiers: Sequence[Path],
     evaluation_file: Path,
     *,
+    screener: Path | None = None,
     models: Path,
     version: str,
     say: Callable[[str], None] = print,
@@ -54,17 +55,21 @@ def release(
     Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
     compared again. Nothing is left behind when a check fails.
 
-    weights : model.pt of `fit`; verifiers : model.pt of `fit-verifier`, one net each
+    weights : model.pt of `fit`; verifiers : of `fit-verifier`, one net each; screener : of `fit-screening`, if it has one
 
     Raises
     ------
+    ValueError
+        If the evaluation is of a cascade with a screener and none is given, or the other way round.
     ModelError
         If ONNX Runtime and torch differ by more than the tolerances.
     FileExistsError
         If the version is there already: versions never change.
     """
     evaluation = read_evaluation(evaluation_file)
-    exact, rounded = (graphs_of(weights, verifiers) for _ in range(2))
+    if evaluation.whole_tile != (screener is not None):
+        raise ValueError(f"{evaluation_file} is of a cascade with{'' if evaluation.whole_tile else 'out'} a screener")
+    exact, rounded = (graphs_of(weights, verifiers, screener) for _ in range(2))
     for graph in rounded:
         _round(graph)
     drift = _drift(exact, rounded)

@@ -37,7 +37,16 @@ def cell_targets(boxes: Boxes, *, cells: int, pitch: float, window: float) -> ND
     boxes : float32, shape (N, 4), xyxy, sub-tile px, *not* clipped, so that shares sum to r_i
     -> float32, shape (cells, cells), [row, column]; its sum is s_t for agreement 1
     """
-    edges = np.concatenate([[0.0], (np.arange(cells - 1) + 0.5) * pitch, [window]])
+    return cell_shares(boxes, np.concatenate([[0.0], (np.arange(cells - 1) + 0.5) * pitch, [window]]))
+
+
+def cell_shares(boxes: Boxes, edges: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The share of each whole box in each cell of a square grid, summed over the boxes.
+
+    boxes : float32, shape (N, 4), xyxy, *not* clipped. edges : rising, shape (C + 1,), of rows and columns alike
+    -> float32, shape (C, C), [row, column]
+    """
+    cells = len(edges) - 1
     target = np.zeros((cells, cells), np.float32)
     for x1, y1, x2, y2 in boxes:
         across = np.diff(edges.clip(x1, x2)) / max(x2 - x1, 1e-6)

@@ -21,7 +21,7 @@ from training.loop import Plan, fit
 from training.processes import Process
 from training.study.backbones import Backbone
 from training.study.models import SubTileNet
-from training.windows import collage_tile
+from training.windows import collage
 
 SIDE_PX = CROP_PX // 2
 """Crops at the scale of sub-tiles that are shrunk to 125 px."""
@@ -42,7 +42,7 @@ class CellBatches(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32]]]):
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         rng = np.random.default_rng([self.seed, 6, index])
-        tile, boxes = collage_tile(self.bank, self.chosen, 0.5, rng)
+        tile, boxes = collage(self.bank, 8, rng, share=0.5, chosen=self.chosen)
         # Figures lie anywhere in the middle of a cell: a net must not learn where crops end or were painted over.
         moved = np.roll(tile, rng.integers(-SHIFT_PX, SHIFT_PX + 1, 2), (0, 1))
         half = Image.fromarray(moved).resize((tile.shape[1] // 2, tile.shape[0] // 2), Image.Resampling.BILINEAR)

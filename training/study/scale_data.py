@@ -15,7 +15,7 @@ from training.labels.consensus import CROWD, EXPERT, labelled
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.study.pretraining import pretrain
-from training.windows import collage_tile
+from training.windows import collage
 
 RECORDS = "records.jsonl"
 """What each labeler said, beside the store: Table 3 is of these."""
@@ -59,7 +59,7 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
     groups = np.array_split(np.random.default_rng(DATA_SEED).permutation(np.unique(bank.cases)), tiles)
     for number, cases in enumerate(groups):
         rng = np.random.default_rng([DATA_SEED, number])
-        pixels, boxes = collage_tile(bank, np.flatnonzero(np.isin(bank.cases, cases)), share, rng)
+        pixels, boxes = collage(bank, 8, rng, share=share, chosen=np.flatnonzero(np.isin(bank.cases, cases)))
         name = f"train-{number:02d}"
         tile = _save(folder, name, pixels, name)
         looks = draw_boxes(tile, boxes, np.empty((0, 4), np.float32), CROWD_LABELERS, rng)

@@ -30,7 +30,7 @@ def dots(monkeypatch: pytest.MonkeyPatch) -> DotDetector:
     memory = Remembering.of(detector)
     monkeypatch.setattr(loso, "data_root", Path)
     monkeypatch.setattr(loso, "read_fields", lambda root: [_field(s, (150, 160), (340, 300)) for s in SLIDES])
-    monkeypatch.setattr(loso, "_detectors", lambda cascades, verifiers: dict.fromkeys(SLIDES, memory))
+    monkeypatch.setattr(loso, "_detectors", lambda *runs: dict.fromkeys(SLIDES, memory))
     return detector
 
 
@@ -44,11 +44,16 @@ def test_the_highest_screening_that_costs_nothing_is_chosen(dots: DotDetector, t
     assert 0 < result.det_windows_share < 0.9
     assert result.regns_tpr > result.regns_fpr
     assert [row.true_figures for row in result.per_slide] == [2, 2, 2]
-    assert json.loads((tmp_path / "e.json").read_text())["screening_threshold"] == 0.9
+    stated = json.loads((tmp_path / "e.json").read_text())
+    assert (stated["screening_threshold"], stated["whole_tile"]) == (0.9, False)
 
 
 def test_thresholds_share_what_the_models_said(dots: DotDetector, tmp_path: Path) -> None:
-    loso.leave_one_slide_out(Path(), [Path()], tmp_path / "e.json", screening=[0.1], say=lambda _: None)
+    def judge(*screening: float) -> None:
+        out = tmp_path / "e.json"
+        loso.leave_one_slide_out(Path(), [Path()], out, screening=screening, say=lambda _: None)
+
+    judge(0.1)
     once = (dots.screened, dots.detected, dots.verified)
-    loso.leave_one_slide_out(Path(), [Path()], tmp_path / "e.json", screening=[0.1, 0.9], say=lambda _: None)
+    judge(0.1, 0.9)
     assert (dots.screened, dots.detected, dots.verified) == once
