@@ -1,0 +1,104 @@
+"""One turn of a slide: scored whole, only read, and only the models, in changing order."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.speed.recording import RecordingDetector
+from benchmarks.speed.slides import Case
+from serving.isolation.decoders import Decoders
+from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.scoring.analysis import Options
+from serving.scoring.detector import Detector
+from serving.scoring.pipeline import score_slide
+from serving.scoring.plan import make_plan
+from serving.scoring.reading import ReadClock, read_ahead
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn took, seconds unless said."""
+
+    wall: float = 0.0
+    plan: float = 0.0
+    read: float = 0.0
+    screen: float = 0.0
+    detect: float = 0.0
+    post: float = 0.0
+    wait: float = 0.0
+    peak_mib: float = 0.0
+    """Of this process and the decoder together while the slide was scored whole."""
+    tiles: int = 0
+    sub_tiles: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    read_floor: float = 0.0
+    models_floor: float = 0.0
+
+
+def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) -> Turn:
+    """One turn. The floors come after the whole slide or, reading, before it: whatever the machine also does hits all."""
+    result, recording = Turn(), RecordingDetector(detector)
+    stages: list[Callable[[], None]] = [
+        lambda: _read_alone(case, detector, decoders, result),
+        lambda: _score(case, recording, decoders, result),
+        lambda: _models_alone(recording, result),
+    ]
+    if turn % 2:
+        stages = stages[1:] + stages[:1]
+    for stage in stages:
+        stage()
+    return result
+
+
+def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result: Turn) -> None:
+    with _opened(case, decoders) as slide:
+        _forget_peak()
+        started = time.perf_counter()
+        report = score_slide(slide, recording, Options(roi=case.roi, mpp=case.mpp)).report
+        result.wall = time.perf_counter() - started
+        assert slide._current is not None
+        result.peak_mib = _peak_mib(os.getpid()) + _peak_mib(slide._current[0].pid)
+    timing = report.timing
+    result.read, result.screen, result.detect = timing.read_s, timing.screen_s, timing.detect_s
+    result.post, result.wait = timing.post_s, timing.wait_for_read_s
+    result.tiles = report.tissue.tiles_scored
+    stride = recording.screening_card.input.stride_px
+    for call in recording.calls:
+        result.calls[call.kind] = result.calls.get(call.kind, 0) + 1
+        if call.kind == "screen":
+            batch, height, width, _ = call.shape
+            result.sub_tiles += batch * (height // stride - 1) * (width // stride - 1)
+
+
+def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Turn) -> None:
+    with _opened(case, decoders) as slide:
+        started = time.perf_counter()
+        plan = make_plan(slide, Options(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
+        planned = time.perf_counter()
+        with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
+            for _ in patches:
+                pass
+        result.plan, result.read_floor = planned - started, time.perf_counter() - planned
+
+
+def _models_alone(recording: RecordingDetector, result: Turn) -> None:
+    started = time.perf_counter()
+    recording.replay()
+    result.models_floor = time.perf_counter() - started
+
+
+def _opened(case: Case, decoders: Decoders) -> IsolatedSlide:
+    return open_isolated(decoders, case.path, name=case.name, sha256="0" * 64)
+
+
+def _forget_peak() -> None:
+    """Have the kernel measure this process's peak from now on (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak) / 1024
