@@ -44,6 +44,17 @@ def read_init(words: list[str] | None) -> Initial | None:
     raise ValueError(f"--init {' '.join(words)}: give imagenet FILE, torchvision, none or reg RUN")
 
 
+def add_held_out_cases(parser: argparse.ArgumentParser) -> None:
+    """Add `--hold-out-cases`, which `held-out-crops` takes too."""
+    parser.add_argument(
+        "--hold-out-cases",
+        metavar="SHARE",
+        type=share,
+        default=0.0,
+        help="share of the crops' cases, chosen by name, to keep out of training, with all crops of unknown cases",
+    )
+
+
 def share(text: str) -> float:
     """A number from 0 up to, not including, 1, for argparse."""
     value = float(text)

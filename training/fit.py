@@ -11,7 +11,7 @@ from torch import Tensor
 
 from serving.synthetic.field import generate_field
 from training.config import RunConfig, read_config
-from training.datasets.crops import read_crops
+from training.datasets.crops import crops_to_learn
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
 from training.datasets.root import data_root
 from training.held_out import state_held_out
@@ -44,6 +44,7 @@ def run(
     out: Path,
     *,
     hold_out: Sequence[str],
+    hold_out_cases: float,
     imagenet: Path | None,
     start: Path | None,
     trunk: Path | None = None,
@@ -74,7 +75,7 @@ def run(
         model.trunk.load_state_dict(verifier.trunk.state_dict(), strict=False)
     state_held_out(out, hold_out, start, trunk)
     plan = Plan(config.seed, config.windows // config.batch, config.batch, averaging=config.averaging)
-    sampler = build_sampler(config, hold_out)
+    sampler = build_sampler(config, hold_out, hold_out_cases)
     with joined() as process:
         fit(
             plan,
@@ -88,10 +89,10 @@ def run(
         )
 
 
-def build_sampler(config: RunConfig, hold_out: Sequence[str]) -> WindowSampler:
-    """The sources that the run's mix names, over the slides that are not held out."""
+def build_sampler(config: RunConfig, hold_out: Sequence[str], hold_out_cases: float) -> WindowSampler:
+    """The sources that the run's mix names, over the slides and cases that are not held out."""
     root = data_root()
-    bank = read_crops(root)
+    bank = crops_to_learn(root, hold_out_cases)
     fields = [f for f in read_fields(root) if f.slide not in hold_out]
     painted = [f for f in read_painted_fields(root) if f.slide not in hold_out]
     background = background_source([*fields, *painted])

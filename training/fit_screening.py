@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.datasets.crops import read_crops
+from training.datasets.crops import crops_to_learn
 from training.datasets.icpr2012 import SLIDES
 from training.datasets.root import data_root
 from training.fit import rising_then_cosine
@@ -57,13 +57,13 @@ def read_screening_config(path: Path) -> ScreeningConfig:
     return ScreeningConfig(**values)
 
 
-def run(config_path: Path, out: Path, *, start: Path) -> None:
+def run(config_path: Path, out: Path, *, hold_out_cases: float, start: Path) -> None:
     """Train by a TOML file from the Reg-NS of `start`, `model.pt` of `fit`. No slide takes part, crops alone do."""
     config = read_screening_config(config_path)
     torch.manual_seed(config.seed)
     model = of_cascade(start)
     state_held_out(out, SLIDES, start)
-    tiles = ScreeningTiles(read_crops(data_root()), figures=config.figures, glass=config.glass)
+    tiles = ScreeningTiles(crops_to_learn(data_root(), hold_out_cases), figures=config.figures, glass=config.glass)
     plan = Plan(config.seed, config.tiles // config.batch, config.batch, averaging=config.averaging)
     learning = [
         {"params": [*model.trunk.stages[-1].parameters()], "lr": config.trunk_lr},

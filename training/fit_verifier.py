@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.datasets.crops import read_crops
+from training.datasets.crops import crops_to_learn
 from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
 from training.datasets.root import data_root
 from training.fit import rising_then_cosine
@@ -63,7 +63,15 @@ def read_verifier_config(path: Path) -> VerifierConfig:
     return VerifierConfig(**values)
 
 
-def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path | None, start: Path | None) -> None:
+def run(
+    config_path: Path,
+    out: Path,
+    *,
+    hold_out: Sequence[str],
+    hold_out_cases: float,
+    imagenet: Path | None,
+    start: Path | None,
+) -> None:
     """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
 
     Raises
@@ -83,7 +91,7 @@ def run(config_path: Path, out: Path, *, hold_out: Sequence[str], imagenet: Path
     elif start is not None:
         model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
     state_held_out(out, hold_out, start)
-    sheaf = _sheaves(config, hold_out, model)
+    sheaf = _sheaves(config, hold_out, hold_out_cases, model)
     with joined() as process:
         fit(
             Plan(config.seed, config.steps, config.sheaves, clip_norm=2.0, averaging=config.averaging),
@@ -118,9 +126,9 @@ def _labels(figures: int, others: int) -> NDArray[np.bool_]:
     return np.arange(figures + others) < figures
 
 
-def _sheaves(config: VerifierConfig, hold_out: Sequence[str], model: Verifier) -> _Sheaf:
+def _sheaves(config: VerifierConfig, hold_out: Sequence[str], hold_out_cases: float, model: Verifier) -> _Sheaf:
     root = data_root()
-    crops = CropPatches.of(read_crops(root))
+    crops = CropPatches.of(crops_to_learn(root, hold_out_cases))
     if not config.field_figures + config.field_others:
         return _Sheaf(config, crops, None)
     kept = [f for f in [*read_fields(root), *read_painted_fields(root)] if f.slide not in hold_out]

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from training.arguments import add_held_out_cases
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
@@ -13,6 +15,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--imagenet", type=Path, help="safetensors file of ResNet50 v1 under torchvision's names")
     parser.add_argument("--start", type=Path, help="model.pt of a run to start from")
     parser.add_argument("--trunk", type=Path, help="model.pt of `fit-verifier` whose stages 1 to 3 to start from")
+    add_held_out_cases(parser)
     parser.set_defaults(run=_run)
 
 
@@ -23,6 +26,7 @@ def _run(args: argparse.Namespace) -> None:
         args.experiment,
         args.out,
         hold_out=args.hold_out,
+        hold_out_cases=args.hold_out_cases,
         imagenet=args.imagenet,
         start=args.start,
         trunk=args.trunk,

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from training.arguments import add_held_out_cases
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
@@ -12,10 +14,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("experiment", type=Path, help="TOML file, e.g. training/experiments/screening.toml")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, weights and log")
     parser.add_argument("--start", type=Path, required=True, help="model.pt of `fit`, whose stages 1 to 3 stay")
+    add_held_out_cases(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
     from training.fit_screening import run  # noqa: PLC0415
 
-    run(args.experiment, args.out, start=args.start)
+    run(args.experiment, args.out, hold_out_cases=args.hold_out_cases, start=args.start)

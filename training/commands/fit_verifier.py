@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from training.arguments import add_held_out_cases
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
@@ -12,10 +14,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--hold-out", nargs="*", default=[], help="slides kept out of training, e.g. A00")
     parser.add_argument("--imagenet", type=Path, help="safetensors file of ResNet50 v1 under torchvision's names")
     parser.add_argument("--start", type=Path, help="model.pt of a run to start from")
+    add_held_out_cases(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
     from training.fit_verifier import run  # noqa: PLC0415
 
-    run(args.experiment, args.out, hold_out=args.hold_out, imagenet=args.imagenet, start=args.start)
+    run(
+        args.experiment,
+        args.out,
+        hold_out=args.hold_out,
+        hold_out_cases=args.hold_out_cases,
+        imagenet=args.imagenet,
+        start=args.start,
+    )

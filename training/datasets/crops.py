@@ -1,6 +1,7 @@
 """Centred 128 px crops of mitotic figures: AMi-Br and the two AtNorm sets. Every crop is a positive."""
 
 import csv
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,29 @@ class CropBank:
         """The crops of the cases that are chosen."""
         kept = np.asarray([chosen(str(case)) for case in self.cases], np.bool_)
         return CropBank(self.pixels[kept], self.cases[kept])
+
+
+def crops_to_learn(root: Path, held_out: float) -> CropBank:
+    """All crops, or with a share `held_out` of the cases those of the other cases that are known.
+
+    A crop whose case is not known may be of any slide, so it is kept out as soon as one case is.
+    """
+    bank = read_crops(root)
+    return bank.of(lambda case: _is_known(case) and not _falls_in(case, held_out)) if held_out else bank
+
+
+def crops_held_out(root: Path, held_out: float) -> CropBank:
+    """The crops of the cases that `crops_to_learn` keeps out of training."""
+    return read_crops(root).of(lambda case: _is_known(case) and _falls_in(case, held_out))
+
+
+def _is_known(case: str) -> bool:
+    return "/" in case
+
+
+def _falls_in(case: str, share: float) -> bool:
+    """The same for all crops of a case, whatever the order in which they are read."""
+    return int.from_bytes(hashlib.sha256(case.encode()).digest()[:4]) < share * 2**32
 
 
 def read_crops(root: Path) -> CropBank:
