@@ -36,7 +36,9 @@ def measure_decoding(case: Case, model: ModelInput) -> Decoding:
         open_with_openslide(case.path, case.name, direct=False) as plain,
     ):
         took = [_processor_seconds(slide, patches) for slide in (plain, direct)]
-        equal = all(np.array_equal(*(s.read(r, r.width, r.height) for s in (plain, direct))) for r in patches)
+        equal = all(
+            np.array_equal(plain.read(r, r.width, r.height), direct.read(r, r.width, r.height)) for r in patches
+        )
         return Decoding(sum(r.area for r in patches) / 1e6, took[0], took[1], direct.direct_levels, equal)
 
 

@@ -55,7 +55,8 @@ def write_page(folder: Path, found: dict[str, Any]) -> Path:
 
 
 def _longest(slides: dict[str, dict[str, Any]]) -> float:
-    return max(max(s["seconds"][k] for k in ("wall", "read_floor", "models_floor")) for s in slides.values())
+    kinds = ("wall", "read_floor", "models_floor")
+    return max(float(slide["seconds"][kind]) for slide in slides.values() for kind in kinds)
 
 
 def _key() -> str:
