@@ -30,8 +30,14 @@ CANDIDATE_PROBABILITY = 0.05
 """Low: what Det is unsure of is the verifier's to judge."""
 
 
-def draft_detector(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> Detector:
-    """The models of `model.pt` files, see `graphs_of`, exported in float32 and loaded by ONNX Runtime.
+def draft_detector(
+    cascade: Path,
+    verifiers: Sequence[Path],
+    screener: Path | None = None,
+    *,
+    provider: str = "CPUExecutionProvider",
+) -> Detector:
+    """The models of `model.pt` files, see `graphs_of`, exported in float32 and loaded by an execution provider.
 
     By their cards every sub-tile passes the screening.
     """
@@ -46,7 +52,7 @@ def draft_detector(cascade: Path, verifiers: Sequence[Path], screener: Path | No
             digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
             stated = card.model_copy(update={"files": {"model.onnx": digest}})
             (folder / "card.json").write_text(stated.model_dump_json())
-        return load_detector(Path(scratch), providers=["CPUExecutionProvider"])
+        return load_detector(Path(scratch), providers=[provider])
 
 
 def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> list[torch.nn.Module]:

@@ -71,6 +71,7 @@ def leave_one_slide_out(
     *,
     screening: Sequence[float],
     screener: Path | None = None,
+    provider: str = "CPUExecutionProvider",
     say: Callable[[str], None] = print,
 ) -> Evaluation:
     """Judge a cascade on each slide by weights that never saw it; write the evaluation as JSON to `out`.
@@ -86,7 +87,7 @@ def leave_one_slide_out(
         If a run is missing or does not state that it never saw a slide; the message names the folder.
     """
     fields = read_fields(data_root())
-    detectors = _detectors(cascades, verifiers, screener)
+    detectors = _detectors(cascades, verifiers, screener, provider)
     tried = []
     for score in sorted(screening):
         tried.append(_evaluation(_score_all(detectors, fields, score, say), score, whole_tile=screener is not None))
@@ -124,7 +125,9 @@ class _Scored:
     shows: NDArray[np.bool_]
 
 
-def _detectors(cascades: Path, verifiers: Sequence[Path], screener: Path | None) -> dict[str, Remembering]:
+def _detectors(
+    cascades: Path, verifiers: Sequence[Path], screener: Path | None, provider: str
+) -> dict[str, Remembering]:
     """For each slide the detector that never saw it."""
     loaded: dict[tuple[Path | None, ...], Remembering] = {}
     chosen = {}
@@ -133,7 +136,7 @@ def _detectors(cascades: Path, verifiers: Sequence[Path], screener: Path | None)
         first = weights_without(screener, slide) if screener is not None else None
         weights = (cascade, first, *judges)
         if weights not in loaded:
-            loaded[weights] = Remembering.of(draft_detector(cascade, judges, first))
+            loaded[weights] = Remembering.of(draft_detector(cascade, judges, first, provider=provider))
         chosen[slide] = loaded[weights]
     return chosen
 

@@ -29,7 +29,7 @@ class Detector(Protocol):
 
     @property
     def provider(self) -> str:
-        """Execution provider that runs the models, as ONNX Runtime names it."""
+        """Execution provider that runs the models, as ONNX Runtime names it, or one of OpenVINO's."""
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores of all sub-tiles of equally large tiles.

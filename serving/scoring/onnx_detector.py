@@ -1,4 +1,4 @@
-"""The cascade on ONNX Runtime."""
+"""The cascade on ONNX Runtime, or on OpenVINO where it is asked for."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serving.scoring.models import find_model, model_folder
+from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession, missing
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
@@ -152,9 +153,15 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
 
 def _providers(asked: Sequence[str] | None) -> list[str]:
     available = onnxruntime.get_available_providers()
+    if asked and asked[0] in PRECISIONS:
+        if reason := missing(asked[0]):
+            raise ModelError(reason)
+        return [asked[0]]
     if asked:
         if unknown := [name for name in asked if name not in available]:
-            raise ModelError(f"unknown execution provider {', '.join(unknown)}; available: {', '.join(available)}")
+            raise ModelError(
+                f"unknown execution provider {', '.join(unknown)}; available: {', '.join([*available, *PRECISIONS])}"
+            )
         return list(asked)
     # The GPU build lists its providers on every machine, and says so at length when they fail to load.
     has_gpu = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
@@ -166,8 +173,13 @@ def _session(folder: Path, card: ModelCard, providers: list[str]) -> onnxruntime
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
+    path = folder / "model.onnx"
     try:
-        session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=providers)
+        session = (
+            OpenVinoSession(path, providers[0])
+            if providers[0] in PRECISIONS
+            else onnxruntime.InferenceSession(path, options, providers=providers)
+        )
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{_label(card)} does not load: {error}") from error
     _check_contract(session, card)

@@ -28,6 +28,7 @@ from serving.scoring.area import Area
 from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.openvino_session import rounded_to
 from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD
@@ -93,7 +94,7 @@ def make_report(
         bounds=slide.bounds,
     )
     return Report(
-        analysis_id=analysis_id(info, models, settings),
+        analysis_id=analysis_id(info, models, settings, rounded_to(detector.provider)),
         slide=info,
         models=models,
         settings=settings,
@@ -120,14 +121,15 @@ def make_report(
     )
 
 
-def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings) -> str:
-    """The same for the same pixels, models and settings, whatever the file is called and wherever it runs."""
+def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, rounded_to: str | None = None) -> str:
+    """The same for the same pixels, models, settings and rounding, whatever the file is called and wherever it runs."""
     inputs = {
         "schema": SCHEMA_VERSION,
         "software": __version__,
         "slide": [slide.sha256, slide.mpp, slide.mpp_source],
         "models": [m.model_dump() for m in models],
         "settings": settings.model_dump(),
+        **({"rounded_to": rounded_to} if rounded_to else {}),
     }
     return "a-" + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 

@@ -23,6 +23,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=Path,
         help="the same of `fit-screening`; without it the cascade's own Reg-NS screens, sub-tile by sub-tile",
     )
+    parser.add_argument(
+        "--provider", default="CPUExecutionProvider", help="execution provider to judge them on, e.g. OpenVINO-bf16"
+    )
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
     parser.set_defaults(run=_run)
 
@@ -30,4 +33,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _run(args: argparse.Namespace) -> None:
     from training.loso import leave_one_slide_out  # noqa: PLC0415
 
-    leave_one_slide_out(args.cascades, args.verifier, args.out, screening=args.screening, screener=args.screener)
+    leave_one_slide_out(
+        args.cascades, args.verifier, args.out, screening=args.screening, screener=args.screener, provider=args.provider
+    )
