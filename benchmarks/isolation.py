@@ -1,11 +1,10 @@
-"""What decoding in other processes costs: `python benchmarks/isolation.py`.
+"""What decoding in other processes costs: `python -m benchmarks.isolation`.
 
 Reads the same patches, and scores the same slide, from a slide that is open in this process and from an isolated one, by
 turns, and prints medians of wall time and of processor time, decoders included: on a busy machine only the latter is
 comparable. The quick detector makes reading as large a part of scoring as it ever is.
 """
 
-import os
 import statistics
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.processor import processor_s
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
@@ -69,26 +69,11 @@ def _interleaved(
     found: tuple[list[Times], list[Times]] = ([], [])
     for turn in range(rounds + 1):
         for which, slide in enumerate((here, there)):
-            started, used = time.perf_counter(), _processor_s()
+            started, used = time.perf_counter(), processor_s()
             work(slide)
             if turn:  # the first turn warms caches
-                found[which].append((time.perf_counter() - started, _processor_s() - used))
+                found[which].append((time.perf_counter() - started, processor_s() - used))
     return found
-
-
-def _processor_s() -> float:
-    """Processor seconds so far of this process and of everything below it."""
-    return sum(_ticks(pid) for pid in _family(os.getpid())) / os.sysconf("SC_CLK_TCK")
-
-
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(descendant for child in children for descendant in _family(int(child)))]
-
-
-def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def _print(what: str, plain: list[Times], isolated: list[Times]) -> None:

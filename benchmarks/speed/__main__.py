@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.speed.decoding import Decoding, measure_decoding
@@ -47,9 +48,10 @@ def main(arguments: list[str]) -> int:
         block = SyntheticTissue(1, 30.0, 30.0).draw(Region(0, 0, BLOCK_PX, BLOCK_PX))
         cases = all_cases(Path(name), stated.sides, tiles=stated.tiles, block=block)
         detector = load_detector(stated.models or default_models())
-        found = summary(*run(cases, detector, rounds=stated.rounds), cases)
         stated.out.mkdir(parents=True, exist_ok=True)
-        print(written(stated.out, found), write_page(stated.out, found))
+        for turns, decodings in rounds(cases, detector, count=stated.rounds):
+            found = summary(turns, decodings, cases)
+            print(written(stated.out, found), write_page(stated.out, found), flush=True)
     return 0
 
 
@@ -59,21 +61,21 @@ def all_cases(folder: Path, sides: list[int], *, tiles: int, block: Pixels) -> l
     return generated_cases(folder, sides, tiles=tiles, block=block) + real_cases(data, tiles=tiles)
 
 
-def run(
-    cases: list[Case], detector: Detector, *, rounds: int
-) -> tuple[dict[str, list[Turn]], dict[str, list[Decoding]]]:
-    """All turns of all slides, slide by slide within each round; a round before them that does not count warms up."""
+def rounds(
+    cases: list[Case], detector: Detector, *, count: int
+) -> Iterator[tuple[dict[str, list[Turn]], dict[str, list[Decoding]]]]:
+    """After each round all turns so far, by slide; a turn before the first, which does not count, warms up."""
     decoders = Decoders(DecoderLimits())
     turns: dict[str, list[Turn]] = {case.name: [] for case in cases}
     decodings: dict[str, list[Decoding]] = {case.name: [] for case in cases}
     measure(cases[0], detector, decoders, turn=0)
-    for turn in range(rounds):
+    for turn in range(count):
         for case in cases:
             turns[case.name].append(measure(case, detector, decoders, turn=turn))
             decodings[case.name].append(measure_decoding(case, detector.screening_card.input))
-            print(f"round {turn + 1} of {rounds}: {case.name}, {turns[case.name][-1].wall:.1f} s", flush=True)
+            print(f"round {turn + 1} of {count}: {case.name}, {turns[case.name][-1].wall:.1f} s", flush=True)
+        yield turns, decodings
     decoders.close()
-    return turns, decodings
 
 
 if __name__ == "__main__":

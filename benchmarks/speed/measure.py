@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.processor import processor_s
 from benchmarks.speed.recording import RecordingDetector
 from benchmarks.speed.slides import Case
 from serving.isolation.decoders import Decoders
@@ -35,6 +36,8 @@ class Turn:
     calls: dict[str, int] = field(default_factory=dict)
     read_floor: float = 0.0
     models_floor: float = 0.0
+    processor: dict[str, float] = field(default_factory=dict)
+    """Processor seconds of `whole`, `plan`, `read` alone and `models` alone, decoder included: others' load leaves them alone."""
 
 
 def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) -> Turn:
@@ -55,9 +58,9 @@ def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) ->
 def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result: Turn) -> None:
     with _opened(case, decoders) as slide:
         _forget_peak()
-        started = time.perf_counter()
+        started, used = time.perf_counter(), processor_s()
         report = score_slide(slide, recording, Options(roi=case.roi, mpp=case.mpp)).report
-        result.wall = time.perf_counter() - started
+        result.wall, result.processor["whole"] = time.perf_counter() - started, processor_s() - used
         assert slide._current is not None
         result.peak_mib = _peak_mib(os.getpid()) + _peak_mib(slide._current[0].pid)
     timing = report.timing
@@ -74,19 +77,20 @@ def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result:
 
 def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Turn) -> None:
     with _opened(case, decoders) as slide:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), processor_s()
         plan = make_plan(slide, Options(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
-        planned = time.perf_counter()
+        planned, used_to_plan = time.perf_counter(), processor_s()
         with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
             for _ in patches:
                 pass
         result.plan, result.read_floor = planned - started, time.perf_counter() - planned
+        result.processor |= {"plan": used_to_plan - used, "read": processor_s() - used_to_plan}
 
 
 def _models_alone(recording: RecordingDetector, result: Turn) -> None:
-    started = time.perf_counter()
+    started, used = time.perf_counter(), processor_s()
     recording.replay()
-    result.models_floor = time.perf_counter() - started
+    result.models_floor, result.processor["models"] = time.perf_counter() - started, processor_s() - used
 
 
 def _opened(case: Case, decoders: Decoders) -> IsolatedSlide:

@@ -57,6 +57,8 @@ def _slide(case: Case, turns: Sequence[Turn], decodings: Sequence[Decoding]) -> 
         "sub_tiles": last.sub_tiles,
         "calls": last.calls,
         "seconds": {name: median([getattr(turn, name) for turn in turns]) for name in seconds},
+        "processor": {name: median([turn.processor[name] for turn in turns]) for name in last.processor},
+        "processor_to_floors": median([_processor_ratio(turn) for turn in turns]),
         "sub_tiles_per_s": median([turn.sub_tiles / turn.wall for turn in turns]),
         "busy": median([(turn.screen + turn.detect) / turn.wall for turn in turns]),
         "wall_to_floor": median([turn.wall / max(turn.read_floor, turn.models_floor) for turn in turns]),
@@ -74,6 +76,11 @@ def _slide(case: Case, turns: Sequence[Turn], decodings: Sequence[Decoding]) -> 
     }
 
 
+def _processor_ratio(turn: Turn) -> float:
+    """Processor time of a whole slide over that of all that it has to do: plan, read, compute."""
+    return turn.processor["whole"] / max(sum(turn.processor[name] for name in ("plan", "read", "models")), 0.01)
+
+
 def _growth(glass: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Time and memory of slides that differ in their glass alone, against the smallest of them."""
     first = min(glass, key=lambda slide: slide["side"], default=None)
@@ -84,6 +91,9 @@ def _growth(glass: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "side": slide["side"],
             "seconds_per_tile": round(statistics.median(_per_tile(a) / _per_tile(b) for a, b in turns), 4),
+            "processor_per_tile": round(
+                statistics.median(_processor_per_tile(a) / _processor_per_tile(b) for a, b in turns), 4
+            ),
             "peak": round(statistics.median(a["peak_mib"] / b["peak_mib"] for a, b in turns), 4),
         }
         for slide, turns in pairs
@@ -92,3 +102,8 @@ def _growth(glass: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _per_tile(turn: dict[str, Any]) -> float:
     return float((turn["wall"] - turn["plan"]) / max(turn["tiles"], 1))
+
+
+def _processor_per_tile(turn: dict[str, Any]) -> float:
+    used = turn["processor"]
+    return max(float(used["whole"] - used["plan"]), 0.01) / max(turn["tiles"], 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.speed.__main__ import main, run
+from benchmarks.speed.__main__ import main, rounds
 from benchmarks.speed.page import write_page
 from benchmarks.speed.slides import generated_cases, real_cases
 from benchmarks.speed.structure import count_structure, lost
@@ -48,7 +48,8 @@ def test_lost_structure_is_noticed(
 
 def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:
     cases = generated_cases(tmp_path, [2000, 4000], tiles=1, block=noise(500, 500))
-    found = summary(*run(cases, DotDetector(), rounds=2), cases)
+    *_, (turns, decodings) = rounds(cases, DotDetector(), count=2)
+    found = summary(turns, decodings, cases)
     stored = json.loads(written(tmp_path, found).read_text())
     assert list(stored["slides"]) == [f"generated-{n}.tif" for n in ("2000-jpeg256", "4000-jpeg256", "2000-jpeg512")]
     for slide in stored["slides"].values():
@@ -59,6 +60,7 @@ def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:
         assert slide["reading"]["direct_levels"][0] == 0
         assert slide["seconds"]["wall"] >= slide["seconds"]["screen"] > 0
         assert min(slide["seconds"]["read_floor"], slide["seconds"]["models_floor"], slide["peak_mib"]) > 0
+        assert set(slide["processor"]) == {"whole", "plan", "read", "models"}
         assert len(slide["turns"]) == 2
     assert [growth["side"] for growth in stored["growth"]] == [2000, 4000]
     assert stored["growth"][0]["peak"] == stored["growth"][0]["seconds_per_tile"] == 1
