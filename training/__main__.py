@@ -15,7 +15,7 @@ def main() -> None:
     args = _parser().parse_args()
     try:
         args.run(args)
-    except (OSError, ValueError, MitoserveError) as error:
+    except (OSError, ValueError, FloatingPointError, MitoserveError) as error:
         sys.exit(f"error: {error}")
 
 
