@@ -80,7 +80,7 @@ SCALES: dict[str, Scale] = {
         lambda folder: real(folder, tiles=150, share=0.03),
         lambda folder: pretrained(folder / "pretraining"),
         _SMALL | {"epochs": 8, "step_epochs": 6, "learning_rate": 0.002},
-        # Without a longest gradient one of the 24 detectors that were tried first diverged.
+        # Without a longest gradient one of 21 detectors diverged.
         _SMALL | {"epochs": 5, "step_epochs": 6, "learning_rate": 0.05, "clip_norm": 5.0},
         test_negatives=400,
     ),
