@@ -10,12 +10,12 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from serving import __version__
 from serving.cli_access import audit, keys
 from serving.cli_counting import counting_options
 from serving.cli_export import export
+from serving.cli_models import models
 from serving.cli_remote import score_at
 from serving.client import Client
 from serving.exports import write_all
@@ -23,7 +23,6 @@ from serving.report import Report
 from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.counting import check_counting
 from serving.scoring.detector import Detector
-from serving.scoring.models import list_models, verify_parity
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import Settings, SettingsError
@@ -51,6 +50,7 @@ def main() -> None:
 main.add_command(keys)
 main.add_command(audit)
 main.add_command(export)
+main.add_command(models)
 
 
 @main.command()
@@ -135,34 +135,6 @@ def serve(*, host: str, port: int, models: Path | None) -> None:
     if settings.tls_certificate is not None:
         command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
-
-
-@main.command()
-@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
-@click.option("--verify", is_flag=True, help="Run each model on its parity sample on this machine.")
-def models(*, models: Path | None, verify: bool) -> None:
-    """List the models, their thresholds and what was measured."""
-    root = models or _settings().models
-    try:
-        cards = list_models(root)
-    except MitoserveError as error:
-        raise click.ClickException(str(error)) from error
-    if not cards:
-        raise click.ClickException(f"no models in {root}; set MITOSIS_MODELS")
-    table = Table("model", "version", "task", "threshold", "measured", "sha256")
-    for card in cards:
-        chosen = card.screening_threshold or card.detection_threshold
-        value = getattr(chosen, "score", None) or getattr(chosen, "probability", None)
-        table.add_row(
-            card.name, card.version, card.task, f"{value:.3g}", chosen.achieved if chosen else "", card.sha256()[:12]
-        )
-    _out.print(table)
-    if verify:
-        for card in cards:
-            differences = verify_parity(root / card.name / card.version)
-            listed = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
-            _out.print(f"{card.name} {card.version}: largest differences from its parity sample: {listed}")
-    _out.print(RESEARCH_USE)
 
 
 @main.command()

@@ -36,6 +36,18 @@ class Settings:
     models: Path = field(default_factory=default_models)
     """`MITOSIS_MODELS`: folder of <name>/<version>/{model.onnx, card.json}."""
 
+    model_store: str | None = None
+    """`MITOSIS_MODEL_STORE`: where further versions are added and read: a folder, or the address of a bucket such as
+    s3://bucket/models, which needs the extra `s3`; by default `models` in `state`."""
+
+    model_signers: tuple[str, ...] = ()
+    """`MITOSIS_MODEL_SIGNERS`: PEM files of Ed25519 public keys, comma-separated; a version then serves only with a card
+    that one of them signed. None by default."""
+
+    model_window_s: float = 2.0
+    """`MITOSIS_MODEL_WINDOW_S`: seconds that a model may take for a window before it is refused as too slow. At 2 s a
+    slide of a square centimetre, which has 100,000 sub-tiles, takes two days."""
+
     state: Path = field(default_factory=default_state)
     """`MITOSIS_STATE`: folder of what must outlive the server: slides, analyses, results, keys,
     the audit log. Back it up. Servers that share
@@ -182,6 +194,14 @@ def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def _store(text: str) -> str:
+    return text if "://" in text else str(_path(text))
+
+
+def _files(text: str) -> tuple[str, ...]:
+    return tuple(str(_path(name)) for name in _names(text))
+
+
 def _positive_int(text: str) -> int:
     number = _natural(text)
     if number == 0:
@@ -240,6 +260,9 @@ def _log_format(text: str) -> str:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "models": _path,
+    "model_store": _store,
+    "model_signers": _files,
+    "model_window_s": _seconds,
     "state": _path,
     "database": str,
     "slide_root": _path,

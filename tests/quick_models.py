@@ -1,43 +1,69 @@
 """A models folder whose graphs cost next to nothing: they look at mean colours, and give the same numbers every time."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from serving.wsi.modelcard import ModelCard
 from tests.fakes import STRIDE, WINDOW, make_cards
 
-_OPSET = 18
+OPSET = 18
+_OUTPUTS = {
+    "screening": ["scores"],
+    "detection": ["boxes", "probabilities", "counts"],
+    "verification": ["probabilities"],
+}
 
 
-def write_quick_models(root: Path) -> Path:
-    """Write Reg-NS and Det below `root`; gives `root`."""
-    for card, graph in zip(make_cards(screening=0.9, detection=0.3), (_screening(), _detection()), strict=True):
-        folder = root / card.name / card.version
-        folder.mkdir(parents=True)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=10)
-        onnx.checker.check_model(model)
-        (folder / "model.onnx").write_bytes(model.SerializeToString())
-        stated = card.model_dump(mode="json")
-        stated["files"] = {"model.onnx": hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()}
-        (folder / "card.json").write_text(json.dumps(stated))
+def write_quick_models(root: Path, version: str = "0.0.1", *, scale: float = 60.0) -> Path:
+    """Write a version of Reg-NS and Det below `root`; gives `root`. The scores of another `scale` are others."""
+    graphs = (quick_screening(scale), quick_detection())
+    for card, graph in zip(make_cards(screening=0.9, detection=0.3), graphs, strict=True):
+        write_quick_model(root, card.model_copy(update={"version": version}), graph)
     return root
 
 
-def _screening() -> onnx.GraphProto:
+def write_quick_model(
+    root: Path, card: ModelCard, graph: onnx.GraphProto, *, opset: int = OPSET, window: int = WINDOW
+) -> Path:
+    """Write one model with its card and its parity sample; gives the version's folder."""
+    folder = root / card.name / card.version
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    rng = np.random.default_rng(0)
+    shape = (1, 2 * WINDOW, 2 * WINDOW, 3) if card.task == "screening" else (2, window, window, 3)
+    sample = rng.integers(0, 256, shape, dtype=np.uint8)
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    outputs = dict(
+        zip(_OUTPUTS[card.task], session.run(_OUTPUTS[card.task], {graph.input[0].name: sample}), strict=True)
+    )
+    np.savez_compressed(folder / "parity.npz", input=sample, **outputs)
+    return restate(folder, card)
+
+
+def restate(folder: Path, card: ModelCard) -> Path:
+    """Write a card that states the files of `folder` as they are; gives `folder`."""
+    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "parity.npz")}
+    (folder / "card.json").write_text(card.model_copy(update={"files": files}).model_dump_json())
+    return folder
+
+
+def quick_screening(scale: float, *, stride: int = STRIDE) -> onnx.GraphProto:
     """The darker a sub-tile in red, the higher its score."""
     nodes = [
         helper.make_node("Cast", ["tiles"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[WINDOW, WINDOW], strides=[STRIDE, STRIDE]),
+        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[WINDOW, WINDOW], strides=[stride, stride]),
         helper.make_node("Gather", ["pooled", "red"], ["plane"], axis=1),
         helper.make_node("Sub", ["white", "plane"], ["dark"]),
         helper.make_node("Div", ["dark", "scale"], ["scores"]),
     ]
-    constants = {"red": np.asarray(0, np.int64), "white": np.float32(255), "scale": np.float32(60)}
+    constants = {"red": np.asarray(0, np.int64), "white": np.float32(255), "scale": np.float32(scale)}
     return helper.make_graph(
         nodes,
         "quick-screening",
@@ -47,7 +73,7 @@ def _screening() -> onnx.GraphProto:
     )
 
 
-def _detection() -> onnx.GraphProto:
+def quick_detection() -> onnx.GraphProto:
     """One box in the middle of every sub-tile, likelier the darker the sub-tile is."""
     nodes = [
         helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),

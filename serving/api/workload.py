@@ -21,6 +21,7 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
 from serving.jobs.job import Job
+from serving.jobs.models import GivenModels
 from serving.jobs.retention import Sweeper
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
@@ -215,7 +216,7 @@ class _Open:
 def _worker_here(opened: _Open, load: Callable[[], Detector]) -> Callable[[], None]:
     """Start a worker in this process, which a caller's own models need; gives what stops it."""
     stop = threading.Event()
-    worker = Worker(uuid.uuid4().hex, opened.store, opened.crew, load, stop)
+    worker = Worker(uuid.uuid4().hex, opened.store, opened.crew, GivenModels(load), stop)
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()
 

@@ -7,10 +7,11 @@ import threading
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
+from serving.jobs.models import ReleasedModels
 from serving.jobs.worker import Worker
 from serving.observability.logs import configure_logging
 from serving.observability.tracing import configure_tracing
-from serving.scoring.onnx_detector import load_detector
+from serving.registry.registry import Registry
 from serving.settings import Settings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore
@@ -29,8 +30,8 @@ def main(server: str, worker: str) -> None:
     decoders = Decoders(DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s))
     try:
         store = SlideStore(database, settings, decoders)
-        crew = Crew(database, server)
-        Worker(worker, store, crew, lambda: load_detector(settings.models, providers=settings.providers), stop).run()
+        models = ReleasedModels(Registry(settings, database))
+        Worker(worker, store, Crew(database, server), models, stop).run()
     finally:
         decoders.close()
         database.close()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from sqlalchemy import delete, insert, select, update
 
-from serving.jobs.request import models_key
 from serving.scoring.detector import Detector, cards_of
 from serving.store.database import Database
 from serving.store.tables import workers
@@ -29,18 +28,15 @@ class Crew:
             tx.execute(delete(workers).where(workers.c.seen_at < time.time() - STALE_S))
             tx.execute(insert(workers).values({**values, "seen_at": time.time()}))
 
-    def ready(self, worker: str, detector: Detector) -> str:
-        """Note that a worker can score; gives the key of its models."""
-        cards = cards_of(detector)
-        key = models_key(cards)
-        values = {"state": "ready", "models_key": key, "provider": detector.provider}
-        values["cards"] = json.dumps([card.model_dump(mode="json") for card in cards])
+    def ready(self, worker: str, detector: Detector, key: str) -> None:
+        """Note that a worker scores with these models, whose key is `key`."""
+        values = {"state": "ready", "detail": "", "models_key": key, "provider": detector.provider}
+        values["cards"] = json.dumps([card.model_dump(mode="json") for card in cards_of(detector)])
         self._update(worker, values)
-        return key
 
-    def failed(self, worker: str, detail: str) -> None:
-        """Note that a worker could not load its models."""
-        self._update(worker, {"state": "failed", "detail": detail})
+    def failed(self, worker: str, detail: str, *, state: str = "failed") -> None:
+        """Note that a worker could not load models; `state` is `ready` where it goes on with those that it has."""
+        self._update(worker, {"state": state, "detail": detail})
 
     def leave(self, worker: str) -> None:
         """Note that a worker has ended."""

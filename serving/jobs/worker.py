@@ -15,6 +15,7 @@ from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.crew import Crew
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.leases import Lease, Leases
+from serving.jobs.models import Loaded, Models
 from serving.jobs.request import options_from
 from serving.jobs.results import save_result
 from serving.observability import metrics
@@ -22,7 +23,7 @@ from serving.observability.logs import logged_analysis
 from serving.observability.tracing import work_span
 from serving.report import Report
 from serving.scoring.cascade import TileFindings
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.store.slides import SlideStore
@@ -30,6 +31,8 @@ from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 POLL_S = 0.1
 """Between two looks at the table by an idle worker, and between two looks whether an analysis was cancelled."""
+FOLLOW_S = 0.5
+"""Between two looks whether other models should serve."""
 PROGRESS_S = 0.5
 """At most so often progress is written: people follow it, and each time costs a write to disk."""
 RETRY_S = 5.0
@@ -44,56 +47,74 @@ class StoppedError(Exception):
     """The worker was asked to stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
     """One worker with models of its own; `run` returns when `stop` is set."""
 
     id: str
     store: SlideStore
     crew: Crew
-    load: Callable[[], Detector]
+    models: Models
     stop: threading.Event
+    _loaded: Loaded | None = None
 
     def run(self) -> None:
-        """Load the models and run analyses until asked to stop."""
+        """Run analyses until asked to stop, with the models that should serve at the time when each begins."""
         self._insist(lambda: self.crew.enter(self.id))
+        lines = [
+            threading.Thread(target=self._serve, name=f"analyses-{number}")
+            for number in range(self.store.settings.max_running)
+        ]
+        for line in lines:
+            line.start()
+        while not self.stop.is_set():
+            self._follow()
+            self.stop.wait(FOLLOW_S)
+        for line in lines:
+            line.join()
+        with contextlib.suppress(BusyError, OSError):
+            self.crew.leave(self.id)
+
+    def _follow(self) -> None:
+        """Load what should serve and does not yet. What is loaded serves until that is done, and if it fails."""
         try:
-            detector = self.load()
+            found = self.models.next(self._loaded)
+        except (BusyError, OSError) as error:
+            _log.warning("which models should serve cannot be read: %s", error)
         except Exception as error:
             _log.error(
                 "the models could not be loaded: %s", error, exc_info=None if isinstance(error, ModelError) else error
             )
-            reason = str(error)
-            self._insist(lambda: self.crew.failed(self.id, reason))
-            self.stop.wait()
+            reason, state = str(error), "failed" if self._loaded is None else "ready"
+            self._insist(lambda: self.crew.failed(self.id, reason, state=state))
         else:
-            key = self._insist(lambda: self.crew.ready(self.id, detector))
-            lines = [
-                threading.Thread(target=self._serve, args=(detector, key), name=f"analyses-{number}")
-                for number in range(self.store.settings.max_running)
-            ]
-            for line in lines:
-                line.start()
-            for line in lines:
-                line.join()
-        with contextlib.suppress(BusyError, OSError):
-            self.crew.leave(self.id)
+            if found is None:
+                return
+            self._insist(lambda: self.crew.ready(self.id, found.detector, found.key))
+            self._loaded = found
+            self._insist(lambda: self.models.took(found))
+            _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in cards_of(found.detector)))
 
-    def _serve(self, detector: Detector, models_key: str) -> None:
+    def _serve(self) -> None:
         leases = Leases(self.store.database, self.store, self.id)
         lease_s = self.store.settings.lease_s
         while not self.stop.is_set():
+            loaded = self._loaded  # an analysis ends on the models that it was claimed with
+            if loaded is None:
+                self.stop.wait(POLL_S)
+                continue
             try:
-                lease = leases.claim(models_key, lease_s=lease_s)
+                lease = leases.claim(loaded.key, lease_s=lease_s)
             except (BusyError, OSError) as error:
                 _log.warning("the table of analyses does not answer: %s", error)
                 self.stop.wait(RETRY_S)
                 continue
             if lease is None:
+                del loaded  # an idle line keeps no models that were replaced
                 self.stop.wait(POLL_S)
             else:
                 with logged_analysis(lease.job.id):
-                    if not self._run(lease, leases, detector, models_key):
+                    if not self._run(lease, leases, loaded.detector, loaded.key):
                         self.stop.wait(RETRY_S)
 
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:

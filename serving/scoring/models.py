@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
 
@@ -18,8 +15,21 @@ def list_models(root: Path) -> list[ModelCard]:
         If a card or one of its files is missing or altered.
     """
     folders = [path.parent for path in root.glob("*/*/card.json")]
-    newest_first = sorted(folders, key=lambda folder: _version(folder.name), reverse=True)
+    newest_first = sorted(folders, key=lambda folder: version_order(folder.name), reverse=True)
     return [load_card(folder) for folder in sorted(newest_first, key=lambda folder: folder.parent.name)]
+
+
+def newest_cascade(root: Path) -> dict[str, Path]:
+    """The folders of the newest Reg-NS and Det and, where there is one, of the newest verifier, by name.
+
+    Raises
+    ------
+    ModelError
+        If Reg-NS or Det is missing.
+    """
+    verifier = find_model(root, "verifier")
+    found = {name: model_folder(root, name) for name in ("reg-ns", "det")}
+    return found if verifier is None else {**found, "verifier": verifier}
 
 
 def model_folder(root: Path, name: str) -> Path:
@@ -39,20 +49,11 @@ def model_folder(root: Path, name: str) -> Path:
 def find_model(root: Path, name: str) -> Path | None:
     """The folder of the newest version of a model that a cascade may go without; None if there is none."""
     versions = [path.parent for path in (root / name).glob("*/card.json")]
-    return max(versions, key=lambda folder: _version(folder.name), default=None)
+    return max(versions, key=lambda folder: version_order(folder.name), default=None)
 
 
-def verify_parity(folder: Path) -> dict[str, float]:
-    """Largest absolute difference, per output, between this machine's result and the one that the model ships with."""
-    load_card(folder)
-    sample = np.load(folder / "parity.npz")
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    found = session.run(names, {session.get_inputs()[0].name: sample["input"]})
-    return {name: float(np.abs(a - sample[name]).max()) for name, a in zip(names, found, strict=True)}
-
-
-def _version(text: str) -> list[int]:
+def version_order(text: str) -> list[int]:
+    """What versions are sorted by; raises `ModelError` where `text` is no version."""
     try:
         return [int(part) for part in text.split(".")]
     except ValueError as error:

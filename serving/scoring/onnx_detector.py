@@ -1,7 +1,7 @@
 """The cascade on ONNX Runtime, or on OpenVINO where it is asked for."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.scoring.models import find_model, model_folder
+from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession, missing
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
@@ -126,10 +126,21 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
     ModelError
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
-    wanted = _providers(providers)
-    screener = load_screener(model_folder(root, "reg-ns"), providers=wanted)
-    folders = [model_folder(root, "det"), find_model(root, "verifier")]
-    loaded = [(card, _session(folder, card, wanted)) for folder in folders if folder for card in [load_card(folder)]]
+    return load_cascade(newest_cascade(root), providers=providers)
+
+
+def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None = None) -> OnnxDetector:
+    """The models in version folders, by name, checked as `load_detector` does; `verifier` may be absent.
+
+    Raises
+    ------
+    ModelError
+        As `load_detector`.
+    """
+    wanted = chosen_providers(providers)
+    screener = load_screener(folders["reg-ns"], providers=wanted)
+    others = [folders[name] for name in ("det", "verifier") if name in folders]
+    loaded = [(card, open_session(folder, card, wanted)) for folder in others for card in [load_card(folder)]]
     (card, detection), *rest = loaded
     verifier, verification = rest[0] if rest else (None, None)
     return OnnxDetector(card, screener, detection, verifier, verification)
@@ -143,15 +154,16 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
     ModelError
         If it is missing, altered, of another task or breaks the contract, or a provider is unknown.
     """
-    wanted = _providers(providers)
+    wanted = chosen_providers(providers)
     card = load_card(folder)
     if card.task != "screening":
         raise ModelError(f"{_label(card)} in {folder} is a {card.task} model; give the folder of a screening model")
-    session = _session(folder, card, wanted)
+    session = open_session(folder, card, wanted)
     return OnnxScreener(card, session.get_providers()[0], session)
 
 
-def _providers(asked: Sequence[str] | None) -> list[str]:
+def chosen_providers(asked: Sequence[str] | None) -> list[str]:
+    """Those asked for, else the fastest that this machine has; raises `ModelError` for one that is unknown here."""
     available = onnxruntime.get_available_providers()
     if asked and asked[0] in PRECISIONS:
         if reason := missing(asked[0]):
@@ -168,7 +180,8 @@ def _providers(asked: Sequence[str] | None) -> list[str]:
     return [name for name in AUTOMATIC if name in available and (has_gpu or name == "CPUExecutionProvider")]
 
 
-def _session(folder: Path, card: ModelCard, providers: list[str]) -> onnxruntime.InferenceSession:
+def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+    """The graph in `folder`, whose inputs and outputs are those of the card's task; raises `ModelError`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     options.inter_op_num_threads = 1
@@ -178,7 +191,7 @@ def _session(folder: Path, card: ModelCard, providers: list[str]) -> onnxruntime
         session = (
             OpenVinoSession(path, providers[0])
             if providers[0] in PRECISIONS
-            else onnxruntime.InferenceSession(path, options, providers=providers)
+            else onnxruntime.InferenceSession(path, options, providers=list(providers))
         )
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{_label(card)} does not load: {error}") from error

@@ -150,6 +150,37 @@ workers = Table(
     Column("seen_at", Float, nullable=False),
 )
 
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("version", String(80), primary_key=True),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the card that it had when it was first used"),
+    Column("retired_at", Float, comment="null while it may serve"),
+)
+
+model_checks = Table(
+    "model_checks",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("machine", String(64), primary_key=True, comment="hash of host, runtime and settings of the check"),
+    Column("at", Float, nullable=False),
+    Column("findings", Text, nullable=False, comment="JSON"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("models", Text, nullable=False, comment="JSON: digest by name@version"),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False, comment="why it was refused"),
+    Column("at", Float, nullable=False),
+    Column("actor", String(300), nullable=False),
+    Column("replaces", BigInteger, comment="the release that a rollback goes back to"),
+    sqlite_autoincrement=True,
+)
+
 counters = Table(
     "counters",
     metadata,

@@ -85,18 +85,6 @@ def test_wrong_options_try_nothing(slide: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_models_lists_what_ships_and_verifies_it() -> None:
-    result = run("models", "--verify")
-    assert result.exit_code == 0, result.output
-    assert "reg-ns" in result.output
-    assert "det" in result.output
-    assert "largest differences" in result.output
-
-
-def test_models_of_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    assert run("models", "--models", tmp_path).exit_code == 1
-
-
 def test_info_states_size_and_resolution(slide: Path) -> None:
     result = run("info", slide)
     assert result.exit_code == 0
@@ -111,5 +99,5 @@ def test_info_of_no_slide_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_command_has_help() -> None:
-    for command in ([], ["score"], ["serve"], ["models"], ["info"]):
+    for command in ([], ["score"], ["serve"], ["models"], ["models", "promote"], ["info"]):
         assert run(*command, "--help").exit_code == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.scoring.models import verify_parity
+from serving.registry.checkup import check_version
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.synthetic.slide import generate_slide
@@ -133,7 +133,7 @@ def test_cards_state_threshold_rule_data_size_and_drift(models: Path, name: str)
     assert "resizes sub-tiles to 96 px" in card.architecture
     assert "against float32 on" in card.weights
     assert card.research_use == RESEARCH_USE
-    assert max(verify_parity(folder).values()) < 1e-3
+    assert max(check_version(folder, window_s=60).parity.values()) < 1e-3
 
 
 def test_versions_never_change_and_must_be_versions(study: Path, models: Path) -> None:

@@ -1,0 +1,163 @@
+"""`mitoserve models`: which versions there are, whether they may serve on this machine, and which of them do."""
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from serving.access.audit import AuditLog, Entry
+from serving.registry.registry import Registry
+from serving.registry.releases import Release
+from serving.registry.version import parse_label
+from serving.settings import Settings, SettingsError
+from serving.store.database import Database, open_database
+from serving.wsi.errors import MitoserveError
+from serving.wsi.modelcard import RESEARCH_USE, ModelCard
+
+_out = Console()
+
+
+@click.group(epilog=RESEARCH_USE)
+def models() -> None:
+    """List, check, add and choose the models of this server; MITOSIS_STATE says which server.
+
+    A version is written like det@1.1.0. Versions never change; what serves is a cascade, one version of each model.
+    """
+
+
+@models.command("list")
+def list_versions() -> None:
+    """List every version, whether it serves, its threshold and what was measured."""
+    with _opened() as (registry, _):
+        found = registry.versions()
+    if not found:
+        raise click.ClickException("there are no models; set MITOSIS_MODELS")
+    table = Table("model", "version", "", "task", "threshold", "measured", "sha256")
+    for row in found:
+        state = "serves" if row.serves else "retired" if row.retired else ""
+        stated = (f"[red]{row.fault}[/]", "", "", "") if row.card is None else _stated(row.card)
+        table.add_row(row.name, row.version, state, *stated)
+    _out.print(table)
+    _out.print(RESEARCH_USE)
+
+
+@models.command()
+@click.argument("label", metavar="NAME@VERSION")
+def show(*, label: str) -> None:
+    """Print the card of a version: what it is, its thresholds, what was measured, its limits."""
+    with _opened() as (registry, _):
+        _, card = registry.find(*parse_label(label))
+    click.echo(card.model_dump_json(indent=1))
+
+
+@models.command()
+@click.argument("labels", nargs=-1, metavar="[NAME@VERSION]...")
+def verify(*, labels: tuple[str, ...]) -> None:
+    """Check versions on this machine, by default those that serve; exit code 1 and the reason if one may not."""
+    with _opened() as (registry, _):
+        chosen = [registry.find(*parse_label(label))[0] for label in labels] or registry.serving()
+        for found in registry.check(chosen, again=True):
+            listed = ", ".join(f"{name} {value:.1e}" for name, value in found.parity.items())
+            signed = f", signed by {found.signer}" if found.signer else ""
+            click.echo(
+                f"{found.name}@{found.version} may serve: largest differences from its sample {listed}; "
+                f"{found.window_s:.2g} s a window on {found.provider}; opset {found.opset}{signed}"
+            )
+    click.echo(RESEARCH_USE)
+
+
+@models.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def add(*, folder: Path) -> None:
+    """Check the version in FOLDER and keep it in MITOSIS_MODEL_STORE; what serves stays as it is."""
+    with _opened() as (registry, record):
+        version = registry.add(folder)
+        record("models add", version.label)
+    click.echo(f"{version.label} is kept; `mitoserve models promote` makes it serve")
+
+
+@models.command()
+@click.argument("labels", nargs=-1, required=True, metavar="NAME@VERSION...|VERSION")
+def promote(*, labels: tuple[str, ...]) -> None:
+    """Make a cascade serve: name a version of each model, or one VERSION that all of them have.
+
+    It is checked first. Running servers load it beside the old one, then run new analyses on it; running ones end on theirs.
+    """
+    with _opened() as (registry, record):
+        release = registry.promote(labels, _actor())
+        record("models promote", str(release.number))
+    _tell(release)
+
+
+@models.command()
+def rollback() -> None:
+    """Make the cascade serve again that the present one replaced."""
+    with _opened() as (registry, record):
+        release = registry.rollback(_actor())
+        record("models rollback", str(release.number))
+    _tell(release)
+
+
+@models.command()
+@click.argument("label", metavar="NAME@VERSION")
+def retire(*, label: str) -> None:
+    """Let a version never serve again; its files stay for what it said before."""
+    with _opened() as (registry, record):
+        version = registry.retire(label)
+        record("models retire", version.label)
+    click.echo(f"{version.label} is retired")
+
+
+@models.command()
+def releases() -> None:
+    """List what served when, the newest first, with who asked for it and why some were refused."""
+    table = Table("release", "models", "state", "by", "reason")
+    with _opened() as (registry, _):
+        for release in registry.releases.latest():
+            table.add_row(str(release.number), _models(release), release.state, release.actor, release.detail)
+    _out.print(table)
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Registry, Callable[[str, str], None]]]:
+    """The registry, and what puts a change on record; errors end the command with their message."""
+    try:
+        settings = Settings.from_environment()
+        database = open_database(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        yield Registry(settings, database), lambda action, subject: _record(database, action, subject)
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        database.close()
+
+
+def _record(database: Database, action: str, subject: str) -> None:
+    AuditLog(database).append(Entry(_actor(), action, "done", subject=subject))
+
+
+def _actor() -> str:
+    return f"shell:{getpass.getuser()}"
+
+
+def _stated(card: ModelCard) -> tuple[str, str, str, str]:
+    """Task, threshold, what it achieved, and the hash of the weights."""
+    if card.screening_threshold is not None:
+        return card.task, f"{card.screening_threshold.score:.3g}", card.screening_threshold.achieved, card.sha256()[:12]
+    chosen = card.detection_threshold
+    value, achieved = ("", "") if chosen is None else (f"{chosen.probability:.3g}", chosen.achieved)
+    return card.task, value, achieved, card.sha256()[:12]
+
+
+def _tell(release: Release) -> None:
+    click.echo(f"release {release.number} serves: {_models(release)}; running servers move over by themselves")
+
+
+def _models(release: Release) -> str:
+    return ", ".join(model.label for model in release.models)

@@ -1,0 +1,107 @@
+"""The models that a worker should run: those that a caller brought, or what the registry says."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from serving.jobs.request import models_key
+from serving.registry.registry import Registry
+from serving.registry.releases import Release
+from serving.registry.version import ModelVersion
+from serving.scoring.detector import Detector, cards_of
+from serving.wsi.errors import BusyError, MitoserveError, ModelError
+
+RETRY_S = 30.0
+"""A release that could not be loaded is tried again after this: the store may have been out of reach."""
+DEFAULT = 0
+"""In place of a release's number, where nothing was promoted yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A cascade that can score."""
+
+    detector: Detector
+    key: str
+    """See `models_key`."""
+    models: tuple[ModelVersion, ...] = ()
+    release: int = DEFAULT
+
+
+class Models(Protocol):
+    """Says which models a worker should run."""
+
+    def next(self, current: Loaded | None) -> Loaded | None:
+        """What should take the place of `current`, loaded beside it; None where that should stay.
+
+        Raises
+        ------
+        MitoserveError
+            If what should serve cannot be loaded.
+        """
+
+    def took(self, loaded: Loaded) -> None:
+        """Hear that new analyses run on `loaded`."""
+
+
+class GivenModels:
+    """What `load` gives, for good."""
+
+    def __init__(self, load: Callable[[], Detector]) -> None:
+        self._load = load
+        self._asked = False
+
+    def next(self, current: Loaded | None) -> Loaded | None:
+        """See `Models.next`; a failure is not tried again."""
+        if self._asked:
+            return None
+        self._asked = True
+        detector = self._load()
+        return Loaded(detector, models_key(cards_of(detector)))
+
+    def took(self, loaded: Loaded) -> None:
+        """See `Models.took`."""
+
+
+class ReleasedModels:
+    """The release that serves; one that waits to be tried is tried first."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._failed: dict[int, float] = {}
+
+    def next(self, current: Loaded | None) -> Loaded | None:
+        """See `Models.next`."""
+        wanted, promoted = self._registry.releases.look()
+        if wanted is not None:
+            try:
+                return self._load(wanted.number, wanted.models, current)
+            except BusyError:
+                raise
+            except MitoserveError as error:
+                self._registry.releases.settle(wanted.number, refused=str(error))
+        number = DEFAULT if promoted is None else promoted.number
+        if current is not None and current.release == number:
+            return None
+        if time.monotonic() - self._failed.get(number, -RETRY_S) < RETRY_S:
+            return None
+        try:
+            return self._load(number, self._models(promoted), current)
+        except ModelError:
+            self._failed[number] = time.monotonic()
+            raise
+
+    def took(self, loaded: Loaded) -> None:
+        """See `Models.took`."""
+        if loaded.release != DEFAULT:
+            self._registry.releases.settle(loaded.release)
+
+    def _models(self, promoted: Release | None) -> tuple[ModelVersion, ...]:
+        return self._registry.serving() if promoted is None else promoted.models
+
+    def _load(self, number: int, models: tuple[ModelVersion, ...], current: Loaded | None) -> Loaded:
+        if current is not None and current.models == models:
+            return replace(current, release=number)
+        detector = self._registry.load(models)
+        return Loaded(detector, models_key(cards_of(detector)), models, number)

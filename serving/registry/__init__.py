@@ -1,0 +1,1 @@
+"""Which models there are, whether they may serve on this machine, and which of them do."""

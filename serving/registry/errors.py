@@ -1,0 +1,15 @@
+"""Why a version cannot be kept, or may not serve."""
+
+from serving.wsi.errors import MitoserveError
+
+
+class RefusedError(MitoserveError):
+    """A version may not serve on this machine; the message says why."""
+
+    slug = "model-refused"
+
+
+class RegistryError(MitoserveError):
+    """What is asked for does not go with what is kept: versions never change, and what serves is not taken away."""
+
+    slug = "model-conflict"

@@ -1,0 +1,300 @@
+"""All versions that this server can reach, and which of them serve. Start reading here."""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from sqlalchemy import delete, insert, select
+
+from serving import __version__
+from serving.registry.checking import check_apart
+from serving.registry.checkup import Checkup
+from serving.registry.errors import RegistryError
+from serving.registry.releases import Release, Releases
+from serving.registry.shelf import CARD, Shelf
+from serving.registry.version import ModelVersion, parse_label
+from serving.scoring.cascade import DETECT_BATCH
+from serving.scoring.models import version_order
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.tiling import TILE_PX
+from serving.scoring.verification import BATCH
+from serving.settings import Settings
+from serving.store.database import Database
+from serving.store.errors import NotFoundError
+from serving.store.tables import model_checks
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard
+
+NEEDED = ("reg-ns", "det")
+ROLES = (*NEEDED, "verifier")
+"""The models of a cascade, in the order in which they see a slide; it may go without a verifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version as it is listed."""
+
+    name: str
+    version: str
+    card: ModelCard | None
+    fault: str
+    """Why the card cannot be read; empty where it can."""
+    serves: bool
+    retired: bool
+
+
+class Registry:
+    """The versions that ship, those in the store, and the releases of one database."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings, self._database = settings, database
+        cache = settings.state / "model-cache"
+        self._shipped = Shelf(str(settings.models), cache)
+        self._store = Shelf(settings.model_store or str(settings.state / "models"), cache)
+        self.releases = Releases(database)
+
+    def versions(self) -> list[Listed]:
+        """Every version, by name, the newest of each first.
+
+        Raises
+        ------
+        ModelError
+            If a place where models lie cannot be reached, or a folder's name is no version.
+        """
+        serving, retired = {(m.name, m.version) for m in self.serving(required=False)}, self.releases.retired()
+        listed = []
+        for name, version in self._numbers():
+            card, fault = None, ""
+            try:
+                _, card = self.find(name, version)
+            except ModelError as error:
+                fault = str(error)
+            key = (name, version)
+            listed.append(Listed(name, version, card, fault, serves=key in serving, retired=key in retired))
+        return listed
+
+    def find(self, name: str, version: str) -> tuple[ModelVersion, ModelCard]:
+        """A version and its card.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none.
+        ModelError
+            If its card cannot be read, or two places hold different ones.
+        """
+        found = [at for shelf in (self._shipped, self._store) if (at := shelf.find(name, version)) is not None]
+        if not found:
+            raise NotFoundError(
+                f"no version {name}@{version} at {self._shipped.address} or {self._store.address}; see MITOSIS_MODELS and "
+                "MITOSIS_MODEL_STORE"
+            )
+        if len({known.digest for known, _ in found}) > 1:
+            raise ModelError(
+                f"{self._shipped.address} and {self._store.address} hold different models {name}@{version}"
+            )
+        return found[0]
+
+    def serving(self, *, required: bool = True) -> tuple[ModelVersion, ...]:
+        """What was promoted; before anything was, the newest version of each model.
+
+        Raises
+        ------
+        ModelError
+            If there is nothing to serve; where `required` is false, that is an empty answer.
+        """
+        release = self.releases.current()
+        return self._newest(required=required) if release is None else release.models
+
+    def check(self, models: Sequence[ModelVersion], *, again: bool = False) -> list[Checkup]:
+        """What is found of versions on this machine, in a process of their own; what was found before is remembered.
+
+        again : run the checks even so
+
+        Raises
+        ------
+        RefusedError
+            If one may not serve here; the message says why.
+        ModelError
+            If one is missing, damaged, or not what it was when it was promoted.
+        """
+        folders = {model: self._folder(model) for model in models}
+        machine = _machine(self._settings)
+        known = {} if again else self._known(models, machine)
+        due = [model for model in models if model not in known]
+        if due:
+            for model, found in zip(due, check_apart([folders[m] for m in due], self._settings), strict=True):
+                known[model] = found
+                self._remember(model, machine, found)
+        return [known[model] for model in models]
+
+    def load(self, models: Sequence[ModelVersion]) -> OnnxDetector:
+        """A cascade, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
+        self.check(models)
+        folders = {model.name: self._folder(model) for model in models}
+        detector = load_cascade(folders, providers=self._settings.providers)
+        try:
+            _warm(detector)
+        except (
+            Exception
+        ) as error:  # ONNX Runtime raises types of its own, such as for memory that two cascades do not share
+            raise ModelError(f"{', '.join(m.label for m in models)} failed at first use: {error}") from error
+        return detector
+
+    def add(self, folder: Path) -> ModelVersion:
+        """Check the version in `folder` and keep it in the store. What serves stays as it is.
+
+        Raises
+        ------
+        RefusedError
+            If it may not serve on this machine.
+        RegistryError
+            If there is a version of that name and number already.
+        ModelError
+            If it has no valid card, or the store cannot be written.
+        """
+        path = folder / CARD
+        if not path.is_file():
+            raise ModelError(f"no {CARD} in {folder}; give the folder of one version, with its card, graph and sample")
+        version, _ = ModelVersion.of(path.read_bytes())
+        if self._shipped.find(version.name, version.version) is not None:
+            raise RegistryError(f"{version.label} ships already; versions never change, choose another number")
+        (found,) = check_apart([folder], self._settings)
+        if default := self._newest(required=False):
+            self.releases.pin(default)
+        self._store.put(folder, version)
+        self.releases.note(version)
+        self._remember(version, _machine(self._settings), found)
+        return version
+
+    def cascade(self, labels: Sequence[str]) -> tuple[ModelVersion, ...]:
+        """The cascade that is named: a version of each model, such as det@1.2.0, or one number that all of them have.
+
+        Raises
+        ------
+        RegistryError
+            If a model of the cascade is missing, named twice or of no use.
+        RequestError, NotFoundError, ModelError
+            As `parse_label` and `find`.
+        """
+        if len(labels) == 1 and "@" not in labels[0]:
+            numbers = self._numbers()
+            labels = [f"{name}@{labels[0]}" for name in ROLES if (name, labels[0]) in numbers] or [
+                f"reg-ns@{labels[0]}"
+            ]
+        named = [self.find(*parse_label(label))[0] for label in labels]
+        names = [model.name for model in named]
+        if unknown := [name for name in names if name not in ROLES or names.count(name) > 1]:
+            raise RegistryError(
+                f"{unknown[0]} is no model of a cascade, or named twice; it takes one each of {', '.join(ROLES)}"
+            )
+        if missing := [name for name in NEEDED if name not in names]:
+            raise RegistryError(
+                f"a cascade needs {' and '.join(missing)} too: name a version of each, thresholds are joint"
+            )
+        return tuple(sorted(named, key=lambda model: ROLES.index(model.name)))
+
+    def promote(self, labels: Sequence[str], actor: str) -> Release:
+        """Check a cascade on this machine, and make it the one that serves; running servers move over by themselves.
+
+        Raises
+        ------
+        MitoserveError
+            As `cascade`, `check` and `Releases.want`.
+        """
+        models = self.cascade(labels)
+        self.check(models)
+        return self._released(models, actor, tried=True)
+
+    def want(self, labels: Sequence[str], actor: str) -> Release:
+        """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `Releases.want`."""
+        return self._released(self.cascade(labels), actor, tried=False)
+
+    def rollback(self, actor: str) -> Release:
+        """Check the cascade that the present one replaced, and make it serve again; raises as `check` and `Releases.back`."""
+        self.check(self.releases.former().models)
+        return self.releases.back(actor, state="promoted")
+
+    def retire(self, label: str) -> ModelVersion:
+        """Let a version never serve again; raises as `find` and `Releases.retire`."""
+        version, _ = self.find(*parse_label(label))
+        if default := self._newest(required=False):
+            self.releases.pin(default)
+        self.releases.retire(version)
+        return version
+
+    def _released(self, models: tuple[ModelVersion, ...], actor: str, *, tried: bool) -> Release:
+        if default := self._newest(required=False):
+            self.releases.pin(default)
+        return self.releases.want(models, actor, state="promoted" if tried else "wanted")
+
+    def _newest(self, *, required: bool) -> tuple[ModelVersion, ...]:
+        found: dict[str, str] = {}
+        for name, version in self._numbers():
+            found.setdefault(name, version)
+        if missing := [name for name in NEEDED if name not in found]:
+            if not required:
+                return ()
+            raise ModelError(
+                f"no model {missing[0]!r} in {self._shipped.address}; set MITOSIS_MODELS to a folder of "
+                "<name>/<version>/card.json"
+            )
+        return tuple(self.find(name, found[name])[0] for name in ROLES if name in found)
+
+    def _numbers(self) -> list[tuple[str, str]]:
+        """(name, version) of every folder with a card, by name, the newest first."""
+        numbers = {number for shelf in (self._shipped, self._store) for number in shelf.numbers()}
+        newest_first = sorted(numbers, key=lambda number: version_order(number[1]), reverse=True)
+        return sorted(newest_first, key=lambda number: number[0])
+
+    def _folder(self, wanted: ModelVersion) -> Path:
+        found, _ = self.find(wanted.name, wanted.version)
+        if found != wanted:
+            raise ModelError(
+                f"{wanted.label} is not what was promoted: its card had SHA-256 {wanted.digest[:12]}..., now "
+                f"{found.digest[:12]}...; restore it"
+            )
+        shelf = self._shipped if self._shipped.find(wanted.name, wanted.version) else self._store
+        return shelf.folder(wanted)
+
+    def _known(self, models: Sequence[ModelVersion], machine: str) -> dict[ModelVersion, Checkup]:
+        chosen = select(model_checks.c.digest, model_checks.c.findings).where(model_checks.c.machine == machine)
+        with self._database.reading() as tx:
+            found = {row.digest: Checkup(**json.loads(row.findings)) for row in tx.execute(chosen)}
+        return {model: found[model.digest] for model in models if model.digest in found}
+
+    def _remember(self, model: ModelVersion, machine: str, found: Checkup) -> None:
+        same = (model_checks.c.digest == model.digest) & (model_checks.c.machine == machine)
+        values = {"digest": model.digest, "machine": machine, "at": time.time(), "findings": json.dumps(asdict(found))}
+        with self._database.writing() as tx:
+            tx.execute(delete(model_checks).where(same))
+            tx.execute(insert(model_checks).values(values))
+
+
+def _machine(settings: Settings) -> str:
+    """Hash of what findings depend on besides the model: where it runs, by what, and what is asked of it."""
+    signers = [
+        [path, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
+        for path in settings.model_signers
+        if Path(path).is_file()
+    ]
+    runtime = [onnxruntime.__version__, onnxruntime.get_available_providers(), settings.providers, __version__]
+    stated = [platform.node(), platform.processor(), runtime, settings.model_window_s, settings.model_signers, signers]
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
+
+
+def _warm(detector: OnnxDetector) -> None:
+    """Run every model once on as much as it will see at once."""
+    model = detector.screening_card.input
+    side = TILE_PX + model.stride_px
+    detector.screen(np.zeros((1, side, side, 3), np.uint8))
+    detector.detect(np.zeros((DETECT_BATCH, model.window_px, model.window_px, 3), np.uint8))
+    if detector.verification_card is not None:
+        px = detector.verification_card.input.window_px
+        detector.verify(np.zeros((BATCH, px, px, 3), np.uint8))

@@ -1,0 +1,193 @@
+"""Which cascade serves: an append-only list of releases, of which the newest that was promoted counts.
+
+Thresholds of a cascade are chosen for all of its models together, so a release names one version of each.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from serving.registry.errors import RegistryError
+from serving.registry.version import ModelVersion, parse_label
+from serving.store.database import Database
+from serving.store.errors import NotFoundError
+from serving.store.tables import model_versions, releases
+
+State = Literal["wanted", "promoted", "refused"]
+SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of each model of a cascade."""
+
+    number: int
+    models: tuple[ModelVersion, ...]
+    state: State
+    detail: str
+    """Why it was refused."""
+    at: float
+    """Seconds since 1970."""
+    actor: str
+    """Id of a principal, or `shell:<user>`."""
+    replaces: int | None
+    """The release that a rollback goes back to."""
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Release":
+        """The release in a row of the table."""
+        models = [ModelVersion(*parse_label(label), digest) for label, digest in json.loads(row.models).items()]
+        return cls(row.number, tuple(models), row.state, row.detail, row.at, row.actor, row.replaces)
+
+
+class Releases:
+    """The releases of one database, and the versions that they may be of."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def current(self) -> Release | None:
+        """The release that serves; None where nothing was promoted yet."""
+        with self._database.reading() as tx:
+            return _current(tx)
+
+    def look(self) -> tuple[Release | None, Release | None]:
+        """The release that waits to be tried, and the one that serves; None where there is none."""
+        with self._database.reading() as tx:
+            row = tx.execute(select(releases).where(releases.c.state == "wanted")).first()
+            return None if row is None else Release.of(row), _current(tx)
+
+    def get(self, number: int) -> Release:
+        """The release of a number; raises `NotFoundError`."""
+        with self._database.reading() as tx:
+            return _found(tx, number)
+
+    def latest(self) -> list[Release]:
+        """The latest releases, the newest first."""
+        with self._database.reading() as tx:
+            rows = tx.execute(select(releases).order_by(releases.c.number.desc()).limit(SHOWN))
+            return [Release.of(row) for row in rows]
+
+    def pin(self, models: tuple[ModelVersion, ...]) -> None:
+        """Make what serves by default a release, so that further versions change nothing; nothing where there is one."""
+        with self._database.writing() as tx:
+            if _current(tx) is None:
+                _append(tx, models, "promoted", "default", None)
+
+    def want(self, models: tuple[ModelVersion, ...], actor: str, *, state: State = "wanted") -> Release:
+        """A new release, to be tried by those who serve, or, where it was tried already, promoted at once.
+
+        One that still waits is given up for it.
+
+        Raises
+        ------
+        RegistryError
+            If one of the versions is retired, or has changed since it was first used.
+        """
+        with self._database.writing() as tx:
+            current = _current(tx)
+            return _append(tx, models, state, actor, None if current is None else current.number)
+
+    def former(self) -> Release:
+        """The release that the current one replaced; raises `RegistryError` where there is none."""
+        with self._database.reading() as tx:
+            return _former(tx)
+
+    def back(self, actor: str, *, state: State = "wanted") -> Release:
+        """A new release of the models that the current one replaced; a second time it goes back one more.
+
+        Raises
+        ------
+        RegistryError
+            If there is none to go back to, or one of its versions is retired.
+        """
+        with self._database.writing() as tx:
+            former = _former(tx)
+            return _append(tx, former.models, state, actor, former.replaces)
+
+    def settle(self, number: int, refused: str | None = None) -> bool:
+        """End the trial of a release: promoted, or refused for a reason; False where it was settled or given up already."""
+        values = {"state": "promoted"} if refused is None else {"state": "refused", "detail": refused}
+        with self._database.writing() as tx:
+            same = (releases.c.number == number) & (releases.c.state == "wanted")
+            return bool(tx.execute(update(releases).where(same).values(values)).rowcount)
+
+    def retire(self, version: ModelVersion) -> None:
+        """Let a version never serve again; its files stay, for what it said before.
+
+        Raises
+        ------
+        RegistryError
+            If it serves, or waits to.
+        """
+        with self._database.writing() as tx:
+            _check(tx, (version,))
+            busy = select(releases).where(releases.c.state == "wanted")
+            used = [_current(tx), *(Release.of(row) for row in tx.execute(busy))]
+            if any(release is not None and version in release.models for release in used):
+                raise RegistryError(f"{version.label} serves or is about to; promote another version first")
+            same = (model_versions.c.name == version.name) & (model_versions.c.version == version.version)
+            tx.execute(update(model_versions).where(same).values(retired_at=time.time()))
+
+    def note(self, version: ModelVersion) -> None:
+        """Remember what a version is, so that a change is noticed; raises `RegistryError` where it has changed."""
+        with self._database.writing() as tx:
+            _check(tx, (version,), retired=True)
+
+    def retired(self) -> set[tuple[str, str]]:
+        """Name and version of all that are retired."""
+        chosen = select(model_versions.c.name, model_versions.c.version).where(model_versions.c.retired_at.is_not(None))
+        with self._database.reading() as tx:
+            return {(row.name, row.version) for row in tx.execute(chosen)}
+
+
+def _current(tx: Connection) -> Release | None:
+    chosen = select(releases).where(releases.c.state == "promoted").order_by(releases.c.number.desc()).limit(1)
+    row = tx.execute(chosen).first()
+    return None if row is None else Release.of(row)
+
+
+def _former(tx: Connection) -> Release:
+    current = _current(tx)
+    if current is None or current.replaces is None:
+        raise RegistryError("there is no earlier release to go back to; promote a version by its name")
+    return _found(tx, current.replaces)
+
+
+def _found(tx: Connection, number: int) -> Release:
+    row = tx.execute(select(releases).where(releases.c.number == number)).first()
+    if row is None:
+        raise NotFoundError(f"there is no release {number}; GET /v1/registry/releases lists them")
+    return Release.of(row)
+
+
+def _append(
+    tx: Connection, models: tuple[ModelVersion, ...], state: State, actor: str, replaces: int | None
+) -> Release:
+    _check(tx, models)
+    waiting = update(releases).where(releases.c.state == "wanted")
+    tx.execute(waiting.values(state="refused", detail="another release was asked for before this one was tried"))
+    stated = json.dumps({version.label: version.digest for version in models})
+    values = {"models": stated, "state": state, "detail": "", "at": time.time(), "actor": actor, "replaces": replaces}
+    key = tx.execute(insert(releases).values(values)).inserted_primary_key
+    return _found(tx, key[0] if key else 0)
+
+
+def _check(tx: Connection, models: tuple[ModelVersion, ...], *, retired: bool = False) -> None:
+    """Make sure that versions are what they were when they were first used, and, unless `retired`, may serve."""
+    for version in models:
+        same = (model_versions.c.name == version.name) & (model_versions.c.version == version.version)
+        row = tx.execute(select(model_versions).where(same)).first()
+        if row is None:
+            values = {"name": version.name, "version": version.version, "digest": version.digest}
+            tx.execute(insert(model_versions).values(values))
+        elif row.digest != version.digest:
+            raise RegistryError(
+                f"{version.label} is not what it was: its card had SHA-256 {row.digest[:12]}..., now {version.digest[:12]}...; "
+                "restore it, or publish the change under another number"
+            )
+        elif row.retired_at is not None and not retired:
+            raise RegistryError(f"{version.label} is retired; promote another version")

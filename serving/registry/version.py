@@ -1,0 +1,50 @@
+"""What a version of a model is called, and what makes it that version."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import ValidationError
+
+from serving.wsi.errors import ModelError, RequestError
+from serving.wsi.modelcard import ModelCard
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version that never changes: the digest is of its card, which states the hash of every other file."""
+
+    name: str
+    version: str
+    digest: str
+    """SHA-256 of card.json."""
+
+    @property
+    def label(self) -> str:
+        """`det@1.1.0`."""
+        return f"{self.name}@{self.version}"
+
+    @classmethod
+    def of(cls, card: bytes) -> tuple[Self, ModelCard]:
+        """The version that the bytes of a card are of, and the card; raises `ModelError`."""
+        try:
+            stated = ModelCard.model_validate_json(card)
+        except ValidationError as error:
+            raise ModelError(f"it is not a valid model card: {error}") from error
+        if not (_NAME.fullmatch(stated.name) and _VERSION.fullmatch(stated.version)):
+            raise ModelError(
+                f"a card names {stated.name[:80]!r}, version {stated.version[:80]!r}; names are like reg-ns, versions like 1.2.0"
+            )
+        return cls(stated.name, stated.version, hashlib.sha256(card).hexdigest()), stated
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """Name and version of `det@1.1.0`; raises `RequestError`."""
+    name, _, version = text.partition("@")
+    if not (_NAME.fullmatch(name) and _VERSION.fullmatch(version)):
+        raise RequestError(f"{text[:80]!r} names no version of a model; write it like det@1.1.0")
+    return name, version

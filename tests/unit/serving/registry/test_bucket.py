@@ -1,0 +1,75 @@
+"""Versions in a bucket of a real S3-compatible server, where a machine has one (`pip install moto[server]`)."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.registry.errors import RegistryError
+from serving.registry.registry import Registry
+from serving.settings import Settings
+from serving.store.database import Database
+from serving.wsi.errors import ModelError
+from tests.quick_models import write_quick_models
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    program = shutil.which("moto_server")
+    if program is None:
+        pytest.skip("moto_server is not in PATH")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=quiet, stderr=quiet) as server:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.put(f"{address}/bucket", timeout=10).raise_for_status()
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)  # polls another process, which announces nothing
+        yield address
+        server.terminate()
+
+
+@pytest.fixture
+def in_bucket(
+    endpoint: str, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Registry:
+    for name, value in {
+        "ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1", "ALLOW_HTTP": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    return Registry(replace(settings, model_store=f"s3://bucket/{tmp_path.name}"), database)
+
+
+def test_a_bucket_keeps_and_gives_versions(in_bucket: Registry, tmp_path: Path, settings: Settings) -> None:
+    write_quick_models(tmp_path / "new", "0.2", scale=30)
+    for name in ("reg-ns", "det"):
+        in_bucket.add(tmp_path / "new" / name / "0.2")
+    with pytest.raises(RegistryError, match="versions never change"):
+        in_bucket.add(tmp_path / "new" / "det" / "0.2")
+    in_bucket.promote(["0.2"], "ann")
+    assert [row.version for row in in_bucket.versions() if row.serves] == ["0.2", "0.2"]
+    assert in_bucket.load(in_bucket.serving()).detection_card.version == "0.2"
+    cached = list((settings.state / "model-cache").glob("*/det/0.2/model.onnx"))
+    assert len(cached) == 1
+    cached[0].write_bytes(b"damaged on this disk")
+    with pytest.raises(ModelError, match="SHA-256"):
+        in_bucket.load(in_bucket.serving())
+
+
+def test_a_bucket_that_is_not_there(in_bucket: Registry, settings: Settings, database: Database) -> None:
+    registry = Registry(replace(settings, model_store="s3://elsewhere/models"), database)
+    with pytest.raises(ModelError, match=r"the models at s3://elsewhere/models cannot be reached"):
+        registry.versions()
