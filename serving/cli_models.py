@@ -12,7 +12,6 @@ from rich.table import Table
 from serving.access.audit import AuditLog, Entry
 from serving.registry.registry import Registry
 from serving.registry.releases import Release
-from serving.registry.version import parse_label
 from serving.settings import Settings, SettingsError
 from serving.store.database import Database, open_database
 from serving.wsi.errors import MitoserveError
@@ -50,7 +49,7 @@ def list_versions() -> None:
 def show(*, label: str) -> None:
     """Print the card of a version: what it is, its thresholds, what was measured, its limits."""
     with _opened() as (registry, _):
-        _, card = registry.find(*parse_label(label))
+        _, card = registry.named(label)
     click.echo(card.model_dump_json(indent=1))
 
 
@@ -59,7 +58,7 @@ def show(*, label: str) -> None:
 def verify(*, labels: tuple[str, ...]) -> None:
     """Check versions on this machine, by default those that serve; exit code 1 and the reason if one may not."""
     with _opened() as (registry, _):
-        chosen = [registry.find(*parse_label(label))[0] for label in labels] or registry.serving()
+        chosen = [registry.named(label)[0] for label in labels] or registry.serving()
         for found in registry.check(chosen, again=True):
             listed = ", ".join(f"{name} {value:.1e}" for name, value in found.parity.items())
             signed = f", signed by {found.signer}" if found.signer else ""

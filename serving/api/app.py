@@ -21,6 +21,7 @@ from serving.api.info import info_routes
 from serving.api.maps import map_routes
 from serving.api.monailabel import monailabel_routes
 from serving.api.pictures import Pictures
+from serving.api.registry import registry_routes
 from serving.api.request_log import RequestLog
 from serving.api.results import Results
 from serving.api.reviews import review_routes
@@ -69,7 +70,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     pictures, results = Pictures(workload), Results(workload)
     for router in (
         deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), review_routes(workload, results),
-        viewer_routes(settings), monailabel_routes(workload),
+        viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),
     ):  # fmt: skip
         app.include_router(router)
     problems.install(app)

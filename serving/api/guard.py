@@ -39,6 +39,9 @@ PUBLIC = frozenset(
 
 _PAGES = ("/viewer/{page:path}", "/v1/analyses/{analysis_id}/view")
 
+ADMIN = "/v1/registry/"
+"""Below it is what concerns everybody's results: administrators alone."""
+
 SAFE = frozenset({"GET", "HEAD"})
 
 _UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
@@ -153,6 +156,8 @@ class Guard:
 
 def required_grant(method: str, path: str) -> Grant | None:
     """The scope that a request takes; None where anybody may."""
+    if path.startswith(ADMIN):
+        return "admin"
     if method not in SAFE:
         return "score"
     return None if path in PUBLIC or any(matches(page, path) for page in _PAGES) else "read"

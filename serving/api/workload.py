@@ -28,6 +28,7 @@ from serving.jobs.table import JobTable
 from serving.jobs.webhooks import Deliverer
 from serving.jobs.worker import Worker
 from serving.observability import metrics
+from serving.registry.registry import Registry
 from serving.scoring.detector import Detector
 from serving.settings import Settings
 from serving.store.database import Database, open_database
@@ -106,6 +107,11 @@ class Workload:
     def crew(self) -> Crew:
         """The workers and their models."""
         return self._opened.crew
+
+    @property
+    def registry(self) -> Registry:
+        """The versions of models."""
+        return self._opened.registry
 
     @property
     def spool(self) -> Path:
@@ -210,6 +216,7 @@ class _Open:
         self.uploads = Uploads(database, self.store, settings)
         self.jobs = JobTable(database, self.store)
         self.crew = Crew(database, self.server)
+        self.registry = Registry(settings, database)
         self.spool = spool
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
@@ -13,6 +14,18 @@ from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
 
 STALE_S = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A worker."""
+
+    id: str
+    state: str
+    """loading, ready or failed."""
+    detail: str
+    """Why it could not load the models that should serve; empty where it could."""
+    cards: tuple[ModelCard, ...]
 
 
 class Crew:
@@ -49,6 +62,17 @@ class Crew:
             return tx.execute(
                 select(workers.c.models_key).where(workers.c.server == self._server, workers.c.state == "ready")
             ).scalar()
+
+    def members(self) -> list[Member]:
+        """Every worker of every server that shares this database, with what it runs."""
+        with self._database.reading() as tx:
+            rows = tx.execute(select(workers).order_by(workers.c.seen_at)).all()
+        return [
+            Member(
+                row.id, row.state, row.detail, tuple(ModelCard.model_validate(card) for card in json.loads(row.cards))
+            )
+            for row in rows
+        ]
 
     def cards(self) -> list[ModelCard]:
         """Cards of the loaded models.

@@ -15,6 +15,7 @@ from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.crew import Crew
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.leases import Lease, Leases
+from serving.jobs.memory import give_back_memory
 from serving.jobs.models import Loaded, Models
 from serving.jobs.request import options_from
 from serving.jobs.results import save_result
@@ -92,6 +93,7 @@ class Worker:
                 return
             self._insist(lambda: self.crew.ready(self.id, found.detector, found.key))
             self._loaded = found
+            give_back_memory()
             self._insist(lambda: self.models.took(found))
             _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in cards_of(found.detector)))
 
@@ -114,8 +116,12 @@ class Worker:
                 self.stop.wait(POLL_S)
             else:
                 with logged_analysis(lease.job.id):
-                    if not self._run(lease, leases, loaded.detector, loaded.key):
-                        self.stop.wait(RETRY_S)
+                    done = self._run(lease, leases, loaded.detector, loaded.key)
+                if loaded is not self._loaded:
+                    del loaded
+                    give_back_memory()
+                if not done:
+                    self.stop.wait(RETRY_S)
 
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because the disk is full or the database locked."""

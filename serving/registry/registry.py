@@ -101,6 +101,10 @@ class Registry:
             )
         return found[0]
 
+    def named(self, label: str) -> tuple[ModelVersion, ModelCard]:
+        """The version that is written like det@1.1.0, and its card; raises as `parse_label` and `find`."""
+        return self.find(*parse_label(label))
+
     def serving(self, *, required: bool = True) -> tuple[ModelVersion, ...]:
         """What was promoted; before anything was, the newest version of each model.
 
@@ -188,7 +192,7 @@ class Registry:
             labels = [f"{name}@{labels[0]}" for name in ROLES if (name, labels[0]) in numbers] or [
                 f"reg-ns@{labels[0]}"
             ]
-        named = [self.find(*parse_label(label))[0] for label in labels]
+        named = [self.named(label)[0] for label in labels]
         names = [model.name for model in named]
         if unknown := [name for name in names if name not in ROLES or names.count(name) > 1]:
             raise RegistryError(
@@ -223,7 +227,7 @@ class Registry:
 
     def retire(self, label: str) -> ModelVersion:
         """Let a version never serve again; raises as `find` and `Releases.retire`."""
-        version, _ = self.find(*parse_label(label))
+        version, _ = self.named(label)
         if default := self._newest(required=False):
             self.releases.pin(default)
         self.releases.retire(version)

@@ -47,13 +47,27 @@ def is_archive(path: Path) -> bool:
 def unpack(archive: Path, folder: Path, *, max_bytes: int) -> str:
     """Unpack a slide into the new `folder`; gives the file to open, relative to it ("." for a DICOM slide).
 
+    Raises
+    ------
+    ArchiveError
+        As `extract`, or if the archive holds not exactly one slide.
+    SlideTooLargeError
+        As `extract`.
+    """
+    extract(archive, folder, max_bytes=max_bytes)
+    return _main_file(folder)
+
+
+def extract(archive: Path, folder: Path, *, max_bytes: int) -> None:
+    """Unpack a zip or tar into the new `folder`.
+
     Names that lead elsewhere, links and devices are refused, as are too many files and too many bytes; bytes are counted
     as they come out, whatever the archive states.
 
     Raises
     ------
     ArchiveError
-        If the archive is damaged, holds what it must not, or holds not exactly one slide.
+        If the archive is damaged or holds what it must not.
     SlideTooLargeError
         If more than `max_bytes` come out.
     """
@@ -75,7 +89,6 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int) -> str:
         raise ArchiveError(f"the archive is damaged ({str(error)[:200]}); make it again") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise ArchiveError("the archive holds the same name twice; make it again") from error
-    return _main_file(folder)
 
 
 @contextmanager

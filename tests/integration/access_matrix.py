@@ -15,9 +15,12 @@ from PIL import Image
 from serving.access import doorkeeper
 from serving.access.access import open_access
 from serving.api.app import create_app
+from serving.registry.registry import Registry
 from serving.settings import Settings
+from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector, plant, tissue
+from tests.quick_models import write_quick_models
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "access.md"
 START, END = "<!-- matrix: written by make access -->\n", "<!-- end of matrix -->"
@@ -115,9 +118,11 @@ _PLACES = {
         "leaf": "default.jpg",
         "model": "mitosis",
         "page": "index.html",
+        "version": "0.0.1",
+        "number": "1",
     },
 }
-"""What addresses of parts of a slide name besides."""
+"""What addresses of parts of a slide, and of models, name besides."""
 
 _TUS = {"Tus-Resumable": "1.0.0"}
 _HEADERS = {
@@ -131,7 +136,10 @@ _HEADERS = {
 
 @contextmanager
 def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
-    settings = Settings(state=scratch / "state")
+    settings = Settings(state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=10)
+    database = open_database(settings)
+    Registry(settings, database).promote(["0.0.1"], "operator")
+    database.close()
     keys = open_access(settings).keys
     tokens = {
         "wrong key": f"mito_{'0' * 12}_{'x' * 43}",

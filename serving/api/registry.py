@@ -1,0 +1,245 @@
+"""`/v1/registry`: the versions of models, and which of them serve. For administrators."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request
+from fastapi import Path as Number
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from serving.api.analysis import iso
+from serving.api.owners import owner_of
+from serving.api.problems import responses
+from serving.api.receiving import receive_slide
+from serving.api.score import BINARY
+from serving.api.workload import Workload
+from serving.jobs.crew import Member
+from serving.registry.checkup import Checkup
+from serving.registry.registry import Listed
+from serving.registry.releases import Release, State
+from serving.registry.shelf import CARD
+from serving.registry.version import ModelVersion
+from serving.store.archives import extract
+from serving.store.errors import ArchiveError
+from serving.wsi.modelcard import RESEARCH_USE, ModelCard
+
+Label = Annotated[str, Field(max_length=200, examples=["det@1.1.0"])]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VersionView(_Part):
+    """One version of a model."""
+
+    name: str
+    version: str
+    serves: bool
+    retired: bool
+    fault: str = Field(description="Why its card cannot be read; empty where it can.")
+    card: ModelCard | None
+
+
+class Versions(_Part):
+    """Every version, by name, the newest of each first."""
+
+    versions: list[VersionView]
+    research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
+
+
+class CheckView(_Part):
+    """What was found of a version that may serve on this machine."""
+
+    name: str
+    version: str
+    provider: str = Field(description="Execution provider of ONNX Runtime.")
+    opset: int
+    signer: str | None = Field(description="File of the public key that its card was signed with.")
+    parity: dict[str, float] = Field(description="Largest difference from its sample, by output.")
+    window_s: float = Field(description="Seconds a window; on a CPU, of all cores together.")
+
+
+class Wanted(_Part):
+    """The cascade that should serve."""
+
+    models: list[Label] = Field(
+        min_length=1, max_length=10, description="A version of each model, such as det@1.1.0, or one number of all."
+    )
+
+
+class ReleaseView(_Part):
+    """One version of each model: wanted, until a worker has tried it; then promoted or refused."""
+
+    number: int
+    models: list[str]
+    state: State
+    detail: str = Field(description="Why it was refused.")
+    created_at: str = Field(description="UTC, ISO 8601.")
+    actor: str
+    replaces: int | None = Field(description="The release that a rollback goes back to.")
+
+
+class WorkerView(_Part):
+    """What scores."""
+
+    id: str
+    state: str = Field(description="loading, ready or failed.")
+    models: list[str]
+    detail: str = Field(description="Why it could not load what should serve.")
+
+
+class Releases(_Part):
+    """The latest releases, the newest first, and what the workers run."""
+
+    releases: list[ReleaseView]
+    workers: list[WorkerView]
+
+
+def registry_routes(workload: Workload) -> APIRouter:
+    """The routes of the model registry."""
+    router = APIRouter(prefix="/v1/registry", tags=["models"])
+
+    @router.get("/versions", summary="List versions", responses=responses("model-unavailable", "busy"))
+    async def versions() -> Versions:
+        """Every version with its card, and whether it serves."""
+        return Versions(versions=[_version(row) for row in await run_sync(workload.registry.versions)])
+
+    @router.post(
+        "/versions",
+        summary="Add a version",
+        status_code=201,
+        response_model=ModelCard,
+        responses=responses(
+            "malformed-request", "empty-upload", "bad-archive", "slide-too-large", "model-refused", "model-conflict",
+            "model-unavailable", "upload-stalled", "disk-full", "busy",
+        ),
+        openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": BINARY}}},
+    )  # fmt: skip
+    async def add(request: Request) -> Response:
+        """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz. It is checked on this machine
+        and kept; what serves stays as it is."""
+        settings = workload.settings
+        async with receive_slide(request, workload.spool, filename="version.zip", settings=settings) as received:
+
+            def keep() -> tuple[ModelVersion, ModelCard]:
+                folder = received.path.parent / "version"
+                extract(received.path, folder, max_bytes=settings.max_upload_bytes)
+                version = workload.registry.add(_version_folder(folder))
+                return version, workload.registry.find(version.name, version.version)[1]
+
+            version, card = await run_sync(keep)
+        address = f"/v1/registry/versions/{version.name}/{version.version}"
+        return JSONResponse(card.model_dump(mode="json"), 201, {"Location": address})
+
+    @router.get(
+        "/versions/{name}/{version}",
+        summary="One version's card",
+        responses=responses("malformed-request", "not-found", "model-unavailable", "busy"),
+    )
+    async def show(name: str, version: str) -> ModelCard:
+        """What it is, its thresholds, what was measured, its limits."""
+        return (await run_sync(lambda: workload.registry.named(f"{name}@{version}")))[1]
+
+    @router.post(
+        "/versions/{name}/{version}/check",
+        summary="Check a version on this machine",
+        responses=responses("malformed-request", "not-found", "model-refused", "model-unavailable", "busy"),
+    )
+    async def check(name: str, version: str) -> CheckView:
+        """Hashes, signature, opset, contract, parity and speed; the answer may take minutes."""
+
+        def found() -> Checkup:
+            chosen, _ = workload.registry.named(f"{name}@{version}")
+            return workload.registry.check([chosen], again=True)[0]
+
+        return CheckView.model_validate(await run_sync(found), from_attributes=True)
+
+    @router.post(
+        "/versions/{name}/{version}/retire",
+        summary="Retire a version",
+        status_code=204,
+        responses=responses("malformed-request", "not-found", "model-conflict", "model-unavailable", "busy"),
+    )
+    async def retire(name: str, version: str) -> Response:
+        """It never serves again; its files stay. Refused while it serves."""
+        await run_sync(lambda: workload.registry.retire(f"{name}@{version}"))
+        return Response(status_code=204)
+
+    @router.get("/releases", summary="List releases", responses=responses("busy"))
+    async def releases() -> Releases:
+        """What served when and why some were refused; and what each worker runs now."""
+        found = await run_sync(workload.registry.releases.latest)
+        members = await run_sync(workload.crew.members)
+        return Releases(releases=[_release(r) for r in found], workers=[_worker(m) for m in members])
+
+    @router.get(
+        "/releases/{number}", summary="One release", responses=responses("malformed-request", "not-found", "busy")
+    )
+    async def release(number: Annotated[int, Number(ge=1, le=2**62)]) -> ReleaseView:
+        """Whether it waits, was promoted, or was refused and why."""
+        return _release(await run_sync(lambda: workload.registry.releases.get(number)))
+
+    @router.post(
+        "/releases",
+        summary="Promote a cascade",
+        status_code=202,
+        response_model=ReleaseView,
+        responses=responses(
+            "malformed-request", "not-found", "model-conflict", "model-refused", "model-unavailable", "busy"
+        ),
+    )
+    async def promote(request: Request, wanted: Wanted) -> Response:
+        """The workers check and load it beside what serves, then run new analyses on it; ask at Location how that went."""
+        actor = owner_of(request)
+        return _accepted(await run_sync(lambda: workload.registry.want(wanted.models, actor)))
+
+    @router.post(
+        "/rollback",
+        summary="Go back to the release before",
+        status_code=202,
+        response_model=ReleaseView,
+        responses=responses("model-conflict", "model-unavailable", "busy"),
+    )
+    async def rollback(request: Request) -> Response:
+        """As a promotion of what the present release replaced; a second time goes back one more."""
+        actor = owner_of(request)
+        return _accepted(await run_sync(lambda: workload.registry.releases.back(actor)))
+
+    return router
+
+
+def _version_folder(folder: Path) -> Path:
+    """The one folder below `folder`, or itself, that holds a card."""
+    found = sorted(path.parent for path in folder.rglob(CARD))
+    if len(found) != 1:
+        raise ArchiveError(f"the archive holds {len(found)} files {CARD}; pack the folder of one version")
+    return found[0]
+
+
+def _accepted(release: Release) -> Response:
+    address = f"/v1/registry/releases/{release.number}"
+    return JSONResponse(_release(release).model_dump(mode="json"), 202, {"Location": address})
+
+
+def _release(release: Release) -> ReleaseView:
+    return ReleaseView(
+        number=release.number,
+        models=[model.label for model in release.models],
+        state=release.state,
+        detail=release.detail,
+        created_at=iso(release.at),
+        actor=release.actor,
+        replaces=release.replaces,
+    )
+
+
+def _version(row: Listed) -> VersionView:
+    return VersionView.model_validate(row, from_attributes=True)
+
+
+def _worker(member: Member) -> WorkerView:
+    models = [f"{card.name}@{card.version}" for card in member.cards]
+    return WorkerView(id=member.id, state=member.state, models=models, detail=member.detail)
