@@ -6,6 +6,8 @@ the memory of the worker before and after.
 """
 
 import argparse
+import os
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -74,13 +76,16 @@ def hot_swap(folder: Path, *, count: int, swaps: int) -> Outcome:
         first, second = SCALES
         _move(server, {"models": [first]}, first)
         slides = [_brought(server, field) for field in fields]
-        _analysed(server, [_submitted(server, slides[0], 0)])
+        _analysed(server, [_submitted(server, slide, n) for n, slide in enumerate(slides)])
         before = _memory(server)
-        waiting = [_submitted(server, slides[n % FIELDS], 1 + n) for n in range(count)]
-        moves = [
-            _move(server, {"models": [second]}, second) if n % 2 == 0 else _move(server, None, first)
-            for n in range(swaps)
-        ]
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)  # so that all of them wait in the line when the first move is asked for
+        waiting = [_submitted(server, slides[n % FIELDS], FIELDS + n) for n in range(count)]
+        os.kill(worker, signal.SIGCONT)
+        moves = []
+        for swap in range(swaps):
+            moves.append(_move(server, *(({"models": [second]}, second) if swap % 2 == 0 else (None, first))))
+            _analysed(server, [waiting[(swap + 1) * count // (swaps + 1)]])
         views = _analysed(server, waiting)
         after = _memory(server)
         reports = [server.client.get(view["links"]["report"]).json() for view in views if view["state"] == "succeeded"]
