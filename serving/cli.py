@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -19,7 +19,7 @@ from serving.cli_models import models
 from serving.cli_remote import score_at
 from serving.client import Client
 from serving.exports import write_all
-from serving.report import Report
+from serving.report import QualityUse, Report
 from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.counting import check_counting
 from serving.scoring.detector import Detector
@@ -66,6 +66,10 @@ main.add_command(models)
     "--min-tissue", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
     help="Tiles with a smaller share of tissue are not scored.",
 )  # fmt: skip
+@click.option(
+    "--qc", type=click.Choice(get_args(QualityUse)), default=Options().qc, show_default=True,
+    help="Ink, bubbles, folds and blur: state their area, leave them out of all counts too, or do not look for them.",
+)  # fmt: skip
 @counting_options
 @click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
 @click.option(
@@ -83,6 +87,7 @@ def score(
     threshold: float | None,
     cascade: str,
     min_tissue: float,
+    qc: QualityUse,
     models: Path | None,
     provider: tuple[str, ...],
     server: str | None,
@@ -101,12 +106,13 @@ def score(
             cascade=cascade == "on",
             min_tissue_fraction=min_tissue,
             counting=CountingOptions(**counting),
+            qc=qc,
         )
         check_counting(options.counting)
         if server is not None:
             stated = {
                 "mpp": mpp, "roi": roi, "threshold": threshold, "cascade": cascade, "min_tissue_fraction": min_tissue,
-                **counting,
+                "qc": qc, **counting,
             }  # fmt: skip
             with Client(server) as client:
                 _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))

@@ -6,10 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.wsi.modelcard import RESEARCH_USE, CountCalibration
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Minor versions add fields; a major version changes or removes one."""
 
 Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
+
+
+QualityUse = Literal["report", "exclude", "off"]
+"""Whether what quality control masks is stated, stated and left out of all counts, or not looked for."""
 
 
 class _Part(BaseModel):
@@ -64,6 +68,7 @@ class Settings(_Part):
     stride_px: int
     work_mpp: float = Field(description="Microns per work px.")
     counting: Counting | None = Field(None, description="Since 1.1.")
+    qc: QualityUse | None = Field(None, description="What became of areas that quality control masks; since 1.2.")
 
 
 class Tissue(_Part):
@@ -74,6 +79,25 @@ class Tissue(_Part):
     area_mm2: float
     tiles_total: int = Field(description="Tiles of the grid that lie in the slide and roi.")
     tiles_scored: int
+
+
+class QualityArea(_Part):
+    """How much of the analysed area a reason holds for; a place has one reason at most, so that areas add up."""
+
+    reason: Literal["background", "pen", "bubble", "fold", "blur"]
+    area_mm2: float
+    tissue_mm2: float = Field(description="Of it, what the tissue mask holds: ink on glass is in it too.")
+
+
+class Quality(_Part):
+    """What of the slide cannot be relied on, by classical rules; since 1.2."""
+
+    methods: dict[str, str] = Field(description="The rule for each reason.")
+    areas: list[QualityArea]
+    masked_tissue_mm2: float
+    unjudged_focus_mm2: float = Field(description="Tissue that was not scored, or shows too little to be sharp.")
+    figures_masked: int = Field(description="Mitotic figures of `detections` that are centred in masked areas.")
+    figures_dropped: int = Field(description="Mitotic figures that were left out with the masked areas.")
 
 
 class TileResult(_Part):
@@ -184,6 +208,7 @@ class Timing(_Part):
     post_s: float
     wait_for_read_s: float = Field(description="Time that inference stood still for want of pixels.")
     wall_s: float
+    quality_s: float | None = Field(None, description="Quality control; since 1.2.")
 
 
 class Software(_Part):
@@ -200,12 +225,13 @@ class Software(_Part):
 class Report(_Part):
     """Result of one analysis. Everything but `timing`, `software` and `slide.name` is determined by `analysis_id`."""
 
-    schema_version: Literal["1.0", "1.1"] = "1.1"
+    schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
     analysis_id: str
     slide: SlideInfo
     models: list[ModelInfo]
     settings: Settings
     tissue: Tissue
+    quality: Quality | None = Field(None, description="Null where it was not looked for.")
     tiles: list[TileResult]
     detections: list[DetectionResult]
     counts: Counts

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from serving.report import QualityUse
 from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.counting import AREAS_MM2, FIELD_DIAMETERS_MM, MAX_FIELDS, MAX_HOTSPOTS, check_counting
 from serving.scoring.profiles import NO_PROFILE, profile_names
@@ -80,6 +81,11 @@ class AnalysisOptions(CountingQuery):
     min_tissue_fraction: float = Field(
         _DEFAULTS.min_tissue_fraction, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
     )
+    qc: QualityUse = Field(
+        _DEFAULTS.qc,
+        description="What becomes of ink, bubbles, folds and blur: `report` states their area, `exclude` takes them out of "
+        "tissue and figures too, `off` does not look for them.",
+    )
 
 
 class RecountQuery(CountingQuery):
@@ -135,4 +141,5 @@ def to_options(asked: AnalysisOptions) -> Options:
         cascade=asked.cascade == "on",
         min_tissue_fraction=asked.min_tissue_fraction,
         counting=asked.counting(),
+        qc=asked.qc,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from serving.exports.map_margins import component_line
-from serving.report import Interval, Report
+from serving.report import Interval, Quality, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Section:
 def sections(report: Report) -> list[Section]:
     """Counts first, then hotspots, then what it was made of and with."""
     parts = [Section("Counts", _counts(report)), Section("Hotspots", _hotspots(report))]
+    if report.quality is not None:
+        parts.append(Section("Quality control", _quality(report, report.quality)))
     if report.warnings:
         parts.append(Section("Warnings", [("", warning) for warning in report.warnings]))
     return [*parts, Section("Provenance", _provenance(report))]
@@ -60,6 +62,25 @@ def _hotspots(report: Report) -> list[tuple[str, str]]:
         rows.append((report.counts.component.title, component_line(report.counts.component)))
         rows.append(("Source of the cut-offs", report.counts.component.source))
     return rows
+
+
+def _quality(report: Report, quality: Quality) -> list[tuple[str, str]]:
+    left_out = "left out of all counts" if report.settings.qc == "exclude" else "counted all the same"
+    rows = [("Masked tissue", f"{quality.masked_tissue_mm2:.3f} mm², {left_out}")]
+    rows += [
+        (
+            area.reason,
+            f"{area.area_mm2:.3f} mm², of it {area.tissue_mm2:.3f} mm² tissue; {quality.methods[area.reason]}",
+        )
+        for area in quality.areas
+        if area.reason in quality.methods
+    ]
+    figures = f"{quality.figures_masked} counted in masked areas, {quality.figures_dropped} left out"
+    return [
+        *rows,
+        ("Mitotic figures", figures),
+        ("Focus not judged", f"{quality.unjudged_focus_mm2:.3f} mm² of tissue"),
+    ]
 
 
 def _provenance(report: Report) -> list[tuple[str, str]]:

@@ -71,6 +71,8 @@ def _packed(chunk: Sequence[TileFindings]) -> bytes:
         patches=np.asarray([_numbers(tile.patch) for tile in chunk], np.int64),
         shapes=np.asarray([tile.scores.shape for tile in chunk], np.int64),
         scores=np.concatenate([tile.scores.ravel() for tile in chunk]),
+        parts=np.asarray([tile.structure.shape for tile in chunk], np.int64),
+        structure=np.concatenate([tile.structure.ravel() for tile in chunk]),
         looks=np.asarray([len(tile.looked) for tile in chunk], np.int64),
         looked=np.concatenate([tile.looked for tile in chunk]),
         found=np.asarray([len(detections) for detections in boxes], np.int64),
@@ -86,18 +88,21 @@ def _unpacked(data: bytes) -> list[TileFindings]:
         flat = Detections(kept["boxes"], kept["probabilities"], kept["box_scores"])
         ends = np.cumsum(kept["found"])
         found = [flat[int(end - count) : int(end)] for end, count in zip(ends, kept["found"], strict=True)]
-        tiles, score, look = [], 0, 0
-        for patch, shape, looks in zip(kept["patches"], kept["shapes"], kept["looks"], strict=True):
-            size, count = int(shape[0] * shape[1]), int(looks)
+        tiles, score, part, look = [], 0, 0, 0
+        for patch, shape, parts, looks in zip(
+            kept["patches"], kept["shapes"], kept["parts"], kept["looks"], strict=True
+        ):
+            size, numbers, count = int(shape.prod()), int(parts.prod()), int(looks)
             tiles.append(
                 TileFindings(
                     _patch([int(n) for n in patch]),
                     kept["scores"][score : score + size].reshape(shape),
                     kept["looked"][look : look + count],
                     tuple(found[look : look + count]),
+                    kept["structure"][part : part + numbers].reshape(parts),
                 )
             )
-            score, look = score + size, look + count
+            score, part, look = score + size, part + numbers, look + count
         return tiles
 
 

@@ -21,6 +21,7 @@ def options_text(options: Options) -> str:
         "cascade": options.cascade,
         "min_tissue_fraction": options.min_tissue_fraction,
         "counting": asdict(options.counting),
+        "qc": options.qc,
     }
     return json.dumps(values, sort_keys=True)
 

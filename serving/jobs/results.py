@@ -3,9 +3,11 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from serving.quality.judging import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.errors import NotFoundError
@@ -28,6 +30,7 @@ def save_result(analysis: Analysis, root: Path, name: str) -> None:
             frame=np.asarray([getattr(lattice, name) for name in _FIELDS], np.float64),
             pixels=analysis.overview.pixels,
             downsample=np.asarray(analysis.overview.downsample, np.float64),
+            **_quality_arrays(analysis.quality),
         )
         for path in (part / _REPORT, part / _RASTERS, part):
             _flush(path)
@@ -52,10 +55,18 @@ def load_result(root: Path, name: str, *, slide_name: str) -> Analysis:
             frame = dict(zip(_FIELDS, (float(v) for v in kept["frame"]), strict=True))
             lattice = MitosisMap(scores=kept["scores"], **frame)
             overview = Overview(kept["pixels"], float(kept["downsample"]))
+            # Results of releases before 1.2 of the report have none.
+            quality = QualityMask(kept["reasons"], *kept["steps"].tolist()) if "reasons" in kept else None
     except FileNotFoundError as error:
         raise NotFoundError("the result of this analysis is gone; submit the analysis again") from error
     slide = report.slide.model_copy(update={"name": slide_name})
-    return Analysis(report.model_copy(update={"slide": slide}), lattice, overview)
+    return Analysis(report.model_copy(update={"slide": slide}), lattice, overview, quality)
+
+
+def _quality_arrays(quality: QualityMask | None) -> dict[str, Any]:
+    if quality is None:
+        return {}
+    return {"reasons": quality.reasons, "steps": np.asarray([quality.step_x, quality.step_y], np.float64)}
 
 
 def _flush(path: Path) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import Report
+from serving.quality.judging import QualityMask
+from serving.report import QualityUse, Report
 from serving.scoring.profiles import DEFAULT_PROFILE
 from serving.scoring.windows import Shape
 from serving.wsi.geometry import Roi
@@ -44,6 +45,8 @@ class Options:
     min_tissue_fraction: float = 0.05
     """Tiles with a smaller share of tissue are not scored; 0 scores every tile, glass too."""
     counting: CountingOptions = CountingOptions()
+    qc: QualityUse = "report"
+    """`exclude` takes what quality control masks out of tissue and figures; `off` looks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,10 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The result of one `score_slide`: the report and the two rasters that exports draw."""
+    """The result of one `score_slide`: the report and the rasters that exports and viewers draw."""
 
     report: Report
     mitosis_map: MitosisMap
     overview: Overview
+    quality: QualityMask | None = None
+    """None where quality was not looked at, or the report came without its rasters."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.quality.focus import Structure
 from serving.scoring.detector import Detector
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.plan import PlannedTile
@@ -21,19 +22,26 @@ CHUNK_TILES = 32
 chunk shows Det the same batches as one that was never interrupted, and gives the same numbers to the last bit."""
 
 
+def nothing_seen() -> Structure:
+    """The structure of a patch at which nobody looked."""
+    return np.empty((0, 0, 2), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class TileFindings:
-    """What both models say of one patch.
+    """What both models say of one patch, and how sharp it is.
 
     scores : float32, shape (rows, columns) of the lattice, from (first_row, first_column) of `patch`
     looked : int64, shape (N,), sub-tiles that Det looked at, as indices into the flat scores
     found : what Det found in each of them, sub-tile px
+    structure : of the patch's blocks of a stride, see `quality.focus`
     """
 
     patch: Patch
     scores: NDArray[np.float32]
     looked: NDArray[np.int64]
     found: tuple[Detections, ...]
+    structure: Structure = field(default_factory=nothing_seen)
 
     def origins(self, stride: int) -> NDArray[np.float32]:
         """Corners of the sub-tiles that Det looked at, float32, shape (N, 2), work px."""
@@ -62,16 +70,19 @@ class Cascade:
 
     threshold : screening score from which Det looks at a sub-tile; -inf for all of them
     in_slide : whether a sub-tile, given its (x, y) corners in work px, float (N, 2), shows any of what is analysed
+    structure_of : gives a patch's structure
     tiles : finished tiles; those that an earlier run finished may be given
     """
 
     detector: Detector
     threshold: float
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
+    structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: nothing_seen()
     tiles: list[TileFindings] = field(default_factory=list)
     screen_s: float = 0.0
     detect_s: float = 0.0
-    _screened: list[tuple[Patch, NDArray[np.float32], NDArray[np.int64]]] = field(default_factory=list)
+    quality_s: float = 0.0
+    _screened: list[tuple[Patch, NDArray[np.float32], NDArray[np.int64], Structure]] = field(default_factory=list)
     _windows: list[NDArray[np.uint8]] = field(default_factory=list)
     _found: list[Detections] = field(default_factory=list)
 
@@ -102,7 +113,10 @@ class Cascade:
         origins = _corners(patch, rows.ravel(), columns.ravel(), model.stride_px)
         shown = self.in_slide(origins).reshape(scores.shape)
         looked = np.flatnonzero(shown & (scores >= self.threshold)).astype(np.int64)
-        self._screened.append((patch, np.where(shown, scores, np.float32(np.nan)), looked))
+        started = time.perf_counter()
+        structure = self.structure_of(pixels)
+        self.quality_s += time.perf_counter() - started
+        self._screened.append((patch, np.where(shown, scores, np.float32(np.nan)), looked, structure))
         for row, column in zip(*np.divmod(looked, scores.shape[1]), strict=True):
             y, x = row * model.stride_px, column * model.stride_px
             self._windows.append(pixels[y : y + model.window_px, x : x + model.window_px].copy())
@@ -119,8 +133,8 @@ class Cascade:
             self._detect(len(self._windows))
         found = iter(self._found)
         chunk = [
-            TileFindings(patch, scores, looked, tuple(itertools.islice(found, len(looked))))
-            for patch, scores, looked in self._screened
+            TileFindings(patch, scores, looked, tuple(itertools.islice(found, len(looked))), structure)
+            for patch, scores, looked, structure in self._screened
         ]
         self._screened, self._found = [], []
         self.tiles.extend(chunk)

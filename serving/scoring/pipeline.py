@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.quality.focus import structure_of
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
-from serving.scoring.cascade import Cascade, TileFindings, check_finished
+from serving.scoring.cascade import Cascade, TileFindings, check_finished, nothing_seen
 from serving.scoring.detector import Detector, counting_threshold
+from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -59,6 +61,7 @@ def score_slide(
         detector,
         _screening_threshold(detector, options),
         lambda origins: _shows_slide(origins, slide, plan, model.window_px),
+        lambda pixels: nothing_seen() if options.qc == "off" else structure_of(pixels, model.stride_px),
         list(finished),
     )
     done = len(finished)
@@ -77,6 +80,8 @@ def score_slide(
     merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
     judged, verify_s = _judged(merged, plan, slide, detector)
     inferred = time.perf_counter()
+    masking = None if options.qc == "off" else find_masking(plan, cascade.tiles, model.stride_px)
+    masking_s = time.perf_counter() - inferred
     figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
@@ -87,6 +92,7 @@ def score_slide(
         tiles=cascade.tiles,
         figures=figures,
         lattice=lattice,
+        masking=masking,
         watch=Stopwatch(
             started_at=started_at,
             started=started,
@@ -95,10 +101,12 @@ def score_slide(
             wait_s=clock.wait_s,
             screen_s=cascade.screen_s,
             detect_s=cascade.detect_s + verify_s,
+            quality_s=None if masking is None else cascade.quality_s + masking_s,
         ),
     )
     overview = plan.tissue.overview
-    return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]))
+    mask = None if masking is None else masking.mask
+    return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]), mask)
 
 
 def _screening_threshold(detector: Detector, options: Options) -> float:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from serving.report import SCHEMA_VERSION, Quality
 from serving.scoring.analysis import Analysis, CountingOptions
 from serving.scoring.area import Area
 from serving.scoring.counting import Found, cells_of, check_counting, count, figures_by_tile, settings_of
+from serving.scoring.masking import counted_tissue
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in
 from serving.wsi.errors import RequestError
@@ -35,6 +38,7 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
     info, whole = report.slide, Region(0, 0, report.slide.width, report.slide.height)
     roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
     mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
+    mask = counted_tissue(mask, analysis.quality, report.settings.qc)
     detections = [d for d in report.detections if threshold is None or d.probability >= threshold]
     centres = np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in detections], np.float64).reshape(-1, 2)
     blocks = report.settings.tile_px // report.settings.stride_px
@@ -55,9 +59,10 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
     counts, hotspots, warnings = count(found, counting)
     settings = report.settings.model_copy(update={"counting": counting})
     changed = {
-        "schema_version": "1.1",
+        "schema_version": SCHEMA_VERSION,
         "analysis_id": analysis_id(info, report.models, settings),
         "settings": settings,
+        "quality": _quality(analysis, centres),
         "tiles": tiles,
         "detections": detections,
         "counts": counts,
@@ -65,3 +70,11 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
         "warnings": list(dict.fromkeys([*report.warnings, *warnings])),
     }
     return replace(analysis, report=report.model_copy(update=changed))
+
+
+def _quality(analysis: Analysis, centres: NDArray[np.float64]) -> Quality | None:
+    """Quality as it was, but for how many of the figures that are left are masked."""
+    stated, mask = analysis.report.quality, analysis.quality
+    if stated is None or mask is None:
+        return stated
+    return stated.model_copy(update={"figures_masked": int(mask.holds(centres).sum())})

@@ -28,10 +28,11 @@ from serving.scoring.area import Area
 from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.masking import Masking, counted_figures, counted_tissue, quality_warnings, stated_quality
 from serving.scoring.openvino_session import rounded_to
 from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX
-from serving.scoring.tissue import METHOD
+from serving.scoring.tissue import METHOD, TissueMask
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard
@@ -52,6 +53,7 @@ class Stopwatch:
     wait_s: float
     screen_s: float
     detect_s: float
+    quality_s: float | None
 
 
 def make_report(
@@ -63,16 +65,27 @@ def make_report(
     tiles: list[TileFindings],
     figures: Detections,
     lattice: MitosisMap,
+    masking: Masking | None,
     watch: Stopwatch,
 ) -> Report:
-    """Everything that an analysis found, in the published schema. figures : level-0 px."""
-    frame = plan.frame
+    """Everything that an analysis found, in the published schema. figures : level-0 px, also in what is masked."""
+    frame, everything = plan.frame, figures
+    mask, quality = plan.tissue, None
+    if masking is not None:
+        mask = counted_tissue(plan.tissue, masking.mask, options.qc)
+        figures = counted_figures(everything, masking.mask, options.qc)
+        quality = stated_quality(
+            masking,
+            plan.tissue,
+            frame.mpp,
+            masked=int(masking.mask.holds(figures.centres.astype(np.float64)).sum()),
+            dropped=len(everything) - len(figures),
+        )
     models, settings = _models(detector, options), _settings(detector, options, plan)
     stride = detector.screening_card.input.stride_px
-    results = _tiles(plan, tiles, figures, stride)
+    results = _tiles(plan, mask, tiles, figures, stride)
     whole = Region(0, 0, slide.width, slide.height)
     analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
-    mask = plan.tissue
     found = Found(
         centres=figures.centres.astype(np.float64),
         tiles=results,
@@ -83,6 +96,8 @@ def make_report(
         calibration=detector.screening_card.count_calibration,
     )
     counts, hotspots, warnings = count(found, settings_of(options.counting))
+    if quality is not None:
+        warnings += quality_warnings(quality, options.qc, frame.area_mm2(plan.tissue.area_px))
     info = SlideInfo(
         name=slide.name,
         sha256=slide.sha256,
@@ -105,6 +120,7 @@ def make_report(
             tiles_total=plan.tiles_total,
             tiles_scored=len(tiles),
         ),
+        quality=quality,
         tiles=results,
         detections=[_detection(figures, i) for i in range(len(figures))],
         counts=counts,
@@ -159,10 +175,13 @@ def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
         stride_px=model.stride_px,
         work_mpp=round(plan.frame.work_mpp, 6),
         counting=settings_of(options.counting),
+        qc=options.qc,
     )
 
 
-def _tiles(plan: Plan, tiles: list[TileFindings], figures: Detections, stride: int) -> list[TileResult]:
+def _tiles(
+    plan: Plan, mask: TissueMask, tiles: list[TileFindings], figures: Detections, stride: int
+) -> list[TileResult]:
     counts = figures_by_tile(figures.centres, [tile.cell for tile in plan.tiles], TILE_PX * plan.frame.scale)
     by_cell = {tile.patch.cell: tile for tile in tiles}
     inside = TILE_PX // stride - 1
@@ -178,7 +197,7 @@ def _tiles(plan: Plan, tiles: list[TileFindings], figures: Detections, stride: i
                 y=planned.region.y,
                 width=planned.region.width,
                 height=planned.region.height,
-                tissue_fraction=round(planned.tissue_fraction, 4),
+                tissue_fraction=round(mask.fraction(planned.region), 4),
                 scores=[[None if np.isnan(v) else round(float(v), DECIMALS) for v in line] for line in grid],
                 max_score=round(float(np.nanmax(grid)), DECIMALS),
                 mitotic_count=found,
@@ -208,4 +227,5 @@ def _timing(watch: Stopwatch) -> Timing:
         post_s=round(now - watch.inferred, 3),
         wait_for_read_s=round(watch.wait_s, 3),
         wall_s=round(now - watch.started, 3),
+        quality_s=None if watch.quality_s is None else round(watch.quality_s, 3),
     )

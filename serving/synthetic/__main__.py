@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from serving.synthetic.artefacts import KINDS, Kind
 from serving.synthetic.slide import generate_slide, truth_path
 
 
@@ -15,7 +16,18 @@ from serving.synthetic.slide import generate_slide, truth_path
 @click.option("--tissue", default=0.4, show_default=True, type=click.FloatRange(0, 1), help="Share of tissue.")
 @click.option("--mitoses", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
 @click.option("--lookalikes", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
-def main(out: Path, *, seed: int, width: int, height: int, tissue: float, mitoses: float, lookalikes: float) -> None:
+@click.option("--artefact", multiple=True, type=click.Choice(KINDS), help="Lay one on the tissue; repeat for several.")
+def main(
+    out: Path,
+    *,
+    seed: int,
+    width: int,
+    height: int,
+    tissue: float,
+    mitoses: float,
+    lookalikes: float,
+    artefact: tuple[Kind, ...],
+) -> None:
     """Write a generated slide to OUT and its truth beside it."""
     truth = generate_slide(
         out,
@@ -25,6 +37,7 @@ def main(out: Path, *, seed: int, width: int, height: int, tissue: float, mitose
         tissue_fraction=tissue,
         mitoses_per_mm2=mitoses,
         lookalikes_per_mm2=lookalikes,
+        artefacts=artefact,
     )
     click.echo(
         f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}"

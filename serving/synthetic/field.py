@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from serving.synthetic.artefacts import GLASS, REACH_PX, Artefact
 from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, turned
 from serving.wsi.geometry import Region
 
@@ -28,6 +29,10 @@ _TEXTURE_PX = 1024
 """Period of the background's textures."""
 _REACH_PX = 64
 """Half of the largest stamp, rotated."""
+_MARGIN_PX = 4
+"""Drawn around a region, for the lens."""
+_BELOW_PX = 611, 347
+"""What lies below a fold is this far away."""
 # Optical density per channel of one unit of stain, after Ruifrok and Johnston (2001), redder as in the scans at hand.
 _HAEMATOXYLIN = np.asarray([0.62, 0.74, 0.36], np.float32)
 _EOSIN = np.asarray([0.09, 0.62, 0.30], np.float32)
@@ -86,6 +91,7 @@ class SyntheticTissue:
     mitoses_per_mm2: float
     lookalikes_per_mm2: float
     cover: Cover = everywhere
+    artefacts: tuple[Artefact, ...] = ()
     _library: dict[str, list[Stamp]] = field(init=False)
     _textures: dict[str, NDArray[np.float32]] = field(init=False)
     _stains: tuple[NDArray[np.float32], NDArray[np.float32]] = field(init=False)
@@ -103,14 +109,17 @@ class SyntheticTissue:
 
     def draw(self, region: Region) -> NDArray[np.uint8]:
         """The pixels of a region, uint8, shape (height, width, 3)."""
-        margin = 4
+        artefacts = [a for a in self.artefacts if a.touches(region)]
+        margin = _MARGIN_PX + REACH_PX if artefacts else _MARGIN_PX
         wide = Region(region.x - margin, region.y - margin, region.width + 2 * margin, region.height + 2 * margin)
         x, y = np.arange(wide.x, wide.right), np.arange(wide.y, wide.bottom)
-        haematoxylin, eosin = self._stroma(x, y)
-        for cell in self._cells_near(wide):
-            _press(haematoxylin, eosin, turned(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
-        cover = self.cover(x.astype(np.float64), y.astype(np.float64))
-        return self._photographed(haematoxylin * cover, eosin * cover, x, y)[margin:-margin, margin:-margin]
+        light = self._light(x, y, self.cover)
+        for artefact in artefacts:
+            light = artefact.drawn(
+                light, x.astype(np.float64) + 0.5, y.astype(np.float64) + 0.5, lambda: self._below(x, y)
+            )
+        noise = 1.5 * self._texture("noise", x, y)[..., None]
+        return np.clip(light + noise, 0, 255).astype(np.uint8)[margin:-margin, margin:-margin]
 
     def boxes(self, region: Region, kind: str) -> NDArray[np.float32]:
         """Boxes of the cells of a kind whose nuclei lie in the region, float32, shape (N, 4), xyxy, relative to it."""
@@ -160,13 +169,19 @@ class SyntheticTissue:
         haematoxylin = 0.17 + 0.02 * fine + 0.03 * mid + 0.04 * coarse
         return np.clip(haematoxylin, 0, None), np.clip(eosin, 0.05, None)
 
-    def _photographed(
-        self, haematoxylin: NDArray[np.float32], eosin: NDArray[np.float32], x: NDArray[np.intp], y: NDArray[np.intp]
-    ) -> NDArray[np.uint8]:
-        """Stains to RGB by Beer and Lambert's law, through a slightly soft lens and a noisy sensor."""
-        density = haematoxylin[..., None] * self._stains[0] + eosin[..., None] * self._stains[1]
-        light = ndimage.gaussian_filter(246.0 * np.exp(-1.3 * density), (0.8, 0.8, 0))
-        return np.clip(light + 1.5 * self._texture("noise", x, y)[..., None], 0, 255).astype(np.uint8)
+    def _below(self, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The light of what lies below a fold: other tissue, also where there is glass beside."""
+        return self._light(x + _BELOW_PX[0], y + _BELOW_PX[1], everywhere)
+
+    def _light(self, x: NDArray[np.intp], y: NDArray[np.intp], cover: Cover) -> NDArray[np.float32]:
+        """What passes the stains of columns x and rows y by Beer and Lambert's law, and a slightly soft lens."""
+        wide = Region(int(x[0]), int(y[0]), len(x), len(y))
+        haematoxylin, eosin = self._stroma(x, y)
+        for cell in self._cells_near(wide):
+            _press(haematoxylin, eosin, turned(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
+        share = cover(x.astype(np.float64), y.astype(np.float64))
+        density = (haematoxylin * share)[..., None] * self._stains[0] + (eosin * share)[..., None] * self._stains[1]
+        return np.asarray(ndimage.gaussian_filter(GLASS * np.exp(-1.3 * density), (0.8, 0.8, 0)))
 
     def _texture(self, name: str, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
         return self._textures[name][np.ix_(y % _TEXTURE_PX, x % _TEXTURE_PX)]

@@ -1,7 +1,7 @@
 """A generated slide as a file: pyramidal tiled TIFF, tissue on glass, and the truth beside it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from serving.synthetic.artefacts import Kind, place_artefacts, truth_raster
 from serving.synthetic.field import MPP, SyntheticTissue
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import RESEARCH_USE
@@ -29,6 +30,8 @@ _OUTLINE_PX = 128
 _EDGE_PX = 60
 """Width of the tissue's soft edge, in px."""
 _UM_PER_CM = 10_000
+TRUTH_PX = 16
+"""Level-0 px of an element of the artefacts' truth."""
 
 Tile = NDArray[np.uint8]
 Tiles = dict[tuple[int, int], Tile]
@@ -52,6 +55,11 @@ def truth_path(slide: Path) -> Path:
     return slide.with_name(f"{slide.stem}.truth.json")
 
 
+def artefacts_path(slide: Path) -> Path:
+    """Where the truth of a slide's artefacts lies, if it has any: `name.tif` -> `name.artefacts.png`, see `truth_raster`."""
+    return slide.with_name(f"{slide.stem}.artefacts.png")
+
+
 def generate_slide(
     path: Path,
     *,
@@ -62,6 +70,7 @@ def generate_slide(
     tissue_fraction: float = 0.4,
     mitoses_per_mm2: float = 40.0,
     lookalikes_per_mm2: float = 40.0,
+    artefacts: Sequence[Kind] = (),
 ) -> SlideTruth:
     """Write a slide to `path` and its truth to `truth_path(path)`; the same arguments give the same pixels.
 
@@ -69,17 +78,21 @@ def generate_slide(
 
     mpp : microns per px that the file states, None for a file that states none; cells are drawn at 0.25 um/px
     tissue_fraction : share of the slide that is tissue, 0 to 1
+    artefacts : one of each is laid on the tissue, and the truth of them goes to `artefacts_path(path)`
 
     Raises
     ------
     ValueError
-        If a size is below one tile or the tissue's share is outside 0 to 1.
+        If a size is below one tile, the tissue's share is outside 0 to 1, or artefacts find no room.
     """
     if min(width, height) < TILE_PX or not 0 <= tissue_fraction <= 1:
         raise ValueError(f"a slide needs {TILE_PX} px a side and a tissue_fraction from 0 to 1")
     outline = _Outline.of(seed, width, height, tissue_fraction)
-    tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2, outline.cover)
+    placed = place_artefacts(artefacts, seed=seed, width=width, height=height, is_tissue=outline.is_tissue)
+    tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2, outline.cover, tuple(placed))
     _write_pyramid(path, _Drawn(tissue, outline), width, height, mpp)
+    if placed:
+        Image.fromarray(truth_raster(placed, width, height, TRUTH_PX)).save(artefacts_path(path))
     whole = Region(0, 0, width, height)
     boxes = [tissue.boxes(whole, kind).round(2).astype(float).tolist() for kind in ("figure", "lookalike")]
     truth = SlideTruth(width, height, mpp, seed, *boxes)
@@ -118,6 +131,10 @@ class _Outline:
         far = ndimage.map_coordinates(self.height_map, [rows, columns], order=1, mode="nearest")
         return np.clip(0.5 + far / _EDGE_PX, 0, 1).astype(np.float32)
 
+    def is_tissue(self, x: float, y: float) -> bool:
+        """Whether a place is wholly covered."""
+        return bool(self.cover(np.asarray([x]), np.asarray([y]))[0, 0] >= 1)
+
     def touches(self, region: Region) -> bool:
         """Whether any of the region may show tissue."""
         low = region.y // _OUTLINE_PX, region.x // _OUTLINE_PX
@@ -137,7 +154,8 @@ class _Drawn:
         """One square of tiles, None where it is all glass."""
         side = SHRINK * TILE_PX
         region = Region(column * side, row * side, side, side)
-        return self.tissue.draw(region) if self.outline.touches(region) else None
+        drawn = self.outline.touches(region) or any(a.touches(region) for a in self.tissue.artefacts)
+        return self.tissue.draw(region) if drawn else None
 
 
 def _write_pyramid(path: Path, drawn: _Drawn, width: int, height: int, mpp: float | None) -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 from serving.exports import EXPORTS, write_all
+from serving.report import SCHEMA_VERSION
 from serving.scoring.analysis import Analysis
 
 
@@ -15,4 +16,4 @@ def test_every_format_is_written_and_nothing_else(analysis: Analysis, tmp_path: 
 def test_writing_again_replaces(analysis: Analysis, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("old")
     write_all(analysis, tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text())["schema_version"] == "1.1"
+    assert json.loads((tmp_path / "report.json").read_text())["schema_version"] == SCHEMA_VERSION

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.jobs.checkpoints import Checkpoints
-from serving.scoring.cascade import TileFindings
+from serving.scoring.cascade import TileFindings, nothing_seen
 from serving.scoring.tiling import patch_of
 from serving.wsi.detections import Detections
 
@@ -24,7 +24,9 @@ def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
         )
         for _ in range(looks)
     )
-    return TileFindings(patch, scores, rng.choice(scores.size, looks, replace=False).astype(np.int64), found)
+    structure = rng.random((*(2 * (n + 1) for n in scores.shape), 2), np.float32) if seed % 2 else nothing_seen()
+    looked = rng.choice(scores.size, looks, replace=False).astype(np.int64)
+    return TileFindings(patch, scores, looked, found, structure)
 
 
 def same(a: TileFindings, b: TileFindings) -> bool:
@@ -32,6 +34,7 @@ def same(a: TileFindings, b: TileFindings) -> bool:
         a.patch == b.patch
         and np.array_equal(a.scores, b.scores, equal_nan=True)
         and np.array_equal(a.looked, b.looked)
+        and np.array_equal(a.structure, b.structure)
         and len(a.found) == len(b.found)
         and all(
             np.array_equal(x.boxes, y.boxes) and np.array_equal(x.probabilities, y.probabilities)

@@ -22,6 +22,10 @@ def test_a_result_comes_back_as_every_export_draws_it(tmp_path: Path) -> None:
     read = load_result(tmp_path, "one", slide_name="a.png")
     for export in (e for e in EXPORTS.values() if not e.needs_slide):
         assert export.render(read) == export.render(analysis), export.file_name
+    assert read.quality is not None
+    assert analysis.quality is not None
+    np.testing.assert_array_equal(read.quality.reasons, analysis.quality.reasons)
+    assert (read.quality.step_x, read.quality.step_y) == (analysis.quality.step_x, analysis.quality.step_y)
     assert load_result(tmp_path, "one", slide_name="b.png").report.slide.name == "b.png"
     assert [p.name for p in tmp_path.iterdir()] == ["one"]
     with pytest.raises(NotFoundError, match="submit"):
@@ -49,6 +53,7 @@ def test_keys_follow_what_determines_a_result() -> None:
         Options(cascade=False),
         Options(min_tissue_fraction=0.0),
         Options(counting=CountingOptions(hotspot_shape="disc")),
+        Options(qc="off"),
     ]
     assert [options_from(options_text(options)) for options in asked] == asked
     assert len({request_key("a", options) for options in asked} | {request_key("b", Options())}) == len(asked) + 1

@@ -107,6 +107,8 @@ def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
         _report(Options(mpp=0.25)),  # changes mpp_source and the warnings
         _report(Options(roi=parse_roi("0,0,500,500"))),
         _report(Options(min_tissue_fraction=0.2)),
+        _report(Options(qc="exclude")),
+        _report(Options(qc="off")),
         _report(detector=DotDetector(cards[0], cards[1])),
         score_slide(ArraySlide(tissue(1800, 1500), mpp=0.25), DotDetector()).report,
     ]

@@ -1,0 +1,32 @@
+"""Optical density: how much light a slide takes from each colour. Layers on top of each other add up (Beer and Lambert)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+SEEN_MPP = 8.0
+"""Microns per px at which ink, bubbles and folds are judged: a nucleus a pixel, so that colours are those of tissue and
+not of its parts."""
+
+Density = NDArray[np.float32]
+"""float32, shape (rows, columns, 3): -ln of the share of red, green and blue light that passes, averaged over `SEEN_MPP`."""
+
+
+def density_of(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float) -> Density:
+    """The density of a slide on a grid of `shape` elements of `mpp` um.
+
+    overview : uint8, shape (height, width, 3), RGB, at least as fine as the grid
+    """
+    rows, columns = shape
+    picture = Image.fromarray(overview).resize((columns, rows), Image.Resampling.BOX)
+    light = np.asarray(picture, np.float32)
+    side = round(SEEN_MPP / mpp)
+    if side > 1:
+        light = ndimage.uniform_filter(light, (side, side, 0), mode="nearest")
+    return np.asarray(-np.log((light + 1) / 256), np.float32)
+
+
+def averaged(density: Density, um: float, mpp: float) -> Density:
+    """The density averaged over squares of `um`."""
+    return np.asarray(ndimage.uniform_filter(density, (*[max(round(um / mpp), 1)] * 2, 0), mode="nearest"), np.float32)

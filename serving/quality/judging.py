@@ -1,0 +1,81 @@
+"""From a slide's overview, and the structure of its tiles, to the places that cannot be relied on, and why."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.quality import bubble, focus, fold, pen
+from serving.quality.density import density_of
+from serving.quality.parts import Mask
+
+Reason = Literal["pen", "bubble", "fold", "blur"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+"""In the order of precedence: a place has the first of the reasons that hold there, so that areas add up."""
+METHODS: dict[Reason, str] = {"pen": pen.METHOD, "bubble": bubble.METHOD, "fold": fold.METHOD, "blur": focus.METHOD}
+
+
+@dataclass(frozen=True, slots=True)
+class StructureMap:
+    """Where the parts of a `structure` lie: [i, j] starts at (x + j * step, y + i * step), level-0 px."""
+
+    structure: focus.Structure
+    x: float
+    y: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityMask:
+    """What of a slide cannot be relied on; element [i, j] covers `step_x` x `step_y` level-0 px.
+
+    reasons : uint8, shape (rows, columns): 0 where nothing is wrong, else 1 + the reason's place in `REASONS`
+    """
+
+    reasons: NDArray[np.uint8]
+    step_x: float
+    step_y: float
+
+    @property
+    def masked(self) -> Mask:
+        """Where any reason holds."""
+        return self.reasons > 0
+
+    def of(self, reason: Reason) -> Mask:
+        """Where a reason holds."""
+        return np.asarray(self.reasons == 1 + REASONS.index(reason), np.bool_)
+
+    def holds(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points lie in masked places. centres : float64, shape (N, 2), (x, y), level-0 px -> bool, shape (N,)"""
+        rows, columns = self.reasons.shape
+        column = (centres[:, 0] / self.step_x).astype(np.intp).clip(0, columns - 1)
+        row = (centres[:, 1] / self.step_y).astype(np.intp).clip(0, rows - 1)
+        return np.asarray(self.masked[row, column], np.bool_)
+
+
+def judge(
+    overview: NDArray[np.uint8], tissue: Mask, seen: StructureMap, *, step_x: float, step_y: float, mpp: float
+) -> tuple[QualityMask, Mask]:
+    """The mask of a slide, and where there was tissue enough to see to judge the focus: bool, the shape of `tissue`.
+
+    overview : uint8, shape (height, width, 3), RGB, the whole slide, at least as fine as `tissue`
+    tissue : bool, shape (rows, columns); an element covers `step_x` x `step_y` level-0 px and `mpp` um
+    """
+    density = density_of(overview, (tissue.shape[0], tissue.shape[1]), mpp)
+    ink = pen.find_ink(density, mpp)
+    bubbles = bubble.find_bubbles(density, mpp)
+    folds = fold.find_folds(density, tissue & ~ink & ~bubbles, mpp)
+    blurred, judged = (_on_grid(parts, seen, tissue.shape, step_x, step_y) for parts in focus.find_blur(seen.structure))
+    reasons = np.zeros(tissue.shape, np.uint8)
+    for number, mask in reversed(list(enumerate((ink, bubbles, folds, blurred & tissue), 1))):
+        reasons[mask] = number
+    return QualityMask(reasons, step_x, step_y), judged & tissue
+
+
+def _on_grid(parts: Mask, seen: StructureMap, shape: tuple[int, ...], step_x: float, step_y: float) -> Mask:
+    """The part around each element's centre."""
+    y = (((np.arange(shape[0]) + 0.5) * step_y - seen.y) / seen.step).astype(np.intp)
+    x = (((np.arange(shape[1]) + 0.5) * step_x - seen.x) / seen.step).astype(np.intp)
+    rows, columns = y.clip(0, parts.shape[0] - 1), x.clip(0, parts.shape[1] - 1)
+    return np.asarray(parts[np.ix_(rows, columns)], np.bool_)
