@@ -19,6 +19,7 @@ from serving.api.guard import PUBLIC, Guard
 from serving.api.iiif import iiif_routes
 from serving.api.info import info_routes
 from serving.api.maps import map_routes
+from serving.api.masks import mask_routes
 from serving.api.monailabel import monailabel_routes
 from serving.api.pictures import Pictures
 from serving.api.registry import registry_routes
@@ -69,7 +70,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
         app.include_router(routes(workload))
     pictures, results = Pictures(workload), Results(workload)
     for router in (
-        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), review_routes(workload, results),
+        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results), review_routes(workload, results),
         viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),
     ):  # fmt: skip
         app.include_router(router)

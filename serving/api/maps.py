@@ -10,7 +10,7 @@ from serving.api.problems import responses
 from serving.api.results import Results
 from serving.api.score import BINARY
 
-_FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
+FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
 """A result never changes."""
 
 
@@ -69,6 +69,6 @@ def map_routes(results: Results) -> APIRouter:
         owner = scope_of(request)
         _, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
         content = analysis.mitosis_map.scores.astype("<f4").tobytes()
-        return Response(content, media_type="application/octet-stream", headers=_FOREVER)
+        return Response(content, media_type="application/octet-stream", headers=FOREVER)
 
     return router

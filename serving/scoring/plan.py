@@ -55,7 +55,8 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
         )
     frame = WorkFrame.of(mpp, model.mpp)
     grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
-    tissue = find_tissue(slide, mpp, options.roi)
+    # By the resolution that the report states: whoever counts its result again finds the same mask.
+    tissue = find_tissue(slide, round(mpp, 6), options.roi)
     whole = Region(0, 0, slide.width, slide.height)
     regions = {
         cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)

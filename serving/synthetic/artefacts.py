@@ -53,10 +53,16 @@ class Artefact:
             nearest = np.minimum(nearest, np.hypot(across - x1 - at * (x2 - x1), down - y1 - at * (y2 - y1)))
         return nearest.astype(np.float32)
 
+    @property
+    def extent(self) -> Region:
+        """What holds it, and the pixels around it that change it."""
+        room = self.radius + REACH_PX
+        (left, top), (right, bottom) = np.floor(np.min(self.points, 0) - room), np.ceil(np.max(self.points, 0) + room)
+        return Region(int(left), int(top), int(right - left), int(bottom - top))
+
     def touches(self, region: Region) -> bool:
         """Whether it may change pixels of the region."""
-        (left, top), (right, bottom) = np.min(self.points, 0) - self.radius, np.max(self.points, 0) + self.radius
-        return bool(left < region.right and right > region.x and top < region.bottom and bottom > region.y)
+        return bool(self.extent.intersection(region).area)
 
     def drawn(self, light: Light, x: NDArray[np.float64], y: NDArray[np.float64], below: Callable[[], Light]) -> Light:
         """The light of columns x and rows y with the artefact in its way.

@@ -115,9 +115,9 @@ class SyntheticTissue:
         x, y = np.arange(wide.x, wide.right), np.arange(wide.y, wide.bottom)
         light = self._light(x, y, self.cover)
         for artefact in artefacts:
-            light = artefact.drawn(
-                light, x.astype(np.float64) + 0.5, y.astype(np.float64) + 0.5, lambda: self._below(x, y)
-            )
+            part = artefact.extent.intersection(wide)
+            rows, columns = slice(part.y - wide.y, part.bottom - wide.y), slice(part.x - wide.x, part.right - wide.x)
+            light[rows, columns] = self._spoilt(light[rows, columns], artefact, x[columns], y[rows])
         noise = 1.5 * self._texture("noise", x, y)[..., None]
         return np.clip(light + noise, 0, 255).astype(np.uint8)[margin:-margin, margin:-margin]
 
@@ -168,6 +168,12 @@ class SyntheticTissue:
         eosin = 0.46 + 0.05 * fine + 0.06 * mid + 0.06 * coarse + 0.10 * np.abs(fibres)
         haematoxylin = 0.17 + 0.02 * fine + 0.03 * mid + 0.04 * coarse
         return np.clip(haematoxylin, 0, None), np.clip(eosin, 0.05, None)
+
+    def _spoilt(
+        self, light: NDArray[np.float32], artefact: Artefact, x: NDArray[np.intp], y: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        middles = x.astype(np.float64) + 0.5, y.astype(np.float64) + 0.5
+        return artefact.drawn(light, *middles, lambda: self._below(x, y))
 
     def _below(self, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
         """The light of what lies below a fold: other tissue, also where there is glass beside."""

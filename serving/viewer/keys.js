@@ -31,7 +31,7 @@ const KEYS = [
   ["[ ]", "lower, raise the threshold", { "[": () => setThreshold(state.threshold - 0.01), "]": () => setThreshold(state.threshold + 0.01) }],
   ["F", "place the field in the middle", { f: () => placeField() }],
   ["Shift + arrows", "move the field", { ShiftArrowLeft: () => nudgeField(-0.1, 0), ShiftArrowRight: () => nudgeField(0.1, 0), ShiftArrowUp: () => nudgeField(0, -0.1), ShiftArrowDown: () => nudgeField(0, 0.1) }],
-  ["M D H T Q", "map, detections, hotspots, tiles, tissue", { m: () => toggle("map"), d: () => toggle("detections"), h: () => toggle("hotspots"), t: () => toggle("tiles"), q: () => toggle("tissue") }],
+  ["M D H T Q B", "map, detections, hotspots, tiles, tissue, quality", { m: () => toggle("map"), d: () => toggle("detections"), h: () => toggle("hotspots"), t: () => toggle("tiles"), q: () => toggle("tissue"), b: () => toggle("quality") }],
   ["L P", "slides, findings", { l: () => element("toggle-library").click(), p: () => element("toggle-panel").click() }],
   ["C", "copy a link to this position", { c: copyLink }],
   ["?", "this help", { "?": () => element("help").showModal() }],

@@ -8,6 +8,7 @@ import "./keys.js";
 import { markCurrent, startLibrary, stateText } from "./library.js";
 import { readLink } from "./links.js";
 import "./overlay.js";
+import { loadMask } from "./mask.js";
 import { loadReviews } from "./review.js";
 import { loadMap } from "./scoremap.js";
 import { goTo, placeAt, frame, showSlide, viewer } from "./slide.js";
@@ -25,7 +26,7 @@ async function open(slide, analysis, at = {}) {
   const isCurrent = () => mine === turn;
   try {
     const other = state.slide?.id !== slide.id || !viewer.isOpen();
-    Object.assign(state, { slide, analysis: null, report: null, candidates: null, map: null, review: null, selected: null, field: null, threshold: 0 });
+    Object.assign(state, { slide, analysis: null, report: null, candidates: null, map: null, mask: null, review: null, selected: null, field: null, threshold: 0 });
     element("title").textContent = slide.name;
     document.title = `${slide.name} · Mitoserve`;
     element("welcome").hidden = true;
@@ -59,10 +60,10 @@ async function ended(analysis, isCurrent) {
 async function show(analysis, isCurrent) {
   if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}`);
   say("Reading the result …");
-  const [report, map] = await Promise.all([json(`/v1/analyses/${analysis.id}/report`), loadMap(analysis.id)]);
+  const [report, map, mask] = await Promise.all([json(`/v1/analyses/${analysis.id}/report`), loadMap(analysis.id), loadMask(analysis.id)]);
   if (!isCurrent()) return;
   const list = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
-  Object.assign(state, { analysis, report, map, candidates: new Candidates(list) });
+  Object.assign(state, { analysis, report, map, mask, candidates: new Candidates(list) });
   emit("opened");
   say("");
   await loadReviews();
@@ -100,7 +101,8 @@ function showHover(event) {
   const score = state.map.at(x, y);
   const near = state.candidates.nearest(x, y, REACH_PX / frame().zoom, over());
   const candidate = near < 0 ? "" : ` · probability ${state.candidates.list[near].probability.toFixed(3)}`;
-  place.textContent = `x ${Math.floor(x)}, y ${Math.floor(y)} · score ${Number.isNaN(score) ? "none" : score.toFixed(2)}${candidate}`;
+  const reason = state.mask.reasonAt(x, y);
+  place.textContent = `x ${Math.floor(x)}, y ${Math.floor(y)} · score ${Number.isNaN(score) ? "none" : score.toFixed(2)}${candidate}${reason ? ` · masked: ${reason}` : ""}`;
 }
 
 viewer.addHandler("canvas-click", (event) => {

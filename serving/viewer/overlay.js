@@ -43,7 +43,8 @@ export function draw() {
   const at = frame();
   const seen = visible();
   if (state.layers.map && state.map) drawMap(at);
-  if (state.layers.tissue) drawTissue(at, seen);
+  if (state.layers.tissue) drawTissue(at);
+  if (state.layers.quality && state.mask) drawSheet(at, state.mask.reasons);
   if (state.layers.tiles) drawTiles(at, seen);
   if (state.layers.hotspots) state.report.hotspots.forEach((window, i) => drawWindow(at, window, COLOURS.hotspot, String(i + 1)));
   if (state.layers.detections) drawCandidates(at, seen);
@@ -65,8 +66,8 @@ function drawMap(at) {
   context.restore();
 }
 
-/** What was not scored is hatched; scored tiles are the bluer the more tissue they hold. */
-function drawTissue(at, seen) {
+/** Tissue is blue, what was not scored is grey. */
+function drawTissue(at) {
   const { width, height } = state.report.slide;
   context.save();
   context.fillStyle = "rgb(60 60 70 / 28%)";
@@ -74,11 +75,14 @@ function drawTissue(at, seen) {
   context.rect(at.left, at.top, width * at.zoom, height * at.zoom);
   for (const tile of state.report.tiles) context.rect(at.left + (tile.x + tile.width) * at.zoom, at.top + tile.y * at.zoom, -tile.width * at.zoom, tile.height * at.zoom);
   context.fill("evenodd");
-  for (const tile of tilesIn(seen)) {
-    context.fillStyle = `rgb(0 114 178 / ${Math.round(tile.tissue_fraction * 30)}%)`;
-    context.fillRect(at.left + tile.x * at.zoom, at.top + tile.y * at.zoom, tile.width * at.zoom, tile.height * at.zoom);
-  }
   context.restore();
+  if (state.mask) drawSheet(at, state.mask.tissue);
+}
+
+/** A picture of the whole slide. */
+function drawSheet(at, sheet) {
+  const { width, height } = state.report.slide;
+  context.drawImage(sheet, at.left, at.top, width * at.zoom, height * at.zoom);
 }
 
 function drawTiles(at, seen) {

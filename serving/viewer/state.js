@@ -6,12 +6,13 @@ export const state = {
   report: null,
   candidates: null,
   map: null,
+  mask: null,
   threshold: 0,
   selected: null, // id of an object
   field: null, // {x, y, width, height, shape, area_mm2}
   review: null, // as /v1/analyses/ID/reviews gives it, with own verdicts
   reviewer: sessionStorage.getItem("mitoserve-reviewer") || "",
-  layers: { map: true, detections: true, hotspots: true, tiles: false, tissue: false },
+  layers: { map: true, detections: true, hotspots: true, tiles: false, tissue: false, quality: false },
   opacity: 0.5,
 };
 

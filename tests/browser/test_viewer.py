@@ -5,12 +5,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
+from scipy import ndimage
 
 from serving.access.access import open_access
 from serving.settings import Settings
+from serving.synthetic.artefacts import KINDS
+from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
 from tests.browser.ground import PARTIAL, WHOLE, dotted_slide, served
 from tests.services import Blocking
 
@@ -140,6 +145,56 @@ def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: P
             page.screenshot(path=shots / f"{name}.png")
             for control in ("#threshold", "#toggle-library", "#help-open", "#zoom-in"):
                 expect(page.locator(control)).to_be_in_viewport()
+
+
+def middle_of(slide: Path, kind: str) -> tuple[float, float]:
+    """The place of an artefact of a generated slide that is farthest from its edge, (x, y), level-0 px."""
+    there = np.asarray(Image.open(artefacts_path(slide))) == 1 + KINDS.index(kind)
+    far = ndimage.distance_transform_edt(there)
+    row, column = np.unravel_index(int(far.argmax()), far.shape)
+    return (column + 0.5) * TRUTH_PX, (row + 0.5) * TRUTH_PX
+
+
+def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, tmp_path: Path, shots: Path) -> None:
+    slide = tmp_path / "spoilt.tif"
+    generate_slide(slide, seed=2, width=2400, height=1900, tissue_fraction=0.9, artefacts=KINDS)
+    with served(tmp_path / "state") as ground:
+        page.goto(ground.address)
+        drop(page, slide)
+        expect(page.locator("#count")).to_have_text(COUNTED)
+        legend = page.locator("#mask-legend")
+        expect(legend).to_be_hidden()
+        page.locator("#slide").focus()
+        page.keyboard.press("b")
+        page.get_by_role("tab", name="Layers").click()
+        expect(page.locator("#layer-quality")).to_be_checked()
+        report = page.evaluate("async () => (await import('/viewer/state.js')).state.report")
+        areas = {a["reason"]: a["area_mm2"] for a in report["quality"]["areas"]}
+        for kind in KINDS:
+            assert areas[kind] > 0
+            expect(legend.locator("li", has_text=kind)).to_contain_text(f"{areas[kind]:.3f} mm²")
+        settled(page)
+        page.screenshot(path=shots / "12-quality.png")
+
+        reason_at = "async (at) => (await import('/viewer/state.js')).state.mask.reasonAt(...at)"
+        assert {kind: page.evaluate(reason_at, middle_of(slide, kind)) for kind in KINDS} == {k: k for k in KINDS}
+        x, y = middle_of(slide, "fold")
+        page.evaluate("async (at) => (await import('/viewer/slide.js')).goTo(...at, 0.5)", [x, y])
+        page.locator("#stage").hover()  # its middle
+        expect(page.locator("#hover")).to_contain_text("masked: fold")
+        page.screenshot(path=shots / "13-fold.png")
+
+        page.locator("#slide").focus()
+        page.keyboard.press("q")
+        page.keyboard.press("0")
+        expect(legend.locator("li", has_text="tissue")).to_contain_text(f"{report['tissue']['area_mm2']:.3f} mm²")
+        settled(page)
+        page.screenshot(path=shots / "14-tissue.png")
+        found = Axe().run(page).response["violations"]
+        assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+        page.keyboard.press("b")
+        page.keyboard.press("q")
+        expect(legend).to_be_hidden()
 
 
 def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_path: Path) -> None:

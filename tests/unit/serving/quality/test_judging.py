@@ -52,11 +52,10 @@ def _truth(artefacts: list[Artefact], like: NDArray[np.uint8]) -> NDArray[np.uin
     return np.asarray(raster.resize((like.shape[1], like.shape[0]), Image.Resampling.NEAREST))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_each_artefact_is_found_where_it_is(seed: int) -> None:
+def test_each_artefact_is_found_where_it_is() -> None:
     assert REASONS == KINDS
-    artefacts = _placed(seed)
-    analysis = _judged(seed, artefacts)
+    artefacts = _placed(0)
+    analysis = _judged(0, artefacts)
     found = _mask(analysis).reasons
     truth = _truth(artefacts, found)
     for number, reason in enumerate(REASONS, 1):
