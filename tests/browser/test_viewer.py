@@ -157,7 +157,7 @@ def middle_of(slide: Path, kind: str) -> tuple[float, float]:
 
 def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, tmp_path: Path, shots: Path) -> None:
     slide = tmp_path / "spoilt.tif"
-    generate_slide(slide, seed=2, width=2400, height=1900, tissue_fraction=0.9, artefacts=KINDS)
+    generate_slide(slide, seed=2, width=3200, height=3000, tissue_fraction=0.9, artefacts=KINDS)
     with served(tmp_path / "state") as ground:
         page.goto(ground.address)
         drop(page, slide)
