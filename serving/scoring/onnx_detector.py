@@ -126,7 +126,8 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
     ModelError
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
-    return load_cascade(newest_cascade(root), providers=providers)
+    wanted = chosen_providers(providers)
+    return load_cascade(newest_cascade(root), providers=wanted)
 
 
 def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None = None) -> OnnxDetector:
