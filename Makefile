@@ -9,12 +9,13 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test lint schemas access bench bench-small faults fuzz vendor browser clean
+.PHONY: help demo test loop lint schemas access bench bench-small faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
+	@echo "make loop               the slow tests: from corrections to a better model against a real server"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
@@ -28,8 +29,12 @@ help:
 demo: $(VENV)/.serving
 	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
 
+# Two processes of one thread each; training's results then do not depend on how many cores there are.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+loop: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -95,7 +95,7 @@ def count_tiles(tiles: int) -> None:
 
 def count_report(report: Report) -> None:
     """Count an analysis that succeeded."""
-    for stage, seconds in report.timing.model_dump().items():
+    for stage, seconds in report.timing.model_dump(exclude_none=True).items():
         _stages.labels(stage.removesuffix("_s")).observe(seconds)
 
 

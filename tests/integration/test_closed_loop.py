@@ -26,7 +26,7 @@ from tests.server_process import ServerProcess
 from training.__main__ import main as training
 from training.datasets.store import Annotation, Dataset, Picture, write_store
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SIDE_PX = 1250
 NEAR_PX = 30.0

@@ -66,6 +66,8 @@ def test_without_quality_control_there_is_tissue_alone(client: LocalClient, slid
     frame, picture, _ = _mask(client, slide, qc="off")
     assert frame["quality"] is False
     assert set(np.unique(picture)) == {0, 1}
+    # The worker goes on after an analysis that measured no quality.
+    assert _mask(client, slide, qc="off", min_tissue_fraction=0.5)[0]["quality"] is False
 
 
 def test_what_was_not_analysed_is_background(client: LocalClient, slide: str) -> None:
