@@ -19,7 +19,7 @@ from serving.registry.errors import RegistryError
 from serving.registry.releases import Release, Releases
 from serving.registry.shelf import CARD, Shelf
 from serving.registry.version import ModelVersion, parse_label
-from serving.scoring.cascade import DETECT_BATCH
+from serving.scoring.pace import DETECT_BATCH
 from serving.scoring.models import version_order
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.tiling import TILE_PX

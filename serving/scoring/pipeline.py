@@ -15,6 +15,7 @@ from serving.scoring.cascade import Cascade, TileFindings, check_finished, nothi
 from serving.scoring.detector import Detector, counting_threshold
 from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
+from serving.scoring.pace import pace_of
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
@@ -74,7 +75,10 @@ def score_slide(
 
     if on_progress is not None:
         on_progress(done, len(plan.tiles))
-    with read_ahead(slide, plan.frame, plan.tiles[done:], clock) as patches:
+    pace = pace_of(detector.provider)
+    with read_ahead(
+        slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead
+    ) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
@@ -99,9 +103,9 @@ def score_slide(
             inferred=inferred,
             read_s=clock.read_s,
             wait_s=clock.wait_s,
-            screen_s=cascade.screen_s,
-            detect_s=cascade.detect_s + verify_s,
-            quality_s=None if masking is None else cascade.quality_s + masking_s,
+            screen_s=cascade.seconds.screen,
+            detect_s=cascade.seconds.detect + verify_s,
+            quality_s=None if masking is None else cascade.seconds.quality + masking_s,
         ),
     )
     overview = plan.tissue.overview

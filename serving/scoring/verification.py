@@ -5,20 +5,21 @@ one small window makes candidates comparable, within a slide and across slides. 
 both are asked, and neither has the last word alone.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.detector import Detector
+from serving.scoring.pace import Pace, pace_of
 from serving.scoring.reading import read_mirrored
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.modelcard import ModelCard
 from serving.wsi.slide import Slide
 
-BATCH = 32
-"""Windows that the verifier sees at once."""
 _SURE = 1e-4
 """No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
@@ -31,7 +32,10 @@ def verify_candidates(
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
-    parts = [detector.verify(windows) for windows in _batches(candidates, slide, frame, card.input.window_px)]
+    pace = pace_of(detector.provider)
+    with ThreadPoolExecutor(pace.readers, thread_name_prefix="candidate-reader") as pool:
+        batches = _batches(candidates, slide, frame, card.input.window_px, pace, pool)
+        parts = [detector.verify(windows) for windows in batches]
     verified = np.concatenate([np.empty(0, np.float32), *parts])
     return Detections(candidates.boxes, pooled(candidates.probabilities, verified), candidates.scores)
 
@@ -42,10 +46,19 @@ def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[n
     return np.asarray(1 / (1 + np.exp(-sum(logits) / 2)), np.float32)
 
 
-def _batches(candidates: Detections, slide: Slide, frame: WorkFrame, side: int) -> Iterator[NDArray[np.uint8]]:
-    """Windows around the candidates' centres, uint8, shape (N, side, side, 3), N at most `BATCH`."""
-    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int)
-    for start in range(0, len(corners), BATCH):
-        yield np.stack(
-            [read_mirrored(slide, frame, Region(int(x), int(y), side, side)) for x, y in corners[start : start + BATCH]]
-        )
+def _batches(
+    candidates: Detections, slide: Slide, frame: WorkFrame, side: int, pace: Pace, pool: ThreadPoolExecutor
+) -> Iterator[NDArray[np.uint8]]:
+    """Windows around the candidates' centres, uint8, shape (N, side, side, 3); while one batch is judged the next is read."""
+    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int).tolist()
+    reading: deque[list[Future[NDArray[np.uint8]]]] = deque()
+    try:
+        for start in range(0, len(corners), pace.candidates):
+            regions = [Region(x, y, side, side) for x, y in corners[start : start + pace.candidates]]
+            reading.append([pool.submit(read_mirrored, slide, frame, region) for region in regions])
+            if len(reading) == 2:
+                yield np.stack([window.result() for window in reading.popleft()])
+        while reading:
+            yield np.stack([window.result() for window in reading.popleft()])
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from serving.scoring.analysis import Options
 from serving.scoring.detector import cards_of, counting_threshold
 from serving.scoring.pipeline import score_slide
-from serving.scoring.verification import BATCH, pooled, verify_candidates
+from serving.scoring.pace import VERIFY_BATCH
+from serving.scoring.verification import pooled, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import WorkFrame
@@ -68,7 +69,7 @@ def test_what_det_all_but_excludes_is_no_candidate() -> None:
 
 
 def test_more_candidates_than_a_batch_are_all_judged() -> None:
-    places = [(40.0 + 12 * i, 60.0) for i in range(BATCH + 3)]
+    places = [(40.0 + 12 * i, 60.0) for i in range(VERIFY_BATCH + 3)]
     detector = DotDetector(verification_card=make_verifier_card())
     assert detector.verification_card is not None
     found = _candidates(*places, probabilities=[0.5] * len(places))

@@ -1,0 +1,167 @@
+"""A graph on one GPU, behind the interface of an ONNX Runtime session.
+
+Threads that call `run` together keep several batches in flight: each has a stream of its own in ONNX Runtime and page-locked
+memory of its own here, so one batch is copied while another is computed.
+"""
+
+import contextlib
+import ctypes
+import queue
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from serving.scoring.half_precision import in_half_precision
+from serving.scoring.half_precision import missing as missing_for_half
+
+HALF = "CUDA-fp16"
+"""Provider whose trunks compute in half precision; `CUDA` is the one that computes in TF32."""
+CUDA = "CUDAExecutionProvider"
+IN_FLIGHT = 4
+"""Batches on one GPU at once; more threads wait for one of them to end."""
+_FATAL = 4
+_PORTABLE = 1
+"""cudaHostAllocPortable: page-locked for every GPU, whichever the thread that allocates has chosen."""
+_RUNTIMES = ("libcudart.so.13", "libcudart.so.12")
+
+
+class CudaSession:
+    """One graph on one GPU; `run` may be called by several threads.
+
+    device : number of the GPU, as CUDA counts them
+    options : of ONNX Runtime's CUDA provider, in addition to those chosen here
+
+    Raises
+    ------
+    RuntimeError
+        If CUDA does not load, instead of computing on the CPU.
+    Exception
+        If the graph does not load; the type is ONNX Runtime's own choice.
+    """
+
+    def __init__(
+        self, path: Path, provider: str, *, device: int = 0, options: Mapping[str, str] | None = None
+    ) -> None:
+        _load_libraries()
+        self._provider = provider
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = _FATAL
+        cuda = {"device_id": str(device), "arena_extend_strategy": "kSameAsRequested", **(options or {})}
+        graph = in_half_precision(path) if provider == HALF else path
+        self._session = onnxruntime.InferenceSession(graph, settings, providers=[(CUDA, cuda)])
+        if self._session.get_providers()[0] != CUDA:
+            raise RuntimeError(
+                "CUDA does not load on this machine: ONNX Runtime needs a GPU, its driver, CUDA and cuDNN"
+            )
+        self._staging: queue.SimpleQueue[PageLocked] = queue.SimpleQueue()
+        for _ in range(IN_FLIGHT):
+            self._staging.put(PageLocked())
+
+    def get_inputs(self) -> list[Any]:
+        """As ONNX Runtime's."""
+        inputs: list[Any] = self._session.get_inputs()
+        return inputs
+
+    def get_outputs(self) -> list[Any]:
+        """As ONNX Runtime's."""
+        outputs: list[Any] = self._session.get_outputs()
+        return outputs
+
+    def get_providers(self) -> list[str]:
+        """As ONNX Runtime's."""
+        return [self._provider]
+
+    def run(
+        self,
+        names: Sequence[str],
+        feeds: Mapping[str, NDArray[np.uint8]],
+        stop: onnxruntime.RunOptions | None = None,
+    ) -> list[Any]:
+        """The outputs named, as arrays of their own.
+
+        feeds : the one input that graphs of the serving contract have
+
+        Raises
+        ------
+        Exception
+            If `stop.terminate` was set before the end, or the GPU fails; the type is ONNX Runtime's own choice.
+        """
+        ((name, array),) = feeds.items()
+        staging = self._staging.get()
+        try:
+            staged = staging.copy_of(array)
+            binding = self._session.io_binding()
+            binding.bind_input(name, "cpu", 0, staged.dtype.type, staged.shape, staged.ctypes.data)
+            for output in names:
+                binding.bind_output(output, "cpu")
+            self._session.run_with_iobinding(binding, stop)
+            return [value.numpy() for value in binding.get_outputs()]
+        finally:
+            self._staging.put(staging)
+
+
+class PageLocked:
+    """Memory that the GPU reads by itself; plain memory where CUDA gives none."""
+
+    def __init__(self) -> None:
+        self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._free: Any = None
+
+    def copy_of(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The array, uint8, copied here; the next copy overwrites it."""
+        if self._buffer.size < array.size:
+            self._grow(array.size)
+        staged = self._buffer[: array.size].reshape(array.shape)
+        np.copyto(staged, array)
+        return staged
+
+    def _grow(self, size: int) -> None:
+        self._release()
+        cudart, address = _cudart(), ctypes.c_void_p()
+        if cudart is not None and cudart.cudaHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE) == 0:
+            memory = (ctypes.c_uint8 * size).from_address(address.value or 0)
+            self._buffer = np.frombuffer(memory, np.uint8)
+            self._free = lambda: cudart.cudaFreeHost(address)
+        else:
+            self._buffer = np.empty(size, np.uint8)
+
+    def _release(self) -> None:
+        self._buffer = np.empty(0, np.uint8)
+        if self._free is not None:
+            self._free()
+            self._free = None
+
+    def __del__(self) -> None:
+        self._release()
+
+
+def missing(provider: str) -> str | None:
+    """Why a provider of this file cannot run here, and what to do; None where nothing speaks against it."""
+    if CUDA not in onnxruntime.get_available_providers():
+        return f"{provider} needs ONNX Runtime's GPU build: pip install onnxruntime-gpu"
+    return missing_for_half() if provider == HALF else None
+
+
+def gpus() -> int:
+    """How many GPUs CUDA shows this process."""
+    cudart, count = _cudart(), ctypes.c_int(0)
+    if cudart is None or cudart.cudaGetDeviceCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _load_libraries() -> None:
+    """Have CUDA and cuDNN of pip packages found; those of the system are found without."""
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(None):  # it prints what it does not find
+        onnxruntime.preload_dlls(msvc=False)
+
+
+def _cudart() -> ctypes.CDLL | None:
+    for name in _RUNTIMES:
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None

@@ -1,0 +1,49 @@
+"""How much the models are given at once, by what computes them."""
+
+import os
+from dataclasses import dataclass
+
+DETECT_BATCH = 16
+"""Sub-tiles that Det sees at once, gathered across tiles: more are no faster on a CPU."""
+VERIFY_BATCH = 32
+"""Windows that the verifier sees at once."""
+READERS = 2
+"""OpenSlide releases the GIL and two threads on one handle scale; more would take cores from inference."""
+AHEAD = 4
+"""Patches in flight, 4.7 MB each: what keeps inference fed, and all that memory ever holds."""
+GPU_PROVIDERS = ("CUDA-fp16", "CUDAExecutionProvider", "TensorrtExecutionProvider")
+_GPU_READERS = 12
+"""Where a GPU computes, processors read: as many threads as there are cores but two, up to this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is computed at once.
+
+    tiles : equally large tiles that one call of Reg-NS sees at most; calls see powers of two
+    windows : sub-tiles that one call of Det sees
+    candidates : windows that one call of the verifier sees
+    chunks : chunks of tiles computed at once, each by a thread of its own; 1 is the calling thread, tile by tile
+    readers : threads that read
+    ahead : patches in flight between reading and computing
+    """
+
+    tiles: int
+    windows: int
+    candidates: int
+    chunks: int
+    readers: int
+    ahead: int
+
+
+def pace_of(provider: str, gpus: int = 1) -> Pace:
+    """What suits an execution provider: one tile after the other on a CPU, many of everything on a GPU."""
+    if provider not in GPU_PROVIDERS:
+        return Pace(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD)
+    readers = min(max(cores() - 2, READERS), _GPU_READERS)
+    return Pace(tiles=8, windows=64, candidates=256, chunks=4 * gpus, readers=readers, ahead=2 * readers)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
