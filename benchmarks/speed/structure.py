@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.speed.slides import write_slide
 from serving.scoring.cascade import CHUNK_TILES
-from serving.scoring.pipeline import score_slide
 from serving.scoring.pace import AHEAD, DETECT_BATCH, READERS
+from serving.scoring.pipeline import score_slide
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.verification import BATCH
 from serving.wsi.detections import Detections

@@ -21,12 +21,18 @@ from serving.scoring.half_precision import missing as missing_for_half
 HALF = "CUDA-fp16"
 """Provider whose trunks compute in half precision; `CUDA` is the one that computes in TF32."""
 CUDA = "CUDAExecutionProvider"
+PROVIDERS = (HALF, CUDA)
+"""Those that this file gives."""
 IN_FLIGHT = 4
 """Batches on one GPU at once; more threads wait for one of them to end."""
 _FATAL = 4
 _PORTABLE = 1
 """cudaHostAllocPortable: page-locked for every GPU, whichever the thread that allocates has chosen."""
 _RUNTIMES = ("libcudart.so.13", "libcudart.so.12")
+
+
+class CudaMissingError(RuntimeError):
+    """CUDA does not load on this machine."""
 
 
 class CudaSession:
@@ -37,15 +43,13 @@ class CudaSession:
 
     Raises
     ------
-    RuntimeError
+    CudaMissingError
         If CUDA does not load, instead of computing on the CPU.
     Exception
         If the graph does not load; the type is ONNX Runtime's own choice.
     """
 
-    def __init__(
-        self, path: Path, provider: str, *, device: int = 0, options: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, path: Path, provider: str, *, device: int = 0, options: Mapping[str, str] | None = None) -> None:
         _load_libraries()
         self._provider = provider
         settings = onnxruntime.SessionOptions()
@@ -54,7 +58,7 @@ class CudaSession:
         graph = in_half_precision(path) if provider == HALF else path
         self._session = onnxruntime.InferenceSession(graph, settings, providers=[(CUDA, cuda)])
         if self._session.get_providers()[0] != CUDA:
-            raise RuntimeError(
+            raise CudaMissingError(
                 "CUDA does not load on this machine: ONNX Runtime needs a GPU, its driver, CUDA and cuDNN"
             )
         self._staging: queue.SimpleQueue[PageLocked] = queue.SimpleQueue()
@@ -78,7 +82,7 @@ class CudaSession:
     def run(
         self,
         names: Sequence[str],
-        feeds: Mapping[str, NDArray[np.uint8]],
+        feeds: Mapping[str, NDArray[Any]],
         stop: onnxruntime.RunOptions | None = None,
     ) -> list[Any]:
         """The outputs named, as arrays of their own.
@@ -124,7 +128,7 @@ class PageLocked:
         cudart, address = _cudart(), ctypes.c_void_p()
         if cudart is not None and cudart.cudaHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE) == 0:
             memory = (ctypes.c_uint8 * size).from_address(address.value or 0)
-            self._buffer = np.frombuffer(memory, np.uint8)
+            self._buffer = np.ctypeslib.as_array(memory)
             self._free = lambda: cudart.cudaFreeHost(address)
         else:
             self._buffer = np.empty(size, np.uint8)

@@ -44,6 +44,11 @@ def pace_of(provider: str, gpus: int = 1) -> Pace:
     return Pace(tiles=8, windows=64, candidates=256, chunks=4 * gpus, readers=readers, ahead=2 * readers)
 
 
+def rounded_to(provider: str) -> str | None:
+    """What a provider rounds to, where that moves results by more than another order of additions would."""
+    return {"OpenVINO-bf16": "bf16", "CUDA-fp16": "fp16"}.get(provider)
+
+
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

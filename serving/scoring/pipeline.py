@@ -76,9 +76,7 @@ def score_slide(
     if on_progress is not None:
         on_progress(done, len(plan.tiles))
     pace = pace_of(detector.provider)
-    with read_ahead(
-        slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead
-    ) as patches:
+    with read_ahead(slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)

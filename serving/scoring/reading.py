@@ -15,6 +15,7 @@ from serving.scoring.plan import PlannedTile
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.slide import Slide
 
+
 @dataclass(slots=True)
 class ReadClock:
     """Seconds that readers worked, and that inference waited for them."""

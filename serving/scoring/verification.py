@@ -5,8 +5,9 @@ one small window makes candidates comparable, within a slide and across slides. 
 both are asked, and neither has the last word alone.
 """
 
+import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -33,8 +34,8 @@ def verify_candidates(
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
     pace = pace_of(detector.provider)
-    with ThreadPoolExecutor(pace.readers, thread_name_prefix="candidate-reader") as pool:
-        batches = _batches(candidates, slide, frame, card.input.window_px, pace, pool)
+    batches = _batches(candidates, slide, frame, card.input.window_px, pace)
+    with contextlib.closing(batches):
         parts = [detector.verify(windows) for windows in batches]
     verified = np.concatenate([np.empty(0, np.float32), *parts])
     return Detections(candidates.boxes, pooled(candidates.probabilities, verified), candidates.scores)
@@ -47,10 +48,11 @@ def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[n
 
 
 def _batches(
-    candidates: Detections, slide: Slide, frame: WorkFrame, side: int, pace: Pace, pool: ThreadPoolExecutor
-) -> Iterator[NDArray[np.uint8]]:
+    candidates: Detections, slide: Slide, frame: WorkFrame, side: int, pace: Pace
+) -> Generator[NDArray[np.uint8]]:
     """Windows around the candidates' centres, uint8, shape (N, side, side, 3); while one batch is judged the next is read."""
     corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int).tolist()
+    pool = ThreadPoolExecutor(pace.readers, thread_name_prefix="candidate-reader")
     reading: deque[list[Future[NDArray[np.uint8]]]] = deque()
     try:
         for start in range(0, len(corners), pace.candidates):

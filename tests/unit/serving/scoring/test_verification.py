@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from serving.scoring.analysis import Options
 from serving.scoring.detector import cards_of, counting_threshold
-from serving.scoring.pipeline import score_slide
 from serving.scoring.pace import VERIFY_BATCH
+from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import pooled, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
