@@ -25,6 +25,10 @@ PROVIDERS = (HALF, CUDA)
 """Those that this file gives."""
 IN_FLIGHT = 4
 """Batches on one GPU at once; more threads wait for one of them to end."""
+OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+"""Of ONNX Runtime's CUDA provider: trying every algorithm for every size of batch would take seconds each."""
+HALF_OPTIONS = {"prefer_nhwc": "1"}
+"""Tensor cores take channels last; otherwise cuDNN turns every tensor around."""
 _FATAL = 4
 _PORTABLE = 1
 """cudaHostAllocPortable: page-locked for every GPU, whichever the thread that allocates has chosen."""
@@ -54,7 +58,8 @@ class CudaSession:
         self._provider = provider
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _FATAL
-        cuda = {"device_id": str(device), "arena_extend_strategy": "kSameAsRequested", **(options or {})}
+        chosen = OPTIONS | (HALF_OPTIONS if provider == HALF else {}) | dict(options or {})
+        cuda = {"device_id": str(device), **chosen}
         graph = in_half_precision(path) if provider == HALF else path
         self._session = onnxruntime.InferenceSession(graph, settings, providers=[(CUDA, cuda)])
         if self._session.get_providers()[0] != CUDA:
