@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tiles", type=int, default=3000, help="tiles of the generated slide, rounded up to a square")
     parser.add_argument("--seconds", type=float, default=170.0, help="no part begins after so many")
     parser.add_argument("--slide", type=Path, nargs="*", default=[], help="real slides whose tiles show the drift too")
+    parser.add_argument("--tissue", type=Path, help="slide whose middle the generated slide repeats; drawn without")
     parser.add_argument("--parts", nargs="*", default=list(ORDER), choices=ORDER)
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 4, 8, 16, 32], help="tiles that Reg-NS sees")
     stated = parser.parse_args(arguments)

@@ -30,6 +30,7 @@ from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import SyntheticTissue
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard, load_card
+from serving.wsi.slide import open_slide
 
 BLOCK_PX = 2048
 """Side of the tissue that is drawn; it repeats."""
@@ -232,7 +233,11 @@ class Bench:
 
     @cached_property
     def _block(self) -> NDArray[np.uint8]:
-        return SyntheticTissue(1, 30.0, 30.0).draw(Region(0, 0, BLOCK_PX, BLOCK_PX))
+        if self._asked.tissue is None:
+            return SyntheticTissue(1, 30.0, 30.0).draw(Region(0, 0, BLOCK_PX, BLOCK_PX))
+        with open_slide(self._asked.tissue) as slide:
+            x, y = (side // 2 - BLOCK_PX // 2 for side in (slide.width, slide.height))
+            return slide.read(Region(x, y, BLOCK_PX, BLOCK_PX), BLOCK_PX, BLOCK_PX)
 
     @cached_property
     def _slide(self) -> Path:
