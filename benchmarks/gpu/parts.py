@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from benchmarks.gpu.slides import write_tissue
 from benchmarks.gpu.whole import read, scored, stated
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.scoring import cuda_session
+from serving.scoring import cuda_session, pace
 from serving.scoring.cuda_session import CUDA, HALF, CudaSession
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_cascade
@@ -39,19 +40,20 @@ SUB_TILES = 64
 REAL_TILES = 8
 _EXACT = {"use_tf32": "0"}
 """Makes the CUDA provider compute in float32."""
-_CHOICES: dict[str, dict[str, str]] = {
-    "channels last, heuristic": {"prefer_nhwc": "1", "cudnn_conv_algo_search": "HEURISTIC"},
-    "channels first, heuristic": {"prefer_nhwc": "0", "cudnn_conv_algo_search": "HEURISTIC"},
-    "channels last, exhaustive": {"prefer_nhwc": "1", "cudnn_conv_algo_search": "EXHAUSTIVE"},
-    "channels first, exhaustive": {"prefer_nhwc": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"},
-}
+_LAYOUTS: dict[str, dict[str, str]] = {"channels last": {"prefer_nhwc": "1"}, "channels first": {"prefer_nhwc": "0"}}
+_CAPTURED = {"enable_cuda_graph": "1"}
+_EVERY_ALGORITHM = {"cudnn_conv_algo_search": "EXHAUSTIVE"}
+"""Not what serving does, since each size of batch would be prepared for seconds; measured to know what that costs."""
 
 
 class Bench:
-    """What the parts share. left_s : seconds that are left"""
+    """What the parts share. folder : where slides are written"""
 
-    def __init__(self, asked: argparse.Namespace, folder: Path, left_s: Callable[[], float]) -> None:
-        self._asked, self._folder, self._left_s = asked, folder, left_s
+    def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
+        self._asked, self._folder = asked, folder
+        if asked.pace:
+            changed = dict(pair.split("=") for pair in asked.pace)
+            pace.GPU = replace(pace.GPU, **{name: int(value) for name, value in changed.items()})
         self._provider: str = asked.provider
         self._models = newest_cascade(asked.models)
         self._on_gpu = self._provider in cuda_session.PROVIDERS
@@ -87,19 +89,36 @@ class Bench:
         return found
 
     def choice(self) -> dict[str, Any]:
-        """Layout and search of algorithms, Reg-NS on eight tiles; the fastest is taken for all that follows."""
+        """The layout of tensors, Reg-NS on eight tiles; the faster is taken for all that follows."""
         if not self._on_gpu:
             return {"none": "there is nothing to choose on a processor"}
         found: dict[str, Any] = {}
-        for name, options in _CHOICES.items():
+        for name, options in _LAYOUTS.items():
             found[name] = self._tried(lambda options=options: self._choice(options))  # type: ignore[misc]
             print("  ", name, found[name], flush=True)
         good = {name: row["per_s"] for name, row in found.items() if "per_s" in row}
         if good:
             found["taken"] = max(good, key=lambda name: good[name])
-            cuda_session.OPTIONS.update(_CHOICES[found["taken"]])
-            cuda_session.HALF_OPTIONS.clear()
+            cuda_session.HALF_OPTIONS.update(_LAYOUTS[found["taken"]])
             print("   taken:", found["taken"], flush=True)
+        return found
+
+    def search(self) -> dict[str, Any]:
+        """What serving does not do: Reg-NS on eight tiles with every algorithm tried, and as a captured graph."""
+        if not self._on_gpu:
+            return {}
+        tiles = self._tiles(8)
+        rows = tiles.shape[1] // self._card("reg-ns").input.stride_px - 1
+
+        def captured() -> dict[str, float]:
+            session = CudaSession(self._models["reg-ns"] / "model.onnx", self._provider, options=_CAPTURED)
+            return measured_on_device(session, tiles, per_input=SUB_TILES, shapes=[(8, rows, rows)])
+
+        found = {
+            "every algorithm tried": self._tried(lambda: self._choice(_EVERY_ALGORITHM)),
+            "captured graph, on the device": self._tried(captured),
+        }
+        print("  ", found, flush=True)
         return found
 
     def _choice(self, options: dict[str, str]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """How much the models are given at once, by what computes them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DETECT_BATCH = 16
 """Sub-tiles that Det sees at once, gathered across tiles: more are no faster on a CPU."""
@@ -12,8 +12,6 @@ READERS = 2
 AHEAD = 4
 """Patches in flight, 4.7 MB each: what keeps inference fed, and all that memory ever holds."""
 GPU_PROVIDERS = ("CUDA-fp16", "CUDAExecutionProvider", "TensorrtExecutionProvider")
-_GPU_READERS = 12
-"""Where a GPU computes, processors read: as many threads as there are cores but two, up to this number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,16 @@ class Pace:
     ahead: int
 
 
+GPU = Pace(tiles=8, windows=64, candidates=256, chunks=4, readers=12, ahead=24)
+"""Where a GPU computes, processors read: as many threads as there are cores but two, up to that number."""
+
+
 def pace_of(provider: str, gpus: int = 1) -> Pace:
     """What suits an execution provider: one tile after the other on a CPU, many of everything on a GPU."""
     if provider not in GPU_PROVIDERS:
         return Pace(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD)
-    readers = min(max(cores() - 2, READERS), _GPU_READERS)
-    return Pace(tiles=8, windows=64, candidates=256, chunks=4 * gpus, readers=readers, ahead=2 * readers)
+    readers = min(max(cores() - 2, READERS), GPU.readers)
+    return replace(GPU, chunks=GPU.chunks * gpus, readers=readers, ahead=2 * readers)
 
 
 def rounded_to(provider: str) -> str | None:

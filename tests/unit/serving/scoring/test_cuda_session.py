@@ -1,16 +1,18 @@
 """The GPU's session, with ONNX Runtime's processor in the GPU's place: what is given, in which batches, and what is refused."""
 
+import ctypes
+import importlib.util
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring import cuda_session, half_precision
+from serving.scoring import cuda_session
 from serving.scoring.cuda_session import CUDA, HALF, IN_FLIGHT, CudaMissingError, CudaSession, PageLocked
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pace import pace_of
@@ -24,11 +26,11 @@ CPU = ["CPUExecutionProvider"]
 Real = onnxruntime.InferenceSession
 
 
-class Stand(Real):  # type: ignore[misc]
+class Stand(Real):  # type: ignore[valid-type, misc]
     """Computes on the processor and says that it is a GPU."""
 
-    asked: list[tuple[str, dict[str, str]]] = []
-    shapes: list[tuple[int, ...]] = []
+    asked: ClassVar[list[tuple[str, dict[str, str]]]] = []
+    shapes: ClassVar[list[tuple[int, ...]]] = []
 
     def __init__(self, graph: Any, options: Any, providers: list[tuple[str, dict[str, str]]]) -> None:
         super().__init__(graph, options, providers=CPU)
@@ -51,8 +53,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Stand]]:
     monkeypatch.setattr(Stand, "asked", [])
     monkeypatch.setattr(Stand, "shapes", [])
-    monkeypatch.setattr(cuda_session.onnxruntime, "InferenceSession", Stand)
-    monkeypatch.setattr(cuda_session.onnxruntime, "get_available_providers", lambda: [CUDA, *CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Stand)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, *CPU])
     return Stand
 
 
@@ -161,10 +163,10 @@ def test_a_machine_whose_cuda_does_not_load_is_refused_or_computes_on_its_proces
 
 
 def test_what_half_precision_needs_is_said(models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(half_precision.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'mitoserve\[gpu\]'"):
         load_detector(models, providers=[HALF])
-    monkeypatch.setattr(cuda_session.onnxruntime, "get_available_providers", lambda: CPU)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: CPU)
     with pytest.raises(ModelError, match="pip install onnxruntime-gpu"):
         load_detector(models, providers=[HALF])
 
@@ -204,8 +206,6 @@ class _Cuda:
     def cudaHostAlloc(self, address: Any, size: Any, flags: int) -> int:  # noqa: N802
         if self.fails:
             return 2
-        import ctypes
-
         self._kept.append(ctypes.create_string_buffer(size.value))
         address._obj.value = ctypes.addressof(self._kept[-1])
         self.allocated.append(size.value)
