@@ -28,7 +28,8 @@ def write_tissue(path: Path, *, tiles: int, block: Pixels) -> int:
     block : uint8, shape (h, w, 3), sides multiples of 256 * 4; it is repeated
     """
     columns = math.isqrt(tiles - 1) + 1
-    size, level = columns * TILE_PX, 0
+    # Levels that divide the slide evenly are read without OpenSlide; the last tiles are a few px narrower for it.
+    size, level = columns * TILE_PX // SHRINK**3 * SHRINK**3, 0
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         while level == 0 or size > SMALLEST_LEVEL_PX:
             tiff.write(

@@ -201,18 +201,11 @@ class Cascade:
         scores = np.concatenate([np.empty(0, np.float32), *(tile.scores.flat[tile.looked] for tile in self.tiles)])
         found = [detections for tile in self.tiles for detections in tile.found]
         _, kept = np.unique(origins, axis=0, return_index=True)
-        parts, sub_tile = [], []
-        for new, old in enumerate(kept):
-            local, shift = found[old], np.tile(origins[old], 2)
-            given = np.full(len(local), scores[old], np.float32)
-            parts.append(Detections(local.boxes + shift, local.probabilities, given))
-            sub_tile.append(np.full(len(local), new, np.int64))
-        return SubTileBoxes(
-            Detections.concatenate(parts),
-            np.concatenate([np.empty(0, np.int64), *sub_tile]),
-            origins[kept],
-            scores[kept],
-        )
+        local = Detections.concatenate(found[old] for old in kept)
+        sub_tile = np.repeat(np.arange(len(kept)), [len(found[old]) for old in kept])
+        boxes = local.boxes + np.tile(origins[kept], 2)[sub_tile]
+        placed = Detections(boxes, local.probabilities, scores[kept][sub_tile])
+        return SubTileBoxes(placed, sub_tile, origins[kept], scores[kept])
 
 
 def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ from serving.scoring.verification import verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
+
+_T = TypeVar("_T")
 
 DEFAULTS = Options()
 MIN_INSIDE = 0.25
@@ -79,11 +83,15 @@ def score_slide(
     with read_ahead(slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
-    merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
-    judged, verify_s = _judged(merged, plan, slide, detector)
-    inferred = time.perf_counter()
-    masking = None if options.qc == "off" else find_masking(plan, cascade.tiles, model.stride_px)
-    masking_s = time.perf_counter() - inferred
+    # Candidates are read and judged while masks are drawn: neither knows of the other.
+    with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
+        drawing = (
+            None if options.qc == "off" else pool.submit(_timed, find_masking, plan, cascade.tiles, model.stride_px)
+        )
+        merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
+        judged, verify_s = _judged(merged, plan, slide, detector)
+        inferred = time.perf_counter()
+        masking, masking_s = (None, 0.0) if drawing is None else drawing.result()
     figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
@@ -109,6 +117,13 @@ def score_slide(
     overview = plan.tissue.overview
     mask = None if masking is None else masking.mask
     return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]), mask)
+
+
+def _timed(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
+    """What it gives, and the seconds that it took."""
+    started = time.perf_counter()
+    found = compute(*given)
+    return found, time.perf_counter() - started
 
 
 def _screening_threshold(detector: Detector, options: Options) -> float:
