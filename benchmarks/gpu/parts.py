@@ -23,6 +23,7 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.scoring import cuda_session, pace
 from serving.scoring.cuda_session import CUDA, HALF, CudaSession
+from serving.scoring.gpus import gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.pace import cores, pace_of
@@ -80,7 +81,7 @@ class Bench:
             pynvml.nvmlInit()
             gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
             found |= {
-                "gpus": cuda_session.gpus(),
+                "gpus": gpus(),
                 "gpu": str(pynvml.nvmlDeviceGetName(gpu)),
                 "driver": str(pynvml.nvmlSystemGetDriverVersion()),
                 "gpu_memory_mib": pynvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20,

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.scoring.gpus import cudart
 from serving.scoring.half_precision import in_half_precision
 from serving.scoring.half_precision import missing as missing_for_half
 
@@ -32,7 +33,6 @@ HALF_OPTIONS = {"prefer_nhwc": "1"}
 _FATAL = 4
 _PORTABLE = 1
 """cudaHostAllocPortable: page-locked for every GPU, whichever the thread that allocates has chosen."""
-_RUNTIMES = ("libcudart.so.13", "libcudart.so.12")
 
 
 class CudaMissingError(RuntimeError):
@@ -130,11 +130,11 @@ class PageLocked:
 
     def _grow(self, size: int) -> None:
         self._release()
-        cudart, address = _cudart(), ctypes.c_void_p()
-        if cudart is not None and cudart.cudaHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE) == 0:
+        runtime, address = cudart(), ctypes.c_void_p()
+        if runtime is not None and runtime.cudaHostAlloc(ctypes.byref(address), ctypes.c_size_t(size), _PORTABLE) == 0:
             memory = (ctypes.c_uint8 * size).from_address(address.value or 0)
             self._buffer = np.ctypeslib.as_array(memory)
-            self._free = lambda: cudart.cudaFreeHost(address)
+            self._free = lambda: runtime.cudaFreeHost(address)
         else:
             self._buffer = np.empty(size, np.uint8)
 
@@ -155,22 +155,7 @@ def missing(provider: str) -> str | None:
     return missing_for_half() if provider == HALF else None
 
 
-def gpus() -> int:
-    """How many GPUs CUDA shows this process."""
-    cudart, count = _cudart(), ctypes.c_int(0)
-    if cudart is None or cudart.cudaGetDeviceCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
-
-
 def _load_libraries() -> None:
     """Have CUDA and cuDNN of pip packages found; those of the system are found without."""
     with contextlib.suppress(Exception), contextlib.redirect_stdout(None):  # it prints what it does not find
         onnxruntime.preload_dlls(msvc=False)
-
-
-def _cudart() -> ctypes.CDLL | None:
-    for name in _RUNTIMES:
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(name)
-    return None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from serving.scoring import cuda_session, openvino_session
 from serving.scoring.batches import in_batches
 from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
+from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
 from serving.scoring.pace import cores, pace_of
@@ -212,7 +213,10 @@ def _opened(path: Path, providers: Sequence[str]) -> Session:
         return OpenVinoSession(path, first)
     if first in cuda_session.PROVIDERS:
         try:
-            return CudaSession(path, first)
+            sessions = [CudaSession(path, first)]
+            # The first has loaded CUDA's libraries, so that GPUs can be counted.
+            sessions += [CudaSession(path, first, device=device) for device in range(1, gpus())]
+            return SpreadSession(sessions) if sessions[1:] else sessions[0]
         except CudaMissingError:
             if not others:
                 raise

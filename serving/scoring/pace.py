@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, replace
 
+from serving.scoring.gpus import gpus
+
 DETECT_BATCH = 16
 """Sub-tiles that Det sees at once, gathered across tiles: more are no faster on a CPU."""
 VERIFY_BATCH = 32
@@ -38,12 +40,12 @@ GPU = Pace(tiles=8, windows=64, candidates=256, chunks=4, readers=12, ahead=24)
 """Where a GPU computes, processors read: as many threads as there are cores but two, up to that number."""
 
 
-def pace_of(provider: str, gpus: int = 1) -> Pace:
+def pace_of(provider: str) -> Pace:
     """What suits an execution provider: one tile after the other on a CPU, many of everything on a GPU."""
     if provider not in GPU_PROVIDERS:
         return Pace(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD)
     readers = min(max(cores() - 2, READERS), GPU.readers)
-    return replace(GPU, chunks=GPU.chunks * gpus, readers=readers, ahead=2 * readers)
+    return replace(GPU, chunks=GPU.chunks * max(gpus(), 1), readers=readers, ahead=2 * readers)
 
 
 def rounded_to(provider: str) -> str | None:

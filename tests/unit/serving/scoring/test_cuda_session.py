@@ -12,8 +12,9 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring import cuda_session
+from serving.scoring import cuda_session, onnx_detector, pace
 from serving.scoring.cuda_session import CUDA, HALF, IN_FLIGHT, CudaMissingError, CudaSession, PageLocked
+from serving.scoring.gpus import SpreadSession
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pace import pace_of
 from serving.scoring.pipeline import score_slide
@@ -129,7 +130,7 @@ def test_a_stopped_copy_computes_no_more(models: Path, gpu: type[Stand]) -> None
 
 def test_page_locked_memory_is_asked_of_cuda_once_a_size_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = _Cuda()
-    monkeypatch.setattr(cuda_session, "_cudart", lambda: cuda)
+    monkeypatch.setattr(cuda_session, "cudart", lambda: cuda)
     staging = PageLocked()
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     np.testing.assert_array_equal(staging.copy_of(array), array)
@@ -143,7 +144,7 @@ def test_page_locked_memory_is_asked_of_cuda_once_a_size_and_given_back(monkeypa
 
 def test_without_page_locked_memory_plain_memory_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = _Cuda(fails=True)
-    monkeypatch.setattr(cuda_session, "_cudart", lambda: cuda)
+    monkeypatch.setattr(cuda_session, "cudart", lambda: cuda)
     array = np.arange(24, dtype=np.uint8)
     np.testing.assert_array_equal(PageLocked().copy_of(array), array)
     assert cuda.freed == 0
@@ -192,8 +193,59 @@ def test_a_rounded_result_has_an_identity_of_its_own(models: Path, gpu: type[Sta
     assert half.software.execution_provider == HALF
 
 
+def test_several_gpus_share_the_batches_of_one_detector(
+    models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = load_detector(models, providers=[CUDA])
+    for module in (onnx_detector, pace):
+        monkeypatch.setattr(module, "gpus", lambda: 3)
+    gpu.asked.clear()
+    three = load_detector(models, providers=[CUDA])
+    assert sorted(options["device_id"] for _, options in gpu.asked) == ["0", "0", "1", "1", "2", "2"]
+    assert pace_of(CUDA).chunks == 3 * pace.GPU.chunks
+    np.testing.assert_array_equal(three.screen(_windows(4)), one.screen(_windows(4)))
+
+
+def test_a_run_goes_to_the_gpu_with_the_fewest_under_way() -> None:
+    first, second = _Held(), _Held()
+    spread = SpreadSession([first, second])
+    threads = [threading.Thread(target=spread.run, args=([], {})) for _ in range(4)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        while first.asked + second.asked < number:
+            thread.join(0.001)
+    assert (first.asked, second.asked) == (2, 2)
+    first.go.set()
+    second.go.set()
+    for thread in threads:
+        thread.join()
+    assert spread.run([], {}) == []
+    assert first.asked == 3
+
+
 def _scored(pixels: NDArray[np.uint8], detector: OnnxDetector) -> Any:
     return score_slide(ArraySlide(pixels, mpp=0.25, name="generated"), detector).report
+
+
+class _Held:
+    """A session whose runs end when they may."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = 0, threading.Event()
+
+    def get_inputs(self) -> list[Any]:
+        return []
+
+    def get_outputs(self) -> list[Any]:
+        return []
+
+    def get_providers(self) -> list[str]:
+        return [CUDA]
+
+    def run(self, names: Any, feeds: Any, stop: Any = None) -> list[Any]:
+        self.asked += 1
+        assert self.go.wait(20)
+        return []
 
 
 class _Cuda:
