@@ -124,10 +124,12 @@ class Cascade:
         return self._raw()
 
     def _one_by_one(self, patches: Iterator[Read], on_tile: Callable[[], None], pace: Pace) -> Iterator[Chunk]:
-        """Chunks computed as their patches come, of which no more than one is held."""
-        for first in patches:
-            rest = itertools.islice(patches, CHUNK_TILES - 1)
-            yield self._chunk(_counting(itertools.chain([first], rest), on_tile), pace)
+        """Chunks computed as their patches come, of which no more than one is held at a time."""
+        while True:
+            chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace)
+            if not chunk[0]:
+                return
+            yield chunk
 
     def _at_once(self, patches: Iterator[Read], pace: Pace) -> Iterator[Chunk]:
         """Chunks computed by several threads, in order; one more is read meanwhile."""
@@ -156,6 +158,7 @@ class Cascade:
             for (tile, pixels), given in zip(group, scores, strict=True):
                 screened.append(self._screened(tile.patch, pixels, given, seconds))
                 windows += self._cut(pixels, screened[-1])
+            del group, tile, pixels
             while len(windows) >= pace.windows:
                 batch, windows = windows[: pace.windows], windows[pace.windows :]
                 found += self._detect(batch, seconds)
@@ -216,10 +219,11 @@ def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:
     """
     waiting: dict[tuple[int, ...], list[Read]] = {}
     for read in patches:
-        same = waiting.setdefault(read[1].shape, [])
-        same.append(read)
-        if len(same) == most:
-            yield waiting.pop(read[1].shape)
+        shape = read[1].shape
+        waiting.setdefault(shape, []).append(read)
+        del read  # the next one is asked for while nobody holds this
+        if len(waiting[shape]) == most:
+            yield waiting.pop(shape)
     for same in waiting.values():
         while same:
             size = 1 << (len(same).bit_length() - 1)
@@ -231,6 +235,7 @@ def _counting(patches: Iterator[Read], on_tile: Callable[[], None]) -> Iterator[
     """The patches, each counted when it is done with; the last of a whole chunk counts when the chunk is finished."""
     for number, read in enumerate(patches, 1):
         yield read
+        del read
         if number < CHUNK_TILES:
             on_tile()
 

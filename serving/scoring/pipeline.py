@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -83,15 +84,14 @@ def score_slide(
     with read_ahead(slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
-    # Candidates are read and judged while masks are drawn: neither knows of the other.
+    # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
     with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
-        drawing = (
-            None if options.qc == "off" else pool.submit(_timed, find_masking, plan, cascade.tiles, model.stride_px)
-        )
+        draw = partial(_timed, find_masking, plan, cascade.tiles, model.stride_px)
+        drawing = pool.submit(draw) if options.qc != "off" and pace.chunks > 1 else None
         merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
         judged, verify_s = _judged(merged, plan, slide, detector)
         inferred = time.perf_counter()
-        masking, masking_s = (None, 0.0) if drawing is None else drawing.result()
+        masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
     figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
