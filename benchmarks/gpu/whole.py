@@ -33,7 +33,7 @@ class BusyDetector:
     """Passes everything on and notes when anything was being computed."""
 
     detector: Detector
-    spans: list[tuple[float, float]] = field(default_factory=list)
+    spans: list[tuple[float, float, str]] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 
@@ -72,15 +72,29 @@ class BusyDetector:
     def busy_s(self) -> float:
         """Seconds in which at least one call was under way."""
         total, until = 0.0, -np.inf
-        for start, end in sorted(self.spans):
+        for start, end, _ in sorted(self.spans):
             total += max(end - max(start, until), 0.0)
             until = max(until, end)
         return total
 
+    def stages(self, since: float) -> dict[str, dict[str, float]]:
+        """Of each kind of call, when the first began and the last ended, s after `since`, and the longest and median one."""
+        found = {}
+        for kind in self.asked:
+            spans = [(start - since, end - since) for start, end, of in self.spans if of == kind]
+            took = [end - start for start, end in spans]
+            found[kind] = {
+                "first": min(start for start, _ in spans),
+                "last": max(end for _, end in spans),
+                "longest": max(took),
+                "median": float(np.median(took)),
+            }
+        return found
+
     def _noted(self, kind: str, ask: Callable[[NDArray[np.uint8]], _T], inputs: NDArray[np.uint8]) -> _T:
         started = time.perf_counter()
         found = ask(inputs)
-        self.spans.append((started, time.perf_counter()))
+        self.spans.append((started, time.perf_counter(), kind))
         self.asked[kind] = self.asked.get(kind, 0) + len(inputs)
         self.calls[kind] = self.calls.get(kind, 0) + 1
         return found
@@ -106,6 +120,7 @@ def scored(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]
         "timing": report.timing.model_dump(),
         "asked": busy.asked,
         "calls": busy.calls,
+        "stages": busy.stages(started),
         "share_with_a_call_under_way": busy.busy_s() / wall,
         "gpu_busy_share": float(np.mean([share for share, _ in looks])) / 100 if looks else None,
         "gpu_memory_mib": max((memory for _, memory in looks), default=None),

@@ -1,4 +1,4 @@
-"""Windows in batches of few sizes: a GPU prepares for each shape of a batch when it first meets it."""
+"""Windows in batches of two sizes: a GPU prepares for each shape of a batch, which takes longer than computing one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,14 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST = 8
-"""Smaller batches are filled up to this."""
-
 Outputs = list[NDArray[Any]]
 
 
 def in_batches(windows: NDArray[np.uint8], run: Callable[[NDArray[np.uint8]], Outputs], most: int) -> Outputs:
-    """What `run` gives for all windows, asked in batches of `most` and, for the rest, of `LEAST` times a power of two.
+    """What `run` gives for all windows, asked in batches of `most` or of a quarter of it.
 
     windows : uint8, shape (N, ...); the last batch is filled up with blank ones, whose outputs are dropped
     run : from a batch to arrays whose first axis is the batch
@@ -34,8 +31,6 @@ def in_batches(windows: NDArray[np.uint8], run: Callable[[NDArray[np.uint8]], Ou
 
 
 def padded(count: int, most: int) -> int:
-    """The size of the batch that `count` windows go into."""
-    size = LEAST
-    while size < count:
-        size *= 2
-    return min(size, most)
+    """The size of the batch that `count` windows, at most `most`, go into."""
+    quarter = max(most // 4, 1)
+    return quarter if count <= quarter else most

@@ -212,11 +212,7 @@ class Cascade:
 
 
 def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:
-    """The patches in groups of one shape whose sizes are powers of two up to `most`.
-
-    A GPU prepares for each shape of a batch when it first meets it, so there shall be few. With `most` 1 a patch is asked for when
-    the one before is done with.
-    """
+    """The patches in groups of one shape, of at most `most`; with 1 a patch is asked for when the one before is done with."""
     waiting: dict[tuple[int, ...], list[Read]] = {}
     for read in patches:
         shape = read[1].shape
@@ -224,11 +220,7 @@ def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:
         del read  # the next one is asked for while nobody holds this
         if len(waiting[shape]) == most:
             yield waiting.pop(shape)
-    for same in waiting.values():
-        while same:
-            size = 1 << (len(same).bit_length() - 1)
-            yield same[:size]
-            del same[:size]
+    yield from waiting.values()
 
 
 def _counting(patches: Iterator[Read], on_tile: Callable[[], None]) -> Iterator[Read]:

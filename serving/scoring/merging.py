@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +78,10 @@ def _sub_tiles_around(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of a sub-tile that shows a centre, and the number of that centre."""
     found = cKDTree(origins + np.float32(window / 2)).query_ball_point(centres, window / 2, p=np.inf)
-    counts = np.fromiter((len(part) for part in found), np.int64, len(found))
-    shown = np.fromiter(itertools.chain.from_iterable(found), np.int64, int(counts.sum()))
+    # The stubs know the answer for one point only.
+    parts = cast("list[list[int]]", found)
+    counts = np.fromiter(map(len, parts), np.int64, len(parts))
+    shown = np.fromiter(itertools.chain.from_iterable(parts), np.int64, int(counts.sum()))
     return shown, np.repeat(np.arange(len(centres)), counts)
 
 
@@ -114,4 +117,3 @@ def _ranking(raw: SubTileBoxes, window: int) -> NDArray[np.intp]:
     low, high = boxes[:, :2] - origin, origin + window - boxes[:, 2:]
     cut = (np.minimum(low, high) < 1).any(1)
     return np.lexsort((*boxes.T, -raw.detections.probabilities, cut))
-

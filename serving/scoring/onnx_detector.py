@@ -15,7 +15,7 @@ from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
 from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
-from serving.scoring.pace import cores, pace_of
+from serving.scoring.pace import GPU_PROVIDERS, cores, pace_of
 from serving.scoring.session import Session
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
@@ -59,9 +59,12 @@ class OnnxScreener:
         return np.concatenate(bands, axis=1)
 
     def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(tiles)}, self._run)[
-            0
-        ]
+        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
+            found: list[NDArray[Any]] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(batch)}, self._run)
+            return found
+
+        most = pace_of(self.provider).tiles
+        (scores,) = in_batches(tiles, run, most) if self.provider in GPU_PROVIDERS else run(tiles)
         if not np.isfinite(scores).all():
             raise ModelError(f"{_label(self.card)} gave scores that are not finite")
         return scores
@@ -128,7 +131,7 @@ class OnnxDetector:
             found: list[NDArray[Any]] = session.run(names, {"windows": batch}, self._run)
             return found
 
-        return in_batches(windows, run, most) if self.provider in cuda_session.PROVIDERS else run(windows)
+        return in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
 
 
 def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:

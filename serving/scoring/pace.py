@@ -20,7 +20,7 @@ GPU_PROVIDERS = ("CUDA-fp16", "CUDAExecutionProvider", "TensorrtExecutionProvide
 class Pace:
     """What is computed at once.
 
-    tiles : equally large tiles that one call of Reg-NS sees at most; calls see powers of two
+    tiles : equally large tiles that one call of Reg-NS sees at most
     windows : sub-tiles that one call of Det sees
     candidates : windows that one call of the verifier sees
     chunks : chunks of tiles computed at once, each by a thread of its own; 1 is the calling thread, tile by tile

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring.batches import LEAST, in_batches
+from serving.scoring.batches import in_batches
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 31, 32, 33, 70])
-def test_batches_have_few_sizes_and_give_what_each_window_gives_alone(count: int) -> None:
+def test_batches_have_two_sizes_and_give_what_each_window_gives_alone(count: int) -> None:
     sizes: list[int] = []
 
     def run(batch: NDArray[np.uint8]) -> list[NDArray[np.generic]]:
@@ -17,5 +17,5 @@ def test_batches_have_few_sizes_and_give_what_each_window_gives_alone(count: int
     means, firsts = in_batches(windows, run, 32)
     np.testing.assert_array_equal(means, windows.astype(np.float32).mean(1))
     np.testing.assert_array_equal(firsts, windows[:, :1])
-    assert set(sizes) <= {LEAST, 16, 32}
-    assert sum(sizes) < count + max(LEAST, count)
+    assert set(sizes) <= {8, 32}
+    assert sum(sizes) < count + 32

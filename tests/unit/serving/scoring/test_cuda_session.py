@@ -13,7 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.scoring import cuda_session, onnx_detector, pace
-from serving.scoring.cuda_session import CUDA, HALF, IN_FLIGHT, CudaMissingError, CudaSession, PageLocked
+from serving.scoring.cuda_session import (
+    CUDA,
+    HALF,
+    IN_FLIGHT,
+    MOST_SHAPES,
+    CudaMissingError,
+    CudaSession,
+    PageLocked,
+)
 from serving.scoring.gpus import SpreadSession
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pace import pace_of
@@ -90,8 +98,23 @@ def test_det_sees_few_sizes_of_batch_and_blank_windows_leave_no_trace(models: Pa
     assert [shape[0] for shape in gpu.shapes] == [pace_of(CUDA).windows, 16]
     assert len(found) == len(windows)
     alone = detector.detect(windows[-1:])
-    assert gpu.shapes[-1][0] == 8
+    assert gpu.shapes[-1][0] == 16
     np.testing.assert_allclose(found[-1].boxes, alone[0].boxes, atol=1e-3)
+
+
+def test_each_shape_has_a_session_of_its_own_and_old_ones_make_room(models: Path, gpu: type[Stand]) -> None:
+    session = CudaSession(models / "reg-ns" / "0.0.1" / "model.onnx", CUDA)
+    assert len(gpu.asked) == 1
+    sides = [250 + 125 * more for more in range(MOST_SHAPES + 1)]
+    tiles = [np.full((1, side, side, 3), 150, np.uint8) for side in sides]
+    first = session.run(["scores"], {"tiles": tiles[0]})[0]
+    for _ in range(2):
+        for tile in tiles[:MOST_SHAPES]:
+            session.run(["scores"], {"tiles": tile})
+    assert len(gpu.asked) == MOST_SHAPES
+    session.run(["scores"], {"tiles": tiles[-1]})
+    np.testing.assert_array_equal(session.run(["scores"], {"tiles": tiles[0]})[0], first)
+    assert len(gpu.asked) == MOST_SHAPES + 2
 
 
 def test_threads_share_a_graph_and_do_not_share_memory(models: Path, gpu: type[Stand]) -> None:
