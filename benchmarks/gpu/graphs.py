@@ -50,7 +50,7 @@ def measured_on_device(
 
     shapes : of the outputs, all float32; without them the graph is run once to know them
     """
-    inner = session._session
+    inner = session.session_for(inputs.shape)
     name, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
     value = onnxruntime.OrtValue.ortvalue_from_numpy(inputs, "cuda", 0)
     binding = inner.io_binding()

@@ -104,7 +104,7 @@ class CudaSession:
         staging = self._staging.get()
         try:
             staged = staging.copy_of(array)
-            session = self._session_for(staged.shape)
+            session = self.session_for(staged.shape)
             binding = session.io_binding()
             binding.bind_input(name, "cpu", 0, staged.dtype.type, staged.shape, staged.ctypes.data)
             for output in names:
@@ -114,7 +114,8 @@ class CudaSession:
         finally:
             self._staging.put(staging)
 
-    def _session_for(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+    def session_for(self, shape: tuple[int, ...]) -> onnxruntime.InferenceSession:
+        """The session that runs inputs of this shape, opened when it is first asked for."""
         with self._lock:
             if shape not in self._of_shape:
                 self._of_shape[shape] = self._unused.pop() if self._unused else self._opened()

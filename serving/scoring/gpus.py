@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ def gpus() -> int:
     if runtime is None or runtime.cudaGetDeviceCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
+
+
+@cache
+def memory_bytes() -> int:
+    """Memory of the GPU that CUDA counts first; 0 where there is none."""
+    runtime, free, total = cudart(), ctypes.c_size_t(0), ctypes.c_size_t(0)
+    if runtime is None or runtime.cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)) != 0:
+        return 0
+    return total.value
 
 
 def cudart() -> ctypes.CDLL | None:

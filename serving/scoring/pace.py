@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 
-from serving.scoring.gpus import gpus
+from serving.scoring.gpus import gpus, memory_bytes
 
 DETECT_BATCH = 16
 """Sub-tiles that Det sees at once, gathered across tiles: more are no faster on a CPU."""
@@ -38,6 +38,9 @@ class Pace:
 
 GPU = Pace(tiles=8, windows=64, candidates=256, chunks=4, readers=12, ahead=24)
 """Where a GPU computes, processors read: as many threads as there are cores but two, up to that number."""
+SMALL_GPU = Pace(tiles=2, windows=16, candidates=64, chunks=2, readers=12, ahead=24)
+"""For GPUs of less than `LARGE_BYTES`: an eighth of the pixels at once. With the numbers of `GPU` an H200 used up to 42 GiB."""
+LARGE_BYTES = 60 << 30
 
 
 def pace_of(provider: str) -> Pace:
@@ -45,7 +48,8 @@ def pace_of(provider: str) -> Pace:
     if provider not in GPU_PROVIDERS:
         return Pace(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD)
     readers = min(max(cores() - 2, READERS), GPU.readers)
-    return replace(GPU, chunks=GPU.chunks * max(gpus(), 1), readers=readers, ahead=2 * readers)
+    pace = GPU if memory_bytes() >= LARGE_BYTES else SMALL_GPU
+    return replace(pace, chunks=pace.chunks * max(gpus(), 1), readers=readers, ahead=2 * readers)
 
 
 def rounded_to(provider: str) -> str | None:

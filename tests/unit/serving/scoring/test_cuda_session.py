@@ -64,6 +64,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Stand]]:
     monkeypatch.setattr(Stand, "shapes", [])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Stand)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, *CPU])
+    monkeypatch.setattr(pace, "memory_bytes", lambda: pace.LARGE_BYTES)
     return Stand
 
 
@@ -227,6 +228,14 @@ def test_several_gpus_share_the_batches_of_one_detector(
     assert sorted(options["device_id"] for _, options in gpu.asked) == ["0", "0", "1", "1", "2", "2"]
     assert pace_of(CUDA).chunks == 3 * pace.GPU.chunks
     np.testing.assert_array_equal(three.screen(_windows(4)), one.screen(_windows(4)))
+
+
+def test_a_small_gpu_is_given_less_at_once(gpu: type[Stand], monkeypatch: pytest.MonkeyPatch) -> None:
+    large = pace_of(CUDA)
+    monkeypatch.setattr(pace, "memory_bytes", lambda: pace.LARGE_BYTES - 1)
+    small = pace_of(CUDA)
+    assert 8 * small.tiles * small.chunks <= large.tiles * large.chunks
+    assert small.readers == large.readers
 
 
 def test_a_run_goes_to_the_gpu_with_the_fewest_under_way() -> None:
