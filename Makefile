@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test loop lint schemas access bench bench-small faults fuzz vendor browser clean
+.PHONY: help demo test loop lint schemas access bench bench-gpu bench-small faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -18,6 +18,7 @@ help:
 	@echo "make loop               the slow tests: from corrections to a better model against a real server"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
+	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"
 	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
 	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
@@ -50,6 +51,9 @@ access: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.speed
+
+bench-gpu: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.gpu
 
 bench-small: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.speed --small

@@ -18,8 +18,8 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pace import READERS
 from serving.scoring.pipeline import score_slide
-from serving.scoring.reading import READERS
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
 from serving.wsi.geometry import Region

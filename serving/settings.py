@@ -101,7 +101,7 @@ class Settings:
 
     providers: tuple[str, ...] | None = None
     """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or OpenVINO, or
-    OpenVINO-bf16, which need the extra `openvino`; None chooses one that computes in float32."""
+    OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
 
     max_running: int = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""

@@ -15,11 +15,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from benchmarks.speed.slides import write_slide
-from serving.scoring.cascade import CHUNK_TILES, DETECT_BATCH
+from serving.scoring.cascade import CHUNK_TILES
+from serving.scoring.pace import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
-from serving.scoring.reading import AHEAD, READERS
 from serving.scoring.tiling import TILE_PX
-from serving.scoring.verification import BATCH
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard
@@ -72,7 +71,7 @@ def lost(counted: Structure) -> list[str]:
             counted.detect_calls,
             math.ceil(counted.detected / DETECT_BATCH) + counted.tiles // CHUNK_TILES,
         ),
-        "calls of the verifier": (counted.verify_calls, math.ceil(counted.verified / BATCH)),
+        "calls of the verifier": (counted.verify_calls, math.ceil(counted.verified / VERIFY_BATCH)),
         "bytes of level 0 read by the plan": (counted.plan_bytes, 0),
         # Two threads that need one tile at the same time decode it twice.
         "bytes read for patches": (counted.patch_bytes, round(1.3 * counted.stored_bytes)),
@@ -119,7 +118,7 @@ class CountingDetector:
         scores.reshape(len(tiles), -1)[:, :PASSED] = 1
         self.counted.screen_calls += 1
         self.counted.screened += scores.size
-        self.counted.copied_patches += not any(np.shares_memory(tiles, pixels) for pixels in self.given)
+        self.counted.copied_patches += not any(np.shares_memory(tiles, pixels) for pixels in list(self.given))
         return scores
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:

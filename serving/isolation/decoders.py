@@ -24,7 +24,7 @@ from serving.wsi import errors
 from serving.wsi.errors import MitoserveError, UnreadableSlideError
 
 LINES = 2
-"""Reads at once in one decoder: as many as the pipeline has reader threads."""
+"""Reads at once in one decoder, unless more are asked for: as many as the pipeline has reader threads on a CPU."""
 _START_S = 60.0
 _SWEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 """What a zygote keeps of the environment: the rest may hold secrets."""
@@ -53,8 +53,10 @@ class Decoders:
         self._zygote: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._lock = threading.Lock()
 
-    def start(self, path: Path, name: str) -> tuple["Decoder", SlideFacts]:
+    def start(self, path: Path, name: str, *, lines: int = LINES) -> tuple["Decoder", SlideFacts]:
         """A process that has opened the slide.
+
+        lines : reads that it shall serve at once, at most 16
 
         Raises
         ------
@@ -63,12 +65,12 @@ class Decoders:
         MitoserveError
             If the slide is none that can be read.
         """
-        lines = [_Line() for _ in range(LINES)]
-        handles = [handle for line in lines for handle in (line.theirs.fileno(), line.memory)]
+        pairs = [_Line() for _ in range(lines)]
+        handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
         answer, processes = self._ask({"limits": asdict(self.limits)}, handles)
-        for line in lines:
+        for line in pairs:
             line.theirs.close()
-        decoder = Decoder(self, answer["pid"], processes[0], lines)
+        decoder = Decoder(self, answer["pid"], processes[0], pairs)
         try:
             opened = decoder.call({"path": str(path), "name": name})
         except BaseException:

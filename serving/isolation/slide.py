@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.decoders import Decoder, DecoderDiedError, Decoders, SlideFacts
+from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, SlideFacts
 from serving.wsi.errors import DecoderError
 from serving.wsi.geometry import Region
 
@@ -19,9 +19,12 @@ TRIES = 2
 """A reader that dies is replaced once, and asked the same again: it may have been killed for something else."""
 
 
-def open_isolated(decoders: Decoders, path: Path, *, name: str, sha256: str = "") -> "IsolatedSlide":
+def open_isolated(
+    decoders: Decoders, path: Path, *, name: str, sha256: str = "", lines: int = LINES
+) -> "IsolatedSlide":
     """The slide in `path`, opened and decoded in a process of its own.
 
+    lines : reads at once
     sha256 : hash of the slide, where it is known; hashing gigabytes again would take longer than scoring
 
     Raises
@@ -31,14 +34,14 @@ def open_isolated(decoders: Decoders, path: Path, *, name: str, sha256: str = ""
     MitoserveError
         What `serving.wsi.slide.open_slide` raises.
     """
-    return IsolatedSlide(decoders, path, name=name, sha256=sha256)
+    return IsolatedSlide(decoders, path, name=name, sha256=sha256, lines=lines)
 
 
 class IsolatedSlide:
-    """See `Slide`; reads may come from several threads, of which the decoder serves two at once."""
+    """See `Slide`; reads may come from several threads, of which the decoder serves `lines` at once."""
 
-    def __init__(self, decoders: Decoders, path: Path, *, name: str, sha256: str) -> None:
-        self._decoders, self._path = decoders, path
+    def __init__(self, decoders: Decoders, path: Path, *, name: str, sha256: str, lines: int = LINES) -> None:
+        self._decoders, self._path, self._lines = decoders, path, lines
         self.name, self.sha256 = name, sha256
         self._current: tuple[Decoder, SlideFacts] | None = None
         self._closed = False
@@ -84,7 +87,7 @@ class IsolatedSlide:
             if self._closed:
                 raise ValueError(f"{self.name} is closed")
             if self._current is None:
-                self._current = self._decoders.start(self._path, self.name)
+                self._current = self._decoders.start(self._path, self.name, lines=self._lines)
             return self._current
 
     def _discard(self, dead: Decoder) -> None:

@@ -26,6 +26,7 @@ from serving.report import Report
 from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
+from serving.scoring.pace import pace_of
 from serving.scoring.pipeline import score_slide
 from serving.store.slides import SlideStore
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
@@ -151,7 +152,7 @@ class Worker:
             with contextlib.suppress(BusyError):
                 leases.advanced(lease)
 
-        with self.store.open(job.sha256, name=job.name) as slide:
+        with self.store.open(job.sha256, name=job.name, lines=pace_of(detector.provider).readers) as slide:
             analysis = score_slide(
                 slide,
                 detector,

@@ -17,7 +17,9 @@ from serving.registry.opset import OPSETS, read_opset
 from serving.registry.parity import TOLERANCES, Outputs, differences
 from serving.registry.signatures import check_signature
 from serving.scoring.onnx_detector import chosen_providers, open_session
-from serving.scoring.openvino_session import PRECISIONS, rounded_to
+from serving.scoring.openvino_session import PRECISIONS
+from serving.scoring.pace import rounded_to
+from serving.scoring.session import Session
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
 
@@ -106,7 +108,7 @@ def check_version(
 class _Graph:
     """A session whose runs end."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, label: str) -> None:
+    def __init__(self, session: Session, label: str) -> None:
         self._session, self._label = session, label
         self._input: str = session.get_inputs()[0].name
         self._outputs: list[str] = [output.name for output in session.get_outputs()]
@@ -141,7 +143,7 @@ class _Graph:
         return dict(zip(self._outputs, found, strict=True))
 
 
-def _check_sizes(session: onnxruntime.InferenceSession, card: ModelCard, label: str) -> None:
+def _check_sizes(session: Session, card: ModelCard, label: str) -> None:
     """The graph takes what the card states: any number of windows of its size, or of whole tiles for a screening model."""
     count, height, width, channels = session.get_inputs()[0].shape
     wanted = card.input.window_px

@@ -19,11 +19,10 @@ from serving.registry.errors import RegistryError
 from serving.registry.releases import Release, Releases
 from serving.registry.shelf import CARD, Shelf
 from serving.registry.version import ModelVersion, parse_label
-from serving.scoring.cascade import DETECT_BATCH
 from serving.scoring.models import version_order
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.pace import pace_of
 from serving.scoring.tiling import TILE_PX
-from serving.scoring.verification import BATCH
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -295,10 +294,10 @@ def _machine(settings: Settings) -> str:
 
 def _warm(detector: OnnxDetector) -> None:
     """Run every model once on as much as it will see at once."""
-    model = detector.screening_card.input
+    model, pace = detector.screening_card.input, pace_of(detector.provider)
     side = TILE_PX + model.stride_px
-    detector.screen(np.zeros((1, side, side, 3), np.uint8))
-    detector.detect(np.zeros((DETECT_BATCH, model.window_px, model.window_px, 3), np.uint8))
+    detector.screen(np.zeros((pace.tiles, side, side, 3), np.uint8))
+    detector.detect(np.zeros((pace.windows, model.window_px, model.window_px, 3), np.uint8))
     if detector.verification_card is not None:
         px = detector.verification_card.input.window_px
-        detector.verify(np.zeros((BATCH, px, px, 3), np.uint8))
+        detector.verify(np.zeros((pace.candidates, px, px, 3), np.uint8))

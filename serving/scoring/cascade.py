@@ -2,7 +2,9 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,12 +13,11 @@ from numpy.typing import NDArray
 from serving.quality.focus import Structure
 from serving.scoring.detector import Detector
 from serving.scoring.merging import SubTileBoxes
+from serving.scoring.pace import Pace, pace_of
 from serving.scoring.plan import PlannedTile
 from serving.scoring.tiling import Patch
 from serving.wsi.detections import Detections
 
-DETECT_BATCH = 16
-"""Sub-tiles that Det sees at once, gathered across tiles."""
 CHUNK_TILES = 32
 """Tiles that are finished together. No batch of Det reaches across chunks, so an analysis that goes on after any whole
 chunk shows Det the same batches as one that was never interrupted, and gives the same numbers to the last bit."""
@@ -49,6 +50,10 @@ class TileFindings:
         return _corners(self.patch, rows, columns, stride)
 
 
+Read = tuple[PlannedTile, NDArray[np.uint8]]
+"""A tile and the pixels of its patch."""
+
+
 def check_finished(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
     """Make sure that finished tiles are whole chunks from the start of what is planned.
 
@@ -62,6 +67,24 @@ def check_finished(finished: Sequence[TileFindings], planned: Sequence[PlannedTi
         raise ValueError("the finished tiles are not the first ones of this slide with these options")
     if done % CHUNK_TILES and done != len(planned):
         raise ValueError(f"{done} finished tiles are no whole chunks of {CHUNK_TILES}")
+
+
+Screened = tuple[Patch, NDArray[np.float32], NDArray[np.int64], Structure]
+
+
+@dataclass(slots=True)
+class Seconds:
+    """What the models and the measurement of focus took, summed over threads."""
+
+    screen: float = 0.0
+    detect: float = 0.0
+    quality: float = 0.0
+
+    def __add__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.screen + other.screen, self.detect + other.detect, self.quality + other.quality)
+
+
+Chunk = tuple[list[TileFindings], Seconds]
 
 
 @dataclass(slots=True)
@@ -79,67 +102,100 @@ class Cascade:
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
     structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: nothing_seen()
     tiles: list[TileFindings] = field(default_factory=list)
-    screen_s: float = 0.0
-    detect_s: float = 0.0
-    quality_s: float = 0.0
-    _screened: list[tuple[Patch, NDArray[np.float32], NDArray[np.int64], Structure]] = field(default_factory=list)
-    _windows: list[NDArray[np.uint8]] = field(default_factory=list)
-    _found: list[Detections] = field(default_factory=list)
+    seconds: Seconds = field(default_factory=Seconds)
 
     def run(
         self,
-        patches: Iterator[tuple[PlannedTile, NDArray[np.uint8]]],
+        patches: Iterator[Read],
         on_tile: Callable[[], None],
         on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
     ) -> SubTileBoxes:
-        """Score all patches; `on_tile` is called after each, `on_finished` with the tiles of each chunk."""
-        for tile, pixels in patches:
-            self._screen(tile.patch, pixels)
-            while len(self._windows) >= DETECT_BATCH:
-                self._detect(DETECT_BATCH)
-            if len(self._screened) == CHUNK_TILES:
-                self._finish_chunk(on_finished)
-            on_tile()
-        if self._screened:
-            self._finish_chunk(on_finished)
+        """Score all patches; `on_tile` is called after each, `on_finished` with the tiles of each chunk, in order."""
+        pace = pace_of(self.detector.provider)
+        chunks = self._one_by_one(patches, on_tile, pace) if pace.chunks == 1 else self._at_once(patches, pace)
+        for chunk, seconds in chunks:
+            self.seconds += seconds
+            self.tiles.extend(chunk)
+            if on_finished is not None:
+                on_finished(chunk)
+            # One by one, a chunk's tiles are counted in passing, but for the last.
+            for _ in chunk if pace.chunks > 1 else chunk[CHUNK_TILES - 1 :]:
+                on_tile()
         return self._raw()
 
-    def _screen(self, patch: Patch, pixels: NDArray[np.uint8]) -> None:
-        model = self.detector.screening_card.input
-        started = time.perf_counter()
-        scores = self.detector.screen(pixels[None])[0]
-        self.screen_s += time.perf_counter() - started
+    def _one_by_one(self, patches: Iterator[Read], on_tile: Callable[[], None], pace: Pace) -> Iterator[Chunk]:
+        """Chunks computed as their patches come, of which no more than one is held at a time."""
+        while True:
+            chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace)
+            if not chunk[0]:
+                return
+            yield chunk
+
+    def _at_once(self, patches: Iterator[Read], pace: Pace) -> Iterator[Chunk]:
+        """Chunks computed by several threads, in order; one more is read meanwhile."""
+        computing: deque[Future[Chunk]] = deque()
+        pool = ThreadPoolExecutor(pace.chunks, thread_name_prefix="cascade")
+        try:
+            while chunk := list(itertools.islice(patches, CHUNK_TILES)):
+                computing.append(pool.submit(self._chunk, chunk, pace))
+                while len(computing) > pace.chunks or (computing and computing[0].done()):
+                    yield computing.popleft().result()
+            while computing:
+                yield computing.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _chunk(self, patches: Iterable[Read], pace: Pace) -> Chunk:
+        """Both models on the tiles of one chunk."""
+        seconds = Seconds()
+        screened: list[Screened] = []
+        windows: list[NDArray[np.uint8]] = []
+        found: list[Detections] = []
+        for group in alike(patches, pace.tiles):
+            started = time.perf_counter()
+            scores = self.detector.screen(np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None])
+            seconds.screen += time.perf_counter() - started
+            for (tile, pixels), given in zip(group, scores, strict=True):
+                screened.append(self._screened(tile.patch, pixels, given, seconds))
+                windows += self._cut(pixels, screened[-1])
+            del group, tile, pixels
+            while len(windows) >= pace.windows:
+                batch, windows = windows[: pace.windows], windows[pace.windows :]
+                found += self._detect(batch, seconds)
+        if windows:
+            found += self._detect(windows, seconds)
+        given_to = iter(found)
+        chunk = [
+            TileFindings(patch, scores, looked, tuple(itertools.islice(given_to, len(looked))), structure)
+            for patch, scores, looked, structure in screened
+        ]
+        return sorted(chunk, key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0])), seconds
+
+    def _screened(
+        self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: Seconds
+    ) -> Screened:
+        """The patch's scores, which of its sub-tiles Det shall see, and how sharp it is."""
         rows, columns = np.mgrid[: scores.shape[0], : scores.shape[1]]
-        origins = _corners(patch, rows.ravel(), columns.ravel(), model.stride_px)
+        origins = _corners(patch, rows.ravel(), columns.ravel(), self.detector.screening_card.input.stride_px)
         shown = self.in_slide(origins).reshape(scores.shape)
         looked = np.flatnonzero(shown & (scores >= self.threshold)).astype(np.int64)
         started = time.perf_counter()
         structure = self.structure_of(pixels)
-        self.quality_s += time.perf_counter() - started
-        self._screened.append((patch, np.where(shown, scores, np.float32(np.nan)), looked, structure))
-        for row, column in zip(*np.divmod(looked, scores.shape[1]), strict=True):
-            y, x = row * model.stride_px, column * model.stride_px
-            self._windows.append(pixels[y : y + model.window_px, x : x + model.window_px].copy())
+        seconds.quality += time.perf_counter() - started
+        return patch, np.where(shown, scores, np.float32(np.nan)), looked, structure
 
-    def _detect(self, count: int) -> None:
-        batch, self._windows = np.stack(self._windows[:count]), self._windows[count:]
+    def _cut(self, pixels: NDArray[np.uint8], screened: Screened) -> list[NDArray[np.uint8]]:
+        """Copies of the sub-tiles that Det shall see: the patch need not outlive its screening."""
+        model, (_, scores, looked, _) = self.detector.screening_card.input, screened
+        corners = np.stack(np.divmod(looked, scores.shape[1]), 1) * model.stride_px
+        return [pixels[y : y + model.window_px, x : x + model.window_px].copy() for y, x in corners]
+
+    def _detect(self, windows: list[NDArray[np.uint8]], seconds: Seconds) -> list[Detections]:
+        batch = np.stack(windows)
         started = time.perf_counter()
         found = self.detector.detect(batch)
-        self.detect_s += time.perf_counter() - started
-        self._found.extend(found)
-
-    def _finish_chunk(self, on_finished: Callable[[Sequence[TileFindings]], None] | None) -> None:
-        if self._windows:
-            self._detect(len(self._windows))
-        found = iter(self._found)
-        chunk = [
-            TileFindings(patch, scores, looked, tuple(itertools.islice(found, len(looked))), structure)
-            for patch, scores, looked, structure in self._screened
-        ]
-        self._screened, self._found = [], []
-        self.tiles.extend(chunk)
-        if on_finished is not None:
-            on_finished(chunk)
+        seconds.detect += time.perf_counter() - started
+        return found
 
     def _raw(self) -> SubTileBoxes:
         """All boxes in work px of the slide; a sub-tile that two patches share counts once."""
@@ -148,18 +204,32 @@ class Cascade:
         scores = np.concatenate([np.empty(0, np.float32), *(tile.scores.flat[tile.looked] for tile in self.tiles)])
         found = [detections for tile in self.tiles for detections in tile.found]
         _, kept = np.unique(origins, axis=0, return_index=True)
-        parts, sub_tile = [], []
-        for new, old in enumerate(kept):
-            local, shift = found[old], np.tile(origins[old], 2)
-            given = np.full(len(local), scores[old], np.float32)
-            parts.append(Detections(local.boxes + shift, local.probabilities, given))
-            sub_tile.append(np.full(len(local), new, np.int64))
-        return SubTileBoxes(
-            Detections.concatenate(parts),
-            np.concatenate([np.empty(0, np.int64), *sub_tile]),
-            origins[kept],
-            scores[kept],
-        )
+        local = Detections.concatenate(found[old] for old in kept)
+        sub_tile = np.repeat(np.arange(len(kept)), [len(found[old]) for old in kept])
+        boxes = local.boxes + np.tile(origins[kept], 2)[sub_tile]
+        placed = Detections(boxes, local.probabilities, scores[kept][sub_tile])
+        return SubTileBoxes(placed, sub_tile, origins[kept], scores[kept])
+
+
+def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:
+    """The patches in groups of one shape, of at most `most`; with 1 a patch is asked for when the one before is done with."""
+    waiting: dict[tuple[int, ...], list[Read]] = {}
+    for read in patches:
+        shape = read[1].shape
+        waiting.setdefault(shape, []).append(read)
+        del read  # the next one is asked for while nobody holds this
+        if len(waiting[shape]) == most:
+            yield waiting.pop(shape)
+    yield from waiting.values()
+
+
+def _counting(patches: Iterator[Read], on_tile: Callable[[], None]) -> Iterator[Read]:
+    """The patches, each counted when it is done with; the last of a whole chunk counts when the chunk is finished."""
+    for number, read in enumerate(patches, 1):
+        yield read
+        del read
+        if number < CHUNK_TILES:
+            on_tile()
 
 
 def _corners(patch: Patch, rows: NDArray[np.int64], columns: NDArray[np.int64], stride: int) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """From boxes in overlapping sub-tiles to figures on the slide, each counted once."""
 
-import math
+import itertools
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,26 +41,74 @@ def merge(raw: SubTileBoxes, *, radius: float, window: int) -> Detections:
     boxes = raw.detections
     if not len(boxes):
         return Detections.empty()
-    centres = boxes.centres
-    order = _ranking(raw, window)
-    near = cKDTree(centres).query_ball_point(centres, radius)
-    origins = cKDTree(raw.origins + np.float32(window / 2))
-    taken = np.zeros(len(boxes), np.bool_)
-    heads, probabilities, scores = [], [], []
-    for head in order:
-        if taken[head]:
-            continue
-        members = np.asarray([i for i in near[head] if not taken[i]])
-        taken[members] = True
-        shown = np.asarray(origins.query_ball_point(centres[head], window / 2, p=np.inf), np.int64)
-        off_centre = np.abs(centres[head] - raw.origins[shown] - window / 2).max(1)
-        # Equally central sub-tiles: the higher score, whatever their order.
-        central = np.lexsort((-raw.origin_scores[shown], off_centre))
-        heads.append(head)
-        probabilities.append(_probability(raw, head, members, shown[off_centre <= window / 2 - EDGE_MARGIN_PX]))
-        scores.append(raw.origin_scores[shown[central[0]]] if len(shown) else boxes.scores[head])
-    merged = Detections(boxes.boxes[heads], np.asarray(probabilities, np.float32), np.asarray(scores, np.float32))
+    heads, figure = _figures(boxes.centres, _ranking(raw, window), radius)
+    shown, of = _sub_tiles_around(boxes.centres[heads], raw.origins, window)
+    off_centre = np.abs(boxes.centres[heads][of] - raw.origins[shown] - window / 2).max(1)
+    judging = off_centre <= window / 2 - EDGE_MARGIN_PX
+    likely = boxes.probabilities[heads].astype(np.float64)
+    mean, judges = _mean_probability(raw, figure, shown[judging], of[judging], len(heads))
+    probabilities = np.where(judges > 0, mean, likely)
+    scores = boxes.scores[heads]
+    # Equally central sub-tiles: the higher score, whatever their order.
+    central = np.lexsort((-raw.origin_scores[shown], off_centre, of))
+    first = central[np.flatnonzero(np.diff(of[central], prepend=-1))]
+    scores[of[first]] = raw.origin_scores[shown[first]]
+    merged = Detections(boxes.boxes[heads], probabilities.astype(np.float32), scores)
     return merged[np.lexsort((*merged.boxes.T, -merged.probabilities))]
+
+
+def _figures(
+    centres: NDArray[np.float32], order: NDArray[np.intp], radius: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first box of each figure, and of every box the number of its figure."""
+    near = cKDTree(centres).query_ball_point(centres, radius)
+    figure = np.full(len(centres), -1, np.int64)
+    heads: list[int] = []
+    for head in order.tolist():
+        if figure[head] < 0:
+            around = near[head]
+            free = around if len(around) == 1 else [i for i in around if figure[i] < 0]
+            figure[free] = len(heads)
+            heads.append(head)
+    return np.asarray(heads, np.int64), figure
+
+
+def _sub_tiles_around(
+    centres: NDArray[np.float32], origins: NDArray[np.float32], window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a sub-tile that shows a centre, and the number of that centre."""
+    found = cKDTree(origins + np.float32(window / 2)).query_ball_point(centres, window / 2, p=np.inf)
+    # The stubs know the answer for one point only.
+    parts = cast("list[list[int]]", found)
+    counts = np.fromiter(map(len, parts), np.int64, len(parts))
+    shown = np.fromiter(itertools.chain.from_iterable(parts), np.int64, int(counts.sum()))
+    return shown, np.repeat(np.arange(len(centres)), counts)
+
+
+def _mean_probability(
+    raw: SubTileBoxes,
+    figure: NDArray[np.int64],
+    judges: NDArray[np.int64],
+    of: NDArray[np.int64],
+    figures: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of each figure, the mean over the sub-tiles that judge it of the likeliest box in each, and how many judge it.
+
+    judges, of : pairs of a sub-tile and the figure that it judges
+    """
+    sub_tiles = len(raw.origins)
+    pairs = np.sort(of * sub_tiles + judges)
+    key = figure * sub_tiles + raw.sub_tile
+    place = np.searchsorted(pairs, key)
+    heard = (place < len(pairs)) & (pairs[np.minimum(place, len(pairs) - 1)] == key) if len(pairs) else place < 0
+    best = np.zeros(len(pairs))
+    np.maximum.at(best, place[heard], raw.detections.probabilities[heard])
+    by = pairs // sub_tiles
+    # Summed from the least, so that the order of sub-tiles changes no digit.
+    ascending = np.lexsort((best, by))
+    totals = np.bincount(by[ascending], best[ascending], figures)
+    counts = np.bincount(by, minlength=figures)
+    return totals / np.maximum(counts, 1), counts
 
 
 def _ranking(raw: SubTileBoxes, window: int) -> NDArray[np.intp]:
@@ -68,15 +117,3 @@ def _ranking(raw: SubTileBoxes, window: int) -> NDArray[np.intp]:
     low, high = boxes[:, :2] - origin, origin + window - boxes[:, 2:]
     cut = (np.minimum(low, high) < 1).any(1)
     return np.lexsort((*boxes.T, -raw.detections.probabilities, cut))
-
-
-def _probability(raw: SubTileBoxes, head: int, members: NDArray[np.int64], judges: NDArray[np.int64]) -> float:
-    own = float(raw.detections.probabilities[head])
-    if not len(judges):
-        return own
-    best = dict.fromkeys(judges.tolist(), 0.0)
-    for i in members.tolist():
-        sub_tile = int(raw.sub_tile[i])
-        if sub_tile in best:
-            best[sub_tile] = max(best[sub_tile], float(raw.detections.probabilities[i]))
-    return math.fsum(best.values()) / len(best)

@@ -1,23 +1,29 @@
-"""The cascade on ONNX Runtime, or on OpenVINO where it is asked for."""
+"""The cascade on ONNX Runtime, on processors and GPUs, or on OpenVINO where it is asked for."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.scoring import cuda_session, openvino_session
+from serving.scoring.batches import in_batches
+from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
+from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.models import newest_cascade
-from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession, missing
+from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
+from serving.scoring.pace import GPU_PROVIDERS, cores, pace_of
+from serving.scoring.session import Session
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
 
-AUTOMATIC = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
-"""Fastest first; those that do not load on this machine are passed over."""
+AUTOMATIC = ("CUDAExecutionProvider", "CPUExecutionProvider")
+"""Fastest first; those that do not load on this machine are passed over. TensorRT and what rounds more must be asked for."""
+CPU = "CPUExecutionProvider"
 BAND_ROWS = 2
 """Rows of sub-tiles that one call of Reg-NS sees on a CPU: 16 sub-tiles keep activations near the caches."""
 _FATAL = 4
@@ -37,12 +43,12 @@ class OnnxScreener:
 
     card: ModelCard
     provider: str
-    _session: onnxruntime.InferenceSession
+    _session: Session
     _run: onnxruntime.RunOptions = field(default_factory=onnxruntime.RunOptions)
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
-        if self.card.input.whole_tile or self.provider != "CPUExecutionProvider":
+        if self.card.input.whole_tile or self.provider != CPU:
             return self._scores(tiles)
         stride = self.card.input.stride_px
         rows = tiles.shape[1] // stride - 1
@@ -53,9 +59,12 @@ class OnnxScreener:
         return np.concatenate(bands, axis=1)
 
     def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(tiles)}, self._run)[
-            0
-        ]
+        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
+            found: list[NDArray[Any]] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(batch)}, self._run)
+            return found
+
+        most = pace_of(self.provider).tiles
+        (scores,) = in_batches(tiles, run, most) if self.provider in GPU_PROVIDERS else run(tiles)
         if not np.isfinite(scores).all():
             raise ModelError(f"{_label(self.card)} gave scores that are not finite")
         return scores
@@ -67,9 +76,9 @@ class OnnxDetector:
 
     detection_card: ModelCard
     _screener: OnnxScreener
-    _detection: onnxruntime.InferenceSession
+    _detection: Session
     verification_card: ModelCard | None = None
-    _verification: onnxruntime.InferenceSession | None = None
+    _verification: Session | None = None
     _run: onnxruntime.RunOptions = field(default_factory=onnxruntime.RunOptions)
 
     @property
@@ -98,7 +107,7 @@ class OnnxDetector:
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector.detect`."""
         names = ["boxes", "probabilities", "counts"]
-        boxes, probabilities, counts = self._detection.run(names, {"windows": sub_tiles}, self._run)
+        boxes, probabilities, counts = self._run_on(self._detection, names, sub_tiles, pace_of(self.provider).windows)
         if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
             raise ModelError(f"{_label(self.detection_card)} gave boxes that are not finite")
         return [
@@ -110,10 +119,19 @@ class OnnxDetector:
         """See `Detector.verify`."""
         if self._verification is None or self.verification_card is None:
             raise ModelError("this models folder has no verifier")
-        found: NDArray[np.float32] = self._verification.run(["probabilities"], {"windows": windows}, self._run)[0]
+        found: NDArray[np.float32] = self._run_on(
+            self._verification, ["probabilities"], windows, pace_of(self.provider).candidates
+        )[0]
         if not np.isfinite(found).all():
             raise ModelError(f"{_label(self.verification_card)} gave probabilities that are not finite")
         return found
+
+    def _run_on(self, session: Session, names: list[str], windows: NDArray[np.uint8], most: int) -> list[NDArray[Any]]:
+        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
+            found: list[NDArray[Any]] = session.run(names, {"windows": batch}, self._run)
+            return found
+
+        return in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
 
 
 def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
@@ -166,41 +184,55 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
 def chosen_providers(asked: Sequence[str] | None) -> list[str]:
     """Those asked for, else the fastest that this machine has; raises `ModelError` for one that is unknown here."""
     available = onnxruntime.get_available_providers()
-    if asked and asked[0] in PRECISIONS:
-        if reason := missing(asked[0]):
-            raise ModelError(reason)
+    if asked and asked[0] in (HALF, *PRECISIONS):
+        why_not = cuda_session.missing(HALF) if asked[0] == HALF else openvino_session.missing(asked[0])
+        if why_not:
+            raise ModelError(why_not)
         return [asked[0]]
     if asked:
         if unknown := [name for name in asked if name not in available]:
-            raise ModelError(
-                f"unknown execution provider {', '.join(unknown)}; available: {', '.join([*available, *PRECISIONS])}"
-            )
+            known = ", ".join([*available, HALF, *PRECISIONS])
+            raise ModelError(f"unknown execution provider {', '.join(unknown)}; available: {known}")
         return list(asked)
     # The GPU build lists its providers on every machine, and says so at length when they fail to load.
     has_gpu = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
-    return [name for name in AUTOMATIC if name in available and (has_gpu or name == "CPUExecutionProvider")]
+    return [name for name in AUTOMATIC if name in available and (has_gpu or name == CPU)]
 
 
-def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> Session:
     """The graph in `folder`, whose inputs and outputs are those of the card's task; raises `ModelError`."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    path = folder / "model.onnx"
     try:
-        session = (
-            OpenVinoSession(path, providers[0])
-            if providers[0] in PRECISIONS
-            else onnxruntime.InferenceSession(path, options, providers=list(providers))
-        )
+        session = _opened(folder / "model.onnx", providers)
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{_label(card)} does not load: {error}") from error
     _check_contract(session, card)
     return session
 
 
-def _check_contract(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+def _opened(path: Path, providers: Sequence[str]) -> Session:
+    """The graph on the first of the providers, or on the next where CUDA does not load."""
+    first, *others = providers
+    if first in PRECISIONS:
+        return OpenVinoSession(path, first)
+    if first in cuda_session.PROVIDERS:
+        try:
+            sessions = [CudaSession(path, first)]
+            # The first has loaded CUDA's libraries, so that GPUs can be counted.
+            sessions += [CudaSession(path, first, device=device) for device in range(1, gpus())]
+            return SpreadSession(sessions) if sessions[1:] else sessions[0]
+        except CudaMissingError:
+            if not others:
+                raise
+            return _opened(path, others)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    session: Session = onnxruntime.InferenceSession(path, options, providers=list(providers))
+    return session
+
+
+def _check_contract(session: Session, card: ModelCard) -> None:
     for what, wanted, found in zip(
         ("inputs", "outputs"), _CONTRACT[card.task], (session.get_inputs(), session.get_outputs()), strict=True
     ):

@@ -90,11 +90,6 @@ class OpenVinoSession:
         return [request.get_tensor(name).data.copy() for name in names]
 
 
-def rounded_to(provider: str) -> str | None:
-    """What a provider rounds to, where that moves results by more than another order of additions would."""
-    return "bf16" if PRECISIONS.get(provider) == "bf16" else None
-
-
 def missing(provider: str) -> str | None:
     """Why a provider of `PRECISIONS` cannot run here, and what to do; None where it can."""
     if importlib.util.find_spec("openvino") is None:

@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,7 @@ from serving.scoring.cascade import Cascade, TileFindings, check_finished, nothi
 from serving.scoring.detector import Detector, counting_threshold
 from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
+from serving.scoring.pace import pace_of
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
@@ -23,6 +27,8 @@ from serving.scoring.verification import verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
+
+_T = TypeVar("_T")
 
 DEFAULTS = Options()
 MIN_INSIDE = 0.25
@@ -74,14 +80,18 @@ def score_slide(
 
     if on_progress is not None:
         on_progress(done, len(plan.tiles))
-    with read_ahead(slide, plan.frame, plan.tiles[done:], clock) as patches:
+    pace = pace_of(detector.provider)
+    with read_ahead(slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
-    merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
-    judged, verify_s = _judged(merged, plan, slide, detector)
-    inferred = time.perf_counter()
-    masking = None if options.qc == "off" else find_masking(plan, cascade.tiles, model.stride_px)
-    masking_s = time.perf_counter() - inferred
+    # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
+    with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
+        draw = partial(_timed, find_masking, plan, cascade.tiles, model.stride_px)
+        drawing = pool.submit(draw) if options.qc != "off" and pace.chunks > 1 else None
+        merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
+        judged, verify_s = _judged(merged, plan, slide, detector)
+        inferred = time.perf_counter()
+        masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
     figures = _figures(judged, plan, slide, detector, options)
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
@@ -99,14 +109,21 @@ def score_slide(
             inferred=inferred,
             read_s=clock.read_s,
             wait_s=clock.wait_s,
-            screen_s=cascade.screen_s,
-            detect_s=cascade.detect_s + verify_s,
-            quality_s=None if masking is None else cascade.quality_s + masking_s,
+            screen_s=cascade.seconds.screen,
+            detect_s=cascade.seconds.detect + verify_s,
+            quality_s=None if masking is None else cascade.seconds.quality + masking_s,
         ),
     )
     overview = plan.tissue.overview
     mask = None if masking is None else masking.mask
     return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]), mask)
+
+
+def _timed(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
+    """What it gives, and the seconds that it took."""
+    started = time.perf_counter()
+    found = compute(*given)
+    return found, time.perf_counter() - started
 
 
 def _screening_threshold(detector: Detector, options: Options) -> float:

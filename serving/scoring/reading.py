@@ -10,14 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.scoring.pace import AHEAD, READERS
 from serving.scoring.plan import PlannedTile
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.slide import Slide
-
-READERS = 2
-"""OpenSlide releases the GIL and two threads on one handle scale; more would take cores from inference."""
-AHEAD = 4
-"""Patches in flight, 4.7 MB each: what keeps inference fed, and all that memory ever holds."""
 
 
 @dataclass(slots=True)
@@ -52,10 +48,17 @@ def read_mirrored(slide: Slide, frame: WorkFrame, work: Region) -> NDArray[np.ui
 
 @contextmanager
 def read_ahead(
-    slide: Slide, frame: WorkFrame, tiles: Sequence[PlannedTile], clock: ReadClock
+    slide: Slide,
+    frame: WorkFrame,
+    tiles: Sequence[PlannedTile],
+    clock: ReadClock,
+    *,
+    readers: int = READERS,
+    ahead: int = AHEAD,
 ) -> Iterator[Iterator[tuple[PlannedTile, NDArray[np.uint8]]]]:
     """An iterator over (tile, pixels of its patch), read by threads that end with the context.
 
+    ahead : patches that are read, or being read, before they are asked for
     A read that fails raises where its patch would have come.
     """
 
@@ -68,7 +71,7 @@ def read_ahead(
         waiting: deque[tuple[PlannedTile, Future[tuple[NDArray[np.uint8], float]]]] = deque()
         upcoming = iter(tiles)
         while True:
-            while len(waiting) < AHEAD and (tile := next(upcoming, None)) is not None:
+            while len(waiting) < ahead and (tile := next(upcoming, None)) is not None:
                 waiting.append((tile, pool.submit(read, tile)))
             if not waiting:
                 return
@@ -79,7 +82,7 @@ def read_ahead(
             clock.read_s += seconds
             yield tile, pixels
 
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="slide-reader")
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="slide-reader")
     try:
         yield patches(pool)
     finally:

@@ -29,7 +29,7 @@ from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.masking import Masking, counted_figures, counted_tissue, quality_warnings, stated_quality
-from serving.scoring.openvino_session import rounded_to
+from serving.scoring.pace import rounded_to
 from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD, TissueMask

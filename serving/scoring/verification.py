@@ -5,20 +5,25 @@ one small window makes candidates comparable, within a slide and across slides. 
 both are asked, and neither has the last word alone.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.detector import Detector
+from serving.scoring.pace import Pace, pace_of
 from serving.scoring.reading import read_mirrored
+from serving.scoring.tiling import TILE_PX
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.modelcard import ModelCard
 from serving.wsi.slide import Slide
 
-BATCH = 32
-"""Windows that the verifier sees at once."""
+CROWDED = 8
+"""Windows in one tile area from which reading what lies between them costs less than asking for each."""
 _SURE = 1e-4
 """No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
@@ -31,8 +36,14 @@ def verify_candidates(
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
-    parts = [detector.verify(windows) for windows in _batches(candidates, slide, frame, card.input.window_px)]
-    verified = np.concatenate([np.empty(0, np.float32), *parts])
+    side, pace = card.input.window_px, pace_of(detector.provider)
+    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(np.int64)
+    order, groups = _neighbours(corners)
+    windows = _windows(corners, groups, slide, frame, side, pace=pace)
+    with contextlib.closing(windows):
+        parts = [detector.verify(batch) for batch in _batches(windows, pace.candidates)]
+    verified = np.empty(len(candidates), np.float32)
+    verified[order] = np.concatenate([np.empty(0, np.float32), *parts])
     return Detections(candidates.boxes, pooled(candidates.probabilities, verified), candidates.scores)
 
 
@@ -42,10 +53,54 @@ def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[n
     return np.asarray(1 / (1 + np.exp(-sum(logits) / 2)), np.float32)
 
 
-def _batches(candidates: Detections, slide: Slide, frame: WorkFrame, side: int) -> Iterator[NDArray[np.uint8]]:
-    """Windows around the candidates' centres, uint8, shape (N, side, side, 3), N at most `BATCH`."""
-    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(int)
-    for start in range(0, len(corners), BATCH):
-        yield np.stack(
-            [read_mirrored(slide, frame, Region(int(x), int(y), side, side)) for x, y in corners[start : start + BATCH]]
-        )
+def _neighbours(corners: NDArray[np.int64]) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
+    """Windows in the order in which they are read, and the same in groups that lie in one tile area."""
+    columns, rows = (corners // TILE_PX).T
+    order = np.lexsort((columns, rows))
+    moved = np.diff(rows[order], prepend=-2) | np.diff(columns[order], prepend=-2)
+    return order, np.split(order, np.flatnonzero(moved)[1:]) if len(order) else []
+
+
+def _windows(
+    corners: NDArray[np.int64],
+    groups: Sequence[NDArray[np.intp]],
+    slide: Slide,
+    frame: WorkFrame,
+    side: int,
+    *,
+    pace: Pace,
+) -> Generator[NDArray[np.uint8]]:
+    """The windows of each group, uint8, shape (N, side, side, 3), read by threads ahead of who asks for them."""
+    pool = ThreadPoolExecutor(pace.readers, thread_name_prefix="candidate-reader")
+    reading: deque[Future[NDArray[np.uint8]]] = deque()
+    try:
+        for group in groups:
+            reading.append(pool.submit(_read, corners[group], slide, frame, side))
+            if len(reading) == pace.ahead:
+                yield reading.popleft().result()
+        while reading:
+            yield reading.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read(corners: NDArray[np.int64], slide: Slide, frame: WorkFrame, side: int) -> NDArray[np.uint8]:
+    """Windows with these corners, (x, y), work px: crowded ones from one read, where no resampling depends on its edges."""
+    if len(corners) < CROWDED or frame.scale != 1:
+        return np.stack([read_mirrored(slide, frame, Region(x, y, side, side)) for x, y in corners.tolist()])
+    x, y = corners.min(0).tolist()
+    width, height = (corners.max(0) - corners.min(0) + side).tolist()
+    pixels = read_mirrored(slide, frame, Region(x, y, width, height))
+    return np.stack([pixels[top : top + side, left : left + side] for left, top in (corners - corners.min(0)).tolist()])
+
+
+def _batches(parts: Iterable[NDArray[np.uint8]], size: int) -> Iterator[NDArray[np.uint8]]:
+    """The windows of all parts, in their order, in batches of `size`."""
+    waiting: list[NDArray[np.uint8]] = []
+    for part in parts:
+        waiting += list(part)
+        while len(waiting) >= size:
+            yield np.stack(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield np.stack(waiting)

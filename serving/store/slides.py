@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
-from serving.isolation.decoders import Decoders
+from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import Settings
 from serving.store.database import Database
@@ -120,8 +120,8 @@ class SlideStore:
             return None
         return Path(row.main) if row.mounted else self.folder / sha256 / row.main
 
-    def open(self, sha256: str, *, name: str) -> IsolatedSlide:
-        """The slide, opened in a process of its own.
+    def open(self, sha256: str, *, name: str, lines: int = LINES) -> IsolatedSlide:
+        """The slide, opened in a process of its own that serves `lines` reads at once.
 
         Raises
         ------
@@ -134,8 +134,8 @@ class SlideStore:
             raise NotFoundError(f"the slide {sha256[:12]}... is not stored here any more; upload it again")
         if row.mounted:
             check_unchanged(Path(row.main), row.stamp, name)
-            return open_isolated(self.decoders, Path(row.main), name=name, sha256=sha256)
-        return open_isolated(self.decoders, self.folder / sha256 / row.main, name=name, sha256=sha256)
+            return open_isolated(self.decoders, Path(row.main), name=name, sha256=sha256, lines=lines)
+        return open_isolated(self.decoders, self.folder / sha256 / row.main, name=name, sha256=sha256, lines=lines)
 
     def remove(self, sha256: str, *, owner: str | None) -> None:
         """Forget a slide; its bytes go with the last one who has it.

@@ -36,7 +36,7 @@ _READ = reading.read_mirrored
         ("serving.wsi.jpeglevels.CACHE_BYTES", 0, "bytes read for patches"),
         ("serving.wsi.openslides.DIRECT_VENDORS", set(), "patches read by OpenSlide"),
         ("serving.scoring.reading.read_mirrored", _copied, "patches copied"),
-        ("serving.scoring.cascade.DETECT_BATCH", 4, "calls of Det"),
+        ("serving.scoring.pace.DETECT_BATCH", 4, "calls of Det"),
     ],
 )
 def test_lost_structure_is_noticed(

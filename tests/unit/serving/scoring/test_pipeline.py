@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring import cascade
+from serving.scoring import cascade, pace
 from serving.scoring.analysis import Options
 from serving.scoring.cascade import TileFindings
 from serving.scoring.pipeline import DEFAULTS, score_slide
@@ -134,7 +134,7 @@ def test_det_sees_full_batches_gathered_across_tiles(monkeypatch: pytest.MonkeyP
             sizes.append(len(sub_tiles))
             return DotDetector.detect(self, sub_tiles)
 
-    monkeypatch.setattr(cascade, "DETECT_BATCH", 7)
+    monkeypatch.setattr(pace, "DETECT_BATCH", 7)
     _report(detector=Noted())
     assert len(sizes) > 1
     assert set(sizes[:-1]) == {7}
@@ -144,7 +144,7 @@ def test_det_sees_full_batches_gathered_across_tiles(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("batch", [1, 5, 1000])
 def test_the_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     usual = _lasting(_report())
-    monkeypatch.setattr(cascade, "DETECT_BATCH", batch)
+    monkeypatch.setattr(pace, "DETECT_BATCH", batch)
     assert _lasting(_report()) == usual
 
 

@@ -6,9 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.scoring.analysis import Options
+from serving.scoring.pace import AHEAD
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import Plan, make_plan
-from serving.scoring.reading import AHEAD, ReadClock, read_ahead
+from serving.scoring.reading import ReadClock, read_ahead
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import UnreadableSlideError
 from serving.wsi.geometry import Region

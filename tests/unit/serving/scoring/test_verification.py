@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from serving.scoring.analysis import Options
 from serving.scoring.detector import cards_of, counting_threshold
+from serving.scoring.pace import VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
-from serving.scoring.verification import BATCH, pooled, verify_candidates
+from serving.scoring.verification import CROWDED, pooled, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import WorkFrame
@@ -68,7 +70,7 @@ def test_what_det_all_but_excludes_is_no_candidate() -> None:
 
 
 def test_more_candidates_than_a_batch_are_all_judged() -> None:
-    places = [(40.0 + 12 * i, 60.0) for i in range(BATCH + 3)]
+    places = [(40.0 + 12 * i, 60.0) for i in range(VERIFY_BATCH + 3)]
     detector = DotDetector(verification_card=make_verifier_card())
     assert detector.verification_card is not None
     found = _candidates(*places, probabilities=[0.5] * len(places))
@@ -94,3 +96,27 @@ def test_the_last_card_counts_and_the_report_names_all_models(threshold: float, 
     assert counting_threshold(detector) == threshold
     assert [m.thresholds for m in report.models] == [{"screening": 0.05}, {"candidate": 0.1}, {"detection": threshold}]
     assert [card.name for card in cards_of(detector)] == ["reg-ns", "det", "verifier"]
+
+
+class SeeingDetector(DotDetector):
+    """Its opinion of a window is a number that depends on every pixel."""
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        weights = np.random.default_rng(1).random(windows[0].size).astype(np.float32)
+        mean = windows.reshape(len(windows), -1).astype(np.float32) @ weights / weights.sum()
+        return np.asarray((mean - 110) / 35, np.float32).clip(0, 1)
+
+
+def test_crowded_candidates_are_seen_as_each_would_be_alone() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (700, 2300, 3), dtype=np.uint8)
+    slide, card = ArraySlide(pixels, mpp=0.25, name="noise"), make_verifier_card()
+    detector = SeeingDetector(verification_card=card)
+    places = np.random.default_rng(4).uniform((0, 0), (2300, 700), (6 * CROWDED, 2)).tolist()
+    places += [[2, 3], [2298, 699]]
+    found = _candidates(*[(x, y) for x, y in places], probabilities=[0.5] * len(places))
+    together = verify_candidates(found, slide, _frame(), detector, card).probabilities
+    alone = [
+        verify_candidates(found[i : i + 1], slide, _frame(), detector, card).probabilities for i in range(len(places))
+    ]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5)
+    assert len(np.unique(together)) > len(places) / 2
