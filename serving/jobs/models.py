@@ -58,7 +58,7 @@ class GivenModels:
             return None
         self._asked = True
         detector = self._load()
-        return Loaded(detector, models_key(cards_of(detector)))
+        return Loaded(detector, models_key(cards_of(detector), detector.provider))
 
     def took(self, loaded: Loaded) -> None:
         """See `Models.took`."""
@@ -104,4 +104,4 @@ class ReleasedModels:
         if current is not None and current.models == models:
             return replace(current, release=number)
         detector = self._registry.load(models)
-        return Loaded(detector, models_key(cards_of(detector)), models, number)
+        return Loaded(detector, models_key(cards_of(detector), detector.provider), models, number)

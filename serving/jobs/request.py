@@ -8,6 +8,7 @@ from typing import Any
 from serving import __version__
 from serving.report import SCHEMA_VERSION
 from serving.scoring.analysis import CountingOptions, Options
+from serving.scoring.pace import rounded_to
 from serving.wsi.geometry import Roi
 from serving.wsi.modelcard import ModelCard
 
@@ -38,9 +39,10 @@ def request_key(sha256: str, options: Options) -> str:
     return _digest([sha256, json.loads(options_text(options)), __version__, SCHEMA_VERSION])
 
 
-def models_key(cards: list[ModelCard]) -> str:
-    """Hash of all that models are and were set to."""
-    return _digest([card.model_dump(mode="json") for card in cards])
+def models_key(cards: list[ModelCard], provider: str) -> str:
+    """Hash of all that models are and were set to, and of what `provider` rounds to where it rounds more than others."""
+    rounded = rounded_to(provider)
+    return _digest([*(card.model_dump(mode="json") for card in cards), *([rounded] if rounded else [])])
 
 
 def _digest(value: object) -> str:

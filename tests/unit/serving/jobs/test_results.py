@@ -57,5 +57,8 @@ def test_keys_follow_what_determines_a_result() -> None:
     ]
     assert [options_from(options_text(options)) for options in asked] == asked
     assert len({request_key("a", options) for options in asked} | {request_key("b", Options())}) == len(asked) + 1
-    assert models_key(list(make_cards())) == models_key(list(make_cards()))
-    assert models_key(list(make_cards())) != models_key(list(make_cards(detection=0.6)))
+    cpu, half = "CPUExecutionProvider", "CUDA-fp16"
+    key = models_key(list(make_cards()), cpu)
+    assert key == models_key(list(make_cards()), "CUDAExecutionProvider")
+    assert key != models_key(list(make_cards(detection=0.6)), cpu)
+    assert len({key, models_key(list(make_cards()), half), models_key(list(make_cards()), "OpenVINO-bf16")}) == 3
