@@ -25,7 +25,7 @@ def test_the_cuda_bento_holds_the_same(part: str) -> None:
     assert bentofile("deploy/bentofile.cuda.yaml")[part] == bentofile("bentofile.yaml")[part]
 
 
-def test_the_cuda_bento_differs_in_onnx_runtime_alone() -> None:
+def test_the_cuda_bento_differs_in_onnx_runtime_and_what_half_precision_takes() -> None:
     plain, cuda = (bentofile(p)["python"]["packages"] for p in ("bentofile.yaml", "deploy/bentofile.cuda.yaml"))
-    assert [p for p in cuda if p not in plain] == ["onnxruntime-gpu[cuda,cudnn]>=1.31"]
+    assert sorted(p for p in cuda if p not in plain) == ["onnx>=1.17", "onnxruntime-gpu[cuda,cudnn]>=1.31"]
     assert [p for p in plain if p not in cuda] == ["onnxruntime-gpu>=1.20"]
