@@ -75,7 +75,7 @@ main.add_command(models)
 @click.option(
     "--provider",
     multiple=True,
-    help="ONNX Runtime execution provider, repeat in order of preference; or OpenVINO, OpenVINO-bf16, CUDA-fp16.",
+    help="ONNX Runtime execution provider, repeat in order of preference; or CPU-int8, OpenVINO, OpenVINO-bf16, CUDA-fp16.",
 )
 @click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
 def score(

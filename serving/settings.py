@@ -100,8 +100,8 @@ class Settings:
     with `webhook_hosts`."""
 
     providers: tuple[str, ...] | None = None
-    """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or OpenVINO, or
-    OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
+    """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or CPU-int8,
+    which needs the extra `int8`; or OpenVINO or OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
 
     max_running: int = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""

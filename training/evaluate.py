@@ -22,10 +22,13 @@ LOWEST = 0.001
 """Detections below this probability are not kept for the choice of a threshold."""
 
 
-def score_field(detector: Detector, field: Field) -> tuple[Found, MitosisMap]:
-    """Detections in a field, down to probability `LOWEST`, with the field's truth, and the scores of its sub-tiles."""
+def score_field(detector: Detector, field: Field, *, cascade: bool = True) -> tuple[Found, MitosisMap]:
+    """Detections in a field, down to probability `LOWEST`, with the field's truth, and the scores of its sub-tiles.
+
+    cascade : False shows Det every sub-tile
+    """
     slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-    analysis = score_slide(slide, detector, Options(threshold=LOWEST))
+    analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade))
     return found_in(analysis.report, field.boxes, group=field.slide), analysis.mitosis_map
 
 

@@ -36,14 +36,15 @@ def options_from(text: str) -> Options:
 
 def request_key(sha256: str, options: Options) -> str:
     """Hash of slide, options and this software."""
-    return _digest([sha256, json.loads(options_text(options)), __version__, SCHEMA_VERSION])
+    return digest([sha256, json.loads(options_text(options)), __version__, SCHEMA_VERSION])
 
 
 def models_key(cards: list[ModelCard], provider: str) -> str:
     """Hash of all that models are and were set to, and of what `provider` rounds to where it rounds more than others."""
     rounded = rounded_to(provider)
-    return _digest([*(card.model_dump(mode="json") for card in cards), *([rounded] if rounded else [])])
+    return digest([*(card.model_dump(mode="json") for card in cards), *([rounded] if rounded else [])])
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """SHA-256 of the value's JSON with sorted keys, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

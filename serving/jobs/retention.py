@@ -9,10 +9,11 @@ from pathlib import Path
 from sqlalchemy import select
 
 from serving.jobs.table import remove_rows
+from serving.jobs.tile_cache import FOLDER as TILES
 from serving.store.resumable import Uploads
 from serving.store.retention import SteadyClock, sweep
 from serving.store.slides import UNFINISHED, SlideStore
-from serving.store.tables import analyses
+from serving.store.tables import analyses, blobs
 from serving.wsi.errors import BusyError
 
 SWEEP_S = 60.0
@@ -61,16 +62,18 @@ class Sweeper:
 
 
 def sweep_analyses(store: SlideStore, now: float) -> None:
-    """Remove analyses that ended long ago, results that no analysis has, and checkpoints of what has ended."""
+    """Remove analyses that ended long ago, results that no analysis has, checkpoints of what has ended, tiles of slides that are gone."""
     state, settings = store.settings.state, store.settings
     with store.database.writing() as tx:
         old = analyses.c.finished_at < now - settings.keep_analyses_s
         remove_rows(tx, tx.execute(select(analyses.c.id).where(old, ~analyses.c.state.in_(UNFINISHED))).scalars().all())
         results = set(tx.execute(select(analyses.c.result).where(analyses.c.result.is_not(None))).scalars())
         active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
+        known = set(tx.execute(select(blobs.c.sha256)).scalars())
         # What a running analysis has just written has its name; anything else is left over.
         strays = [path for path in _folders(state / "results") if path.name not in results and _job(path) not in active]
         strays += [path for path in _folders(state / "checkpoints") if path.name not in active]
+    strays += [path for path in _folders(state / TILES) if path.name not in known]
     for path in strays:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -19,6 +19,7 @@ from serving.jobs.memory import give_back_memory
 from serving.jobs.models import Loaded, Models
 from serving.jobs.request import options_from
 from serving.jobs.results import save_result
+from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.observability.logs import logged_analysis
 from serving.observability.tracing import work_span
@@ -152,18 +153,23 @@ class Worker:
             with contextlib.suppress(BusyError):
                 leases.advanced(lease)
 
+        options, state = options_from(job.options), self.store.settings.state
         with self.store.open(job.sha256, name=job.name, lines=pace_of(detector.provider).readers) as slide:
+            cache = TileCache(state, job.sha256, detector, options, slide.mpp)
+            seen = cache.load()
             analysis = score_slide(
                 slide,
                 detector,
-                options_from(job.options),
+                options,
                 on_progress=progress.step,
                 finished=checkpoints.load(),
                 on_finished=keep,
+                seen=seen,
             )
         heart.check()
         result = f"{job.id}-{lease.token}"
-        save_result(analysis, self.store.settings.state / "results", result)
+        save_result(analysis, state / "results", result)
+        cache.keep(checkpoints.folder, result, seen)
         return result, analysis.report
 
     def _ended(self, lease: Lease, leases: Leases, heart: "_Heart", error: Exception) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serving.registry.opset import OPSETS, read_opset
 from serving.registry.parity import TOLERANCES, Outputs, differences
 from serving.registry.signatures import check_signature
+from serving.scoring.eight_bits import INT8
 from serving.scoring.onnx_detector import chosen_providers, open_session
 from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.pace import rounded_to
@@ -119,7 +120,7 @@ class _Graph:
 
         On a CPU these are processor seconds over the cores: that others keep a machine busy is not the model's fault.
         """
-        on_cpu = self.provider in (EXACT, *PRECISIONS)
+        on_cpu = self.provider in (EXACT, INT8, *PRECISIONS)
         clock, share = (time.process_time, len(os.sched_getaffinity(0))) if on_cpu else (time.perf_counter, 1)
         started = clock()
         found = self.run(sample)

@@ -3,9 +3,9 @@
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +50,22 @@ class TileFindings:
         return _corners(self.patch, rows, columns, stride)
 
 
-Read = tuple[PlannedTile, NDArray[np.uint8]]
-"""A tile and the pixels of its patch."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What earlier analyses of the slide found in patches, by the same Reg-NS.
+
+    found : what both models say, of the same Det behind the same screening threshold
+    screened : what Reg-NS says, and how sharp the patch is; what Det found in it is not used
+    """
+
+    found: Mapping[Patch, TileFindings] = field(default_factory=dict)
+    screened: Mapping[Patch, TileFindings] = field(default_factory=dict)
+
+
+Read = tuple[PlannedTile, NDArray[np.uint8] | TileFindings]
+"""A tile and the pixels of its patch, or what is known of it without them."""
+Fresh = tuple[PlannedTile, NDArray[np.uint8]]
+"""A tile that models have to look at."""
 
 
 def check_finished(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
@@ -95,6 +109,7 @@ class Cascade:
     in_slide : whether a sub-tile, given its (x, y) corners in work px, float (N, 2), shows any of what is analysed
     structure_of : gives a patch's structure
     tiles : finished tiles; those that an earlier run finished may be given
+    seen : what need not be computed again
     """
 
     detector: Detector
@@ -102,7 +117,18 @@ class Cascade:
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
     structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: nothing_seen()
     tiles: list[TileFindings] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
     seconds: Seconds = field(default_factory=Seconds)
+
+    def settled(self, tile: PlannedTile) -> TileFindings | None:
+        """What is known of a tile without its pixels; None where a model has to look at them."""
+        known = self.seen.found.get(tile.patch)
+        if known is not None:
+            return known
+        known = self.seen.screened.get(tile.patch)
+        if known is None or (known.scores >= self.threshold).any():
+            return None
+        return replace(known, looked=np.empty(0, np.int64), found=())
 
     def run(
         self,
@@ -146,30 +172,48 @@ class Cascade:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _chunk(self, patches: Iterable[Read], pace: Pace) -> Chunk:
-        """Both models on the tiles of one chunk."""
+        """Both models on the tiles of one chunk, but for those that are settled."""
         seconds = Seconds()
+        chunk: list[TileFindings] = []
         screened: list[Screened] = []
         windows: list[NDArray[np.uint8]] = []
         found: list[Detections] = []
-        for group in alike(patches, pace.tiles):
-            started = time.perf_counter()
-            scores = self.detector.screen(np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None])
-            seconds.screen += time.perf_counter() - started
-            for (tile, pixels), given in zip(group, scores, strict=True):
+        for group in alike(self._unsettled(patches, chunk), pace.tiles):
+            for (tile, pixels), given in zip(group, self._scores(group, seconds), strict=True):
                 screened.append(self._screened(tile.patch, pixels, given, seconds))
                 windows += self._cut(pixels, screened[-1])
             del group, tile, pixels
-            while len(windows) >= pace.windows:
+            # Tile by tile, no batch reaches across tiles: what Det says of one does not depend on which others are scored.
+            while len(windows) >= pace.windows or (windows and pace.tiles == 1):
                 batch, windows = windows[: pace.windows], windows[pace.windows :]
                 found += self._detect(batch, seconds)
         if windows:
             found += self._detect(windows, seconds)
         given_to = iter(found)
-        chunk = [
+        chunk += [
             TileFindings(patch, scores, looked, tuple(itertools.islice(given_to, len(looked))), structure)
             for patch, scores, looked, structure in screened
         ]
         return sorted(chunk, key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0])), seconds
+
+    def _unsettled(self, patches: Iterable[Read], settled: list[TileFindings]) -> Iterator[Fresh]:
+        """The tiles that models have to look at; what is known of the others goes to `settled`."""
+        for tile, given in patches:
+            if isinstance(given, TileFindings):
+                settled.append(given)
+            else:
+                yield tile, given
+            del given
+
+    def _scores(self, group: Sequence[Fresh], seconds: Seconds) -> Iterable[NDArray[np.float32]]:
+        """The scores of each tile; a group of which not all is known is screened whole."""
+        known = [self.seen.screened[tile.patch].scores for tile, _ in group if tile.patch in self.seen.screened]
+        if len(known) == len(group):
+            return known
+        started = time.perf_counter()
+        scores = self.detector.screen(np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None])
+        seconds.screen += time.perf_counter() - started
+        return scores
 
     def _screened(
         self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: Seconds
@@ -211,9 +255,9 @@ class Cascade:
         return SubTileBoxes(placed, sub_tile, origins[kept], scores[kept])
 
 
-def alike(patches: Iterable[Read], most: int) -> Iterator[list[Read]]:
+def alike(patches: Iterable[Fresh], most: int) -> Iterator[list[Fresh]]:
     """The patches in groups of one shape, of at most `most`; with 1 a patch is asked for when the one before is done with."""
-    waiting: dict[tuple[int, ...], list[Read]] = {}
+    waiting: dict[tuple[int, ...], list[Fresh]] = {}
     for read in patches:
         shape = read[1].shape
         waiting.setdefault(shape, []).append(read)

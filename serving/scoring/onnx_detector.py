@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.scoring import cuda_session, openvino_session
+from serving.scoring import cuda_session, eight_bits, openvino_session
 from serving.scoring.batches import in_batches
 from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
+from serving.scoring.eight_bits import INT8, EightBitSession
 from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
@@ -24,6 +25,12 @@ from serving.wsi.modelcard import ModelCard, load_card
 AUTOMATIC = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Fastest first; those that do not load on this machine are passed over. TensorRT and what rounds more must be asked for."""
 CPU = "CPUExecutionProvider"
+OWN: dict[str, Callable[[str], str | None]] = {
+    HALF: cuda_session.missing,
+    INT8: lambda _: eight_bits.missing(),
+    **dict.fromkeys(PRECISIONS, openvino_session.missing),
+}
+"""Providers that ONNX Runtime does not name, and what says why one cannot run here."""
 BAND_ROWS = 2
 """Rows of sub-tiles that one call of Reg-NS sees on a CPU: 16 sub-tiles keep activations near the caches."""
 _FATAL = 4
@@ -48,7 +55,7 @@ class OnnxScreener:
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.screen`."""
-        if self.card.input.whole_tile or self.provider != CPU:
+        if self.card.input.whole_tile or self.provider not in (CPU, INT8):
             return self._scores(tiles)
         stride = self.card.input.stride_px
         rows = tiles.shape[1] // stride - 1
@@ -184,14 +191,13 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
 def chosen_providers(asked: Sequence[str] | None) -> list[str]:
     """Those asked for, else the fastest that this machine has; raises `ModelError` for one that is unknown here."""
     available = onnxruntime.get_available_providers()
-    if asked and asked[0] in (HALF, *PRECISIONS):
-        why_not = cuda_session.missing(HALF) if asked[0] == HALF else openvino_session.missing(asked[0])
-        if why_not:
+    if asked and asked[0] in OWN:
+        if why_not := OWN[asked[0]](asked[0]):
             raise ModelError(why_not)
         return [asked[0]]
     if asked:
         if unknown := [name for name in asked if name not in available]:
-            known = ", ".join([*available, HALF, *PRECISIONS])
+            known = ", ".join([*available, *OWN])
             raise ModelError(f"unknown execution provider {', '.join(unknown)}; available: {known}")
         return list(asked)
     # The GPU build lists its providers on every machine, and says so at length when they fail to load.
@@ -228,6 +234,8 @@ def _opened(path: Path, providers: Sequence[str]) -> Session:
     options.intra_op_num_threads = cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
+    if first == INT8:
+        return EightBitSession(path, options)
     session: Session = onnxruntime.InferenceSession(path, options, providers=list(providers))
     return session
 

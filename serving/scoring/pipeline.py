@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from serving.quality.focus import structure_of
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
-from serving.scoring.cascade import Cascade, TileFindings, check_finished, nothing_seen
+from serving.scoring.cascade import Cascade, Seen, TileFindings, check_finished, nothing_seen
 from serving.scoring.detector import Detector, counting_threshold
 from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
@@ -42,6 +42,7 @@ def score_slide(
     on_progress: Callable[[int, int], None] | None = None,
     finished: Sequence[TileFindings] = (),
     on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
+    seen: Seen | None = None,
 ) -> Analysis:
     """Screen a slide, place boxes, merge and count them.
 
@@ -52,6 +53,7 @@ def score_slide(
     finished : whole chunks, in order, that an earlier run on the same slide with the same options and models handed out;
         they are not scored again, and the result is that of a run without interruption
     on_finished : called with the tiles of each chunk once both models are done with them
+    seen : what earlier analyses with other options found, whose tiles are neither read nor computed again
 
     Raises
     ------
@@ -65,10 +67,11 @@ def score_slide(
     clock = ReadClock()
     cascade = Cascade(
         detector,
-        _screening_threshold(detector, options),
+        screening_threshold(detector, options),
         lambda origins: _shows_slide(origins, slide, plan, model.window_px),
         lambda pixels: nothing_seen() if options.qc == "off" else structure_of(pixels, model.stride_px),
         list(finished),
+        seen or Seen(),
     )
     done = len(finished)
 
@@ -81,7 +84,15 @@ def score_slide(
     if on_progress is not None:
         on_progress(done, len(plan.tiles))
     pace = pace_of(detector.provider)
-    with read_ahead(slide, plan.frame, plan.tiles[done:], clock, readers=pace.readers, ahead=pace.ahead) as patches:
+    with read_ahead(
+        slide,
+        plan.frame,
+        plan.tiles[done:],
+        clock,
+        readers=pace.readers,
+        ahead=pace.ahead,
+        instead=cascade.settled,
+    ) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
@@ -126,7 +137,8 @@ def _timed(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
     return found, time.perf_counter() - started
 
 
-def _screening_threshold(detector: Detector, options: Options) -> float:
+def screening_threshold(detector: Detector, options: Options) -> float:
+    """The screening score from which Det looks at a sub-tile; -inf for all of them."""
     chosen = detector.screening_card.screening_threshold
     return chosen.score if options.cascade and chosen is not None else -np.inf
 

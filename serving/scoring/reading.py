@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from serving.scoring.pace import AHEAD, READERS
 from serving.scoring.plan import PlannedTile
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.slide import Slide
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -55,20 +58,24 @@ def read_ahead(
     *,
     readers: int = READERS,
     ahead: int = AHEAD,
-) -> Iterator[Iterator[tuple[PlannedTile, NDArray[np.uint8]]]]:
+    instead: Callable[[PlannedTile], _T | None] = lambda _: None,
+) -> Iterator[Iterator[tuple[PlannedTile, NDArray[np.uint8] | _T]]]:
     """An iterator over (tile, pixels of its patch), read by threads that end with the context.
 
     ahead : patches that are read, or being read, before they are asked for
+    instead : what comes in place of a tile's pixels, which are then not read; None where they are needed
     A read that fails raises where its patch would have come.
     """
 
-    def read(tile: PlannedTile) -> tuple[NDArray[np.uint8], float]:
+    def read(tile: PlannedTile) -> tuple[NDArray[np.uint8] | _T, float]:
+        if (known := instead(tile)) is not None:
+            return known, 0.0
         started = time.perf_counter()
         pixels = read_mirrored(slide, frame, tile.patch.region)
         return pixels, time.perf_counter() - started
 
-    def patches(pool: ThreadPoolExecutor) -> Iterator[tuple[PlannedTile, NDArray[np.uint8]]]:
-        waiting: deque[tuple[PlannedTile, Future[tuple[NDArray[np.uint8], float]]]] = deque()
+    def patches(pool: ThreadPoolExecutor) -> Iterator[tuple[PlannedTile, NDArray[np.uint8] | _T]]:
+        waiting: deque[tuple[PlannedTile, Future[tuple[NDArray[np.uint8] | _T, float]]]] = deque()
         upcoming = iter(tiles)
         while True:
             while len(waiting) < ahead and (tile := next(upcoming, None)) is not None:

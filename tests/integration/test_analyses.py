@@ -232,6 +232,18 @@ def test_analyses_outlive_their_server(tmp_path: Path) -> None:
         assert kinds.count("running") == 2
 
 
+def test_another_threshold_asks_the_models_nothing(tmp_path: Path) -> None:
+    detector = DotDetector()
+    with serving(tmp_path / "state", load=lambda: detector) as client:
+        sha256 = bring(client, field())
+        first = ended(client, submit(client, sha256)["id"])
+        asked = (detector.screened, detector.detected)
+        again = ended(client, submit(client, sha256, options={"mpp": 0.25, "threshold": 0.99})["id"])
+        assert (detector.screened, detector.detected) == asked
+        scores = [client.get(a["links"]["report"]).json()["tiles"][0]["scores"] for a in (first, again)]
+        assert scores[0] == scores[1]
+
+
 class Receiver(BaseHTTPRequestHandler):
     """Refuses the first message and takes the second."""
 

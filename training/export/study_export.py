@@ -14,11 +14,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from serving.scoring.eight_bits import in_eight_bits
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
 from training.datasets.store import Dataset, read_store
-from training.export.int8 import store_in_int8
 from training.export.onnx_files import export_det, export_regns, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
@@ -33,6 +33,8 @@ from training.study.subjects import highest
 Storage = Literal["fp32", "fp16", "int8"]
 SCORE_TOLERANCE, BOX_TOLERANCE_PX = 1e-4, 0.05
 """Between torch and ONNX Runtime, in float32: see `release`."""
+CALIBRATED = 8
+"""Sub-tiles that one run of the calibration sees."""
 DRIFT_WINDOWS = 128
 BATCH = 16
 
@@ -189,7 +191,10 @@ def _store(exact: Path, target: Path, storage: Storage, validation: Validation) 
     elif storage == "fp16":
         store_in_half(exact, target)
     else:
-        store_in_int8(exact, target, validation.windows(DRIFT_WINDOWS // 2))
+        # A window is a tile with one sub-tile, so both kinds of graph take it.
+        windows = validation.windows(DRIFT_WINDOWS // 2)
+        batches = [windows[start : start + CALIBRATED] for start in range(0, len(windows), CALIBRATED)]
+        target.write_bytes(in_eight_bits(exact, batches))
     return target
 
 

@@ -1,0 +1,69 @@
+"""What models found in a slide's tiles, kept for the next analysis with another threshold, roi or Det.
+
+The numbers of a tile are determined by its patch, the resolution and the models, so they serve every analysis that shares
+these. Only for what computes tile by tile: on a GPU batches reach across tiles, and their composition may move the last bits.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from serving import __version__
+from serving.jobs.packing import DAMAGED, unpacked
+from serving.jobs.request import digest
+from serving.scoring.analysis import Options
+from serving.scoring.cascade import Seen, TileFindings
+from serving.scoring.detector import Detector
+from serving.scoring.pace import pace_of, rounded_to
+from serving.scoring.pipeline import screening_threshold
+
+FOLDER = "tiles"
+"""In the state folder; a folder a slide in it, by hash."""
+
+
+class TileCache:
+    """Findings of one slide's tiles: files in <slide>/<what determines scores>/<what determines boxes>/."""
+
+    def __init__(self, state: Path, sha256: str, detector: Detector, options: Options, mpp: float | None) -> None:
+        """mpp : of the slide; what the options state comes first."""
+        threshold = screening_threshold(detector, options)
+        screening = [
+            __version__,
+            repr(options.mpp if options.mpp is not None else mpp),
+            detector.screening_card.model_dump(mode="json"),
+            rounded_to(detector.provider),
+            options.qc == "off",
+        ]
+        self._used = pace_of(detector.provider).tiles == 1
+        self._screened = state / FOLDER / sha256 / digest(screening)[:32]
+        self._found = self._screened / digest([detector.detection_card.model_dump(mode="json"), repr(threshold)])[:32]
+
+    def load(self) -> Seen:
+        """All that is known; damaged files are deleted."""
+        if not self._used:
+            return Seen()
+        screened = {tile.patch: tile for tile in _tiles(self._screened.glob("*/*.npz"))}
+        return Seen({tile.patch: tile for tile in _tiles(self._found.glob("*.npz"))}, screened)
+
+    def keep(self, chunks: Path, name: str, seen: Seen) -> None:
+        """Take over the files of finished chunks in `chunks` that hold more than `seen` does.
+
+        name : no other analysis has it. What cannot be kept is computed again some day: nothing is raised.
+        """
+        if not self._used:
+            return
+        with contextlib.suppress(OSError):
+            for path in sorted(chunks.glob("*.npz")):
+                if any(tile.patch not in seen.found for tile in _tiles([path])):
+                    self._found.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    path.rename(self._found / f"{name}-{path.name}")
+
+
+def _tiles(paths: Iterable[Path]) -> Iterator[TileFindings]:
+    for path in paths:
+        try:
+            yield from unpacked(path.read_bytes())
+        except DAMAGED:
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,116 @@
+"""Graphs in eight bits: which convolutions are, that they still compute the same, and that they are made once."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from serving.scoring import eight_bits
+from serving.scoring.eight_bits import INT8, PROPOSAL_HEAD, EightBitSession, in_eight_bits
+from serving.scoring.onnx_detector import load_detector
+from serving.wsi.errors import ModelError
+from tests.quick_models import write_quick_models
+from training.export.onnx_files import export_det, export_regns
+from training.export.parity import parity_windows, write_parity
+from training.export.study_export import Graph
+from training.export.study_graphs import DetectorGraph, NetGraph
+from training.study.detectors import SubTileDetector
+from training.study.models import SubTileNet
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small net of the study in float32, with windows beside it."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("net")
+    export_regns(NetGraph(SubTileNet("score", "micro", 125)), folder / "model.onnx")
+    write_parity(folder / "parity.npz", parity_windows(), {})
+    return folder / "model.onnx"
+
+
+def test_convolutions_between_the_first_and_the_head_are_in_eight_bits(exact: Path, tmp_path: Path) -> None:
+    windows = parity_windows()
+    (tmp_path / "model.onnx").write_bytes(in_eight_bits(exact, [windows]))
+    quantised, others = _convolutions(tmp_path / "model.onnx")
+    assert len(quantised) > 8
+    assert len(others) == 1
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    made = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    assert not any(name in made for node in graph.node if node.op_type in ("Gemm", "MatMul") for name in node.input)
+    before, after = (Graph.load(path).scores(windows) for path in (exact, tmp_path / "model.onnx"))
+    assert np.abs(before - after).max() < 0.5 * before.std() + 1e-3
+    assert (tmp_path / "model.onnx").stat().st_size < 0.5 * exact.stat().st_size
+
+
+def test_a_detectors_proposal_head_stays_in_float(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    export_det(DetectorGraph(SubTileDetector("micro", 96, weighted=False)), tmp_path / "exact.onnx")
+    (tmp_path / "model.onnx").write_bytes(in_eight_bits(tmp_path / "exact.onnx", [parity_windows()]))
+    quantised, others = _convolutions(tmp_path / "model.onnx")
+    assert quantised
+    assert sum(name.startswith(PROPOSAL_HEAD) for name in others) == 15  # three convolutions on each of five levels
+    assert len(others) == 16
+    assert not any(name.startswith(PROPOSAL_HEAD) for name in quantised)
+
+
+def test_a_graph_is_rewritten_once_a_machine(exact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = EightBitSession(exact, onnxruntime.SessionOptions())
+    (kept,) = (tmp_path / "cache").rglob("*.onnx")
+    assert kept.stat().st_mode & 0o077 == 0
+
+    def never(*_: object) -> bytes:
+        raise AssertionError("rewritten again")
+
+    monkeypatch.setattr(eight_bits, "in_eight_bits", never)
+    second = EightBitSession(exact, onnxruntime.SessionOptions())
+    assert second.get_providers() == [INT8]
+    windows = parity_windows()
+    name = first.get_inputs()[0].name
+    a, b = (session.run(["scores"], {name: windows})[0] for session in (first, second))
+    assert np.array_equal(a, b)
+    # Another sample gives other ranges, so it is another graph.
+    shutil.copy(exact, tmp_path / "model.onnx")
+    write_parity(tmp_path / "parity.npz", windows[:4], {})
+    with pytest.raises(AssertionError, match="rewritten again"):
+        EightBitSession(tmp_path / "model.onnx", onnxruntime.SessionOptions())
+
+
+def test_without_room_for_a_cache_it_works_all_the_same(
+    exact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert EightBitSession(exact, onnxruntime.SessionOptions()).get_outputs()[0].name == "scores"
+
+
+def test_a_cascade_runs_in_eight_bits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    models = write_quick_models(tmp_path / "models")
+    detector = load_detector(models, providers=[INT8])
+    assert detector.provider == INT8
+    assert detector.screen(np.zeros((1, 500, 500, 3), np.uint8)).shape == (1, 3, 3)
+    (models / "reg-ns/0.0.1/parity.npz").unlink()
+    with pytest.raises(ModelError, match=r"parity\.npz"):
+        load_detector(models, providers=[INT8])
+
+
+def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ModelError, match=r"pip install 'mitoserve\[int8\]'"):
+        load_detector(Path("models"), providers=[INT8])
+
+
+def _convolutions(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the convolutions whose weights are in eight bits, and of the others."""
+    graph = onnx.load(path).graph
+    made = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    names: tuple[list[str], list[str]] = [], []
+    for node in graph.node:
+        if node.op_type == "Conv":
+            names[0 if node.input[1] in made else 1].append(node.name)
+    return names
