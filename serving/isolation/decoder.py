@@ -93,7 +93,10 @@ def _answer(line: Line, message: dict[str, Any]) -> None:
 def _failure(error: Exception) -> dict[str, Any]:
     """An intended error by name, and any other with its type: the parent says what it means for the slide."""
     intended = isinstance(error, MitoserveError)
-    return {"ok": False, "error": type(error).__name__, "intended": intended, "message": str(error)[:2000]}
+    # Python's own pictures raise OSError for broken data too: only what the system reports has a number.
+    storage = isinstance(error, OSError) and error.errno is not None
+    kind = {"error": type(error).__name__, "intended": intended, "storage": storage}
+    return {"ok": False, **kind, "message": str(error)[:2000]}
 
 
 def _size(handle: int) -> int:

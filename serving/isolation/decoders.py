@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from serving.isolation.decoder import MESSAGE_BYTES
 from serving.isolation.limits import DecoderLimits
 from serving.wsi import errors
-from serving.wsi.errors import MitoserveError, UnreadableSlideError
+from serving.wsi.errors import MitoserveError, StorageError, UnreadableSlideError
 
 LINES = 2
 """Reads at once in one decoder, unless more are asked for: as many as the pipeline has reader threads on a CPU."""
@@ -272,12 +272,13 @@ def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
 
 def _raised(answer: dict[str, Any], limits: DecoderLimits) -> Exception:
     """The error that a decoder reports, as an error of this process."""
-    kind = getattr(errors, str(answer["error"]), None)
-    if answer["intended"] and isinstance(kind, type) and issubclass(kind, MitoserveError):
-        return kind(answer["message"])
+    intended = getattr(errors, str(answer["error"]), None)
+    if answer["intended"] and isinstance(intended, type) and issubclass(intended, MitoserveError):
+        return intended(answer["message"])
     if answer["error"] == "MemoryError":
         return UnreadableSlideError(
             f"reading the slide needs more than {limits.memory_bytes} bytes of memory, which is this server's limit; "
             "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES"
         )
-    return UnreadableSlideError(f"the slide cannot be read ({answer['error']}: {answer['message']}); copy it again")
+    kind = StorageError if answer["storage"] else UnreadableSlideError
+    return kind(f"the slide cannot be read ({answer['error']}: {answer['message']}); copy it again")

@@ -1,5 +1,6 @@
 """What the pipeline asks of models: one protocol, served by ONNX Runtime here and by torch models in training."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ def cards_of(detector: Detector) -> list[ModelCard]:
     return [card for card in cards if card is not None]
 
 
-def counting_threshold(detector: Detector) -> float:
+def counting_threshold(cards: Sequence[ModelCard]) -> float:
     """The probability from which a detection counts, by the card of the model that speaks last."""
-    chosen = cards_of(detector)[-1].detection_threshold
+    chosen = cards[-1].detection_threshold
     return chosen.probability if chosen is not None else 0.5

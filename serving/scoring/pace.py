@@ -58,5 +58,17 @@ def rounded_to(provider: str) -> str | None:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors that this process may use, or as many of them as `use_cores` left it."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([mine, *_most])
+
+
+def use_cores(most: int) -> None:
+    """Let models that this process loads from now on, and its readers, take no more than `most` processors.
+
+    For a process that shares its machine with others of its kind: it is set once, before anything is loaded.
+    """
+    _most[:] = [most]
+
+
+_most: list[int] = []

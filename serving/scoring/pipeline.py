@@ -15,7 +15,7 @@ from serving.quality.focus import structure_of
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
 from serving.scoring.cascade import Cascade, Seen, TileFindings, check_finished, nothing_seen
-from serving.scoring.detector import Detector, counting_threshold
+from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.pace import pace_of
@@ -173,7 +173,7 @@ def _judged(merged: Detections, plan: Plan, slide: Slide, detector: Detector) ->
 
 def _figures(merged: Detections, plan: Plan, slide: Slide, detector: Detector, options: Options) -> Detections:
     """Merged boxes that count as mitotic figures, level-0 px: likely enough, centred in the slide and in the roi."""
-    threshold = options.threshold if options.threshold is not None else counting_threshold(detector)
+    threshold = options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
     found = merged[merged.probabilities >= threshold]
     boxes = plan.frame.boxes_to_level0(found.boxes)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)

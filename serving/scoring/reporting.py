@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -81,7 +82,7 @@ def make_report(
             masked=int(masking.mask.holds(figures.centres.astype(np.float64)).sum()),
             dropped=len(everything) - len(figures),
         )
-    models, settings = _models(detector, options), _settings(detector, options, plan)
+    models, settings = _models(cards_of(detector), options), _settings(cards_of(detector), options, frame.work_mpp)
     stride = detector.screening_card.input.stride_px
     results = _tiles(plan, mask, tiles, figures, stride)
     whole = Region(0, 0, slide.width, slide.height)
@@ -150,13 +151,25 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, r
     return "a-" + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _models(detector: Detector, options: Options) -> list[ModelInfo]:
-    screening, *counting = cards_of(detector)
+def answers(report: Report, options: Options, cards: Sequence[ModelCard], *, rounded: str | None = None) -> bool:
+    """Whether the slide of a stored report, scored again by these models with these options, gives the same report.
+
+    cards : of the cascade, in the order in which its models see a slide; rounded : see `pace.rounded_to`
+    """
+    stated = options.mpp is not None
+    if (report.slide.mpp_source == "override") != stated or (stated and report.slide.mpp != round(options.mpp or 0, 6)):
+        return False
+    settings = _settings(cards, options, report.settings.work_mpp)
+    return report.analysis_id == analysis_id(report.slide, _models(cards, options), settings, rounded)
+
+
+def _models(cards: Sequence[ModelCard], options: Options) -> list[ModelInfo]:
+    screening, *counting = cards
     passed = screening.screening_threshold
     infos = [_info(screening, {"screening": passed.score} if passed is not None and options.cascade else {})]
     # What a later model judges again is a candidate here.
     infos += [_info(card, {"candidate": counting[-1].candidate_probability or 0.0}) for card in counting[:-1]]
-    probability = options.threshold if options.threshold is not None else counting_threshold(detector)
+    probability = options.threshold if options.threshold is not None else counting_threshold(cards)
     return [*infos, _info(counting[-1], {"detection": probability})]
 
 
@@ -164,8 +177,8 @@ def _info(card: ModelCard, thresholds: dict[str, float]) -> ModelInfo:
     return ModelInfo(name=card.name, version=card.version, sha256=card.sha256(), thresholds=thresholds)
 
 
-def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
-    model = detector.screening_card.input
+def _settings(cards: Sequence[ModelCard], options: Options, work_mpp: float) -> Settings:
+    model = cards[0].input
     return Settings(
         cascade=options.cascade,
         roi=None if options.roi is None else list(options.roi.points),
@@ -173,7 +186,7 @@ def _settings(detector: Detector, options: Options, plan: Plan) -> Settings:
         tile_px=TILE_PX,
         window_px=model.window_px,
         stride_px=model.stride_px,
-        work_mpp=round(plan.frame.work_mpp, 6),
+        work_mpp=round(work_mpp, 6),
         counting=settings_of(options.counting),
         qc=options.qc,
     )

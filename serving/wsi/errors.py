@@ -37,6 +37,10 @@ class UnreadableSlideError(MitoserveError):
     slug = "unreadable-slide"
 
 
+class StorageError(UnreadableSlideError):
+    """The storage failed while the slide was read: another try may succeed."""
+
+
 class DecoderError(MitoserveError):
     """Opening or reading the slide ended the process that did it, more than once."""
 

@@ -14,14 +14,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(args: argparse.Namespace) -> None:
-    from serving.scoring.detector import counting_threshold  # noqa: PLC0415
+    from serving.scoring.detector import cards_of, counting_threshold  # noqa: PLC0415
     from serving.scoring.onnx_detector import load_detector  # noqa: PLC0415
     from training.datasets.icpr2012 import read_painted_fields  # noqa: PLC0415
     from training.datasets.root import data_root  # noqa: PLC0415
     from training.elsewhere import FalseAlarms, false_alarms  # noqa: PLC0415
 
     detector = load_detector(args.models)
-    by_slide = false_alarms(detector, read_painted_fields(data_root()), threshold=counting_threshold(detector))
+    by_slide = false_alarms(
+        detector, read_painted_fields(data_root()), threshold=counting_threshold(cards_of(detector))
+    )
     together = FalseAlarms(sum(a.detections for a in by_slide.values()), sum(a.area_mm2 for a in by_slide.values()))
     for name, alarms in {**by_slide, "all": together}.items():
         low, high = alarms.interval()

@@ -93,7 +93,7 @@ def test_the_last_card_counts_and_the_report_names_all_models(threshold: float, 
     plant(pixels, 300, 250, side=round(0.9 * DOT_PX))
     report = score_slide(ArraySlide(pixels, mpp=0.25, name="dot"), detector, Options()).report
     assert report.counts.mitotic_figures == counted
-    assert counting_threshold(detector) == threshold
+    assert counting_threshold(cards_of(detector)) == threshold
     assert [m.thresholds for m in report.models] == [{"screening": 0.05}, {"candidate": 0.1}, {"detection": threshold}]
     assert [card.name for card in cards_of(detector)] == ["reg-ns", "det", "verifier"]
 
