@@ -17,6 +17,7 @@ from serving.cli_counting import counting_options
 from serving.cli_export import export
 from serving.cli_models import models
 from serving.cli_remote import score_at
+from serving.cli_tune import tune_threads
 from serving.client import Client
 from serving.exports import write_all
 from serving.report import QualityUse, Report
@@ -51,6 +52,7 @@ main.add_command(keys)
 main.add_command(audit)
 main.add_command(export)
 main.add_command(models)
+main.add_command(tune_threads)
 
 
 @main.command()

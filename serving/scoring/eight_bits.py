@@ -18,6 +18,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.scoring.tuning import cache_folder
+
 INT8 = "CPU-int8"
 """Provider whose convolutions compute in eight bits."""
 PROPOSAL_HEAD = "/head/"
@@ -140,7 +142,7 @@ def _kept(path: Path) -> bytes:
     key = hashlib.sha256()
     for part in (graph, sample, onnxruntime.__version__.encode(), _RECIPE.encode()):
         key.update(hashlib.sha256(part).digest())
-    kept = _cache() / f"{key.hexdigest()}.onnx"
+    kept = cache_folder() / "graphs" / f"{key.hexdigest()}.onnx"
     with contextlib.suppress(OSError):
         return kept.read_bytes()
     _log.info("%s is rewritten in eight bits, once for this machine", path)
@@ -162,8 +164,3 @@ def _write(path: Path, data: bytes) -> None:
     except OSError:
         os.unlink(part)
         raise
-
-
-def _cache() -> Path:
-    """This user's own folder for what can be made again (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitoserve" / "graphs"

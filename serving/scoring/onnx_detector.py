@@ -16,8 +16,9 @@ from serving.scoring.eight_bits import INT8, EightBitSession
 from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
-from serving.scoring.pace import GPU_PROVIDERS, cores, pace_of
+from serving.scoring.pace import GPU_PROVIDERS, pace_of
 from serving.scoring.session import Session
+from serving.scoring.tuning import threads_of
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
@@ -231,7 +232,7 @@ def _opened(path: Path, providers: Sequence[str]) -> Session:
                 raise
             return _opened(path, others)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = cores()
+    options.intra_op_num_threads = threads_of(first)
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
     if first == INT8:

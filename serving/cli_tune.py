@@ -1,0 +1,49 @@
+"""`mitoserve tune`: finds how many threads are fastest on this machine."""
+
+from collections.abc import Callable
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from serving.scoring.models import model_folder
+from serving.scoring.onnx_detector import chosen_providers, load_screener
+from serving.scoring.pace import GPU_PROVIDERS, use_cores
+from serving.scoring.tiling import TILE_PX
+from serving.scoring.tuning import candidates, noise_tile, tune
+from serving.settings import Settings, SettingsError
+from serving.wsi.errors import MitoserveError
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+@click.command("tune")
+@click.option("--provider", multiple=True, help="As for `score`; by default what scores here.")
+def tune_threads(*, provider: tuple[str, ...]) -> None:
+    """Measure how many threads compute fastest on this machine, and use that many from now on.
+
+    Takes a minute. Do it while nothing else runs here, and again after a change of the machine.
+    """
+    try:
+        settings = Settings.from_environment()
+        chosen = chosen_providers(provider or settings.providers)
+        if chosen[0] in GPU_PROVIDERS:
+            raise click.UsageError(f"{chosen[0]} computes on a GPU: there is no number of threads to find")
+        folder, tile = model_folder(settings.models, "reg-ns"), noise_tile(TILE_PX + 125)
+
+        def opened(threads: int) -> Callable[[], object]:
+            use_cores(threads)
+            screener = load_screener(folder, providers=chosen)
+            return lambda: screener.screen(tile)
+
+        with _err.status("measuring"):
+            found = tune(chosen[0], opened, candidates())
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    table = Table("threads", "seconds a tile", "")
+    for threads, seconds in found.seconds.items():
+        table.add_row(str(threads), f"{seconds:.2f}", "used from now on" if threads == found.threads else "")
+    _out.print(table)
