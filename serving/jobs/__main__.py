@@ -1,5 +1,6 @@
 """`python -m serving.jobs SERVER WORKER`: a worker process. It ends when its parent does, and then gives back what it ran."""
 
+import os
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ def main(server: str, worker: str) -> None:
     configure_logging(settings.log_format)
     configure_tracing(settings.traces_endpoint)
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop_at_sigterm(stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on a terminal's Ctrl-C the server decides
     threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     database = open_database(settings)
@@ -35,6 +36,23 @@ def main(server: str, worker: str) -> None:
     finally:
         decoders.close()
         database.close()
+
+
+def stop_at_sigterm(stop: threading.Event) -> None:
+    """Let a thread of its own set `stop` when this process is asked to end; call it in the main thread.
+
+    A handler interrupts the main thread anywhere, also where that holds the lock of `stop`, and would wait for it for ever.
+    """
+    heard, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # for a signal that has a handler, Python writes to the pipe
+
+    def wait() -> None:
+        os.read(heard, 1)
+        stop.set()
+
+    threading.Thread(target=wait, name="stop", daemon=True).start()
 
 
 def _watch_parent(stop: threading.Event) -> None:

@@ -29,8 +29,6 @@ class Supervisor:
         self._store, self._crew, self._server = store, crew, server
         self._command = command or [sys.executable, "-m", "serving.jobs"]
         self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._watch, name="supervisor")
 
     def start(self) -> None:
@@ -39,21 +37,14 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the worker, after what it has finished is written."""
-        with self._lock:
-            self._stop.set()
-            if self._process is not None:
-                self._process.terminate()
+        self._stop.set()
         self._thread.join()
 
     def _watch(self) -> None:
         rest = 0.5
         while not self._stop.is_set():
             worker, started = uuid.uuid4().hex, time.monotonic()
-            with self._lock:
-                if self._stop.is_set():
-                    return
-                process = self._process = self._started(worker)
-            with process:
+            with self._started(worker) as process:
                 while process.poll() is None and not self._stop.wait(0.1):
                     pass
                 if self._stop.is_set():
