@@ -1,11 +1,13 @@
 """A models folder whose graphs cost next to nothing: they look at mean colours, and give the same numbers every time."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from serving.wsi.modelcard import ModelCard
@@ -54,16 +56,26 @@ def restate(folder: Path, card: ModelCard) -> Path:
 
 
 def quick_screening(scale: float, *, stride: int = STRIDE) -> onnx.GraphProto:
-    """The darker a sub-tile in red, the higher its score."""
+    """The darker every fifth px of every fifth row of a sub-tile is in red, the higher its score."""
+    every = math.gcd(5, stride)
+    kernel, step = [WINDOW // every] * 2, [stride // every] * 2
     nodes = [
-        helper.make_node("Cast", ["tiles"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["nchw"], ["pooled"], kernel_shape=[WINDOW, WINDOW], strides=[stride, stride]),
-        helper.make_node("Gather", ["pooled", "red"], ["plane"], axis=1),
-        helper.make_node("Sub", ["white", "plane"], ["dark"]),
+        helper.make_node("Slice", ["tiles", "start", "end", "sides", "every"], ["pixels"]),
+        helper.make_node("Gather", ["pixels", "red"], ["plane"], axis=3),
+        helper.make_node("Cast", ["plane"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["float", "one"], ["channel"]),
+        helper.make_node("AveragePool", ["channel"], ["pooled"], kernel_shape=kernel, strides=step),
+        helper.make_node("Squeeze", ["pooled", "one"], ["mean"]),
+        helper.make_node("Sub", ["white", "mean"], ["dark"]),
         helper.make_node("Div", ["dark", "scale"], ["scores"]),
     ]
-    constants = {"red": np.asarray(0, np.int64), "white": np.float32(255), "scale": np.float32(scale)}
+    constants = {
+        "red": np.asarray(0, np.int64),
+        "one": np.asarray([1], np.int64),
+        **_sampled(every),
+        "white": np.float32(255),
+        "scale": np.float32(scale),
+    }
     return helper.make_graph(
         nodes,
         "quick-screening",
@@ -74,9 +86,10 @@ def quick_screening(scale: float, *, stride: int = STRIDE) -> onnx.GraphProto:
 
 
 def quick_detection() -> onnx.GraphProto:
-    """One box in the middle of every sub-tile, likelier the darker the sub-tile is."""
+    """One box in the middle of every sub-tile, likelier the darker every fifth px of every fifth row is."""
     nodes = [
-        helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Slice", ["windows", "start", "end", "sides", "every"], ["pixels"]),
+        helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
         helper.make_node("Div", ["mean", "white"], ["light"]),
         helper.make_node("Sub", ["one", "light"], ["dark"]),
@@ -89,6 +102,7 @@ def quick_detection() -> onnx.GraphProto:
         ),
     ]
     constants = {
+        **_sampled(5),
         "axes": np.asarray([1, 2, 3], np.int64),
         "white": np.float32(255),
         "one": np.float32(1),
@@ -107,3 +121,9 @@ def quick_detection() -> onnx.GraphProto:
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
+
+
+def _sampled(every: int) -> dict[str, NDArray[np.int64]]:
+    """What `Slice` needs to take every so many px of both sides of a picture."""
+    values = {"start": [0, 0], "end": [2**31, 2**31], "sides": [1, 2], "every": [every, every]}
+    return {name: np.asarray(value, np.int64) for name, value in values.items()}

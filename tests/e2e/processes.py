@@ -21,20 +21,24 @@ START_S = 120
 def served(
     scratch: Path,
     *,
+    models: Path | None = None,
     target: str = "serving.service:MitoserveService",
     folder: Path = ROOT,
     environment: Mapping[str, str] | None = None,
     arguments: tuple[str, ...] = (),
     verify: ssl.SSLContext | bool = True,
 ) -> Iterator[httpx.Client]:
-    """A client of a server that scores, whose output goes to `scratch`/server.log; it ends with the context."""
+    """A client of a server that scores, whose output goes to `scratch`/server.log; it ends with the context.
+
+    models : a folder; None for those that ship
+    """
     port = free_port()
     log = scratch / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port), *arguments],
             cwd=folder,
-            env=server_environment(scratch) | dict(environment or {}),
+            env=server_environment(scratch, models) | dict(environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -55,13 +59,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def server_environment(scratch: Path) -> dict[str, str]:
-    """An environment in which a server keeps everything below `scratch`."""
+def server_environment(scratch: Path, models: Path | None = None) -> dict[str, str]:
+    """An environment in which a server keeps everything below `scratch` and scores with `models`."""
     return {
         **os.environ,
         "BENTOML_HOME": str(scratch / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "MITOSIS_STATE": str(scratch / "state"),
+        **({} if models is None else {"MITOSIS_MODELS": str(models)}),
     }
 
 

@@ -26,6 +26,8 @@ from serving.store.database import open_database
 from serving.store.tables import analyses
 from serving.synthetic.slide import generate_slide
 from tests.e2e.processes import ROOT, served
+from tests.quick_models import write_quick_models
+from tests.samples import noise, write_pyramid
 
 pytestmark = pytest.mark.e2e
 
@@ -38,10 +40,15 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_quick_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     scratch = tmp_path_factory.mktemp("server")
     key, _ = open_access(Settings(state=scratch / "state")).keys.create("client", ["score"])
-    with served(scratch) as client:
+    with served(scratch, models=models) as client:
         yield Server(str(client.base_url).rstrip("/"), key, scratch / "state")
 
 
@@ -53,10 +60,12 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(slide: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command line gives without a server."""
     out = tmp_path_factory.mktemp("here")
-    assert CliRunner().invoke(main, ["score", str(slide), "--out", str(out)]).exit_code == 0
+    command = ["score", str(slide), "--out", str(out), "--models", str(models)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert settled(out / "report.json")["detections"]
     return out
 
 
@@ -177,11 +186,11 @@ def test_the_log_is_json_with_ids_and_without_names(server: Server) -> None:
         assert not any(name in line for line in lines)
 
 
-def test_a_stopped_server_gives_back_what_it_ran(slide: Path, tmp_path: Path) -> None:
-    large = tmp_path / "large.tif"
-    generate_slide(large, seed=2, width=4000, height=4000, tissue_fraction=1.0, mitoses_per_mm2=50)
-    with served(tmp_path) as connection, Client(str(connection.base_url), notes=Notes(tmp_path / "notes")) as client:
-        analysis = client.start(client.upload(large), cascade="off")
+def test_a_stopped_server_gives_back_what_it_ran(models: Path, tmp_path: Path) -> None:
+    large = write_pyramid(tmp_path / "large.tif", noise(6000, 6000), compression="jpeg", levels=4)
+    notes = Notes(tmp_path / "notes")
+    with served(tmp_path, models=models) as connection, Client(str(connection.base_url), notes=notes) as client:
+        analysis = client.start(client.upload(large), cascade="off", min_tissue_fraction=0)
         while client.look(analysis).state != "running":
             time.sleep(0.05)  # polls another process, which takes the analysis in a moment
         started = time.monotonic()

@@ -1,6 +1,8 @@
 """Models change on a real server while it works, and when they cannot, it goes on as before."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,11 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.timeout(900)  # real processes on whatever else the machine does
 def test_analyses_in_flight_notice_nothing_and_reports_say_what_ran(tmp_path: Path) -> None:
-    outcome = hot_swap(tmp_path, count=30, swaps=10)
+    outcome = hot_swap(tmp_path, count=18, swaps=6)
     assert outcome.failed == ()
     assert outcome.untrue == ()
-    assert outcome.succeeded == 30
-    assert min(outcome.by_version["0.1"], outcome.by_version["0.2"]) >= 5, "both releases ran"
+    assert outcome.succeeded == 18
+    assert min(outcome.by_version["0.1"], outcome.by_version["0.2"]) >= 4, "both releases ran"
     assert outcome.memory_after < outcome.memory_before + 100 * 2**20
 
 
@@ -93,17 +95,21 @@ def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(server: Serve
     """It has finished chunks of the old release when its worker dies and another release was promoted."""
     client = server.client
     write_quick_models(tmp_path / "models", "0.2", scale=30)
-    path = write_pyramid(tmp_path / "slide.tif", noise(9000, 8000), compression="jpeg", levels=4)
+    path = write_pyramid(tmp_path / "slide.tif", noise(8000, 6000), compression="jpeg", levels=4)
     slide = client.put("/v1/slides?filename=slide.tif", content=path.read_bytes()).json()["id"]
     body: dict[str, Any] = {"slide": slide, "options": {"mpp": 0.25, "min_tissue_fraction": 0}}
     address = client.post("/v1/analyses", json=body).headers["location"]
     checkpoints = tmp_path / "state" / "checkpoints"
     server.wait_until(lambda: any(checkpoints.rglob("000000.npz")), 150)
+    decoders = server.decoders()
+    for decoder in decoders:
+        os.kill(decoder, signal.SIGSTOP)  # so that it cannot end before the move
     promoted = client.post("/v1/registry/releases", json={"models": ["0.2"]})
     (worker,) = server.workers()
     server.wait_until(lambda: client.get(promoted.headers["location"]).json()["state"] == "promoted", 150)
     assert client.get(address).json()["state"] == "running", "it ends on what it began with, if its worker lives"
-    kill(worker)
+    for process in (worker, *decoders):
+        kill(process)
     server.wait_until(lambda: client.get(address).json()["state"] == "succeeded", 300)
     broken_off = client.get(f"{address}/report").json()
     assert {model["version"] for model in broken_off["models"]} == {"0.2"}

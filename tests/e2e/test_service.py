@@ -88,7 +88,7 @@ def test_an_analysis_survives_the_death_of_every_process(server: ServerProcess, 
     assert kill(server.decoders()[0])
     at(34)
     assert kill(server.workers()[0])
-    at(66)
+    at(50)
     server.kill()
     server.start()
     done = finished(server, analysis)

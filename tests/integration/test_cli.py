@@ -1,4 +1,4 @@
-"""The command line on real models and generated slides, in this process."""
+"""The command line on generated slides, in this process."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,23 @@ from serving.cli import main
 from serving.exports import EXPORTS
 from serving.report import Report
 from serving.synthetic.slide import generate_slide
+from tests.quick_models import write_quick_models
 
 pytestmark = pytest.mark.integration
 
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_quick_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(autouse=True)
+def settings(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MITOSIS_MODELS", str(models))
 
 
 @pytest.fixture(scope="module")
