@@ -49,7 +49,7 @@ def matrix() -> list[Line]:
         owner = Owner(client, bearer(tokens["owner's key"]))
         for line in lines:
             for caller in CALLERS:
-                things = owner.things(fresh=line.method not in ("get", "head"))
+                things = owner.things()
                 headers = {**_HEADERS.get(line.method, {}), **(bearer(tokens[caller]) if caller in tokens else {})}
                 wanted = {
                     "/v1/analyses": {"slide": things["slide_id"]},
@@ -57,6 +57,8 @@ def matrix() -> list[Line]:
                 }.get(line.template if line.method == "post" else "")
                 address = line.template.format(**things)
                 line.answers[caller] = _word(client.request(line.method.upper(), address, headers=headers, json=wanted))
+                if line.method not in ("get", "head") and "_id}" in line.template and line.answers[caller] == "yes":
+                    owner.forget()
         return lines
 
 
@@ -68,12 +70,14 @@ class Owner:
         self._pictures = 0
         self._kept: dict[str, str] = {}
 
-    def things(self, *, fresh: bool) -> dict[str, str]:
-        """Ids by the names that addresses give them; new things where they may be removed."""
-        if fresh:
-            return self._made()
+    def things(self) -> dict[str, str]:
+        """Ids by the names that addresses give them."""
         self._kept = self._kept or self._made()
         return self._kept
+
+    def forget(self) -> None:
+        """Something was changed or removed: the next is asked of new things."""
+        self._kept = {}
 
     def _made(self) -> dict[str, str]:
         self._pictures += 1

@@ -28,6 +28,19 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
+    """A server of several tests, which change nothing."""
+    with serving(tmp_path_factory.mktemp("standing") / "state") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def report(standing: LocalClient) -> str:
+    """Address of the report of an analysis that has succeeded."""
+    return str(ended(standing, submit(standing, bring(standing, field()))["id"])["links"]["report"])
+
+
 def test_an_analysis_gives_what_scoring_gives(client: LocalClient) -> None:
     content = field()
     scored = client.post("/v1/score?mpp=0.25", files={"slide": ("a.png", content)}).json()
@@ -40,41 +53,37 @@ def test_an_analysis_gives_what_scoring_gives(client: LocalClient) -> None:
     assert report["counts"]["mitotic_figures"] == len(DOTS)
 
 
-def test_a_result_is_counted_again_as_the_query_asks(client: LocalClient) -> None:
-    analysis = ended(client, submit(client, bring(client, field()))["id"])
-    address = analysis["links"]["report"]
-    kept = client.get(address).json()
-    again = client.get(f"{address}?hotspot_shape=disc&hotspot_area=0.1&profile=none&hotspots=1").json()
+def test_a_result_is_counted_again_as_the_query_asks(standing: LocalClient, report: str) -> None:
+    kept = standing.get(report).json()
+    again = standing.get(f"{report}?hotspot_shape=disc&hotspot_area=0.1&profile=none&hotspots=1").json()
     assert [h["shape"] for h in again["hotspots"]] == ["disc"]
     assert again["settings"]["counting"]["hotspot_area_mm2"] == 0.1
     assert again["counts"]["mitotic_figures"] == kept["counts"]["mitotic_figures"]
     assert again["analysis_id"] != kept["analysis_id"]
-    assert client.get(address).json() == kept
+    assert standing.get(report).json() == kept
     for query in ("hotspot_area=-1", "hotspot_area=2&field_diameter=0.5", "profile=x", "hotspots=1&hotspots=2", "a=b"):
-        assert kind(client.get(f"{address}?{query}")) == "malformed-request", query
+        assert kind(standing.get(f"{report}?{query}")) == "malformed-request", query
 
 
 @pytest.mark.parametrize("export", [name for name, e in EXPORTS.items() if not e.needs_slide])
-def test_accept_picks_the_format_of_the_result(client: LocalClient, export: str) -> None:
-    analysis = ended(client, submit(client, bring(client, field()))["id"])
-    answer = client.get(analysis["links"]["report"], headers={"Accept": EXPORTS[export].media_type})
+def test_accept_picks_the_format_of_the_result(standing: LocalClient, report: str, export: str) -> None:
+    answer = standing.get(report, headers={"Accept": EXPORTS[export].media_type})
     assert answer.headers["content-type"].split(";")[0] == EXPORTS[export].media_type
     assert answer.content
-    assert client.get(analysis["links"]["report"], headers={"Accept": "audio/ogg"}).status_code == 406
+    assert standing.get(report, headers={"Accept": "audio/ogg"}).status_code == 406
 
 
-def test_a_result_has_an_address_for_each_format(client: LocalClient) -> None:
-    analysis = ended(client, submit(client, bring(client, field()))["id"])
+def test_a_result_has_an_address_for_each_format(standing: LocalClient, report: str) -> None:
     for export in EXPORTS.values():
-        answer = client.get(f"{analysis['links']['report']}.{export.suffix}")
+        answer = standing.get(f"{report}.{export.suffix}")
         if export.needs_slide:
             assert kind(answer) == "not-exportable"
             assert "no DICOM slide" in answer.json()["detail"]
         else:
             assert answer.headers["content-type"].split(";")[0] == export.media_type
-    features = client.get(f"{analysis['links']['report']}.geojson?hotspots=0").json()["features"]
+    features = standing.get(f"{report}.geojson?hotspots=0").json()["features"]
     assert {f["properties"]["objectType"] for f in features} == {"detection", "tile"}
-    assert client.get(f"{analysis['links']['report']}.docx").status_code == 404
+    assert standing.get(f"{report}.docx").status_code == 404
 
 
 def test_states_progress_and_the_end(client: LocalClient) -> None:

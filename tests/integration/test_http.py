@@ -42,20 +42,26 @@ class Blocking(DotDetector):
         return super().screen(tiles)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server") / "state"
 
 
-@pytest.fixture
-def client(state: Path) -> Iterator[LocalClient]:
+@pytest.fixture(scope="module")
+def standing(state: Path) -> Iterator[LocalClient]:
     settings = Settings(state=state, max_upload_bytes=5_000_000)
     with LocalClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
         _until_ready(client)
         yield client
-        assert client.get("/readyz").status_code == 200
-        assert list((state / "incoming").glob("server-*/*")) == []
-        assert list((state / "slides").iterdir()) == []
+
+
+@pytest.fixture
+def client(standing: LocalClient, state: Path) -> Iterator[LocalClient]:
+    """The server of all tests, in which each must leave no slide behind."""
+    yield standing
+    assert standing.get("/readyz").status_code == 200
+    assert list((state / "incoming").glob("server-*/*")) == []
+    assert list((state / "slides").iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -217,12 +223,20 @@ def test_the_server_says_what_it_is(client: LocalClient) -> None:
 
 
 def test_metrics_count_analyses_and_errors(client: LocalClient, picture: bytes) -> None:
-    post(client, picture)
+    def figures() -> dict[str, float]:
+        lines = (line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+        return {name: float(value) for name, value in lines}
+
+    before = figures()
+    post(client, picture, threshold=0.4)
     post(client, b"text", "a.svs")
-    text = client.get("/metrics").text
-    assert 'mitoserve_answers_total{format="report"}' in text
-    assert 'mitoserve_analyses{state="succeeded"} 1.0' in text
-    assert 'mitoserve_errors_total{kind="unsupported-format"}' in text
+    after = figures()
+    for name in (
+        'mitoserve_answers_total{format="report"}',
+        'mitoserve_analyses{state="succeeded"}',
+        'mitoserve_errors_total{kind="unsupported-format"}',
+    ):
+        assert after[name] == before.get(name, 0) + 1, name
 
 
 def test_one_document_holds_every_route(client: LocalClient) -> None:
@@ -247,9 +261,9 @@ def test_one_document_holds_every_route(client: LocalClient) -> None:
     assert set(score["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
 
 
-def test_a_full_server_refuses_and_recovers(state: Path, picture: bytes) -> None:
+def test_a_full_server_refuses_and_recovers(tmp_path: Path, picture: bytes) -> None:
     detector = Blocking()
-    settings = Settings(state=state, max_running=1, max_waiting=0)
+    settings = Settings(state=tmp_path, max_running=1, max_waiting=0)
     with LocalClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
         _until_ready(client)
         first = pool.submit(post, client, picture)
@@ -263,23 +277,23 @@ def test_a_full_server_refuses_and_recovers(state: Path, picture: bytes) -> None
         assert post(client, picture).status == 200
 
 
-def test_models_that_do_not_load_are_a_503_that_says_why(state: Path, picture: bytes) -> None:
+def test_models_that_do_not_load_are_a_503_that_says_why(tmp_path: Path, picture: bytes) -> None:
     def load() -> DotDetector:
         raise ModelError("no model 'reg-ns' in /models")
 
-    with LocalClient(create_app(Settings(state=state), load=load)) as client:
+    with LocalClient(create_app(Settings(state=tmp_path), load=load)) as client:
         for response in (client.get("/readyz"), client.post("/v1/score", files={"slide": ("a.png", picture)})):
             assert response.status_code == 503
             assert response.headers["content-type"] == PROBLEM
         assert client.get("/livez").status_code == 200
 
 
-def test_a_failure_inside_is_a_500_and_the_server_lives(state: Path, picture: bytes) -> None:
+def test_a_failure_inside_is_a_500_and_the_server_lives(tmp_path: Path, picture: bytes) -> None:
     class Failing(DotDetector):
         def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             raise RuntimeError(f"secret {tiles.shape}")
 
-    app = create_app(Settings(state=state), load=Failing)
+    app = create_app(Settings(state=tmp_path), load=Failing)
     with LocalClient(app, raise_server_exceptions=False) as client:
         _until_ready(client)
         answer = post(client, picture)
