@@ -18,7 +18,7 @@ from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
 from serving.scoring.pace import GPU_PROVIDERS, pace_of
 from serving.scoring.session import Session
-from serving.scoring.tuning import threads_of
+from serving.scoring.tuning import cache_folder, threads_of
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
@@ -26,6 +26,7 @@ from serving.wsi.modelcard import ModelCard, load_card
 AUTOMATIC = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Fastest first; those that do not load on this machine are passed over. TensorRT and what rounds more must be asked for."""
 CPU = "CPUExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 OWN: dict[str, Callable[[str], str | None]] = {
     HALF: cuda_session.missing,
     INT8: lambda _: eight_bits.missing(),
@@ -237,8 +238,22 @@ def _opened(path: Path, providers: Sequence[str]) -> Session:
     options.log_severity_level = _FATAL
     if first == INT8:
         return EightBitSession(path, options)
-    session: Session = onnxruntime.InferenceSession(path, options, providers=list(providers))
+    session: Session = onnxruntime.InferenceSession(path, options, providers=[_with_options(p) for p in providers])
     return session
+
+
+def _with_options(provider: str) -> str | tuple[str, dict[str, str]]:
+    """A provider as ONNX Runtime takes it. TensorRT builds an engine for minutes, so engines are kept in this user's cache."""
+    if provider != TENSORRT:
+        return provider
+    kept = cache_folder() / "engines"
+    kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return provider, {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(kept),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(kept),
+    }
 
 
 def _check_contract(session: Session, card: ModelCard) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -12,6 +13,7 @@ from serving.scoring.onnx_detector import load_detector
 from serving.settings import default_models
 from serving.wsi.errors import ModelError
 from tests.fakes import make_cards
+from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]
 
@@ -66,3 +68,23 @@ def test_a_stopped_copy_ends_inside_a_tile_and_the_models_go_on() -> None:
         copy.screen(np.full((1, 20_000, 1250, 3), 200, np.uint8))  # minutes of work
     assert time.monotonic() - started < 20
     assert detector.screen(small).shape == (1, 1, 1)
+
+
+def test_engines_of_tensorrt_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT is not here: what ONNX Runtime is asked for is, and the CPU answers."""
+    models = write_quick_models(tmp_path / "models")
+    real, asked = onnxruntime.InferenceSession, []
+
+    def session(path: object, options: object, providers: list[object]) -> onnxruntime.InferenceSession:
+        asked.append(providers)
+        return real(path, options, providers=CPU)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider", *CPU])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    load_detector(models, providers=["TensorrtExecutionProvider", *CPU])
+    (name, options), other = asked[0]
+    assert (name, other) == ("TensorrtExecutionProvider", *CPU)
+    assert options["trt_engine_cache_enable"] == "1"
+    assert Path(options["trt_engine_cache_path"]).is_relative_to(tmp_path)
+    assert Path(options["trt_engine_cache_path"]).is_dir()
