@@ -2,6 +2,7 @@ import hashlib
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -73,9 +74,10 @@ def test_a_stopped_copy_ends_inside_a_tile_and_the_models_go_on() -> None:
 def test_engines_of_tensorrt_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorRT is not here: what ONNX Runtime is asked for is, and the CPU answers."""
     models = write_quick_models(tmp_path / "models")
-    real, asked = onnxruntime.InferenceSession, []
+    real = onnxruntime.InferenceSession
+    asked: list[list[Any]] = []
 
-    def session(path: object, options: object, providers: list[object]) -> onnxruntime.InferenceSession:
+    def session(path: object, options: object, providers: list[Any]) -> onnxruntime.InferenceSession:
         asked.append(providers)
         return real(path, options, providers=CPU)
 
