@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from serving.synthetic.artefacts import GLASS, REACH_PX, Artefact
 from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, turned
@@ -204,8 +204,9 @@ def _textures(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
     }
     made = {}
     for name, sigma in blurs.items():
-        noise = ndimage.gaussian_filter(rng.standard_normal((_TEXTURE_PX, _TEXTURE_PX), np.float32), sigma, mode="wrap")
-        made[name] = (noise / noise.std()).astype(np.float32)
+        noise = rng.standard_normal((_TEXTURE_PX, _TEXTURE_PX), np.float32)
+        smooth = fft.irfft2(ndimage.fourier_gaussian(fft.rfft2(noise), sigma, n=_TEXTURE_PX))
+        made[name] = (smooth / smooth.std()).astype(np.float32)
     return made
 
 
