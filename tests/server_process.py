@@ -19,7 +19,7 @@ from serving.settings import Settings
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 uvicorn.run(create_app(Settings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 """
-START_S = 120.0
+START_S = 240.0
 _GIVEN = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "OMP_NUM_THREADS")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[2]
-START_S = 120
+START_S = 240
 """Two BentoML processes and two models, on a busy machine."""
 
 

@@ -66,11 +66,11 @@ SCALES: dict[str, Scale] = {
         "tiny",
         "generated tissue, a micro ResNet from random weights, a handful of steps: proves the machinery, says nothing of models",
         Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8)),
-        lambda folder: generated(folder, patients=6, tests=2, side=1250),
+        lambda folder: generated(folder, patients=6, tests=2, side=875),
         lambda _: "none",
         _MICRO | {"batch": 8, "epochs": 2, "step_epochs": 1, "side": 64, "learning_rate": 0.001},
         _MICRO | {"batch": 8, "epochs": 1, "step_epochs": 1, "side": 64},
-        test_negatives=60,
+        test_negatives=20,
     ),
     "small": Scale(
         "small",
