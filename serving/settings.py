@@ -48,6 +48,23 @@ class Settings:
     """`MITOSIS_MODEL_WINDOW_S`: seconds that a model may take for a window before it is refused as too slow. At 2 s a
     slide of a square centimetre, which has 100,000 sub-tiles, takes two days."""
 
+    golden_set: Path | None = None
+    """`MITOSIS_GOLDEN_SET`: folder of slides, each with a GeoJSON of its mitotic figures, on which a release is compared with
+    the one that serves before it takes its place (docs/models.md); none by default, and then nothing is asked."""
+
+    gate_f1: float = 0.02
+    """`MITOSIS_GATE_F1`: how far F1 on the golden set may fall. With fewer than some 50 figures one of them moves it by as much."""
+
+    gate_brier: float = 0.02
+    """`MITOSIS_GATE_BRIER`: how far the Brier score of its detections may rise."""
+
+    gate_speed: float = 0.25
+    """`MITOSIS_GATE_SPEED`: by what share a mm2 of tissue may take longer; processor times of one run differ by a tenth."""
+
+    drift_analyses: int = 50
+    """`MITOSIS_DRIFT_ANALYSES`: so many slides are compared with a reference; and the first so many are the reference
+    where nobody made another and no card states one."""
+
     state: Path = field(default_factory=default_state)
     """`MITOSIS_STATE`: folder of what must outlive the server: slides, analyses, results, keys,
     the audit log. Back it up. Servers that share
@@ -222,6 +239,13 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _share(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError("give a number from 0 up")
+    return number
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
     if not all(names):
@@ -263,6 +287,11 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "model_store": _store,
     "model_signers": _files,
     "model_window_s": _seconds,
+    "golden_set": _path,
+    "gate_f1": _share,
+    "gate_brier": _share,
+    "gate_speed": _share,
+    "drift_analyses": _positive_int,
     "state": _path,
     "database": str,
     "slide_root": _path,

@@ -7,11 +7,12 @@ from serving.exports.map_picture import to_png
 from serving.exports.printed import sections
 from serving.scoring.analysis import Analysis
 
-_STYLE = """body{font:14px/1.45 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#191920}
+STYLE = """body{font:14px/1.45 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#191920}
 h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.1em;margin:1.4em 0 .3em}img{max-width:100%}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.2em .6em .2em 0;
 border-bottom:1px solid #ddd;overflow-wrap:anywhere}th{width:34%;font-weight:600}.use{color:#a01e1e;font-weight:600}
 @media print{body{margin:0}section{break-inside:avoid}}"""
+"""Of pages that print."""
 
 
 def to_html(analysis: Analysis) -> bytes:
@@ -26,7 +27,7 @@ def to_html(analysis: Analysis) -> bytes:
         for part in sections(report)
     )
     page = (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style></head>'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head>'
         f'<body><main><h1>{name}</h1><p class="use">{use}</p>{tables}'
         f'<img alt="Mitosis map of {name}" src="data:image/png;base64,{picture}"><p class="use">{use}</p></main></body></html>\n'
     )

@@ -1,4 +1,4 @@
-"""`python -m serving.registry REQUEST`: check versions in a process of their own; see `checking`. A line of JSON each."""
+"""`python -m serving.registry REQUEST`: check versions in a process of their own; see `apart`. A line of JSON each."""
 
 import json
 import signal
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from serving.isolation.limits import end_with_parent
+from serving.registry.apart import REFUSED
 from serving.registry.checkup import check_version
 from serving.wsi.errors import ModelError
 
@@ -24,7 +25,7 @@ def main(request: str) -> None:
                 signers=[Path(signer) for signer in wanted["signers"]],
             )
         except ModelError as error:
-            print(json.dumps({"refused": str(error)}), flush=True)
+            print(json.dumps({REFUSED: str(error)}), flush=True)
             return
         print(json.dumps({"passed": asdict(found)}), flush=True)
 

@@ -1,16 +1,12 @@
-"""Versions are checked in a process of their own: a graph that ends the runtime, or never ends, takes nobody's slide with it."""
+"""Versions are checked in a process of their own; see `apart`."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from serving.registry.apart import run_apart
 from serving.registry.checkup import Checkup
 from serving.registry.errors import RefusedError
 from serving.settings import Settings
-from serving.wsi.errors import ModelError
 
 CHECK_S = 600.0
 """All checks of a cascade together; a provider that compiles graphs takes minutes."""
@@ -32,33 +28,15 @@ def check_apart(folders: Sequence[Path], settings: Settings) -> list[Checkup]:
         "providers": settings.providers,
         "signers": settings.model_signers,
     }
-    command = [sys.executable, "-m", "serving.registry", json.dumps(request)]
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=CHECK_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"the check of {_named(folders)} did not end within {CHECK_S:g} s") from error
-    except OSError as error:
-        raise ModelError(f"the check of {_named(folders)} cannot be started: {error}") from error
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    if refused := [answer["refused"] for answer in answers if "refused" in answer]:
-        raise RefusedError(refused[0])
-    if done.returncode or len(answers) != len(folders):
-        said = done.stderr.strip().splitlines()
-        culprit = _named(folders[len(answers) : len(answers) + 1])
-        raise RefusedError(
-            f"the check of {culprit} ended its process (status {done.returncode}): {said[-1][:300] if said else 'no word'}"
-        )
+
+    def what(checked: int) -> str:
+        return f"the check of {', '.join(_named(folder) for folder in folders[checked : checked + 1] or folders)}"
+
+    answers = run_apart("serving.registry", request, timeout_s=CHECK_S, what=what)
+    if len(answers) != len(folders):
+        raise RefusedError(f"{what(len(answers))} gave no word")
     return [Checkup(**answer["passed"]) for answer in answers]
 
 
-def _named(folders: Sequence[Path]) -> str:
-    return ", ".join(f"{folder.parent.name}@{folder.name}" for folder in folders)
+def _named(folder: Path) -> str:
+    return f"{folder.parent.name}@{folder.name}"

@@ -13,3 +13,7 @@ class RegistryError(MitoserveError):
     """What is asked for does not go with what is kept: versions never change, and what serves is not taken away."""
 
     slug = "model-conflict"
+
+
+class GoldenSetError(RegistryError):
+    """The golden set cannot be used; the message says what of it and what to do."""

@@ -1,38 +1,32 @@
 """All versions that this server can reach, and which of them serve. Start reading here."""
 
-import hashlib
-import json
-import platform
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-from sqlalchemy import delete, insert, select
-
-from serving import __version__
 from serving.registry.checking import check_apart
+from serving.registry.checks import Checks
 from serving.registry.checkup import Checkup
 from serving.registry.errors import RegistryError
+from serving.registry.gates import Gates
 from serving.registry.releases import Release, Releases
+from serving.registry.shadows import Shadow, Shadows
 from serving.registry.shelf import CARD, Shelf
 from serving.registry.version import ModelVersion, parse_label
+from serving.registry.warming import warm
 from serving.scoring.models import version_order
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
-from serving.scoring.pace import pace_of
-from serving.scoring.tiling import TILE_PX
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.tables import model_checks
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
 
 NEEDED = ("reg-ns", "det")
 ROLES = (*NEEDED, "verifier")
 """The models of a cascade, in the order in which they see a slide; it may go without a verifier."""
+SERVING = "serving"
+"""Names the cascade that serves, where two are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,13 @@ class Registry:
     """The versions that ship, those in the store, and the releases of one database."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings, self._database = settings, database
+        self._settings = settings
         cache = settings.state / "model-cache"
         self._shipped = Shelf(str(settings.models), cache)
         self._store = Shelf(settings.model_store or str(settings.state / "models"), cache)
-        self.releases = Releases(database)
+        self.releases, self.shadows = Releases(database), Shadows(database)
+        self.gates = Gates(settings, database, self._folders)
+        self._checks = Checks(settings, database, self._folder)
 
     def versions(self) -> list[Listed]:
         """Every version, by name, the newest of each first.
@@ -127,23 +123,14 @@ class Registry:
         ModelError
             If one is missing, damaged, or not what it was when it was promoted.
         """
-        folders = {model: self._folder(model) for model in models}
-        machine = _machine(self._settings)
-        known = {} if again else self._known(models, machine)
-        due = [model for model in models if model not in known]
-        if due:
-            for model, found in zip(due, check_apart([folders[m] for m in due], self._settings), strict=True):
-                known[model] = found
-                self._remember(model, machine, found)
-        return [known[model] for model in models]
+        return self._checks.check(models, again=again)
 
     def load(self, models: Sequence[ModelVersion]) -> OnnxDetector:
         """A cascade, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
         self.check(models)
-        folders = {model.name: self._folder(model) for model in models}
-        detector = load_cascade(folders, providers=self._settings.providers)
+        detector = load_cascade(self._folders(tuple(models)), providers=self._settings.providers)
         try:
-            _warm(detector)
+            warm(detector)
         except (
             Exception
         ) as error:  # ONNX Runtime raises types of its own, such as for memory that two cascades do not share
@@ -169,11 +156,10 @@ class Registry:
         if self._shipped.find(version.name, version.version) is not None:
             raise RegistryError(f"{version.label} ships already; versions never change, choose another number")
         (found,) = check_apart([folder], self._settings)
-        if default := self._newest(required=False):
-            self.releases.pin(default)
+        self._pin()
         self._store.put(folder, version)
         self.releases.note(version)
-        self._remember(version, _machine(self._settings), found)
+        self._checks.remember(version, found)
         return version
 
     def cascade(self, labels: Sequence[str]) -> tuple[ModelVersion, ...]:
@@ -203,21 +189,69 @@ class Registry:
             )
         return tuple(sorted(named, key=lambda model: ROLES.index(model.name)))
 
-    def promote(self, labels: Sequence[str], actor: str) -> Release:
+    def promote(
+        self, labels: Sequence[str], actor: str, *, golden: Path | None = None, because: str | None = None
+    ) -> Release:
         """Check a cascade on this machine, and make it the one that serves; running servers move over by themselves.
+
+        golden : a golden set for its gates, in place of that of the settings; because : why they are not asked
 
         Raises
         ------
         MitoserveError
-            As `cascade`, `check` and `Releases.want`.
+            As `cascade`, `check`, `Gates.check` and `Releases.want`.
         """
         models = self.cascade(labels)
         self.check(models)
-        return self._released(models, actor, tried=True)
+        if because is None:
+            self.gates.check(models, self.serving(), golden)
+        return self._released(models, actor, tried=True, because=because)
 
-    def want(self, labels: Sequence[str], actor: str) -> Release:
-        """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `Releases.want`."""
-        return self._released(self.cascade(labels), actor, tried=False)
+    def want(self, labels: Sequence[str], actor: str, *, because: str | None = None) -> Release:
+        """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `Releases.want`.
+
+        because : why its gates are not asked
+        """
+        return self._released(self.cascade(labels), actor, tried=False, because=because)
+
+    def try_out(self, release: Release) -> OnnxDetector:
+        """The cascade of a release that waits, loaded, after its gates; raises as `load` and `Gates.check`."""
+        detector = self.load(release.models)
+        if release.because is None:
+            self.gates.check(release.models, self.serving())
+        return detector
+
+    def shadow(self, labels: Sequence[str], share: float, actor: str, *, check: bool = True) -> Shadow:
+        """Let a candidate repeat a share of analyses, after a check on this machine unless the workers shall do that.
+
+        Raises
+        ------
+        MitoserveError
+            As `cascade`, `check` and `Shadows.start`.
+        """
+        models = self.cascade(labels)
+        if check:
+            self.check(models)
+        self._pin()
+        return self.shadows.start(models, share, actor)
+
+    def completed(self, labels: Sequence[str]) -> tuple[ModelVersion, ...]:
+        """A cascade of which some versions are named, such as det@1.2.0, or one number of all; what serves does the rest.
+
+        Raises
+        ------
+        MitoserveError
+            As `cascade`, and where nothing serves.
+        """
+        if labels == [SERVING]:
+            return self.serving()
+        if any("@" not in label for label in labels):
+            return self.cascade(labels)
+        named = {self.named(label)[0].name for label in labels}
+        rest = (
+            [model.label for model in self.serving() if model.name not in named] if named < set(NEEDED) | named else []
+        )
+        return self.cascade([*labels, *rest])
 
     def rollback(self, actor: str) -> Release:
         """Check the cascade that the present one replaced, and make it serve again; raises as `check` and `Releases.back`."""
@@ -227,15 +261,21 @@ class Registry:
     def retire(self, label: str) -> ModelVersion:
         """Let a version never serve again; raises as `find` and `Releases.retire`."""
         version, _ = self.named(label)
-        if default := self._newest(required=False):
-            self.releases.pin(default)
+        self._pin()
+        shadow = self.shadows.running()
+        if shadow is not None and version in shadow.models:
+            raise RegistryError(f"shadow {shadow.number} runs {version.label}; stop it first")
         self.releases.retire(version)
         return version
 
-    def _released(self, models: tuple[ModelVersion, ...], actor: str, *, tried: bool) -> Release:
+    def _released(self, models: tuple[ModelVersion, ...], actor: str, *, tried: bool, because: str | None) -> Release:
+        self._pin()
+        return self.releases.want(models, actor, state="promoted" if tried else "wanted", because=because)
+
+    def _pin(self) -> None:
+        """Write down what serves by default, so that nothing that is added changes it."""
         if default := self._newest(required=False):
             self.releases.pin(default)
-        return self.releases.want(models, actor, state="promoted" if tried else "wanted")
 
     def _newest(self, *, required: bool) -> tuple[ModelVersion, ...]:
         found: dict[str, str] = {}
@@ -256,6 +296,9 @@ class Registry:
         newest_first = sorted(numbers, key=lambda number: version_order(number[1]), reverse=True)
         return sorted(newest_first, key=lambda number: number[0])
 
+    def _folders(self, models: tuple[ModelVersion, ...]) -> dict[str, Path]:
+        return {model.name: self._folder(model) for model in models}
+
     def _folder(self, wanted: ModelVersion) -> Path:
         found, _ = self.find(wanted.name, wanted.version)
         if found != wanted:
@@ -265,39 +308,3 @@ class Registry:
             )
         shelf = self._shipped if self._shipped.find(wanted.name, wanted.version) else self._store
         return shelf.folder(wanted)
-
-    def _known(self, models: Sequence[ModelVersion], machine: str) -> dict[ModelVersion, Checkup]:
-        chosen = select(model_checks.c.digest, model_checks.c.findings).where(model_checks.c.machine == machine)
-        with self._database.reading() as tx:
-            found = {row.digest: Checkup(**json.loads(row.findings)) for row in tx.execute(chosen)}
-        return {model: found[model.digest] for model in models if model.digest in found}
-
-    def _remember(self, model: ModelVersion, machine: str, found: Checkup) -> None:
-        same = (model_checks.c.digest == model.digest) & (model_checks.c.machine == machine)
-        values = {"digest": model.digest, "machine": machine, "at": time.time(), "findings": json.dumps(asdict(found))}
-        with self._database.writing() as tx:
-            tx.execute(delete(model_checks).where(same))
-            tx.execute(insert(model_checks).values(values))
-
-
-def _machine(settings: Settings) -> str:
-    """Hash of what findings depend on besides the model: where it runs, by what, and what is asked of it."""
-    signers = [
-        [path, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
-        for path in settings.model_signers
-        if Path(path).is_file()
-    ]
-    runtime = [onnxruntime.__version__, onnxruntime.get_available_providers(), settings.providers, __version__]
-    stated = [platform.node(), platform.processor(), runtime, settings.model_window_s, settings.model_signers, signers]
-    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
-
-
-def _warm(detector: OnnxDetector) -> None:
-    """Run every model once on as much as it will see at once."""
-    model, pace = detector.screening_card.input, pace_of(detector.provider)
-    side = TILE_PX + model.stride_px
-    detector.screen(np.zeros((pace.tiles, side, side, 3), np.uint8))
-    detector.detect(np.zeros((pace.windows, model.window_px, model.window_px, 3), np.uint8))
-    if detector.verification_card is not None:
-        px = detector.verification_card.input.window_px
-        detector.verify(np.zeros((pace.candidates, px, px, 3), np.uint8))

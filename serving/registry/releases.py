@@ -18,6 +18,8 @@ from serving.store.tables import model_versions, releases
 
 State = Literal["wanted", "promoted", "refused"]
 SHOWN = 200
+ROLLBACK = "rollback"
+"""Why the gates of a release are not asked that goes back to an earlier one: the way back is always open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ class Release:
     """Id of a principal, or `shell:<user>`."""
     replaces: int | None
     """The release that a rollback goes back to."""
+    because: str | None
+    """Why its gates are not asked: an operator's words, or `ROLLBACK`; None where they are."""
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Release":
         """The release in a row of the table."""
-        models = [ModelVersion(*parse_label(label), digest) for label, digest in json.loads(row.models).items()]
-        return cls(row.number, tuple(models), row.state, row.detail, row.at, row.actor, row.replaces)
+        models = versions_from(row.models)
+        return cls(row.number, models, row.state, row.detail, row.at, row.actor, row.replaces, row.because)
 
 
 class Releases:
@@ -52,13 +56,13 @@ class Releases:
     def current(self) -> Release | None:
         """The release that serves; None where nothing was promoted yet."""
         with self._database.reading() as tx:
-            return _current(tx)
+            return current_release(tx)
 
     def look(self) -> tuple[Release | None, Release | None]:
         """The release that waits to be tried, and the one that serves; None where there is none."""
         with self._database.reading() as tx:
             row = tx.execute(select(releases).where(releases.c.state == "wanted")).first()
-            return None if row is None else Release.of(row), _current(tx)
+            return None if row is None else Release.of(row), current_release(tx)
 
     def get(self, number: int) -> Release:
         """The release of a number; raises `NotFoundError`."""
@@ -74,13 +78,22 @@ class Releases:
     def pin(self, models: tuple[ModelVersion, ...]) -> None:
         """Make what serves by default a release, so that further versions change nothing; nothing where there is one."""
         with self._database.writing() as tx:
-            if _current(tx) is None:
-                _append(tx, models, "promoted", "default", None)
+            if current_release(tx) is None:
+                _append(tx, models, state="promoted", actor="default", replaces=None, because=None)
 
-    def want(self, models: tuple[ModelVersion, ...], actor: str, *, state: State = "wanted") -> Release:
+    def want(
+        self,
+        models: tuple[ModelVersion, ...],
+        actor: str,
+        *,
+        state: State = "wanted",
+        because: str | None = None,
+    ) -> Release:
         """A new release, to be tried by those who serve, or, where it was tried already, promoted at once.
 
         One that still waits is given up for it.
+
+        because : why its gates are not asked, if they shall not be
 
         Raises
         ------
@@ -88,8 +101,9 @@ class Releases:
             If one of the versions is retired, or has changed since it was first used.
         """
         with self._database.writing() as tx:
-            current = _current(tx)
-            return _append(tx, models, state, actor, None if current is None else current.number)
+            current = current_release(tx)
+            replaces = None if current is None else current.number
+            return _append(tx, models, state=state, actor=actor, replaces=replaces, because=because)
 
     def former(self) -> Release:
         """The release that the current one replaced; raises `RegistryError` where there is none."""
@@ -106,7 +120,7 @@ class Releases:
         """
         with self._database.writing() as tx:
             former = _former(tx)
-            return _append(tx, former.models, state, actor, former.replaces)
+            return _append(tx, former.models, state=state, actor=actor, replaces=former.replaces, because=ROLLBACK)
 
     def settle(self, number: int, refused: str | None = None) -> bool:
         """End the trial of a release: promoted, or refused for a reason; False where it was settled or given up already."""
@@ -124,9 +138,9 @@ class Releases:
             If it serves, or waits to.
         """
         with self._database.writing() as tx:
-            _check(tx, (version,))
+            check_versions(tx, (version,))
             busy = select(releases).where(releases.c.state == "wanted")
-            used = [_current(tx), *(Release.of(row) for row in tx.execute(busy))]
+            used = [current_release(tx), *(Release.of(row) for row in tx.execute(busy))]
             if any(release is not None and version in release.models for release in used):
                 raise RegistryError(f"{version.label} serves or is about to; promote another version first")
             same = (model_versions.c.name == version.name) & (model_versions.c.version == version.version)
@@ -135,7 +149,7 @@ class Releases:
     def note(self, version: ModelVersion) -> None:
         """Remember what a version is, so that a change is noticed; raises `RegistryError` where it has changed."""
         with self._database.writing() as tx:
-            _check(tx, (version,), retired=True)
+            check_versions(tx, (version,), retired=True)
 
     def retired(self) -> set[tuple[str, str]]:
         """Name and version of all that are retired."""
@@ -144,14 +158,15 @@ class Releases:
             return {(row.name, row.version) for row in tx.execute(chosen)}
 
 
-def _current(tx: Connection) -> Release | None:
+def current_release(tx: Connection) -> Release | None:
+    """The release that serves; None where nothing was promoted yet."""
     chosen = select(releases).where(releases.c.state == "promoted").order_by(releases.c.number.desc()).limit(1)
     row = tx.execute(chosen).first()
     return None if row is None else Release.of(row)
 
 
 def _former(tx: Connection) -> Release:
-    current = _current(tx)
+    current = current_release(tx)
     if current is None or current.replaces is None:
         raise RegistryError("there is no earlier release to go back to; promote a version by its name")
     return _found(tx, current.replaces)
@@ -165,19 +180,41 @@ def _found(tx: Connection, number: int) -> Release:
 
 
 def _append(
-    tx: Connection, models: tuple[ModelVersion, ...], state: State, actor: str, replaces: int | None
+    tx: Connection,
+    models: tuple[ModelVersion, ...],
+    *,
+    state: State,
+    actor: str,
+    replaces: int | None,
+    because: str | None,
 ) -> Release:
-    _check(tx, models)
+    check_versions(tx, models)
     waiting = update(releases).where(releases.c.state == "wanted")
     tx.execute(waiting.values(state="refused", detail="another release was asked for before this one was tried"))
-    stated = json.dumps({version.label: version.digest for version in models})
-    values = {"models": stated, "state": state, "detail": "", "at": time.time(), "actor": actor, "replaces": replaces}
+    values = {"models": versions_text(models), "state": state, "detail": "", "at": time.time(), "actor": actor}
+    values |= {"replaces": replaces, "because": because}
     key = tx.execute(insert(releases).values(values)).inserted_primary_key
     return _found(tx, key[0] if key else 0)
 
 
-def _check(tx: Connection, models: tuple[ModelVersion, ...], *, retired: bool = False) -> None:
-    """Make sure that versions are what they were when they were first used, and, unless `retired`, may serve."""
+def versions_text(models: tuple[ModelVersion, ...]) -> str:
+    """The versions of a cascade as they are kept."""
+    return json.dumps({version.label: version.digest for version in models})
+
+
+def versions_from(text: str) -> tuple[ModelVersion, ...]:
+    """What `versions_text` wrote."""
+    return tuple(ModelVersion(*parse_label(label), digest) for label, digest in json.loads(text).items())
+
+
+def check_versions(tx: Connection, models: tuple[ModelVersion, ...], *, retired: bool = False) -> None:
+    """Make sure that versions are what they were when they were first used, and, unless `retired`, may serve.
+
+    Raises
+    ------
+    RegistryError
+        If one is not or may not.
+    """
     for version in models:
         same = (model_versions.c.name == version.name) & (model_versions.c.version == version.version)
         row = tx.execute(select(model_versions).where(same)).first()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from serving.comparison.agreement import weighted_kappa
 from serving.review.entry import LABELS
 from serving.review.verdicts import Verdicts, Who
 
@@ -31,10 +32,4 @@ def agreements(verdicts: Mapping[Who, Verdicts]) -> Iterator[Agreement]:
 
 def cohens_kappa(pairs: list[tuple[bool, bool]]) -> float | None:
     """Agreement of two raters beyond chance (Cohen, 1960); None where chance alone would agree always."""
-    if not pairs:
-        return None
-    n = len(pairs)
-    observed = sum(a == b for a, b in pairs) / n
-    first, second = (sum(pair[i] for pair in pairs) / n for i in (0, 1))
-    chance = first * second + (1 - first) * (1 - second)
-    return None if chance == 1 else (observed - chance) / (1 - chance)
+    return weighted_kappa([(int(a), int(b)) for a, b in pairs], categories=2)

@@ -87,10 +87,14 @@ analyses = Table(
     Column("idempotency_key", String(200)),
     Column("idempotency_hash", String(64)),
     Column("webhook", Text),
+    Column("shadow_of", String(40), comment="the analysis that a candidate's repeats; null for everybody's own"),
+    Column("shadow", BigInteger, comment="number of the shadow that it is part of"),
     UniqueConstraint("owner", "idempotency_key"),
     Index("ix_analyses_state", "state", "priority", "number"),
     Index("ix_analyses_owner", "owner", "number"),
     Index("ix_analyses_request", "request_key", "models_key"),
+    Index("ix_analyses_shadow_of", "shadow_of"),
+    Index("ix_analyses_shadow", "shadow", "number"),
 )
 
 events = Table(
@@ -178,6 +182,57 @@ releases = Table(
     Column("at", Float, nullable=False),
     Column("actor", String(300), nullable=False),
     Column("replaces", BigInteger, comment="the release that a rollback goes back to"),
+    Column("because", Text, comment="why its gates were not asked; null where they were"),
+    sqlite_autoincrement=True,
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("models", Text, nullable=False, comment="JSON: digest by name@version"),
+    Column("share", Float, nullable=False, comment="of analyses that are repeated, 0 to 1"),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False, comment="why it could not go on"),
+    Column("at", Float, nullable=False),
+    Column("actor", String(300), nullable=False),
+    Column("ended_at", Float),
+    sqlite_autoincrement=True,
+)
+
+gate_runs = Table(
+    "gate_runs",
+    metadata,
+    Column("models", String(64), primary_key=True, comment="hash of the candidate's and the serving release's digests"),
+    Column("golden", String(64), primary_key=True, comment="hash of the golden set's files"),
+    Column("machine", String(64), primary_key=True, comment="as of model_checks"),
+    Column("at", Float, nullable=False),
+    Column("measured", Text, nullable=False, comment="JSON of both"),
+)
+
+slide_statistics = Table(
+    "slide_statistics",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("analysis", String(40), nullable=False, index=True),
+    Column("slide", String(64), nullable=False),
+    Column("screening", String(64), nullable=False, comment="SHA-256 of the Reg-NS that gave the scores"),
+    Column("at", Float, nullable=False),
+    Column("statistics", Text, nullable=False, comment="JSON"),
+    Index("ix_slide_statistics_screening", "screening", "number"),
+    sqlite_autoincrement=True,
+)
+
+drift_references = Table(
+    "drift_references",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("screening", String(64), nullable=False, index=True),
+    Column("source", String(200), nullable=False),
+    Column("past", BigInteger, nullable=False, comment="statistics up to this number are its own and not recent"),
+    Column("at", Float, nullable=False),
+    Column("actor", String(300), nullable=False),
+    Column("reference", Text, nullable=False, comment="JSON"),
     sqlite_autoincrement=True,
 )
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from serving.scoring.reliability import wilson_interval
 from training.audit.drawn import Audit, AuditTile, file_hash
 from training.audit.sheet import ANSWERS_FILE, AUDIT_FILE, COLUMNS
 from training.datasets.import_report import FormatError, first_problem
 from training.datasets.store import Annotation, Box, Dataset, Picture, Vote, read_store
 from training.datasets.tables import table_rows
-from training.evaluation.reliability import wilson_interval
 
 AUDITOR = "audit"
 """The rater's name on added figures."""

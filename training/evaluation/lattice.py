@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.scoring.reliability import reliability
 from training.evaluation.bootstrap import bootstrap_interval, spread
 from training.evaluation.curves import precision_recall, roc
 from training.evaluation.detections import Sampling
-from training.evaluation.reliability import reliability
 from training.evaluation.sub_tiles import REG_THRESHOLDS, SubTileRates, sub_tile_rates
 from training.evaluation.summary import (
     Calibration,

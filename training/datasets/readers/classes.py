@@ -1,14 +1,14 @@
-"""What the words of annotation files mean. Whole names only: "Nonmitosis" and "not mitotic figure" hold the word too."""
+"""What the words of annotation files mean to training: figures, look-alikes and areas that were looked at."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from serving.wsi.classnames import MITOTIC, REVIEWED, normal
 from training.datasets.import_report import FormatError
 
 Label = Literal["mitotic figure", "look-alike"]
 
-_MITOTIC = frozenset({"mitotic figure", "mitotic figures", "mitosis", "mitoses", "mitosis: accepted"})
 _LOOK_ALIKE = frozenset(
     {
         "not mitotic figure",
@@ -32,17 +32,16 @@ _LOOK_ALIKE = frozenset(
         "imposter",
     }
 )
-_REVIEWED = frozenset({"region", "region*", "roi", "reviewed area"})
 
 
 @dataclass(frozen=True, slots=True)
 class ClassNames:
     """Names by meaning, lower case: those that published data use, and those that a caller adds."""
 
-    mitotic: frozenset[str] = _MITOTIC
+    mitotic: frozenset[str] = MITOTIC
     look_alike: frozenset[str] = _LOOK_ALIKE
-    reviewed: frozenset[str] = _REVIEWED
-    """An outline of the area that was looked at, and no object."""
+    reviewed: frozenset[str] = REVIEWED
+    """See `REVIEWED`."""
 
     def with_more(self, *, mitotic: list[str], look_alike: list[str]) -> "ClassNames":
         """These names and more of them; a name keeps no earlier meaning.
@@ -78,8 +77,3 @@ class ClassNames:
             raise FormatError(
                 path, where, f"no class means a mitotic figure (classes: {listed}); name it with --mitotic"
             )
-
-
-def normal(name: str) -> str:
-    """A class name in lower case with single spaces."""
-    return " ".join(name.split()).lower()

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.wsi.classnames import normal
 from training.datasets.import_report import ImportReport
 from training.datasets.patient import patient_of
 from training.datasets.readers.boxes import annotation, around, bounding, nominal_half, outside, share
-from training.datasets.readers.classes import normal
 from training.datasets.readers.source import Source
 from training.datasets.store import Picture
 

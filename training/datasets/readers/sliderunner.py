@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.wsi.classnames import normal
 from training.datasets.import_report import FormatError, ImportReport
 from training.datasets.patient import case_of
 from training.datasets.readers.boxes import ambiguous, annotation, around, share
-from training.datasets.readers.classes import normal
 from training.datasets.readers.source import Source
 from training.datasets.store import Annotation, Dataset, Picture, Vote
 

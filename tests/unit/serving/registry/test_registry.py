@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.registry import registry as module
+from serving.registry import checks
 from serving.registry.errors import RefusedError, RegistryError
 from serving.registry.registry import Registry
 from serving.settings import Settings
@@ -121,7 +121,7 @@ def test_what_may_not_serve_is_neither_kept_nor_promoted(
 
 def test_a_version_is_checked_once_a_machine(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     found = registry.check(registry.serving())
-    monkeypatch.setattr(module, "check_apart", lambda *_: pytest.fail("it was checked again"))
+    monkeypatch.setattr(checks, "check_apart", lambda *_: pytest.fail("it was checked again"))
     assert registry.check(registry.serving()) == found
     monkeypatch.setattr(platform, "node", lambda: "another machine")
     with pytest.raises(pytest.fail.Exception):

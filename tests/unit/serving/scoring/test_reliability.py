@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from training.evaluation.reliability import reliability, wilson_interval
+from serving.scoring.reliability import reliability, wilson_interval
 
 
 def test_bins_and_error_by_hand() -> None:

@@ -1,0 +1,111 @@
+"""A golden set: a folder of slides whose mitotic figures are known, by which releases are judged before they serve.
+
+`<slide>.geojson` beside `<slide>.svs` (or any other format) holds the figures as QuPath, the exports and the corrections of
+a review write them: each feature of a class that means a mitotic figure. Where some are of a class that means a reviewed area,
+only what is found inside of those can be a false alarm.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.registry.errors import GoldenSetError
+from serving.store.mounted import stamp_of
+from serving.wsi.classnames import MITOTIC, REVIEWED, normal
+
+_TRUTH = ".geojson"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenSlide:
+    """A slide and what is known of it, level-0 px from where the slide's bounds begin, as QuPath has it.
+
+    figures : float64, shape (N, 2), centres (x, y); reviewed : float64, shape (M, 4), xyxy, of the areas that were looked
+        at; none where all of it was
+    """
+
+    path: Path
+    figures: NDArray[np.float64]
+    reviewed: NDArray[np.float64]
+
+    def was_looked_at(self, x: float, y: float) -> bool:
+        """Whether a place without a figure is known to have none."""
+        return not len(self.reviewed) or any(a <= x < c and b <= y < d for a, b, c, d in self.reviewed)
+
+
+def read_golden(folder: Path) -> list[GoldenSlide]:
+    """The slides of a golden set, by name.
+
+    Raises
+    ------
+    GoldenSetError
+        If it holds no slide with its truth, no figure, or a file that is not GeoJSON.
+    """
+    if not folder.is_dir():
+        raise GoldenSetError(f"the golden set {folder} is no folder; see MITOSIS_GOLDEN_SET")
+    slides = [_slide(truth) for truth in sorted(folder.glob(f"*{_TRUTH}"))]
+    if not slides:
+        raise GoldenSetError(
+            f"no {_TRUTH} in the golden set {folder}; put one beside each slide, with the slide's name"
+        )
+    if not sum(len(slide.figures) for slide in slides):
+        raise GoldenSetError(f"no mitotic figure in the golden set {folder}; classes are {', '.join(sorted(MITOTIC))}")
+    return slides
+
+
+def golden_digest(slides: list[GoldenSlide]) -> str:
+    """Hash of what the set says, and of the slides' names, sizes and times of change."""
+    stated = [
+        (slide.path.name, stamp_of(slide.path), hashlib.sha256(_truth_of(slide.path).read_bytes()).hexdigest())
+        for slide in slides
+    ]
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
+
+
+def _truth_of(slide: Path) -> Path:
+    return slide.with_name(f"{slide.stem}{_TRUTH}")
+
+
+def _slide(truth: Path) -> GoldenSlide:
+    beside = (path for path in sorted(truth.parent.iterdir()) if path.is_file() and path.stem == truth.stem)
+    found = [path for path in beside if path.suffix not in (_TRUTH, ".json")]
+    if len(found) != 1:
+        raise GoldenSetError(f"{len(found)} slides belong to {truth}; put one of that name beside it")
+    try:
+        features = json.loads(truth.read_bytes())["features"]
+        outlines = [(_class(feature), list(_objects(feature["geometry"]))) for feature in features]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GoldenSetError(f"{truth} is not GeoJSON as QuPath writes it: {error!r:.200}") from error
+    boxes = {names: [box for name, held in outlines if name in names for box in held] for names in (MITOTIC, REVIEWED)}
+    figures = np.asarray(boxes[MITOTIC], np.float64).reshape(-1, 4)
+    return GoldenSlide(
+        found[0], (figures[:, :2] + figures[:, 2:]) / 2, np.asarray(boxes[REVIEWED], np.float64).reshape(-1, 4)
+    )
+
+
+def _class(feature: dict[str, Any]) -> str:
+    stated = (feature.get("properties") or {}).get("classification") or ""
+    name = stated if isinstance(stated, str) else ": ".join(stated.get("names") or [stated.get("name") or ""])
+    return normal(name)
+
+
+def _objects(geometry: dict[str, Any]) -> Iterator[tuple[float, float, float, float]]:
+    """The bounding box of each object, xyxy: of each point, of each polygon of several."""
+    several = geometry["type"] in ("MultiPoint", "MultiPolygon")
+    for part in geometry["coordinates"] if several else [geometry["coordinates"]]:
+        points = np.asarray(list(_points(part)), np.float64)
+        yield (*(float(v) for v in points.min(0)), *(float(v) for v in points.max(0)))  # type: ignore[misc]  # two and two
+
+
+def _points(coordinates: list[Any]) -> Iterator[tuple[float, float]]:
+    if coordinates and not isinstance(coordinates[0], list):
+        yield float(coordinates[0]), float(coordinates[1])
+        return
+    for part in coordinates:
+        yield from _points(part)

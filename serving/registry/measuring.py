@@ -1,0 +1,171 @@
+"""`python -m serving.registry.measuring REQUEST`: two cascades on a golden set, slide by slide in turns.
+
+In turns, so that whatever else keeps the machine busy slows both. It gives way to whatever else runs: it is nobody's analysis.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.isolation.limits import end_with_parent
+from serving.registry.apart import REFUSED, run_apart
+from serving.registry.errors import RefusedError
+from serving.registry.golden import GoldenSlide, read_golden
+from serving.registry.warming import warm
+from serving.report import Report
+from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.openvino_session import PRECISIONS
+from serving.scoring.pipeline import score_slide
+from serving.scoring.reliability import reliability
+from serving.settings import Settings
+from serving.wsi.errors import MitoserveError
+from serving.wsi.slide import open_slide
+
+MEASURE_S = 6 * 3600.0
+"""A golden set of a few slides takes minutes on a GPU and hours on two cores."""
+NICE = 10
+_ON_CPU = ("CPUExecutionProvider", *PRECISIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a cascade achieved on a golden set; figures of all slides together."""
+
+    slides: int
+    figures: int
+    found: int
+    """Detections that count, where somebody looked."""
+    matched: int
+    """Figures found, one-to-one within 7.5 um."""
+    brier: float | None
+    """Mean squared difference of a detection's probability and whether it is a figure (Brier, 1950); None without any."""
+    calibration_error: float | None
+    """Expected calibration error of the detections, in ten bins of equal count."""
+    seconds: float
+    """On a CPU processor time over the cores, else by the clock."""
+    tissue_mm2: float
+
+    @property
+    def f1(self) -> float:
+        """2 matched / (figures + found)."""
+        return 2 * self.matched / (self.figures + self.found)
+
+    @property
+    def seconds_per_mm2(self) -> float:
+        """Of tissue."""
+        return self.seconds / max(self.tissue_mm2, 1e-9)
+
+
+def measure_apart(cascades: Sequence[Mapping[str, Path]], golden: Path, settings: Settings) -> list[Measured]:
+    """What each of the cascades, version folders by name, achieves on a golden set, in a process of its own.
+
+    Raises
+    ------
+    RefusedError
+        If a slide cannot be scored, or the process does not end well or in time.
+    """
+    request = {
+        "golden": str(golden),
+        "cascades": [{name: str(folder) for name, folder in folders.items()} for folders in cascades],
+        "providers": settings.providers,
+    }
+    answers = run_apart(
+        "serving.registry.measuring", request, timeout_s=MEASURE_S, what=lambda _: f"scoring the golden set {golden}"
+    )
+    if len(answers) != len(cascades):
+        raise RefusedError(f"scoring the golden set {golden} gave no word")
+    return [Measured(**answer) for answer in answers]
+
+
+def measure(detectors: Sequence[OnnxDetector], slides: Sequence[GoldenSlide]) -> list[Measured]:
+    """What each detector achieves on the slides; raises `MitoserveError` where a slide cannot be scored."""
+    tallies = [_Tally() for _ in detectors]
+    for detector in detectors:
+        warm(detector)
+    for number, golden in enumerate(slides):
+        turns = list(zip(detectors, tallies, strict=True))
+        for detector, tally in turns if number % 2 == 0 else reversed(turns):
+            tally.add(golden, detector)
+    return [tally.measured(slides) for tally in tallies]
+
+
+class _Tally:
+    """Sums over slides."""
+
+    def __init__(self) -> None:
+        self._probabilities: list[float] = []
+        self._hits: list[bool] = []
+        self._seconds = self._tissue_mm2 = 0.0
+
+    def add(self, golden: GoldenSlide, detector: OnnxDetector) -> None:
+        """Score one slide."""
+        clock, cores = (time.process_time, _cores()) if detector.provider in _ON_CPU else (time.perf_counter, 1)
+        with open_slide(golden.path) as slide:
+            started = clock()
+            report = score_slide(slide, detector).report
+            self._seconds += (clock() - started) / cores
+        self._tissue_mm2 += report.counts.tissue_area_mm2
+        for probability, hit in _judged(report, golden):
+            self._probabilities.append(probability)
+            self._hits.append(hit)
+
+    def measured(self, slides: Sequence[GoldenSlide]) -> Measured:
+        """Of all slides that were added."""
+        p, hit = np.asarray(self._probabilities, np.float32), np.asarray(self._hits, np.bool_)
+        return Measured(
+            slides=len(slides),
+            figures=sum(len(slide.figures) for slide in slides),
+            found=len(p),
+            matched=int(hit.sum()),
+            brier=float(((p.astype(np.float64) - hit) ** 2).mean()) if len(p) else None,
+            calibration_error=reliability(p, hit).expected_calibration_error if len(p) else None,
+            seconds=self._seconds,
+            tissue_mm2=self._tissue_mm2,
+        )
+
+
+def _judged(report: Report, golden: GoldenSlide) -> list[tuple[float, bool]]:
+    """Probability of each detection, and whether it is a figure; without those where nobody looked."""
+    left, top = report.slide.bounds[:2] if report.slide.bounds is not None else (0, 0)
+    found = np.asarray(
+        [(d.x + d.width / 2 - left, d.y + d.height / 2 - top) for d in report.detections], np.float64
+    ).reshape(-1, 2)
+    hits = {i for i, _ in match_centres(found, golden.figures, MATCH_RADIUS_UM / report.slide.mpp)}
+    return [
+        (d.probability, i in hits)
+        for i, d in enumerate(report.detections)
+        if i in hits or golden.was_looked_at(found[i, 0], found[i, 1])
+    ]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def main(request: str) -> None:
+    """Print what each cascade achieved, a line of JSON each, or why it cannot be measured."""
+    end_with_parent(signal.SIGKILL)
+    os.nice(NICE)
+    wanted = json.loads(request)
+    try:
+        slides = read_golden(Path(wanted["golden"]))
+        detectors = [
+            load_cascade({name: Path(folder) for name, folder in folders.items()}, providers=wanted["providers"])
+            for folders in wanted["cascades"]
+        ]
+        for measured in measure(detectors, slides):
+            print(json.dumps(asdict(measured)), flush=True)
+    except MitoserveError as error:
+        print(json.dumps({REFUSED: f"the golden set cannot be scored: {error}"}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
