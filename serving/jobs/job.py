@@ -38,6 +38,10 @@ class Job:
     webhook: str | None
     request_key: str
     models_key: str | None
+    shadow_of: str | None = None
+    """The analysis that a candidate's repeats: it is nobody's, and stands in no list."""
+    shadow: int | None = None
+    """Number of the shadow that it is part of."""
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Job":

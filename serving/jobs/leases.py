@@ -13,13 +13,17 @@ from sqlalchemy import Connection, Update, func, select, update
 
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.job import Job
-from serving.jobs.table import cached, end, next_token, note
+from serving.jobs.shadows import repeat, somebody_waits
+from serving.jobs.table import cached, end, next_token, note, remove_rows
+from serving.registry.shadows import end_shadow, running_shadow, runs_still
 from serving.store.database import Database
 from serving.store.slides import SlideStore, discard
-from serving.store.tables import analyses
+from serving.store.tables import OWN, analyses
 
 MAX_CRASHES = 5
 """Workers that an analysis may take down without finishing a chunk; then it is the analysis, not the worker."""
+CRASHED = "workers ended while they scored with it, one after the other; the server's log may say why"
+"""Why a shadow ends whose analysis took down so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Leases:
                 select(analyses.c.id, analyses.c.token, analyses.c.beat).where(analyses.c.state == "running")
             ).all()
             lost = self._watch.lost(((r.id, r.token, r.beat) for r in running), lease_s=lease_s)
-            waiting = tx.execute(select(analyses.c.id).where(analyses.c.state == "queued").limit(1)).first()
+            waiting = tx.execute(select(analyses.c.id).where(analyses.c.state == "queued", OWN).limit(1)).first()
         for analysis_id, token in lost:
             self.requeue(analysis_id, token)
         if waiting is None and not lost:
@@ -57,24 +61,37 @@ class Leases:
             job = _next(tx)
             if job is None:
                 return None
-            token = next_token(tx)
-            job = replace(job, token=token, models_key=models_key, detail=None)
-            done = cached(tx, job, models_key)
+            done = cached(tx, replace(job, token=next_token(tx), models_key=models_key, detail=None), models_key)
             if done is None:
-                job = replace(job, state="running", started_at=job.started_at or time.time())
-                kept = ("state", "started_at", "token", "models_key", "detail")
-                values = {name: getattr(job, name) for name in kept} | {"worker": self._worker}
-                tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
-                note(tx, job)
-                return Lease(job, token)
+                return self._leased(tx, job, models_key)
             gone = end(tx, self._store, done)
         discard(gone)
         return self.claim(models_key, lease_s=lease_s)
 
-    def holds(self, lease: Lease) -> bool:
-        """Whether the lease still counts; asks without writing."""
+    def claim_shadow(self, shadow: int, models_key: str) -> Lease | None:
+        """The oldest analysis that a shadow's line holds, if nobody's own waits or runs here."""
+        mine = (analyses.c.shadow == shadow) & (analyses.c.state == "queued")
         with self._database.reading() as tx:
-            return _held(tx, lease) is not None
+            if tx.execute(select(analyses.c.id).where(mine).limit(1)).first() is None:
+                return None
+        with self._database.writing() as tx:
+            row = tx.execute(select(analyses).where(mine).order_by(analyses.c.number).limit(1)).first()
+            if row is None or somebody_waits(tx, self._worker):
+                return None
+            return self._leased(tx, Job.of(row), models_key)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease still counts; asks without writing.
+
+        A shadow's does not where somebody's own analysis waits or runs here, nor once its shadow has ended.
+        """
+        with self._database.reading() as tx:
+            if _held(tx, lease) is None:
+                return False
+            if lease.job.shadow is None:
+                return True
+            running = running_shadow(tx)
+            return running is not None and running.number == lease.job.shadow and not somebody_waits(tx, self._worker)
 
     def beat(self, lease: Lease) -> bool:
         """Show that the worker lives; gives whether the lease still counts."""
@@ -101,6 +118,8 @@ class Leases:
             job = _current(tx, lease)
             done = job.tiles_total or 0
             ended = replace(job, state="succeeded", finished_at=time.time(), result=result, seconds_left=None)
+            if job.shadow_of is None:
+                repeat(tx, ended)
             gone = end(tx, self._store, replace(ended, tiles_done=done))
         discard(gone)
 
@@ -113,7 +132,10 @@ class Leases:
     def release(self, lease: Lease, detail: str | None = None) -> None:
         """Put the analysis back into its place in the line; does nothing where the lease is lost."""
         with self._database.writing() as tx:
-            if (job := _held(tx, lease)) is not None:
+            job = _held(tx, lease)
+            if job is not None and job.shadow is not None and not runs_still(tx, job.shadow):
+                remove_rows(tx, [job.id])
+            elif job is not None:
                 tx.execute(_mine(lease).values(state="queued", worker="", seconds_left=None, detail=detail))
                 note(tx, replace(job, state="queued", seconds_left=None, detail=detail))
 
@@ -127,6 +149,8 @@ class Leases:
                 return
             job, crashes = Job.of(row), row.crashes + 1
             if crashes >= MAX_CRASHES:
+                if job.shadow is not None:
+                    end_shadow(tx, job.shadow, "failed", CRASHED)
                 detail = f"{crashes} workers in a row ended while they ran this analysis; the server's log may say why"
                 gone = _failed(tx, self._store, replace(job, token=next_token(tx)), "internal-error", detail)
             else:
@@ -134,6 +158,17 @@ class Leases:
                 tx.execute(update(analyses).where(same).values(values | {"token": next_token(tx)}))
                 note(tx, replace(job, state="queued", seconds_left=None))
         discard(gone)
+
+    def _leased(self, tx: Connection, job: Job, models_key: str) -> Lease:
+        """A lease on a job that waits; it runs from now on."""
+        token = next_token(tx)
+        started = job.started_at or time.time()
+        job = replace(job, state="running", started_at=started, token=token, models_key=models_key, detail=None)
+        kept = ("state", "started_at", "token", "models_key", "detail")
+        values = {name: getattr(job, name) for name in kept} | {"worker": self._worker}
+        tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
+        note(tx, job)
+        return Lease(job, token)
 
     def requeue_all(self) -> None:
         """Put back all that this worker ran, once it is known to be dead."""
@@ -188,7 +223,7 @@ def _next(tx: Connection) -> Job | None:
     chosen = (
         select(analyses)
         .join_from(analyses, turns, analyses.c.owner == turns.c.owner)
-        .where(analyses.c.state == "queued", ~twin)
+        .where(analyses.c.state == "queued", OWN, ~twin)
         .order_by(turns.c.last, analyses.c.priority.desc(), analyses.c.number)
         .limit(1)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serving.jobs.request import models_key
+from serving.registry.errors import RefusedError
 from serving.registry.registry import Registry
 from serving.registry.releases import Release
 from serving.registry.version import ModelVersion
@@ -27,6 +28,7 @@ class Loaded:
     """See `models_key`."""
     models: tuple[ModelVersion, ...] = ()
     release: int = DEFAULT
+    """Number of the release, or of the shadow."""
 
 
 class Models(Protocol):
@@ -43,6 +45,15 @@ class Models(Protocol):
 
     def took(self, loaded: Loaded) -> None:
         """Hear that new analyses run on `loaded`."""
+
+    def shadow(self, current: Loaded | None) -> Loaded | None:
+        """What the shadow that runs should score with: `current` where that is it; None where none runs or can.
+
+        Raises
+        ------
+        BusyError
+            If the table of shadows does not answer.
+        """
 
 
 class GivenModels:
@@ -63,6 +74,10 @@ class GivenModels:
     def took(self, loaded: Loaded) -> None:
         """See `Models.took`."""
 
+    def shadow(self, current: Loaded | None) -> Loaded | None:
+        """See `Models.shadow`; there is no candidate but the registry's."""
+        return None
+
 
 class ReleasedModels:
     """The release that serves; one that waits to be tried is tried first."""
@@ -70,13 +85,14 @@ class ReleasedModels:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._failed: dict[int, float] = {}
+        self._shadow_failed: tuple[int, float] = (DEFAULT, -RETRY_S)
 
     def next(self, current: Loaded | None) -> Loaded | None:
         """See `Models.next`."""
         wanted, promoted = self._registry.releases.look()
         if wanted is not None:
             try:
-                return self._load(wanted.number, wanted.models, current)
+                return self._tried(wanted, current)
             except BusyError:
                 raise
             except MitoserveError as error:
@@ -97,11 +113,41 @@ class ReleasedModels:
         if loaded.release != DEFAULT:
             self._registry.releases.settle(loaded.release)
 
+    def shadow(self, current: Loaded | None) -> Loaded | None:
+        """See `Models.shadow`. A candidate that may not serve here ends its shadow; one out of reach is tried again."""
+        found = self._registry.shadows.running()
+        if found is None or (current is not None and current.release == found.number):
+            return None if found is None else current
+        number, failed_at = self._shadow_failed
+        if number == found.number and time.monotonic() - failed_at < RETRY_S:
+            return None
+        try:
+            detector = self._registry.load(found.models)
+        except RefusedError as error:
+            self._registry.shadows.stop(found.number, failed=str(error))
+            return None
+        except ModelError as error:
+            self._shadow_failed = (found.number, time.monotonic())
+            self._registry.shadows.note(found.number, str(error))
+            return None
+        if found.detail:
+            self._registry.shadows.note(found.number, "")
+        return self._loaded(found.number, found.models, detector)
+
+    def _tried(self, wanted: Release, current: Loaded | None) -> Loaded:
+        """A release that waits: the models that run already are not loaded again."""
+        if current is not None and current.models == wanted.models:
+            return replace(current, release=wanted.number)
+        return self._loaded(wanted.number, wanted.models, self._registry.try_out(wanted))
+
     def _models(self, promoted: Release | None) -> tuple[ModelVersion, ...]:
         return self._registry.serving() if promoted is None else promoted.models
 
     def _load(self, number: int, models: tuple[ModelVersion, ...], current: Loaded | None) -> Loaded:
         if current is not None and current.models == models:
             return replace(current, release=number)
-        detector = self._registry.load(models)
+        return self._loaded(number, models, self._registry.load(models))
+
+    @staticmethod
+    def _loaded(number: int, models: tuple[ModelVersion, ...], detector: Detector) -> Loaded:
         return Loaded(detector, models_key(cards_of(detector), detector.provider), models, number)

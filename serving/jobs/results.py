@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,11 @@ _REPORT, _RASTERS = "report.json", "rasters.npz"
 _FIELDS = ("x", "y", "step", "window", "mpp")
 
 
-def save_result(analysis: Analysis, root: Path, name: str) -> None:
-    """Write the result into the new folder `name`; where the disk is full, `OSError` is raised and nothing is left."""
+def save_result(analysis: Analysis, root: Path, name: str, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
+    """Write the result into the new folder `name`; where the disk is full, `OSError` is raised and nothing is left.
+
+    more : further files of the folder, by name
+    """
     folder, part = root / name, root / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -32,7 +37,9 @@ def save_result(analysis: Analysis, root: Path, name: str) -> None:
             downsample=np.asarray(analysis.overview.downsample, np.float64),
             **_quality_arrays(analysis.quality),
         )
-        for path in (part / _REPORT, part / _RASTERS, part):
+        for file, content in more.items():
+            (part / file).write_bytes(content)
+        for path in (*sorted(part.iterdir()), part):
             _flush(path)
         shutil.rmtree(folder, ignore_errors=True)  # of a try whose commit failed
         part.rename(folder)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from serving.jobs.shadows import FOLDER
 from serving.jobs.table import remove_rows
 from serving.jobs.tile_cache import FOLDER as TILES
 from serving.store.resumable import Uploads
 from serving.store.retention import SteadyClock, sweep
 from serving.store.slides import UNFINISHED, SlideStore
-from serving.store.tables import analyses, blobs
+from serving.store.tables import analyses, blobs, shadows
 from serving.wsi.errors import BusyError
 
 SWEEP_S = 60.0
@@ -67,11 +68,15 @@ def sweep_analyses(store: SlideStore, now: float) -> None:
     with store.database.writing() as tx:
         old = analyses.c.finished_at < now - settings.keep_analyses_s
         remove_rows(tx, tx.execute(select(analyses.c.id).where(old, ~analyses.c.state.in_(UNFINISHED))).scalars().all())
+        ended = select(shadows.c.number).where(shadows.c.state != "running")
+        left = analyses.c.shadow.in_(ended) & (analyses.c.state == "queued")
+        remove_rows(tx, tx.execute(select(analyses.c.id).where(left)).scalars().all())
         results = set(tx.execute(select(analyses.c.result).where(analyses.c.result.is_not(None))).scalars())
         active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
         known = set(tx.execute(select(blobs.c.sha256)).scalars())
         # What a running analysis has just written has its name; anything else is left over.
-        strays = [path for path in _folders(state / "results") if path.name not in results and _job(path) not in active]
+        kept = [*_folders(state / "results"), *_folders(state / FOLDER)]
+        strays = [path for path in kept if path.name not in results and _job(path) not in active]
         strays += [path for path in _folders(state / "checkpoints") if path.name not in active]
     strays += [path for path in _folders(state / TILES) if path.name not in known]
     for path in strays:

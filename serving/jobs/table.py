@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from serving.jobs.errors import IdempotencyError
 from serving.jobs.job import STATES, Event, Job
@@ -17,7 +17,7 @@ from serving.scoring.analysis import Options
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.slides import UNFINISHED, SlideStore, discard
-from serving.store.tables import analyses, blobs, counters, deliveries, events, reviews, slides
+from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
 PRIORITIES = (-10, 10)
 
@@ -89,11 +89,7 @@ class JobTable:
                 models_key=None,
             )
             job = cached(tx, job, models_key) or job
-            kept = {name: getattr(job, name) for name in Job.__slots__ if name != "number"}
-            kept |= {"crashes": 0, "worker": "", "beat": 0}
-            kept |= {"idempotency_key": wanted.idempotency_key, "idempotency_hash": wanted.idempotency_hash}
-            number = tx.execute(insert(analyses).values(kept)).inserted_primary_key
-            job = replace(job, number=number[0] if number else 0)
+            job = put_row(tx, job, idempotency_key=wanted.idempotency_key, idempotency_hash=wanted.idempotency_hash)
             note(tx, job)
             gone = _without_temporary(tx, self._store, job) if job.finished else None
         discard(gone)
@@ -114,7 +110,7 @@ class JobTable:
         self, *, owner: str | None, states: Sequence[str], sha256: str | None, before: int | None, limit: int
     ) -> list[Job]:
         """Analyses, the newest first, that were submitted before number `before`."""
-        chosen = select(analyses).order_by(analyses.c.number.desc()).limit(limit)
+        chosen = select(analyses).where(OWN).order_by(analyses.c.number.desc()).limit(limit)
         if owner is not None:
             chosen = chosen.where(analyses.c.owner == owner)
         if states:
@@ -128,10 +124,8 @@ class JobTable:
 
     def counts(self) -> dict[str, int]:
         """How many analyses there are in each state."""
-        by_state = select(analyses.c.state, func.count().label("number_of")).group_by(analyses.c.state)
         with self.database.reading() as tx:
-            found = {row.state: row.number_of for row in tx.execute(by_state)}
-        return {state: found.get(state, 0) for state in STATES}
+            return count_states(tx, OWN)
 
     def cancel(self, analysis_id: str, *, owner: str | None) -> Job:
         """The analysis, cancelled if it had not ended. Its worker loses its lease, and stops when it sees that."""
@@ -162,8 +156,25 @@ class JobTable:
             return [Event(row.id, row.kind, row.data) for row in tx.execute(chosen.limit(1000))]
 
 
+def count_states(tx: Connection, which: ColumnElement[bool]) -> dict[str, int]:
+    """How many of these analyses there are in each state."""
+    by_state = select(analyses.c.state, func.count().label("number_of")).where(which).group_by(analyses.c.state)
+    found = {row.state: row.number_of for row in tx.execute(by_state)}
+    return {state: found.get(state, 0) for state in STATES}
+
+
+def put_row(tx: Connection, job: Job, **more: object) -> Job:
+    """The job, inserted: with the number that its row has."""
+    kept = {name: getattr(job, name) for name in Job.__slots__ if name != "number"}
+    values = {**kept, "crashes": 0, "worker": "", "beat": 0, **more}
+    number = tx.execute(insert(analyses).values(values)).inserted_primary_key
+    return replace(job, number=number[0] if number else 0)
+
+
 def note(tx: Connection, job: Job, kind: str | None = None) -> None:
-    """Record what a job has become, for those who follow it and for its webhook."""
+    """Record what a job has become, for those who follow it and for its webhook; nobody follows a shadow's."""
+    if job.shadow_of is not None:
+        return
     data = json.dumps(job.snapshot())
     tx.execute(insert(events).values(analysis=job.id, kind=kind or job.state, data=data))
     if job.finished and job.webhook is not None:
@@ -194,10 +205,10 @@ def end(tx: Connection, store: SlideStore, job: Job) -> Path | None:
 
 
 def remove_rows(tx: Connection, ids: Sequence[str]) -> None:
-    """Remove analyses and all that belongs to them."""
-    for table in (events, deliveries, reviews):
+    """Remove analyses and all that belongs to them, what shadows repeated of them too."""
+    for table in (events, deliveries, reviews, slide_statistics):
         tx.execute(delete(table).where(table.c.analysis.in_(ids)))
-    tx.execute(delete(analyses).where(analyses.c.id.in_(ids)))
+    tx.execute(delete(analyses).where(analyses.c.id.in_(ids) | analyses.c.shadow_of.in_(ids)))
 
 
 def next_token(tx: Connection) -> int:
@@ -253,7 +264,7 @@ def cached(tx: Connection, job: Job, models_key: str | None) -> Job | None:
 
 
 def _found(tx: Connection, analysis_id: str, owner: str | None) -> Job:
-    row = tx.execute(select(analyses).where(analyses.c.id == analysis_id)).first()
+    row = tx.execute(select(analyses).where(analyses.c.id == analysis_id, OWN)).first()
     if row is None or (owner is not None and row.owner != owner):
         raise NotFoundError(f"no analysis {analysis_id[:80]!r}; GET /v1/analyses lists yours")
     return Job.of(row)

@@ -4,21 +4,21 @@ import contextlib
 import errno
 import logging
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.crew import Crew
 from serving.jobs.errors import LeaseLostError
+from serving.jobs.heart import POLL_S, Heart, Progress, StoppedError
 from serving.jobs.leases import Lease, Leases
 from serving.jobs.memory import give_back_memory
 from serving.jobs.models import Loaded, Models
 from serving.jobs.request import options_from
 from serving.jobs.results import save_result
+from serving.jobs.shadows import save_pair, shadow_options
 from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.observability.logs import logged_analysis
@@ -32,22 +32,14 @@ from serving.scoring.pipeline import score_slide
 from serving.store.slides import SlideStore
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
-POLL_S = 0.1
-"""Between two looks at the table by an idle worker, and between two looks whether an analysis was cancelled."""
 FOLLOW_S = 0.5
 """Between two looks whether other models should serve."""
-PROGRESS_S = 0.5
-"""At most so often progress is written: people follow it, and each time costs a write to disk."""
 RETRY_S = 5.0
 """How long a worker leaves a full disk or a locked database alone."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _T = TypeVar("_T")
 _log = logging.getLogger("mitoserve.worker")
-
-
-class StoppedError(Exception):
-    """The worker was asked to stop."""
 
 
 @dataclass(slots=True)
@@ -60,6 +52,7 @@ class Worker:
     models: Models
     stop: threading.Event
     _loaded: Loaded | None = None
+    _candidate: Loaded | None = None
 
     def run(self) -> None:
         """Run analyses until asked to stop, with the models that should serve at the time when each begins."""
@@ -72,6 +65,7 @@ class Worker:
             line.start()
         while not self.stop.is_set():
             self._follow()
+            self._follow_shadow()
             self.stop.wait(FOLLOW_S)
         for line in lines:
             line.join()
@@ -99,6 +93,23 @@ class Worker:
             self._insist(lambda: self.models.took(found))
             _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in cards_of(found.detector)))
 
+    def _follow_shadow(self) -> None:
+        """Hold the models of the shadow that runs, once what serves is loaded."""
+        if self._loaded is None:
+            return
+        try:
+            found = self.models.shadow(self._candidate)
+        except (BusyError, OSError) as error:
+            _log.warning("which shadow runs cannot be read: %s", error)
+        except Exception as error:
+            _log.error("the shadow's models could not be loaded", exc_info=error)
+        else:
+            if found is not self._candidate:
+                self._candidate = found
+                give_back_memory()
+                if found is not None:
+                    _log.info("a shadow runs on %s", ", ".join(model.label for model in found.models))
+
     def _serve(self) -> None:
         leases = Leases(self.store.database, self.store, self.id)
         lease_s = self.store.settings.lease_s
@@ -108,7 +119,7 @@ class Worker:
                 self.stop.wait(POLL_S)
                 continue
             try:
-                lease = leases.claim(loaded.key, lease_s=lease_s)
+                lease, loaded = self._claimed(leases, loaded, lease_s)
             except (BusyError, OSError) as error:
                 _log.warning("the table of analyses does not answer: %s", error)
                 self.stop.wait(RETRY_S)
@@ -119,16 +130,23 @@ class Worker:
             else:
                 with logged_analysis(lease.job.id):
                     done = self._run(lease, leases, loaded.detector, loaded.key)
-                if loaded is not self._loaded:
+                if loaded is not self._loaded and loaded is not self._candidate:
                     del loaded
                     give_back_memory()
                 if not done:
                     self.stop.wait(RETRY_S)
 
+    def _claimed(self, leases: Leases, loaded: Loaded, lease_s: float) -> tuple[Lease | None, Loaded]:
+        """What to run next and with what: an analysis with what serves, else one of the shadow with its candidate."""
+        lease, candidate = leases.claim(loaded.key, lease_s=lease_s), self._candidate
+        if lease is not None or candidate is None:
+            return lease, loaded
+        return leases.claim_shadow(candidate.release, candidate.key), candidate
+
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because the disk is full or the database locked."""
         running, stop_models = detector.stoppable() if isinstance(detector, OnnxDetector) else (detector, _nothing)
-        heart = _Heart(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
+        heart = Heart(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
             with heart.beating(), work_span("analysis", analysis=lease.job.id):
                 result, report = self._score(lease, leases, running, heart, models_key)
@@ -136,24 +154,27 @@ class Worker:
         except Exception as error:
             return self._ended(lease, leases, heart, error)
         self._checkpoints(lease, models_key).remove()
-        metrics.count_report(report)
+        if lease.job.shadow is None:
+            metrics.count_report(report)
         return True
 
     def _score(
-        self, lease: Lease, leases: Leases, detector: Detector, heart: "_Heart", models_key: str
+        self, lease: Lease, leases: Leases, detector: Detector, heart: Heart, models_key: str
     ) -> tuple[str, Report]:
         """The folder of the result, and its report."""
         job, checkpoints = lease.job, self._checkpoints(lease, models_key)
-        progress = _Progress(lease, leases, heart)
+        progress = Progress(lease, leases, heart)
 
         def keep(chunk: Sequence[TileFindings]) -> None:
             heart.check()
             checkpoints.save(chunk)
-            metrics.count_tiles(len(chunk))
+            if job.shadow is None:
+                metrics.count_tiles(len(chunk))
             with contextlib.suppress(BusyError):
                 leases.advanced(lease)
 
-        options, state = options_from(job.options), self.store.settings.state
+        asked, state = options_from(job.options), self.store.settings.state
+        options = asked if job.shadow is None else shadow_options(asked, detector)
         with self.store.open(job.sha256, name=job.name, lines=pace_of(detector.provider).readers) as slide:
             cache = TileCache(state, job.sha256, detector, options, slide.mpp)
             seen = cache.load()
@@ -168,14 +189,20 @@ class Worker:
             )
         heart.check()
         result = f"{job.id}-{lease.token}"
-        save_result(analysis, state / "results", result)
+        if job.shadow is None:
+            save_result(analysis, state / "results", result)
+        else:
+            save_pair(analysis, asked, detector, database=self.store.database, state=state, job=job, name=result)
         cache.keep(checkpoints.folder, result, seen)
         return result, analysis.report
 
-    def _ended(self, lease: Lease, leases: Leases, heart: "_Heart", error: Exception) -> bool:
+    def _ended(self, lease: Lease, leases: Leases, heart: Heart, error: Exception) -> bool:
         """Write what an error means for the analysis. What the models raised because they were stopped means nothing."""
         if isinstance(error, LeaseLostError) or heart.lost:
-            _log.info("analysis %s was cancelled or taken over", lease.job.id)
+            _log.info("analysis %s was cancelled, taken over or gave way", lease.job.id)
+            if lease.job.shadow is not None:
+                with contextlib.suppress(BusyError, OSError):
+                    self._insist(lambda: leases.release(lease))
             return True
         if isinstance(error, StoppedError) or self.stop.is_set():
             with contextlib.suppress(BusyError, OSError):
@@ -209,76 +236,6 @@ class Worker:
                     raise
                 _log.warning("the database cannot be written, trying again: %s", error)
                 self.stop.wait(RETRY_S / 5)
-
-
-class _Heart:
-    """Beats while an analysis runs, and notices when it is not this worker's any more."""
-
-    def __init__(
-        self, lease: Lease, leases: Leases, stop: threading.Event, stop_models: Callable[[], None], lease_s: float
-    ) -> None:
-        self._lease, self._leases, self._stop, self._stop_models = lease, leases, stop, stop_models
-        self._lease_s = lease_s
-        self._over = threading.Event()
-        self.lost = False
-
-    @contextmanager
-    def beating(self) -> Iterator[None]:
-        """Beat in a thread of its own until the context ends."""
-        thread = threading.Thread(target=self._beat, name="heart")
-        thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            thread.join()
-
-    def check(self) -> None:
-        """Raise where the analysis must stop."""
-        if self.lost:
-            raise LeaseLostError(self._lease.job.id)
-        if self._stop.is_set():
-            raise StoppedError
-
-    def _beat(self) -> None:
-        beaten = time.monotonic()
-        while not self._over.wait(POLL_S):
-            try:
-                if time.monotonic() - beaten > self._lease_s / 5:
-                    self.lost = not self._leases.beat(self._lease)
-                    beaten = time.monotonic()
-                else:
-                    self.lost = not self._leases.holds(self._lease)
-            except (BusyError, OSError) as error:
-                _log.warning("no beat: %s", error)  # whoever would take the lease over cannot write either
-            if self.lost or self._stop.is_set():
-                self._stop_models()
-                return
-
-
-class _Progress:
-    """Writes how far an analysis is, not too often, with the time that is left by the tiles of this run."""
-
-    def __init__(self, lease: Lease, leases: Leases, heart: _Heart) -> None:
-        self._lease, self._leases, self._heart = lease, leases, heart
-        self._first: tuple[int, float] | None = None
-        self._written = -PROGRESS_S
-
-    def step(self, done: int, total: int) -> None:
-        """See `score_slide`."""
-        self._heart.check()
-        now = time.monotonic()
-        if self._first is None:
-            self._first = (done, now)
-        if now - self._written < PROGRESS_S and done != total:
-            return
-        first, started = self._first
-        left = (now - started) / (done - first) * (total - done) if done > first else None
-        try:
-            self._leases.progress(self._lease, done, total, left)
-        except (BusyError, OSError) as error:
-            _log.warning("progress was not written: %s", error)
-        self._written = now
 
 
 def _nothing() -> None:

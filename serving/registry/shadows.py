@@ -89,7 +89,7 @@ class Shadows:
                 raise RegistryError("these models serve already; a shadow compares others with them")
             check_versions(tx, models)
             for row in tx.execute(select(shadows.c.number).where(shadows.c.state == "running")).all():
-                _end(tx, row.number, "stopped", "another shadow was started")
+                end_shadow(tx, row.number, "stopped", "another shadow was started")
             values = {"models": versions_text(models), "share": share, "state": "running", "detail": ""}
             key = tx.execute(insert(shadows).values(values | {"at": time.time(), "actor": actor})).inserted_primary_key
             return _found(tx, key[0] if key else 0)
@@ -106,7 +106,7 @@ class Shadows:
         """
         with self._database.writing() as tx:
             if _found(tx, number).state == "running":
-                _end(tx, number, "stopped" if failed is None else "failed", failed or "")
+                end_shadow(tx, number, "stopped" if failed is None else "failed", failed or "")
             return _found(tx, number)
 
     def note(self, number: int, detail: str) -> None:
@@ -124,7 +124,14 @@ def running_shadow(tx: Connection) -> Shadow | None:
     return None if current is not None and current.models == shadow.models else shadow
 
 
-def _end(tx: Connection, number: int, state: State, detail: str) -> None:
+def runs_still(tx: Connection, number: int) -> bool:
+    """Whether a shadow has not ended, also while its models serve."""
+    same = (shadows.c.number == number) & (shadows.c.state == "running")
+    return tx.execute(select(shadows.c.number).where(same)).first() is not None
+
+
+def end_shadow(tx: Connection, number: int, state: State, detail: str) -> None:
+    """End a shadow: what waits for it is forgotten."""
     values = {"state": state, "detail": detail, "ended_at": time.time()}
     tx.execute(update(shadows).where(shadows.c.number == number).values(values))
     # What runs gives way by itself once its shadow has ended.

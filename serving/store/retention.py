@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, exists, func, select
 
 from serving.store.slides import UNFINISHED, SlideStore, discard
-from serving.store.tables import analyses, blobs, slides
+from serving.store.tables import OWN, analyses, blobs, slides
 
 GRACE_S = 600.0
 """A slide that goes with its analysis is kept so long without one: between its upload and its analysis."""
@@ -32,7 +32,7 @@ class SteadyClock:
 def sweep(store: SlideStore, now: float) -> list[str]:
     """Delete what retention allows to; gives the hashes of the slides that went. Pinned slides never go."""
     settings, gone, names = store.settings, [], []
-    pinned = exists().where(analyses.c.sha256 == slides.c.sha256, analyses.c.state.in_(UNFINISHED))
+    pinned = exists().where(analyses.c.sha256 == slides.c.sha256, analyses.c.state.in_(UNFINISHED), OWN)
     with store.database.writing() as tx:
         old = select(blobs.c.sha256).where(blobs.c.used_at < now - settings.keep_slides_s)
         tx.execute(delete(slides).where(slides.c.sha256.in_(old), ~pinned))
@@ -55,7 +55,7 @@ def _within_budget(store: SlideStore, tx: Connection, gone: list[Path | None]) -
     if not store.settings.disk_budget_bytes:
         return []
     over = int(tx.execute(select(func.sum(blobs.c.size))).scalar() or 0) - store.settings.disk_budget_bytes
-    pinned = exists().where(analyses.c.sha256 == blobs.c.sha256, analyses.c.state.in_(UNFINISHED))
+    pinned = exists().where(analyses.c.sha256 == blobs.c.sha256, analyses.c.state.in_(UNFINISHED), OWN)
     oldest = select(blobs.c.sha256, blobs.c.size).where(~pinned, ~blobs.c.mounted).order_by(blobs.c.used_at)
     names = []
     for sha256, size in tx.execute(oldest).all():

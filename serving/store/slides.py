@@ -17,7 +17,7 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
-from serving.store.tables import analyses, blobs, slides
+from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.hashing import slide_sha256
 
 _GONE = ".gone-"
@@ -151,7 +151,7 @@ class SlideStore:
             mine = (
                 slides.c.sha256 == sha256 if owner is None else (slides.c.sha256 == sha256) & (slides.c.owner == owner)
             )
-            waiting = (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED)
+            waiting = (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED) & OWN
             if owner is not None:
                 waiting &= analyses.c.owner == owner
             if not tx.execute(select(slides.c.number).where(mine)).first():
@@ -168,7 +168,7 @@ class SlideStore:
         """Forget a blob that nobody has and no analysis needs; gives its folder, for `discard` after the commit."""
         owned = tx.execute(select(slides.c.number).where(slides.c.sha256 == sha256).limit(1)).first()
         needed = tx.execute(
-            select(analyses.c.id).where(analyses.c.sha256 == sha256, analyses.c.state.in_(UNFINISHED)).limit(1)
+            select(analyses.c.id).where(analyses.c.sha256 == sha256, analyses.c.state.in_(UNFINISHED), OWN).limit(1)
         ).first()
         if owned or needed or not tx.execute(delete(blobs).where(blobs.c.sha256 == sha256)).rowcount:
             return None

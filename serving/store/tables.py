@@ -97,6 +97,9 @@ analyses = Table(
     Index("ix_analyses_shadow", "shadow", "number"),
 )
 
+OWN = analyses.c.shadow_of.is_(None)
+"""Analyses that somebody asked for; all others repeat one of these for a shadow, and nobody's slide is kept for them."""
+
 events = Table(
     "events",
     metadata,

@@ -20,6 +20,7 @@ from tests.services import ended, serving
 
 pytestmark = pytest.mark.integration
 
+Rows = dict[str, list[dict[str, Any]]]
 FORMER = Path(__file__).parents[1] / "data" / "state-0001.tar.gz"
 
 
@@ -41,7 +42,7 @@ def test_a_start_upgrades_the_previous_releases_state(state: Path) -> None:
     access = open_access(Settings(state=state))
     after = _rows(state / "mitoserve.sqlite")
     assert after.pop("alembic_version") != before.pop("alembic_version")
-    assert {table: after[table] for table in before} == before
+    assert _former(after, before) == before
     assert access.audit.verify(known=known["audit"])[0] == 5
     with serving(state, lease_s=0.5) as client:
         client.headers.update(bearer(known["token"]))
@@ -72,13 +73,24 @@ def test_keys_that_were_beside_the_other_tables_stay(state: Path) -> None:
     open_access(Settings(state=state, database=f"sqlite:///{state / 'mitoserve.sqlite'}"))
     after = _rows(state / "mitoserve.sqlite")
     assert after.pop("alembic_version") != before.pop("alembic_version")
-    assert {table: after[table] for table in before} == before
+    assert _former(after, before) == before
 
 
-def _rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table's rows."""
+def _former(after: Rows, before: Rows) -> Rows:
+    """Of the rows that an upgrade left, the tables and columns that there were."""
+    return {
+        table: [{name: row[name] for name in known} for row, known in zip(after[table], rows, strict=True)]
+        for table, rows in before.items()
+    }
+
+
+def _rows(path: Path) -> Rows:
+    """Every table's rows, by column."""
+    found: Rows = {}
     with sqlite3.connect(path) as database:
+        database.row_factory = sqlite3.Row
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        found = {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+        for name in names:
+            found[name] = sorted(map(dict, database.execute(f"SELECT * FROM {name}")), key=repr)
     database.close()
     return {name: rows for name, rows in found.items() if not name.startswith("sqlite_")}

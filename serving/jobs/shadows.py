@@ -1,0 +1,144 @@
+"""What a shadow repeats: analyses of nobody's, in the same table, by the same leases and checkpoints, and apart in all else.
+
+A shadow's analysis begins only while nobody's own waits or runs here, and gives way as soon as one does. Its result lies in
+a folder of its own, is in no list and no count, and goes with the analysis that it repeats.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, select
+
+from serving.comparison.pair import NEARLY, Pair, compare, counted_from
+from serving.jobs.job import Job
+from serving.jobs.results import load_result, save_result
+from serving.jobs.table import PRIORITIES, count_states, put_row
+from serving.registry.shadows import running_shadow
+from serving.scoring.analysis import Analysis, Options
+from serving.scoring.detector import Detector, counting_threshold
+from serving.store.database import Database
+from serving.store.errors import NotFoundError
+from serving.store.tables import OWN, analyses, slides
+
+FOLDER = "shadows"
+"""Of results, in the state folder."""
+NOBODY = ""
+"""Owner of a shadow's analyses: no principal is called so."""
+FAULTS = 5
+_PAIR = "pair.json"
+
+
+def repeat(tx: Connection, job: Job) -> None:
+    """Put what has just succeeded into the shadow's line, if a shadow runs and wants it.
+
+    A slide that goes with its analyses is not kept for a shadow's sake.
+    """
+    shadow = running_shadow(tx)
+    if shadow is None or not shadow.repeats(job.id):
+        return
+    kept = (slides.c.owner == job.owner) & (slides.c.sha256 == job.sha256) & slides.c.kept
+    if tx.execute(select(slides.c.number).where(kept)).first() is None:
+        return
+    repeated = Job(
+        number=0,
+        id=uuid.uuid4().hex,
+        owner=NOBODY,
+        sha256=job.sha256,
+        name=job.name,
+        options=job.options,
+        priority=PRIORITIES[0],
+        state="queued",
+        created_at=time.time(),
+        started_at=None,
+        finished_at=None,
+        tiles_done=0,
+        tiles_total=None,
+        seconds_left=None,
+        token=0,
+        result=None,
+        problem=None,
+        detail=None,
+        webhook=None,
+        # Never that of somebody's own: no result is shared and nobody waits for a twin.
+        request_key=hashlib.sha256(f"{job.request_key} shadow {shadow.number}".encode()).hexdigest(),
+        models_key=None,
+        shadow_of=job.id,
+        shadow=shadow.number,
+    )
+    put_row(tx, repeated)
+
+
+def shadow_options(options: Options, detector: Detector) -> Options:
+    """The options of the analysis, but faint detections are kept too, to tell what moved over the threshold."""
+    return replace(options, threshold=NEARLY * _threshold(options, detector))
+
+
+def save_pair(
+    repeated: Analysis, options: Options, detector: Detector, *, database: Database, state: Path, job: Job, name: str
+) -> None:
+    """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
+
+    options : of the analysis that is repeated. name : of the new folder
+
+    Raises
+    ------
+    NotFoundError
+        If that one's result is gone.
+    OSError
+        If the disk is full.
+    """
+    with database.reading() as tx:
+        result = tx.execute(select(analyses.c.result).where(analyses.c.id == job.shadow_of)).scalar()
+    if result is None:
+        raise NotFoundError("the analysis that this repeats is gone")
+    first = load_result(state / "results", result, slide_name=job.name)
+    applied = first.report.models[-1].thresholds["detection"]
+    threshold = _threshold(options, detector)
+    pair = compare(first, repeated, thresholds=(applied, threshold))
+    save_result(counted_from(repeated, threshold), state / FOLDER, name, more={_PAIR: pair.model_dump_json().encode()})
+
+
+class ShadowRecord:
+    """What the shadows of one database have gathered."""
+
+    def __init__(self, database: Database, state: Path) -> None:
+        self._database, self._results = database, state / FOLDER
+
+    def counts(self, number: int) -> dict[str, int]:
+        """How many analyses of a shadow there are in each state."""
+        with self._database.reading() as tx:
+            return count_states(tx, analyses.c.shadow == number)
+
+    def faults(self, number: int) -> list[str]:
+        """Why the latest of those failed that did."""
+        failed = (analyses.c.shadow == number) & (analyses.c.state == "failed")
+        chosen = select(analyses.c.detail).where(failed).order_by(analyses.c.number.desc()).limit(FAULTS)
+        with self._database.reading() as tx:
+            return [str(detail) for detail in tx.execute(chosen).scalars()]
+
+    def pairs(self, number: int) -> Iterator[tuple[str, Pair]]:
+        """Each analysis that a shadow has repeated, by its id, with how both compare; the oldest first."""
+        done = (analyses.c.shadow == number) & (analyses.c.state == "succeeded")
+        chosen = select(analyses.c.shadow_of, analyses.c.result).where(done).order_by(analyses.c.number)
+        with self._database.reading() as tx:
+            rows = tx.execute(chosen).all()
+        for row in rows:
+            try:
+                yield row.shadow_of, Pair.model_validate_json((self._results / row.result / _PAIR).read_bytes())
+            except (FileNotFoundError, ValidationError):
+                continue  # removed meanwhile, or written by another release
+
+
+def somebody_waits(tx: Connection, worker: str) -> bool:
+    """Whether an analysis that somebody asked for waits anywhere, or runs on this worker."""
+    mine = (analyses.c.state == "queued") | ((analyses.c.state == "running") & (analyses.c.worker == worker))
+    return tx.execute(select(analyses.c.id).where(mine, OWN).limit(1)).first() is not None
+
+
+def _threshold(options: Options, detector: Detector) -> float:
+    return options.threshold if options.threshold is not None else counting_threshold(detector)
