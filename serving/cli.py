@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from serving import __version__
 from serving.cli_access import audit, keys
+from serving.cli_candidates import COMMANDS
+from serving.cli_compare import compare_cascades
 from serving.cli_counting import counting_options
 from serving.cli_export import export
 from serving.cli_models import models
@@ -53,6 +55,8 @@ main.add_command(audit)
 main.add_command(export)
 main.add_command(models)
 main.add_command(tune_threads)
+for command in (compare_cascades, *COMMANDS):
+    models.add_command(command)
 
 
 @main.command()

@@ -1,20 +1,13 @@
 """`mitoserve models`: which versions there are, whether they may serve on this machine, and which of them do."""
 
-import getpass
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from serving.access.audit import AuditLog, Entry
-from serving.registry.registry import Registry
+from serving.cli_state import actor, golden_option, opened
 from serving.registry.releases import Release
-from serving.settings import Settings, SettingsError
-from serving.store.database import Database, open_database
-from serving.wsi.errors import MitoserveError
 from serving.wsi.modelcard import RESEARCH_USE, ModelCard
 
 _out = Console()
@@ -31,8 +24,8 @@ def models() -> None:
 @models.command("list")
 def list_versions() -> None:
     """List every version, whether it serves, its threshold and what was measured."""
-    with _opened() as (registry, _):
-        found = registry.versions()
+    with opened() as server:
+        found = server.registry.versions()
     if not found:
         raise click.ClickException("there are no models; set MITOSIS_MODELS")
     table = Table("model", "version", "", "task", "threshold", "measured", "sha256")
@@ -48,8 +41,8 @@ def list_versions() -> None:
 @click.argument("label", metavar="NAME@VERSION")
 def show(*, label: str) -> None:
     """Print the card of a version: what it is, its thresholds, what was measured, its limits."""
-    with _opened() as (registry, _):
-        _, card = registry.named(label)
+    with opened() as server:
+        _, card = server.registry.named(label)
     click.echo(card.model_dump_json(indent=1))
 
 
@@ -57,9 +50,9 @@ def show(*, label: str) -> None:
 @click.argument("labels", nargs=-1, metavar="[NAME@VERSION]...")
 def verify(*, labels: tuple[str, ...]) -> None:
     """Check versions on this machine, by default those that serve; exit code 1 and the reason if one may not."""
-    with _opened() as (registry, _):
-        chosen = [registry.named(label)[0] for label in labels] or registry.serving()
-        for found in registry.check(chosen, again=True):
+    with opened() as server:
+        chosen = [server.registry.named(label)[0] for label in labels] or server.registry.serving()
+        for found in server.registry.check(chosen, again=True):
             listed = ", ".join(f"{name} {value:.1e}" for name, value in found.parity.items())
             signed = f", signed by {found.signer}" if found.signer else ""
             click.echo(
@@ -73,31 +66,38 @@ def verify(*, labels: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def add(*, folder: Path) -> None:
     """Check the version in FOLDER and keep it in MITOSIS_MODEL_STORE; what serves stays as it is."""
-    with _opened() as (registry, record):
-        version = registry.add(folder)
-        record("models add", version.label)
+    with opened() as server:
+        version = server.registry.add(folder)
+        server.record("models add", version.label)
     click.echo(f"{version.label} is kept; `mitoserve models promote` makes it serve")
 
 
 @models.command()
 @click.argument("labels", nargs=-1, required=True, metavar="NAME@VERSION...|VERSION")
-def promote(*, labels: tuple[str, ...]) -> None:
+@golden_option
+@click.option("--force", is_flag=True, help="Do not ask the gates; --because says why.")
+@click.option("--because", default="", help="Why the gates are not asked; the audit log keeps it.")
+def promote(*, labels: tuple[str, ...], golden: Path | None, force: bool, because: str) -> None:
     """Make a cascade serve: name a version of each model, or one VERSION that all of them have.
 
-    It is checked first. Running servers load it beside the old one, then run new analyses on it; running ones end on theirs.
+    It is checked first, and where there is a golden set its gates are asked. Running servers load it beside the old one, then
+    run new analyses on it; running ones end on theirs.
     """
-    with _opened() as (registry, record):
-        release = registry.promote(labels, _actor())
-        record("models promote", str(release.number))
+    reason = because.strip()
+    if force != bool(reason):
+        raise click.UsageError("--force and --because go together: say why the gates shall not be asked")
+    with opened() as server:
+        release = server.registry.promote(labels, actor(), golden=golden, because=reason or None)
+        server.record("models promote", f"{release.number} forced: {reason}" if force else str(release.number))
     _tell(release)
 
 
 @models.command()
 def rollback() -> None:
     """Make the cascade serve again that the present one replaced."""
-    with _opened() as (registry, record):
-        release = registry.rollback(_actor())
-        record("models rollback", str(release.number))
+    with opened() as server:
+        release = server.registry.rollback(actor())
+        server.record("models rollback", str(release.number))
     _tell(release)
 
 
@@ -105,9 +105,9 @@ def rollback() -> None:
 @click.argument("label", metavar="NAME@VERSION")
 def retire(*, label: str) -> None:
     """Let a version never serve again; its files stay for what it said before."""
-    with _opened() as (registry, record):
-        version = registry.retire(label)
-        record("models retire", version.label)
+    with opened() as server:
+        version = server.registry.retire(label)
+        server.record("models retire", version.label)
     click.echo(f"{version.label} is retired")
 
 
@@ -115,34 +115,11 @@ def retire(*, label: str) -> None:
 def releases() -> None:
     """List what served when, the newest first, with who asked for it and why some were refused."""
     table = Table("release", "models", "state", "by", "reason")
-    with _opened() as (registry, _):
-        for release in registry.releases.latest():
-            table.add_row(str(release.number), _models(release), release.state, release.actor, release.detail)
+    with opened() as server:
+        for release in server.registry.releases.latest():
+            why = f"gates not asked: {release.because}" if release.because else release.detail
+            table.add_row(str(release.number), _models(release), release.state, release.actor, why)
     _out.print(table)
-
-
-@contextmanager
-def _opened() -> Iterator[tuple[Registry, Callable[[str, str], None]]]:
-    """The registry, and what puts a change on record; errors end the command with their message."""
-    try:
-        settings = Settings.from_environment()
-        database = open_database(settings)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
-    try:
-        yield Registry(settings, database), lambda action, subject: _record(database, action, subject)
-    except (MitoserveError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        database.close()
-
-
-def _record(database: Database, action: str, subject: str) -> None:
-    AuditLog(database).append(Entry(_actor(), action, "done", subject=subject))
-
-
-def _actor() -> str:
-    return f"shell:{getpass.getuser()}"
 
 
 def _stated(card: ModelCard) -> tuple[str, str, str, str]:

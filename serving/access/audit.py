@@ -36,7 +36,7 @@ class Entry:
     """An HTTP status, or `done`."""
 
     subject: str = ""
-    """Id of the thing that was acted on; never its name."""
+    """Id of the thing that was acted on, never its name; with an operator's reason where something was forced."""
 
     request_id: str = ""
 

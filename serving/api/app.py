@@ -14,6 +14,7 @@ from serving.api import problems
 from serving.api.analyses import analysis_routes
 from serving.api.bounds import BoundedJson
 from serving.api.deepzoom import deepzoom_routes
+from serving.api.drift import drift_routes
 from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
 from serving.api.iiif import iiif_routes
@@ -28,6 +29,7 @@ from serving.api.results import Results
 from serving.api.reviews import review_routes
 from serving.api.routes import METHODS
 from serving.api.score import score_routes
+from serving.api.shadows import shadow_routes
 from serving.api.slides import slide_routes
 from serving.api.uploads import upload_routes
 from serving.api.viewer import viewer_routes
@@ -72,6 +74,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     for router in (
         deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results), review_routes(workload, results),
         viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),
+        shadow_routes(workload), drift_routes(workload),
     ):  # fmt: skip
         app.include_router(router)
     problems.install(app)

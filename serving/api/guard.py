@@ -180,10 +180,12 @@ def _caller(scope: Scope) -> Caller:
 
 
 def _subject(scope: Scope, start: Message) -> str:
-    """The id of what was made, from the answer's Location, or of what the route's address names."""
+    """The id of what was made, from the answer's Location, or of what the route's address names; with the reason of a route
+    that asks for one."""
     location = Headers(raw=start["headers"]).get("location", "").rstrip("/")
     named = location.rsplit("/", 1)[-1] or "/".join(str(part) for part in scope.get("path_params", {}).values())
-    return named[:200]
+    reason = scope.get("state", {}).get("reason")
+    return (f"{named} forced: {reason}" if reason else named)[:200]
 
 
 async def _send_all(response: Response, send: Send) -> None:

@@ -1,5 +1,6 @@
 """What the server says of itself: health, metrics, models and the report's schema."""
 
+import math
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -10,9 +11,12 @@ from starlette.responses import PlainTextResponse, Response
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
+from serving.drift.measures import LEVELS, NAMES
+from serving.jobs.job import STATES
 from serving.observability import metrics
 from serving.observability.devices import gpu_use
 from serving.report import Report
+from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
 
 
@@ -60,9 +64,12 @@ def info_routes(workload: Workload) -> APIRouter:
         responses=responses(),
     )
     def prometheus() -> Response:
-        """Requests, analyses, errors, stages, disks and GPUs, in Prometheus's text format."""
+        """Requests, analyses, errors, stages, drift, disks and GPUs, in Prometheus's text format."""
         metrics.set_free(free_bytes(workload.settings))
         metrics.set_analyses(workload.jobs.counts())
+        shadow = workload.registry.shadows.running()
+        metrics.set_shadow(dict.fromkeys(STATES, 0) if shadow is None else workload.shadows.counts(shadow.number))
+        _state_drift(workload)
         for use in gpu_use():
             metrics.set_gpu(use)
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
@@ -92,3 +99,12 @@ def info_routes(workload: Workload) -> APIRouter:
         return Report.model_json_schema(mode="serialization")
 
     return router
+
+
+def _state_drift(workload: Workload) -> None:
+    try:
+        found = workload.drift.drift(workload.crew.cards()[0])
+    except ModelError:  # they are still loading, or cannot be loaded, which /readyz tells
+        return
+    known = {measure.name: (measure.value, LEVELS.index(measure.level)) for measure in found.measures}
+    metrics.set_drift(found.recent, {name: known.get(name, (math.nan, 0)) for name in NAMES})

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from fastapi import Path as Number
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import iso
@@ -68,6 +68,14 @@ class Wanted(_Part):
     models: list[Label] = Field(
         min_length=1, max_length=10, description="A version of each model, such as det@1.1.0, or one number of all."
     )
+    force: bool = Field(False, description="Do not ask its gates; `because` says why, and the audit log keeps it.")
+    because: str = Field("", max_length=2000)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Wanted":
+        if self.force != bool(self.because.strip()):
+            raise ValueError("force and because go together: say why the gates shall not be asked")
+        return self
 
 
 class ReleaseView(_Part):
@@ -80,6 +88,7 @@ class ReleaseView(_Part):
     created_at: str = Field(description="UTC, ISO 8601.")
     actor: str
     replaces: int | None = Field(description="The release that a rollback goes back to.")
+    because: str | None = Field(description="Why its gates were not asked; null where they were, if there are any.")
 
 
 class WorkerView(_Part):
@@ -192,9 +201,11 @@ def registry_routes(workload: Workload) -> APIRouter:
         ),
     )
     async def promote(request: Request, wanted: Wanted) -> Response:
-        """The workers check and load it beside what serves, then run new analyses on it; ask at Location how that went."""
-        actor = owner_of(request)
-        return _accepted(await run_sync(lambda: workload.registry.want(wanted.models, actor)))
+        """The workers check and load it beside what serves, ask its gates where there is a golden set, then run new analyses
+        on it; ask at Location how that went."""
+        actor, because = owner_of(request), wanted.because.strip() if wanted.force else None
+        request.state.reason = because or ""
+        return _accepted(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
 
     @router.post(
         "/rollback",
@@ -233,6 +244,7 @@ def _release(release: Release) -> ReleaseView:
         created_at=iso(release.at),
         actor=release.actor,
         replaces=release.replaces,
+        because=release.because,
     )
 
 

@@ -17,12 +17,14 @@ from starlette.types import Receive
 from serving.api.analysis import location
 from serving.api.problems import StoppingError
 from serving.api.stopping import noticed_stop
+from serving.drift.watch import DriftWatch
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
 from serving.jobs.job import Job
 from serving.jobs.models import GivenModels
 from serving.jobs.retention import Sweeper
+from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
 from serving.jobs.webhooks import Deliverer
@@ -112,6 +114,16 @@ class Workload:
     def registry(self) -> Registry:
         """The versions of models."""
         return self._opened.registry
+
+    @property
+    def shadows(self) -> ShadowRecord:
+        """What shadows have gathered."""
+        return self._opened.shadows
+
+    @property
+    def drift(self) -> DriftWatch:
+        """What is known of slides lately."""
+        return self._opened.drift
 
     @property
     def spool(self) -> Path:
@@ -217,6 +229,8 @@ class _Open:
         self.jobs = JobTable(database, self.store)
         self.crew = Crew(database, self.server)
         self.registry = Registry(settings, database)
+        self.shadows = ShadowRecord(database, settings.state)
+        self.drift = DriftWatch(database, settings.drift_analyses)
         self.spool = spool
 
 

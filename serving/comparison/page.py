@@ -23,10 +23,12 @@ def comparison_page(
 ) -> bytes:
     """HTML without scripts and without anything from elsewhere.
 
+    pairs : those that the comparison sums up, and perhaps others, which are left out here too
     thumbnail : makes the pictures of disagreements, if the page shall hold them; gallery : address of a page that shows them
     """
-    first, second = (escape(", ".join(models)) for models in (comparison.first, comparison.second))
-    use = escape(comparison.research_use)
+    first, second = (escape(", ".join(models)) or "nothing yet" for models in (comparison.first, comparison.second))
+    use, models = escape(comparison.research_use), (comparison.first, comparison.second)
+    pairs = [pair for pair in pairs if (pair.first.models, pair.second.models) == models]
     body = "".join(_sections(comparison, pairs))
     if gallery is not None:
         body += f'<p><a href="{escape(gallery)}">Where they disagree, with pictures</a></p>'

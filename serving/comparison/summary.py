@@ -64,6 +64,7 @@ class Comparison(_Part):
     first: list[str] = Field(description="Models, as name@version.")
     second: list[str]
     slides: int
+    left_out: int = Field(description="Slides that other models scored meanwhile.")
     figures: CountAgreement = Field(description="Mitotic figures of the slide.")
     hotspot_figures: CountAgreement = Field(description="Mitotic figures in the fullest hotspot.")
     places: PlaceAgreement
@@ -73,14 +74,22 @@ class Comparison(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def summarise(pairs: Sequence[Pair], *, first: Sequence[str], second: Sequence[str]) -> Comparison:
-    """Sum up the pairs of two cascades, which are named by their models."""
+def latest_of(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+    """The models of the last pair; none where there is no pair."""
+    return (pairs[-1].first.models, pairs[-1].second.models) if pairs else ([], [])
+
+
+def summarise(all_pairs: Sequence[Pair]) -> Comparison:
+    """Sum up the pairs of the two cascades that the last one is of: while a shadow ran, another release may have served."""
+    first, second = latest_of(all_pairs)
+    pairs = [pair for pair in all_pairs if (pair.first.models, pair.second.models) == (first, second)]
     spots = [p for p in pairs if p.first.hotspot_figures is not None and p.second.hotspot_figures is not None]
     ious = [p.hotspot_iou for p in pairs if p.hotspot_iou is not None]
     return Comparison(
-        first=list(first),
-        second=list(second),
+        first=first,
+        second=second,
         slides=len(pairs),
+        left_out=len(all_pairs) - len(pairs),
         figures=_counts(pairs, lambda pair: (pair.first.mitotic_figures, pair.second.mitotic_figures)),
         hotspot_figures=_counts(
             spots, lambda pair: (pair.first.hotspot_figures or 0, pair.second.hotspot_figures or 0)

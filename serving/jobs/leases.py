@@ -5,7 +5,7 @@ monotonic clock of whoever looks. So clocks may jump, and servers may disagree a
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,10 @@ MAX_CRASHES = 5
 """Workers that an analysis may take down without finishing a chunk; then it is the analysis, not the worker."""
 CRASHED = "workers ended while they scored with it, one after the other; the server's log may say why"
 """Why a shadow ends whose analysis took down so many."""
+
+
+def _nothing(_: Connection, __: Job) -> None:
+    """Nothing else is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,16 @@ class Leases:
             _current(tx, lease)
             tx.execute(_mine(lease).values(crashes=0, beat=analyses.c.beat + 1))
 
-    def succeed(self, lease: Lease, result: str) -> None:
-        """End with a result, in folder `result`; raises `LeaseLostError`, and then the result does not count."""
+    def succeed(self, lease: Lease, result: str, also: Callable[[Connection, Job], None] = _nothing) -> None:
+        """End with a result, in folder `result`; raises `LeaseLostError`, and then the result does not count.
+
+        also : what else is written, if the result counts
+        """
         with self._database.writing() as tx:
             job = _current(tx, lease)
             done = job.tiles_total or 0
             ended = replace(job, state="succeeded", finished_at=time.time(), result=result, seconds_left=None)
+            also(tx, job)
             if job.shadow_of is None:
                 repeat(tx, ended)
             gone = end(tx, self._store, replace(ended, tiles_done=done))

@@ -9,10 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
+from serving.drift.statistics import statistics_of
+from serving.drift.watch import remember
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.crew import Crew
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.heart import POLL_S, Heart, Progress, StoppedError
+from serving.jobs.job import Job
 from serving.jobs.leases import Lease, Leases
 from serving.jobs.memory import give_back_memory
 from serving.jobs.models import Loaded, Models
@@ -23,7 +28,7 @@ from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.observability.logs import logged_analysis
 from serving.observability.tracing import work_span
-from serving.report import Report
+from serving.scoring.analysis import Analysis
 from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
@@ -149,19 +154,20 @@ class Worker:
         heart = Heart(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
             with heart.beating(), work_span("analysis", analysis=lease.job.id):
-                result, report = self._score(lease, leases, running, heart, models_key)
-                self._insist(lambda: leases.succeed(lease, result))
+                result, analysis = self._score(lease, leases, running, heart, models_key)
+                keep = self._statistics(lease, analysis)
+                self._insist(lambda: leases.succeed(lease, result, keep))
         except Exception as error:
             return self._ended(lease, leases, heart, error)
         self._checkpoints(lease, models_key).remove()
         if lease.job.shadow is None:
-            metrics.count_report(report)
+            metrics.count_report(analysis.report)
         return True
 
     def _score(
         self, lease: Lease, leases: Leases, detector: Detector, heart: Heart, models_key: str
-    ) -> tuple[str, Report]:
-        """The folder of the result, and its report."""
+    ) -> tuple[str, Analysis]:
+        """The folder of the result, and the analysis."""
         job, checkpoints = lease.job, self._checkpoints(lease, models_key)
         progress = Progress(lease, leases, heart)
 
@@ -194,7 +200,21 @@ class Worker:
         else:
             save_pair(analysis, asked, detector, database=self.store.database, state=state, job=job, name=result)
         cache.keep(checkpoints.folder, result, seen)
-        return result, analysis.report
+        return result, analysis
+
+    def _statistics(self, lease: Lease, analysis: Analysis) -> Callable[[Connection, Job], None]:
+        """What keeps the statistics of an analysis by which drift is watched; a slide without them is as good as any."""
+        if lease.job.shadow is not None:
+            return lambda *_: None
+        try:
+            found = statistics_of(analysis)
+        except Exception as error:
+            _log.error("analysis %s has no statistics", lease.job.id, exc_info=error)
+            found = None
+        if found is None:
+            return lambda *_: None
+        screening, enough = analysis.report.models[0].sha256, self.store.settings.drift_analyses
+        return lambda tx, job: remember(tx, job.id, job.sha256, found, screening=screening, enough=enough)
 
     def _ended(self, lease: Lease, leases: Leases, heart: Heart, error: Exception) -> bool:
         """Write what an error means for the analysis. What the models raised because they were stopped means nothing."""

@@ -29,6 +29,27 @@ _answers = Counter("mitoserve_answers", "Results that were answered, by format",
 _analyses = Gauge(
     "mitoserve_analyses", "Analyses that the server keeps, by state", ["state"], multiprocess_mode="mostrecent"
 )
+_shadow = Gauge(
+    "mitoserve_shadow_analyses",
+    "Analyses that the shadow that runs repeats, by state",
+    ["state"],
+    multiprocess_mode="mostrecent",
+)
+_drift = Gauge(
+    "mitoserve_drift",
+    "Distance of recent slides from the reference, by measure: stability index of scores and density, degrees of stains",
+    ["measure"],
+    multiprocess_mode="mostrecent",
+)
+_drift_level = Gauge(
+    "mitoserve_drift_level",
+    "0 steady or unknown, 1 worth a look, 2 alarm, by measure",
+    ["measure"],
+    multiprocess_mode="mostrecent",
+)
+_drift_slides = Gauge(
+    "mitoserve_drift_slides", "Recent slides that are compared with the reference", multiprocess_mode="mostrecent"
+)
 _errors = Counter("mitoserve_errors", "Requests that ended with an error, by kind of problem", ["kind"])
 _stages = Histogram(
     "mitoserve_stage_seconds", "Seconds of an analysis by stage; stages overlap", ["stage"], buckets=_SECONDS
@@ -68,6 +89,20 @@ def set_analyses(by_state: Mapping[str, int]) -> None:
     """State how many analyses there are in each state."""
     for state, count in by_state.items():
         _analyses.labels(state).set(count)
+
+
+def set_shadow(by_state: Mapping[str, int]) -> None:
+    """State how many analyses of the shadow there are in each state."""
+    for state, count in by_state.items():
+        _shadow.labels(state).set(count)
+
+
+def set_drift(slides: int, measures: Mapping[str, tuple[float, int]]) -> None:
+    """State how far recent slides are from the reference: value and level by measure, NaN where nothing is known."""
+    _drift_slides.set(slides)
+    for measure, (value, level) in measures.items():
+        _drift.labels(measure).set(value)
+        _drift_level.labels(measure).set(level)
 
 
 def set_gpu(use: GpuUse) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from serving.wsi.driftreference import DriftReference
 from serving.wsi.errors import ModelError
 
 CARD_SCHEMA_VERSION = "1.0"
@@ -120,6 +121,9 @@ class ModelCard(_Strict):
     )
     count_calibration: CountCalibration | None = Field(
         default=None, description="Of a screening model: what makes scores an expected count."
+    )
+    drift_reference: DriftReference | None = Field(
+        default=None, description="Of a screening model: what slides are like that it was judged on."
     )
     data: list[DataSource]
     evaluation: str = Field(description="Protocol of the figures below.")

@@ -1,0 +1,60 @@
+"""The state of the server that a command acts on."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from serving.access.audit import AuditLog, Entry
+from serving.registry.registry import Registry
+from serving.settings import Settings, SettingsError
+from serving.store.database import Database, open_database
+from serving.wsi.errors import MitoserveError
+
+SUBJECT_CHARACTERS = 200
+"""Of a record in the audit log; a release keeps a longer reason whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The state of a server that commands act on."""
+
+    settings: Settings
+    database: Database
+    registry: Registry
+
+    def record(self, action: str, subject: str) -> None:
+        """Put a change on record."""
+        entry = Entry(actor(), action, "done", subject=subject[:SUBJECT_CHARACTERS])
+        AuditLog(self.database).append(entry)
+
+
+golden_option = click.option(
+    "--golden",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of slides with a GeoJSON of their mitotic figures each, in place of MITOSIS_GOLDEN_SET.",
+)
+
+
+@contextmanager
+def opened() -> Iterator[Opened]:
+    """The state of the server; errors end the command with their message."""
+    try:
+        settings = Settings.from_environment()
+        database = open_database(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        yield Opened(settings, database, Registry(settings, database))
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        database.close()
+
+
+def actor() -> str:
+    """Who uses this command line."""
+    return f"shell:{getpass.getuser()}"

@@ -1,0 +1,65 @@
+"""What of an analysis is kept to be compared: its scores, and its colours as the stored overview shows them."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from serving.comparison.distributions import SCORE_EDGES, shares_of
+from serving.drift.stain import stains_of
+from serving.quality.density import density_of
+from serving.scoring.analysis import Analysis
+from serving.scoring.masking import counted_tissue
+from serving.scoring.tissue import tissue_in
+from serving.wsi.driftreference import Colour
+from serving.wsi.geometry import Roi
+
+DENSITY_EDGES: NDArray[np.float64] = np.concatenate([np.linspace(0.0, 2.0, 41), [np.inf]])
+_DECIMALS = 6
+
+
+class SlideStatistics(BaseModel):
+    """Of one slide."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scores: list[float]
+    """Shares of sub-tiles in the bins of `SCORE_EDGES`."""
+    mean_score: float
+    density: list[float]
+    """Shares of tissue in the bins of `DENSITY_EDGES`."""
+    mean_density: float
+    haematoxylin: Colour | None
+    eosin: Colour | None
+
+
+def statistics_of(analysis: Analysis) -> SlideStatistics | None:
+    """The statistics of an analysis; None where nothing was scored. What quality control masks is left out of the colours."""
+    report, scores = analysis.report, analysis.mitosis_map.scores
+    known, info = scores[np.isfinite(scores)], report.slide
+    if not len(known):
+        return None
+    roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
+    mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
+    mask = counted_tissue(mask, analysis.quality, "exclude")
+    rows, columns = mask.tissue.shape
+    density = density_of(analysis.overview.pixels, (rows, columns), mask.mpp)[mask.tissue & mask.analysed]
+    if not len(density):
+        return None
+    mean, stains = density.mean(1), stains_of(density)
+    return SlideStatistics(
+        scores=_rounded(shares_of(scores, SCORE_EDGES)),
+        mean_score=round(float(known.mean()), _DECIMALS),
+        density=_rounded(shares_of(mean, DENSITY_EDGES)),
+        mean_density=round(float(mean.mean()), _DECIMALS),
+        haematoxylin=None if stains is None else _colour(stains.haematoxylin),
+        eosin=None if stains is None else _colour(stains.eosin),
+    )
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), _DECIMALS) for value in values]
+
+
+def _colour(direction: NDArray[np.float64]) -> Colour:
+    red, green, blue = _rounded(direction)
+    return red, green, blue
