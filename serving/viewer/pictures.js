@@ -1,0 +1,47 @@
+// Small pictures of places, each fetched when it comes near the screen.
+
+import { ask } from "./api.js";
+
+const SHOWN_UM = 64;
+const PICTURE_PX = 128;
+
+/** `placeOf(canvas)` : {slide, mpp, width, height, object} of what a canvas shows, level-0 px; null where it shows nothing. */
+export class Pictures {
+  constructor(placeOf) {
+    this.placeOf = placeOf;
+    const near = (seen) => seen.filter((s) => s.isIntersecting).forEach((s) => this.load(s.target));
+    this.observer = new IntersectionObserver(near, { rootMargin: "200px" });
+  }
+
+  /** A canvas that shows its place once it is near the screen; what it shows is set on its dataset by then. */
+  canvas() {
+    const made = Object.assign(document.createElement("canvas"), { className: "picture", width: PICTURE_PX, height: PICTURE_PX });
+    made.setAttribute("aria-hidden", "true");
+    this.observer.observe(made);
+    return made;
+  }
+
+  /** Fetch a picture once; white where the slide ends. */
+  async load(canvas) {
+    this.observer.unobserve(canvas);
+    const place = this.placeOf(canvas);
+    if (!place) return;
+    const { slide, mpp, width: slideWidth, height: slideHeight, object } = place;
+    const side = Math.round(SHOWN_UM / mpp);
+    const [x, y] = [Math.round(object.x + object.width / 2 - side / 2), Math.round(object.y + object.height / 2 - side / 2)];
+    const [left, top] = [Math.max(x, 0), Math.max(y, 0)];
+    const [right, bottom] = [Math.min(x + side, slideWidth), Math.min(y + side, slideHeight)];
+    const scale = PICTURE_PX / side;
+    const [width, height] = [right - left, bottom - top].map((n) => Math.max(Math.round(n * scale), 1));
+    const address = `/v1/slides/${slide}/iiif/${left},${top},${right - left},${bottom - top}/^${width},${height}/0/default.jpg`;
+    try {
+      const picture = await createImageBitmap(await (await ask(address)).blob());
+      const context = canvas.getContext("2d");
+      context.fillStyle = "#fff";
+      context.fillRect(0, 0, PICTURE_PX, PICTURE_PX);
+      context.drawImage(picture, (left - x) * scale, (top - y) * scale);
+    } catch {
+      this.observer.observe(canvas); // tried again when it is next scrolled to
+    }
+  }
+}
