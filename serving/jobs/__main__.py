@@ -56,7 +56,7 @@ def stop_at_sigterm(stop: threading.Event) -> None:
 
 
 def _watch_parent(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not sys.stdin, which Python locks and then cannot close while this waits
         pass
     stop.set()
 
