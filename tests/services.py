@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.api.app import create_app
-from serving.scoring.detector import Detector
+from serving.jobs.models import GivenModels, Loaded
+from serving.jobs.request import models_key
+from serving.scoring.detector import Detector, cards_of
 from serving.settings import Settings
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
@@ -32,6 +34,17 @@ class Blocking(DotDetector):
         self.entered.set()
         assert self.released.wait(60)
         return super().screen(tiles)
+
+
+class WithCandidate(GivenModels):
+    """What `load` gives, and beside it a candidate for the shadow of a number."""
+
+    def __init__(self, load: Callable[[], Detector], candidate: Detector, number: int) -> None:
+        super().__init__(load)
+        self._candidate = Loaded(candidate, models_key(cards_of(candidate), candidate.provider), release=number)
+
+    def shadow(self, current: Loaded | None) -> Loaded | None:
+        return self._candidate
 
 
 @contextmanager

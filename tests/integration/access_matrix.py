@@ -16,6 +16,7 @@ from serving.access import doorkeeper
 from serving.access.access import open_access
 from serving.api.app import create_app
 from serving.registry.registry import Registry
+from serving.registry.version import ModelVersion
 from serving.settings import Settings
 from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
@@ -142,7 +143,9 @@ _HEADERS = {
 def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
     settings = Settings(state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=10)
     database = open_database(settings)
-    Registry(settings, database).promote(["0.0.1"], "operator")
+    registry = Registry(settings, database)
+    registry.promote(["0.0.1"], "operator")
+    registry.shadows.start((ModelVersion("reg-ns", "0.0.2", "0" * 64),), 0.1, "operator")
     database.close()
     keys = open_access(settings).keys
     tokens = {

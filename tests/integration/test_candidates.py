@@ -16,8 +16,6 @@ from serving.api.app import create_app
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
-from serving.jobs.models import GivenModels, Loaded
-from serving.jobs.request import models_key
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.table import JobTable, Submission
 from serving.jobs.worker import Worker
@@ -25,14 +23,13 @@ from serving.registry.releases import Releases
 from serving.registry.shadows import Shadows
 from serving.registry.version import ModelVersion
 from serving.scoring.analysis import Options
-from serving.scoring.detector import cards_of
 from serving.settings import Settings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, make_cards, tissue
 from tests.quick_models import write_quick_models
-from tests.services import Blocking, bring, ended, field, kind, submit, until
+from tests.services import Blocking, WithCandidate, bring, ended, field, kind, submit, until
 
 pytestmark = pytest.mark.integration
 
@@ -143,17 +140,6 @@ class Other(Blocking):
         )
 
 
-class WithCandidate(GivenModels):
-    """A dot detector that serves, and a candidate."""
-
-    def __init__(self, candidate: DotDetector, number: int) -> None:
-        super().__init__(DotDetector)
-        self._candidate = Loaded(candidate, models_key(cards_of(candidate), candidate.provider), release=number)
-
-    def shadow(self, current: Loaded | None) -> Loaded | None:
-        return self._candidate
-
-
 def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Path) -> None:
     settings = Settings(state=tmp_path / "state")
     database, decoders, stop = open_database(settings), Decoders(DecoderLimits()), threading.Event()
@@ -162,7 +148,7 @@ def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Pat
     Releases(database).pin((ModelVersion("reg-ns", "0.0.1", "a" * 64), ModelVersion("det", "0.0.1", "b" * 64)))
     number = Shadows(database).start((ModelVersion("reg-ns", "0.0.2", "c" * 64),), 1.0, "ann").number
     candidate = Other()
-    worker = Worker("w", store, Crew(database, "s"), WithCandidate(candidate, number), stop)
+    worker = Worker("w", store, Crew(database, "s"), WithCandidate(DotDetector, candidate, number), stop)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

@@ -1,14 +1,16 @@
-"""Every metric and label that the dashboard asks for is one that the server states."""
+"""Every metric and label that the dashboard and the alert rules ask for is one that the server states."""
 
 import json
 import re
 from pathlib import Path
 
+import yaml
 from prometheus_client import REGISTRY
 
 from serving.observability import metrics
 
-DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "mitoserve.json"
+DEPLOY = Path(__file__).parents[3] / "deploy"
+DASHBOARD = DEPLOY / "grafana" / "mitoserve.json"
 
 Stated = dict[str, set[str]]
 
@@ -16,6 +18,11 @@ Stated = dict[str, set[str]]
 def expressions() -> list[str]:
     panels = json.loads(DASHBOARD.read_text())["panels"]
     return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+def alerts() -> list[str]:
+    groups = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
 def stated() -> Stated:
@@ -33,14 +40,14 @@ def stated() -> Stated:
 
 def test_every_metric_exists() -> None:
     known = stated()
-    asked = {name for e in expressions() for name in re.findall(r"\bmitoserve_\w+", e)}
+    asked = {name for e in [*expressions(), *alerts()] for name in re.findall(r"\bmitoserve_\w+", e)}
     assert asked
     assert asked - known.keys() == set()
 
 
 def test_every_label_exists() -> None:
     known = stated()
-    for expression in expressions():
+    for expression in [*expressions(), *alerts()]:
         names = re.findall(r"\bmitoserve_\w+", expression)
         asked = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
         assert all(asked <= known[name] for name in names), expression
