@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.processor import processor_s
-from serving.scoring.detector import Detector, counting_threshold
+from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.onnx_detector import CPU, load_detector
 from serving.settings import default_models
 from training.datasets.icpr2012 import read_fields
@@ -53,7 +53,7 @@ def main() -> None:
             outcome.found.append(found)
             outcome.scores.append(lattice.scores)
         print(f"{picture.name} scored", flush=True)
-    threshold = counting_threshold(ways[CPU][0])
+    threshold = counting_threshold(cards_of(ways[CPU][0]))
     for name, outcome in outcomes.items():
         _print(name, outcome, outcomes[CPU], threshold)
 

@@ -14,7 +14,7 @@ from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise
 from serving.jobs.shadows import ShadowRecord
 from serving.scoring.analysis import Analysis, Options
-from serving.scoring.detector import counting_threshold
+from serving.scoring.detector import cards_of, counting_threshold
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.wsi.geometry import Region
@@ -63,14 +63,19 @@ def _scored(server: Opened, first: str, second: str, paths: Sequence[Path], mpp:
     for path in paths:
         click.echo(f"{path.name} ...", err=True)
         analyses = [_with_faint(path, detector, mpp) for detector in cascades]
-        pairs.append(compare(*analyses, thresholds=(counting_threshold(cascades[0]), counting_threshold(cascades[1]))))
+        pairs.append(
+            compare(
+                *analyses,
+                thresholds=(counting_threshold(cards_of(cascades[0])), counting_threshold(cards_of(cascades[1]))),
+            )
+        )
     return pairs
 
 
 def _with_faint(path: Path, detector: OnnxDetector, mpp: float | None) -> Analysis:
     """The analysis with detections that do not count, to tell what moved over the threshold."""
     with open_slide(path) as slide:
-        return score_slide(slide, detector, Options(mpp=mpp, threshold=NEARLY * counting_threshold(detector)))
+        return score_slide(slide, detector, Options(mpp=mpp, threshold=NEARLY * counting_threshold(cards_of(detector))))
 
 
 def _gathered(server: Opened, number: int | None) -> list[Pair]:

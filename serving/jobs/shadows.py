@@ -20,7 +20,7 @@ from serving.jobs.results import load_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis, Options
-from serving.scoring.detector import Detector, counting_threshold
+from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import OWN, analyses, slides
@@ -141,4 +141,4 @@ def somebody_waits(tx: Connection, worker: str) -> bool:
 
 
 def _threshold(options: Options, detector: Detector) -> float:
-    return options.threshold if options.threshold is not None else counting_threshold(detector)
+    return options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
