@@ -123,6 +123,52 @@ def quick_detection() -> onnx.GraphProto:
     )
 
 
+def darkest_place() -> onnx.GraphProto:
+    """One box of 32 px around the place of a sub-tile whose surroundings are darkest in red."""
+    side = WINDOW - 16 + 1
+    nodes = [
+        helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["smooth"], kernel_shape=[16, 16], strides=[1, 1]),
+        helper.make_node("Gather", ["smooth", "red"], ["plane"], axis=1),
+        helper.make_node("Reshape", ["plane", "flat"], ["list"]),
+        helper.make_node("ArgMin", ["list"], ["place"], axis=1, keepdims=1),
+        helper.make_node("ReduceMin", ["list", "last"], ["value"], keepdims=1),
+        helper.make_node("Div", ["place", "side"], ["row"]),
+        helper.make_node("Mod", ["place", "side"], ["column"]),
+        helper.make_node("Concat", ["column", "row", "column", "row"], ["corners"], axis=1),
+        helper.make_node("Add", ["corners", "reach"], ["box"]),
+        helper.make_node("Cast", ["box"], ["box-float"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["box-float", "last"], ["boxes"]),
+        helper.make_node("Div", ["value", "white"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["probabilities"]),
+        helper.make_node("Shape", ["windows"], ["n"], start=0, end=1),
+        helper.make_node(
+            "ConstantOfShape", ["n"], ["counts"], value=helper.make_tensor("v", TensorProto.INT64, [1], [1])
+        ),
+    ]
+    constants = {
+        "red": np.asarray(0, np.int64),
+        "flat": np.asarray([-1, side * side], np.int64),
+        "last": np.asarray([1], np.int64),
+        "side": np.asarray(side, np.int64),
+        "reach": np.asarray([[-8, -8, 24, 24]], np.int64),
+        "white": np.float32(255),
+        "one": np.float32(1),
+    }
+    return helper.make_graph(
+        nodes,
+        "darkest-place",
+        [helper.make_tensor_value_info("windows", TensorProto.UINT8, ["n", WINDOW, WINDOW, 3])],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 1, 4]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 1]),
+            helper.make_tensor_value_info("counts", TensorProto.INT64, ["n"]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+
+
 def _sampled(every: int) -> dict[str, NDArray[np.int64]]:
     """What `Slice` needs to take every so many px of both sides of a picture."""
     values = {"start": [0, 0], "end": [2**31, 2**31], "sides": [1, 2], "every": [every, every]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from serving.synthetic.artefacts import KINDS, Kind
-from serving.synthetic.slide import generate_slide, truth_path
+from serving.synthetic.slide import generate_slide, truth_path, write_geojson
 
 
 @click.command()
@@ -17,6 +17,8 @@ from serving.synthetic.slide import generate_slide, truth_path
 @click.option("--mitoses", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
 @click.option("--lookalikes", default=40.0, show_default=True, type=click.FloatRange(0), help="Per mm2 of tissue.")
 @click.option("--artefact", multiple=True, type=click.Choice(KINDS), help="Lay one on the tissue; repeat for several.")
+@click.option("--stain-turn", default=0.0, show_default=True, help="Degrees by which eosin is bluer than usual.")
+@click.option("--geojson", is_flag=True, help="Write the figures as QuPath has them too, for a golden set.")
 def main(
     out: Path,
     *,
@@ -27,6 +29,8 @@ def main(
     mitoses: float,
     lookalikes: float,
     artefact: tuple[Kind, ...],
+    stain_turn: float,
+    geojson: bool,
 ) -> None:
     """Write a generated slide to OUT and its truth beside it."""
     truth = generate_slide(
@@ -38,7 +42,10 @@ def main(
         mitoses_per_mm2=mitoses,
         lookalikes_per_mm2=lookalikes,
         artefacts=artefact,
+        stain_turn=stain_turn,
     )
+    if geojson:
+        write_geojson(truth, out.with_suffix(".geojson"))
     click.echo(
         f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}"
     )

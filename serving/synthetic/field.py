@@ -92,6 +92,8 @@ class SyntheticTissue:
     lookalikes_per_mm2: float
     cover: Cover = everywhere
     artefacts: tuple[Artefact, ...] = ()
+    stain_turn: float = 0.0
+    """Degrees by which eosin is bluer than usual, as from another laboratory."""
     _library: dict[str, list[Stamp]] = field(init=False)
     _textures: dict[str, NDArray[np.float32]] = field(init=False)
     _stains: tuple[NDArray[np.float32], NDArray[np.float32]] = field(init=False)
@@ -104,7 +106,7 @@ class SyntheticTissue:
         strength = rng.uniform(0.95, 1.1, 2)
         self._stains = (
             (strength[0] * (_HAEMATOXYLIN + rng.normal(0, 0.015, 3))).astype(np.float32),
-            (strength[1] * (_EOSIN + rng.normal(0, 0.015, 3))).astype(np.float32),
+            _bluer((strength[1] * (_EOSIN + rng.normal(0, 0.015, 3))).astype(np.float32), self.stain_turn),
         )
 
     def draw(self, region: Region) -> NDArray[np.uint8]:
@@ -191,6 +193,14 @@ class SyntheticTissue:
 
     def _texture(self, name: str, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
         return self._textures[name][np.ix_(y % _TEXTURE_PX, x % _TEXTURE_PX)]
+
+
+def _bluer(stain: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+    """A stain as strong, its optical density turned towards that of a dye that takes blue light alone."""
+    strength = float(np.linalg.norm(stain))
+    blue = np.asarray([0, 0, 1], np.float32) - stain * stain[2] / strength**2
+    turn = np.radians(degrees)
+    return np.asarray(np.cos(turn) * stain + np.sin(turn) * strength * blue / np.linalg.norm(blue), np.float32)
 
 
 def _textures(rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:

@@ -71,6 +71,7 @@ def generate_slide(
     mitoses_per_mm2: float = 40.0,
     lookalikes_per_mm2: float = 40.0,
     artefacts: Sequence[Kind] = (),
+    stain_turn: float = 0.0,
 ) -> SlideTruth:
     """Write a slide to `path` and its truth to `truth_path(path)`; the same arguments give the same pixels.
 
@@ -79,6 +80,7 @@ def generate_slide(
     mpp : microns per px that the file states, None for a file that states none; cells are drawn at 0.25 um/px
     tissue_fraction : share of the slide that is tissue, 0 to 1
     artefacts : one of each is laid on the tissue, and the truth of them goes to `artefacts_path(path)`
+    stain_turn : degrees by which eosin is bluer than usual
 
     Raises
     ------
@@ -89,7 +91,7 @@ def generate_slide(
         raise ValueError(f"a slide needs {TILE_PX} px a side and a tissue_fraction from 0 to 1")
     outline = _Outline.of(seed, width, height, tissue_fraction)
     placed = place_artefacts(artefacts, seed=seed, width=width, height=height, is_tissue=outline.is_tissue)
-    tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2, outline.cover, tuple(placed))
+    tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2, outline.cover, tuple(placed), stain_turn)
     _write_pyramid(path, _Drawn(tissue, outline), width, height, mpp)
     if placed:
         Image.fromarray(truth_raster(placed, width, height, TRUTH_PX)).save(artefacts_path(path))
@@ -99,6 +101,19 @@ def generate_slide(
     text = json.dumps({"what": "generated tissue", "research_use": RESEARCH_USE, **asdict(truth)}, indent=1)
     truth_path(path).write_text(text + "\n")
     return truth
+
+
+def write_geojson(truth: SlideTruth, path: Path) -> None:
+    """Write the figures that were drawn as QuPath has them, such as beside a slide of a golden set: `name.geojson`."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]]},
+            "properties": {"objectType": "annotation", "classification": {"name": "Mitosis", "color": [200, 0, 0]}},
+        }
+        for x1, y1, x2, y2 in truth.mitotic_figures
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}) + "\n")
 
 
 @dataclass(frozen=True, slots=True)

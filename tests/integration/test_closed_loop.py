@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from serving.cli import main as mitoserve
 from serving.synthetic.field import generate_field
-from tests.fakes import WINDOW, make_cards
-from tests.quick_models import write_quick_model
+from tests.fakes import make_cards
+from tests.quick_models import darkest_place, write_quick_model
 from tests.server_process import ServerProcess
 from training.__main__ import main as training
 from training.datasets.store import Annotation, Dataset, Picture, write_store
@@ -71,7 +69,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerPr
     models = tmp_path / "models"
     train("export", tmp_path / "fooled", "--data", store, "--out", models / "reg-ns" / "0.1.0")
     _, det = make_cards(detection=0.3)
-    write_quick_model(models, det.model_copy(update={"version": "0.1.0"}), _darkest_place())
+    write_quick_model(models, det.model_copy(update={"version": "0.1.0"}), darkest_place())
     process = ServerProcess(tmp_path, models, providers="CPUExecutionProvider").start()
     for name, value in {"STATE": process.state, "MODELS": models, "PROVIDERS": "CPUExecutionProvider"}.items():
         monkeypatch.setenv(f"MITOSIS_{name}", str(value))
@@ -244,49 +242,3 @@ def _errors(server: ServerProcess, tissues: list[Tissue], analyses: list[str]) -
     """How much the reports show that is no figure."""
     pairs = [(tissue, _found(server, analysis)) for tissue, analysis in zip(tissues, analyses, strict=True)]
     return sum(not _near(place, tissue.figures) for tissue, found in pairs for place in found)
-
-
-def _darkest_place() -> onnx.GraphProto:
-    """One box of 32 px around the place of a sub-tile whose surroundings are darkest in red."""
-    side = WINDOW - 16 + 1
-    nodes = [
-        helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["nchw"], ["smooth"], kernel_shape=[16, 16], strides=[1, 1]),
-        helper.make_node("Gather", ["smooth", "red"], ["plane"], axis=1),
-        helper.make_node("Reshape", ["plane", "flat"], ["list"]),
-        helper.make_node("ArgMin", ["list"], ["place"], axis=1, keepdims=1),
-        helper.make_node("ReduceMin", ["list", "last"], ["value"], keepdims=1),
-        helper.make_node("Div", ["place", "side"], ["row"]),
-        helper.make_node("Mod", ["place", "side"], ["column"]),
-        helper.make_node("Concat", ["column", "row", "column", "row"], ["corners"], axis=1),
-        helper.make_node("Add", ["corners", "reach"], ["box"]),
-        helper.make_node("Cast", ["box"], ["box-float"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["box-float", "last"], ["boxes"]),
-        helper.make_node("Div", ["value", "white"], ["light"]),
-        helper.make_node("Sub", ["one", "light"], ["probabilities"]),
-        helper.make_node("Shape", ["windows"], ["n"], start=0, end=1),
-        helper.make_node(
-            "ConstantOfShape", ["n"], ["counts"], value=helper.make_tensor("v", TensorProto.INT64, [1], [1])
-        ),
-    ]
-    constants = {
-        "red": np.asarray(0, np.int64),
-        "flat": np.asarray([-1, side * side], np.int64),
-        "last": np.asarray([1], np.int64),
-        "side": np.asarray(side, np.int64),
-        "reach": np.asarray([[-8, -8, 24, 24]], np.int64),
-        "white": np.float32(255),
-        "one": np.float32(1),
-    }
-    return helper.make_graph(
-        nodes,
-        "darkest-place",
-        [helper.make_tensor_value_info("windows", TensorProto.UINT8, ["n", WINDOW, WINDOW, 3])],
-        [
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 1, 4]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 1]),
-            helper.make_tensor_value_info("counts", TensorProto.INT64, ["n"]),
-        ],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
