@@ -20,6 +20,7 @@ from serving.registry.errors import RefusedError
 from serving.registry.golden import GoldenSlide, read_golden
 from serving.registry.warming import warm
 from serving.report import Report
+from serving.scoring.eight_bits import INT8
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.openvino_session import PRECISIONS
@@ -32,7 +33,7 @@ from serving.wsi.slide import open_slide
 MEASURE_S = 6 * 3600.0
 """A golden set of a few slides takes minutes on a GPU and hours on two cores."""
 NICE = 10
-_ON_CPU = ("CPUExecutionProvider", *PRECISIONS)
+_ON_CPU = ("CPUExecutionProvider", INT8, *PRECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
