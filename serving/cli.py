@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,17 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from serving import __version__
 from serving.cli_access import audit, keys
 from serving.cli_candidates import COMMANDS
+from serving.cli_cohort import cohort
 from serving.cli_compare import compare_cascades
-from serving.cli_counting import counting_options
 from serving.cli_export import export
 from serving.cli_models import models
 from serving.cli_remote import score_at
+from serving.cli_scoring import options_of, scoring_options
 from serving.cli_tune import tune_threads
 from serving.client import Client
 from serving.exports import write_all
-from serving.report import QualityUse, Report
-from serving.scoring.analysis import CountingOptions, Options
-from serving.scoring.counting import check_counting
+from serving.report import Report
+from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
@@ -51,6 +52,7 @@ def main() -> None:
 
 
 main.add_command(keys)
+main.add_command(cohort)
 main.add_command(audit)
 main.add_command(export)
 main.add_command(models)
@@ -62,42 +64,18 @@ for command in (compare_cascades, *COMMANDS):
 @main.command()
 @click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
-@click.option("--mpp", type=float, help="Microns per level-0 px, in place of what the slide states.")
 @click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Detection probability, in place of the model card's.")
-@click.option(
-    "--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere."
-)
-@click.option(
-    "--min-tissue", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
-    help="Tiles with a smaller share of tissue are not scored.",
-)  # fmt: skip
-@click.option(
-    "--qc", type=click.Choice(get_args(QualityUse)), default=Options().qc, show_default=True,
-    help="Ink, bubbles, folds and blur: state their area, leave them out of all counts too, or do not look for them.",
-)  # fmt: skip
-@counting_options
-@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
-@click.option(
-    "--provider",
-    multiple=True,
-    help="ONNX Runtime execution provider, repeat in order of preference; or CPU-int8, OpenVINO, OpenVINO-bf16, CUDA-fp16.",
-)
+@scoring_options
 @click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
 def score(
     slides: tuple[Path, ...],
     *,
     out: Path,
-    mpp: float | None,
     roi: str | None,
-    threshold: float | None,
-    cascade: str,
-    min_tissue: float,
-    qc: QualityUse,
     models: Path | None,
     provider: tuple[str, ...],
     server: str | None,
-    **counting: Any,
+    **scoring: Any,
 ) -> None:
     """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
 
@@ -105,21 +83,9 @@ def score(
     """
     settings = _settings()
     try:
-        options = Options(
-            mpp=mpp,
-            roi=None if roi is None else parse_roi(roi),
-            threshold=threshold,
-            cascade=cascade == "on",
-            min_tissue_fraction=min_tissue,
-            counting=CountingOptions(**counting),
-            qc=qc,
-        )
-        check_counting(options.counting)
+        options = replace(options_of(**scoring), roi=None if roi is None else parse_roi(roi))
         if server is not None:
-            stated = {
-                "mpp": mpp, "roi": roi, "threshold": threshold, "cascade": cascade, "min_tissue_fraction": min_tissue,
-                "qc": qc, **counting,
-            }  # fmt: skip
+            stated = {"roi": roi, **scoring}
             with Client(server) as client:
                 _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
             return

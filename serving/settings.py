@@ -120,6 +120,13 @@ class Settings:
     """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or CPU-int8,
     which needs the extra `int8`; or OpenVINO or OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
 
+    scratch: Path | None = None
+    """`MITOSIS_SCRATCH`: folder for slides that a worker of a cohort fetches, one and the next; by default the system's for
+    temporary files. It needs room for two slides a worker."""
+
+    dicomweb_token: str = field(default="", repr=False)
+    """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort show to DICOMweb archives; none by default."""
+
     max_running: int = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""
 
@@ -307,6 +314,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "webhook_hosts": _names,
     "webhook_secret": str,
     "providers": _names,
+    "scratch": _path,
+    "dicomweb_token": str,
     "max_running": _positive_int,
     "max_waiting": _natural,
     "upload_idle_s": _seconds,

@@ -1,0 +1,1 @@
+"""Many slides over a cluster: start reading at `cohort.score_cohort`."""

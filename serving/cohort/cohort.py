@@ -1,0 +1,149 @@
+"""From a manifest to a report of every slide and two tables of all. Start reading here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from serving.cohort.cluster import Resources, cluster
+from serving.cohort.dispatch import TimeLimits, dispatch
+from serving.cohort.entry import Entry
+from serving.cohort.errors import CohortError
+from serving.cohort.ledger import Ledger, Tally
+from serving.cohort.results import results_at
+from serving.cohort.tables import remove_parts
+from serving.cohort.worker import ModelFiles, WorkOrder
+from serving.scoring.models import newest_cascade
+from serving.scoring.pace import GPU_PROVIDERS, cores
+from serving.wsi.modelcard import load_card
+
+WORKERS = 2
+"""On this machine, where it has no GPU and nothing else is asked for."""
+THREADS = 4
+"""Processors of a worker on a cluster without GPUs: two workers of 4 score more than one of 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a cohort is scored, beside what `WorkOrder` says; the order's `threads` are for this machine to choose.
+
+    models : folder of <name>/<version>/card.json, of which the newest are sent to the workers
+    address : of a Ray cluster that is there; None starts one on this machine
+    workers, threads : None: as many as there is room for
+    time_limit_s : for each slide; None: ten times what others of its size took
+    again : slides are tried again, too, that failed by their own fault
+    """
+
+    models: Path
+    order: WorkOrder
+    address: str | None = None
+    workers: int | None = None
+    threads: int | None = None
+    time_limit_s: float | None = None
+    again: bool = False
+
+
+class Watcher(Protocol):
+    """Is told how far a cohort is."""
+
+    def began(self, tally: Tally, crew: "CrewSize") -> None:
+        """Workers are being started."""
+
+    def went_on(self, tally: Tally, tiles_under_way: int) -> None:
+        """Time has passed, or a slide has ended. tiles_under_way : done, of slides that have not ended"""
+
+
+@dataclass(frozen=True, slots=True)
+class CrewSize:
+    """gpus : that each worker has to itself"""
+
+    workers: int
+    threads: int
+    gpus: int
+    nodes: int
+
+
+def score_cohort(entries: Sequence[Entry], run: Run, watcher: Watcher) -> Tally:
+    """Score every slide that has no valid report yet; reports, reasons and tables are at the order's address.
+
+    Whatever ended an earlier run, this one goes on from there: a slide is done when its report is there.
+
+    Raises
+    ------
+    CohortError
+        If there is no cluster, its workers do not start, or the tables cannot be written.
+    ModelError
+        If the models are missing or altered.
+    MitoserveError, OSError
+        If the results cannot be read or written.
+    """
+    folders = newest_cascade(run.models)
+    cards = [load_card(folder) for folder in folders.values()]
+    results = results_at(run.order.results)
+    ledger = Ledger(results, entries, run.order, cards)
+    tasks = ledger.begin(again=run.again)
+    wanted = (run.workers or WORKERS) * (run.threads or 1)
+    with cluster(run.address, cpus=max(wanted, cores())) as resources:
+        from serving.cohort.ray_crew import RayCrew  # noqa: PLC0415 - Ray is an extra
+
+        size = crew_size(run, resources)
+        crew = RayCrew(replace(run.order, threads=size.threads), _files(folders), gpus=size.gpus)
+        try:
+            watcher.began(ledger.tally, size)
+            limits = TimeLimits(run.time_limit_s)
+            for outcome, tries in dispatch(
+                tasks,
+                crew,
+                workers=size.workers,
+                limits=limits,
+                tick=lambda: watcher.went_on(ledger.tally, crew.tiles()),
+            ):
+                ledger.note(outcome, tries)
+            parts = ledger.members()
+            crew.write_parts(parts)
+            remove_parts(results, set(parts))
+        finally:
+            crew.close()
+    return ledger.tally
+
+
+def crew_size(run: Run, resources: Resources) -> CrewSize:
+    """How many workers of what size.
+
+    One a GPU with its share of the processors; without GPUs two on this machine, and on a cluster one for every few
+    processors.
+
+    Raises
+    ------
+    CohortError
+        If no machine of the cluster has room for a worker.
+    """
+    gpus = 1 if resources.gpus and _uses_gpus(run.order.providers) else 0
+    if gpus:
+        workers, threads = run.workers or resources.gpus, run.threads or max(resources.cpus_per_gpu, 1)
+    elif run.address is None:
+        workers = run.workers or WORKERS
+        threads = run.threads or max(cores() // workers, 1)
+    else:
+        threads = run.threads or min(THREADS, resources.largest_cpus)
+        workers = run.workers or max(resources.cpus // threads, 1)
+    if threads > resources.largest_cpus:
+        raise CohortError(
+            f"no machine of the cluster has {threads} processors, the largest has {resources.largest_cpus}; "
+            "ask for fewer --threads"
+        )
+    room = resources.cpus // threads
+    return CrewSize(min(workers, room, resources.gpus) if gpus else min(workers, room), threads, gpus, resources.nodes)
+
+
+def _uses_gpus(providers: tuple[str, ...] | None) -> bool:
+    return providers is None or providers[0] in GPU_PROVIDERS
+
+
+def _files(folders: dict[str, Path]) -> ModelFiles:
+    return {
+        name: {path.name: np.fromfile(path, np.uint8) for path in sorted(folder.iterdir()) if path.is_file()}
+        for name, folder in folders.items()
+    }

@@ -1,0 +1,68 @@
+"""Why a cohort cannot be scored, or one of its slides; each kind says whether another try may help."""
+
+import errno
+from dataclasses import dataclass
+
+from serving.wsi.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class CohortError(MitoserveError):
+    """Nothing of the cohort can be scored: no cluster, no manifest, no place for results."""
+
+
+class ManifestError(RequestError):
+    """The manifest cannot be used; the message has a line for each of its errors."""
+
+
+class MissingSlideError(MitoserveError):
+    """There is nothing where a slide should be."""
+
+    slug = "not-found"
+
+
+class UnavailableError(MitoserveError):
+    """Storage or a server of slides does not answer, refuses or breaks off."""
+
+    slug = "storage-unavailable"
+
+
+class WorkerDiedError(MitoserveError):
+    """The worker that scored the slide ended."""
+
+    slug = "worker-died"
+
+
+class TimeLimitError(MitoserveError):
+    """The slide took far longer than slides of its size do."""
+
+    slug = "time-limit"
+
+
+_PASSING = (UnavailableError, WorkerDiedError, TimeLimitError, StorageError, BusyError, ModelError)
+"""What another try, on another worker or a moment later, may not meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with one slide.
+
+    kind : the slug of a problem, as in the server's problem documents
+    passing : whether another try may succeed
+    """
+
+    kind: str
+    detail: str
+    passing: bool
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What an error means for a slide."""
+    if isinstance(error, MitoserveError):
+        return Problem(error.slug, str(error), isinstance(error, _PASSING))
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return Problem("disk-full", f"no room is left for the slide or its result ({error.strerror})", passing=True)
+    if isinstance(error, OSError):
+        return Problem(UnavailableError.slug, f"{type(error).__name__}: {error}", passing=True)
+    return Problem("internal-error", f"{type(error).__name__}: {str(error)[:500]}", passing=True)

@@ -1,0 +1,152 @@
+"""Slides as files at hand, wherever they lie: a path stays where it is, anything else is fetched and removed again."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from serving.cohort.buckets import check_bytes, fetch, listed, located, storage_errors
+from serving.cohort.dicomweb import fetch_series, is_dicomweb
+from serving.cohort.entry import is_path, name_of
+from serving.cohort.errors import MissingSlideError
+from serving.wsi.errors import MitoserveError
+from serving.wsi.hashing import slide_files
+
+ASKED_AT_ONCE = 32
+"""Slides whose size is asked for at the same time; storage answers in tens of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a slide before it is opened. size : bytes; modified : seconds since 1970; None: not known."""
+
+    size: int | None = None
+    modified: float | None = None
+
+
+UNKNOWN = Facts()
+
+
+def facts_of(sources: Iterable[str]) -> list[Facts]:
+    """Size and time of slides, in their order; nothing is known of one that is missing or in an archive."""
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(_facts, sources))
+
+
+class Sources:
+    """Brings slides to hand, the next one while the present one is scored."""
+
+    def __init__(self, folder: Path, *, max_bytes: int, token: str = "") -> None:
+        """`folder`: for what is fetched; `max_bytes`: of one slide; `token`: for DICOMweb."""
+        self._folder, self._max_bytes, self._token = folder, max_bytes, token
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fetch")
+        self._ahead: tuple[str, Future[Path]] | None = None
+
+    @contextlib.contextmanager
+    def at_hand(self, source: str) -> Iterator[Path]:
+        """The slide's file or folder, until the block ends.
+
+        Raises
+        ------
+        MissingSlideError, UnavailableError
+            If there is no such slide, or it cannot be had now.
+        SlideTooLargeError
+            If it has more bytes than a slide may.
+        """
+        if is_path(source):
+            path = Path(source)
+            if not path.exists():
+                raise MissingSlideError(f"there is no file {source}")
+            yield path
+            return
+        coming = self._taken(source) or self._pool.submit(self._fetched, source)
+        path = coming.result()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+    def expect(self, source: str) -> None:
+        """Begin to fetch a slide that is likely to be asked for next."""
+        if is_path(source) or (self._ahead is not None and self._ahead[0] == source):
+            return
+        self._forget()
+        self._ahead = source, self._pool.submit(self._fetched, source)
+
+    def close(self) -> None:
+        """Remove what was fetched and not asked for."""
+        self._forget()
+        self._pool.shutdown()
+
+    def _taken(self, source: str) -> "Future[Path] | None":
+        if self._ahead is None or self._ahead[0] != source:
+            return None
+        coming, self._ahead = self._ahead[1], None
+        return coming
+
+    def _forget(self) -> None:
+        if self._ahead is not None and not self._ahead[1].cancel():
+            self._ahead[1].add_done_callback(_remove)
+        self._ahead = None
+
+    def _fetched(self, source: str) -> Path:
+        """The fetched slide, alone in a folder of its own."""
+        folder = Path(tempfile.mkdtemp(prefix="slide-", dir=self._folder))
+        path = folder / name_of(source)
+        try:
+            if is_dicomweb(source):
+                path.mkdir()
+                fetch_series(source, path, max_bytes=self._max_bytes, token=self._token)
+            else:
+                self._fetch_objects(source, path)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return path
+
+    def _fetch_objects(self, source: str, path: Path) -> None:
+        """One object; all below a URL that ends with a slash; and those beside an MRXS file that belong to it."""
+        if not source.endswith("/"):
+            fetch(source, path, max_bytes=self._max_bytes)
+        if not source.endswith("/") and path.suffix.lower() != ".mrxs":
+            return
+        below = source.rstrip("/") if source.endswith("/") else source.rpartition(".")[0]
+        folder = path if source.endswith("/") else path.with_suffix("")
+        metas = list(listed(f"{below}/"))
+        check_bytes(sum(int(meta["size"]) for meta in metas), self._max_bytes, source)
+        if not metas:
+            raise MissingSlideError(f"there are no objects below {below}/")
+        folder.mkdir()
+        for meta in metas:
+            name = PurePosixPath(str(meta["path"])).name
+            fetch(f"{below}/{quote(name)}", folder / name, max_bytes=self._max_bytes)
+
+
+def _facts(source: str) -> Facts:
+    try:
+        if is_dicomweb(source):
+            return UNKNOWN
+        if is_path(source):
+            states = [file.stat() for file in slide_files(Path(source))]
+            return Facts(sum(s.st_size for s in states), max((s.st_mtime for s in states), default=None))
+        if source.endswith("/"):
+            metas = list(listed(source))
+        else:
+            store, key = located(source)
+            with storage_errors(source):
+                metas = [dict(store.head(key))]
+        return Facts(
+            sum(int(m["size"]) for m in metas), max((m["last_modified"].timestamp() for m in metas), default=None)
+        )
+    except (MitoserveError, OSError):
+        return UNKNOWN
+
+
+def _remove(coming: "Future[Path]") -> None:
+    if coming.cancelled() or coming.exception() is not None:
+        return
+    shutil.rmtree(coming.result().parent, ignore_errors=True)

@@ -1,0 +1,58 @@
+"""How far a cohort is, told from what lies at its address; no cluster is asked."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from serving.cohort.errors import CohortError
+from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, read_failure, slide_of
+from serving.cohort.results import Results
+from serving.wsi.modelcard import RESEARCH_USE
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Slides of the last manifest. left : neither a report nor a reason is there"""
+
+    slides: int
+    done: int
+    failed: list[Failure]
+    left: int
+
+    def summary(self) -> dict[str, object]:
+        """As `--json` prints it."""
+        failures = [failure.model_dump(exclude={"key"}) for failure in self.failed]
+        return {
+            "slides": self.slides,
+            "done": self.done,
+            "failed": len(self.failed),
+            "left": self.left,
+            "failures": failures,
+            "research_use": RESEARCH_USE,
+        }
+
+
+def status_of(results: Results) -> Status:
+    """What is done, failed and left. Reports count by their names: whether they are valid, a run looks.
+
+    Raises
+    ------
+    CohortError
+        If there is no cohort.
+    MitoserveError, OSError
+        If the results cannot be read.
+    """
+    data = results.get(COHORT)
+    if data is None:
+        raise CohortError(
+            f"there is no cohort at {results.address}: {COHORT} is missing; `mitoserve cohort score` makes it"
+        )
+    try:
+        slides = {entry.id for entry in CohortRecord.model_validate_json(data).slides}
+    except ValidationError as error:
+        raise CohortError(f"{COHORT} at {results.address} is none that this release wrote: {error}") from error
+    reasons = (read_failure(results, slide_of(name)) for name in sorted(results.list(FAILED)))
+    failed = [failure for failure in reasons if failure is not None and failure.slide in slides]
+    reported = {slide_of(name) for name in results.list(REPORTS)} & slides
+    done = reported - {failure.slide for failure in failed}
+    return Status(len(slides), len(done), failed, len(slides) - len(done) - len(failed))

@@ -1,0 +1,200 @@
+"""What a worker does: it holds the models, brings one slide after the other to hand, scores it, and keeps the report."""
+
+import logging
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving import __version__
+from serving.cohort.entry import Entry, name_of
+from serving.cohort.errors import Problem, problem_of
+from serving.cohort.layout import FILES, packed, read_report, report_name
+from serving.cohort.results import Stored, results_at
+from serving.cohort.scratch import scratch
+from serving.cohort.sources import UNKNOWN, Facts, Sources
+from serving.cohort.tables import Member, write_part
+from serving.exports import EXPORTS
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.isolation.slide import open_isolated
+from serving.report import Report
+from serving.scoring.analysis import Analysis, Options
+from serving.scoring.detector import cards_of
+from serving.scoring.onnx_detector import load_cascade
+from serving.scoring.pace import pace_of, rounded_to, use_cores
+from serving.scoring.pipeline import score_slide
+from serving.scoring.reporting import answers
+from serving.settings import Settings
+from serving.wsi.geometry import parse_roi
+from serving.wsi.hashing import slide_sha256
+
+_log = logging.getLogger("mitoserve.cohort")
+
+ModelFiles = Mapping[str, Mapping[str, NDArray[np.uint8]]]
+"""The files of each model of a cascade, by the model's name and the file's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What all slides of a cohort share.
+
+    formats : of `EXPORTS`, written for each slide beside its report
+    threads : processors that one worker computes on
+    """
+
+    results: str
+    options: Options
+    formats: tuple[str, ...] = ()
+    providers: tuple[str, ...] | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A slide to score. facts : what is known of its file; kept : the report that is there already"""
+
+    entry: Entry
+    facts: Facts = UNKNOWN
+    kept: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended. state : `kept` where a valid report was there already"""
+
+    slide: str
+    state: Literal["scored", "kept", "failed"]
+    problem: Problem | None = None
+    tiles: int = 0
+    seconds: float = 0.0
+
+
+class SlideWorker:
+    """One process with its models, decoders and folder for slides that are fetched."""
+
+    def __init__(self, order: WorkOrder, models: ModelFiles) -> None:
+        """Load the models.
+
+        Raises
+        ------
+        ModelError
+            If they do not load on this machine.
+        """
+        use_cores(order.threads)
+        settings = Settings.from_environment()
+        self._order, self._results = order, results_at(order.results)
+        self._open = ExitStack()
+        folder = self._open.enter_context(scratch(settings.scratch))
+        self._detector = load_cascade(_unpacked(models, folder), providers=order.providers)
+        self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
+        limits = DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
+        self._decoders = Decoders(limits)
+        self._open.callback(self._decoders.close)
+        self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, token=settings.dicomweb_token)
+        self._open.callback(self._sources.close)
+        self._tiles = 0
+
+    def ready(self) -> dict[str, str]:
+        """What this worker is, once it can score."""
+        return {"version": __version__, "node": platform.node(), "provider": self._detector.provider}
+
+    def tiles(self) -> int:
+        """Tiles of the present slide that are done."""
+        return self._tiles
+
+    def score(self, task: Task, coming: str | None = None) -> Outcome:
+        """Score one slide, unless a valid report is there; what goes wrong with the slide is in the answer.
+
+        coming : the source that is likely to be asked for next
+        """
+        started = time.monotonic()
+        self._tiles = 0
+        try:
+            report, state = self._reported(task, coming)
+        except Exception as error:
+            problem = problem_of(error)
+            _log.warning("slide %s: %s", task.entry.id, problem.detail, exc_info=error)
+            return Outcome(task.entry.id, "failed", problem, seconds=time.monotonic() - started)
+        finally:
+            self._tiles = 0
+        tiles = report.tissue.tiles_scored if state == "scored" else 0
+        return Outcome(task.entry.id, state, tiles=tiles, seconds=time.monotonic() - started)
+
+    def write_part(self, part: int, members: Sequence[Member]) -> bool:
+        """See `tables.write_part`."""
+        return write_part(self._results, part, members)
+
+    def close(self) -> None:
+        """End the decoders and remove what was fetched."""
+        self._open.close()
+
+    def _reported(self, task: Task, coming: str | None) -> tuple[Report, Literal["scored", "kept"]]:
+        entry = task.entry
+        options = replace(
+            self._order.options,
+            mpp=entry.mpp,
+            roi=None if entry.roi is None else parse_roi(entry.roi),
+        )
+        kept = None if task.kept is None else self._kept(entry.id, options)
+        if kept is not None and not _newer(task):
+            return kept, "kept"
+        with self._sources.at_hand(entry.source) as path:
+            if coming is not None:
+                self._sources.expect(coming)
+            # Reads the file once in order: what is scored afterwards comes from the page cache.
+            sha256 = slide_sha256(path)
+            if kept is not None and kept.slide.sha256 == sha256:
+                return kept, "kept"
+            analysis = self._scored(path, entry, sha256, options)
+            self._keep(entry.id, analysis, path)
+        return analysis.report, "scored"
+
+    def _kept(self, slide: str, options: Options) -> Report | None:
+        """The report that is there, if it is one, of these options and models, with all files beside it."""
+        report = read_report(self._results, slide)
+        if report is None or not answers(report, options, self._cards, rounded=self._rounded):
+            return None
+        files = self._results.list(f"{FILES}/{slide}") if self._order.formats else {}
+        return report if all(EXPORTS[name].file_name in files for name in self._order.formats) else None
+
+    def _scored(self, path: Path, entry: Entry, sha256: str, options: Options) -> Analysis:
+        lines = pace_of(self._detector.provider).readers
+        with open_isolated(self._decoders, path, name=name_of(entry.source), sha256=sha256, lines=lines) as slide:
+            return score_slide(slide, self._detector, options, on_progress=self._count)
+
+    def _count(self, done: int, _: int) -> None:
+        self._tiles = done
+
+    def _keep(self, slide: str, analysis: Analysis, path: Path) -> None:
+        """Keep what is asked for; the report last, for where it is, everything is."""
+        for name in self._order.formats:
+            self._results.put(self._file(slide, name), EXPORTS[name].render(analysis, path))
+        self._results.put(report_name(slide), packed(analysis.report))
+
+    @staticmethod
+    def _file(slide: str, format_: str) -> str:
+        return f"{FILES}/{slide}/{EXPORTS[format_].file_name}"
+
+
+def _newer(task: Task) -> bool:
+    """Whether the slide was written after its report: it may be another one by now."""
+    modified = task.facts.modified
+    return modified is not None and task.kept is not None and modified > task.kept.modified
+
+
+def _unpacked(models: ModelFiles, folder: Path) -> dict[str, Path]:
+    """Version folders with the files of the models: the driver sends them, so that all workers have the same."""
+    folders = {}
+    for name, files in models.items():
+        folders[name] = folder / "models" / name
+        folders[name].mkdir(parents=True)
+        for file, data in files.items():
+            data.tofile(folders[name] / file)
+    return folders
