@@ -25,7 +25,7 @@ def _store(root: str) -> "ObjectStore":
     try:
         return from_url(root)
     except Exception as error:  # each kind of storage has types of its own
-        raise CohortError(f"{root} is no storage that can be read: {error}") from error
+        raise CohortError(f"{root} is no storage that can be read: {_line(error)}") from error
 
 
 def located(url: str) -> tuple["ObjectStore", str]:
@@ -56,8 +56,7 @@ def storage_errors(url: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("obstore"):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UnavailableError(f"{url} cannot be had: {reason[:300]}") from error
+        raise UnavailableError(f"{url} cannot be had: {_line(error)}") from error
 
 
 def listed(url: str) -> Iterator[dict[str, Any]]:
@@ -90,3 +89,8 @@ def check_bytes(size: int, most: int, what: str) -> None:
     """Raise `SlideTooLargeError` where `what` has more bytes than a slide may."""
     if size > most:
         raise SlideTooLargeError(f"{what} has more than {most} bytes; raise MITOSIS_MAX_UPLOAD_BYTES if it is a slide")
+
+
+def _line(error: Exception) -> str:
+    """What an error says, without the page of detail that obstore adds."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

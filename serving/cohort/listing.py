@@ -87,6 +87,8 @@ def _in_bucket(url: str) -> Iterator[str]:
     if wild:
         yield from (f"{root}/{quote(key)}" for key in keys if fnmatchcase(key, url.removeprefix(f"{root}/")))
         return
+    own = {key.rpartition(".")[0] + "/" for key in keys if key.lower().endswith(".mrxs")}
+    keys = [key for key in keys if "/." not in f"/{key}" and not key.startswith(tuple(own))]
     folders = sorted({key.rpartition("/")[0] for key in keys if key.lower().endswith(_DICOM)})
     yield from (f"{root}/{quote(folder)}/" for folder in folders)
     yield from (f"{root}/{quote(key)}" for key in keys if key.lower().endswith(SUFFIXES))

@@ -99,7 +99,7 @@ def _rows(text: str, name: str) -> tuple[list[str], list[Row]]:
             if any(row.values()):
                 rows.append((reader.line_num + 1, row))
     except csv.Error as error:
-        raise ManifestError(f"{name} cannot be used:\nline {reader.line_num + 1}: {error}") from error
+        raise ManifestError(f"{name} cannot be used:\nline {reader.reader.line_num + 1}: {error}") from error
     return columns, rows
 
 

@@ -38,9 +38,6 @@ class Results(Protocol):
     def get(self, name: str) -> bytes | None:
         """The object; None where there is none."""
 
-    def opened(self, name: str) -> Any:
-        """A binary file to read parts of an object from; raises FileNotFoundError where there is none."""
-
     def list(self, folder: str) -> dict[str, Stored]:
         """The objects directly below `folder`, by their name in it."""
 
@@ -91,10 +88,6 @@ class FolderResults:
         except FileNotFoundError:
             return None
 
-    def opened(self, name: str) -> Any:
-        """See `Results.opened`."""
-        return (self.root / name).open("rb")
-
     def list(self, folder: str) -> dict[str, Stored]:
         """See `Results.list`; what killed writers left long ago is removed on the way."""
         found: dict[str, Stored] = {}
@@ -134,16 +127,6 @@ class BucketResults:
                 return bytes(store.get(key).bytes())
         except MissingSlideError:
             return None
-
-    def opened(self, name: str) -> Any:
-        """See `Results.opened`."""
-        import obstore  # noqa: PLC0415 - an extra
-
-        try:
-            with self._at(name) as (store, key):
-                return obstore.open_reader(store, key)
-        except MissingSlideError as error:
-            raise FileNotFoundError(name) from error
 
     def list(self, folder: str) -> dict[str, Stored]:
         """See `Results.list`."""

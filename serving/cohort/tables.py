@@ -22,7 +22,8 @@ from serving.wsi.modelcard import RESEARCH_USE
 PARTS = 64
 """20,000 slides with a thousand detections each make parts of 300,000 rows."""
 SLIDES, DETECTIONS = "tables/slides", "tables/detections"
-_DIGEST = b"mitoserve.made_of"
+_MADE_OF, _DETECTIONS_BYTES = b"mitoserve.made_of", b"mitoserve.detections_bytes"
+"""In a slides part: the digest of the reports that it was made of, and the size of the detections part beside it."""
 _SLIDE_COLUMNS = {
     "slide": "string", "case": "string", "source": "string", "state": "string", "problem": "string",
     "detail": "string", "analysis_id": "string", "sha256": "string", "width": "int64", "height": "int64",
@@ -77,9 +78,11 @@ def write_part(results: Results, part: int, members: Sequence[Member]) -> bool:
             raise UnavailableError(f"the report of {member.entry.id} was removed or changed meanwhile; run again")
         slides.append(_slide_row(member, report))
         detections += _detection_rows(member.entry, report)
-    # Slides say that the part is there, so they come last.
-    results.put(part_name(DETECTIONS, part), _written(parquet, _DETECTION_COLUMNS, detections, digest))
-    results.put(part_name(SLIDES, part), _written(parquet, _SLIDE_COLUMNS, slides, digest))
+    figures = _written(parquet, _DETECTION_COLUMNS, detections, {})
+    results.put(part_name(DETECTIONS, part), figures)
+    # The slides say that the part is complete, so they come last.
+    about = {_MADE_OF: digest.encode(), _DETECTIONS_BYTES: str(len(figures)).encode()}
+    results.put(part_name(SLIDES, part), _written(parquet, _SLIDE_COLUMNS, slides, about))
     return True
 
 
@@ -132,25 +135,25 @@ def _detection_rows(entry: Entry, report: Report | None) -> list[dict[str, Any]]
     return [{"slide": entry.id, "case": entry.case, **found.model_dump()} for found in report.detections]
 
 
-def _written(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], digest: str) -> bytes:
+def _written(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], about: dict[bytes, bytes]) -> bytes:
     arrow = _arrow("pyarrow")
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in columns.items()])
-    about = {_DIGEST: digest.encode(), b"research_use": RESEARCH_USE.encode()}
+    table = arrow.Table.from_pylist(rows, schema)
     buffer = BytesIO()
-    parquet.write_table(arrow.Table.from_pylist(rows, schema).replace_schema_metadata(about), buffer)
+    parquet.write_table(table.replace_schema_metadata({b"research_use": RESEARCH_USE.encode(), **about}), buffer)
     return buffer.getvalue()
 
 
 def _made_of(results: Results, parquet: Any, part: int) -> str | None:
     """The digest of the part that is there; None where there is none, or none that can be read or is complete."""
-    found = set()
+    data = results.get(part_name(SLIDES, part))
+    beside = results.list(DETECTIONS).get(part_name(DETECTIONS, part).rpartition("/")[2])
     try:
-        for table in (DETECTIONS, SLIDES):
-            with results.opened(part_name(table, part)) as file:
-                found.add((parquet.read_schema(file).metadata or {}).get(_DIGEST, b""))
-    except (FileNotFoundError, ValueError):  # pyarrow's errors of damaged files are ValueErrors
+        about = {} if data is None else parquet.read_schema(BytesIO(data)).metadata or {}
+    except ValueError:  # base of pyarrow's errors of damaged files
         return None
-    return found.pop().decode() if len(found) == 1 else None
+    whole = beside is not None and about.get(_DETECTIONS_BYTES) == str(beside.size).encode()
+    return about[_MADE_OF].decode() if whole and _MADE_OF in about else None
 
 
 def _digest(members: Sequence[Member]) -> str:

@@ -1,0 +1,87 @@
+"""What a MANIFEST argument means."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from serving.cohort.buckets import located
+from serving.cohort.errors import CohortError, ManifestError, UnavailableError
+from serving.cohort.listing import manifest_at
+
+
+def sources(argument: str) -> list[str]:
+    return [entry.source for entry in manifest_at(argument).entries]
+
+
+FILES = (
+    "a.svs", "b.TIF", "deep/c.ndpi", "label.jpg", "notes.txt", "a.truth.json", ".hidden.svs", ".cache/d.svs",
+    "m.mrxs", "m/Slidedat.ini", "m/Data0001.tif", "series/1.dcm", "series/2.dcm",
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in FILES:
+        path = tmp_path / "slides" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path / "slides"
+
+
+def test_a_folder_is_searched_for_slides(folder: Path) -> None:
+    expected = ["a.svs", "b.TIF", "deep/c.ndpi", "m.mrxs", "series"]
+    assert sorted(sources(str(folder))) == [str(folder / name) for name in expected]
+
+
+def test_a_pattern_names_pictures_too(folder: Path) -> None:
+    assert sources(f"{folder}/*.jpg") == [str(folder / "label.jpg")]
+    assert sources(f"{folder}/**/*.ndpi") == [str(folder / "deep/c.ndpi")]
+
+
+def test_a_file_is_a_manifest_beside_its_slides(folder: Path) -> None:
+    (folder / "cohort.csv").write_text("slide\na.svs\n")
+    assert sources(str(folder / "cohort.csv")) == [str(folder / "a.svs")]
+
+
+@pytest.fixture
+def bucket() -> str:
+    root = f"memory:///{uuid4().hex}"
+    store, key = located(root)
+    for name in FILES:
+        store.put(f"{key}/{name}", b"x")
+    store.put(f"{key}/cohort.csv", b"slide,case\nx y.svs,1\n")
+    store.put(f"{key}/z odd %20#?.svs", b"x")
+    return root
+
+
+def test_a_bucket_is_searched_in_the_same_way(bucket: str) -> None:
+    *found, odd = sorted(sources(bucket))
+    assert found == [f"{bucket}/{name}" for name in ("a.svs", "b.TIF", "deep/c.ndpi", "m.mrxs")] + [f"{bucket}/series/"]
+    store, key = located(odd)
+    assert bytes(store.get(key).bytes()) == b"x"
+
+
+def test_a_pattern_in_a_bucket(bucket: str) -> None:
+    assert sources(f"{bucket}/deep/*.nd*") == [f"{bucket}/deep/c.ndpi"]
+
+
+def test_a_manifest_in_a_bucket(bucket: str) -> None:
+    assert sources(f"{bucket}/cohort.csv") == [f"{bucket}/x y.svs"]
+
+
+def test_what_is_not_there_is_told(tmp_path: Path, bucket: str) -> None:
+    with pytest.raises(CohortError, match="there is no manifest, folder or pattern"):
+        manifest_at(str(tmp_path / "none.csv"))
+    with pytest.raises(CohortError, match="there are no slides in"):
+        manifest_at(str(tmp_path))
+    with pytest.raises(CohortError, match="there are no slides in"):
+        manifest_at(f"{bucket}/nowhere")
+    with pytest.raises(UnavailableError, match="cannot be had"):
+        manifest_at("dicomweb+http://127.0.0.1:1/dicom-web")
+
+
+def test_a_manifest_must_be_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"slide\n\xff\xfe")
+    with pytest.raises(ManifestError, match="no text in UTF-8"):
+        manifest_at(str(tmp_path / "a.csv"))

@@ -1,0 +1,137 @@
+"""The tables of a cohort: what is in them, and that parts are written once and to the same bytes."""
+
+from io import BytesIO
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow.dataset
+import pyarrow.parquet
+import pytest
+
+from serving.cohort.entry import Entry
+from serving.cohort.errors import UnavailableError
+from serving.cohort.layout import Failure, packed, report_name
+from serving.cohort.results import BucketResults, FolderResults, Results
+from serving.cohort.tables import DETECTIONS, PARTS, SLIDES, Member, part_name, part_of, remove_parts, write_part
+from serving.report import Report
+from serving.scoring.analysis import Options
+from serving.scoring.pipeline import score_slide
+from serving.wsi.arrayslide import ArraySlide
+from serving.wsi.modelcard import RESEARCH_USE
+from tests.fakes import DotDetector, plant, tissue
+
+FAILURE = Failure(
+    slide="bad", source="/b.svs", problem="unreadable-slide", detail="torn", passing=False, tries=1, key="k"
+)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    pixels = tissue(1500, 1200)
+    for x, y in ((300, 300), (900, 700)):
+        plant(pixels, x, y)
+    return score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), Options()).report
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def results(request: pytest.FixtureRequest, tmp_path: Path) -> Results:
+    return FolderResults(tmp_path) if request.param == "folder" else BucketResults(f"memory:///{uuid4().hex}")
+
+
+def kept(results: Results, slide: str, report: Report, *, case: str = "") -> Member:
+    results.put(report_name(slide), packed(report))
+    stored = results.list("reports")[f"{slide}.json.gz"]
+    return Member(Entry(slide, f"/data/{slide}.svs", case), stored)
+
+
+def rows(results: Results, table: str, part: int = 3) -> list[dict[str, object]]:
+    data = results.get(part_name(table, part))
+    assert data is not None
+    found: list[dict[str, object]] = pyarrow.parquet.read_table(BytesIO(data)).to_pylist()
+    return found
+
+
+def test_a_slide_is_a_row_and_so_is_a_figure(results: Results, report: Report) -> None:
+    members = [
+        kept(results, "s2", report),
+        kept(results, "s1", report, case="c"),
+        Member(Entry("bad", "/b.svs"), None, FAILURE),
+    ]
+    assert write_part(results, 3, members)
+    bad, first, second = rows(results, SLIDES)
+    assert (bad["slide"], bad["state"], bad["problem"], bad["mitotic_figures"]) == (
+        "bad",
+        "failed",
+        "unreadable-slide",
+        None,
+    )
+    assert (first["slide"], first["case"], first["state"]) == ("s1", "c", "done")
+    assert first["mitotic_figures"] == report.counts.mitotic_figures == 2
+    assert first["hotspot_figures"] == report.hotspots[0].mitotic_figures
+    assert first["tissue_mm2"] == report.counts.tissue_area_mm2
+    found = rows(results, DETECTIONS)
+    assert [row["slide"] for row in found] == ["s1", "s1", "s2", "s2"]
+    assert found[0]["case"] == "c"
+    assert [row["x"] for row in found[:2]] == [d.x for d in report.detections]
+    assert second["analysis_id"] == report.analysis_id
+
+
+def test_a_part_is_written_again_only_where_its_slides_changed(results: Results, report: Report) -> None:
+    one = kept(results, "s1", report)
+    assert write_part(results, 3, [one])
+    first = results.get(part_name(SLIDES, 3))
+    assert not write_part(results, 3, [one])
+    two = kept(results, "s2", report)
+    assert write_part(results, 3, [two, one])
+    assert not write_part(results, 3, [one, two])
+    assert write_part(results, 3, [one])
+    assert results.get(part_name(SLIDES, 3)) == first
+
+
+@pytest.mark.parametrize("table", [SLIDES, DETECTIONS])
+@pytest.mark.parametrize("damage", [b"", b"PAR1 but not really", None])
+def test_a_part_that_is_damaged_or_missing_is_written_again(
+    results: Results, report: Report, table: str, damage: bytes | None
+) -> None:
+    member = kept(results, "s1", report)
+    write_part(results, 3, [member])
+    whole = results.get(part_name(table, 3))
+    if damage is None:
+        results.delete(part_name(table, 3))
+    else:
+        results.put(part_name(table, 3), damage)
+    assert write_part(results, 3, [member])
+    assert results.get(part_name(table, 3)) == whole
+
+
+def test_a_report_that_went_away_is_no_empty_row(results: Results, report: Report) -> None:
+    member = kept(results, "s1", report)
+    results.put(report_name("s1"), b"torn")
+    with pytest.raises(UnavailableError, match="the report of s1 was removed or changed"):
+        write_part(results, 3, [member])
+
+
+def test_parts_that_no_slide_is_in_any_more_go(results: Results, report: Report) -> None:
+    for part in (3, 4):
+        write_part(results, part, [kept(results, "s1", report)])
+    remove_parts(results, {4})
+    assert list(results.list(SLIDES)) == list(results.list(DETECTIONS)) == ["part-04.parquet"]
+
+
+def test_all_parts_are_one_table_even_without_figures(tmp_path: Path, report: Report) -> None:
+    results = FolderResults(tmp_path)
+    write_part(results, 3, [kept(results, "s1", report)])
+    write_part(results, 4, [Member(Entry("bad", "/b.svs"), None, FAILURE)])
+    (tmp_path / "tables" / "slides" / ".x.part").write_bytes(b"a writer was killed")
+    slides = pyarrow.dataset.dataset(tmp_path / "tables" / "slides").to_table()
+    assert sorted(slides["state"].to_pylist()) == ["done", "failed"]
+    assert pyarrow.dataset.dataset(tmp_path / "tables" / "detections").count_rows() == 2
+    assert slides.schema.metadata[b"research_use"].decode() == RESEARCH_USE
+
+
+def test_parts_are_about_as_full() -> None:
+    counts = [0] * PARTS
+    for number in range(6400):
+        counts[part_of(f"slide-{number}")] += 1
+    assert min(counts) > 60
+    assert max(counts) < 150
