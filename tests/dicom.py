@@ -14,8 +14,8 @@ ORIGIN_MM = (20.0, 40.0)
 """Of the total pixel matrix in the slide's frame."""
 
 
-def write_dicom_slide(folder: Path, pixels: NDArray[np.uint8], *, mpp: float) -> Path:
-    """The folder with the slide; pixels : uint8, shape (h, w, 3)."""
+def write_dicom_slide(folder: Path, pixels: NDArray[np.uint8], *, mpp: float, name: str = "") -> Path:
+    """The folder with the slide; pixels : uint8, shape (h, w, 3). Another `name` gives other UIDs."""
     height, width = pixels.shape[:2]
     rows, columns = -(-height // TILE), -(-width // TILE)
     padded = np.full((rows * TILE, columns * TILE, 3), 255, np.uint8)
@@ -25,8 +25,10 @@ def write_dicom_slide(folder: Path, pixels: NDArray[np.uint8], *, mpp: float) ->
     d.file_meta = FileMetaDataset()
     d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = VL_WHOLE_SLIDE
-    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = generate_uid(entropy_srcs=["instance"])
-    d.StudyInstanceUID, d.SeriesInstanceUID, d.FrameOfReferenceUID = (generate_uid(entropy_srcs=[k]) for k in "abc")
+    d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = generate_uid(entropy_srcs=["instance", name])
+    d.StudyInstanceUID, d.SeriesInstanceUID, d.FrameOfReferenceUID = (
+        generate_uid(entropy_srcs=[k, name]) for k in "abc"
+    )
     d.Modality, d.ImageType = "SM", ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     d.PatientID, d.PatientName, d.PatientBirthDate, d.PatientSex = "1", "Nobody^", "", ""
     d.StudyID, d.StudyDate, d.StudyTime, d.AccessionNumber, d.ReferringPhysicianName = "1", "", "", "", ""

@@ -51,21 +51,25 @@ def find_series(service: str, *, token: str = "") -> Iterator[str]:
     asked = dict(address.params.multi_items()) | {"Modality": _MODALITY, "limit": str(PAGE)}
     root = base.split("/studies/")[0]
     with _client(token) as client, _errors(service):
-        offset = 0
+        seen: set[str] = set()
         while True:
             answer = client.get(
                 f"{base}/series",
-                params=asked | {"offset": str(offset)},
+                params=asked | {"offset": str(len(seen))},
                 headers={"Accept": "application/dicom+json"},
             )
             answer.raise_for_status()
             found = [] if answer.status_code == httpx.codes.NO_CONTENT else answer.json()
+            sources = []
             for series in found:
                 study = _uid(series, _STUDY) or base.partition("/studies/")[2]
-                yield f"{SCHEME}{root}/studies/{study}/series/{_uid(series, _SERIES)}"
-            if len(found) < PAGE:
+                sources.append(f"{SCHEME}{root}/studies/{study}/series/{_uid(series, _SERIES)}")
+            # A service may give fewer than were asked for, or all of them again and again.
+            fresh = [source for source in sources if source not in seen]
+            if not fresh:
                 return
-            offset += len(found)
+            yield from fresh
+            seen.update(fresh)
 
 
 def fetch_series(source: str, folder: Path, *, max_bytes: int, token: str = "") -> None:
