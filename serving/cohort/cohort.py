@@ -89,7 +89,7 @@ def score_cohort(entries: Sequence[Entry], run: Run, watcher: Watcher) -> Tally:
         from serving.cohort.ray_crew import RayCrew  # noqa: PLC0415 - Ray is an extra
 
         size = crew_size(run, resources)
-        crew = RayCrew(replace(run.order, threads=size.threads), _files(folders), gpus=size.gpus)
+        crew = RayCrew(replace(run.order, threads=size.threads), model_files(folders), gpus=size.gpus)
         try:
             watcher.began(ledger.tally, size)
             limits = TimeLimits(run.time_limit_s)
@@ -142,7 +142,8 @@ def _uses_gpus(providers: tuple[str, ...] | None) -> bool:
     return providers is None or providers[0] in GPU_PROVIDERS
 
 
-def _files(folders: dict[str, Path]) -> ModelFiles:
+def model_files(folders: dict[str, Path]) -> ModelFiles:
+    """What is sent to the workers of version folders, by the models' names."""
     return {
         name: {path.name: np.fromfile(path, np.uint8) for path in sorted(folder.iterdir()) if path.is_file()}
         for name, folder in folders.items()

@@ -1,14 +1,9 @@
 """Versions in a bucket of a real S3-compatible server, where a machine has one (`pip install moto[server]`)."""
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from serving.registry.errors import RegistryError
@@ -17,39 +12,21 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
+from tests.s3 import s3_environment, s3_server
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    program = shutil.which("moto_server")
-    if program is None:
-        pytest.skip("moto_server is not in PATH")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=quiet, stderr=quiet) as server:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.put(f"{address}/bucket", timeout=10).raise_for_status()
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)  # polls another process, which announces nothing
+    with s3_server() as address:
         yield address
-        server.terminate()
 
 
 @pytest.fixture
 def in_bucket(
     endpoint: str, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Registry:
-    for name, value in {
-        "ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1", "ALLOW_HTTP": "true",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(f"AWS_{name}", value)
+    for name, value in s3_environment(endpoint).items():
+        monkeypatch.setenv(name, value)
     return Registry(replace(settings, model_store=f"s3://bucket/{tmp_path.name}"), database)
 
 
