@@ -78,7 +78,8 @@ def fit(
     """Train `model` in place, and leave checkpoint, final weights and logs in `out`.
 
     `last.pt` is the checkpoint, `model.pt` the result, `log.csv` and `tensorboard/` the losses of each step. A run that
-    was stopped at any moment goes on from its checkpoint to the very weights that it would have reached.
+    was stopped at any moment goes on from its checkpoint to the very weights that it would have reached. Of several
+    processes the first alone needs `out`.
 
     model : its forward takes what `collate` gives, on the process's device, and returns named losses
     rate : step -> factor of the optimiser's learning rates
@@ -94,11 +95,10 @@ def fit(
     if plan.averaging and validate:
         raise ValueError("the result is either the average of the weights or the ones that validate best")
     indices = _indices(plan, process)
-    out.mkdir(parents=True, exist_ok=True)
     model.to(process.device).to(memory_format=torch.channels_last).train()
     average = _averaged(model, plan)
-    state = _resume(out / "last.pt", model, optimizer, average)
-    first, lowest = (state["step"], state["lowest"]) if state else (0, float("inf"))
+    state = process.from_leader(lambda: _checkpoint(out))
+    first, lowest = _resume(state, model, optimizer, average) if state else (0, float("inf"))
     base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
     loader = _loader(samples, list(itertools.islice(indices, first * plan.accumulate, None)), collate, process)
     trained = DistributedDataParallel(model) if process.world > 1 else model
@@ -137,7 +137,8 @@ def fit(
     if average:
         model.load_state_dict(average.module.state_dict())
     if validate and plan.validate_every:
-        model.load_state_dict(torch.load(out / "best.pt", weights_only=True, map_location=process.device))
+        best = process.from_leader(lambda: torch.load(out / "best.pt", weights_only=True, map_location="cpu"))
+        model.load_state_dict(best)
     if process.leads:
         save(out / "model.pt", model.state_dict())
     if log:
@@ -201,7 +202,7 @@ def _loader(
     collate: Callable[[Sequence[Any]], tuple[Any, ...]],
     process: Process,
 ) -> DataLoader[Any]:
-    workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.world)) if batches else 0
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.here)) if batches else 0
     return DataLoader(
         samples,
         batch_sampler=batches,
@@ -246,17 +247,25 @@ def _wait_for_all(process: Process) -> None:
         distributed.barrier()
 
 
-def _resume(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel | None
-) -> Checkpoint | None:
+def _checkpoint(out: Path) -> Checkpoint | None:
+    """What a run in `out` goes on from; the folder is made where there is none."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "last.pt"
     if not path.is_file():
         return None
     state: Checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    return state
+
+
+def _resume(
+    state: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel | None
+) -> tuple[int, float]:
+    """The step to go on at, and the lowest figure of a validation so far."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     if average:
         average.load_state_dict(state["average"])
-    return state
+    return state["step"], state["lowest"]
 
 
 def save(path: Path, state: object) -> None:

@@ -1,26 +1,41 @@
-"""Which of several training processes this is; `torchrun` starts them."""
+"""Which of several training processes this is; `torchrun` starts them, on one machine or on several."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import distributed
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """rank : 0 to world - 1; process 0 alone writes files and prints. device : where this process computes."""
+    """rank : 0 to world - 1; process 0 alone reads and writes the run's folder, and prints.
+
+    device : where this process computes; here : how many of the processes share this machine
+    """
 
     rank: int
     world: int
     device: torch.device
+    here: int = 1
 
     @property
     def leads(self) -> bool:
         """True of the one process that writes."""
         return self.rank == 0
+
+    def from_leader(self, read: Callable[[], _T]) -> _T:
+        """What `read` gives in the process that leads, in all of them: the others' machines may not have its files."""
+        if self.world == 1:
+            return read()
+        box = [read() if self.leads else None]
+        distributed.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]  # type: ignore[return-value]  # what the leader put in
 
 
 @contextmanager
@@ -35,6 +50,6 @@ def joined() -> Iterator[Process]:
         return
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Process(distributed.get_rank(), world, device)
+        yield Process(distributed.get_rank(), world, device, int(os.environ.get("LOCAL_WORLD_SIZE", world)))
     finally:
         distributed.destroy_process_group()

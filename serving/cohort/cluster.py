@@ -2,16 +2,23 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from serving.cohort.errors import CohortError
+from serving.cohort.scratch import scratch
 
 STORE_BYTES = 512 * 2**20
 """Ray's shared memory on this machine's own cluster: it holds the models' files once, and nothing of slides."""
+
+TRIES = 3
+"""Ray gives its processes 30 s to start, which on a machine that is busy with other things may not do."""
+
+_SHORT = Path("/tmp")  # noqa: S108 - a folder of one's own is made in it
+"""Where Ray's sockets lie: their paths have at most 107 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +58,28 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Resources]:
         import ray  # noqa: PLC0415 - an extra, and seconds to import
     except ImportError as error:
         raise CohortError("a cluster needs Ray: pip install 'mitoserve[cohort]'") from error
-    # Sockets lie in it, whose paths have at most 107 bytes.
-    folder = tempfile.mkdtemp(prefix="mitoserve-ray-", dir="/tmp") if address is None else None
-    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
-    try:
-        try:
-            if address is not None:
-                ray.init(address=address, **quiet)
-            else:
-                ray.init(
-                    address="local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE_BYTES,
-                    _temp_dir=folder, **quiet,
-                )  # fmt: skip
-        except Exception as error:  # Ray's own types, and those of what it starts
-            where = "a cluster on this machine" if address is None else f"the cluster at {address}"
-            raise CohortError(f"{where} cannot be used: {str(error).strip().splitlines()[0][:300]}") from error
+    asked: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
+    with ExitStack() as stack:
+        if address is None:
+            folder = stack.enter_context(scratch(_SHORT))
+            asked |= {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+            asked |= {"_temp_dir": str(folder)}
+        stack.callback(ray.shutdown)
+        for attempt in range(TRIES if address is None else 1, 0, -1):
+            try:
+                ray.init(address=address or "local", **asked)
+                break
+            except Exception as error:  # Ray's own types, and those of what it starts
+                ray.shutdown()
+                if attempt == 1:
+                    raise CohortError(_refusal(address, error)) from error
         yield _resources([node["Resources"] for node in ray.nodes() if node["Alive"]])
-    finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refusal(address: str | None, error: Exception) -> str:
+    where = "a cluster on this machine" if address is None else f"the cluster at {address}"
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{where} cannot be used: {said[0][:300]}"
 
 
 def _resources(nodes: Sequence[Mapping[str, float]]) -> Resources:

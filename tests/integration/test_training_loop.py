@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,12 +56,29 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_weights(tmp_path: Path, k
         assert [event.step for event in board.Scalars(name)] == list(range(STEPS))
 
 
+def _run_on_two_machines(out: Path, elsewhere: Path) -> None:
+    """Two launchers, each with a process and a folder of its own, as `torchrun` is given on two machines."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launchers = []
+    for rank, folder in enumerate((out, elsewhere)):
+        where = [f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *where]
+        command = [sys.executable, *launcher, "-m", "tests.integration.loop_program", str(folder), "net", "1", "-1"]
+        launchers.append(subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}))
+    assert [launcher.wait(timeout=200) for launcher in launchers] == [0, 0]
+
+
 def test_two_processes_and_accumulated_parts_learn_what_one_process_learns(tmp_path: Path) -> None:
     assert _run(tmp_path / "one") == 0
     assert _run(tmp_path / "parts", accumulate=2) == 0
     assert _run(tmp_path / "two", processes=2) == 0
+    assert _run(tmp_path / "machines", dies_at=8) == -9
+    _run_on_two_machines(tmp_path / "machines", tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()  # what goes on does so from the first machine's checkpoint
     one = _weights(tmp_path / "one")
-    for name in ("parts", "two"):
+    for name in ("parts", "two", "machines"):
         other = _weights(tmp_path / name)
         assert all(torch.allclose(one[key], other[key], atol=1e-5) for key in one)
     assert not any(torch.equal(value, Net().state_dict()[key]) for key, value in one.items())

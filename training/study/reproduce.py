@@ -1,13 +1,10 @@
 """The paper's grid on a scale's data: trainings, then the report, gone on with where it stopped."""
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from multiprocessing import get_context, parent_process, set_start_method
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from training.arguments import Initial
 from training.datasets.store import Dataset
 from training.evaluation.detection_ap import coco_ap
 from training.processes import Process
+from training.study.cells import Places, opened
 from training.study.detectors import SubTileDetector
 from training.study.grid import Job, jobs
 from training.study.outcome import Outcome, read_outcome, write_outcome
@@ -30,6 +28,8 @@ from training.study.splits import Split, split_by_patient
 from training.study.sub_tiles import SubTiles, sub_tiles_of
 from training.study.train import train
 from training.study.verdicts import Verdict
+
+ONE_BY_ONE = Places()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def reproduce(
     out: Path,
     *,
     initial: Initial | None = None,
-    workers: int = 1,
+    places: Places = ONE_BY_ONE,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> list[Verdict]:
@@ -54,13 +54,15 @@ def reproduce(
 
     A finished training is kept, a broken one goes on from its checkpoint, whatever stopped it.
 
-    initial : weights to start from, in place of the scale's; workers : trainings at once, dealt out over the GPUs where
-        there are any
+    initial : weights to start from, in place of the scale's
+    places : where trainings run, dealt out over the GPUs where there are any; machines of a cluster must share `out`
 
     Raises
     ------
     ValueError
         If the scale is unknown.
+    CohortError
+        If the cluster cannot be used.
     """
     if scale_name not in SCALES:
         raise ValueError(f"no scale {scale_name}; there are {', '.join(SCALES)}")
@@ -72,9 +74,10 @@ def reproduce(
     first = [job for job in grid if job.start_from is None]
     second = [job for job in grid if job.start_from is not None]
     done, started = count(1), time.monotonic()
-    for wave in (first, second):
-        for name, seconds in _run_all(study, wave, workers):
-            say(f"{next(done)}/{len(grid)}  {name}  {seconds:.1f} s  ({(time.monotonic() - started) / 60:.1f} min)")
+    with opened(places) as run_all:
+        for wave in (first, second):
+            for name, seconds in run_all(partial(_run, study), wave):
+                say(f"{next(done)}/{len(grid)}  {name}  {seconds:.1f} s  ({(time.monotonic() - started) / 60:.1f} min)")
     split = _split(dataset, seed)
     test = sub_tiles_of(split.test)
     outcomes = {job.name: _outcome(study, job) for job in grid}
@@ -91,32 +94,7 @@ def judged_sub_tiles(test: SubTiles, negatives: int | None, seed: int) -> NDArra
     return np.sort(np.concatenate([np.flatnonzero(~test.negative), drawn]))
 
 
-def _run_all(study: Study, wave: Sequence[Job], workers: int) -> Iterable[tuple[str, float]]:
-    if workers == 1:
-        yield from (_run(study, job, 0) for job in wave)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (workers,)) as pool:
-        running = [pool.submit(_run, study, job, number % workers) for number, job in enumerate(wave)]
-        for future in as_completed(running):
-            yield future.result()
-
-
-def _start_worker(workers: int) -> None:
-    """Share the cores, and end with the process that started this one: a killed study leaves nobody who still writes."""
-    torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
-    # A spawned process would spawn its loaders too, and each would import torch again.
-    set_start_method("fork", force=True)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _run(study: Study, job: Job, lane: int) -> tuple[str, float]:
+def _run(study: Study, job: Job, device: torch.device) -> tuple[str, float]:
     """One training and its outcome, unless it is there already; its name and seconds."""
     folder = study.out / "jobs" / job.name
     if read_outcome(folder) is not None:
@@ -131,7 +109,7 @@ def _run(study: Study, job: Job, lane: int) -> tuple[str, float]:
         validation,
         root=root,
         out=folder,
-        process=Process(0, 1, _device(lane)),
+        process=Process(0, 1, device),
         reg_run=study.out / "jobs" / job.start_from / "model.pt" if job.start_from else None,
         say=lambda _: None,
     )
@@ -149,12 +127,6 @@ def _run(study: Study, job: Job, lane: int) -> tuple[str, float]:
     return job.name, seconds
 
 
-def _device(lane: int) -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda", lane % torch.cuda.device_count())
-    return torch.device("cpu")
-
-
 def _split(dataset: Dataset, seed: int) -> Split:
     tests = sorted({p.patient for p in dataset.pictures if p.patient.startswith("test")})
     return split_by_patient(dataset.pictures, validation=0.15, test=0.0, seed=seed, test_patients=tests)
@@ -163,5 +135,5 @@ def _split(dataset: Dataset, seed: int) -> Split:
 def _outcome(study: Study, job: Job) -> Outcome:
     found = read_outcome(study.out / "jobs" / job.name)
     if found is None:
-        raise FileNotFoundError(f"no outcome of {job.name} under {study.out}")
+        raise FileNotFoundError(f"no outcome of {job.name} under {study.out}; the machines of a cluster must share it")
     return found

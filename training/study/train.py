@@ -54,8 +54,9 @@ def train(
     """
     if validation is not None:
         _check(table, validation)
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(out, recipe)
+    if process.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        _claim(out, recipe)
     torch.manual_seed(recipe.seed)
     model = build(recipe.model, backbone=recipe.backbone, side=recipe.side, pretrained=recipe.pretrained)
     if start is not None:

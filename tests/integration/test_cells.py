@@ -1,0 +1,69 @@
+"""Trainings of the grid as tasks of a Ray cluster of this machine's own."""
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.study.cells import Places, RunAll, opened
+from training.study.grid import Job, jobs
+from training.study.outcome import read_outcome
+from training.study.reproduce import Study, _run
+from training.study.scales import SCALES, prepared
+
+pytestmark = pytest.mark.integration
+
+SCALE = SCALES["tiny"]
+GRID = jobs(SCALE.recipes("none"), SCALE.sizes)
+
+
+@pytest.fixture(scope="module")
+def run_all() -> Iterator[RunAll[object]]:
+    with opened(Places(2, "local")) as found:
+        yield found
+
+
+def _killed_once(folder: Path, job: Job, device: torch.device) -> tuple[str, int]:
+    """The process; that of the first job kills itself the first time."""
+    marker = folder / "was-here"
+    if job.name == GRID[0].name and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.name == GRID[1].name:
+        raise ValueError("nothing to learn from")
+    return job.name, os.getpid()
+
+
+def test_a_training_whose_process_ends_is_started_again(run_all: RunAll[object], tmp_path: Path) -> None:
+    (found,) = run_all(partial(_killed_once, tmp_path), GRID[:1])
+    assert isinstance(found, tuple)
+    assert found[0] == GRID[0].name
+    assert found[1] != os.getpid()
+    assert (tmp_path / "was-here").exists()
+
+
+def test_an_error_of_a_training_is_the_study_s(run_all: RunAll[object], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        list(run_all(partial(_killed_once, tmp_path), GRID[1:2]))
+
+
+def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll[object], tmp_path: Path) -> None:
+    (job,) = (job for job in GRID if job.name == "Reg_2")
+    prepared(SCALE, tmp_path / "data")
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "data").symlink_to(tmp_path / "data")
+    train = partial(_run, Study("tiny", tmp_path, 0))
+    ((name, seconds),) = run_all(train, [job])  # type: ignore[misc]
+    assert name == job.name
+    assert seconds > 0
+    _run(Study("tiny", tmp_path / "alone", 0), job, torch.device("cpu"))
+    there, here = (read_outcome(root / "jobs" / job.name) for root in (tmp_path, tmp_path / "alone"))
+    assert there is not None
+    assert here is not None
+    assert np.allclose(there.scores, here.scores, atol=1e-5)
+    assert list(run_all(train, [job])) == [(job.name, 0.0)]
