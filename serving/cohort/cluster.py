@@ -52,6 +52,8 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Resources]:
     if address is None:
         # Read when Ray is imported. By default it listens on the machine's address, although nobody else is to come.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        # Ray's own choice, 15, gives way to everything else; who wants that starts the command by `nice`.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         # A token of its own, or Ray would write one into the home folder.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
