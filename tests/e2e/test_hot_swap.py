@@ -30,10 +30,16 @@ def test_analyses_in_flight_notice_nothing_and_reports_say_what_ran(tmp_path: Pa
     assert outcome.memory_after < outcome.memory_before + 100 * 2**20
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    models = write_quick_models(tmp_path / "models")
-    process = ServerProcess(tmp_path, models, providers="CPUExecutionProvider", model_window_s=10).start()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[ServerProcess]:
+    """One for both tests, on models in `folder`."""
+    models = write_quick_models(folder / "models")
+    process = ServerProcess(folder, models, providers="CPUExecutionProvider", model_window_s=10).start()
     yield process
     process.stop()
 
@@ -64,7 +70,7 @@ def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerPr
     checked = client.post("/v1/registry/versions/det/0.2/check").json()
     assert checked["parity"] == {"boxes": 0.0, "probabilities": 0.0}
 
-    stored = tmp_path / "state" / "models" / "det" / "0.2" / "model.onnx"
+    stored = server.state / "models" / "det" / "0.2" / "model.onnx"
     whole = stored.read_bytes()
     stored.write_bytes(whole[:-1] + b"?")
     refused = settled(server, client.post("/v1/registry/releases", json={"models": ["0.2"]}))
@@ -91,20 +97,22 @@ def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerPr
 
 
 @pytest.mark.timeout(900)
-def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(server: ServerProcess, tmp_path: Path) -> None:
+def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(
+    server: ServerProcess, folder: Path, tmp_path: Path
+) -> None:
     """It has finished chunks of the old release when its worker dies and another release was promoted."""
     client = server.client
-    write_quick_models(tmp_path / "models", "0.2", scale=30)
+    write_quick_models(folder / "models", "0.4", scale=30)
     path = write_pyramid(tmp_path / "slide.tif", noise(8000, 6000), compression="jpeg", levels=4)
     slide = client.put("/v1/slides?filename=slide.tif", content=path.read_bytes()).json()["id"]
     body: dict[str, Any] = {"slide": slide, "options": {"mpp": 0.25, "min_tissue_fraction": 0}}
     address = client.post("/v1/analyses", json=body).headers["location"]
-    checkpoints = tmp_path / "state" / "checkpoints"
+    checkpoints = server.state / "checkpoints"
     server.wait_until(lambda: any(checkpoints.rglob("000000.npz")), 150)
     decoders = server.decoders()
     for decoder in decoders:
         os.kill(decoder, signal.SIGSTOP)  # so that it cannot end before the move
-    promoted = client.post("/v1/registry/releases", json={"models": ["0.2"]})
+    promoted = client.post("/v1/registry/releases", json={"models": ["0.4"]})
     (worker,) = server.workers()
     server.wait_until(lambda: client.get(promoted.headers["location"]).json()["state"] == "promoted", 150)
     assert client.get(address).json()["state"] == "running", "it ends on what it began with, if its worker lives"
@@ -112,7 +120,7 @@ def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(server: Serve
         kill(process)
     server.wait_until(lambda: client.get(address).json()["state"] == "succeeded", 300)
     broken_off = client.get(f"{address}/report").json()
-    assert {model["version"] for model in broken_off["models"]} == {"0.2"}
+    assert {model["version"] for model in broken_off["models"]} == {"0.4"}
     body["options"] = {
         "mpp": 0.25,
         "min_tissue_fraction": 0,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 def test_every_answer_is_one_that_the_document_states(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, write_quick_models(tmp_path / "models")).start()
     try:
-        found = fuzz(f"http://127.0.0.1:{server.port}", examples=4)
+        found = fuzz(f"http://127.0.0.1:{server.port}", examples=2)
         assert not found.failed, found.report
         assert server.alive()
     finally:

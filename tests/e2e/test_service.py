@@ -35,9 +35,10 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pyramid(path, noise(9000, 8000), compression="jpeg", levels=4)
 
 
-@pytest.fixture
-def server(tmp_path: Path, models: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess(tmp_path, models).start()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[ServerProcess]:
+    """One for all tests: each leaves it running, and asks for a threshold of its own, which no earlier result answers."""
+    process = ServerProcess(tmp_path_factory.mktemp("server"), models).start()
     yield process
     process.stop()
 
@@ -99,8 +100,8 @@ def test_an_analysis_survives_the_death_of_every_process(server: ServerProcess, 
 def test_cancelling_frees_the_worker_within_two_seconds(server: ServerProcess, slide: Path) -> None:
     with slide.open("rb") as handle:
         sha256 = server.client.post("/v1/slides", files={"slide": ("slide.tif", handle)}).json()["id"]
-    first = server.client.post("/v1/analyses", json={"slide": sha256, "options": {"mpp": 0.25}}).json()
-    small = {"mpp": 0.25, "roi": "0,0,500,500"}
+    whole, small = {"mpp": 0.25, "threshold": 0.32}, {"mpp": 0.25, "roi": "0,0,500,500"}
+    first = server.client.post("/v1/analyses", json={"slide": sha256, "options": whole}).json()
     second = server.client.post("/v1/analyses", json={"slide": sha256, "options": small}).json()
     server.wait_until(lambda: server.client.get(first["links"]["self"]).json()["progress"]["tiles_done"] > 0, 60)
     assert server.client.delete(first["links"]["self"]).json()["state"] == "cancelled"
@@ -108,20 +109,12 @@ def test_cancelling_frees_the_worker_within_two_seconds(server: ServerProcess, s
     assert finished(server, second["id"])["state"] == "succeeded"
 
 
-def test_a_stopped_server_leaves_no_process(tmp_path: Path, models: Path) -> None:
-    server = ServerProcess(tmp_path, models).start()
-    family = [*server.workers(), *server.decoders()]
-    assert family
-    server.stop()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in family)
-
-
 def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Path) -> None:
-    """A waiting score is told where its analysis goes on, a stream when to come back."""
+    """A waiting score is told where its analysis goes on, a stream when to come back; no process is left."""
     with ThreadPoolExecutor(2) as pool, slide.open("rb") as handle:
         address = f"http://127.0.0.1:{server.port}"
         form = {"slide": ("slide.tif", handle)}
-        waiting = pool.submit(httpx.post, f"{address}/v1/score?mpp=0.25", files=form, timeout=120)
+        waiting = pool.submit(httpx.post, f"{address}/v1/score?mpp=0.25&threshold=0.31", files=form, timeout=120)
 
         def scored() -> list[Any]:
             running: list[Any] = server.client.get("/v1/analyses?state=running").json()["analyses"]
@@ -131,9 +124,12 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
         analysis = scored()[0]
         following = pool.submit(httpx.get, address + analysis["links"]["events"], timeout=120)
         server.wait_until(lambda: scored()[0]["progress"]["tiles_done"] > 0, 60)
+        family = [*server.workers(), *server.decoders()]
+        assert len(family) >= 2
         started = time.monotonic()
         server.terminate()
         assert time.monotonic() - started < 15
+        assert not any(Path(f"/proc/{pid}").exists() for pid in family)
         answer, stream = waiting.result(), following.result()
     assert (answer.status_code, answer.headers["location"]) == (503, analysis["links"]["self"])
     assert "retry-after" in answer.headers

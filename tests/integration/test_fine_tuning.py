@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from serving.synthetic.field import generate_field
+from serving.synthetic.field import SyntheticTissue
+from serving.wsi.geometry import Region
 from training.arguments import Initial
 from training.datasets.store import Annotation, Dataset, Picture, write_store
 from training.processes import Process
@@ -19,6 +20,7 @@ from training.study.sub_tiles import SubTiles, sub_tiles_of
 pytestmark = pytest.mark.integration
 
 SIDE_PX = 1250
+TISSUE = SyntheticTissue(100, mitoses_per_mm2=60, lookalikes_per_mm2=60)
 FOOLED = """
 backbone = "micro"
 side = 125
@@ -42,8 +44,8 @@ negatives_ratio = 2.0
 @pytest.mark.timeout(900)  # two trainings: a minute alone, several beside other work
 def test_a_fine_tuned_model_changes_its_mind_about_corrected_errors(tmp_path: Path) -> None:
     """First run: a crowd that boxes every look-alike. Second run: other tissue, look-alikes rejected."""
-    corrected = [_picture(tmp_path, seed, rejected=True) for seed in range(200, 204)]
-    fooled = [_picture(tmp_path, seed, rejected=False) for seed in range(100, 106)]
+    corrected = [_picture(tmp_path, place, rejected=True) for place in range(10, 13)]
+    fooled = [_picture(tmp_path, place, rejected=False) for place in range(5)]
     _train(tmp_path, "fooled", fooled, FOOLED, start=None)
     _train(tmp_path, "corrected", corrected, CORRECTED, start=tmp_path / "fooled" / "model.pt")
     table = sub_tiles_of(corrected)
@@ -58,30 +60,31 @@ def test_a_fine_tuned_model_changes_its_mind_about_corrected_errors(tmp_path: Pa
 
 
 def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
-    picture = _picture(tmp_path, 100, rejected=False)
+    picture = _picture(tmp_path, 0, rejected=False)
     _train(tmp_path, "fooled", [picture], FOOLED.replace("epochs = 16", "epochs = 1"), start=None)
     with pytest.raises(ValueError, match="Det cannot start from a run of Reg-NS"):
         _train(tmp_path, "other", [picture], "", start=tmp_path / "fooled" / "model.pt", model="Det")
 
 
-def _picture(folder: Path, seed: int, *, rejected: bool) -> Picture:
-    tissue = generate_field(seed=seed, width=SIDE_PX, height=SIDE_PX, mitoses_per_mm2=60, lookalikes_per_mm2=60)
-    Image.fromarray(tissue.pixels).save(folder / f"{seed}.png")
-    figures = [Annotation(box=_box(b), label="mitotic figure", agreement=1) for b in tissue.mitotic_figures]
+def _picture(folder: Path, place: int, *, rejected: bool) -> Picture:
+    """A part of one tissue, other for each place."""
+    part = Region(place * SIDE_PX, 0, SIDE_PX, SIDE_PX)
+    Image.fromarray(TISSUE.draw(part)).save(folder / f"{place}.png")
+    figures = [Annotation(box=_box(b), label="mitotic figure", agreement=1) for b in TISSUE.boxes(part, "figure")]
     alike = [
         Annotation(box=_box(b), label="look-alike", agreement=0)
         if rejected
         else Annotation(box=_box(b), label="mitotic figure", agreement=1)
-        for b in tissue.lookalikes
+        for b in TISSUE.boxes(part, "lookalike")
     ]
     return Picture(
-        id=str(seed),
-        path=f"{seed}.png",
+        id=str(place),
+        path=f"{place}.png",
         width=SIDE_PX,
         height=SIDE_PX,
         mpp=0.25,
-        slide=str(seed),
-        patient=str(seed),
+        slide=str(place),
+        patient=str(place),
         annotations=(*figures, *alike),
     )
 
