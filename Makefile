@@ -31,9 +31,15 @@ demo: $(VENV)/.serving
 	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
 
 # Two processes of one thread each: training's results then do not depend on how many cores there are. In the order of their
-# names, servers and browsers come first: what is quick fills the end.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# names, servers and browsers come first: what is quick fills the end. mypy takes a minute of one core; it runs beside the
+# tests and speaks after them.
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$types; typed=$$?; echo "mypy:"; cat $$said; rm $$said; exit $$((tests > typed ? tests : typed))
 
 loop: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
@@ -81,12 +87,13 @@ fuzz: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# Nobody imports most of what is installed: Python compiles a module when it is first imported.
 $(VENV)/.serving: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,dev]"
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
 	@touch $@ $(VENV)/.serving
