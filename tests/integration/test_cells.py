@@ -23,7 +23,7 @@ GRID = jobs(SCALE.recipes("none"), SCALE.sizes)
 
 
 @pytest.fixture(scope="module")
-def run_all() -> Iterator[RunAll[object]]:
+def run_all() -> Iterator[RunAll]:
     with opened(Places(2, "local")) as found:
         yield found
 
@@ -39,7 +39,7 @@ def _killed_once(folder: Path, job: Job, device: torch.device) -> tuple[str, int
     return job.name, os.getpid()
 
 
-def test_a_training_whose_process_ends_is_started_again(run_all: RunAll[object], tmp_path: Path) -> None:
+def test_a_training_whose_process_ends_is_started_again(run_all: RunAll, tmp_path: Path) -> None:
     (found,) = run_all(partial(_killed_once, tmp_path), GRID[:1])
     assert isinstance(found, tuple)
     assert found[0] == GRID[0].name
@@ -47,18 +47,18 @@ def test_a_training_whose_process_ends_is_started_again(run_all: RunAll[object],
     assert (tmp_path / "was-here").exists()
 
 
-def test_an_error_of_a_training_is_the_study_s(run_all: RunAll[object], tmp_path: Path) -> None:
+def test_an_error_of_a_training_is_the_study_s(run_all: RunAll, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to learn from"):
         list(run_all(partial(_killed_once, tmp_path), GRID[1:2]))
 
 
-def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll[object], tmp_path: Path) -> None:
+def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll, tmp_path: Path) -> None:
     (job,) = (job for job in GRID if job.name == "Reg_2")
     prepared(SCALE, tmp_path / "data")
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "data").symlink_to(tmp_path / "data")
     train = partial(_run, Study("tiny", tmp_path, 0))
-    ((name, seconds),) = run_all(train, [job])  # type: ignore[misc]
+    ((name, seconds),) = run_all(train, [job])
     assert name == job.name
     assert seconds > 0
     _run(Study("tiny", tmp_path / "alone", 0), job, torch.device("cpu"))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process, set_start_method
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -24,8 +24,13 @@ _T = TypeVar("_T")
 
 Train = Callable[[Job, torch.device], _T]
 """Runs one training on a device; it must be a function that other processes can import, perhaps with arguments bound."""
-RunAll = Callable[[Train[_T], Sequence[Job]], Iterator[_T]]
-"""Runs trainings in whatever order, and gives what each gave as it ends."""
+
+
+class RunAll(Protocol):
+    """Runs trainings in whatever order, and gives what each gave as it ends."""
+
+    def __call__(self, train: Train[_T], wave: Sequence[Job], /) -> Iterator[_T]:
+        """What each training of the wave gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Places:
 
 
 @contextmanager
-def opened(places: Places) -> Iterator[RunAll[_T]]:
+def opened(places: Places) -> Iterator[RunAll]:
     """What runs trainings there, until the block ends.
 
     Raises
@@ -51,7 +56,7 @@ def opened(places: Places) -> Iterator[RunAll[_T]]:
         with cluster(address, cpus=threads * places.workers) as resources:
             yield partial(_on_cluster, resources, threads if address is None else min(THREADS, resources.largest_cpus))
     elif places.workers == 1:
-        yield lambda train, wave: (train(job, device(0)) for job in wave)
+        yield _one_by_one
     else:
         yield partial(_in_processes, places.workers)
 
@@ -61,6 +66,10 @@ def device(lane: int) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", lane % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def _one_by_one(train: Train[_T], wave: Sequence[Job]) -> Iterator[_T]:
+    return (train(job, device(0)) for job in wave)
 
 
 def _in_processes(workers: int, train: Train[_T], wave: Sequence[Job]) -> Iterator[_T]:
