@@ -116,9 +116,12 @@ class BucketResults:
 
     def put(self, name: str, data: bytes) -> None:
         """See `Results.put`."""
-        with self._at(name) as (store, key):
-            # Parts of a multipart upload would be kept, and paid for, where a writer is killed.
-            store.put(key, data, use_multipart=False)
+        try:
+            with self._at(name) as (store, key):
+                # Parts of a multipart upload would be kept, and paid for, where a writer is killed.
+                store.put(key, data, use_multipart=False)
+        except MissingSlideError as error:
+            raise UnavailableError(f"results cannot be kept: there is no bucket for {self.address}") from error
 
     def get(self, name: str) -> bytes | None:
         """See `Results.get`."""
