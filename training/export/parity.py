@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,16 @@ def parity_windows() -> NDArray[np.uint8]:
     rng = np.random.default_rng(7)
     flat = [np.full((250, 250, 3), v, np.uint8) for v in (255, 0)]
     noise = rng.integers(0, 256, (250, 250, 3), dtype=np.uint8)
+    return np.stack([*flat, noise, *_tissue()])
+
+
+@cache
+def _tissue() -> tuple[NDArray[np.uint8], ...]:
+    """Five windows of uint8, shape (250, 250, 3); every export asks for them several times."""
     sparse = generate_field(seed=71, width=500, height=250, mitoses_per_mm2=30).pixels
     crowded = generate_field(seed=72, width=500, height=500, mitoses_per_mm2=900, lookalikes_per_mm2=600).pixels
     corners = [crowded[y : y + 250, x : x + 250] for y, x in ((0, 0), (0, 250), (250, 125))]
-    return np.stack([*flat, noise, sparse[:, :250], sparse[:, 250:], *corners])
+    return sparse[:, :250], sparse[:, 250:], *corners
 
 
 def parity_tile() -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ import ctypes
 import importlib.util
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,8 +69,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Stand]]:
     return Stand
 
 
+@cache
+def _tissue() -> NDArray[np.uint8]:
+    return generate_field(seed=3, width=500, height=500, mitoses_per_mm2=300).pixels
+
+
 def _windows(count: int) -> NDArray[np.uint8]:
-    pixels = generate_field(seed=3, width=500, height=500, mitoses_per_mm2=300).pixels
+    pixels = _tissue()
     places = np.random.default_rng(5).integers(0, 250, (count, 2))
     return np.stack([pixels[y : y + 250, x : x + 250] for x, y in places])
 
