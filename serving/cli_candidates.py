@@ -15,6 +15,7 @@ from serving.registry.errors import GoldenSetError
 from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
 from serving.scoring.pipeline import score_slide
+from serving.store.shared import keeping_of
 from serving.wsi.modelcard import RESEARCH_USE, ModelCard
 from serving.wsi.slide import open_slide
 
@@ -48,7 +49,7 @@ def shadow(*, labels: tuple[str, ...], share: float, stop: bool) -> None:
             server.record("models shadow --stop", str(running[0].number))
             click.echo(f"shadow {running[0].number} is stopped; `mitoserve models compare` sums up what it gathered")
         else:
-            _list_shadows(shadows.latest(), ShadowRecord(server.database, server.settings.state))
+            _list_shadows(shadows.latest(), ShadowRecord(server.database, keeping_of(server.settings)))
 
 
 @click.command()

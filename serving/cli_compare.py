@@ -17,6 +17,7 @@ from serving.scoring.analysis import Analysis, Options
 from serving.scoring.detector import cards_of, counting_threshold
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
+from serving.store.shared import keeping_of
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import RESEARCH_USE
 from serving.wsi.slide import open_slide
@@ -86,7 +87,7 @@ def _gathered(server: Opened, number: int | None) -> list[Pair]:
         raise click.ClickException(
             "no shadow has run; `mitoserve models shadow` starts one, or name two cascades and slides"
         )
-    return [pair for _, pair in ShadowRecord(server.database, server.settings.state).pairs(known[0].number)]
+    return [pair for _, pair in ShadowRecord(server.database, keeping_of(server.settings)).pairs(known[0].number)]
 
 
 def _print_comparison(found: Comparison) -> None:

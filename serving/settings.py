@@ -38,7 +38,7 @@ class Settings:
 
     model_store: str | None = None
     """`MITOSIS_MODEL_STORE`: where further versions are added and read: a folder, or the address of a bucket such as
-    s3://bucket/models, which needs the extra `s3`; by default `models` in `state`."""
+    s3://bucket/models, which needs the extra `s3`; by default `models` in `objects`, else in `state`."""
 
     model_signers: tuple[str, ...] = ()
     """`MITOSIS_MODEL_SIGNERS`: PEM files of Ed25519 public keys, comma-separated; a version then serves only with a card
@@ -68,11 +68,20 @@ class Settings:
     state: Path = field(default_factory=default_state)
     """`MITOSIS_STATE`: folder of what must outlive the server: slides, analyses, results, keys,
     the audit log. Back it up. Servers that share
-    it share their work."""
+    it share their work; see also `objects`."""
 
     database: str | None = None
     """`MITOSIS_DATABASE`: SQLAlchemy URL of the tables of analyses and keys, such as postgresql+psycopg://user@host/mitoserve;
     by default SQLite files in `state`, which need a local disk. Give credentials by PGPASSWORD or a service file."""
+
+    objects: str | None = None
+    """`MITOSIS_OBJECTS`: where slides, results and checkpoints are kept instead of in `state`, so that several servers with one
+    database share them: the address of a bucket such as s3://bucket/mitoserve, or a folder; needs the extra `s3`. Then
+    `state` holds copies and what is under way, and can be lost."""
+
+    cache_bytes: int = 0
+    """`MITOSIS_CACHE_BYTES`: bytes of copies of slides and results on this server's disk, with `objects`; beyond it those
+    unused for longest go, but none in use. 0: as many as leave `min_free_bytes`."""
 
     slide_root: Path | None = None
     """`MITOSIS_SLIDE_ROOT`: folder of slides that are analysed where they lie and never changed; none by default."""
@@ -222,6 +231,10 @@ def _store(text: str) -> str:
     return text if "://" in text else str(_path(text))
 
 
+def _objects(text: str) -> str:
+    return _store(text).rstrip("/")
+
+
 def _files(text: str) -> tuple[str, ...]:
     return tuple(str(_path(name)) for name in _names(text))
 
@@ -301,6 +314,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "drift_analyses": _positive_int,
     "state": _path,
     "database": str,
+    "objects": _objects,
+    "cache_bytes": _natural,
     "slide_root": _path,
     "max_upload_bytes": _positive_int,
     "min_free_bytes": _natural,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
@@ -171,8 +172,11 @@ def analysis_routes(workload: Workload) -> APIRouter:
         owner = scope_of(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
         analysis = await run_sync(lambda: _counted(result_of(workload, job), query))
-        slide = await run_sync(lambda: workload.store.find_path(job.sha256)) if EXPORTS[export].needs_slide else None
-        return await exported(export, analysis, slide=slide, headers={"Cache-Control": "private, immutable"})
+        headers = {"Cache-Control": "private, immutable"}
+        if not EXPORTS[export].needs_slide:
+            return await exported(export, analysis, headers=headers)
+        async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
+            return await exported(export, analysis, slide=slide, headers=headers)
 
     return router
 

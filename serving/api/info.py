@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import PlainTextResponse, Response
 
-from serving.api.problems import NoSuchModelError, responses
+from serving.api.problems import NoSuchModelError, NotReadyError, responses
 from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
 from serving.drift.measures import LEVELS, NAMES
@@ -16,7 +16,7 @@ from serving.jobs.job import STATES
 from serving.observability import metrics
 from serving.observability.devices import gpu_use
 from serving.report import Report
-from serving.wsi.errors import ModelError
+from serving.wsi.errors import BusyError, ModelError
 from serving.wsi.modelcard import ModelCard
 
 
@@ -51,9 +51,14 @@ def info_routes(workload: Workload) -> APIRouter:
         responses=responses("model-unavailable", "not-ready"),
     )
     async def readyz() -> str:
-        """Answers 200 once the models are loaded and while there is room on disk; else 503 with the reason."""
-        await run_sync(workload.crew.cards)
-        check_room(workload.settings)
+        """Answers 200 once the models are loaded and while there is room on disk and the database and the object store
+        answer; else 503 with the reason."""
+        try:
+            await run_sync(workload.crew.cards)
+            await run_sync(check_room, workload.store)
+            await run_sync(workload.store.kept.check)
+        except BusyError as error:
+            raise NotReadyError(str(error)) from error
         return "ready\n"
 
     @router.get(

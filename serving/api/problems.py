@@ -129,6 +129,7 @@ KINDS: Mapping[str, Kind] = {
     "not-finished": Kind(409, "The analysis has no result"),
     "offset-conflict": Kind(409, "The upload is at another offset"),
     "model-conflict": Kind(409, "It does not go with the models that are kept"),
+    "upload-elsewhere": Kind(409, "Another server receives the upload"),
     "upload-gone": Kind(410, "The upload has expired"),
     "tus-version": Kind(412, "Another version of tus is spoken here"),
     "slide-too-large": Kind(413, "The slide is too large"),

@@ -1,7 +1,5 @@
 """A slide on its way in: streamed to a private folder, hashed and checked; what is not taken over goes with the request."""
 
-import errno
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from serving.api.bodies import open_body, too_large
 from serving.api.problems import UploadStalledError
+from serving.api.workload import Workload
 from serving.observability import metrics
 from serving.settings import Settings
 from serving.store.naming import safe_name
@@ -37,10 +36,8 @@ class Received:
 
 
 @asynccontextmanager
-async def receive_slide(
-    request: Request, spool: Path, *, filename: str | None, settings: Settings
-) -> AsyncIterator[Received]:
-    """The slide in the body of `request`, in a folder of its own below `spool` that is removed on leaving.
+async def receive_slide(request: Request, workload: Workload, *, filename: str | None) -> AsyncIterator[Received]:
+    """The slide in the body of `request`, in a folder of its own that is removed on leaving.
 
     Raises
     ------
@@ -49,8 +46,9 @@ async def receive_slide(
     ClientDisconnect
         If the client goes away.
     """
-    _check_headers(request, spool, settings)
-    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=spool))
+    settings = workload.settings
+    await run_sync(workload.store.check_room, _stated_length(request, settings))
+    folder = Path(tempfile.mkdtemp(prefix="upload-", dir=workload.spool))
     try:
         part = folder / "slide.part"
         body = open_body(
@@ -75,8 +73,8 @@ async def receive_slide(
             await run_sync(shutil.rmtree, folder, True)
 
 
-def _check_headers(request: Request, spool: Path, settings: Settings) -> None:
-    """Refuse before a byte is read what its headers already rule out."""
+def _stated_length(request: Request, settings: Settings) -> int:
+    """Bytes that the headers state, else 0; refuses before a byte is read what they already rule out."""
     coding = request.headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
         raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
@@ -84,8 +82,7 @@ def _check_headers(request: Request, spool: Path, settings: Settings) -> None:
     length = int(stated) if stated.isdecimal() else 0
     if length > settings.max_upload_bytes + _FORM_BYTES:
         raise too_large(settings.max_upload_bytes)
-    if shutil.disk_usage(spool).free - length < settings.min_free_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return length
 
 
 def _check_name(name: str) -> None:

@@ -131,7 +131,7 @@ def registry_routes(workload: Workload) -> APIRouter:
         """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz. It is checked on this machine
         and kept; what serves stays as it is."""
         settings = workload.settings
-        async with receive_slide(request, workload.spool, filename="version.zip", settings=settings) as received:
+        async with receive_slide(request, workload, filename="version.zip") as received:
 
             def keep() -> tuple[ModelVersion, ModelCard]:
                 folder = received.path.parent / "version"

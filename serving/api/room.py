@@ -4,6 +4,7 @@ import shutil
 
 from serving.api.problems import NotReadyError
 from serving.settings import Settings
+from serving.store.slides import SlideStore
 
 
 def free_bytes(settings: Settings) -> int:
@@ -11,17 +12,18 @@ def free_bytes(settings: Settings) -> int:
     return shutil.disk_usage(settings.state).free
 
 
-def check_room(settings: Settings) -> None:
-    """Nothing, where the disk has room.
+def check_room(store: SlideStore) -> None:
+    """Nothing, where the disk has room, or gets it by going without copies.
 
     Raises
     ------
     NotReadyError
         If it has less than `settings.min_free_bytes` left.
     """
-    free = free_bytes(settings)
-    if free < settings.min_free_bytes:
+    try:
+        store.check_room(0)
+    except OSError as error:
         raise NotReadyError(
-            f"the disk of MITOSIS_STATE has {free} bytes left, less than the {settings.min_free_bytes} of "
-            "MITOSIS_MIN_FREE_BYTES; make room"
-        )
+            f"the disk of MITOSIS_STATE has {free_bytes(store.settings)} bytes left, less than the "
+            f"{store.settings.min_free_bytes} of MITOSIS_MIN_FREE_BYTES; make room"
+        ) from error

@@ -128,7 +128,7 @@ def result_of(workload: Workload, job: Job) -> Analysis:
         raise AnalysisFailedError(
             job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
         )
-    return load_result(workload.settings.state / "results", job.result, slide_name=job.name)
+    return load_result(workload.store.kept, job.result, slide_name=job.name)
 
 
 def answers() -> dict[str, Any]:
@@ -144,7 +144,7 @@ def answers() -> dict[str, Any]:
 async def _submitted(workload: Workload, request: Request, query: ScoreQuery, options: Options) -> Job:
     """The analysis of the slide in the request's body; the slide is kept until it has ended."""
     owner, settings = owner_of(request), workload.settings
-    async with receive_slide(request, workload.spool, filename=query.filename, settings=settings) as received:
+    async with receive_slide(request, workload, filename=query.filename) as received:
 
         def submit() -> Job:
             check_quota(request, workload.store, received.path.stat().st_size)

@@ -162,7 +162,7 @@ async def _received(workload: Workload, request: Request, owner: str, filename: 
     settings = workload.settings
     stated = request.headers.get("content-length", "")
     await run_sync(check_quota, request, workload.store, int(stated) if stated.isdecimal() else 0)
-    async with receive_slide(request, workload.spool, filename=filename, settings=settings) as received:
+    async with receive_slide(request, workload, filename=filename) as received:
 
         def keep() -> StoredSlide:
             check_quota(request, workload.store, received.path.stat().st_size)

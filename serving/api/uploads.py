@@ -97,7 +97,7 @@ def upload_routes(workload: Workload) -> APIRouter:
     @router.head(
         one,
         summary="How much has arrived",
-        responses=tus_errors("not-found", "upload-gone"),
+        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
         openapi_extra=tus_headers(),
     )
     async def offset(request: Request, upload_id: str) -> Response:
@@ -108,7 +108,12 @@ def upload_routes(workload: Workload) -> APIRouter:
             headers["Upload-Metadata"] = upload.metadata
         return Response(headers=headers | expires(upload.expires_at) | slide_header(upload.sha256))
 
-    @router.get(one, summary="One upload", response_model=UploadView, responses=tus_errors("not-found", "upload-gone"))
+    @router.get(
+        one,
+        summary="One upload",
+        response_model=UploadView,
+        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
+    )
     async def look(request: Request, upload_id: str) -> Response:
         """The same as JSON, with the id of the slide that it became."""
         upload = await _settled(workload, request, upload_id)
@@ -127,7 +132,13 @@ def upload_routes(workload: Workload) -> APIRouter:
         summary="Send the next bytes",
         status_code=204,
         responses=tus_errors(
-            *ARRIVAL_ERRORS, "not-found", "upload-gone", "offset-conflict", "upload-locked", "checksum-mismatch"
+            *ARRIVAL_ERRORS,
+            "not-found",
+            "upload-gone",
+            "upload-elsewhere",
+            "offset-conflict",
+            "upload-locked",
+            "checksum-mismatch",
         ),
         openapi_extra={
             **tus_headers("Upload-Offset", optional=("Upload-Checksum",)),
@@ -145,7 +156,7 @@ def upload_routes(workload: Workload) -> APIRouter:
         one,
         summary="End an upload",
         status_code=204,
-        responses=tus_errors("not-found", "upload-gone"),
+        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
         openapi_extra=tus_headers(),
     )
     async def end(request: Request, upload_id: str) -> Response:
@@ -157,7 +168,12 @@ def upload_routes(workload: Workload) -> APIRouter:
         summary="PATCH or DELETE for clients that cannot send them",
         status_code=204,
         responses=tus_errors(
-            *ARRIVAL_ERRORS, "not-found", "method-not-allowed", "offset-conflict", "checksum-mismatch"
+            *ARRIVAL_ERRORS,
+            "not-found",
+            "method-not-allowed",
+            "upload-elsewhere",
+            "offset-conflict",
+            "checksum-mismatch",
         ),
         openapi_extra=tus_headers("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
     )

@@ -23,7 +23,7 @@ from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
 from serving.jobs.job import Job
 from serving.jobs.models import GivenModels
-from serving.jobs.retention import Sweeper
+from serving.jobs.retention import Sweeper, kept_names
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
@@ -200,6 +200,10 @@ class Workload:
         stack.callback(self.decoders.close)
         spool = stack.enter_context(open_spool(self.settings.state / "incoming"))
         opened = _Open(database, self.settings, self.decoders, spool)
+        opened.store.kept.start(database)
+        with database.reading() as tx:
+            names = kept_names(tx)
+        opened.store.kept.adopt(self.settings.state, names)
         stack.callback(opened.open_slides.close)
         for part in (Deliverer(database, self.settings), Sweeper(opened.store, opened.uploads)):
             part.start()
@@ -229,7 +233,7 @@ class _Open:
         self.jobs = JobTable(database, self.store)
         self.crew = Crew(database, self.server)
         self.registry = Registry(settings, database)
-        self.shadows = ShadowRecord(database, settings.state)
+        self.shadows = ShadowRecord(database, self.store.kept)
         self.drift = DriftWatch(database, settings.drift_analyses)
         self.spool = spool
 

@@ -1,5 +1,6 @@
 """A slide whose file another process opens and decodes."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ class IsolatedSlide:
         self._current: tuple[Decoder, SlideFacts] | None = None
         self._closed = False
         self._lock = threading.Lock()
+        self._needed = contextlib.ExitStack()
         facts = self._tried(lambda _, facts: facts)
         self.width, self.height, self.mpp, self.vendor = facts.width, facts.height, facts.mpp, facts.vendor
         self.bounds = facts.bounds
@@ -98,6 +100,10 @@ class IsolatedSlide:
             self._current = None
         dead.close()
 
+    def need(self, held: contextlib.ExitStack) -> None:
+        """Hold until the slide is closed what its file needs."""
+        self._needed.enter_context(held)
+
     def close(self) -> None:
         """End the process; reads afterwards fail."""
         with self._lock:
@@ -105,6 +111,7 @@ class IsolatedSlide:
             current, self._current = self._current, None
         if current is not None:
             current[0].close()
+        self._needed.close()
 
     def __enter__(self) -> Self:
         return self

@@ -61,7 +61,7 @@ class Heart:
                 else:
                     self.lost = not self._leases.holds(self._lease)
             except (BusyError, OSError) as error:
-                _log.warning("no beat: %s", error)  # whoever would take the lease over cannot write either
+                _log.warning("no beat: %s", error)  # whoever takes the lease over meanwhile has a higher token
             if self.lost or self._stop.is_set():
                 self._stop_models()
                 return

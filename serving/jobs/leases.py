@@ -7,7 +7,6 @@ monotonic clock of whoever looks. So clocks may jump, and servers may disagree a
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sqlalchemy import Connection, Update, func, select, update
 
@@ -17,7 +16,7 @@ from serving.jobs.shadows import repeat, somebody_waits
 from serving.jobs.table import cached, end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, running_shadow, runs_still
 from serving.store.database import Database
-from serving.store.slides import SlideStore, discard
+from serving.store.slides import Dropped, SlideStore
 from serving.store.tables import OWN, analyses
 
 MAX_CRASHES = 5
@@ -69,7 +68,7 @@ class Leases:
             if done is None:
                 return self._leased(tx, job, models_key)
             gone = end(tx, self._store, done)
-        discard(gone)
+        self._store.discard(gone)
         return self.claim(models_key, lease_s=lease_s)
 
     def claim_shadow(self, shadow: int, models_key: str) -> Lease | None:
@@ -129,13 +128,13 @@ class Leases:
             if job.shadow_of is None:
                 repeat(tx, ended)
             gone = end(tx, self._store, replace(ended, tiles_done=done))
-        discard(gone)
+        self._store.discard(gone)
 
     def fail(self, lease: Lease, problem: str, detail: str) -> None:
         """End with an error; raises `LeaseLostError`."""
         with self._database.writing() as tx:
             gone = _failed(tx, self._store, _current(tx, lease), problem, detail)
-        discard(gone)
+        self._store.discard(gone)
 
     def release(self, lease: Lease, detail: str | None = None) -> None:
         """Put the analysis back into its place in the line; does nothing where the lease is lost."""
@@ -165,7 +164,7 @@ class Leases:
                 values = {"state": "queued", "worker": "", "crashes": crashes, "seconds_left": None}
                 tx.execute(update(analyses).where(same).values(values | {"token": next_token(tx)}))
                 note(tx, replace(job, state="queued", seconds_left=None))
-        discard(gone)
+        self._store.discard(gone)
 
     def _leased(self, tx: Connection, job: Job, models_key: str) -> Lease:
         """A lease on a job that waits; it runs from now on."""
@@ -218,7 +217,7 @@ def _current(tx: Connection, lease: Lease) -> Job:
     return job
 
 
-def _failed(tx: Connection, store: SlideStore, job: Job, problem: str, detail: str) -> Path | None:
+def _failed(tx: Connection, store: SlideStore, job: Job, problem: str, detail: str) -> Dropped | None:
     ended = replace(job, state="failed", finished_at=time.time(), problem=problem, detail=detail, seconds_left=None)
     return end(tx, store, ended)
 

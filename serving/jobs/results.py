@@ -1,9 +1,7 @@
-"""Results on disk: written once, in a folder that appears whole, and read back into what every export draws."""
+"""Results: written once, in a folder that appears whole, and read back into what every export draws."""
 
-import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,17 +11,27 @@ from serving.quality.judging import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.errors import NotFoundError
+from serving.store.shared import RESULTS, Keeping, flush
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
 _FIELDS = ("x", "y", "step", "window", "mpp")
 
 
-def save_result(analysis: Analysis, root: Path, name: str, *, more: Mapping[str, bytes] = MappingProxyType({})) -> None:
-    """Write the result into the new folder `name`; where the disk is full, `OSError` is raised and nothing is left.
+def save_result(
+    analysis: Analysis,
+    kept: Keeping,
+    name: str,
+    *,
+    folder: str = RESULTS,
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write the result into `folder`, as the new folder `name`; where the disk is full, `OSError` is raised and nothing is left.
+
+    Where it cannot be kept beyond this server, `ObjectsError` is raised.
 
     more : further files of the folder, by name
     """
-    folder, part = root / name, root / f".{name}.part"
+    part = kept.root / folder / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(mode=0o700, parents=True)
@@ -39,16 +47,14 @@ def save_result(analysis: Analysis, root: Path, name: str, *, more: Mapping[str,
         )
         for file, content in more.items():
             (part / file).write_bytes(content)
-        for path in (*sorted(part.iterdir()), part):
-            _flush(path)
-        shutil.rmtree(folder, ignore_errors=True)  # of a try whose commit failed
-        part.rename(folder)
-    except OSError:
+        flush(part)
+        kept.put(part, f"{folder}/{name}")
+        kept.settle(part, f"{folder}/{name}")
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
-def load_result(root: Path, name: str, *, slide_name: str) -> Analysis:
+def load_result(kept: Keeping, name: str, *, slide_name: str) -> Analysis:
     """The result in folder `name`; its slide is called as whoever asks called it.
 
     Raises
@@ -57,13 +63,13 @@ def load_result(root: Path, name: str, *, slide_name: str) -> Analysis:
         If it is gone.
     """
     try:
-        report = Report.model_validate_json((root / name / _REPORT).read_bytes())
-        with np.load(root / name / _RASTERS, allow_pickle=False) as kept:
-            frame = dict(zip(_FIELDS, (float(v) for v in kept["frame"]), strict=True))
-            lattice = MitosisMap(scores=kept["scores"], **frame)
-            overview = Overview(kept["pixels"], float(kept["downsample"]))
+        with kept.held(f"{RESULTS}/{name}") as folder, np.load(folder / _RASTERS, allow_pickle=False) as rasters:
+            report = Report.model_validate_json((folder / _REPORT).read_bytes())
+            frame = dict(zip(_FIELDS, (float(v) for v in rasters["frame"]), strict=True))
+            lattice = MitosisMap(scores=rasters["scores"], **frame)
+            overview = Overview(rasters["pixels"], float(rasters["downsample"]))
             # Results of releases before 1.2 of the report have none.
-            quality = QualityMask(kept["reasons"], *kept["steps"].tolist()) if "reasons" in kept else None
+            quality = QualityMask(rasters["reasons"], *rasters["steps"].tolist()) if "reasons" in rasters else None
     except FileNotFoundError as error:
         raise NotFoundError("the result of this analysis is gone; submit the analysis again") from error
     slide = report.slide.model_copy(update={"name": slide_name})
@@ -74,11 +80,3 @@ def _quality_arrays(quality: QualityMask | None) -> dict[str, Any]:
     if quality is None:
         return {}
     return {"reasons": quality.reasons, "steps": np.asarray([quality.step_x, quality.step_y], np.float64)}
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

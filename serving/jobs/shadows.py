@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, select
@@ -23,10 +22,10 @@ from serving.scoring.analysis import Analysis, Options
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.shared import SHADOWS, Keeping
+from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, slides
 
-FOLDER = "shadows"
-"""Of results, in the state folder."""
 NOBODY = ""
 """Owner of a shadow's analyses: no principal is called so."""
 FAULTS = 5
@@ -79,7 +78,7 @@ def shadow_options(options: Options, detector: Detector) -> Options:
 
 
 def save_pair(
-    repeated: Analysis, options: Options, detector: Detector, *, database: Database, state: Path, job: Job, name: str
+    repeated: Analysis, options: Options, detector: Detector, *, store: SlideStore, job: Job, name: str
 ) -> None:
     """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
 
@@ -92,22 +91,23 @@ def save_pair(
     OSError
         If the disk is full.
     """
-    with database.reading() as tx:
+    with store.database.reading() as tx:
         result = tx.execute(select(analyses.c.result).where(analyses.c.id == job.shadow_of)).scalar()
     if result is None:
         raise NotFoundError("the analysis that this repeats is gone")
-    first = load_result(state / "results", result, slide_name=job.name)
+    first = load_result(store.kept, result, slide_name=job.name)
     applied = first.report.models[-1].thresholds["detection"]
     threshold = _threshold(options, detector)
     pair = compare(first, repeated, thresholds=(applied, threshold))
-    save_result(counted_from(repeated, threshold), state / FOLDER, name, more={_PAIR: pair.model_dump_json().encode()})
+    more = {_PAIR: pair.model_dump_json().encode()}
+    save_result(counted_from(repeated, threshold), store.kept, name, folder=SHADOWS, more=more)
 
 
 class ShadowRecord:
     """What the shadows of one database have gathered."""
 
-    def __init__(self, database: Database, state: Path) -> None:
-        self._database, self._results = database, state / FOLDER
+    def __init__(self, database: Database, kept: Keeping) -> None:
+        self._database, self._kept = database, kept
 
     def counts(self, number: int) -> dict[str, int]:
         """How many analyses of a shadow there are in each state."""
@@ -129,9 +129,11 @@ class ShadowRecord:
             rows = tx.execute(chosen).all()
         for row in rows:
             try:
-                yield row.shadow_of, Pair.model_validate_json((self._results / row.result / _PAIR).read_bytes())
+                with self._kept.held(f"{SHADOWS}/{row.result}") as folder:
+                    pair = Pair.model_validate_json((folder / _PAIR).read_bytes())
             except (FileNotFoundError, ValidationError):
                 continue  # removed meanwhile, or written by another release
+            yield row.shadow_of, pair
 
 
 def somebody_waits(tx: Connection, worker: str) -> bool:

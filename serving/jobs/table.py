@@ -5,7 +5,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
@@ -16,7 +15,7 @@ from serving.jobs.request import options_text, request_key
 from serving.scoring.analysis import Options
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.slides import UNFINISHED, SlideStore, discard
+from serving.store.slides import UNFINISHED, Dropped, SlideStore
 from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
 PRIORITIES = (-10, 10)
@@ -92,7 +91,7 @@ class JobTable:
             job = put_row(tx, job, idempotency_key=wanted.idempotency_key, idempotency_hash=wanted.idempotency_hash)
             note(tx, job)
             gone = _without_temporary(tx, self._store, job) if job.finished else None
-        discard(gone)
+        self._store.discard(gone)
         return job, True
 
     def get(self, analysis_id: str, *, owner: str | None) -> Job:
@@ -135,7 +134,7 @@ class JobTable:
                 return job
             job = replace(job, state="cancelled", finished_at=time.time(), seconds_left=None, token=next_token(tx))
             gone = end(tx, self._store, job)
-        discard(gone)
+        self._store.discard(gone)
         return job
 
     def forget(self, analysis_id: str, *, owner: str | None) -> None:
@@ -184,8 +183,8 @@ def note(tx: Connection, job: Job, kind: str | None = None) -> None:
         tx.execute(insert(deliveries).values(values))
 
 
-def end(tx: Connection, store: SlideStore, job: Job) -> Path | None:
-    """Write a job's last state; a slide that was kept for its sake alone goes: gives its folder, for `discard`."""
+def end(tx: Connection, store: SlideStore, job: Job) -> Dropped | None:
+    """Write a job's last state; a slide that was kept for its sake alone goes: gives what it left, for `discard`."""
     changed = (
         "state",
         "finished_at",
@@ -221,8 +220,8 @@ def next_token(tx: Connection) -> int:
     return int(value) + 1
 
 
-def _without_temporary(tx: Connection, store: SlideStore, job: Job) -> Path | None:
-    """Forget the job's slide if it was kept for its analyses alone and none is left; gives its folder, for `discard`."""
+def _without_temporary(tx: Connection, store: SlideStore, job: Job) -> Dropped | None:
+    """Forget the job's slide if it was kept for its analyses alone and none is left; gives what it left, for `discard`."""
     waiting = select(analyses.c.id).where(
         analyses.c.sha256 == job.sha256, analyses.c.owner == job.owner, analyses.c.state.in_(UNFINISHED)
     )

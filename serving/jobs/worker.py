@@ -149,7 +149,7 @@ class Worker:
         return leases.claim_shadow(candidate.release, candidate.key), candidate
 
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
-        """Run one analysis to whatever end; False where it went back because the disk is full or the database locked."""
+        """Run one analysis to whatever end; False where it went back because a disk is full or a store does not answer."""
         running, stop_models = detector.stoppable() if isinstance(detector, OnnxDetector) else (detector, _nothing)
         heart = Heart(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
@@ -159,7 +159,8 @@ class Worker:
                 self._insist(lambda: leases.succeed(lease, result, keep))
         except Exception as error:
             return self._ended(lease, leases, heart, error)
-        self._checkpoints(lease, models_key).remove()
+        with contextlib.suppress(BusyError):  # what is left is swept
+            self._checkpoints(lease, models_key).remove()
         if lease.job.shadow is None:
             metrics.count_report(analysis.report)
         return True
@@ -179,10 +180,10 @@ class Worker:
             with contextlib.suppress(BusyError):
                 leases.advanced(lease)
 
-        asked, state = options_from(job.options), self.store.settings.state
+        asked, lines = options_from(job.options), pace_of(detector.provider).readers
         options = asked if job.shadow is None else shadow_options(asked, detector)
-        with self.store.open(job.sha256, name=job.name, lines=pace_of(detector.provider).readers) as slide:
-            cache = TileCache(state, job.sha256, detector, options, slide.mpp)
+        with self.store.open(job.sha256, name=job.name, lines=lines, going=heart.check) as slide:
+            cache = TileCache(self.store.settings.state, job.sha256, detector, options, slide.mpp)
             seen = cache.load()
             analysis = score_slide(
                 slide,
@@ -196,9 +197,9 @@ class Worker:
         heart.check()
         result = f"{job.id}-{lease.token}"
         if job.shadow is None:
-            save_result(analysis, state / "results", result)
+            save_result(analysis, self.store.kept, result)
         else:
-            save_pair(analysis, asked, detector, database=self.store.database, state=state, job=job, name=result)
+            save_pair(analysis, asked, detector, store=self.store, job=job, name=result)
         cache.keep(checkpoints.folder, result, seen)
         return result, analysis
 
@@ -230,7 +231,9 @@ class Worker:
             return True
         if isinstance(error, BusyError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
             _log.warning("analysis %s has to wait: %s", lease.job.id, error)
-            self._insist(lambda: leases.release(lease, "waits for room on the server's disk, or for its database"))
+            self._insist(
+                lambda: leases.release(lease, "waits for room on the server's disk, or for its database or objects")
+            )
             return False
         if isinstance(error, MitoserveError):
             slug, detail = error.slug, str(error)
@@ -244,7 +247,7 @@ class Worker:
 
     def _checkpoints(self, lease: Lease, models_key: str) -> Checkpoints:
         key = f"{lease.job.request_key[:32]}-{models_key[:32]}"
-        return Checkpoints(self.store.settings.state / "checkpoints", lease.job.id, key)
+        return Checkpoints(self.store.kept, lease.job.id, key)
 
     def _insist(self, write: Callable[[], _T]) -> _T:
         """What `write` gives, as often as the database has to be asked; when stopping, only once."""

@@ -49,7 +49,7 @@ class Registry:
         self._settings = settings
         cache = settings.state / "model-cache"
         self._shipped = Shelf(str(settings.models), cache)
-        self._store = Shelf(settings.model_store or str(settings.state / "models"), cache)
+        self._store = Shelf(settings.model_store or f"{settings.objects or settings.state}/models", cache)
         self.releases, self.shadows = Releases(database), Shadows(database)
         self.gates = Gates(settings, database, self._folders)
         self._checks = Checks(settings, database, self._folder)

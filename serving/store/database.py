@@ -13,7 +13,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import BusyError
@@ -24,6 +24,12 @@ BUSY_S = 10.0
 """Seconds that a writer waits for another, which holds the database for milliseconds."""
 _WRITERS = 0x6D69746F
 """Name of the lock that makes PostgreSQL's writers take turns; any number that others do not use."""
+_SILENT_S = 15
+"""Seconds until a machine that went silent is taken for gone. It may hold the writers' lock, which all others wait for."""
+_POSTGRES = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2} | {
+    "tcp_user_timeout": 1000 * _SILENT_S
+}
+"""Of libpq: what is sent into a cut network fails."""
 _NO_ROOM = ("database or disk is full", "No space left on device")
 
 
@@ -32,10 +38,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
-        arguments: dict[str, Any] = {"timeout": BUSY_S, "check_same_thread": False} if self._sqlite else {}
+        arguments = {"timeout": BUSY_S, "check_same_thread": False} if self._sqlite else _POSTGRES
         self.engine = create_engine(url, connect_args=arguments, pool_pre_ping=not self._sqlite, pool_size=20)
+        event.listen(self.engine, "connect", _prepare if self._sqlite else _prepare_postgres)
         if self._sqlite:
-            event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)
 
     @contextmanager
@@ -100,7 +106,11 @@ def upgrade(database: Database) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except TimeoutError as error:
+        raise BusyError("the database does not answer: all connections are taken; try again in a moment") from error
+    except DBAPIError as error:
+        if not (isinstance(error, OperationalError) or error.connection_invalidated):
+            raise
         reason = str(error.orig)
         if any(sign in reason for sign in _NO_ROOM):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
@@ -111,6 +121,15 @@ def _prepare(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # sqlite3 must not begin transactions by itself; `_begin` does
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")  # what was answered with 202 outlives a power cut
+
+
+def _prepare_postgres(connection: Any, _: Any) -> None:
+    """Wait no longer for a writer than on SQLite, and let the database end who holds the lock and does nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{BUSY_S:g}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'")
+        cursor.execute(f"SET tcp_user_timeout = '{_SILENT_S}s'")
+    connection.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -19,7 +19,7 @@ from serving.store.errors import NotFoundError
 from serving.store.intake import store_received
 from serving.store.slides import SlideStore, StoredSlide
 from serving.store.tables import uploads
-from serving.wsi.errors import MitoserveError
+from serving.wsi.errors import BusyError, MitoserveError
 
 ALGORITHMS = ("sha1", "md5", "sha256")
 """Checksums that a client may send; tus demands the first."""
@@ -31,6 +31,12 @@ class UploadGoneError(MitoserveError):
     """The upload has expired."""
 
     slug = "upload-gone"
+
+
+class UploadElsewhereError(MitoserveError):
+    """What was received lies on the disk of another server."""
+
+    slug = "upload-elsewhere"
 
 
 class OffsetError(MitoserveError):
@@ -95,8 +101,8 @@ class Uploads:
 
         Raises
         ------
-        NotFoundError, UploadGoneError
-            If there is none, or it has expired.
+        NotFoundError, UploadGoneError, UploadElsewhereError
+            If there is none, it has expired, or another server receives it.
         """
         mine = uploads.c.id == upload_id if owner is None else (uploads.c.id == upload_id) & (uploads.c.owner == owner)
         with self._database.reading() as tx:
@@ -105,9 +111,20 @@ class Uploads:
             raise NotFoundError(f"no upload {upload_id[:80]!r}; begin one with POST /v1/uploads")
         if row.expires_at < time.time() and row.sha256 is None:
             raise UploadGoneError("the upload has expired; begin another with POST /v1/uploads")
-        part = self._folder / row.id / "part"
-        offset = row.length if row.sha256 else (part.stat().st_size if part.exists() else 0)
+        offset = row.length if row.sha256 else self._received(row.id)
         return Upload(row.id, row.owner, row.name, row.length, offset, row.metadata, row.expires_at, row.sha256)
+
+    def _received(self, upload_id: str) -> int:
+        """Bytes of an upload that are here."""
+        part = self._folder / upload_id / "part"
+        if part.exists():
+            return part.stat().st_size
+        if self._settings.objects is None:
+            return 0
+        raise UploadElsewhereError(
+            "another server has what was received of this upload; send its requests to the server that began it, or begin "
+            "another with POST /v1/uploads"
+        )
 
     @contextmanager
     def writing(self, upload: Upload) -> Iterator["Part"]:
@@ -157,7 +174,7 @@ class Uploads:
                     max_bytes=self._settings.max_upload_bytes,
                 )
         except MitoserveError as error:
-            if not isinstance(error, UploadLockedError):
+            if not isinstance(error, UploadLockedError | BusyError):
                 self.end(upload)
             raise
         with self._database.writing() as tx:

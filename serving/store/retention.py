@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, func, select
 
-from serving.store.slides import UNFINISHED, SlideStore, discard
+from serving.store.slides import UNFINISHED, Dropped, SlideStore
 from serving.store.tables import OWN, analyses, blobs, slides
 
 GRACE_S = 600.0
@@ -31,7 +31,8 @@ class SteadyClock:
 
 def sweep(store: SlideStore, now: float) -> list[str]:
     """Delete what retention allows to; gives the hashes of the slides that went. Pinned slides never go."""
-    settings, gone, names = store.settings, [], []
+    settings, names = store.settings, []
+    gone: list[Dropped | None] = []
     pinned = exists().where(analyses.c.sha256 == slides.c.sha256, analyses.c.state.in_(UNFINISHED), OWN)
     with store.database.writing() as tx:
         old = select(blobs.c.sha256).where(blobs.c.used_at < now - settings.keep_slides_s)
@@ -43,14 +44,14 @@ def sweep(store: SlideStore, now: float) -> list[str]:
             names.append(sha256)
         names += _within_budget(store, tx, gone)
         strays = _strays(store, tx)
-    for folder in [*gone, *strays]:
-        discard(folder)
+    for dropped in [*gone, *(Dropped(folder, None) for folder in strays)]:
+        store.discard(dropped)
     if names:
         _log.info("%d slides were deleted by retention", len(names))
     return names
 
 
-def _within_budget(store: SlideStore, tx: Connection, gone: list[Path | None]) -> list[str]:
+def _within_budget(store: SlideStore, tx: Connection, gone: list[Dropped | None]) -> list[str]:
     """Forget slides, the longest unused first, until the others fit."""
     if not store.settings.disk_budget_bytes:
         return []

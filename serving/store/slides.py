@@ -1,12 +1,16 @@
-"""Slides, each stored once whoever brought it: <state>/slides/<sha256>/, and a row for everyone who did."""
+"""Slides, each stored once whoever brought it, in slides/<sha256>/, and a row for everyone who did."""
 
+import contextlib
 import errno
+import logging
 import os
 import shutil
 import time
 import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
@@ -17,10 +21,13 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
+from serving.store.objects import ObjectsError
+from serving.store.shared import COPY, SLIDES, flush, keeping_of, nobody_asks, size_of
 from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.hashing import slide_sha256
 
 _GONE = ".gone-"
+_log = logging.getLogger("mitoserve.store")
 UNFINISHED = ("queued", "running")
 """States of an analysis that needs its slide."""
 
@@ -47,7 +54,8 @@ class SlideStore:
 
     def __init__(self, database: Database, settings: Settings, decoders: Decoders) -> None:
         self.database, self.settings, self.decoders = database, settings, decoders
-        self.folder = settings.state / "slides"
+        self.kept = keeping_of(settings)
+        self.folder = self.kept.root / SLIDES
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def add(
@@ -64,15 +72,31 @@ class SlideStore:
         """
         sha256 = sha256 or slide_sha256(folder / main)
         with open_isolated(self.decoders, folder / main, name=name, sha256=sha256) as slide:
-            row = _blob(slide, sha256, main, size=_size(folder))
-        _flush(folder)
-        with self.database.writing() as tx:
-            target = self.folder / sha256
-            if tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar() is not False:
-                shutil.rmtree(target, ignore_errors=True)  # left by a server that died between rename and commit
-                folder.rename(target)
-            _put(tx, row, owner=owner, name=name, kept=kept)
+            row = _blob(slide, sha256, main, size=size_of(folder))
+        flush(folder)
+        while not self._added(row, folder, owner=owner, name=name, kept=kept):
+            pass  # it was stored when it was looked for, and forgotten when it should get its row
         return self.get(sha256, owner=owner)
+
+    def _added(self, row: Mapping[str, object], folder: Path, *, owner: str, name: str, kept: bool) -> bool:
+        """Store the slide unless it is stored, and give it its rows; False where that changed in between."""
+        sha256, copy = str(row["sha256"]), self.kept.new_copy()
+        main = str(PurePosixPath(copy, str(row["main"])))
+        place = place_of(sha256, main)
+        with self.database.reading() as tx:
+            known = _is_stored(tx, sha256)
+        if not known:
+            self.kept.put(folder, place)  # may take long, so no transaction waits for it
+        with self.database.writing() as tx:
+            stored = _is_stored(tx, sha256)
+            if not stored and known:
+                return False
+            if not stored:
+                self.kept.settle(folder, place)
+            _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept)
+        if stored and not known:
+            self._remove(place)  # somebody else brought it meanwhile
+        return True
 
     def mount(self, path_name: str, *, owner: str) -> StoredSlide:
         """Register a slide of the mounted folder, which is read to the end once for its hash.
@@ -112,30 +136,51 @@ class SlideStore:
         with self.database.reading() as tx:
             return [_stored(row) for row in tx.execute(chosen)]
 
-    def find_path(self, sha256: str) -> Path | None:
+    @contextmanager
+    def path(self, sha256: str) -> Iterator[Path | None]:
         """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here any more."""
-        with self.database.reading() as tx:
-            row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
-        if row is None:
-            return None
-        return Path(row.main) if row.mounted else self.folder / sha256 / row.main
+        with contextlib.ExitStack() as stack:
+            try:
+                found = self._located(sha256, stack, nobody_asks)[0]
+            except NotFoundError:
+                found = None
+            yield found
 
-    def open(self, sha256: str, *, name: str, lines: int = LINES) -> IsolatedSlide:
+    def open(
+        self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
+    ) -> IsolatedSlide:
         """The slide, opened in a process of its own that serves `lines` reads at once.
+
+        going : raises where nobody waits any more for a slide that is brought from far
 
         Raises
         ------
         NotFoundError, SlideChangedError, MitoserveError
             If it is gone, was changed where it is mounted, or cannot be opened.
         """
+        with contextlib.ExitStack() as stack:
+            path, stamp = self._located(sha256, stack, going)
+            if stamp:
+                check_unchanged(path, stamp, name)
+            slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
+            slide.need(stack.pop_all())
+            return slide
+
+    def _located(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
+        """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""
         with self.database.reading() as tx:
             row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
+        gone = f"the slide {sha256[:12]}... is not stored here any more; upload it again"
         if row is None:
-            raise NotFoundError(f"the slide {sha256[:12]}... is not stored here any more; upload it again")
+            raise NotFoundError(gone)
         if row.mounted:
-            check_unchanged(Path(row.main), row.stamp, name)
-            return open_isolated(self.decoders, Path(row.main), name=name, sha256=sha256, lines=lines)
-        return open_isolated(self.decoders, self.folder / sha256 / row.main, name=name, sha256=sha256, lines=lines)
+            return Path(row.main), row.stamp
+        place = place_of(sha256, row.main)
+        try:
+            folder = stack.enter_context(self.kept.held(place, going))
+        except FileNotFoundError as error:
+            raise NotFoundError(gone) from error
+        return folder / PurePosixPath(SLIDES, sha256, row.main).relative_to(place), ""
 
     def remove(self, sha256: str, *, owner: str | None) -> None:
         """Forget a slide; its bytes go with the last one who has it.
@@ -162,18 +207,28 @@ class SlideStore:
                 )
             tx.execute(delete(slides).where(mine))
             gone = self.drop_unowned(tx, sha256)
-        discard(gone)
+        self.discard(gone)
 
-    def drop_unowned(self, tx: Connection, sha256: str) -> Path | None:
-        """Forget a blob that nobody has and no analysis needs; gives its folder, for `discard` after the commit."""
+    def drop_unowned(self, tx: Connection, sha256: str) -> "Dropped | None":
+        """Forget a blob that nobody has and no analysis needs; gives what it left, for `discard` after the commit."""
         owned = tx.execute(select(slides.c.number).where(slides.c.sha256 == sha256).limit(1)).first()
         needed = tx.execute(
             select(analyses.c.id).where(analyses.c.sha256 == sha256, analyses.c.state.in_(UNFINISHED), OWN).limit(1)
         ).first()
-        if owned or needed or not tx.execute(delete(blobs).where(blobs.c.sha256 == sha256)).rowcount:
+        row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
+        if owned or needed or row is None:
             return None
+        tx.execute(delete(blobs).where(blobs.c.sha256 == sha256))
         folder = self.folder / sha256
-        return self.set_aside(folder) if folder.exists() else None
+        place = None if row.mounted else place_of(sha256, row.main)
+        return Dropped(self.set_aside(folder) if folder.exists() else None, place)
+
+    def discard(self, gone: "Dropped | None") -> None:
+        """Remove what no row names any more."""
+        if gone is not None and gone.folder is not None:
+            shutil.rmtree(gone.folder, ignore_errors=True)
+        if gone is not None and gone.place is not None:
+            self._remove(gone.place)
 
     def set_aside(self, folder: Path) -> Path:
         """The folder under a name of its own, which no slide has."""
@@ -198,14 +253,25 @@ class SlideStore:
         OSError
             With `ENOSPC` if they do not.
         """
+        self.kept.make_room(length)
         if shutil.disk_usage(self.folder).free - length < self.settings.min_free_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def _remove(self, place: str) -> None:
+        try:
+            self.kept.remove(place)
+        except ObjectsError as error:
+            _log.warning("%s is left to the next sweep: %s", place, error)
 
-def discard(folder: Path | None) -> None:
-    """Remove a folder that no row names any more."""
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What is left of a slide that was forgotten."""
+
+    folder: Path | None
+    """On this disk."""
+    place: str | None
+    """Where it is kept; None where it was mounted."""
 
 
 def _joined(owner: str | None) -> Select[Any]:
@@ -257,15 +323,12 @@ def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept:
         tx.execute(update(slides).where(mine, ~slides.c.kept).values(name=name, created_at=time.time()))
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _is_stored(tx: Connection, sha256: str) -> bool:
+    """Whether there are bytes of it, and not only a mounted file."""
+    return tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar() is False
 
 
-def _flush(folder: Path) -> None:
-    """Make sure that the disk has what a row is about to promise."""
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def place_of(sha256: str, main: str) -> str:
+    """The name under which a slide is kept whose file to open is `main`: its folder's, or that of a copy in it."""
+    copy = main.split("/", maxsplit=1)[0]
+    return f"{SLIDES}/{sha256}/{copy}" if copy.startswith(COPY) else f"{SLIDES}/{sha256}"

@@ -144,7 +144,7 @@ def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Pat
     settings = Settings(state=tmp_path / "state")
     database, decoders, stop = open_database(settings), Decoders(DecoderLimits()), threading.Event()
     store = SlideStore(database, settings, decoders)
-    jobs, record = JobTable(database, store), ShadowRecord(database, settings.state)
+    jobs, record = JobTable(database, store), ShadowRecord(database, store.kept)
     Releases(database).pin((ModelVersion("reg-ns", "0.0.1", "a" * 64), ModelVersion("det", "0.0.1", "b" * 64)))
     number = Shadows(database).start((ModelVersion("reg-ns", "0.0.2", "c" * 64),), 1.0, "ann").number
     candidate = Other()

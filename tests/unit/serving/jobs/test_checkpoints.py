@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from serving.jobs.checkpoints import Checkpoints
 from serving.scoring.cascade import TileFindings, nothing_seen
 from serving.scoring.tiling import patch_of
+from serving.store.shared import OnDisk
 from serving.wsi.detections import Detections
 
 
@@ -51,7 +52,7 @@ def same(a: TileFindings, b: TileFindings) -> bool:
 def test_what_is_kept_comes_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[list[tuple[int, int, int]]]
 ) -> None:
-    root = tmp_path_factory.mktemp("checkpoints")
+    root = OnDisk(tmp_path_factory.mktemp("checkpoints"))
     made = [[tile(*shape, seed=n) for n, shape in enumerate(chunk)] for chunk in chunks]
     writer = Checkpoints(root, "a", "key")
     assert writer.load() == []
@@ -65,17 +66,17 @@ def test_what_is_kept_comes_back_to_the_last_bit(
 
 
 def test_a_damaged_chunk_and_all_after_it_are_done_again(tmp_path: Path) -> None:
-    writer = Checkpoints(tmp_path, "a", "key")
+    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
     for n in range(4):
         writer.save([tile(n, 1, 1)])
-    files = sorted((tmp_path / "a" / "key").iterdir())
+    files = sorted((tmp_path / "checkpoints" / "a" / "key").iterdir())
     files[1].write_bytes(files[1].read_bytes()[:100])
-    again = Checkpoints(tmp_path, "a", "key")
+    again = Checkpoints(OnDisk(tmp_path), "a", "key")
     assert len(again.load()) == 1
     again.save([tile(1, 1, 1)])
-    assert len(Checkpoints(tmp_path, "a", "key").load()) == 4
+    assert len(Checkpoints(OnDisk(tmp_path), "a", "key").load()) == 4
     again.remove()
-    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "checkpoints" / "a").exists()
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,12 +85,12 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
             handle.write(data[:10])
         raise OSError(28, "No space left on device")
 
-    writer = Checkpoints(tmp_path, "a", "key")
+    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space"):
             writer.save([tile(1, 1, 1)])
-    assert [p.name for p in (tmp_path / "a" / "key").iterdir()] == ["000000.npz"]
+    assert [p.name for p in (tmp_path / "checkpoints" / "a" / "key").iterdir()] == ["000000.npz"]
     writer.save([tile(1, 1, 1)])
-    assert len(Checkpoints(tmp_path, "a", "key").load()) == 2
+    assert len(Checkpoints(OnDisk(tmp_path), "a", "key").load()) == 2

@@ -9,6 +9,7 @@ from serving.jobs.results import load_result, save_result
 from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.pipeline import score_slide
 from serving.store.errors import NotFoundError
+from serving.store.shared import OnDisk
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import parse_roi
 from tests.fakes import DotDetector, make_cards, plant, tissue
@@ -18,18 +19,18 @@ def test_a_result_comes_back_as_every_export_draws_it(tmp_path: Path) -> None:
     pixels = tissue(1300, 900)
     plant(pixels, 600, 400)
     analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
-    save_result(analysis, tmp_path, "one")
-    read = load_result(tmp_path, "one", slide_name="a.png")
+    save_result(analysis, OnDisk(tmp_path), "one")
+    read = load_result(OnDisk(tmp_path), "one", slide_name="a.png")
     for export in (e for e in EXPORTS.values() if not e.needs_slide):
         assert export.render(read) == export.render(analysis), export.file_name
     assert read.quality is not None
     assert analysis.quality is not None
     np.testing.assert_array_equal(read.quality.reasons, analysis.quality.reasons)
     assert (read.quality.step_x, read.quality.step_y) == (analysis.quality.step_x, analysis.quality.step_y)
-    assert load_result(tmp_path, "one", slide_name="b.png").report.slide.name == "b.png"
-    assert [p.name for p in tmp_path.iterdir()] == ["one"]
+    assert load_result(OnDisk(tmp_path), "one", slide_name="b.png").report.slide.name == "b.png"
+    assert [p.name for p in (tmp_path / "results").iterdir()] == ["one"]
     with pytest.raises(NotFoundError, match="submit"):
-        load_result(tmp_path, "two", slide_name="a.png")
+        load_result(OnDisk(tmp_path), "two", slide_name="a.png")
 
 
 def test_a_full_disk_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,8 +41,8 @@ def test_a_full_disk_leaves_no_result(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
-        save_result(analysis, tmp_path, "one")
-    assert list(tmp_path.iterdir()) == []
+        save_result(analysis, OnDisk(tmp_path), "one")
+    assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_keys_follow_what_determines_a_result() -> None:

@@ -1,0 +1,353 @@
+"""What must outlive a server: on its own disk, or in an object store of which the disk holds copies.
+
+A name such as `slides/<sha256>`, `results/<id>-<n>` or `checkpoints/<id>/<key>` is a path below a folder here and below the
+address there. `OnDisk` and `InObjects` are used alike, so nothing else knows which it is.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import insert, select
+
+from serving.settings import Settings, SettingsError
+from serving.store.database import Database
+from serving.store.objects import INDEX, Objects, ObjectsError
+from serving.store.spool import open_spool
+from serving.store.tables import counters
+
+SLIDES, RESULTS, SHADOWS, CHECKPOINTS = "slides", "results", "shadows", "checkpoints"
+COPY = "copy-"
+"""Begins the name of one server's upload of a slide, so that none takes another's for its own."""
+_CACHED = (SLIDES, RESULTS, SHADOWS)
+_LOCKS = 64
+_STATED, _NUMBER = "database", "objects"
+
+
+def nobody_asks() -> None:
+    """For `going` where nobody would stop."""
+
+
+class Keeping(Protocol):
+    """Folders that are kept by name. Those that are put never change."""
+
+    root: Path
+    """Where they lie on this disk."""
+
+    def new_copy(self) -> str:
+        """Name of a folder within a slide's that no other server chooses; empty where there is no need."""
+
+    def put(self, folder: Path, name: str) -> None:
+        """Make sure that `folder` outlives this server as `name`; raises `ObjectsError`, an error to wait for."""
+
+    def settle(self, folder: Path, name: str) -> None:
+        """Move what was put to its place on this disk."""
+
+    def held(self, name: str, going: Callable[[], None] = nobody_asks) -> AbstractContextManager[Path]:
+        """The folder on this disk, which stays until the block ends.
+
+        going : raises where nobody waits any more for what is brought from far
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is gone for good.
+        ObjectsError
+            If it cannot be brought now.
+        """
+
+    def put_file(self, path: Path, name: str) -> None:
+        """Make sure that a file outlives this server."""
+
+    def fetch_files(self, name: str) -> None:
+        """Bring the files below `name` to this disk, but for those that are there."""
+
+    def remove(self, name: str) -> None:
+        """Remove what is below `name`, though not from this disk."""
+
+    def make_room(self, length: int) -> None:
+        """Remove copies that are not in use, the longest unused first, until `length` more bytes fit."""
+
+    def start(self, database: Database) -> None:
+        """Make sure that what is kept belongs to `database`; raises `SettingsError`."""
+
+    def adopt(self, state: Path, names: Sequence[str]) -> None:
+        """Keep those of `names` that lie in the state folder of a server that kept them on its disk."""
+
+    def check(self) -> None:
+        """Raise `ObjectsError` where nothing can be kept now."""
+
+    def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
+        """Remove what nobody wants and nobody writes any more; gives the names.
+
+        wanted : gives what says whether a name is still wanted, as of now
+        """
+
+
+class OnDisk:
+    """What is on this disk is kept."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def new_copy(self) -> str:
+        """See `Keeping`."""
+        return ""
+
+    def put(self, folder: Path, name: str) -> None:
+        """See `Keeping`."""
+
+    def settle(self, folder: Path, name: str) -> None:
+        """See `Keeping`."""
+        target = self.root / name
+        shutil.rmtree(target, ignore_errors=True)  # left by one who died between this and the commit
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.rename(target)
+
+    @contextmanager
+    def held(self, name: str, going: Callable[[], None] = nobody_asks) -> Iterator[Path]:
+        """See `Keeping`; retention deletes what is in use, too."""
+        yield self.root / name
+
+    def put_file(self, path: Path, name: str) -> None:
+        """See `Keeping`."""
+
+    def fetch_files(self, name: str) -> None:
+        """See `Keeping`."""
+
+    def remove(self, name: str) -> None:
+        """See `Keeping`."""
+
+    def make_room(self, length: int) -> None:
+        """See `Keeping`; nothing here is a copy."""
+
+    def start(self, database: Database) -> None:
+        """See `Keeping`."""
+
+    def adopt(self, state: Path, names: Sequence[str]) -> None:
+        """See `Keeping`."""
+
+    def check(self) -> None:
+        """See `Keeping`."""
+
+    def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
+        """See `Keeping`."""
+        return []
+
+
+class InObjects:
+    """What is in the object store is kept; this disk has copies of what was used last."""
+
+    def __init__(self, root: Path, objects: Objects, *, cache_bytes: int, min_free_bytes: int) -> None:
+        """cache_bytes : copies may take, 0 for any; min_free_bytes : that copies leave free"""
+        self.root, self.objects = root, objects
+        self._cache_bytes, self._min_free_bytes = cache_bytes, min_free_bytes
+        self._strays: dict[str, frozenset[tuple[str, int]]] = {}
+        for folder in (root, root / "locks"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def new_copy(self) -> str:
+        """See `Keeping`."""
+        return f"{COPY}{secrets.token_hex(16)}"
+
+    def put(self, folder: Path, name: str) -> None:
+        """See `Keeping`."""
+        self.objects.put(folder, name)
+
+    def settle(self, folder: Path, name: str) -> None:
+        """See `Keeping`; where it does not succeed, the copy is fetched when it is needed."""
+        with suppress(OSError):
+            self._place(folder, name)
+
+    @contextmanager
+    def held(self, name: str, going: Callable[[], None] = nobody_asks) -> Iterator[Path]:
+        """See `Keeping`. The folder is locked, since the server and its worker are processes of their own."""
+        while (handle := _hold(_top(self.root, name), self.root / name)) is None:
+            self._fetch(name, going)
+        try:
+            os.utime(_top(self.root, name))
+            yield self.root / name
+        finally:
+            os.close(handle)
+
+    def put_file(self, path: Path, name: str) -> None:
+        """See `Keeping`."""
+        self.objects.put_file(path, name)
+
+    def fetch_files(self, name: str) -> None:
+        """See `Keeping`."""
+        self.objects.fetch_files(name, self.root / name)
+
+    def remove(self, name: str) -> None:
+        """See `Keeping`."""
+        self.objects.remove(name)
+
+    def make_room(self, length: int) -> None:
+        """See `Keeping`."""
+        free = shutil.disk_usage(self.root).free
+        if not self._cache_bytes and free - length >= self._min_free_bytes:
+            return
+        copies = sorted(self._copies(), key=lambda copy: copy[0])
+        over = max(
+            sum(size for _, size, _ in copies) + length - self._cache_bytes if self._cache_bytes else 0,
+            self._min_free_bytes + length - free,
+        )
+        for _, size, path in copies:
+            if over <= 0:
+                return
+            over -= size if self._evicted(path) else 0
+
+    def start(self, database: Database) -> None:
+        """See `Keeping`: the sweep of another database would take these objects for left over."""
+        mine = str(_number_of(database)).encode()
+        with _starting():
+            if (found := self.objects.read(_STATED)) is None:
+                self.objects.write(_STATED, mine)
+        if found not in (None, mine):
+            raise SettingsError(
+                f"the objects at {self.objects.address} belong to another database; give each MITOSIS_DATABASE an address "
+                "of its own in MITOSIS_OBJECTS"
+            )
+
+    def adopt(self, state: Path, names: Sequence[str]) -> None:
+        """See `Keeping`; what lies in `state` stays there."""
+        with _starting():
+            for name in names:
+                if (state / name).is_dir() and self.objects.read(name + INDEX) is None:
+                    self.objects.put(state / name, name)
+
+    def check(self) -> None:
+        """See `Keeping`."""
+        self.objects.read(_STATED)
+
+    def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
+        """See `Keeping`: whatever is unwanted and unchanged since the sweep before, of which somebody may be writing."""
+        there: dict[str, frozenset[tuple[str, int]]] = {}
+        for kind in (SLIDES, RESULTS, SHADOWS, CHECKPOINTS):
+            there |= self.objects.names(kind, _name_of)
+        is_wanted = wanted()  # asked after looking: what appeared since is not among `there`
+        strays = {name: found for name, found in there.items() if not is_wanted(name)}
+        gone = [name for name, found in strays.items() if self._strays.get(name) == found]
+        self._strays = {name: found for name, found in strays.items() if name not in gone}
+        for name in gone:
+            if self.objects.objects_of(name) == strays[name]:
+                self.objects.remove(name)
+        return gone
+
+    def _fetch(self, name: str, going: Callable[[], None]) -> None:
+        number = zlib.crc32(name.encode()) % _LOCKS
+        with (self.root / "locks" / f"{number:02}").open("w") as lock, open_spool(self.root / "arriving") as spool:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.root / name).exists():
+                return  # somebody else fetched it meanwhile
+            self.make_room(self.objects.size(name))
+            self.objects.fetch(name, spool / "folder", going=going)
+            flush(spool / "folder")
+            self._place(spool / "folder", name)
+
+    def _place(self, folder: Path, name: str) -> None:
+        (self.root / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.rename(self.root / name)
+        os.utime(_top(self.root, name))
+
+    def _copies(self) -> Iterator[tuple[int, int, Path]]:
+        """(time of last use, bytes, folder) of each copy."""
+        for kind in _CACHED:
+            for path in (self.root / kind).glob("[!.]*"):  # what is being written or removed has a dot
+                with suppress(FileNotFoundError):
+                    yield path.stat().st_mtime_ns, size_of(path), path
+
+    def _evicted(self, folder: Path) -> bool:
+        """Remove a copy, unless it is in use."""
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with open_spool(self.root / "leaving") as spool:
+                folder.rename(spool / folder.name)
+        except OSError:  # in use, or gone already
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+
+def keeping_of(settings: Settings) -> OnDisk | InObjects:
+    """What `settings` ask for."""
+    if settings.objects is None:
+        return OnDisk(settings.state)
+    return InObjects(
+        settings.state / "cache",
+        Objects(settings.objects),
+        cache_bytes=settings.cache_bytes,
+        min_free_bytes=settings.min_free_bytes,
+    )
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    try:
+        yield
+    except (ObjectsError, OSError) as error:
+        raise SettingsError(f"MITOSIS_OBJECTS cannot be used: {error}") from error
+
+
+def flush(folder: Path) -> None:
+    """Make sure that the disk has what is in `folder`."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _hold(top: Path, folder: Path) -> int | None:
+    """A handle that keeps others from removing `top`; None where it or `folder` is not there."""
+    try:
+        handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    try:
+        if os.fstat(handle).st_ino == top.stat().st_ino and folder.is_dir():
+            return handle
+    except OSError:
+        pass  # it was removed before it was locked
+    os.close(handle)
+    return None
+
+
+def _top(root: Path, name: str) -> Path:
+    """The folder in use by whoever uses `name`: of the slide, or the result."""
+    return root.joinpath(*Path(name).parts[:2])
+
+
+def _name_of(path: str) -> str:
+    """The folder that an object belongs to."""
+    parts = path.removesuffix(INDEX).split("/")
+    return "/".join(parts[: 3 if len(parts) > 2 and parts[2].startswith(COPY) else 2])
+
+
+def _number_of(database: Database) -> int:
+    """A number of the database's own, which also its backups have."""
+    row = counters.c.name == _NUMBER
+    with database.writing() as tx:
+        found = tx.execute(select(counters.c.value).where(row)).scalar()
+        if found is None:
+            found = secrets.randbits(62)
+            tx.execute(insert(counters).values(name=_NUMBER, value=found))
+    return int(found)
