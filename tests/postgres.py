@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -27,11 +28,13 @@ def postgres_folder() -> Iterator[Path]:
     initdb, control = shutil.which("initdb"), shutil.which("pg_ctl")
     if initdb is None or control is None:
         pytest.skip("PostgreSQL is not installed: initdb and pg_ctl are not in PATH")
-    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder:
-        yield from _running(Path(folder), initdb, control)
+    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, running(Path(folder), initdb, control):
+        yield Path(folder)
 
 
-def _running(folder: Path, initdb: str, control: str) -> Iterator[Path]:
+@contextmanager
+def running(folder: Path, initdb: str, control: str) -> Iterator[None]:
+    """A server whose socket and data are in `folder`; skips where it cannot run as this user."""
     user: list[str] = []
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
@@ -45,5 +48,5 @@ def _running(folder: Path, initdb: str, control: str) -> Iterator[Path]:
     subprocess.run(
         [*user, control, "-D", data, "-o", options, "-l", data / "log", "-w", "start"], check=True, cwd=folder
     )
-    yield folder
+    yield
     subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], check=True, cwd=folder, capture_output=True)

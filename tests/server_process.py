@@ -33,7 +33,7 @@ class ServerProcess:
         self.log = folder / f"server-{self.port}.log"
         self.state = folder / "state"
         stated = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, **settings}
-        self._environment = {name: os.environ[name] for name in _GIVEN if name in os.environ}
+        self._environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
         self._environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)

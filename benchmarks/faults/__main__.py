@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults import clock, disk, kills, network, sharing
+from benchmarks.faults import clock, disk, kills, network, nodes, sharing
 from benchmarks.faults.ground import Ground, prepared
 
 FAULTS: dict[str, Callable[[Ground], str]] = {
@@ -22,6 +22,7 @@ FAULTS: dict[str, Callable[[Ground], str]] = {
     "locked": sharing.locked,
     "two-servers": sharing.two_servers,
     "stopped-worker": sharing.stopped_worker,
+    "nodes": nodes.run,
 }
 
 

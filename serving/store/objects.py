@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 INDEX = ".json"
 _CHUNK_BYTES = 8 * 2**20
-_CLIENT: Any = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "12h"}
+_CLIENT = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "12h"}
 """A slide takes as long as it takes, but a minute without a byte is a fault."""
-_RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 
 
 class ObjectsError(BusyError):
@@ -180,7 +180,9 @@ def _opened(address: str) -> "ObjectStore":
             return from_url(folder.as_uri(), automatic_cleanup=True)
         # Options that are stated here take the place of all that the environment states.
         plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes")
-        return from_url(address, client_options={**_CLIENT, "allow_http": plain}, retry_config=_RETRIES)
+        options: Any = {"client_options": {**_CLIENT, "allow_http": plain}, "retry_config": _RETRIES}
+        found: ObjectStore = from_url(address, **options)
+        return found
     except (BaseError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise SettingsError(f"MITOSIS_OBJECTS={address} cannot be used: {reason}") from error

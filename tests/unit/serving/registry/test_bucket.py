@@ -1,6 +1,5 @@
-"""Versions in a bucket of a real S3-compatible server, where a machine has one (`pip install moto[server]`)."""
+"""Versions in a bucket of a real S3-compatible server, where a machine has one."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,22 +11,11 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
-from tests.s3 import s3_environment, s3_server
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
 
 
 @pytest.fixture
-def in_bucket(
-    endpoint: str, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Registry:
-    for name, value in s3_environment(endpoint).items():
-        monkeypatch.setenv(name, value)
-    return Registry(replace(settings, model_store=f"s3://bucket/{tmp_path.name}"), database)
+def in_bucket(bucket: str, settings: Settings, database: Database) -> Registry:
+    return Registry(replace(settings, model_store=bucket), database)
 
 
 def test_a_bucket_keeps_and_gives_versions(in_bucket: Registry, tmp_path: Path, settings: Settings) -> None:

@@ -1,0 +1,92 @@
+"""Two servers with disks of their own on one PostgreSQL and one bucket: kill -9 of all of one, and of its disk."""
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.faults.ground import Ground, bring, lasting, submit, wait
+from tests.buckets import credentials, serving_buckets
+from tests.postgres import running
+from tests.samples import noise, write_pyramid
+from tests.server_process import ServerProcess, children, kill
+from tests.services import events
+
+ANALYSES, KILLS = 40, 6
+PAUSE_S = (5.0, 25.0)
+SEED = 7
+SIDE = 3000
+
+
+def run(ground: Ground) -> str:
+    """Kill one of the two at random moments during 40 analyses; it comes back with an empty disk."""
+    programs = [shutil.which(name) for name in ("initdb", "pg_ctl", "moto_server")]
+    if None in programs:
+        return "not run: it needs initdb, pg_ctl and moto_server (pip install moto[server])"
+    initdb, control, buckets = map(str, programs)
+    slide = write_pyramid(ground.folder / "slide.tif", noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
+    ground = replace(ground, slide=slide, undisturbed={})
+    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, serving_buckets(buckets) as address:
+        os.environ.update(credentials(address))
+        with running(Path(folder), initdb, control):
+            return _killed(ground, f"postgresql+psycopg://lab@/postgres?host={folder}")
+
+
+def _killed(ground: Ground, database: str) -> str:
+    chance = random.Random(SEED)
+    nodes = [_node(ground, name, database) for name in ("a", "b")]
+    slide = bring(nodes[0], ground.slide)
+    wanted = {round(0.3 + n / 100, 2): "" for n in range(ANALYSES)}
+    for number, threshold in enumerate(wanted):
+        wanted[threshold] = submit(nodes[number % 2], slide, threshold)
+    killed = 0
+    while killed < KILLS:
+        time.sleep(chance.uniform(*PAUSE_S))
+        victim, other = chance.sample(nodes, 2)
+        states = [other.client.get(f"/v1/analyses/{a}").json()["state"] for a in wanted.values()]
+        if states.count("succeeded") == ANALYSES:
+            break
+        _kill_all(victim)
+        killed += 1
+        shutil.rmtree(victim.state)
+        victim.start()
+    wait(nodes[0], list(wanted.values()))
+    begun = 0
+    for number, (threshold, analysis) in enumerate(wanted.items()):
+        client = nodes[number % 2].client
+        shown = client.get(f"/v1/analyses/{analysis}").json()
+        assert shown["state"] == "succeeded", shown
+        report = client.get(shown["links"]["report"]).json()
+        assert lasting(report) == ground.expected(threshold), f"{analysis} differs from an undisturbed run"
+        kinds = Counter(kind for _, kind, _ in events(client.get(shown["links"]["events"]).text))
+        assert kinds["succeeded"] == 1, f"{analysis} ended {kinds['succeeded']} times"
+        begun += kinds["running"]
+    for node in nodes:
+        node.stop()
+    return (
+        f"{killed} times kill -9 of all processes of one server and loss of its disk: {ANALYSES} of {ANALYSES} analyses "
+        f"succeeded, each once, equal to undisturbed runs; begun {begun} times"
+    )
+
+
+def _node(ground: Ground, name: str, database: str) -> ServerProcess:
+    folder = ground.folder / name
+    folder.mkdir()
+    settings = {"database": database, "objects": f"s3://bucket/{ground.folder.name}"}
+    settings |= {"providers": "CPUExecutionProvider", "model_window_s": 30}
+    return ServerProcess(folder, ground.models, **settings).start()
+
+
+def _kill_all(node: ServerProcess) -> None:
+    """kill -9 of the server and of all that it started."""
+    found, waiting = [], [node.pid]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children(found[-1])
+    node.kill()
+    for pid in found[1:]:
+        kill(pid)
