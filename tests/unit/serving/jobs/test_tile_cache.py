@@ -16,6 +16,7 @@ from serving.report import Report
 from serving.scoring.analysis import Analysis, Options
 from serving.scoring.cascade import Seen, TileFindings
 from serving.scoring.pipeline import score_slide
+from serving.store.shared import OnDisk
 from serving.store.slides import SlideStore
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, Roi
@@ -53,7 +54,7 @@ class Server:
         chosen, patches = Options(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
         cache = TileCache(self.state, SLIDE, detector, chosen, self.slide.mpp)
-        checkpoints, seen = Checkpoints(self.state / "checkpoints", f"{self.analyses}", "key"), cache.load()
+        checkpoints, seen = Checkpoints(OnDisk(self.state), f"{self.analyses}", "key"), cache.load()
         analysis = score_slide(self.slide, detector, chosen, on_finished=checkpoints.save, seen=seen)
         cache.keep(checkpoints.folder, f"{self.analyses}", seen)
         return analysis, detector, self.slide.patches - patches
@@ -153,7 +154,7 @@ def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> N
         finished.extend(chunk)
 
     score_slide(server.slide, DotDetector(), on_finished=keep)
-    checkpoints = Checkpoints(server.state / "checkpoints", "gpu", "key")
+    checkpoints = Checkpoints(OnDisk(server.state), "gpu", "key")
     checkpoints.save(finished)
     cache.keep(checkpoints.folder, "gpu", Seen())
     assert cache.load() == Seen()
