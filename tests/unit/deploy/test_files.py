@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,8 +59,7 @@ def test_kustomizations_name_files_that_are_there() -> None:
 
 
 def test_every_file_that_compose_mounts_is_there() -> None:
-    text = (DEPLOY / "compose.yaml").read_text()
-    mounted = re.findall(r"- (\./[^:]+):", text)
+    mounted = [path for file in DEPLOY.glob("compose*.yaml") for path in re.findall(r"- (\./[^:]+):", file.read_text())]
     assert mounted
     assert [path for path in mounted if not (DEPLOY / path).exists()] == []
 
@@ -90,22 +90,39 @@ def test_grafana_provisioning_and_dashboard_agree() -> None:
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
-def test_the_gpu_patch_fits_the_deployment(tmp_path: Path) -> None:
-    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "gpu" / "kustomization.yaml").read_text())
-    deployment = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
-    (patch,) = kustomization["patches"]
-    assert patch["target"] == {"kind": deployment["kind"], "name": deployment["metadata"]["name"]}
-    for operation in yaml.safe_load(patch["patch"]):
-        assert operation["op"] == "add"
-        *parents, last = (part.replace("~1", "/") for part in operation["path"].removeprefix("/").split("/"))
-        node = deployment
-        for key in parents:
-            node = node[int(key)] if isinstance(node, list) else node[key]
-        if isinstance(node, list):
-            assert last == "-"
-            node.append(operation["value"])
-        else:
-            node[last] = operation["value"]
-    patched = tmp_path / "deployment.yaml"
-    patched.write_text(yaml.safe_dump(deployment))
-    check(tool("kubernetes-validate"), "--strict", patched)
+@pytest.mark.parametrize("variant", ["gpu", "several"])
+def test_patches_fit_what_they_patch(variant: str, tmp_path: Path) -> None:
+    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / variant / "kustomization.yaml").read_text())
+    for number, patch in enumerate(kustomization["patches"]):
+        (manifest,) = [
+            m for m in map(yaml.safe_load, (p.read_text() for p in MANIFESTS)) if is_target(m, patch["target"])
+        ]
+        operations = yaml.safe_load(patch["patch"])
+        if isinstance(operations, dict):
+            assert operations["$patch"] == "delete"
+            assert is_target(operations, patch["target"])
+            continue
+        for operation in operations:
+            apply(operation, manifest)
+        patched = tmp_path / f"{number}.yaml"
+        patched.write_text(yaml.safe_dump(manifest))
+        check(tool("kubernetes-validate"), "--strict", patched)
+
+
+def is_target(manifest: dict[str, Any], target: dict[str, str]) -> bool:
+    return target == {"kind": manifest["kind"], "name": manifest["metadata"]["name"]}
+
+
+def apply(operation: dict[str, Any], manifest: Any) -> None:
+    """Do what one operation of a JSON patch (RFC 6902) says; a replaced value must be there."""
+    *parents, last = (part.replace("~1", "/") for part in operation["path"].removeprefix("/").split("/"))
+    node = manifest
+    for key in parents:
+        node = node[int(key)] if isinstance(node, list) else node[key]
+    if isinstance(node, list) and operation["op"] == "add":
+        assert last == "-"
+        node.append(operation["value"])
+        return
+    at = int(last) if isinstance(node, list) else last
+    assert operation["op"] == "add" or node[at] is not None
+    node[at] = operation["value"]

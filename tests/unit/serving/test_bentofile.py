@@ -16,7 +16,8 @@ def bentofile(path: str) -> dict[str, Any]:
 
 
 def test_bento_and_package_state_the_same_requirements() -> None:
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = project["dependencies"] + project["optional-dependencies"]["s3"]
     assert sorted(bentofile("bentofile.yaml")["python"]["packages"]) == sorted(stated)
 
 
