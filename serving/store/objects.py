@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from serving.settings import SettingsError
-from serving.wsi.errors import BusyError, MitoserveError
+from serving.wsi.errors import BusyError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -47,7 +47,7 @@ class Objects:
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         index = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files]
-        with self._reached():
+        with self._reached(missing=ObjectsError):
             for number, path in enumerate(files):
                 self._store.put(f"{name}/{number:06}", path)
             self._store.put(name + INDEX, json.dumps({"files": index}).encode())
@@ -81,7 +81,7 @@ class Objects:
 
     def put_file(self, path: Path, name: str) -> None:
         """Write one file under a name of its own; it is there whole or not at all."""
-        with self._reached():
+        with self._reached(missing=ObjectsError):
             self._store.put(name, path)
 
     def fetch_files(self, name: str, folder: Path) -> None:
@@ -125,7 +125,7 @@ class Objects:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object."""
-        with self._reached():
+        with self._reached(missing=ObjectsError):
             self._store.put(name, content)
 
     def _index(self, name: str) -> list[tuple[str, int]]:
@@ -135,10 +135,14 @@ class Objects:
         return [(str(path), int(size)) for path, size in json.loads(content)["files"]]
 
     def _fetch(self, path: str, target: Path, going: Callable[[], None]) -> None:
-        with target.open("wb") as file, self._reached():
-            for chunk in self._store.get(path).stream(min_chunk_size=_CHUNK_BYTES):
+        with target.open("wb") as file:
+            for chunk in self._chunks(path):
                 going()
                 file.write(chunk)
+
+    def _chunks(self, path: str) -> Iterator[Any]:
+        with self._reached():
+            yield from self._store.get(path).stream(min_chunk_size=_CHUNK_BYTES)
 
     def _listed(self, name: str) -> Iterator[tuple[str, int]]:
         """The objects of a folder: the one that says that it is there, and those below its name."""
@@ -152,14 +156,12 @@ class Objects:
                 yield found["path"], found["size"]
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _reached(self, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
+        """The store's errors as `ObjectsError`; what is not there is raised as `missing` says."""
         try:
             yield
-        except (MitoserveError, OSError):  # of this machine's disk, and what is not there
-            raise
-        except Exception as error:
-            # Also what `going` raises passes here, so only the store's own errors are translated.
-            if not type(error).__module__.startswith("obstore"):
+        except Exception as error:  # some are OSErrors of Python's, such as one for a key that was revoked
+            if isinstance(error, missing):
                 raise
             reason = str(error).strip().splitlines()[0][:200]
             raise ObjectsError(

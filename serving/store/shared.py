@@ -224,7 +224,8 @@ class InObjects:
 
     def check(self) -> None:
         """See `Keeping`."""
-        self.objects.read(_STATED)
+        if self.objects.read(_STATED) is None:
+            raise ObjectsError(f"the objects at {self.objects.address} are not there any more; bring them back")
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
         """See `Keeping`: whatever is unwanted and unchanged since the sweep before, of which somebody may be writing."""

@@ -91,3 +91,17 @@ def test_a_database_that_cannot_be_opened_names_its_setting(tmp_path: Path) -> N
     for url in ("nonsense", "postgresql+psycopg://nobody@127.0.0.1:1/none", f"sqlite:///{tmp_path}/no/folder/a.sqlite"):
         with pytest.raises(SettingsError, match="MITOSIS_DATABASE"):
             open_database(Settings(state=tmp_path, database=url))
+
+
+def test_a_writer_that_went_silent_does_not_hold_up_the_others(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SILENT_S", 1)
+    first, second = Database(postgres), Database(postgres)
+    upgrade(first)
+    with pytest.raises(BusyError, match="idle-in-transaction"), first.writing() as silent:  # noqa: PT012
+        with second.writing() as tx:
+            tx.execute(insert(counters).values(name="a", value=1))
+        silent.execute(insert(counters).values(name="b", value=1))
+    with first.reading() as tx:
+        assert tx.execute(select(counters.c.name)).scalars().all() == ["a"]
+    first.close()
+    second.close()

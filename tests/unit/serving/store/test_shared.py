@@ -16,10 +16,13 @@ from serving.settings import Settings, SettingsError
 from serving.store.database import open_database
 from serving.store.errors import NotFoundError
 from serving.store.objects import Objects, ObjectsError
+from serving.store.resumable import UploadElsewhereError, Uploads
 from serving.store.retention import sweep
 from serving.store.shared import InObjects
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, slides
+from tests.fakes import tissue
+from tests.samples import write_picture
 from tests.unit.serving.store.test_slides import add, need, on_disk
 
 Nodes = Callable[..., SlideStore]
@@ -186,9 +189,6 @@ def test_while_the_store_does_not_answer_slides_are_refused_and_forgotten_later(
     a = node("a")
     slide = add(a, tmp_path, 1)
 
-    def silent(*_: Any, **__: Any) -> None:
-        raise ObjectsError("no answer")
-
     with monkeypatch.context() as patched:
         for name in ("put", "remove", "read"):
             patched.setattr(Objects, name, silent)
@@ -198,6 +198,9 @@ def test_while_the_store_does_not_answer_slides_are_refused_and_forgotten_later(
             a.kept.check()
         a.remove(slide.sha256, owner="ann")
     a.kept.check()
+    (tmp_path / "objects" / "database").unlink()
+    with pytest.raises(ObjectsError, match="not there any more"):
+        a.kept.check()
     with a.database.reading() as tx:
         assert tx.execute(slides.select()).all() == []
     assert names(a)
@@ -219,3 +222,28 @@ def test_a_copy_of_a_slide_is_used_by_others_while_one_lets_go(node: Nodes, tmp_
     a.kept.make_room(2**62)
     assert on_disk(a) == set()
     assert len(os.listdir("/proc/self/fd")) < handles
+
+
+def test_an_upload_goes_on_where_it_began_and_outlives_a_store_that_is_away(
+    node: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = node("a", min_free_bytes=0), node("b", min_free_bytes=0)
+    here, there = (Uploads(store.database, store, store.settings) for store in (a, b))
+    content = write_picture(tmp_path / "slide.png", tissue(300, 300)).read_bytes()
+    upload = here.create(owner="ann", name="slide.png", length=len(content), metadata="")
+    with pytest.raises(UploadElsewhereError, match="another server"):
+        there.get(upload.id, owner="ann")
+    with here.writing(upload) as part:
+        part.write(content)
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "put", silent)
+        with pytest.raises(ObjectsError):
+            here.finish(upload)
+    stored = here.finish(here.get(upload.id, owner="ann"))
+    assert there.get(upload.id, owner="ann").sha256 == stored.sha256
+    with b.open(stored.sha256, name="1") as opened:
+        assert opened.width == 300
+
+
+def silent(*_: Any, **__: Any) -> None:
+    raise ObjectsError("no answer")
