@@ -45,13 +45,19 @@ def serving_buckets(program: str) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     quiet = subprocess.DEVNULL
     with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=quiet, stderr=quiet) as server:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.put(f"{address}/bucket", timeout=10).raise_for_status()
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)  # polls another process, which announces nothing
-        yield address
-        server.terminate()
+        try:
+            _make_bucket(f"{address}/bucket")
+            yield address
+        finally:
+            server.terminate()
+
+
+def _make_bucket(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.put(address, timeout=10).raise_for_status()
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # polls another process, which announces nothing

@@ -48,5 +48,8 @@ def running(folder: Path, initdb: str, control: str) -> Iterator[None]:
     subprocess.run(
         [*user, control, "-D", data, "-o", options, "-l", data / "log", "-w", "start"], check=True, cwd=folder
     )
-    yield
-    subprocess.run([*user, control, "-D", data, "-m", "immediate", "stop"], check=True, cwd=folder, capture_output=True)
+    try:
+        yield
+    finally:
+        stop = [*user, control, "-D", data, "-m", "immediate", "stop"]
+        subprocess.run(stop, check=True, cwd=folder, capture_output=True)
