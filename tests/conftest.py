@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.postgres", "tests.buckets"]
+pytest_plugins = ["tests.postgres", "tests.s3"]
 
 # The same examples on every run and machine; slow machines do not fail for being slow.
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)

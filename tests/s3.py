@@ -6,9 +6,25 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
+
+
+@pytest.fixture
+def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Address of an empty part of a bucket; this process and those that it starts reach it."""
+    for name, value in s3_environment(bucket_server).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://bucket/{tmp_path.name}"
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[str]:
+    """Address of the server."""
+    with s3_server() as address:
+        yield address
 
 
 @contextmanager

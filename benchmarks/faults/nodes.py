@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.faults.ground import Ground, bring, lasting, submit, wait
-from tests.buckets import credentials, serving_buckets
 from tests.postgres import running
+from tests.s3 import s3_environment, s3_server
 from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess, children, kill
 from tests.services import events
@@ -27,11 +27,11 @@ def run(ground: Ground) -> str:
     programs = [shutil.which(name) for name in ("initdb", "pg_ctl", "moto_server")]
     if None in programs:
         return "not run: it needs initdb, pg_ctl and moto_server (pip install moto[server])"
-    initdb, control, buckets = map(str, programs)
+    initdb, control = str(programs[0]), str(programs[1])
     slide = write_pyramid(ground.folder / "slide.tif", noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
     ground = replace(ground, slide=slide, undisturbed={})
-    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, serving_buckets(buckets) as address:
-        os.environ.update(credentials(address))
+    with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, s3_server() as address:
+        os.environ.update(s3_environment(address))
         with running(Path(folder), initdb, control):
             return _killed(ground, f"postgresql+psycopg://lab@/postgres?host={folder}")
 
