@@ -51,5 +51,5 @@ def running(folder: Path, initdb: str, control: str) -> Iterator[None]:
     try:
         yield
     finally:
-        stop = [*user, control, "-D", data, "-m", "immediate", "stop"]
+        stop = [*user, control, "-D", str(data), "-m", "immediate", "stop"]
         subprocess.run(stop, check=True, cwd=folder, capture_output=True)

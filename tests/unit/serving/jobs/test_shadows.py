@@ -97,7 +97,7 @@ def test_what_succeeded_is_repeated_and_nobody_sees_it(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
     made = succeeded(jobs, leases, "ann", 1)
-    record = ShadowRecord(store.database, store.settings.state)
+    record = ShadowRecord(store.database, store.kept)
     with unchanged(jobs):
         assert record.counts(shadow.number)["queued"] == 1
         assert leases.claim("serving", lease_s=LEASE_S) is None, "a shadow's is not everybody's"
@@ -120,7 +120,7 @@ def test_a_failure_says_nothing_to_the_one_it_repeats(
     succeeded(jobs, leases, "ann", 1)
     with unchanged(jobs):
         leases.fail(claimed(leases, shadow), "internal-error", "the candidate failed")
-    assert ShadowRecord(store.database, store.settings.state).faults(shadow.number) == ["the candidate failed"]
+    assert ShadowRecord(store.database, store.kept).faults(shadow.number) == ["the candidate failed"]
 
 
 def test_it_waits_for_everybody_and_gives_way(
@@ -161,10 +161,11 @@ def test_turns_and_slides_are_as_if_there_were_none(
     assert turn.job.owner == "bob", "ann was served last"
     leases.fail(turn, "internal-error", "")
     jobs.cancel(jobs.page(owner="ann", states=["queued"], sha256=None, before=None, limit=1)[0].id, owner="ann")
-    assert ShadowRecord(store.database, store.settings.state).counts(shadow.number)["queued"] == 1
+    assert ShadowRecord(store.database, store.kept).counts(shadow.number)["queued"] == 1
     for owner in ("ann", "bob"):
         store.remove(SLIDE, owner=owner)  # no shadow keeps a slide from its owner's hand
-    assert store.find_path(SLIDE) is None
+    with store.path(SLIDE) as path:
+        assert path is None
 
 
 def test_slides_that_go_with_their_analysis_are_not_kept_for_it(
@@ -179,7 +180,7 @@ def test_slides_that_go_with_their_analysis_are_not_kept_for_it(
 def test_a_shadow_ends_by_hand_by_another_and_by_crashes(
     jobs: JobTable, leases: Leases, shadows: Shadows, shadow: Shadow, store: SlideStore
 ) -> None:
-    record = ShadowRecord(store.database, store.settings.state)
+    record = ShadowRecord(store.database, store.kept)
     succeeded(jobs, leases, "ann", 1)
     succeeded(jobs, leases, "ann", 2)
     lease = claimed(leases, shadow)
