@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 import psutil
@@ -30,6 +31,8 @@ SIDE = 1024
 DRAWN = 20
 """Different slides; the others are copies of them, since drawing one takes longer than scoring it here."""
 BAD = 5
+LOOK_S = 5.0
+"""Between looks at the memory of all processes, which take a tenth of a second."""
 
 
 @click.command()
@@ -84,18 +87,29 @@ def _draw(ground: Path, slides: int) -> None:
 def _start(ground: Path, out: Path, workers: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(ground / "cohort.csv"), "--out", str(out)]
     command += ["--models", str(ground / "models"), "--workers", str(workers), "--threads", "1", "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with out.with_suffix(".log").open("a") as log:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+
+
+def _summary(driver: "subprocess.Popen[str]", out: Path) -> dict[str, Any]:
+    said = driver.communicate()[0]
+    if not said:
+        raise click.ClickException(out.with_suffix(".log").read_text())
+    summary: dict[str, Any] = json.loads(said)
+    return summary
 
 
 def _timed(ground: Path, out: Path, slides: int, workers: int) -> tuple[float, float, int]:
     """Slides a second, processor seconds of each, and the most memory that all processes had of their own, in bytes."""
     used = processor_s()
     driver = _start(ground, out, workers)
-    peak, cost = 0, 0.0
+    peak, cost, looked = 0, 0.0, 0.0
     while driver.poll() is None:
-        peak, cost = max(peak, _memory(driver.pid)), max(cost, processor_s() - used)
+        cost = max(cost, processor_s() - used)
+        if time.monotonic() - looked > LOOK_S:
+            peak, looked = max(peak, _memory(driver.pid)), time.monotonic()
         time.sleep(0.5)
-    summary = json.loads(driver.communicate()[0])
+    summary = _summary(driver, out)
     assert (summary["done"], summary["failed"]) == (slides - BAD, BAD), summary
     times = sorted(path.stat().st_mtime for path in out.glob("reports/*"))
     return (len(times) - 1) / (times[-1] - times[0]), cost / len(times), peak
@@ -136,7 +150,7 @@ def _kill(ground: Path, out: Path, slides: int) -> None:
     print(f"a worker was killed after {at_worker} reports; the driver after {len(reports())}, its workers ended within "
           f"{time.monotonic() - started:.1f} s", flush=True)  # fmt: skip
     before = reports()
-    summary = json.loads(_start(ground, out, 2).communicate()[0])
+    summary = _summary(_start(ground, out, 2), out)
     after = reports()
     again = sum(after[name] != when for name, when in before.items())
     problems = Counter(failure["problem"] for failure in summary["failures"])

@@ -1,7 +1,7 @@
 """A crew of Ray actors: each is a process with models of its own, somewhere in the cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -12,6 +12,9 @@ from serving.cohort.dispatch import Died, Ended, Event, Ready
 from serving.cohort.errors import CohortError, problem_of
 from serving.cohort.tables import Member
 from serving.cohort.worker import ModelFiles, Outcome, SlideWorker, Task, WorkOrder
+
+CLOSE_S = 10.0
+"""That workers have to end their decoders; then they are ended, and so are those."""
 
 
 @dataclass(eq=False, slots=True)
@@ -24,7 +27,6 @@ class Worker:
     slide: str = ""
     polled: Any = None
     tiles: int = 0
-    node: str = field(default="")
 
 
 class RayCrew:
@@ -96,7 +98,8 @@ class RayCrew:
     def close(self) -> None:
         """End all workers in order."""
         ended = [worker.actor.close.remote() for worker in self._workers if worker.running is None]
-        ray.wait(ended, num_returns=len(ended), timeout=10) if ended else None
+        if ended:
+            ray.wait(ended, num_returns=len(ended), timeout=CLOSE_S)
         for worker in list(self._workers):
             self.kill(worker)
 
@@ -106,13 +109,13 @@ class RayCrew:
         except RayTaskError as error:
             # Whatever `score` lets out is no error of the slide: its answer holds those.
             outcome = Outcome(worker.slide, "failed", problem_of(error.cause or error))
-            if ref is worker.starting:
+            if ref == worker.starting:
                 return self._dead(worker, str(error.cause or error))
         except RayActorError as error:
             return self._dead(worker, _line(error))
         else:
-            if ref is worker.starting:
-                worker.starting, worker.node = None, answer["node"]
+            if ref == worker.starting:
+                worker.starting = None
                 if answer["version"] != __version__:
                     raise CohortError(
                         f"{answer['node']} has mitoserve {answer['version']}, this is {__version__}: install the same"

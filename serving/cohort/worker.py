@@ -103,7 +103,7 @@ class SlideWorker:
 
     def ready(self) -> dict[str, str]:
         """What this worker is, once it can score."""
-        return {"version": __version__, "node": platform.node(), "provider": self._detector.provider}
+        return {"version": __version__, "node": platform.node()}
 
     def tiles(self) -> int:
         """Tiles of the present slide that are done."""
