@@ -78,7 +78,8 @@ def gate(*, labels: tuple[str, ...], golden: Path | None) -> None:
 @click.option("--first", type=click.IntRange(1), help="The first so many slides that this server has scored.")
 @click.option("--latest", type=click.IntRange(1), help="The latest so many.")
 @golden_option
-def reference(*, first: int | None, latest: int | None, golden: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print it as a model card states it, under drift_reference.")
+def reference(*, first: int | None, latest: int | None, golden: Path | None, as_json: bool) -> None:
     """Say what recent slides are compared with, or choose it: slides of this server, or of a golden set."""
     if sum(value is not None for value in (first, latest, golden)) > 1:
         raise click.UsageError("give one of --first, --latest and --golden")
@@ -96,6 +97,9 @@ def reference(*, first: int | None, latest: int | None, golden: Path | None) -> 
         click.echo(f"{card.name}@{card.version} has no reference yet; it takes one of its first slides by itself")
         return
     made = known.reference
+    if as_json:
+        click.echo(made.model_dump_json(indent=1))
+        return
     click.echo(
         f"{card.name}@{card.version} is compared with {known.source}: {made.slides} slides, mean score {made.mean_score:.4g}, "
         f"mean optical density {made.mean_density:.3g}"

@@ -1,6 +1,7 @@
 """A candidate beside what serves: a real worker process with quick models, asked over HTTP."""
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from serving.store.slides import SlideStore
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, make_cards, tissue
 from tests.quick_models import write_quick_models
+from tests.samples import write_pyramid
 from tests.services import Blocking, WithCandidate, bring, ended, field, kind, submit, until
 
 pytestmark = pytest.mark.integration
@@ -43,11 +45,23 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
     write_quick_models(models, "0.0.0", scale=200)  # Det looks at less of what is dark
     settings = Settings(
         state=tmp_path / "state", models=models, providers=("CPUExecutionProvider",), model_window_s=10, min_free_bytes=0,
-        drift_analyses=DRIFT,
+        drift_analyses=DRIFT, golden_set=golden(tmp_path / "golden"), gate_speed=1000,
     )  # fmt: skip
     with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
         until(lambda: client.get("/readyz").status_code == 200, seconds=120)
         yield client
+
+
+def golden(folder: Path) -> Path:
+    """A slide whose one figure the candidate does not find: it is pale."""
+    folder.mkdir()
+    pixels = tissue(750, 500)
+    pixels[125:375, 250:500] = (170, 60, 120)
+    write_pyramid(folder / "a.tif", pixels)
+    figure = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [375, 250]}}
+    figure["properties"] = {"classification": {"name": "Mitosis"}}
+    (folder / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [figure]}))
+    return folder
 
 
 def picture(seed: int, *, stain: tuple[int, int, int] = (225, 170, 205)) -> bytes:
@@ -121,11 +135,17 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     assert kind(client.post("/v1/registry/shadows/9/stop")) == "not-found"
     wanted = {"models": ["0.0.0"], "force": True}
     assert kind(client.post("/v1/registry/releases", json=wanted)) == "malformed-request"
+    refused = client.post("/v1/registry/releases", json={"models": ["0.0.0"]}).headers["location"]
+    until(lambda: client.get(refused).json()["state"] != "wanted", seconds=240)
+    assert client.get(refused).json()["state"] == "refused"
+    assert "its gates refuse reg-ns@0.0.0, det@0.0.0" in client.get(refused).json()["detail"]
+    assert "F1 0 against" in client.get(refused).json()["detail"]
     forced = client.post("/v1/registry/releases", json={**wanted, "because": "the scanner was replaced"})
     assert (forced.status_code, forced.json()["because"]) == (202, "the scanner was replaced")
     database = open_database(Settings(state=tmp_path / "state"))
     newest = list(AuditLog(database).records())[-1]
     database.close()
+    until(lambda: client.get(forced.headers["location"]).json()["state"] == "promoted", seconds=120)
     assert newest.subject == f"{forced.json()['number']} forced: the scanner was replaced"
 
 

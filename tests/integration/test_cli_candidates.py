@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from serving.cli import main
+from serving.wsi.driftreference import DriftReference
 from tests.fakes import tissue
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
@@ -81,6 +82,8 @@ def test_a_reference_is_chosen(golden: Path) -> None:
     assert "there is no reference yet" in run("drift").output
     assert "no slide was scored with reg-ns@0.0.1 yet" in run("reference", "--latest", 5, code=1).output
     assert "reg-ns@0.0.1 is compared with golden set golden: 1 slides" in run("reference", "--golden", golden).output
+    stated = DriftReference.model_validate_json(run("reference", "--json").output)
+    assert (stated.slides, stated.data) == (1, "golden set golden")
     assert "0 recent slides against golden set golden" in run("drift").output
 
 
