@@ -25,8 +25,8 @@ FOOLED = """
 backbone = "micro"
 side = 125
 batch = 16
-epochs = 16
-step_epochs = 13
+epochs = 12
+step_epochs = 10
 learning_rate = 2e-3
 augmentation = "stain-safe"
 """
@@ -61,7 +61,7 @@ def test_a_fine_tuned_model_changes_its_mind_about_corrected_errors(tmp_path: Pa
 
 def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
     picture = _picture(tmp_path, 0, rejected=False)
-    _train(tmp_path, "fooled", [picture], FOOLED.replace("epochs = 16", "epochs = 1"), start=None)
+    _train(tmp_path, "fooled", [picture], FOOLED.replace("epochs = 12", "epochs = 1"), start=None)
     with pytest.raises(ValueError, match="Det cannot start from a run of Reg-NS"):
         _train(tmp_path, "other", [picture], "", start=tmp_path / "fooled" / "model.pt", model="Det")
 
