@@ -66,6 +66,7 @@ class Worker:
             threading.Thread(target=self._serve, name=f"analyses-{number}")
             for number in range(self.store.settings.max_running)
         ]
+        lines.append(threading.Thread(target=self._serve_shadow, name="shadow"))
         for line in lines:
             line.start()
         while not self.stop.is_set():
@@ -124,7 +125,7 @@ class Worker:
                 self.stop.wait(POLL_S)
                 continue
             try:
-                lease, loaded = self._claimed(leases, loaded, lease_s)
+                lease = leases.claim(loaded.key, lease_s=lease_s)
             except (BusyError, OSError) as error:
                 _log.warning("the table of analyses does not answer: %s", error)
                 self.stop.wait(RETRY_S)
@@ -135,18 +136,34 @@ class Worker:
             else:
                 with logged_analysis(lease.job.id):
                     done = self._run(lease, leases, loaded.detector, loaded.key)
-                if loaded is not self._loaded and loaded is not self._candidate:
+                if loaded is not self._loaded:
                     del loaded
                     give_back_memory()
                 if not done:
                     self.stop.wait(RETRY_S)
 
-    def _claimed(self, leases: Leases, loaded: Loaded, lease_s: float) -> tuple[Lease | None, Loaded]:
-        """What to run next and with what: an analysis with what serves, else one of the shadow with its candidate."""
-        lease, candidate = leases.claim(loaded.key, lease_s=lease_s), self._candidate
-        if lease is not None or candidate is None:
-            return lease, loaded
-        return leases.claim_shadow(candidate.release, candidate.key), candidate
+    def _serve_shadow(self) -> None:
+        """Run a shadow's analyses in a line of its own: whoever comes meanwhile finds a free one and does not wait for its end."""
+        leases = Leases(self.store.database, self.store, self.id)
+        while not self.stop.is_set():
+            candidate, lease = self._candidate, None
+            try:
+                if candidate is not None:
+                    lease = leases.claim_shadow(candidate.release, candidate.key)
+            except (BusyError, OSError) as error:
+                _log.warning("the table of analyses does not answer: %s", error)
+                self.stop.wait(RETRY_S)
+            if candidate is None or lease is None:
+                del candidate
+                self.stop.wait(POLL_S)
+                continue
+            with logged_analysis(lease.job.id):
+                done = self._run(lease, leases, candidate.detector, candidate.key)
+            if candidate is not self._candidate:
+                del candidate
+                give_back_memory()
+            if not done:
+                self.stop.wait(RETRY_S)
 
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because a disk is full or a store does not answer."""

@@ -176,8 +176,9 @@ def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Pat
         assert candidate.entered.wait(60)
         until(lambda: record.counts(number)["running"] == 1)
         second = submitted(store, jobs, tmp_path, seed=1)
-        candidate.released.set()
         until(lambda: jobs.get(second, owner=None).state == "succeeded")
+        assert not candidate.released.is_set(), "it did not wait for the candidate's tile"
+        candidate.released.set()
         until(lambda: record.counts(number)["succeeded"] == 2)
         jobs_done = {name: jobs.get(name, owner=None) for name in (first, second)}
         assert all(job.result is not None for job in jobs_done.values())

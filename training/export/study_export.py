@@ -26,6 +26,7 @@ from training.export.study_cards import Drift, Exported, detection_card, screeni
 from training.export.study_graphs import DetectorGraph, NetGraph
 from training.study.detectors import SubTileDetector
 from training.study.pixels import read_sub_tile
+from training.study.recipe import read_recipe
 from training.study.runs import load_run, read_patients
 from training.study.sub_tiles import SubTiles, positives, sub_tiles_of
 from training.study.subjects import highest
@@ -117,7 +118,7 @@ def validation_of(run: Path, dataset: Dataset) -> Validation:
         raise ValueError(f"{dataset.name} holds no picture that {run} was validated on: a threshold needs some")
     return Validation(
         f"validation patients of the run: {len({p.patient for p in pictures})} of {dataset.name}",
-        sub_tiles_of(pictures),
+        sub_tiles_of(pictures, around_labels=read_recipe(run).around_labels),
         Path(dataset.root),
     )
 

@@ -37,6 +37,8 @@ class Recipe:
     hard_share: float = 0.0
     """Share of the negatives that hold a labelled look-alike, e.g. what a viewer rejected; they come again where they are
     few."""
+    around_labels: bool = False
+    """Sub-tiles in the middle of which is what was labelled, where only parts of a picture were looked at: see `sub_tiles_of`."""
     exclude_ambiguous_negatives: bool = False
     """No negatives with places that too few labelers boxed to count (`Picture.ambiguous_areas`)."""
     events: int | None = None

@@ -75,8 +75,8 @@ def train_run(request: RunRequest, out: Path, process: Process) -> None:
         _claim_split(out, Patients.of(dataset.name, split))
     train(
         recipe,
-        sub_tiles_of(split.train),
-        sub_tiles_of(split.validation) if split.validation else None,
+        sub_tiles_of(split.train, around_labels=recipe.around_labels),
+        sub_tiles_of(split.validation, around_labels=recipe.around_labels) if split.validation else None,
         root=Path(dataset.root),
         out=out,
         process=process,

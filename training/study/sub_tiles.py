@@ -50,8 +50,12 @@ class SubTiles:
         return slice(int(first), int(past))
 
 
-def sub_tiles_of(pictures: Sequence[Picture]) -> SubTiles:
+def sub_tiles_of(pictures: Sequence[Picture], *, around_labels: bool = False) -> SubTiles:
     """Sub-tiles of 250 px at stride 125 over each labelled picture (paper, "Data post-processing").
+
+    around_labels : where somebody has looked at parts of a picture only, further ones in the middle of which is what is
+        labelled there, unless they show more than was looked at. A square of 64 um that a reviewer saw holds one of 62.5 um, but
+        hardly ever one of the lattice
 
     Raises
     ------
@@ -59,7 +63,7 @@ def sub_tiles_of(pictures: Sequence[Picture]) -> SubTiles:
         If no picture is labelled and at least a sub-tile large.
     """
     parts = [
-        _Part.of(number, picture)
+        _Part.of(number, picture, around_labels=around_labels)
         for number, picture in enumerate(pictures)
         if picture.labelled and min(picture.width, picture.height) >= WINDOW_PX
     ]
@@ -111,26 +115,67 @@ class _Part:
     hard: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, number: int, picture: Picture) -> "_Part":
-        boxes, xs, ys = picture.boxes(), _starts(picture.width), _starts(picture.height)
-        origins = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
-        shape = len(xs), len(ys)
-        seen, alike = _seen(boxes, *shape), _seen(picture.boxes("look-alike"), *shape)
-        negative = ~_marked(seen.sub_tile, origins) & ~_marked(_touching(picture.unlabelled_areas, *shape), origins)
-        ambiguous = _marked(_touching(picture.ambiguous_areas, *shape), origins)
-        hard = _marked(alike.sub_tile[alike.fraction > 0.5], origins) & negative
-        return cls(number, origins, boxes, picture.agreements(), seen, negative, ambiguous, hard)
+    def of(cls, number: int, picture: Picture, *, around_labels: bool) -> "_Part":
+        boxes, alike = picture.boxes(), picture.boxes("look-alike")
+        grid = _Grid.of(picture, np.concatenate([boxes, alike]) if around_labels else boxes[:0])
+        seen, other = grid.seen(boxes), grid.seen(alike)
+        negative = ~grid.marked(seen.sub_tile) & ~grid.touching(picture.unlabelled_areas)
+        ambiguous = grid.touching(picture.ambiguous_areas)
+        hard = grid.marked(other.sub_tile[other.fraction > 0.5]) & negative
+        return cls(number, grid.origins, boxes, picture.agreements(), seen, negative, ambiguous, hard)
 
 
-def _touching(areas: Sequence[Box], columns: int, rows: int) -> NDArray[np.intp]:
-    """Sub-tiles that show some of any area."""
-    return _seen(np.asarray(areas, np.float32).reshape(-1, 4), columns, rows).sub_tile
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The sub-tiles of a picture: the lattice of `columns` x `rows`, row by row, and behind it those around labels.
+
+    origins : int32, (N, 2), (x, y), of all of them
+    """
+
+    columns: int
+    rows: int
+    origins: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, picture: Picture, around: NDArray[np.float32]) -> "_Grid":
+        """around : float32, (M, 4), xyxy, boxes to have in the middle of one where only parts were looked at"""
+        xs, ys = _starts(picture.width), _starts(picture.height)
+        lattice = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+        if not picture.unlabelled_areas or not len(around):
+            return cls(len(xs), len(ys), lattice)
+        corner = np.rint((around[:, :2] + around[:, 2:] - WINDOW_PX) / 2)
+        middle = corner.clip(0, (picture.width - WINDOW_PX, picture.height - WINDOW_PX)).astype(np.int32)
+        whole = np.asarray([not _shares(at, picture.unlabelled_areas).any() for at in middle], np.bool_)
+        return cls(len(xs), len(ys), np.concatenate([lattice, np.unique(middle[whole], axis=0)]))
+
+    def seen(self, boxes: NDArray[np.float32]) -> _Seen:
+        """Which of the sub-tiles hold some of which box."""
+        lattice, first = _seen(boxes, self.columns, self.rows), self.columns * self.rows
+        shares = [_shares(origin, boxes) for origin in self.origins[first:]]
+        held = [np.flatnonzero(share) for share in shares]
+        return _Seen(
+            np.concatenate([lattice.box, *held]),
+            np.concatenate([lattice.sub_tile, *(np.full(len(h), first + i, np.intp) for i, h in enumerate(held))]),
+            np.concatenate([lattice.fraction, *(share[h] for share, h in zip(shares, held, strict=True))]),
+        )
+
+    def touching(self, areas: Sequence[Box]) -> NDArray[np.bool_]:
+        """Which of the sub-tiles show some of any area, bool, (N,)."""
+        return self.marked(self.seen(np.asarray(areas, np.float32).reshape(-1, 4)).sub_tile)
+
+    def marked(self, sub_tiles: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the sub-tiles these are, bool, (N,)."""
+        marks = np.zeros(len(self.origins), np.bool_)
+        marks[sub_tiles] = True
+        return marks
 
 
-def _marked(sub_tiles: NDArray[np.intp], origins: NDArray[np.int32]) -> NDArray[np.bool_]:
-    marks = np.zeros(len(origins), np.bool_)
-    marks[sub_tiles] = True
-    return marks
+def _shares(origin: NDArray[np.int32], boxes: Sequence[Box] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """The share of each box inside the sub-tile at `origin`, float32, (M,)."""
+    sides = np.asarray(boxes, np.float32).reshape(-1, 4)
+    inside = np.minimum(sides[:, 2:], origin + WINDOW_PX) - np.maximum(sides[:, :2], origin)
+    area = (sides[:, 2:] - sides[:, :2]).clip(1e-6).prod(1)
+    return np.asarray(inside.clip(0).prod(1) / area, np.float32)
 
 
 def _starts(side: int) -> NDArray[np.int32]:

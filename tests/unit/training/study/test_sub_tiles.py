@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tests.unit.training.study.pictures import picture
+from training.datasets.readers.boxes import outside
+from training.datasets.store import Annotation
 from training.study.sub_tiles import positives, sub_tiles_of
 
 
@@ -55,3 +57,24 @@ def test_positive_rules_count_what_they_say() -> None:
     assert first == {"any": True, "r_min": False, "centre": False}
     assert positives(table, "r_min", r_min=0.3)[0]
     assert positives(table, "centre").sum() == 2  # x from 125 and from 250, both at y = 0
+
+
+def test_a_square_that_a_reviewer_saw_gives_a_sub_tile_around_what_was_judged() -> None:
+    """Two squares of 256 px, which hold no sub-tile of the lattice; what lies at the slide's border has one as well."""
+    judged = ((285, 285, 315, 315), (700, 5, 730, 35))
+    squares = [
+        ((x1 + x2) / 2 - 128, max((y1 + y2) / 2 - 128, 0), (x1 + x2) / 2 + 128, (y1 + y2) / 2 + 128)
+        for x1, y1, x2, y2 in judged
+    ]
+    alike = Annotation(box=judged[0], label="look-alike", agreement=0)
+    unseen = tuple(outside(squares, (1000, 1000)))
+    of = picture([judged[1]], unlabelled=unseen).model_copy(
+        update={"annotations": (alike, *picture([judged[1]]).annotations)}
+    )
+    lattice, table = sub_tiles_of([of]), sub_tiles_of([of], around_labels=True)
+    assert (lattice.hard.sum(), lattice.negative.sum()) == (0, 0)
+    assert len(table) == len(lattice) + 1, "at the border the square is cut, and no longer holds a sub-tile"
+    assert table.origins[table.hard].tolist() == [[175, 175]]
+    assert np.array_equal(table.scores[: len(lattice)], lattice.scores)
+    whole = sub_tiles_of([picture([judged[1]])], around_labels=True)
+    assert len(whole) == 49, "where all of it was looked at, the lattice shows it"
