@@ -1,0 +1,1 @@
+"""Screening beside WSInfer, TIAToolbox and LazySlide: the same network, weights, slide, windows and cores, in one run."""

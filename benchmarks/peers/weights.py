@@ -1,0 +1,63 @@
+"""One network, four files: torch weights, TorchScript, and ONNX graphs that see sub-tiles alone and tiles at once."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from benchmarks.peers.network import WindowScreener
+from serving.scoring.models import model_folder
+from serving.wsi.modelcard import load_card
+from training.export.graphs import RegNSGraph
+from training.export.onnx_files import export_regns, store_in_half
+from training.export.publishing import hashes, publish
+
+_PARTS = ("trunk.", "head.")
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """torch_weights : of `WindowScreener`. exact, shipped : version folders of the serving contract"""
+
+    torch_weights: Path
+    exact: Path
+    shipped: Path
+
+
+def write_models(released: Path, folder: Path) -> Models:
+    """The newest released Reg-NS as torch weights, and as a graph whose sub-tiles' scores depend on nothing else.
+
+    released : a models folder. The weights are the file's own: half precision in the file, float32 in arithmetic.
+    """
+    shipped = model_folder(released, "reg-ns")
+    screener = WindowScreener()
+    screener.load_state_dict(_weights(shipped / "model.onnx"))
+    weights = folder / "weights.pt"
+    torch.save(screener.state_dict(), weights)
+    return Models(weights, _exact(screener, shipped, folder), shipped)
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    """The graph's weights under the names of `WindowScreener`, float32."""
+    found = {}
+    for constant in onnx.load(path).graph.initializer:
+        name = constant.name.removesuffix(".half").removeprefix("model.")
+        if name.startswith(_PARTS):
+            found[name] = torch.from_numpy(numpy_helper.to_array(constant).copy()).float()
+    return found
+
+
+def _exact(screener: WindowScreener, shipped: Path, folder: Path) -> Path:
+    card = load_card(shipped)
+    part, target = folder / "part", folder / "reg-ns" / card.version
+    part.mkdir()
+    export_regns(RegNSGraph(screener.trunk, screener.head), folder / "full.onnx")
+    store_in_half(folder / "full.onnx", part / "model.onnx")
+    told = card.model_copy(update={"input": card.input.model_copy(update={"whole_tile": False}), "files": hashes(part)})
+    publish(part, target, told)
+    shutil.rmtree(part)
+    return target
