@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test loop lint schemas access bench bench-gpu bench-small faults fuzz vendor browser clean
+.PHONY: help demo test loop lint schemas access bench bench-gpu bench-peers bench-small faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"
+	@echo "make bench-peers        screen the same slides with other tools too, in environments of their own; write peers/"
 	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
 	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
@@ -61,6 +62,9 @@ bench: $(VENV)/.dev
 
 bench-gpu: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.gpu
+
+bench-peers: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.peers
 
 bench-small: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.speed --small
