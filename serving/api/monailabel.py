@@ -8,7 +8,6 @@ import json
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
-from xml.etree import ElementTree
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
@@ -21,6 +20,7 @@ from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
 from serving.api.workload import Workload
+from serving.exports.asap import FIGURES, Annotation, asap_document
 from serving.jobs.table import Submission
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -40,7 +40,7 @@ MAX_CROP_BYTES = 256 * 2**20
 """Of a crop that the extension cuts from a slide that is not here; pictures may have no more pixels than that anyway."""
 _ROOT = "/v1/monailabel"
 _PAGE = 200
-_RED = "#c80000"
+_GROUP = (LABEL, FIGURES[1])
 
 
 class InferRequest(BaseModel):
@@ -141,21 +141,13 @@ def asap_reply(report: Report, model: str) -> bytes:
 
     The format has no place for scores; `Score` is an attribute more, which its readers pass over.
     """
-    root = ElementTree.Element("ASAP_Annotations")
-    box = {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
-    found = ElementTree.SubElement(
-        root, "Annotations", {"Name": "", "Description": RESEARCH_USE, "Model": model, **box}
+    stated = {"Name": "", "Description": RESEARCH_USE, "Model": model}
+    stated |= {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
+    figures = (
+        Annotation(LABEL, (d.x, d.y, d.width, d.height), _GROUP, "Polygon", {"Score": f"{d.probability:g}"})
+        for d in report.detections
     )
-    for d in report.detections:
-        stated = {"Name": LABEL, "Type": "Polygon", "PartOfGroup": LABEL, "Color": _RED, "Score": f"{d.probability:g}"}
-        coordinates = ElementTree.SubElement(ElementTree.SubElement(found, "Annotation", stated), "Coordinates")
-        corners = ((d.x, d.y), (d.x + d.width, d.y), (d.x + d.width, d.y + d.height), (d.x, d.y + d.height))
-        for order, (x, y) in enumerate(corners):
-            ElementTree.SubElement(coordinates, "Coordinate", {"Order": str(order), "X": f"{x:.2f}", "Y": f"{y:.2f}"})
-    groups = ElementTree.SubElement(root, "AnnotationGroups")
-    group = ElementTree.SubElement(groups, "Group", {"Name": LABEL, "PartOfGroup": "None", "Color": _RED})
-    ElementTree.SubElement(group, "Attributes")
-    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+    return b"".join(asap_document(figures, (_GROUP,), stated))
 
 
 async def _scored(workload: Workload, request: Request, wanted: Submission, model: str) -> Response:

@@ -1,38 +1,70 @@
-"""asap.xml: annotations of ASAP (computationalpathologygroup), also the answer of MONAI Label."""
+"""asap.xml: annotations of ASAP (computationalpathologygroup), also what MONAI Label answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
 from serving.exports.streaming import in_chunks
-from serving.report import Report
+from serving.report import RESEARCH_USE, Report
 from serving.scoring.analysis import Analysis
 
+Group = tuple[str, str]
+"""Name and colour."""
+Box = tuple[float, float, float, float]
 FIGURES, HOTSPOTS = ("mitotic figure", "#c80000"), ("hotspot", "#0072b2")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A box (x, y, width, height), level-0 px, and what is said of it."""
+
+    name: str
+    box: Box
+    group: Group
+    kind: str = "Rectangle"
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further attributes; the format's readers pass over those that they do not know."""
 
 
 def to_asap(analysis: Analysis) -> Iterator[bytes]:
     """A rectangle a figure and a hotspot (a disc's is its bounding box), level-0 px, in a group each."""
-    groups = "".join(
-        f'<Group Name={quoteattr(name)} PartOfGroup="None" Color={quoteattr(colour)}><Attributes/></Group>'
-        for name, colour in (FIGURES, HOTSPOTS)
+    return asap_document(_annotations(analysis.report), (FIGURES, HOTSPOTS))
+
+
+def asap_document(
+    annotations: Iterable[Annotation], groups: Sequence[Group], stated: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
+    """The document in chunks, UTF-8.
+
+    stated : attributes of all annotations together
+    """
+    listed = "".join(
+        f"<Group {_attributes({'Name': name, 'PartOfGroup': 'None', 'Color': colour})}><Attributes/></Group>"
+        for name, colour in groups
     )
-    note = analysis.report.research_use
-    head = f'<?xml version="1.0"?>\n<!-- {note} -->\n<ASAP_Annotations><Annotations>'
-    tail = f"</Annotations><AnnotationGroups>{groups}</AnnotationGroups></ASAP_Annotations>\n"
-    return in_chunks(head, _annotations(analysis.report), tail, between="")
+    head = (
+        f'<?xml version="1.0"?>\n<!-- {RESEARCH_USE} -->\n<ASAP_Annotations><Annotations {_attributes(stated or {})}>'
+    )
+    tail = f"</Annotations><AnnotationGroups>{listed}</AnnotationGroups></ASAP_Annotations>\n"
+    return in_chunks(head, map(_element, annotations), tail, between="")
 
 
-def _annotations(report: Report) -> Iterator[str]:
+def _annotations(report: Report) -> Iterator[Annotation]:
     for i, d in enumerate(report.detections):
-        yield _rectangle(f"figure {i} ({d.probability:.3f})", (d.x, d.y, d.width, d.height), FIGURES)
+        yield Annotation(f"figure {i} ({d.probability:.3f})", (d.x, d.y, d.width, d.height), FIGURES)
     for i, h in enumerate(report.hotspots, 1):
         name = f"hotspot {i}: {h.mitotic_figures} in {h.area_mm2:g} mm2"
-        yield _rectangle(name, (h.x, h.y, h.width, h.height), HOTSPOTS)
+        yield Annotation(name, (h.x, h.y, h.width, h.height), HOTSPOTS)
 
 
-def _rectangle(name: str, box: tuple[float, float, float, float], group: tuple[str, str]) -> str:
-    x, y, width, height = box
+def _element(annotation: Annotation) -> str:
+    x, y, width, height = annotation.box
     corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
     points = "".join(f'<Coordinate Order="{i}" X="{a:.2f}" Y="{b:.2f}"/>' for i, (a, b) in enumerate(corners))
-    named = f"Name={quoteattr(name)} PartOfGroup={quoteattr(group[0])} Color={quoteattr(group[1])}"
-    return f'<Annotation Type="Rectangle" {named}><Coordinates>{points}</Coordinates></Annotation>'
+    name, colour = annotation.group
+    stated = {"Name": annotation.name, "Type": annotation.kind, "PartOfGroup": name, "Color": colour, **annotation.more}
+    return f"<Annotation {_attributes(stated)}><Coordinates>{points}</Coordinates></Annotation>"
+
+
+def _attributes(stated: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={quoteattr(value)}" for name, value in stated.items())
