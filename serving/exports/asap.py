@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
 from serving.exports.streaming import in_chunks
-from serving.report import RESEARCH_USE, Report
+from serving.report import Report
 from serving.scoring.analysis import Analysis
+from serving.wsi.modelcard import RESEARCH_USE
 
 Group = tuple[str, str]
 """Name and colour."""
