@@ -103,6 +103,10 @@ class Settings:
     keep_analyses_s: float = 365 * 86400.0
     """`MITOSIS_KEEP_ANALYSES_S`: seconds that a finished analysis and its result are kept; they are small."""
 
+    keep_tiles: str = "on"
+    """`MITOSIS_KEEP_TILES`: on or off: whether what models found in a slide's tiles is kept for its next analysis, as long as the
+    slide is."""
+
     upload_expires_s: float = 86400.0
     """`MITOSIS_UPLOAD_EXPIRES_S`: seconds until a resumable upload to which nothing was added is given up."""
 
@@ -302,6 +306,12 @@ def _log_format(text: str) -> str:
     return text
 
 
+def _switch(text: str) -> str:
+    if text not in ("on", "off"):
+        raise ValueError("give on or off")
+    return text
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "models": _path,
     "model_store": _store,
@@ -322,6 +332,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "disk_budget_bytes": _natural,
     "keep_slides_s": _seconds,
     "keep_analyses_s": _seconds,
+    "keep_tiles": _switch,
     "upload_expires_s": _seconds,
     "lease_s": _seconds,
     "decoder_memory_bytes": _positive_int,

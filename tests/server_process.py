@@ -32,7 +32,9 @@ class ServerProcess:
             self.port: int = probe.getsockname()[1]
         self.log = folder / f"server-{self.port}.log"
         self.state = folder / "state"
-        stated = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, **settings}
+        # Each analysis computes: an earlier one of the slide would leave it nothing to be disturbed at.
+        usual = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, "keep_tiles": "off"}
+        stated = usual | settings
         self._environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
         self._environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
         self._process: subprocess.Popen[bytes] | None = None

@@ -16,6 +16,7 @@ from serving.scoring.cascade import Seen, TileFindings
 from serving.scoring.detector import Detector
 from serving.scoring.pace import pace_of, rounded_to
 from serving.scoring.pipeline import screening_threshold
+from serving.settings import Settings
 
 FOLDER = "tiles"
 """In the state folder; a folder a slide in it, by hash."""
@@ -24,7 +25,9 @@ FOLDER = "tiles"
 class TileCache:
     """Findings of one slide's tiles: files in <slide>/<what determines scores>/<what determines boxes>/."""
 
-    def __init__(self, state: Path, sha256: str, detector: Detector, options: Options, mpp: float | None) -> None:
+    def __init__(
+        self, settings: Settings, sha256: str, detector: Detector, options: Options, mpp: float | None
+    ) -> None:
         """mpp : of the slide; what the options state comes first."""
         threshold = screening_threshold(detector, options)
         screening = [
@@ -34,8 +37,8 @@ class TileCache:
             rounded_to(detector.provider),
             options.qc == "off",
         ]
-        self._used = pace_of(detector.provider).tiles == 1
-        self._screened = state / FOLDER / sha256 / digest(screening)[:32]
+        self._used = settings.keep_tiles == "on" and pace_of(detector.provider).tiles == 1
+        self._screened = settings.state / FOLDER / sha256 / digest(screening)[:32]
         self._found = self._screened / digest([detector.detection_card.model_dump(mode="json"), repr(threshold)])[:32]
 
     def load(self) -> Seen:

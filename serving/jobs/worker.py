@@ -200,7 +200,7 @@ class Worker:
         asked, lines = options_from(job.options), pace_of(detector.provider).readers
         options = asked if job.shadow is None else shadow_options(asked, detector)
         with self.store.open(job.sha256, name=job.name, lines=lines, going=heart.check) as slide:
-            cache = TileCache(self.store.settings.state, job.sha256, detector, options, slide.mpp)
+            cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp)
             seen = cache.load()
             analysis = score_slide(
                 slide,

@@ -129,7 +129,7 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
         started = time.monotonic()
         server.terminate()
         assert time.monotonic() - started < 15
-        assert not any(Path(f"/proc/{pid}").exists() for pid in family)
+        server.wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), 15)
         answer, stream = waiting.result(), following.result()
     assert (answer.status_code, answer.headers["location"]) == (503, analysis["links"]["self"])
     assert "retry-after" in answer.headers

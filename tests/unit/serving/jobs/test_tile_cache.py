@@ -16,6 +16,7 @@ from serving.report import Report
 from serving.scoring.analysis import Analysis, Options
 from serving.scoring.cascade import Seen, TileFindings
 from serving.scoring.pipeline import score_slide
+from serving.settings import Settings, SettingsError
 from serving.store.shared import OnDisk
 from serving.store.slides import SlideStore
 from serving.wsi.arrayslide import ArraySlide
@@ -53,7 +54,7 @@ class Server:
         self.analyses += 1
         chosen, patches = Options(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
-        cache = TileCache(self.state, SLIDE, detector, chosen, self.slide.mpp)
+        cache = TileCache(Settings(state=self.state), SLIDE, detector, chosen, self.slide.mpp)
         checkpoints, seen = Checkpoints(OnDisk(self.state), f"{self.analyses}", "key"), cache.load()
         analysis = score_slide(self.slide, detector, chosen, on_finished=checkpoints.save, seen=seen)
         cache.keep(checkpoints.folder, f"{self.analyses}", seen)
@@ -145,9 +146,17 @@ def test_what_is_known_is_not_kept_twice(server: Server) -> None:
     assert kept() == once
 
 
+def test_nothing_is_kept_where_an_operator_says_so(server: Server) -> None:
+    settings = Settings.from_environment({"MITOSIS_KEEP_TILES": "off", "MITOSIS_STATE": str(server.state)})
+    server.score()
+    assert TileCache(settings, SLIDE, server.detector, Options(), 0.25).load() == Seen()
+    with pytest.raises(SettingsError, match="give on or off"):
+        Settings.from_environment({"MITOSIS_KEEP_TILES": "maybe"})
+
+
 def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> None:
     server.detector.provider = "CUDAExecutionProvider"
-    cache = TileCache(server.state, SLIDE, server.detector, Options(), 0.25)
+    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, Options(), 0.25)
     finished: list[TileFindings] = []
 
     def keep(chunk: Sequence[TileFindings]) -> None:
