@@ -30,7 +30,7 @@ def test_a_backup_of_a_working_server_is_a_server(tmp_path: Path) -> None:
         report = client.get(done["links"]["report"]).json()
         detector.entered.clear()
         detector.released.clear()
-        running = submit(client, slide, options={"mpp": 0.25, "cascade": "off"})
+        running = submit(client, slide, options={"mpp": 0.26, "cascade": "off"})
         assert detector.entered.wait(60)
         noted = open_access(Settings(state=state)).audit.verify()[1]
         (commands,) = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
