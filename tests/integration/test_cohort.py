@@ -51,7 +51,7 @@ def start(ground: Path, out: Path, *more: str) -> "subprocess.Popen[str]":
 
 
 def reports(out: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*")}
+    return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.json.gz")}
 
 
 def workers(driver: int) -> list[psutil.Process]:

@@ -41,6 +41,7 @@ negatives_ratio = 2.0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # two trainings: a minute alone, several beside other work
 def test_a_fine_tuned_model_changes_its_mind_about_corrected_errors(tmp_path: Path) -> None:
     """First run: a crowd that boxes every look-alike. Second run: other tissue, look-alikes rejected."""

@@ -68,7 +68,7 @@ def test_only_variables_that_exist_are_set() -> None:
     known = {f"MITOSIS_{name.upper()}" for name in Settings.__slots__}
     files = [p for p in DEPLOY.rglob("*") if p.is_file()] + [ROOT / "bentofile.yaml", *(ROOT / "docs").glob("*.md")]
     for path in files:
-        stated = set(re.findall(r"MITOSIS_[A-Z_]+", path.read_text(errors="replace")))
+        stated = set(re.findall(r"MITOSIS_[A-Z0-9_]+", path.read_text(errors="replace")))
         # Of the data for training and tests, not of the server.
         assert stated - known - {"MITOSIS_DATA"} == set(), path
 
