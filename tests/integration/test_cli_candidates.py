@@ -41,7 +41,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: object, command: str = "models", code: int = 0) -> Result:
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(main, [command, *(str(a) for a in arguments)])
+    result = CliRunner(env={"COLUMNS": "200", "TERM": "xterm"}).invoke(main, [command, *(str(a) for a in arguments)])
     assert result.exit_code == code, result.output
     return result
 
