@@ -6,6 +6,7 @@ tens of such slides; on a busy machine wall times say little, so processor time 
 worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,7 +38,7 @@ LOOK_S = 5.0
 
 @click.command()
 @click.option("--slides", default=200, show_default=True, help="Of which five are bad.")
-@click.option("--rounds", default=2, show_default=True)
+@click.option("--rounds", default=2, show_default=True, help="0: only the kills.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where slides are kept for another time.")
 def main(*, slides: int, rounds: int, folder: Path | None) -> None:
     """Print all figures."""
@@ -56,7 +57,10 @@ def main(*, slides: int, rounds: int, folder: Path | None) -> None:
                     flush=True,
                 )
         ratios = [two / one for one, two in zip(paces[1], paces[2], strict=True)]
-        print(f"two workers over one: median {statistics.median(ratios):.2f} ({', '.join(f'{r:.2f}' for r in ratios)})")
+        if ratios:
+            print(
+                f"two workers over one: median {statistics.median(ratios):.2f} ({', '.join(f'{r:.2f}' for r in ratios)})"
+            )
         _kill(ground, Path(temporary) / "killed", slides)
 
 
@@ -111,7 +115,7 @@ def _timed(ground: Path, out: Path, slides: int, workers: int) -> tuple[float, f
         time.sleep(0.5)
     summary = _summary(driver, out)
     assert (summary["done"], summary["failed"]) == (slides - BAD, BAD), summary
-    times = sorted(path.stat().st_mtime for path in out.glob("reports/*"))
+    times = sorted(path.stat().st_mtime for path in out.glob("reports/*.gz"))
     return (len(times) - 1) / (times[-1] - times[0]), cost / len(times), peak
 
 
@@ -129,23 +133,30 @@ def _memory(pid: int) -> int:
     return total
 
 
+def _workers(driver: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # decoders come and go
+            if "SlideWorker" in process.name():
+                found.append(process)
+    return found
+
+
 def _kill(ground: Path, out: Path, slides: int) -> None:
     def reports() -> dict[str, int]:
-        return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*")}
+        return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.gz")}
 
     driver = _start(ground, out, 2)
     while len(reports()) < slides // 5:
         time.sleep(0.05)
     at_worker = len(reports())
-    worker = next(p for p in psutil.Process(driver.pid).children(recursive=True) if "SlideWorker" in p.name())
-    worker.send_signal(signal.SIGKILL)
+    _workers(driver.pid)[0].send_signal(signal.SIGKILL)
     while len(reports()) < slides // 2:
         time.sleep(0.05)
-    processes = psutil.Process(driver.pid).children(recursive=True)
+    processes, workers = psutil.Process(driver.pid).children(recursive=True), _workers(driver.pid)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     started = time.monotonic()
-    workers = [p for p in processes if "SlideWorker" in p.name()]
     psutil.wait_procs(workers, timeout=60)
     print(f"a worker was killed after {at_worker} reports; the driver after {len(reports())}, its workers ended within "
           f"{time.monotonic() - started:.1f} s", flush=True)  # fmt: skip

@@ -1,5 +1,6 @@
 """A cohort on a Ray cluster of this machine's own: killed worker, killed driver, the same command again."""
 
+import contextlib
 import json
 import os
 import signal
@@ -55,8 +56,12 @@ def reports(out: Path) -> dict[str, int]:
 
 
 def workers(driver: int) -> list[psutil.Process]:
-    found = psutil.Process(driver).children(recursive=True)
-    return [child for child in found if "SlideWorker" in child.name()]
+    found = []
+    for process in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # decoders come and go
+            if "SlideWorker" in process.name():
+                found.append(process)
+    return found
 
 
 @pytest.mark.timeout(900)
