@@ -2,8 +2,8 @@
 
 Draws a cohort of small slides, five of them bad, and scores it by turns with one and with two workers of a thread each, on a
 Ray cluster of this machine's own. Pace is counted from the first report to the last, since starting Ray takes as long as
-tens of such slides; on a busy machine wall times say little, so processor time for each slide is printed too. Then it kills a
-worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
+tens of such slides; on a busy machine wall times say little, so processor time for each slide is printed too, and both cohorts
+are also scored at the same time, where whatever else runs slows them alike. Then it kills a worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
 """
 
 import contextlib
@@ -61,6 +61,7 @@ def main(*, slides: int, rounds: int, folder: Path | None) -> None:
             print(
                 f"two workers over one: median {statistics.median(ratios):.2f} ({', '.join(f'{r:.2f}' for r in ratios)})"
             )
+        _at_once(ground, Path(temporary))
         _kill(ground, Path(temporary) / "killed", slides)
 
 
@@ -117,6 +118,24 @@ def _timed(ground: Path, out: Path, slides: int, workers: int) -> tuple[float, f
     assert (summary["done"], summary["failed"]) == (slides - BAD, BAD), summary
     times = sorted(path.stat().st_mtime for path in out.glob("reports/*.gz"))
     return (len(times) - 1) / (times[-1] - times[0]), cost / len(times), peak
+
+
+def _at_once(ground: Path, folder: Path) -> None:
+    """What two workers do while one does its share, from when both have begun until the first cohort is through."""
+    outs = {workers: folder / f"beside-{workers}" for workers in (1, 2)}
+    drivers = {workers: _start(ground, out, workers) for workers, out in outs.items()}
+    count = {workers: lambda out=out: len(list(out.glob("reports/*.gz"))) for workers, out in outs.items()}
+    while not all(number() for number in count.values()):
+        time.sleep(0.05)
+    first, started = {workers: number() for workers, number in count.items()}, time.monotonic()
+    while all(driver.poll() is None for driver in drivers.values()):
+        time.sleep(0.2)
+    done = {workers: number() - first[workers] for workers, number in count.items()}
+    for driver in drivers.values():
+        driver.terminate()
+        driver.wait()
+    print(f"at the same time, in {time.monotonic() - started:.0f} s: one worker {done[1]} slides, two workers {done[2]}: "
+          f"{done[2] / done[1]:.2f}; load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
 
 
 def _memory(pid: int) -> int:
