@@ -1,7 +1,9 @@
 """A Ray cluster: one of this machine's own, or one that is there."""
 
+import contextlib
 import os
 import secrets
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -73,9 +75,21 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Resources]:
                 break
             except Exception as error:  # Ray's own types, and those of what it starts
                 ray.shutdown()
+                if address is None:
+                    _end_started(folder)
                 if attempt == 1:
                     raise CohortError(_refusal(address, error)) from error
         yield _resources([node["Resources"] for node in ray.nodes() if node["Alive"]])
+
+
+def _end_started(folder: Path) -> None:
+    """End what a start that failed has left: Ray ends only what started as a whole."""
+    for listed in Path("/proc/self/task").glob("*/children"):
+        for pid in listed.read_text().split():
+            with contextlib.suppress(OSError):
+                if str(folder) in Path(f"/proc/{pid}/cmdline").read_text():
+                    os.kill(int(pid), signal.SIGKILL)
+                    os.waitpid(int(pid), 0)
 
 
 def _refusal(address: str | None, error: Exception) -> str:
