@@ -71,7 +71,7 @@ def test_a_slide_has_a_most(sources: Sources, bucket: str) -> None:
 
 def test_what_is_expected_is_there_when_it_is_asked_for(sources: Sources, bucket: str, tmp_path: Path) -> None:
     sources.expect(f"{bucket}/a.svs")
-    until(lambda: len(list((tmp_path / "scratch").glob("*/a.svs"))) == 1)
+    until(lambda: [path.read_bytes() for path in (tmp_path / "scratch").glob("*/a.svs")] == [b"a.svs" * 10])
     store, key = located(f"{bucket}/a.svs")
     store.delete(key)
     with sources.at_hand(f"{bucket}/a.svs") as path:
