@@ -34,6 +34,11 @@ class SlideInfo(_Part):
         None, description="x, y, width, height of what was scanned, level-0 px, where the file states it; since 1.1."
     )
 
+    @property
+    def origin(self) -> tuple[int, int]:
+        """(x, y), level-0 px, of what QuPath calls (0, 0): it cuts a slide to its bounds (OpenslideImageServer.java)."""
+        return (0, 0) if self.bounds is None else self.bounds[:2]
+
 
 class ModelInfo(_Part):
     """A model that took part, with the thresholds that were applied."""

@@ -60,6 +60,40 @@ def write_pyramid(
     return path
 
 
+def write_leica(
+    path: Path, pixels: NDArray[np.uint8], *, size: tuple[int, int], at: tuple[int, int], mpp: float = 0.25
+) -> Path:
+    """A slide of Leica's layout (SCN 2010/10/01): `pixels` are what was scanned, at (x, y) of a slide of `size` (width, height) px."""
+    nm, (height, width) = round(mpp * 1000), pixels.shape[:2]
+    across = [
+        f'{name}="{px * nm}"'
+        for name, px in zip(("sizeX", "sizeY", "offsetX", "offsetY"), (width, height, *at), strict=True)
+    ]
+    xml = (
+        '<?xml version="1.0"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection name="c" sizeX="{size[0] * nm}" sizeY="{size[1] * nm}"><barcode/><image name="i"><device model="m"/>'
+        f'<pixels><dimension sizeX="{width}" sizeY="{height}" r="0" ifd="0"/></pixels><view {" ".join(across)}/><scanSettings>'
+        "<objectiveSettings><objective>40</objective></objectiveSettings><illuminationSettings>"
+        "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings>"
+        "<creationDate>2020-01-01T00:00:00Z</creationDate></image></collection></scn>"
+    )
+    per_cm = _CM_UM / mpp
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        tiff.write(
+            pixels,
+            tile=(256, 256),
+            photometric="rgb",
+            compression="jpeg",
+            compressionargs={"level": 95},
+            metadata=None,
+            description=xml,
+            software=False,
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+        )
+    return path
+
+
 def write_picture(path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = None) -> Path:
     """A PNG or JPEG by the suffix, shape (h, w, 3) or (h, w, 4); with `mpp` in its density tag."""
     density: dict[str, Any] = {} if mpp is None else {"dpi": (_INCH_UM / mpp, _INCH_UM / mpp)}

@@ -1,7 +1,8 @@
 """`/v1/monailabel`: the addresses that QuPath's MONAI Label extension calls, so that it works as it is.
 
 Written against the client's source (MONAILabel, plugins/qupath: MonaiLabelClient.java, RunInference.java). It sends no key,
-so it reaches a server on its own machine that has no keys, or one behind a proxy that adds the header.
+so it reaches a server on its own machine that has no keys, or one behind a proxy that adds the header. Its coordinates are
+QuPath's, which begin where a slide's bounds do.
 """
 
 import json
@@ -46,8 +47,16 @@ _GROUP = (LABEL, FIGURES[1])
 class InferRequest(BaseModel):
     """What the extension sends; what it says of tiles and clicks has no meaning here."""
 
-    location: tuple[int, int] = (0, 0)
+    location: tuple[int, int] = Field((0, 0), description="Level-0 px from where the slide's bounds begin.")
     size: tuple[int, int] = Field((0, 0), description="Level-0 px; 0, 0 for all.")
+
+    def roi(self, origin: tuple[int, int]) -> Roi | None:
+        """What was selected, level-0 px from OpenSlide's origin; None for all."""
+        (left, top), (width, height) = self.location, self.size
+        if width <= 0 or height <= 0:
+            return None
+        x, y = float(left + origin[0]), float(top + origin[1])
+        return Roi(((x, y), (x + width, y), (x + width, y + height), (x, y + height)))
 
 
 def monailabel_routes(workload: Workload) -> APIRouter:
@@ -91,13 +100,11 @@ def monailabel_routes(workload: Workload) -> APIRouter:
         responses={**xml, **responses("malformed-request", *RESULT_ERRORS, "busy")},
     )
     async def infer(request: Request, model: str, image: Annotated[str, Query(max_length=1000)]) -> Response:
-        """Figures in the region that is asked for, in level-0 px of the slide."""
+        """Figures in the region that is asked for, both in level-0 px from where the slide's bounds begin."""
         _check_model(model)
         wanted = _parsed(await request.body())
         slide = await run_sync(_named, workload, scope_of(request), image)
-        x, y, width, height = *wanted.location, *wanted.size
-        corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-        roi = Roi(tuple((float(a), float(b)) for a, b in corners)) if width > 0 and height > 0 else None
+        roi = wanted.roi(await run_sync(_origin, workload, slide))
         return await _scored(workload, request, Submission(owner_of(request), slide.sha256, Options(roi=roi)), model)
 
     @router.post(
@@ -137,14 +144,17 @@ def monailabel_routes(workload: Workload) -> APIRouter:
 
 
 def asap_reply(report: Report, model: str) -> bytes:
-    """The figures as the extension reads them: a polygon each in the slide's px, its class in `Name`.
+    """The figures as the extension reads them: a polygon each in QuPath's px, its class in `Name`.
 
     The format has no place for scores; `Score` is an attribute more, which its readers pass over.
     """
     stated = {"Name": "", "Description": RESEARCH_USE, "Model": model}
     stated |= {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
+    left, top = report.slide.origin
     figures = (
-        Annotation(LABEL, (d.x, d.y, d.width, d.height), _GROUP, "Polygon", {"Score": f"{d.probability:g}"})
+        Annotation(
+            LABEL, (d.x - left, d.y - top, d.width, d.height), _GROUP, "Polygon", {"Score": f"{d.probability:g}"}
+        )
         for d in report.detections
     )
     return b"".join(asap_document(figures, (_GROUP,), stated))
@@ -181,6 +191,12 @@ def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
     if found is None:
         raise NotFoundError("no slide of this name; bring it first, or select a region, which is then sent by itself")
     return found
+
+
+def _origin(workload: Workload, slide: StoredSlide) -> tuple[int, int]:
+    """Where the slide's bounds begin; the store does not keep them, so the slide is opened."""
+    with workload.open_slides.using(slide.sha256, name=slide.name) as opened:
+        return (0, 0) if opened.bounds is None else opened.bounds[:2]
 
 
 def _kept(workload: Workload, request: Request, file: UploadFile, owner: str) -> StoredSlide:

@@ -22,7 +22,7 @@ Ring = list[tuple[float, float]]
 def to_geojson(analysis: Analysis) -> Iterator[bytes]:
     """Mitotic figures as QuPath detections, hotspots as annotations, tiles with their scores; rings closed.
 
-    Level-0 px from where QuPath's own begin: it shows a slide that states bounds cut to them (OpenslideImageServer.java).
+    Level-0 px from `SlideInfo.origin`, where QuPath's own begin.
     """
     features = (json.dumps(f, separators=(",", ":")) for f in _features(analysis.report))
     return in_chunks('{"type":"FeatureCollection","features":[', features, "]}\n")
@@ -57,7 +57,7 @@ def _features(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _feature(report: Report, key: str, ring: Ring, properties: dict[str, Any]) -> dict[str, Any]:
-    left, top = report.slide.bounds[:2] if report.slide.bounds is not None else (0, 0)
+    left, top = report.slide.origin
     return {
         "type": "Feature",
         # QuPath wants UUIDs; these are the same whenever the analysis is.

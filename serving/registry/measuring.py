@@ -135,7 +135,7 @@ class _Tally:
 
 def _judged(report: Report, golden: GoldenSlide) -> list[tuple[float, bool]]:
     """Probability of each detection, and whether it is a figure; without those where nobody looked."""
-    left, top = report.slide.bounds[:2] if report.slide.bounds is not None else (0, 0)
+    left, top = report.slide.origin
     found = np.asarray(
         [(d.x + d.width / 2 - left, d.y + d.height / 2 - top) for d in report.detections], np.float64
     ).reshape(-1, 2)

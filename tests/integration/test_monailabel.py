@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.clients import LocalClient
-from tests.samples import write_pyramid
+from tests.samples import write_leica, write_pyramid
 from tests.services import DOTS, bring, field, kind, serving
 
 pytestmark = pytest.mark.integration
@@ -70,6 +70,18 @@ def test_a_slide_that_is_here_is_scored_where_it_was_selected(client: LocalClien
         "/v1/monailabel/infer/wsi/mitosis?output=asap&image=My+slide", content=(BODY % (0, 0, 0, 0)).encode()
     )
     assert len(polygons(everything.content)) == len(DOTS)
+
+
+def test_qupath_counts_from_where_the_bounds_begin(client: LocalClient, tmp_path: Path) -> None:
+    """OpenSlide's origin is 600, 400 px before; level 0 is at 0.23 um/px."""
+    scanned = np.asarray(Image.open(io.BytesIO(field())))
+    slide = write_leica(tmp_path / "b.scn", scanned, size=(2600, 1900), at=(600, 400), mpp=0.23)
+    bring(client, slide.read_bytes(), "b.scn")
+    address = "/v1/monailabel/infer/wsi/mitosis?output=asap&image=b"
+    everything = client.post(address, content=(BODY % (0, 0, 0, 0)).encode())
+    assert centres(everything.content) == [pytest.approx(dot, abs=1.5) for dot in DOTS]
+    selected = client.post(address, content=(BODY % (500, 300, 400, 400)).encode())
+    assert centres(selected.content) == [pytest.approx(DOTS[1], abs=1.5)]
 
 
 def test_a_crop_is_scored_in_its_own_pixels_and_not_kept(client: LocalClient) -> None:
