@@ -52,7 +52,11 @@ def write_dicom_slide(folder: Path, pixels: NDArray[np.uint8], *, mpp: float, na
     d.OpticalPathSequence, d.NumberOfOpticalPaths = Sequence([path]), 1
     d.LossyImageCompression, d.BurnedInAnnotation, d.FocusMethod = "00", "NO", "AUTO"
     d.SpecimenLabelInImage, d.VolumetricProperties, d.ExtendedDepthOfField = "NO", "VOLUME", "NO"
-    d.ContainerIdentifier = "1"
+    specimen = Dataset()
+    specimen.SpecimenIdentifier, specimen.SpecimenUID = "1", generate_uid(entropy_srcs=["specimen", name])
+    specimen.IssuerOfTheSpecimenIdentifierSequence = specimen.SpecimenPreparationSequence = Sequence([])
+    d.ContainerIdentifier, d.SpecimenDescriptionSequence = "1", Sequence([specimen])
+    d.IssuerOfTheContainerIdentifierSequence = d.ContainerTypeCodeSequence = Sequence([])
     d.PixelData = frames.tobytes()
     folder.mkdir(parents=True, exist_ok=True)
     d.save_as(folder / "level-0.dcm", enforce_file_format=True)

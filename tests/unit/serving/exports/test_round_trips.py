@@ -4,6 +4,8 @@ import csv
 import gzip
 import io
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +212,19 @@ def test_a_dicom_report_places_figures_in_mm(dicom: tuple[Analysis, Path]) -> No
     hotspots = [g for g, name in zip(groups, names, strict=True) if name.startswith("hotspot")]
     counts = [g.get_measurements()[0].value for g in hotspots]
     assert counts == [h.mitotic_figures for h in analysis.report.hotspots]
+
+
+@pytest.mark.parametrize("name", ["dicom-ann", "dicom-sr"])
+def test_a_dicom_validator_finds_no_error(dicom: tuple[Analysis, Path], name: str, tmp_path: Path) -> None:
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("no dciodvfy on this machine; on Debian and Ubuntu: apt-get install dicom3tools")
+    analysis, folder = dicom
+    (tmp_path / "made.dcm").write_bytes(EXPORTS[name].render(analysis, folder))
+    said = subprocess.run([program, tmp_path / "made.dcm"], capture_output=True, text=True, check=False).stderr
+    errors = [line for line in said.splitlines() if line.startswith("Error")]
+    # It reports this of an attribute that is not there (release 20220618).
+    assert [line for line in errors if "<CommonZCoordinateValue> = <>" not in line] == []
 
 
 @pytest.mark.parametrize("name", ["dicom-ann", "dicom-sr"])
