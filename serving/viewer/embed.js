@@ -1,7 +1,7 @@
 // In a frame of another page: what it may ask (postMessage), and what it is told.
 //
 // To the viewer:   {type: "mitoserve:key", key}, {type: "mitoserve:open", analysis}, {type: "mitoserve:go", x, y, zoom},
-//                  {type: "mitoserve:threshold", value}
+//                  {type: "mitoserve:threshold", value}: once an analysis is open
 // From the viewer: {type: "mitoserve:ready"}, {type: "mitoserve:opened", analysis, count}, {type: "mitoserve:moved", x, y, zoom},
 //                  {type: "mitoserve:counted", threshold, count}, {type: "mitoserve:selected", id}
 // Only a site that the server lets frame its pages (frame-ancestors) can be the parent, and only the parent is listened to.

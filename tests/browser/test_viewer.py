@@ -226,6 +226,7 @@ def test_a_link_opens_its_position_and_a_frame_is_told(page: Page, tmp_path: Pat
         found = page.evaluate("async () => (await import('/viewer/slide.js')).position()")
         assert (found["x"], found["y"], found["zoom"]) == pytest.approx((500, 600, 2), rel=0.01)
         page.goto(f"{ground.address}/viewer/example.html#{analysis}")
-        expect(page.locator("#said")).to_contain_text('"type":"mitoserve:opened"')
+        # First it says that nothing is open.
+        expect(page.locator("#said")).to_contain_text(f'"type":"mitoserve:opened","analysis":"{analysis}"')
         page.get_by_role("button", name="Threshold 0.9").click()
         expect(page.locator("#said")).to_contain_text(f'"threshold":0.9,"count":{len(WHOLE)}')
