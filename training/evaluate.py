@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring.analysis import MitosisMap, Options
+from serving.scoring.analysis import Analysis, MitosisMap, Options
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.matching import MATCH_RADIUS_UM
@@ -27,9 +27,14 @@ def score_field(detector: Detector, field: Field, *, cascade: bool = True) -> tu
 
     cascade : False shows Det every sub-tile
     """
-    slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-    analysis = score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade))
+    analysis = analysed_field(detector, field, cascade=cascade)
     return found_in(analysis.report, field.boxes, group=field.slide), analysis.mitosis_map
+
+
+def analysed_field(detector: Detector, field: Field, *, cascade: bool = True) -> Analysis:
+    """A field as serving analyses it, with detections down to probability `LOWEST`; arguments as `score_field`."""
+    slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
+    return score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade))
 
 
 def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found:

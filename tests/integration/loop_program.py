@@ -47,7 +47,7 @@ def collate_boxes(samples: Any) -> tuple[Tensor, list[dict[str, Tensor]]]:
     return torch.stack([p for p, _ in samples]), [target for _ in samples]
 
 
-def main(out: Path, kind: str, accumulate: int, dies_at: int) -> None:
+def train(out: Path, kind: str = "net", accumulate: int = 1, dies_at: int = -1) -> None:
     """Train; `dies_at` is the step in which the process kills itself, -1 for none."""
     torch.manual_seed(0)
     model: nn.Module = SubTileDetector("micro", 64, weighted=False) if kind == "detector" else Net()
@@ -80,4 +80,4 @@ def main(out: Path, kind: str, accumulate: int, dies_at: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    train(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

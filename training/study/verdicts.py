@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -109,8 +110,14 @@ def _judge(trend: str, measure: str, difference: Difference, patient: NDArray[np
     """The difference on all patients, and its percentiles over draws of patients."""
     numbers, of = np.unique(patient, return_inverse=True)
     rng = np.random.default_rng(0)
+
+    @cache
+    def of_draw(times: tuple[int, ...]) -> float:
+        """Of a draw that has each patient so many times: a few patients have few draws that differ."""
+        return difference(np.asarray(times, np.float64)[of])
+
     drawn = [
-        difference(np.bincount(rng.integers(0, len(numbers), len(numbers)), minlength=len(numbers))[of].astype(float))
+        of_draw(tuple(np.bincount(rng.integers(0, len(numbers), len(numbers)), minlength=len(numbers))))
         for _ in range(DRAWS)
     ]
     value = difference(np.ones(len(patient)))

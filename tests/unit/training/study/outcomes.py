@@ -11,11 +11,11 @@ from training.study.recipe import paper
 SIZES = Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8))
 
 
-def drawn_outcomes(sub_tiles: int = 2000) -> tuple[dict[str, Outcome], NDArray[np.bool_], NDArray[np.intp]]:
+def drawn_outcomes(sub_tiles: int = 1000) -> tuple[dict[str, Outcome], NDArray[np.bool_], NDArray[np.intp]]:
     """Outcomes by job, which sub-tiles are positive, and the patient of each of them."""
     rng = np.random.default_rng(0)
     positive = rng.random(sub_tiles) < 0.1
-    patient = np.repeat(np.arange(20), sub_tiles // 20)
+    patient = np.repeat(np.arange(6), -(-sub_tiles // 6))[:sub_tiles]  # few patients have few draws that differ
     base = {name: paper(name, "none") for name in MODELS}
     outcomes = {}
     for job in jobs(base, SIZES):

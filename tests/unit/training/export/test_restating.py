@@ -1,0 +1,49 @@
+"""The same weights as another version: fuller cards, whose count calibration serving applies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.wsi.modelcard import load_card
+from tests.fakes import plant, tissue
+from tests.quick_models import write_quick_models
+from training.cascade_figures import EVERYWHERE, EXACT, compared, score_fields
+from training.datasets.icpr2012 import Field
+from training.export.restating import calibrated, expected_count, restate
+
+DOTS = {"A00": ((300, 300), (700, 500)), "A02": ((420, 610),)}
+
+
+@pytest.fixture(scope="module")
+def fields() -> list[Field]:
+    made = []
+    for slide, dots in DOTS.items():
+        pixels = tissue(1000, 1000)
+        for x, y in dots:
+            plant(pixels, x, y)
+        boxes = np.asarray([(x - 12, y - 12, x + 12, y + 12) for x, y in dots], np.float32)
+        made.append(Field(f"{slide}_01", slide, 0.25, pixels, boxes, np.empty((0, 4), np.float32)))
+    return made
+
+
+def test_a_version_is_stated_again(fields: list[Field], tmp_path: Path) -> None:
+    models = write_quick_models(tmp_path / "models", "0.1.0")
+    figures = score_fields(models, "0.1.0", fields, [], everywhere=True, say=lambda _: None)
+    assert list(figures.outcomes) == [EXACT, EVERYWHERE]
+    same = compared(figures, EXACT)
+    assert (same.drift_max, same.shared) == (0, same.true_positives)
+    restate(models, "0.1.0", "0.1.1", figures, fields, say=lambda _: None)
+    old, new = (load_card(models / "reg-ns" / version) for version in ("0.1.0", "0.1.1"))
+    assert new.files == old.files
+    assert new.count_calibration is not None
+    assert new.count_calibration.slides == len(DOTS)
+    assert "true_positives_of_det_everywhere_that_the_cascade_keeps" in load_card(models / "det" / "0.1.1").figures
+    analyses = figures.outcomes[EXACT].analyses
+    calibration, _ = calibrated(analyses, fields)
+    counted = [expected_count(analysis, calibration) for analysis in analyses]
+    assert sum(counted) == pytest.approx(sum(map(len, DOTS.values())), abs=0.5)
+    with pytest.raises(FileExistsError, match=r"0\.1\.1"):
+        restate(models, "0.1.0", "0.1.1", figures, fields, say=lambda _: None)
+    with pytest.raises(FileNotFoundError, match=r"9\.9\.9"):
+        restate(models, "9.9.9", "9.9.10", figures, fields, say=lambda _: None)

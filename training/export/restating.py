@@ -1,0 +1,127 @@
+"""The same weights as another version, whose cards state more that was measured of them."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from shutil import copy2
+
+from serving.scoring.analysis import Analysis, CountingOptions
+from serving.scoring.eight_bits import INT8
+from serving.scoring.recount import recount
+from serving.wsi.modelcard import CountCalibration, ModelCard, load_card
+from training.cascade_figures import EVERYWHERE, EXACT, CascadeFigures, Compared, compared, version_folders
+from training.datasets.icpr2012 import Field
+from training.evaluation.count_calibration import fit_count_calibration, labelled_sub_tiles
+from training.export.publishing import publish
+
+SCREENING = "reg-ns"
+_DATA = "ICPR 2012, labelled 40x fields that the contest chose from active areas: tissue with fewer figures is counted too high"
+
+
+def restate(
+    models: Path,
+    version: str,
+    new: str,
+    figures: CascadeFigures,
+    fields: Sequence[Field],
+    *,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Publish every model of `version` as `new`: the card of the screening model with a count calibration, all with the figures.
+
+    models : folder of <name>/<version>. figures : of `version`, over `fields`
+
+    Raises
+    ------
+    FileExistsError
+        If a model has the new version already.
+    FileNotFoundError
+        If Reg-NS or Det has not the old one.
+    """
+    olds = version_folders(models, version).values()
+    stated = dict(_stated(figures))
+    calibration, counts = calibrated(figures.outcomes[EXACT].analyses, fields)
+    with tempfile.TemporaryDirectory() as scratch:
+        for old in olds:
+            card = load_card(old)
+            folder = Path(scratch) / card.name
+            folder.mkdir()
+            for name in card.files:
+                copy2(old / name, folder / name)
+            publish(folder, models / card.name / new, _card(card, new, stated, calibration, counts))
+            say(f"{card.name} {new}")
+
+
+def calibrated(
+    analyses: Sequence[Analysis], fields: Sequence[Field]
+) -> tuple[CountCalibration, dict[str, float | str]]:
+    """The calibration of all fields, and the counts of each slide by a calibration of the other slides, beside the truth.
+
+    analyses : of `fields`, in their order
+    """
+    labelled = [
+        labelled_sub_tiles(a.mitosis_map, f.boxes, width=a.report.slide.width, height=a.report.slide.height)
+        for a, f in zip(analyses, fields, strict=True)
+    ]
+    slides = sorted({f.slide for f in fields})
+    counts: dict[str, float | str] = {}
+    total = raw = 0.0
+    for slide in slides:
+        others = [part for part, f in zip(labelled, fields, strict=True) if f.slide != slide]
+        of_others = fit_count_calibration(others, slides=len(slides) - 1, data=_DATA)
+        own = [a for a, f in zip(analyses, fields, strict=True) if f.slide == slide]
+        expected = sum(expected_count(a, of_others) for a in own)
+        true = sum(len(f.boxes) for f in fields if f.slide == slide)
+        counts[f"expected_count_{slide}_calibrated_on_the_others"] = f"{expected:.1f} of {true}"
+        total, raw = total + expected, raw + sum(expected_count(a, None) for a in own)
+    counts["expected_count_all_slides_so"] = (
+        f"{total:.1f} of {sum(len(f.boxes) for f in fields)}; uncalibrated {raw:.1f}"
+    )
+    return fit_count_calibration(labelled, slides=len(slides), data=_DATA), counts
+
+
+def expected_count(analysis: Analysis, calibration: CountCalibration | None) -> float:
+    """The expected count of an analysis under a calibration, as serving counts it."""
+    report = analysis.report
+    stated = report.counts.expected
+    if stated is None:
+        return 0.0
+    counts = report.counts.model_copy(update={"expected": stated.model_copy(update={"calibration": calibration})})
+    again = recount(replace(analysis, report=report.model_copy(update={"counts": counts})), CountingOptions())
+    return 0.0 if again.report.counts.expected is None else again.report.counts.expected.mitotic_figures
+
+
+def _stated(figures: CascadeFigures) -> Iterator[tuple[str, float | str]]:
+    if INT8 in figures.outcomes:
+        eight = compared(figures, INT8)
+        yield "int8_score_drift_mean_of_spread", round(eight.drift_mean, 4)
+        yield "int8_score_drift_max_of_spread", round(eight.drift_max, 3)
+        yield from _rates("int8", eight)
+        yield "int8_processor_time_of_float32", round(eight.processor_share, 3)
+    if EVERYWHERE in figures.outcomes:
+        everywhere = compared(figures, EVERYWHERE)
+        yield from _rates("det_everywhere", everywhere)
+        kept = f"{everywhere.shared} of {everywhere.true_positives}"
+        yield "true_positives_of_det_everywhere_that_the_cascade_keeps", kept
+        yield "cascade_processor_time_of_det_everywhere", round(1 / everywhere.processor_share, 3)
+
+
+def _rates(prefix: str, way: Compared) -> Iterator[tuple[str, float | str]]:
+    yield f"{prefix}_f1_cascade", round(way.f1, 4)
+    yield f"{prefix}_f1_cascade_own_threshold", f"{way.best_f1:.4f} at {way.best_threshold:.3f}"
+    yield f"{prefix}_average_precision_cascade", round(way.average_precision, 4)
+
+
+def _card(
+    card: ModelCard,
+    version: str,
+    stated: Mapping[str, float | str],
+    calibration: CountCalibration,
+    counts: Mapping[str, float | str],
+) -> ModelCard:
+    changed: dict[str, object] = {"version": version, "figures": {**card.figures, **stated}}
+    if card.name == SCREENING:
+        changed["count_calibration"] = calibration
+        changed["figures"] = {**card.figures, **counts, **stated}
+    return card.model_copy(update=changed)
