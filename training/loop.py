@@ -21,6 +21,10 @@ from training.training_log import TrainingLog
 Losses = dict[str, Tensor]
 
 
+FEW_BATCHES = 8
+"""So few are made sooner than a process that would make them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What determines a run, beside model, samples and optimiser."""
@@ -202,7 +206,7 @@ def _loader(
     collate: Callable[[Sequence[Any]], tuple[Any, ...]],
     process: Process,
 ) -> DataLoader[Any]:
-    workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.here)) if batches else 0
+    workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.here)) if len(batches) > FEW_BATCHES else 0
     return DataLoader(
         samples,
         batch_sampler=batches,
