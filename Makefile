@@ -15,7 +15,7 @@ help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
-	@echo "make loop               the slow tests: from corrections to a better model, two servers that share their work"
+	@echo "make loop               the slow tests: what fine-tuning changes, two servers that share their work"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"

@@ -24,9 +24,9 @@ from tests.server_process import ServerProcess
 from training.__main__ import main as training
 from training.datasets.store import Annotation, Dataset, Picture, write_store
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = pytest.mark.integration
 
-SIDE_PX = 1250
+SIDE_PX = 1000
 NEAR_PX = 30.0
 """7.5 um, within which the project's evaluations match centres."""
 FOOLED = """
@@ -62,7 +62,7 @@ class Tissue:
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
     """A server whose Reg-NS was taught by a crowd that boxed every look-alike."""
     crowd = tmp_path / "crowd"
-    store = _store(crowd, [_tissue(crowd, seed) for seed in range(100, 108)], crowd=True)
+    store = _store(crowd, [_tissue(crowd, seed) for seed in range(100, 106)], crowd=True)
     (tmp_path / "fooled.toml").write_text(FOOLED)
     train("train", "Reg-NS", "--data", store, "--preset", "paper", "--init", "none",
           "--overrides", tmp_path / "fooled.toml", "--validation", 0.25, "--out", tmp_path / "fooled")  # fmt: skip
@@ -77,12 +77,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerPr
     process.stop()
 
 
-@pytest.mark.timeout(900)  # two trainings: a minute alone, several beside other work
+@pytest.mark.timeout(600)  # two trainings: a minute alone, several beside other work
 def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_path: Path) -> None:
-    reviewed = [_tissue(tmp_path / "reviewed", seed) for seed in range(200, 206)]
-    unseen = [_tissue(tmp_path / "unseen", seed) for seed in range(300, 303)]
+    reviewed = [_tissue(tmp_path / "reviewed", seed) for seed in range(200, 204)]
+    unseen = [_tissue(tmp_path / "unseen", seed) for seed in range(300, 302)]
     before = [_analysed(server, tissue) for tissue in reviewed]
-    unseen_before = [_analysed(server, tissue) for tissue in unseen]
     for tissue, analysis in zip(reviewed, before, strict=True):
         _review(server, tissue, analysis)
         corrections = server.client.get(f"{analysis}/corrections").raise_for_status().json()
@@ -100,6 +99,12 @@ def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_pat
     train("export", tmp_path / "corrected", "--data", store, "--out", new)
     models("add", new)
     models("verify", "reg-ns@0.2.0")
+    models("shadow", "reg-ns@0.2.0", "det@0.1.0", "--share", 1)
+    unseen_before = [_analysed(server, tissue) for tissue in unseen]
+    server.wait_until(lambda: _shadowed(server).get("succeeded") == len(unseen), 150)
+    places = server.client.get("/v1/registry/shadows/1/disagreements").raise_for_status().json()["places"]
+    assert places  # what the candidate would change is seen before it counts
+    assert "is stopped" in models("shadow", "--stop")
     models("promote", "reg-ns@0.2.0", "det@0.1.0")
     server.wait_until(lambda: "0.2.0" in {m["version"] for m in server.client.get("/v1/models").json()["models"]}, 150)
 
@@ -111,7 +116,17 @@ def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_pat
         for place in _found(server, past)
         if not _near(place, tissue.figures)
     ]
-    assert len(named) >= 20
+    print(
+        "NAMED",
+        len(named),
+        sum(not _near(place, found) for place, found in named),
+        [
+            _recall(server, t, a)
+            for t, a in ((reviewed, before), (reviewed, after), (unseen, unseen_before), (unseen, unseen_after))
+        ],
+        [_errors(server, unseen, a) for a in (unseen_before, unseen_after)],
+    )
+    assert len(named) >= 15
     assert sum(not _near(place, found) for place, found in named) >= 0.6 * len(named)
     assert _recall(server, reviewed, after) >= _recall(server, reviewed, before) - 0.05
     # It did not learn those places by heart: pictures that nobody reviewed have fewer errors too.
@@ -128,17 +143,18 @@ def train(*words: object) -> None:
         sys.argv = before
 
 
-def models(*words: object) -> None:
-    """`mitoserve models ...` in this process."""
+def models(*words: object) -> str:
+    """`mitoserve models ...` in this process; what it printed."""
     result = CliRunner().invoke(mitoserve, ["models", *map(str, words)])
     assert result.exit_code == 0, result.output
+    return result.output
 
 
 def _tissue(folder: Path, seed: int) -> Tissue:
     folder.mkdir(exist_ok=True)
-    field = generate_field(seed=seed, width=SIDE_PX, height=SIDE_PX, mitoses_per_mm2=60, lookalikes_per_mm2=60)
+    field = generate_field(seed=seed, width=SIDE_PX, height=SIDE_PX, mitoses_per_mm2=90, lookalikes_per_mm2=90)
     path = folder / f"{seed}.png"
-    Image.fromarray(field.pixels).save(path)
+    Image.fromarray(field.pixels).save(path, compress_level=1)
     return Tissue(
         path,
         *(_centres(np.asarray(boxes, float).reshape(-1, 4)) for boxes in (field.mitotic_figures, field.lookalikes)),
@@ -195,6 +211,13 @@ def _analysed(server: ServerProcess, tissue: Tissue) -> str:
     address = str(server.client.post("/v1/analyses", json=wanted).raise_for_status().headers["location"])
     server.wait_until(lambda: server.client.get(address).json()["state"] == "succeeded", 300)
     return address
+
+
+def _shadowed(server: ServerProcess) -> dict[str, int]:
+    """Analyses of the latest shadow by their state."""
+    (shadow,) = server.client.get("/v1/registry/shadows").raise_for_status().json()["shadows"]
+    counts: dict[str, int] = shadow["analyses"]
+    return counts
 
 
 def _review(server: ServerProcess, tissue: Tissue, analysis: str) -> None:
