@@ -31,7 +31,7 @@ def write_pyramid(
     pixels: NDArray[np.uint8],
     *,
     mpp: float | None = 0.25,
-    compression: str = "deflate",
+    compression: str | None = "deflate",
     levels: int = 2,
     tile: int = 256,
     **options: Any,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -31,14 +32,14 @@ class Ground:
     state: Path
 
 
-def dotted_slide(path: Path) -> Path:
-    """A slide of tissue with dots, as a pyramidal TIFF."""
+def dotted_slide(path: Path, **options: Any) -> Path:
+    """A slide of tissue with dots, as a pyramidal TIFF; options as `write_pyramid`."""
     pixels = tissue(WIDTH, HEIGHT)
     for x, y in WHOLE:
         plant(pixels, x, y)
     for (x, y), side in PARTIAL.items():
         plant(pixels, x, y, side=side)
-    return write_pyramid(path, pixels, levels=4)
+    return write_pyramid(path, pixels, levels=4, **options)
 
 
 @contextmanager

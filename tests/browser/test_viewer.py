@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from scipy import ndimage
 
 from serving.access.access import open_access
@@ -17,7 +17,7 @@ from serving.settings import Settings
 from serving.synthetic.artefacts import KINDS
 from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
 from tests.browser.ground import PARTIAL, WHOLE, dotted_slide, served
-from tests.services import Blocking
+from tests.services import Blocking, until
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ DROP = """
 ([name, text]) => {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name));
+  transfer.items.add(new File([bytes], name, { lastModified: 0 }));
   for (const kind of ["dragenter", "dragover", "drop"]) {
     document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
   }
@@ -195,6 +195,37 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         page.keyboard.press("b")
         page.keyboard.press("q")
         expect(legend).to_be_hidden()
+
+
+def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: Path) -> None:
+    """Pieces that the server has are not sent again, neither by the page that sent them nor by the next one."""
+    slide = dotted_slide(tmp_path / "dots.tif", compression=None)
+    offsets: list[int] = []
+    cut: set[int] = set()
+
+    def pass_on(route: Route) -> None:
+        if route.request.method == "PATCH":
+            offsets.append(int(route.request.headers["upload-offset"]))
+            if len(offsets) in cut:
+                return route.abort("connectionreset")
+        return route.continue_()
+
+    with served(tmp_path / "state") as ground:
+        page.goto(ground.address)
+        page.route("**/v1/uploads/*", pass_on)
+        cut |= {2, *range(4, 100)}
+        drop(page, slide)
+        expect(page.locator("#uploads progress")).to_be_visible()
+        until(lambda: page.wait_for_timeout(50) is None and len(offsets) >= 4)
+        first, second, again, third = offsets[:4]
+        assert first == 0 < second == again < third
+
+        page.reload()
+        offsets.clear()
+        cut.clear()
+        drop(page, slide)
+        expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
+        assert offsets[0] == third
 
 
 def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_path: Path) -> None:
