@@ -44,6 +44,20 @@ def read_init(words: list[str] | None) -> Initial | None:
     raise ValueError(f"--init {' '.join(words)}: give imagenet FILE, torchvision, none or reg RUN")
 
 
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Add what every program of an experiment file takes."""
+    parser.add_argument("experiment", type=Path, help="TOML file, see training/experiments")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, weights and log")
+    add_held_out_cases(parser)
+
+
+def add_beginning(parser: argparse.ArgumentParser) -> None:
+    """Add what `beginning.Beginning` is made of, but for `add_held_out_cases`."""
+    parser.add_argument("--hold-out", nargs="*", default=[], help="slides kept out of training, e.g. A00")
+    parser.add_argument("--imagenet", type=Path, help="safetensors file of ResNet50 v1 under torchvision's names")
+    parser.add_argument("--start", type=Path, help="model.pt of a run to start from")
+
+
 def add_held_out_cases(parser: argparse.ArgumentParser) -> None:
     """Add `--hold-out-cases`, which `held-out-crops` takes too."""
     parser.add_argument(

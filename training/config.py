@@ -3,6 +3,12 @@
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +32,8 @@ class RunConfig:
     """Weight of each source of windows: collage, event, background, composite, synthetic."""
 
 
-def read_config(path: Path) -> RunConfig:
-    """The run that a TOML file states.
+def read_config(path: Path, kind: type[T]) -> T:
+    """The run that a TOML file states, as a dataclass of some kind.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def read_config(path: Path) -> RunConfig:
         If a key is missing or unknown; the message names file and keys.
     """
     values = tomllib.loads(path.read_text())
-    known = {f.name for f in fields(RunConfig)}
+    known = {f.name for f in fields(kind)}
     if set(values) != known:
         raise ValueError(f"{path}: missing {sorted(known - set(values))}, unknown {sorted(set(values) - known)}")
-    return RunConfig(**values)
+    return kind(**values)

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from serving.synthetic.field import generate_field
+from training.beginning import Beginning
 from training.config import RunConfig, read_config
 from training.datasets.crops import crops_to_learn
-from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
+from training.datasets.icpr2012 import read_fields, read_painted_fields
 from training.datasets.root import data_root
 from training.held_out import state_held_out
 from training.labels.targets import cell_targets
 from training.loop import Plan, Samples, fit
 from training.models.cascade import Cascade
 from training.models.regns import CELL_PITCH_PX, CELLS
-from training.models.trunk import load_imagenet
 from training.models.verifier import Verifier
 from training.processes import joined
 from training.windows import (
@@ -39,43 +39,22 @@ MIN_VISIBLE = 0.4
 """Det learns boxes of which at least this share is visible; Reg-NS learns every visible share."""
 
 
-def run(
-    config_path: Path,
-    out: Path,
-    *,
-    hold_out: Sequence[str],
-    hold_out_cases: float,
-    imagenet: Path | None,
-    start: Path | None,
-    trunk: Path | None = None,
-) -> None:
-    """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
+def run(config_path: Path, out: Path, beginning: Beginning, *, trunk: Path | None = None) -> None:
+    """Train by a TOML file.
 
-    trunk : `model.pt` of a verifier, whose stages 1 to 3 take the place of ImageNet's
-
-    Raises
-    ------
-    ValueError
-        If neither or both of `imagenet` and `start` are given, or a slide to hold out is unknown.
+    trunk : `model.pt` of a verifier, whose stages 1 to 3 take the place of the beginning's
     """
-    if (imagenet is None) == (start is None):
-        raise ValueError("give either ImageNet weights or a run to start from")
-    if unknown := set(hold_out) - set(SLIDES):
-        raise ValueError(f"unknown slides {sorted(unknown)}; there are {SLIDES}")
-    config = read_config(config_path)
+    config = read_config(config_path, RunConfig)
     torch.manual_seed(config.seed)
     model = Cascade()
-    if imagenet is not None:
-        load_imagenet(model.trunk, imagenet)
-    elif start is not None:
-        model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
+    beginning.fill(model)
     if trunk is not None:
         verifier = Verifier()
         verifier.load_state_dict(torch.load(trunk, weights_only=True, map_location="cpu"))
         model.trunk.load_state_dict(verifier.trunk.state_dict(), strict=False)
-    state_held_out(out, hold_out, start, trunk)
+    state_held_out(out, beginning.hold_out, beginning.start, trunk)
     plan = Plan(config.seed, config.windows // config.batch, config.batch, averaging=config.averaging)
-    sampler = build_sampler(config, hold_out, hold_out_cases)
+    sampler = build_sampler(config, beginning.hold_out, beginning.hold_out_cases)
     with joined() as process:
         fit(
             plan,

@@ -1,8 +1,7 @@
 """Train the Reg-NS that sees whole tiles: its last stage and head, on the trunk of a run of `fit`."""
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.config import read_config
 from training.datasets.crops import crops_to_learn
 from training.datasets.icpr2012 import SLIDES
 from training.datasets.root import data_root
@@ -42,24 +42,9 @@ class ScreeningConfig:
     """Share of the tiles in which some of the tissue is replaced by glass."""
 
 
-def read_screening_config(path: Path) -> ScreeningConfig:
-    """The run that a TOML file states.
-
-    Raises
-    ------
-    ValueError
-        If a key is missing or unknown; the message names file and keys.
-    """
-    values = tomllib.loads(path.read_text())
-    known = {f.name for f in fields(ScreeningConfig)}
-    if set(values) != known:
-        raise ValueError(f"{path}: missing {sorted(known - set(values))}, unknown {sorted(set(values) - known)}")
-    return ScreeningConfig(**values)
-
-
 def run(config_path: Path, out: Path, *, hold_out_cases: float, start: Path) -> None:
     """Train by a TOML file from the Reg-NS of `start`, `model.pt` of `fit`. No slide takes part, crops alone do."""
-    config = read_screening_config(config_path)
+    config = read_config(config_path, ScreeningConfig)
     torch.manual_seed(config.seed)
     model = of_cascade(start)
     state_held_out(out, SLIDES, start)

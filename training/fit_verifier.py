@@ -1,8 +1,7 @@
 """Train the verifier: first on crops alone, then on fields too, whose hardest nuclei it sees most."""
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.beginning import Beginning
+from training.config import read_config
 from training.datasets.crops import crops_to_learn
-from training.datasets.icpr2012 import SLIDES, read_fields, read_painted_fields
+from training.datasets.icpr2012 import read_fields, read_painted_fields
 from training.datasets.root import data_root
 from training.fit import rising_then_cosine
 from training.held_out import state_held_out
 from training.loop import Plan, Samples, fit
-from training.models.trunk import load_imagenet
 from training.models.verifier import Verifier
 from training.patches import CropPatches, FieldPatches, plain_windows
 from training.processes import joined
@@ -48,50 +48,14 @@ class VerifierConfig:
     """Decay per step of the running average of the weights that is the result; 0 for the last weights."""
 
 
-def read_verifier_config(path: Path) -> VerifierConfig:
-    """The run that a TOML file states.
-
-    Raises
-    ------
-    ValueError
-        If a key is missing or unknown; the message names file and keys.
-    """
-    values = tomllib.loads(path.read_text())
-    known = {f.name for f in fields(VerifierConfig)}
-    if set(values) != known:
-        raise ValueError(f"{path}: missing {sorted(known - set(values))}, unknown {sorted(set(values) - known)}")
-    return VerifierConfig(**values)
-
-
-def run(
-    config_path: Path,
-    out: Path,
-    *,
-    hold_out: Sequence[str],
-    hold_out_cases: float,
-    imagenet: Path | None,
-    start: Path | None,
-) -> None:
-    """Train by a TOML file, without the slides in `hold_out`, from ImageNet or from another run's `model.pt`.
-
-    Raises
-    ------
-    ValueError
-        If neither or both of `imagenet` and `start` are given, or a slide to hold out is unknown.
-    """
-    if (imagenet is None) == (start is None):
-        raise ValueError("give either ImageNet weights or a run to start from")
-    if unknown := set(hold_out) - set(SLIDES):
-        raise ValueError(f"unknown slides {sorted(unknown)}; there are {SLIDES}")
-    config = read_verifier_config(config_path)
+def run(config_path: Path, out: Path, beginning: Beginning) -> None:
+    """Train by a TOML file."""
+    config = read_config(config_path, VerifierConfig)
     torch.manual_seed(config.seed)
     model = Verifier()
-    if imagenet is not None:
-        load_imagenet(model.trunk, imagenet)
-    elif start is not None:
-        model.load_state_dict(torch.load(start, weights_only=True, map_location="cpu"))
-    state_held_out(out, hold_out, start)
-    sheaf = _sheaves(config, hold_out, hold_out_cases, model)
+    beginning.fill(model)
+    state_held_out(out, beginning.hold_out, beginning.start)
+    sheaf = _sheaves(config, beginning.hold_out, beginning.hold_out_cases, model)
     with joined() as process:
         fit(
             Plan(config.seed, config.steps, config.sheaves, clip_norm=2.0, averaging=config.averaging),

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from training.arguments import add_held_out_cases
+from training.arguments import add_experiment
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -11,10 +11,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "fit-screening", help="train a Reg-NS that sees a whole tile at once by an experiment file"
     )
-    parser.add_argument("experiment", type=Path, help="TOML file, e.g. training/experiments/screening.toml")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, weights and log")
+    add_experiment(parser)
     parser.add_argument("--start", type=Path, required=True, help="model.pt of `fit`, whose stages 1 to 3 stay")
-    add_held_out_cases(parser)
     parser.set_defaults(run=_run)
 
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from serving.synthetic.field import generate_field
+from training.config import read_config
 from training.datasets.crops import CropBank
 from training.datasets.icpr2012 import Field
 from training.export.graphs import VerifierGraph
-from training.fit_verifier import read_verifier_config
+from training.fit_verifier import VerifierConfig
 from training.held_out import state_held_out, weights_without
 from training.models.verifier import WINDOW_PX, Verifier
 from training.patches import CropPatches, FieldPatches, nuclei_of
@@ -85,13 +86,13 @@ def test_experiments_name_unknown_keys(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text("seed = 1\nspeed = 2\n")
     with pytest.raises(ValueError, match="speed"):
-        read_verifier_config(config)
+        read_config(config, VerifierConfig)
 
 
 @pytest.mark.parametrize("name", ["verifier-crops", "verifier-fields"])
 def test_shipped_experiments_are_read(name: str) -> None:
     folder = Path(__file__).parents[3] / "training" / "experiments"
-    assert read_verifier_config(folder / f"{name}.toml").steps > 0
+    assert read_config(folder / f"{name}.toml", VerifierConfig).steps > 0
 
 
 def test_a_fold_is_preferred_and_a_run_that_saw_the_slide_is_refused(tmp_path: Path) -> None:
