@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.passing import PassingDetector
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.analysis import Options
@@ -21,7 +22,7 @@ from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard, ModelInput
+from serving.wsi.modelcard import ModelInput
 
 LOOK_S = 0.1
 """Between two looks at how busy the GPU is."""
@@ -29,33 +30,12 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class BusyDetector:
+class BusyDetector(PassingDetector):
     """Passes everything on and notes when anything was being computed."""
 
-    detector: Detector
     spans: list[tuple[float, float, str]] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def screening_card(self) -> ModelCard:
-        """See `Detector`."""
-        return self.detector.screening_card
-
-    @property
-    def detection_card(self) -> ModelCard:
-        """See `Detector`."""
-        return self.detector.detection_card
-
-    @property
-    def verification_card(self) -> ModelCard | None:
-        """See `Detector`."""
-        return self.detector.verification_card
-
-    @property
-    def provider(self) -> str:
-        """See `Detector`."""
-        return self.detector.provider
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector`."""

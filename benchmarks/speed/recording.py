@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.detector import Detector
+from benchmarks.passing import PassingDetector
 from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard
 
 KEPT = 4
 """Inputs that are kept of each kind and shape: what a net computes does not depend on the picture."""
@@ -26,32 +25,11 @@ class Call:
 
 
 @dataclass(slots=True)
-class RecordingDetector:
+class RecordingDetector(PassingDetector):
     """Passes everything on to `detector` and writes down what."""
 
-    detector: Detector
     calls: list[Call] = field(default_factory=list)
     samples: dict[Call, list[Array]] = field(default_factory=dict)
-
-    @property
-    def screening_card(self) -> ModelCard:
-        """See `Detector`."""
-        return self.detector.screening_card
-
-    @property
-    def detection_card(self) -> ModelCard:
-        """See `Detector`."""
-        return self.detector.detection_card
-
-    @property
-    def verification_card(self) -> ModelCard | None:
-        """See `Detector`."""
-        return self.detector.verification_card
-
-    @property
-    def provider(self) -> str:
-        """See `Detector`."""
-        return self.detector.provider
 
     def screen(self, tiles: Array) -> NDArray[np.float32]:
         """See `Detector`."""
