@@ -14,5 +14,6 @@ _SPREAD = 0.3
 
 def is_colourless(density: Density) -> Mask:
     """Dark elements in which red, green and blue are taken alike."""
-    least, most = density.min(2), density.max(2)
+    red, green, blue = np.moveaxis(density, 2, 0)  # numpy is ten times slower over an axis of three
+    least, most = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
     return np.asarray((least > _DARK) & (most - least < _SPREAD * most), np.bool_)

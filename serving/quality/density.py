@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from serving.quality.parts import Box
+
+WHOLE: Box = (slice(None), slice(None))
 SEEN_MPP = 8.0
 """Microns per px at which ink, bubbles and folds are judged: a nucleus a pixel, so that colours are those of tissue and
 not of its parts."""
@@ -13,14 +16,14 @@ Density = NDArray[np.float32]
 """float32, shape (rows, columns, 3): -ln of the share of red, green and blue light that passes, averaged over `SEEN_MPP`."""
 
 
-def density_of(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float) -> Density:
-    """The density of a slide on a grid of `shape` elements of `mpp` um.
+def density_of(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float, box: Box = WHOLE) -> Density:
+    """The density of a slide on a grid of `shape` elements of `mpp` um, or of the elements of a box of it.
 
     overview : uint8, shape (height, width, 3), RGB, at least as fine as the grid
     """
     rows, columns = shape
     picture = Image.fromarray(overview).resize((columns, rows), Image.Resampling.BOX)
-    light = np.asarray(picture, np.float32)
+    light = np.asarray(picture)[box].astype(np.float32)
     side = round(SEEN_MPP / mpp)
     if side > 1:
         light = ndimage.uniform_filter(light, (side, side, 0), mode="nearest")

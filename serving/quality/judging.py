@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 
 from serving.quality import bubble, focus, fold, pen
 from serving.quality.density import density_of
-from serving.quality.parts import Mask
+from serving.quality.parts import Box, Mask, span_of
 
 Reason = Literal["pen", "bubble", "fold", "blur"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order of precedence: a place has the first of the reasons that hold there, so that areas add up."""
 METHODS: dict[Reason, str] = {"pen": pen.METHOD, "bubble": bubble.METHOD, "fold": fold.METHOD, "blur": focus.METHOD}
+
+_LIGHT = 200
+"""Of 255: ink has a mean density of .25 at least and a rim more, so one colour of it is darker than this."""
+_AROUND_UM = 200.0
+"""Farther than any rule looks around a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,29 @@ def judge(
     overview : uint8, shape (height, width, 3), RGB, the whole slide, at least as fine as `tissue`
     tissue : bool, shape (rows, columns); an element covers `step_x` x `step_y` level-0 px and `mpp` um
     """
-    density = density_of(overview, (tissue.shape[0], tissue.shape[1]), mpp)
+    box = _not_glass(overview, tissue, mpp)
+    density = density_of(overview, (tissue.shape[0], tissue.shape[1]), mpp, box)
     ink = pen.find_ink(density, mpp)
     bubbles = bubble.find_bubbles(density, mpp)
-    folds = fold.find_folds(density, tissue & ~ink & ~bubbles, mpp)
+    folds = fold.find_folds(density, tissue[box] & ~ink & ~bubbles, mpp)
     blurred, judged = (_on_grid(parts, seen, tissue.shape, step_x, step_y) for parts in focus.find_blur(seen.structure))
     reasons = np.zeros(tissue.shape, np.uint8)
-    for number, mask in reversed(list(enumerate((ink, bubbles, folds, blurred & tissue), 1))):
-        reasons[mask] = number
+    for number, mask in reversed(list(enumerate((ink, bubbles, folds, (blurred & tissue)[box]), 1))):
+        reasons[box][mask] = number
     return QualityMask(reasons, step_x, step_y), judged & tissue
+
+
+def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:
+    """The part of the grid with all that a rule could mask: much of a large slide may be glass."""
+    red, green, blue = np.moveaxis(overview, 2, 0)
+    dark, margin = np.minimum(np.minimum(red, green), blue) < _LIGHT, int(_AROUND_UM / mpp) + 1
+    spans = []
+    for axis in (1, 0):
+        held = np.asarray(tissue.any(axis))
+        places = np.flatnonzero(dark.any(axis))
+        held[places * len(held) // dark.shape[1 - axis]] = True
+        spans.append(span_of(held, margin))
+    return spans[0], spans[1]
 
 
 def _on_grid(parts: Mask, seen: StructureMap, shape: tuple[int, ...], step_x: float, step_y: float) -> Mask:

@@ -6,7 +6,20 @@ from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 """bool, shape (rows, columns)."""
+Box = tuple[slice, slice]
+"""Rows and columns of a mask."""
 _DIAGONAL = np.ones((3, 3), np.bool_)
+
+
+def box_of(mask: Mask, margin: int) -> Box:
+    """The smallest box with all of a mask and `margin` elements around it, as far as the mask goes."""
+    return span_of(np.asarray(mask.any(1)), margin), span_of(np.asarray(mask.any(0)), margin)
+
+
+def span_of(held: NDArray[np.bool_], margin: int) -> slice:
+    """From the first to the last element that is held, with a margin; of none the first element."""
+    places = np.flatnonzero(held)
+    return slice(max(int(places[0]) - margin, 0), int(places[-1]) + 1 + margin) if len(places) else slice(0, 1)
 
 
 def large_parts(mask: Mask, mm2: float, mpp: float) -> Mask:
@@ -27,12 +40,18 @@ def parts_with(mask: Mask, seeds: Mask) -> Mask:
 
 def dilated(mask: Mask, um: float, mpp: float) -> Mask:
     """The mask grown by `um` on all sides."""
-    return np.asarray(ndimage.distance_transform_edt(~mask) * mpp <= um, np.bool_) if mask.any() else mask
+    found, box = np.zeros_like(mask), box_of(mask, int(um / mpp) + 1)
+    if mask.any():
+        found[box] = ndimage.distance_transform_edt(~mask[box]) * mpp <= um
+    return found
 
 
 def eroded(mask: Mask, um: float, mpp: float) -> Mask:
     """The mask without what is within `um` of its outside; beyond the picture's edge it goes on."""
-    return ~dilated(~mask, um, mpp)
+    found, box = mask.copy(), box_of(mask, 1)
+    if not mask[box].all():
+        found[box] = ndimage.distance_transform_edt(mask[box]) * mpp > um
+    return found
 
 
 def opened(mask: Mask, um: float, mpp: float) -> Mask:

@@ -21,6 +21,8 @@ _RIM_UM = 8.0
 
 def find_ink(density: Density, mpp: float) -> Mask:
     """Where a marker was."""
-    coloured = (density[..., 0] - density[..., 1] > _RED_OVER_GREEN) & (density.mean(2) > _FAINT)
+    coloured = (density[..., 0] - density[..., 1] > _RED_OVER_GREEN) & (
+        density[..., 0] + density[..., 1] + density[..., 2] > 3 * _FAINT
+    )
     black = opened(is_colourless(density), _STROKE_UM / 2, mpp)
     return dilated(large_parts(coloured | black, _SPECK_MM2, mpp), _RIM_UM, mpp)

@@ -85,10 +85,11 @@ def _mask_side(width: int, height: int, mpp: float) -> int:
 
 def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     """Tissue pixels of a picture of `mpp` um/px. overview : uint8, shape (h, w, 3) -> bool, shape (h, w)."""
-    high = overview.max(2).astype(np.float32)
-    saturation = (high - overview.min(2)) / np.maximum(high, 1)
+    red, green, blue = np.moveaxis(overview, 2, 0)  # numpy is ten times slower over an axis of three
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    saturation = np.divide(high - low, np.maximum(high, 1), dtype=np.float32)
     threshold = float(np.clip(_otsu(saturation), *_SATURATION))
-    found = (saturation > threshold) | (overview.mean(2) < _DARK)
+    found = (saturation > threshold) | (red.astype(np.uint16) + green + blue < 3 * _DARK)
     pixel_mm2 = (mpp / 1000) ** 2
     found = _without_small(found, _SPECK_MM2 / pixel_mm2)
     return ~_without_small(~found, _HOLE_MM2 / pixel_mm2)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.quality.density import WHOLE
 from serving.quality.judging import REASONS, QualityMask
 from serving.report import Quality
 from serving.scoring.analysis import Analysis, Options
@@ -95,3 +96,15 @@ def test_any_size_is_judged(size: tuple[int, int]) -> None:
     analysis = score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), Options(min_tissue_fraction=0))
     quality = _quality(analysis)
     assert sum(area.area_mm2 for area in quality.areas) <= size[0] * size[1] * (0.25 / 1000) ** 2 + 1e-3
+
+
+def test_what_is_masked_does_not_depend_on_the_glass_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules look at a box around what is not glass."""
+    pen = [artefact for artefact in _placed(0) if artefact.kind == "pen"]
+    drawn = SyntheticTissue(0, 40.0, 40.0, everywhere, tuple(pen)).draw(Region(0, 0, SIDE, SIDE))
+    canvas = np.full((2 * SIDE, 2 * SIDE, 3), 244, np.uint8)
+    canvas[800 : 800 + SIDE, 2000 : 2000 + SIDE] = drawn
+    found = _mask(score_slide(ArraySlide(canvas, mpp=0.25), DotDetector())).reasons
+    monkeypatch.setattr("serving.quality.judging._not_glass", lambda *_: WHOLE)
+    assert found.any()
+    assert np.array_equal(found, _mask(score_slide(ArraySlide(canvas, mpp=0.25), DotDetector())).reasons)
