@@ -3,7 +3,7 @@
 Draws a cohort of small slides, five of them bad, and scores it by turns with one and with two workers of a thread each, on a
 Ray cluster of this machine's own. Pace is counted from the first report to the last, since starting Ray takes as long as
 tens of such slides; on a busy machine wall times say little, so processor time for each slide is printed too, and both cohorts
-are also scored at the same time, where whatever else runs slows them alike. Then it kills a worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
+are also scored at the same time, where whatever else runs slows them alike. MITOSIS_PROVIDERS is heeded. Then it kills a worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
 """
 
 import contextlib
@@ -39,12 +39,20 @@ LOOK_S = 5.0
 @click.command()
 @click.option("--slides", default=200, show_default=True, help="Of which five are bad.")
 @click.option("--rounds", default=2, show_default=True, help="0: only the kills.")
+@click.option(
+    "--models",
+    type=click.Path(path_type=Path),
+    help="Folder of models; by default small ones, which cost next to nothing.",
+)
+@click.option("--kills/--no-kills", default=True, show_default=True, help="Also score at the same time, and kill.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where slides are kept for another time.")
-def main(*, slides: int, rounds: int, folder: Path | None) -> None:
+def main(*, slides: int, rounds: int, models: Path | None, kills: bool, folder: Path | None) -> None:
     """Print all figures."""
     with tempfile.TemporaryDirectory(prefix="cohort-") as temporary:
         ground = folder or Path(temporary)
         _draw(ground, slides)
+        if models is not None:
+            os.environ["MITOSIS_MODELS"] = str(models.absolute())
         print(f"{slides} slides of {SIDE} px, {BAD} of them bad; load {os.getloadavg()[0]:.1f}", flush=True)
         paces: dict[int, list[float]] = {1: [], 2: []}
         for turn in range(rounds):
@@ -61,6 +69,8 @@ def main(*, slides: int, rounds: int, folder: Path | None) -> None:
             print(
                 f"two workers over one: median {statistics.median(ratios):.2f} ({', '.join(f'{r:.2f}' for r in ratios)})"
             )
+        if not kills:
+            return
         _at_once(ground, Path(temporary))
         _kill(ground, Path(temporary) / "killed", slides)
 
@@ -91,7 +101,8 @@ def _draw(ground: Path, slides: int) -> None:
 
 def _start(ground: Path, out: Path, workers: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(ground / "cohort.csv"), "--out", str(out)]
-    command += ["--models", str(ground / "models"), "--workers", str(workers), "--threads", "1", "--json"]
+    models = os.environ.get("MITOSIS_MODELS", str(ground / "models"))
+    command += ["--models", models, "--workers", str(workers), "--threads", "1", "--json"]
     with out.with_suffix(".log").open("a") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 

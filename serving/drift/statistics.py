@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.comparison.distributions import SCORE_EDGES, shares_of
 from serving.drift.stain import stains_of
-from serving.quality.density import density_of
+from serving.quality.density import SEEN_MPP, density_of
+from serving.quality.parts import box_of
 from serving.scoring.analysis import Analysis
 from serving.scoring.masking import counted_tissue
 from serving.scoring.tissue import tissue_in
@@ -41,8 +42,9 @@ def statistics_of(analysis: Analysis) -> SlideStatistics | None:
     roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
     mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
     mask = counted_tissue(mask, analysis.quality, "exclude")
-    rows, columns = mask.tissue.shape
-    density = density_of(analysis.overview.pixels, (rows, columns), mask.mpp)[mask.tissue & mask.analysed]
+    held, (rows, columns) = mask.tissue & mask.analysed, mask.tissue.shape
+    box = box_of(held, int(SEEN_MPP / mask.mpp) + 1)
+    density = density_of(analysis.overview.pixels, (rows, columns), mask.mpp, box)[held[box]]
     if not len(density):
         return None
     mean, stains = density.mean(1), stains_of(density)

@@ -16,10 +16,15 @@ class Area:
     mask: NDArray[np.bool_]
     step_x: float
     step_y: float
-    _sums: NDArray[np.float64] = field(init=False, repr=False, compare=False)
+    _sums: NDArray[np.int32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sums = np.pad(np.cumsum(np.cumsum(self.mask, 0, dtype=np.float64), 1), ((1, 0), (1, 0)))
+        sums = np.zeros(
+            (self.mask.shape[0] + 1, self.mask.shape[1] + 1), np.int32
+        )  # a slide's mask has millions of elements
+        inner = sums[1:, 1:]
+        np.cumsum(self.mask, 0, dtype=np.int32, out=inner)
+        np.cumsum(inner, 1, out=inner)
         object.__setattr__(self, "_sums", sums)
 
     @property
@@ -54,7 +59,7 @@ class Area:
         return _between(rows.T, x / self.step_x).T * (self.step_x * self.step_y)
 
 
-def _between(values: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+def _between(values: NDArray[np.int32] | NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows of `values` at fractional positions, level beyond both ends."""
     at = at.clip(0, len(values) - 1)
     low = np.minimum(at.astype(np.intp), len(values) - 2)

@@ -45,7 +45,7 @@ class TissueMask:
     def fraction(self, region: Region) -> float:
         """Share of tissue in the part of `region` (level-0 px) that lies in the slide."""
         cells = self.tissue[self._cells(region)]
-        return float(cells.mean()) if cells.size else 0.0
+        return np.count_nonzero(cells) / cells.size if cells.size else 0.0
 
     @property
     def area_px(self) -> float:
