@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from serving.quality.parts import box_of
 from serving.wsi.geometry import Region, Roi
 from serving.wsi.slide import Slide
 
@@ -91,8 +92,13 @@ def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     threshold = float(np.clip(_otsu(saturation), *_SATURATION))
     found = (saturation > threshold) | (red.astype(np.uint16) + green + blue < 3 * _DARK)
     pixel_mm2 = (mpp / 1000) ** 2
-    found = _without_small(found, _SPECK_MM2 / pixel_mm2)
-    return ~_without_small(~found, _HOLE_MM2 / pixel_mm2)
+    box = box_of(
+        found, 1
+    )  # glass around has neither specks nor holes, and reaches the box's edge as it does the picture's
+    clean = _without_small(found[box], _SPECK_MM2 / pixel_mm2)
+    tissue = np.zeros_like(found)
+    tissue[box] = ~_without_small(~clean, _HOLE_MM2 / pixel_mm2)
+    return tissue
 
 
 def _otsu(values: NDArray[np.float32]) -> float:

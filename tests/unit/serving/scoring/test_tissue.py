@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from serving.quality.density import WHOLE
 from serving.scoring.tissue import find_tissue, tissue_of
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, parse_roi
@@ -71,3 +72,17 @@ def test_a_roi_may_be_as_large_as_it_likes(text: str) -> None:
 def test_the_overview_is_as_fine_as_people_need() -> None:
     assert max(find_tissue(ArraySlide(tissue(1100, 900), mpp=0.25), 0.25, None).overview.shape) == 1100
     assert max(find_tissue(ArraySlide(tissue(3000, 900), mpp=0.25), 0.25, None).overview.shape) == 1200
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_specks_and_holes_are_those_of_the_whole_picture(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked for in a box around what is not glass."""
+    rng = np.random.default_rng(seed)
+    overview = np.full((70, 90, 3), 245, np.uint8)
+    for y, x, height, width in rng.integers((0, 0, 1, 1), (60, 80, 30, 30), (6, 4)):
+        overview[y : y + height, x : x + width] = (200, 120, 180)
+    for y, x in rng.integers((0, 0), (65, 85), (12, 2)):
+        overview[y : y + 3, x : x + 3] = 245
+    found = tissue_of(overview, 40.0)
+    monkeypatch.setattr("serving.scoring.tissue.box_of", lambda *_: WHOLE)
+    assert np.array_equal(found, tissue_of(overview, 40.0))
