@@ -31,15 +31,15 @@ help:
 demo: $(VENV)/.serving
 	$(BIN)/python -m serving.demo --out demo $(if $(SLIDE),--slide "$(SLIDE)") $(if $(MPP),--mpp $(MPP))
 
-# Processes of one thread each: training's results then do not depend on how many cores there are. Three, since a third of the
-# time tests wait for servers. In the order of their names, servers and browsers come first: what is quick fills the end. mypy
-# takes a minute of one core; it runs beside the tests and speaks after them.
+# Two processes of one thread each: training's results then do not depend on how many cores there are; three took longer on two
+# cores. In the order of their names, servers and browsers come first: what is quick fills the end. mypy takes a minute of one
+# core; it runs beside the tests and speaks after them.
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types; typed=$$?; echo "mypy:"; cat $$said; rm $$said; exit $$((tests > typed ? tests : typed))
 
 loop: $(VENV)/.dev

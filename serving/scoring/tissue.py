@@ -96,7 +96,7 @@ def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
         found, 1
     )  # glass around has neither specks nor holes, and reaches the box's edge as it does the picture's
     clean = _without_small(found[box], _SPECK_MM2 / pixel_mm2)
-    tissue = np.zeros_like(found)
+    tissue = np.zeros(found.shape, np.bool_)
     tissue[box] = ~_without_small(~clean, _HOLE_MM2 / pixel_mm2)
     return tissue
 
