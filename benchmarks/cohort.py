@@ -6,7 +6,6 @@ tens of such slides; on a busy machine wall times say little, so processor time 
 are also scored at the same time, where whatever else runs slows them alike. MITOSIS_PROVIDERS is heeded. Then it kills a worker and the driver with SIGKILL in the middle, gives the same command again, and counts.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import psutil
 from benchmarks.processor import processor_s
 from serving.synthetic.slide import generate_slide
 from tests.quick_models import write_quick_models
+from tests.ray_workers import workers_of
 from tests.samples import noise, write_pyramid
 
 SIDE = 1024
@@ -34,6 +35,14 @@ DRAWN = 20
 BAD = 5
 LOOK_S = 5.0
 """Between looks at the memory of all processes, which take a tenth of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is scored, and with which models."""
+
+    manifest: Path
+    models: Path
 
 
 @click.command()
@@ -49,10 +58,9 @@ LOOK_S = 5.0
 def main(*, slides: int, rounds: int, models: Path | None, kills: bool, folder: Path | None) -> None:
     """Print all figures."""
     with tempfile.TemporaryDirectory(prefix="cohort-") as temporary:
-        ground = folder or Path(temporary)
-        _draw(ground, slides)
-        if models is not None:
-            os.environ["MITOSIS_MODELS"] = str(models.absolute())
+        place = folder or Path(temporary)
+        ground = Ground(place / "cohort.csv", models or place / "models")
+        _draw(place, slides)
         print(f"{slides} slides of {SIDE} px, {BAD} of them bad; load {os.getloadavg()[0]:.1f}", flush=True)
         paces: dict[int, list[float]] = {1: [], 2: []}
         for turn in range(rounds):
@@ -99,10 +107,9 @@ def _draw(ground: Path, slides: int) -> None:
     (ground / "cohort.csv").write_text("\n".join(["slide,id", *rows, "slides/missing.svs,missing"]) + "\n")
 
 
-def _start(ground: Path, out: Path, workers: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(ground / "cohort.csv"), "--out", str(out)]
-    models = os.environ.get("MITOSIS_MODELS", str(ground / "models"))
-    command += ["--models", models, "--workers", str(workers), "--threads", "1", "--json"]
+def _start(ground: Ground, out: Path, workers: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(ground.manifest), "--out", str(out)]
+    command += ["--models", str(ground.models), "--workers", str(workers), "--threads", "1", "--json"]
     with out.with_suffix(".log").open("a") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
@@ -115,7 +122,7 @@ def _summary(driver: "subprocess.Popen[str]", out: Path) -> dict[str, Any]:
     return summary
 
 
-def _timed(ground: Path, out: Path, slides: int, workers: int) -> tuple[float, float, int]:
+def _timed(ground: Ground, out: Path, slides: int, workers: int) -> tuple[float, float, int]:
     """Slides a second, processor seconds of each, and the most memory that all processes had of their own, in bytes."""
     used = processor_s()
     driver = _start(ground, out, workers)
@@ -131,7 +138,7 @@ def _timed(ground: Path, out: Path, slides: int, workers: int) -> tuple[float, f
     return (len(times) - 1) / (times[-1] - times[0]), cost / len(times), peak
 
 
-def _at_once(ground: Path, folder: Path) -> None:
+def _at_once(ground: Ground, folder: Path) -> None:
     """What two workers do while one does its share, from when both have begun until the first cohort is through."""
     outs = {workers: folder / f"beside-{workers}" for workers in (1, 2)}
     drivers = {workers: _start(ground, out, workers) for workers, out in outs.items()}
@@ -163,16 +170,7 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _workers(driver: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process(driver).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # decoders come and go
-            if "SlideWorker" in process.name():
-                found.append(process)
-    return found
-
-
-def _kill(ground: Path, out: Path, slides: int) -> None:
+def _kill(ground: Ground, out: Path, slides: int) -> None:
     def reports() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.gz")}
 
@@ -180,10 +178,10 @@ def _kill(ground: Path, out: Path, slides: int) -> None:
     while len(reports()) < slides // 5:
         time.sleep(0.05)
     at_worker = len(reports())
-    _workers(driver.pid)[0].send_signal(signal.SIGKILL)
+    workers_of(driver.pid)[0].send_signal(signal.SIGKILL)
     while len(reports()) < slides // 2:
         time.sleep(0.05)
-    processes, workers = psutil.Process(driver.pid).children(recursive=True), _workers(driver.pid)
+    processes, workers = psutil.Process(driver.pid).children(recursive=True), workers_of(driver.pid)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     started = time.monotonic()

@@ -7,6 +7,7 @@ colour than of another: a second layer takes more of all alike.
 
 import numpy as np
 
+from serving.quality.channels import extremes
 from serving.quality.density import Density, averaged
 from serving.quality.parts import Mask, large_parts, parts_with
 
@@ -30,8 +31,7 @@ def find_folds(density: Density, tissue: Mask, mpp: float) -> Mask:
         return np.zeros_like(tissue)
     usual = np.median(density[tissue], axis=0)
     ratios = averaged(density, _OVER_UM, mpp) / np.maximum(usual, 1e-3)
-    red, green, blue = np.moveaxis(ratios, 2, 0)
-    layers, most = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
+    layers, most = extremes(ratios)
     possible = tissue & (layers > _POSSIBLE) & (most < _ALIKE * layers)
     grown = parts_with(possible, layers > _CERTAIN)
     return large_parts(grown, _LEAST_MM2, mpp)

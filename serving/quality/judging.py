@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.quality import bubble, focus, fold, pen
+from serving.quality.channels import extremes
 from serving.quality.density import density_of
 from serving.quality.parts import Box, Mask, span_of
 
@@ -81,8 +82,7 @@ def judge(
 
 def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:
     """The part of the grid with all that a rule could mask: much of a large slide may be glass."""
-    red, green, blue = np.moveaxis(overview, 2, 0)
-    dark, margin = np.minimum(np.minimum(red, green), blue) < _LIGHT, int(_AROUND_UM / mpp) + 1
+    dark, margin = extremes(overview)[0] < _LIGHT, int(_AROUND_UM / mpp) + 1
     spans = []
     for axis in (1, 0):
         held = np.asarray(tissue.any(axis))

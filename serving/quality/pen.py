@@ -1,5 +1,7 @@
 """Ink of markers: blue, green and black. Red ink has the colours of blood and is not told from it."""
 
+import numpy as np
+
 from serving.quality.colourless import is_colourless
 from serving.quality.density import Density
 from serving.quality.parts import Mask, dilated, large_parts, opened
@@ -21,8 +23,7 @@ _RIM_UM = 8.0
 
 def find_ink(density: Density, mpp: float) -> Mask:
     """Where a marker was."""
-    coloured = (density[..., 0] - density[..., 1] > _RED_OVER_GREEN) & (
-        density[..., 0] + density[..., 1] + density[..., 2] > 3 * _FAINT
-    )
+    red, green, blue = np.moveaxis(density, 2, 0)
+    coloured = (red - green > _RED_OVER_GREEN) & (red + green + blue > 3 * _FAINT)
     black = opened(is_colourless(density), _STROKE_UM / 2, mpp)
     return dilated(large_parts(coloured | black, _SPECK_MM2, mpp), _RIM_UM, mpp)

@@ -19,9 +19,8 @@ class Area:
     _sums: NDArray[np.int32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sums = np.zeros(
-            (self.mask.shape[0] + 1, self.mask.shape[1] + 1), np.int32
-        )  # a slide's mask has millions of elements
+        rows, columns = self.mask.shape
+        sums = np.zeros((rows + 1, columns + 1), np.int32)  # whole numbers, of which a large slide has millions
         inner = sums[1:, 1:]
         np.cumsum(self.mask, 0, dtype=np.int32, out=inner)
         np.cumsum(inner, 1, out=inner)

@@ -1,6 +1,5 @@
 """A cohort on a Ray cluster of this machine's own: killed worker, killed driver, the same command again."""
 
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import pytest
 
 from serving.wsi.modelcard import RESEARCH_USE
 from tests.quick_models import write_quick_models
+from tests.ray_workers import workers_of
 from tests.samples import noise, write_pyramid, write_truncated
 from tests.services import until
 
@@ -55,22 +55,13 @@ def reports(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.json.gz")}
 
 
-def workers(driver: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process(driver).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # decoders come and go
-            if "SlideWorker" in process.name():
-                found.append(process)
-    return found
-
-
 @pytest.mark.timeout(900)
 def test_a_cohort_goes_on_after_kills_and_every_good_slide_is_scored_once(ground: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     broken = start(ground, out)
     until(lambda: len(reports(out)) >= 2 or broken.poll() is not None, seconds=250)
     assert broken.poll() is None, broken.communicate()
-    workers(broken.pid)[0].send_signal(signal.SIGKILL)
+    workers_of(broken.pid)[0].send_signal(signal.SIGKILL)
     until(lambda: len(reports(out)) >= 5 or broken.poll() is not None, seconds=250)
     left_behind = psutil.Process(broken.pid).children(recursive=True)
     broken.send_signal(signal.SIGKILL)
