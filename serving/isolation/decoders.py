@@ -25,6 +25,8 @@ from serving.wsi.errors import MitoserveError, StorageError, UnreadableSlideErro
 
 LINES = 2
 """Reads at once in one decoder, unless more are asked for: as many as the pipeline has reader threads on a CPU."""
+KEPT_BYTES = 2**23
+"""Shared memory that stays between reads: a patch has 4 MB; an overview, read once, may have tens of them."""
 _START_S = 60.0
 _SWEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 """What a zygote keeps of the environment: the rest may hold secrets."""
@@ -243,7 +245,10 @@ class _Line:
         size = shape[0] * shape[1] * shape[2]
         if self._map is None or not 0 <= size <= len(self._map):
             raise DecoderDiedError("the reader answered with more pixels than it was asked for")
-        return np.frombuffer(self._map, np.uint8, size).reshape(shape).copy()
+        pixels = np.frombuffer(self._map, np.uint8, size).reshape(shape).copy()
+        if size > KEPT_BYTES:
+            self._map.madvise(mmap.MADV_REMOVE)
+        return pixels
 
     def close(self) -> None:
         self.ours.close()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.quality import bubble, focus, fold, pen
-from serving.quality.channels import extremes
+from serving.quality.channels import least
 from serving.quality.density import density_of
 from serving.quality.parts import Box, Mask, span_of
 
@@ -73,16 +73,18 @@ def judge(
     ink = pen.find_ink(density, mpp)
     bubbles = bubble.find_bubbles(density, mpp)
     folds = fold.find_folds(density, tissue[box] & ~ink & ~bubbles, mpp)
-    blurred, judged = (_on_grid(parts, seen, tissue.shape, step_x, step_y) for parts in focus.find_blur(seen.structure))
+    blurred, judged = (_on_grid(parts, seen, tissue, box, step_x, step_y) for parts in focus.find_blur(seen.structure))
     reasons = np.zeros(tissue.shape, np.uint8)
-    for number, mask in reversed(list(enumerate((ink, bubbles, folds, (blurred & tissue)[box]), 1))):
+    for number, mask in reversed(list(enumerate((ink, bubbles, folds, blurred), 1))):
         reasons[box][mask] = number
-    return QualityMask(reasons, step_x, step_y), judged & tissue
+    focused = np.zeros(tissue.shape, np.bool_)
+    focused[box] = judged
+    return QualityMask(reasons, step_x, step_y), focused
 
 
 def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:
     """The part of the grid with all that a rule could mask: much of a large slide may be glass."""
-    dark, margin = extremes(overview)[0] < _LIGHT, int(_AROUND_UM / mpp) + 1
+    dark, margin = least(overview) < _LIGHT, int(_AROUND_UM / mpp) + 1
     spans = []
     for axis in (1, 0):
         held = np.asarray(tissue.any(axis))
@@ -92,9 +94,9 @@ def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:
     return spans[0], spans[1]
 
 
-def _on_grid(parts: Mask, seen: StructureMap, shape: tuple[int, ...], step_x: float, step_y: float) -> Mask:
-    """The part around each element's centre."""
-    y = (((np.arange(shape[0]) + 0.5) * step_y - seen.y) / seen.step).astype(np.intp)
-    x = (((np.arange(shape[1]) + 0.5) * step_x - seen.x) / seen.step).astype(np.intp)
+def _on_grid(parts: Mask, seen: StructureMap, tissue: Mask, box: Box, step_x: float, step_y: float) -> Mask:
+    """Of each element of the box that is tissue, the part around its centre."""
+    down, across = (np.arange(size)[span] + 0.5 for size, span in zip(tissue.shape, box, strict=True))
+    y, x = ((down * step_y - seen.y) / seen.step).astype(np.intp), ((across * step_x - seen.x) / seen.step).astype(np.intp)
     rows, columns = y.clip(0, parts.shape[0] - 1), x.clip(0, parts.shape[1] - 1)
-    return np.asarray(parts[np.ix_(rows, columns)], np.bool_)
+    return np.asarray(parts[np.ix_(rows, columns)] & tissue[box], np.bool_)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.quality.parts import Box, box_of
+
 
 @dataclass(frozen=True, slots=True)
 class Area:
@@ -17,14 +19,19 @@ class Area:
     step_x: float
     step_y: float
     _sums: NDArray[np.int32] = field(init=False, repr=False, compare=False)
+    """[i, j]: marked elements of the box's first i rows and j columns; whole numbers, of which a large slide has millions."""
+    _box: Box = field(init=False, repr=False, compare=False)
+    """Outside it nothing is marked."""
 
     def __post_init__(self) -> None:
-        rows, columns = self.mask.shape
-        sums = np.zeros((rows + 1, columns + 1), np.int32)  # whole numbers, of which a large slide has millions
+        box = box_of(self.mask, 0)
+        marked = self.mask[box]
+        sums = np.zeros((marked.shape[0] + 1, marked.shape[1] + 1), np.int32)
         inner = sums[1:, 1:]
-        np.cumsum(self.mask, 0, dtype=np.int32, out=inner)
+        np.cumsum(marked, 0, dtype=np.int32, out=inner)
         np.cumsum(inner, 1, out=inner)
         object.__setattr__(self, "_sums", sums)
+        object.__setattr__(self, "_box", box)
 
     @property
     def total(self) -> float:
@@ -54,8 +61,9 @@ class Area:
 
     def _summed(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Marked level-0 px left of and above each of x and y: exact, since sums are straight between mask elements."""
-        rows = _between(self._sums, y / self.step_y)
-        return _between(rows.T, x / self.step_x).T * (self.step_x * self.step_y)
+        down, across = self._box
+        rows = _between(self._sums, y / self.step_y - down.start)
+        return _between(rows.T, x / self.step_x - across.start).T * (self.step_x * self.step_y)
 
 
 def _between(values: NDArray[np.int32] | NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:

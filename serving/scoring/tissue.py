@@ -26,6 +26,9 @@ _SATURATION = (0.05, 0.15)
 """Otsu alone calls noise on empty glass tissue, and half of a slide that is all tissue background."""
 _DARK = 0.55 * 255
 _SPECK_MM2, _HOLE_MM2 = 0.005, 0.02
+_LEVELS = 256
+_BAND = 128
+"""Rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,10 @@ def find_tissue(slide: Slide, mpp: float, roi: Roi | None) -> TissueMask:
 def tissue_in(overview: NDArray[np.uint8], width: int, height: int, mpp: float, roi: Roi | None) -> TissueMask:
     """The tissue of a slide of `width` x `height` level-0 px, from its overview alone."""
     side = _mask_side(width, height, mpp)
-    coarse = Image.fromarray(overview)
-    coarse.thumbnail((side, side), Image.Resampling.BOX)
-    step_x, step_y = width / coarse.width, height / coarse.height
+    coarse = _within(overview, side)
+    step_x, step_y = width / coarse.shape[1], height / coarse.shape[0]
     mask_mpp = mpp * (step_x + step_y) / 2
-    tissue = tissue_of(np.asarray(coarse), mask_mpp)
+    tissue = tissue_of(coarse, mask_mpp)
     return TissueMask(tissue, _rasterised(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
 
 
@@ -85,12 +87,22 @@ def _mask_side(width: int, height: int, mpp: float) -> int:
     return min(max(round(longer * mpp / MASK_MPP), MIN_MASK_SIDE_PX), longer)
 
 
+def _within(overview: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The overview with no side longer than `side`; itself where it is small enough, since Pillow would copy it twice."""
+    if max(overview.shape) <= side:
+        return overview
+    coarse = Image.fromarray(overview)
+    coarse.thumbnail((side, side), Image.Resampling.BOX)
+    return np.asarray(coarse)
+
+
 def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     """Tissue pixels of a picture of `mpp` um/px. overview : uint8, shape (h, w, 3) -> bool, shape (h, w)."""
-    low, high = extremes(overview)
-    saturation = np.divide(high - low, np.maximum(high, 1), dtype=np.float32)
-    threshold = float(np.clip(_otsu(saturation), *_SATURATION))
-    found = (saturation > threshold) | (np.add.reduce(overview, 2, dtype=np.uint16) < 3 * _DARK)
+    # In bands: the overview of a large slide has ten million pixels.
+    bands = [overview[top : top + _BAND] for top in range(0, len(overview), _BAND)]
+    counts = sum(np.histogram(_saturation(band), _LEVELS, (0.0, 1.0))[0] for band in bands)
+    threshold = float(np.clip(_otsu(np.asarray(counts)), *_SATURATION))
+    found = np.concatenate([(_saturation(band) > threshold) | _dark(band) for band in bands])
     pixel_mm2 = (mpp / 1000) ** 2
     # The glass around has neither specks nor holes, and reaches the box's edge as it does the picture's.
     box = box_of(found, 1)
@@ -100,10 +112,18 @@ def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     return tissue
 
 
-def _otsu(values: NDArray[np.float32]) -> float:
-    """The cut of values in 0..1 that separates two classes best (Otsu, 1979)."""
-    counts, edges = np.histogram(values, 256, (0.0, 1.0))
-    centres = (edges[:-1] + edges[1:]) / 2
+def _saturation(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    low, high = extremes(picture)
+    return np.divide(high - low, np.maximum(high, 1), dtype=np.float32)
+
+
+def _dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray(np.add.reduce(picture, 2, dtype=np.uint16) < 3 * _DARK, np.bool_)
+
+
+def _otsu(counts: NDArray[np.intp]) -> float:
+    """The cut of values in 0..1 that separates two classes best (Otsu, 1979). counts : of `_LEVELS` equal parts of 0..1"""
+    centres = (np.arange(_LEVELS) + 0.5) / _LEVELS
     below = np.cumsum(counts).astype(np.float64)
     above = below[-1] - below
     weighted = np.cumsum(counts * centres)

@@ -153,12 +153,12 @@ class OpenSlideSlide:
         width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
         # In bands: a slide without a pyramid would otherwise be decoded whole.
         band = max(512 * height // self.height, 1)
-        rows = []
+        pixels = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, band):
             bottom = min(top + band, height)
             y, end = round(top * self.height / height), round(bottom * self.height / height)
-            rows.append(self.read(Region(0, y, self.width, end - y), width, bottom - top))
-        return np.concatenate(rows)
+            pixels[top:bottom] = self.read(Region(0, y, self.width, end - y), width, bottom - top)
+        return pixels
 
     def _level_for(self, shrink: float) -> int:
         """The coarsest level that has at least the pixels which a read needs that shrinks level 0 so many times."""

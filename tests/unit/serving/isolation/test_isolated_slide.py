@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.isolation.decoders import DecoderDiedError, Decoders
+from serving.isolation.decoders import KEPT_BYTES, DecoderDiedError, Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.pipeline import score_slide
@@ -63,6 +63,27 @@ def test_an_isolated_slide_is_the_slide(tmp_path: Path, slide: IsolatedSlide) ->
         ]:
             assert np.array_equal(slide.read(region, width, height), here.read(region, width, height))
         assert np.array_equal(slide.thumbnail(333), here.thumbnail(333))
+
+
+def test_a_large_read_leaves_no_memory_behind(tmp_path: Path, decoders: Decoders) -> None:
+    pixels = noise(2000, 1500)
+    whole = Region(0, 0, 2000, 1500)
+    with open_isolated(decoders, write_picture(tmp_path / "a.png", pixels), name="a.png") as slide:
+        for _ in range(2):
+            assert np.array_equal(slide.read(whole, 2000, 1500), pixels)
+            assert shared_bytes() < KEPT_BYTES < pixels.nbytes
+        assert np.array_equal(slide.read(Region(9, 9, 50, 50), 50, 50), pixels[9:59, 9:59])
+
+
+def shared_bytes() -> int:
+    """Memory that this process shares with decoders."""
+    found, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ")[0]:
+            counts = "mitoserve-pixels" in line
+        elif counts and line.startswith("Rss:"):
+            found += int(line.split()[1]) * 1024
+    return found
 
 
 def test_an_analysis_is_the_same_from_an_isolated_slide(tmp_path: Path, decoders: Decoders) -> None:

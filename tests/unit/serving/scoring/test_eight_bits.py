@@ -40,6 +40,8 @@ def test_convolutions_between_the_first_and_the_head_are_in_eight_bits(exact: Pa
     assert len(others) == 1
     graph = onnx.load(tmp_path / "model.onnx").graph
     made = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    rectified = {name for node in graph.node if node.op_type == "Relu" for name in node.input}
+    assert not rectified & made, "what is rectified afterwards takes half of the range for nothing"
     assert not any(name in made for node in graph.node if node.op_type in ("Gemm", "MatMul") for name in node.input)
     before, after = (Graph.load(path).scores(windows) for path in (exact, tmp_path / "model.onnx"))
     assert np.abs(before - after).max() < 0.5 * before.std() + 1e-3
