@@ -29,7 +29,7 @@ SAMPLE = "parity.npz"
 _SCORES = 8
 """A convolution with fewer outputs gives scores."""
 _RECIPE = "2"
-"""Counts up when the same file would give another graph."""
+"""Counts up when the same file would give another graph, here and in `pace.rounded_to`."""
 _BATCH = 8
 
 _log = logging.getLogger("mitoserve.models")

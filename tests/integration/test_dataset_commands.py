@@ -146,7 +146,7 @@ def test_tiles_ranks_cuts_and_goes_on_after_a_slide_that_fails(
         (["--rule", "expert", "--top", "0"], "--top is 0"),
         (["--rule", "expert", "--complete", "1"], "--complete belongs to the crowd rule"),
         (["--rule", "crowd", "--complete", "5"], "5 complete slides asked for, 1 were given"),
-        (["--rule", "crowd", "--model", "models/det/1.2.1"], "is a detection model; give the folder of a screening"),
+        (["--rule", "crowd", "--model", "models/det/1.2.2"], "is a detection model; give the folder of a screening"),
         (["--rule", "crowd", "--model", "nowhere"], "no model card at nowhere"),
     ],
 )

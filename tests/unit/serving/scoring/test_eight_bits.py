@@ -12,6 +12,7 @@ import torch
 from serving.scoring import eight_bits
 from serving.scoring.eight_bits import INT8, PROPOSAL_HEAD, EightBitSession, in_eight_bits
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pace import rounded_to
 from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 from training.export.onnx_files import export_det, export_regns
@@ -80,6 +81,10 @@ def test_a_graph_is_rewritten_once_a_machine(exact: Path, tmp_path: Path, monkey
     write_parity(tmp_path / "parity.npz", windows[:4], {})
     with pytest.raises(AssertionError, match="rewritten again"):
         EightBitSession(tmp_path / "model.onnx", onnxruntime.SessionOptions())
+
+
+def test_results_of_another_recipe_are_other_results() -> None:
+    assert rounded_to(INT8) == f"int8-{eight_bits._RECIPE}"
 
 
 def test_without_room_for_a_cache_it_works_all_the_same(

@@ -17,7 +17,7 @@ CPU = ["CPUExecutionProvider"]
 
 
 def _rewritten(name: str) -> tuple[Path, onnx.ModelProto]:
-    path = default_models() / name / "1.2.1" / "model.onnx"
+    path = default_models() / name / "1.2.2" / "model.onnx"
     model = onnx.load_from_string(in_half_precision(path))
     onnx.checker.check_model(model, full_check=True)  # types too: no operator is given both precisions
     return path, model

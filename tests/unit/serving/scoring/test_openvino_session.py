@@ -50,7 +50,7 @@ def test_results_are_not_overwritten_by_the_next_call(exact: OnnxDetector) -> No
 
 
 def test_a_computation_can_be_stopped() -> None:
-    session = OpenVinoSession(default_models() / "reg-ns" / "1.2.1" / "model.onnx", "OpenVINO")
+    session = OpenVinoSession(default_models() / "reg-ns" / "1.2.2" / "model.onnx", "OpenVINO")
     stop = onnxruntime.RunOptions()
     stop.terminate = True
     with pytest.raises(RuntimeError):
