@@ -146,7 +146,7 @@ def _without_small(mask: NDArray[np.bool_], min_px: float) -> NDArray[np.bool_]:
 def _rasterised(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
     """Mask pixels whose centre lies in the roi, so that their area is the roi's but for chance."""
     if roi is None:
-        return np.ones(shape, np.bool_)
+        return np.broadcast_to(np.True_, shape)  # one element, however large the slide is
     rows, columns = shape
     y = (np.arange(rows) + 0.5) * step_y
     crossings = np.zeros((rows, columns + 1), np.bool_)
