@@ -17,4 +17,4 @@ def extremes(picture: NDArray[Kind]) -> tuple[NDArray[Kind], NDArray[Kind]]:
 def least(picture: NDArray[Kind]) -> NDArray[Kind]:
     """The least of an element's colours. picture : shape (rows, columns, 3) -> (rows, columns)"""
     red, green, blue = np.moveaxis(picture, 2, 0)
-    return np.minimum(np.minimum(red, green), blue)
+    return np.asarray(np.minimum(np.minimum(red, green), blue))

@@ -73,7 +73,9 @@ def judge(
     ink = pen.find_ink(density, mpp)
     bubbles = bubble.find_bubbles(density, mpp)
     folds = fold.find_folds(density, tissue[box] & ~ink & ~bubbles, mpp)
-    blurred, judged = (_on_grid(parts, seen, tissue, box, step_x, step_y) for parts in focus.find_blur(seen.structure))
+    blurred, judged = (
+        _on_grid(parts, seen, tissue, box, (step_y, step_x)) for parts in focus.find_blur(seen.structure)
+    )
     reasons = np.zeros(tissue.shape, np.uint8)
     for number, mask in reversed(list(enumerate((ink, bubbles, folds, blurred), 1))):
         reasons[box][mask] = number
@@ -94,9 +96,10 @@ def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:
     return spans[0], spans[1]
 
 
-def _on_grid(parts: Mask, seen: StructureMap, tissue: Mask, box: Box, step_x: float, step_y: float) -> Mask:
+def _on_grid(parts: Mask, seen: StructureMap, tissue: Mask, box: Box, steps: tuple[float, float]) -> Mask:
     """Of each element of the box that is tissue, the part around its centre."""
-    down, across = (np.arange(size)[span] + 0.5 for size, span in zip(tissue.shape, box, strict=True))
-    y, x = ((down * step_y - seen.y) / seen.step).astype(np.intp), ((across * step_x - seen.x) / seen.step).astype(np.intp)
-    rows, columns = y.clip(0, parts.shape[0] - 1), x.clip(0, parts.shape[1] - 1)
-    return np.asarray(parts[np.ix_(rows, columns)] & tissue[box], np.bool_)
+    places = []
+    for size, span, step, start, count in zip(tissue.shape, box, steps, (seen.y, seen.x), parts.shape, strict=True):
+        centres = (np.arange(size)[span] + 0.5) * step
+        places.append(((centres - start) / seen.step).astype(np.intp).clip(0, count - 1))
+    return np.asarray(parts[np.ix_(*places)] & tissue[box], np.bool_)

@@ -114,7 +114,7 @@ def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
 
 def _saturation(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     low, high = extremes(picture)
-    return np.divide(high - low, np.maximum(high, 1), dtype=np.float32)
+    return np.asarray(np.divide(high - low, np.maximum(high, 1), dtype=np.float32))
 
 
 def _dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
