@@ -9,13 +9,12 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test loop lint schemas access bench bench-gpu bench-peers bench-small faults fuzz vendor browser clean
+.PHONY: help demo test lint schemas access bench bench-gpu bench-peers bench-small faults fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
-	@echo "make loop               the slow tests: what fine-tuning changes, two servers that share their work"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"
@@ -41,9 +40,6 @@ test: $(VENV)/.dev
 	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types; typed=$$?; echo "mypy:"; cat $$said; rm $$said; exit $$((tests > typed ? tests : typed))
-
-loop: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

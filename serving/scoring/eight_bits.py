@@ -31,6 +31,8 @@ _SCORES = 8
 _RECIPE = "2"
 """Counts up when the same file would give another graph, here and in `pace.rounded_to`."""
 _BATCH = 8
+_HINDERS = ["QDQPropagationTransformer"]
+"""It has the pooling after the first convolution done in eight bits, where it takes fifteen times as long and gives the same."""
 
 _log = logging.getLogger("mitoserve.models")
 
@@ -49,7 +51,9 @@ class EightBitSession:
     """
 
     def __init__(self, path: Path, options: onnxruntime.SessionOptions) -> None:
-        self._session = onnxruntime.InferenceSession(_kept(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            _kept(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=_HINDERS
+        )
 
     def get_inputs(self) -> list[Any]:
         """As ONNX Runtime's."""
