@@ -247,7 +247,8 @@ class _Line:
             raise DecoderDiedError("the reader answered with more pixels than it was asked for")
         pixels = np.frombuffer(self._map, np.uint8, size).reshape(shape).copy()
         if size > KEPT_BYTES:
-            self._map.madvise(mmap.MADV_REMOVE)
+            with contextlib.suppress(OSError):  # a kernel that gives nothing back keeps it
+                self._map.madvise(mmap.MADV_REMOVE)
         return pixels
 
     def close(self) -> None:
