@@ -49,6 +49,26 @@ def test_convolutions_between_the_first_and_the_head_are_in_eight_bits(exact: Pa
     assert (tmp_path / "model.onnx").stat().st_size < 0.5 * exact.stat().st_size
 
 
+def test_pooling_takes_floats(exact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    session = EightBitSession(exact, options)
+    nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+    eight_bits_made = {
+        name for node in nodes if node.op_type in ("QuantizeLinear", "QLinearConv") for name in node.output
+    }
+    pools = [node for node in nodes if node.op_type == "MaxPool"]
+    assert pools
+    assert not any(name in eight_bits_made for pool in pools for name in pool.input)
+    # Where it pools is a matter of speed alone.
+    (kept,) = (tmp_path / "cache").rglob("*.onnx")
+    usual = onnxruntime.InferenceSession(kept, providers=["CPUExecutionProvider"])
+    feeds = {session.get_inputs()[0].name: parity_windows()}
+    assert np.array_equal(session.run(["scores"], feeds)[0], usual.run(["scores"], feeds)[0])
+
+
 def test_a_detectors_proposal_head_stays_in_float(tmp_path: Path) -> None:
     torch.manual_seed(0)
     export_det(DetectorGraph(SubTileDetector("micro", 96, weighted=False)), tmp_path / "exact.onnx")
