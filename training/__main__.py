@@ -7,7 +7,7 @@ from importlib import import_module
 
 from serving.wsi.errors import MitoserveError
 from serving.wsi.modelcard import RESEARCH_USE
-from training import commands
+from training import cli
 
 
 def main() -> None:
@@ -23,8 +23,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, epilog=RESEARCH_USE)
     subparsers = parser.add_subparsers(dest="command", required=True)
     # Command modules import torch when they run: `--help` stays quick.
-    for module in pkgutil.iter_modules(commands.__path__):
-        import_module(f"{commands.__name__}.{module.name}").add_parser(subparsers)
+    for module in pkgutil.iter_modules(cli.__path__):
+        if module.name != "arguments":
+            import_module(f"{cli.__name__}.{module.name}").add_parser(subparsers)
     return parser
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.loop import Plan, Samples, fit
-from training.processes import joined
-from training.study.detectors import SubTileDetector
+from training.engine.distributed import joined
+from training.engine.trainer import Plan, Samples, fit
+from training.models.sub_tile_detector import SubTileDetector
 
 STEPS = 12
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.study.cells import Places, RunAll, opened
-from training.study.grid import Job, jobs
-from training.study.outcome import read_outcome
-from training.study.reproduce import Study, _run
-from training.study.scales import SCALES, prepared
+from training.paper.cells import Places, RunAll, opened
+from training.paper.grid import Job, jobs
+from training.paper.outcome import read_outcome
+from training.paper.reproduce import Study, _run
+from training.paper.scales import SCALES, prepared
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ from tests.fakes import make_cards
 from tests.quick_models import darkest_place, write_quick_model
 from tests.server_process import ServerProcess
 from training.__main__ import main as training
-from training.datasets.store import Annotation, Dataset, Picture, write_store
+from training.data.store import Annotation, Dataset, Picture, write_store
 
 pytestmark = pytest.mark.integration
 

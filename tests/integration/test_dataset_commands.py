@@ -15,8 +15,8 @@ from serving.wsi.modelcard import RESEARCH_USE
 from tests.fakes import make_cards, tissue
 from tests.samples import write_picture, write_pyramid
 from training.__main__ import main
-from training.datasets.formats import FORMATS
-from training.datasets.store import read_store
+from training.data.formats import FORMATS
+from training.data.store import read_store
 
 pytestmark = pytest.mark.integration
 

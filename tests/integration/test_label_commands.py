@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.training.data.pictures import drawn, picture
 from tests.unit.training.labels.looks import looks
-from tests.unit.training.study.pictures import drawn, picture
 from training.__main__ import main
-from training.datasets.store import Dataset, read_store, write_store
+from training.data.store import Dataset, read_store, write_store
 from training.labels.records import write_records
 from training.labels.simulated import Campaign, simulate
 

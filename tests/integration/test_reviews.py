@@ -8,9 +8,9 @@ import pytest
 
 from tests.clients import LocalClient
 from tests.services import DOTS, bring, ended, field, kind, serving, submit
-from training.datasets.import_report import ImportReport
-from training.datasets.readers.qupath import read_qupath
-from training.datasets.readers.source import Source
+from training.data.import_report import ImportReport
+from training.data.readers.qupath import read_qupath
+from training.data.readers.source import Source
 
 pytestmark = pytest.mark.integration
 

@@ -16,12 +16,12 @@ from serving.synthetic.slide import generate_slide
 from serving.wsi.modelcard import RESEARCH_USE, ModelCard, load_card
 from serving.wsi.slide import open_slide
 from training.__main__ import main
-from training.datasets.store import Dataset, write_store
+from training.data.store import Dataset, write_store
 from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
 from training.evaluation.summary import EvaluationSummary
-from training.study.recipe import read_recipe
-from training.study.runs import load_run, read_patients
-from training.study.scale_data import generated
+from training.paper.scale_data import generated
+from training.recipes.recipe import read_recipe
+from training.recipes.runs import load_run, read_patients
 
 pytestmark = pytest.mark.integration
 

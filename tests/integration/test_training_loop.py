@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 from torch import Tensor, nn
 
 from tests.integration.loop_program import STEPS, Net, collate, draw, train
-from training.loop import Plan, Samples, fit
-from training.processes import Process
+from training.engine.distributed import Process
+from training.engine.trainer import Plan, Samples, fit
 
 pytestmark = pytest.mark.integration
 ALONE = Process(0, 1, torch.device("cpu"))

@@ -11,8 +11,8 @@ from serving.scoring.reliability import reliability, wilson_interval
 from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.curves import froc
 from training.evaluation.detection_ap import average_precision_by_distance
+from training.evaluation.metrics import Found, rates
 from training.evaluation.sub_tiles import sub_tile_rates
-from training.metrics import Found, rates
 
 pytestmark = pytest.mark.property
 

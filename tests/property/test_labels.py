@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.unit.training.data.pictures import picture
 from tests.unit.training.labels.looks import looks
-from tests.unit.training.study.pictures import picture
-from training.datasets.store import Box
+from training.data.store import Box
 from training.labels.agreement import agreement, fleiss_kappa
 from training.labels.consensus import CROWD, EXPERT, RULES, Rule, labelled
 from training.labels.labelers import EXPERT_LABELERS, Boxes, answer_parts, draw_boxes

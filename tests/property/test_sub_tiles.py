@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.training.study.pictures import picture
-from training.datasets.store import Box
-from training.study.sub_tiles import STRIDE_PX, WINDOW_PX, sub_tiles_of
+from tests.unit.training.data.pictures import picture
+from training.data.store import Box
+from training.data.sub_tiles import STRIDE_PX, WINDOW_PX, sub_tiles_of
 
 pytestmark = pytest.mark.property
 

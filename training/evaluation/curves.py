@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from training.evaluation.metrics import Found
 from training.evaluation.ranking import rank
 from training.evaluation.sub_tiles import check_scores
-from training.metrics import Found
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from training.evaluation.metrics import Found
 from training.evaluation.ranking import rank
-from training.metrics import Found
 
 FIGURE = 1
 """The one category."""

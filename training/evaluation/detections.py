@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from training.evaluate import by_slide
+from training.evaluation.as_served import by_slide
 from training.evaluation.bootstrap import Unit, bootstrap_interval, spread
+from training.evaluation.metrics import Found, Rates, rates
 from training.evaluation.summary import DetectionCounts, FigureFree, Measured, SlideRow, SpreadRow
-from training.metrics import Found, Rates, rates
 
 T = TypeVar("T")
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.evaluate import by_slide
+from training.evaluation.as_served import by_slide
 from training.evaluation.bootstrap import Unit
 from training.evaluation.curves import froc
 from training.evaluation.detection_ap import ImageBoxes, average_precision_by_distance, coco_ap
 from training.evaluation.detections import Sampling, detection_counts, figure_free, slide_row, spread_rows
 from training.evaluation.lattice import LatticeScores, calibration, lattice_summary
+from training.evaluation.metrics import Found, rates
 from training.evaluation.ranking import rank
 from training.evaluation.summary import (
     AveragePrecision,
@@ -20,7 +21,6 @@ from training.evaluation.summary import (
     ModelVersion,
 )
 from training.evaluation.thinning import thinned
-from training.metrics import Found, rates
 
 
 def evaluate_found(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.metrics import Found
+from training.evaluation.metrics import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def rank(found: Sequence[Found]) -> Ranking:
     """The ranking of all detections of all fields.
 
     The hits among the first k detections are as many as a one-to-one matching of these k alone within 7.5 um can have
-    (`training.metrics.rates` at that threshold), for each k. So both hits and false positives only grow with k.
+    (`training.evaluation.metrics.rates` at that threshold), for each k. So both hits and false positives only grow with k.
     """
     probabilities = np.concatenate([np.empty(0, np.float32), *(f.probabilities for f in found)])
     hits = np.concatenate([np.empty(0, np.bool_), *(_hits(f) for f in found)])

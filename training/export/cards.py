@@ -12,8 +12,8 @@ from serving.wsi.modelcard import (
     ScreeningThreshold,
     SlideFigures,
 )
-from training.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
-from training.loso import TOLERATED_LOSS, Evaluation
+from training.evaluation.leave_one_slide_out import TOLERATED_LOSS, Evaluation
+from training.export.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
 from training.models.det import NMS_IOU
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
 

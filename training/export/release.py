@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.wsi.errors import ModelError
-from training.datasets.icpr2012 import read_fields
-from training.datasets.root import data_root
-from training.drafts import graphs_of
+from training.data.icpr2012 import read_fields
+from training.data.root import data_root
+from training.evaluation.leave_one_slide_out import Evaluation, SlideResult
 from training.export.cards import det_card, regns_card, verifier_card
+from training.export.drafts import graphs_of
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
-from training.loso import Evaluation, SlideResult
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
 
 SCORE_TOLERANCE = 1e-4

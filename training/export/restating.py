@@ -10,8 +10,8 @@ from serving.scoring.analysis import Analysis, CountingOptions
 from serving.scoring.eight_bits import INT8
 from serving.scoring.recount import recount
 from serving.wsi.modelcard import CountCalibration, ModelCard, load_card
-from training.cascade_figures import EVERYWHERE, EXACT, CascadeFigures, Compared, compared, version_folders
-from training.datasets.icpr2012 import Field
+from training.data.icpr2012 import Field
+from training.evaluation.cascade_figures import EVERYWHERE, EXACT, CascadeFigures, Compared, compared, version_folders
 from training.evaluation.count_calibration import fit_count_calibration, labelled_sub_tiles
 from training.export.publishing import publish
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from training.datasets.store import Dataset
+from training.data.store import Dataset
 from training.labels.consensus import Rule, labelled
 from training.labels.records import BoxesRecord, Record
 

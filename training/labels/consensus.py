@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from training.datasets.store import Annotation, Box, Picture, Vote, box_of
+from training.data.store import Annotation, Box, Picture, Vote, box_of
 from training.labels.records import BoxesRecord, Group
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from training.datasets.import_report import FormatError, first_problem
-from training.datasets.store import Box, Picture
-from training.datasets.tables import table_rows
+from training.data.csv_rows import table_rows
+from training.data.import_report import FormatError, first_problem
+from training.data.store import Box, Picture
 
 Group = Literal["crowd", "expert"]
 Task = Literal["binary", "boxes"]

@@ -9,7 +9,7 @@ from PIL import Image
 from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import MPP, SyntheticTissue
 from serving.wsi.geometry import Region
-from training.datasets.store import Annotation, Dataset, Picture, box_of, write_store
+from training.data.store import Annotation, Dataset, Picture, box_of, write_store
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, Boxes, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.labels.targets import clip_boxes

@@ -1,1 +1,1 @@
-"""Reg-NS and Det as torch modules."""
+"""The models as torch modules: trunks, the heads on them, and where their initial weights come from."""

@@ -17,10 +17,10 @@ from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 from training.export.onnx_files import export_det, export_regns
 from training.export.parity import parity_windows, write_parity
-from training.export.study_export import Graph
-from training.export.study_graphs import DetectorGraph, NetGraph
-from training.study.detectors import SubTileDetector
-from training.study.models import SubTileNet
+from training.export.run_export import Graph
+from training.export.sub_tile_graphs import DetectorGraph, NetGraph
+from training.models.sub_tile_detector import SubTileDetector
+from training.models.sub_tile_net import SubTileNet
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.lattice import LatticeScores
 from training.evaluation.measuring import evaluate_found
+from training.evaluation.metrics import Found
 from training.evaluation.summary import DataDescription, EvaluationSummary, ModelVersion
-from training.metrics import Found
 
 MPP = 0.25
 RADIUS_PX = 30

@@ -3,7 +3,7 @@ import pytest
 
 from tests.unit.training.evaluation.examples import field, generated
 from training.evaluation.curves import froc, precision_recall, roc
-from training.metrics import rates
+from training.evaluation.metrics import rates
 
 RNG = np.random.default_rng(11)
 SCORES = (RNG.integers(0, 8, 60) / 8).astype(np.float32)

@@ -3,7 +3,7 @@ import pytest
 
 from tests.unit.training.evaluation.examples import field, generated
 from training.evaluation.detection_ap import ImageBoxes, average_precision_by_distance, coco_ap
-from training.metrics import rates
+from training.evaluation.metrics import rates
 
 
 def boxes(*corners: tuple[float, float], side: float = 40) -> np.ndarray:

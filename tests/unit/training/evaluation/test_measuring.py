@@ -8,9 +8,9 @@ from serving.wsi.modelcard import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generated, summary_of
 from training.evaluation.bootstrap import Unit
 from training.evaluation.measuring import evaluate_found
+from training.evaluation.metrics import Found, best_threshold, rates
 from training.evaluation.summary import Detected, EvaluationSummary
 from training.evaluation.thinning import POINTS
-from training.metrics import Found, best_threshold, rates
 
 
 def detected(summary: EvaluationSummary) -> Detected:

@@ -8,8 +8,8 @@ import pytest
 from serving.wsi.modelcard import load_card
 from tests.fakes import plant, tissue
 from tests.quick_models import write_quick_models
-from training.cascade_figures import EVERYWHERE, EXACT, compared, score_fields
-from training.datasets.icpr2012 import Field
+from training.data.icpr2012 import Field
+from training.evaluation.cascade_figures import EVERYWHERE, EXACT, compared, score_fields
 from training.export.restating import calibrated, expected_count, restate
 
 DOTS = {"A00": ((300, 300), (700, 500)), "A02": ((420, 610),)}

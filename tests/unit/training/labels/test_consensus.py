@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.training.data.pictures import picture
 from tests.unit.training.labels.looks import looks
-from tests.unit.training.study.pictures import picture
-from training.datasets.store import Box, Dataset
+from training.data.store import Box, Dataset
 from training.labels.aggregate import aggregate, summary_lines
 from training.labels.consensus import CROWD, EXPERT, labelled
 

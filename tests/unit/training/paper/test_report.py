@@ -1,0 +1,92 @@
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from tests.unit.training.paper.outcomes import SIZES, drawn_outcomes
+from training.models.sub_tile_net import MODELS
+from training.paper import published
+from training.paper.figures import draw_figures
+from training.paper.grid import jobs
+from training.paper.outcome import Outcome, area_under_roc, rate_at, read_outcome, write_outcome
+from training.paper.tables import tables
+from training.paper.verdicts import verdicts
+from training.recipes.recipe import paper
+
+Drawn = tuple[dict[str, Outcome], NDArray[np.bool_], NDArray[np.intp]]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return drawn_outcomes()
+
+
+def test_the_grid_has_each_training_once_and_sources_first() -> None:
+    grid = jobs({name: paper(name, "none") for name in MODELS}, SIZES)
+    names = [job.name for job in grid]
+    assert len(names) == len(set(names)) == 98
+    for position, job in enumerate(grid):
+        assert job.start_from is None or job.start_from in names[:position]
+    assert sum(job.start_from is not None for job in grid) == 60  # Table 8: ten rows, six backbones
+
+
+def test_cells_are_rates_beside_the_papers(drawn: Drawn) -> None:
+    outcomes, positive, _ = drawn
+    found = {table.number: table for table in tables(outcomes, positive, SIZES)}
+    assert list(found) == ["4", "5", "6", "7", "8", "8-auc", "9", "(4.2)"]
+    rate = rate_at(outcomes["Reg-NS_all_4to1"].scores, positive, 0.2)
+    row = next(row for row in found["7"].rows if row[0] == "Reg-NS (0.2)")
+    assert row[3] == f"{100 * rate.tpr:.1f}/{100 * rate.fpr:.1f} (89.1/24.5)"
+    assert [len(table.rows) for table in found.values()] == [10, 5, 12, 12, 10, 10, 4, 2]
+    for table in found.values():
+        assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_the_area_under_the_curve_is_scikit_learns_and_counts_weights_as_copies(drawn: Drawn) -> None:
+    outcomes, positive, _ = drawn
+    scores = outcomes["Det_all"].scores.round(2)
+    assert area_under_roc(scores, positive) == pytest.approx(roc_auc_score(positive, scores))
+    weights = np.random.default_rng(0).integers(0, 3, len(scores))
+    copies = roc_auc_score(np.repeat(positive, weights), np.repeat(scores, weights))
+    assert area_under_roc(scores, positive, weights.astype(float)) == pytest.approx(copies)
+    assert np.isnan(area_under_roc(scores, np.zeros_like(positive)))
+
+
+def test_the_papers_figures_agree_where_it_prints_them_twice() -> None:
+    by_ratio = [published.TABLE_7[t][0] for t in sorted(published.TABLE_7)]
+    assert by_ratio == [published.TABLE_6[t][-1] for t in sorted(published.TABLE_6)]
+    assert published.TABLE_4["Reg-NS 4:1 (0.2)"] == published.TABLE_7[0.2][2]
+    assert published.TABLE_9[0.95][1][1] == published.TABLE_4["Det-NS 1:1 (0.95)"][1] == 13.3  # contradiction 7
+
+
+def test_verdicts_see_what_was_put_in(drawn: Drawn) -> None:
+    outcomes, positive, patient = drawn
+    found = {v.trend: v for v in verdicts(outcomes, positive, patient, SIZES)}
+    assert found["The backbone of a Reg run hurts Det"].verdict == "holds"
+    assert found["Naive aggregation costs more"].verdict == "holds"
+    assert found["10:1 has fewer false positives than 1:1"].verdict == "holds"
+    assert found["Weighing by agreement helps Det"].verdict == "undecided"
+    for verdict in found.values():
+        assert verdict.interval[0] <= verdict.difference <= verdict.interval[1]
+
+
+def test_figures_are_drawn_in_both_forms(drawn: Drawn, tmp_path: Path) -> None:
+    outcomes, positive, _ = drawn
+    draw_figures(outcomes, positive, SIZES, tmp_path)
+    for name in ("figure-2", "figure-3"):
+        assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 10
+        assert ET.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_an_outcome_comes_back_and_an_unfinished_one_is_none(drawn: Drawn, tmp_path: Path) -> None:
+    assert read_outcome(tmp_path) is None
+    for name in ("Det_all", "Reg_all"):
+        write_outcome(drawn[0][name], tmp_path)
+        again = read_outcome(tmp_path)
+        assert again is not None
+        assert np.isnan(again.map_50_95) == (name == "Reg_all")
+        np.testing.assert_array_equal(again.scores, drawn[0][name].scores)

@@ -1,0 +1,124 @@
+"""Pictures on disk: slides and fields of every kind, and the folder that an annotation file's names are looked up in."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from serving.wsi.arrayslide import ArraySlide
+from serving.wsi.errors import MitoserveError, UnsupportedFormatError
+from serving.wsi.imageslide import MAX_IMAGE_PIXELS
+from serving.wsi.slide import Slide, open_slide
+from training.data.import_report import FormatError
+
+SUFFIXES = frozenset(
+    {".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+)
+
+
+_FLAT = frozenset({".tif", ".tiff", ".bmp"})
+
+
+def open_picture(path: Path) -> Slide:
+    """A slide as serving opens it, or a flat TIFF or BMP field, which contests publish and no scanner writes.
+
+    Raises
+    ------
+    MitoserveError
+        If the file is damaged, or neither.
+    """
+    try:
+        return open_slide(path)
+    except UnsupportedFormatError:
+        if path.suffix.lower() not in _FLAT:
+            raise
+    with _flat(path) as image:
+        return ArraySlide(np.asarray(image.convert("RGB")), mpp=None, name=path.name, vendor="flat")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a picture says of itself."""
+
+    width: int
+    height: int
+    mpp: float | None
+
+
+def facts_of(path: Path) -> Facts:
+    """Size and resolution of a picture.
+
+    Raises
+    ------
+    FormatError
+        If it does not open.
+    """
+    try:
+        try:
+            with open_slide(path) as slide:
+                return Facts(slide.width, slide.height, slide.mpp)
+        except UnsupportedFormatError:
+            if path.suffix.lower() not in _FLAT:
+                raise
+        with _flat(path) as image:
+            return Facts(image.width, image.height, None)
+    except (MitoserveError, OSError) as error:
+        raise FormatError(path, "picture", str(error)) from error
+
+
+@contextmanager
+def _flat(path: Path) -> Iterator[Image.Image]:
+    """A picture that no slide reader knows, not yet decoded."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise UnsupportedFormatError(
+                    f"{path.name} is a flat picture of {image.width} x {image.height} px; make a tiled TIFF of it"
+                )
+            yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnsupportedFormatError(f"{path.name} is neither a slide nor a picture ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """Every picture below `root`, found by path, by name or by name without suffix."""
+
+    root: Path
+    _by_name: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for path in self.all():
+            relative = path.relative_to(self.root)
+            for key in {relative.as_posix(), relative.with_suffix("").as_posix(), path.name, path.stem}:
+                self._by_name[key].append(path)
+
+    def all(self) -> list[Path]:
+        """The pictures, sorted by path."""
+        return sorted(p for p in self.root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+    def find(self, *names: str) -> Path | None:
+        """The picture that one of `names` means, the first that is found; None if there is none.
+
+        Raises
+        ------
+        FormatError
+            If a name means several pictures.
+        """
+        for name in names:
+            found = self._by_name.get(name.replace("\\", "/"), [])
+            exact = [path for path in found if self.relative(path) == name]
+            if len(found) > 1 and not exact:
+                listed = ", ".join(str(p.relative_to(self.root)) for p in found[:3])
+                raise FormatError(self.root, f"picture {name}", f"the name means several: {listed}; give its path")
+            if found:
+                return (exact or found)[0]
+        return None
+
+    def relative(self, path: Path) -> str:
+        """A picture's path from `root`, as the store has it."""
+        return path.relative_to(self.root).as_posix()

@@ -1,0 +1,82 @@
+"""MITOS-ATYPIA-14: `A03/mitosis/A03_00Aa_mitosis.csv` and `..._not_mitosis.csv`, headerless x, y, confidence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.data.csv_rows import Row, headerless
+from training.data.import_report import FormatError, ImportReport
+from training.data.readers.boxes import ambiguous, annotation, around, nominal_half
+from training.data.readers.classes import Label
+from training.data.readers.mitos import mitos_name
+from training.data.readers.source import Sized, Source
+from training.data.store import Annotation, Dataset, Picture
+
+FORMAT = "mitos-atypia14"
+MPP = {"A": 0.2455, "H": 0.2274}
+"""um/px at x40 as the contest states them; Hamamatsu's pixels are 0.2273 x 0.2275."""
+MITOSIS_CONFIDENCE = 0.5
+"""From here on the contest counts an object as a mitosis."""
+_ENDINGS: dict[str, Label] = {"_not_mitosis": "look-alike", "_mitosis": "mitotic figure"}
+
+
+def read_mitos_atypia14(source: Source, report: ImportReport) -> Dataset:
+    """Frames at x40 of the folder of images, with the two CSV files of each below `path`; A and H of a slide, one patient.
+
+    A frame with neither file is unlabelled.
+
+    Raises
+    ------
+    FormatError
+        If a file is not laid out as published.
+    """
+    files = {file.stem: file for file in sorted(source.path.rglob("*_mitosis.csv"))}
+    if not files:
+        raise FormatError(source.path, "folder", "holds no <frame>_mitosis.csv")
+    return source.dataset(FORMAT, _pictures(source, report, files))
+
+
+def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> Iterator[Picture]:
+    used: set[str] = set()
+    for path in source.pictures.all():
+        if path.parent.name in {"x10", "x20"}:
+            report.dropped["frames at x10 and x20"] += 1
+            continue
+        name = mitos_name(path)
+        sized = source.picture(
+            report, source.pictures.relative(path), where=str(path), nominal_mpp=MPP.get(name.scanner)
+        )
+        if sized is None:
+            continue
+        own = {files[key]: label for end, label in _ENDINGS.items() if (key := path.stem + end) in files}
+        used.update(file.stem for file in own)
+        annotations = tuple(a for file, label in own.items() for a in _annotations(report, file, label, sized))
+        yield Picture(
+            **sized.fields(),
+            slide=name.slide,
+            patient=f"mitos-atypia14/{name.number}",
+            labelled=bool(own),
+            annotations=annotations,
+            ambiguous_areas=ambiguous(annotations),
+            attributes=name.attributes,
+        )
+    report.dropped["label files without a frame"] += len(files.keys() - used)
+
+
+def _annotations(report: ImportReport, file: Path, label: Label, sized: Sized) -> Iterator[Annotation]:
+    for row in headerless(file, ("x", "y", "confidence"), optional=1):
+        box = around(row.number("x"), row.number("y"), nominal_half(sized.mpp))
+        confidence = _confidence(row, label)
+        verdict: Label = "mitotic figure" if confidence >= MITOSIS_CONFIDENCE else "look-alike"
+        if verdict != label:
+            report.noted[f"objects in {label} files whose confidence makes them {verdict}s"] += 1
+        if (found := annotation(report, box, sized.size, verdict, confidence, nominal=True)) is not None:
+            yield found
+
+
+def _confidence(row: Row, label: Label) -> float:
+    if not row.optional("confidence"):
+        return 1.0 if label == "mitotic figure" else 0.0
+    value = row.number("confidence")
+    if not 0 <= value <= 1:
+        raise row.error("confidence", f"is {value:g}, must be 0 to 1")
+    return value

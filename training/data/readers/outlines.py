@@ -1,0 +1,67 @@
+"""Labels that people drew in a viewer: from named outlines and points on one slide to its picture."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.wsi.classnames import normal
+from training.data.import_report import ImportReport
+from training.data.patient import patient_of
+from training.data.readers.boxes import annotation, around, bounding, nominal_half, outside, share
+from training.data.readers.source import Source
+from training.data.store import Picture
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a viewer stores of one object.
+
+    name : its class, None where it has none
+    points : of its outline, or the places of as many objects if `places`; level-0 px
+    """
+
+    name: str | None
+    points: Sequence[Point]
+    places: bool = False
+
+
+def outlined_picture(
+    source: Source, report: ImportReport, file: Path, names: tuple[str, ...], outlines: Iterable[Outline]
+) -> Picture | None:
+    """The picture that a viewer's file belongs to; None, and a line in the report, if it is not in the folder.
+
+    Outlines of a class that means a reviewed area limit what is labelled to the box around each. Without one the whole
+    picture counts as reviewed, if anything on it is labelled.
+
+    file : the viewer's file; names : how its picture may be called
+    """
+    sized = source.picture(report, *names, where="picture")
+    if sized is None:
+        report.noted[f"files without a picture: {file.name}"] += 1
+        return None
+    annotations, reviewed = [], []
+    for outline in outlines:
+        label = None if outline.name is None else source.classes.label_of(outline.name)
+        if outline.name is not None and normal(outline.name) in source.classes.reviewed:
+            reviewed.append(bounding(outline.points))
+        elif label is None:
+            report.dropped[_other(outline.name)] += len(outline.points) if outline.places else 1
+        else:
+            half = nominal_half(sized.mpp)
+            boxes = [around(*p, half) for p in outline.points] if outline.places else [bounding(outline.points)]
+            found = (annotation(report, b, sized.size, label, share((), label), nominal=outline.places) for b in boxes)
+            annotations += [a for a in found if a is not None]
+    return Picture(
+        **sized.fields(),
+        slide=Path(sized.path).stem,
+        patient=patient_of(sized.path),
+        labelled=bool(annotations or reviewed),
+        annotations=tuple(annotations),
+        unlabelled_areas=outside(reviewed, sized.size) if reviewed else (),
+    )
+
+
+def _other(name: str | None) -> str:
+    return "objects without a class" if name is None else f"objects of class {name!r}"

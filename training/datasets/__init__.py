@@ -1,1 +1,0 @@
-"""Readers of labelled data: one file a published format, all giving `Field` or `CropBank`."""

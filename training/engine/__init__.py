@@ -1,0 +1,1 @@
+"""The training program: one loop, its processes, its checkpoints and logs."""

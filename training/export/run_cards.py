@@ -1,0 +1,193 @@
+"""Cards of exported runs: thresholds by a stated rule on validation data, and what was measured there."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.scoring.matching import MATCH_RADIUS_UM
+from serving.wsi.modelcard import (
+    RESEARCH_USE,
+    DataSource,
+    DetectionThreshold,
+    ModelCard,
+    ModelInput,
+    ScreeningThreshold,
+    SlideFigures,
+)
+from training.data.pixels import read_sub_tile
+from training.data.sub_tiles import WINDOW_PX, positives
+from training.evaluation.as_served import by_slide
+from training.evaluation.detector_alone import DetectorAlone
+from training.evaluation.evaluate import BATCH, find_in_pictures
+from training.evaluation.metrics import best_threshold, rates
+from training.evaluation.sub_tiles import sub_tile_rates
+from training.export.drafts import MERGE_RADIUS_UM
+from training.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.export.run_export import Graph, Validation
+
+_LIMITS = [
+    "Measured on the pictures that also chose its weights and its threshold: other pictures will give lower figures.",
+    "Probabilities and scores are not calibrated to other laboratories; check the threshold on your own slides.",
+]
+TORCHVISION_NMS_IOU = 0.5
+"""torchvision's box_nms_thresh, which the study's detectors keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the storage changes: |score - score in float32| of `windows` validation sub-tiles. spread : sd of the scores"""
+
+    storage: str
+    windows: int
+    mean: float
+    largest: float
+    spread: float
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        form = {
+            "fp32": "float32",
+            "fp16": "float16 behind a cast, float32 arithmetic",
+            "int8": "int8 a channel, uint8 activations (QDQ); first convolution and heads float32",
+        }[self.storage]
+        return (
+            f"{form}; against float32 on {self.windows} validation sub-tiles scores move by {self.mean:.1e} on average and "
+            f"{self.largest:.1e} at most, where their standard deviation is {self.spread:.2g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a card states of an exported run, beside its figures."""
+
+    name: str
+    version: str
+    recipe: Recipe
+    parameters: int
+    drift: Drift
+    files: dict[str, str]
+
+
+def screening_card(exported: Exported, graph: "Graph", validation: "Validation", *, recall: float) -> ModelCard:
+    """Card of BC, Reg or Reg-NS: the highest score, in steps of 0.01, that lets enough positive sub-tiles pass."""
+    table = validation.table
+    shown = positives(table, "centre")
+    scores = _scores(graph, validation)
+    lowest = float(np.quantile(scores[shown], 1 - recall, method="lower")) if shown.any() else 0.0
+    threshold = float(np.floor(lowest * 100) / 100)
+    at = sub_tile_rates(scores, shown, [threshold])[0]
+    return ModelCard(
+        **_common(exported, validation),
+        task="screening",
+        architecture=f"{exported.recipe.model} (Ji et al.): {exported.recipe.backbone}, last layer replaced{_resized(exported)}",
+        input=_input("tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"),
+        output=f"scores: float32 (N, H / 125 - 1, W / 125 - 1), {_SCORE[exported.recipe.model]}",
+        screening_threshold=ScreeningThreshold(
+            score=threshold,
+            how_chosen=f"the highest step of 0.01 that {recall:.0%} of the sub-tiles with a figure's centre reach",
+            data=validation.name,
+            achieved=f"TPR {at.tpr:.1%}, FPR {at.fpr:.1%} of {len(table):,} sub-tiles",
+        ),
+        per_slide=[],
+        figures=_figures(exported) | {"tpr": round(at.tpr, 4), "fpr": round(at.fpr, 4)},
+    )
+
+
+def detection_card(exported: Exported, graph: "Graph", validation: "Validation", *, recall: float) -> ModelCard:
+    """Card of a Det class: the threshold with the highest F1 over whole validation pictures, looked at everywhere.
+
+    recall : without meaning here
+    """
+    del recall
+    found = find_in_pictures(DetectorAlone.of(graph.detect), validation.table.pictures, validation.root)
+    threshold = best_threshold(found) if any(len(f.probabilities) for f in found) else 0.5
+    total = rates(found, threshold)
+    per_slide = {slide: rates(fields, threshold) for slide, fields in by_slide(found).items()}
+    return ModelCard(
+        **_common(exported, validation),
+        task="detection",
+        architecture=f"{exported.recipe.model} (Ji et al.): torchvision's Faster R-CNN on a feature pyramid of "
+        f"{exported.recipe.backbone}, batched{_resized(exported)}",
+        input=_input("windows: uint8 (N, 250, 250, 3) RGB"),
+        output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
+        detection_threshold=DetectionThreshold(
+            probability=threshold,
+            how_chosen="highest F1 over whole pictures, every sub-tile looked at",
+            data=validation.name,
+            achieved=f"F1 {total.f1:.3f}, precision {total.precision:.3f}, recall {total.recall:.3f}",
+        ),
+        nms_iou=TORCHVISION_NMS_IOU,
+        merge_radius_um=MERGE_RADIUS_UM,
+        per_slide=[
+            SlideFigures(
+                slide=slide,
+                true_figures=sum(len(f.truth) for f in by_slide(found)[slide]),
+                precision=round(at.precision, 4),
+                recall=round(at.recall, 4),
+                f1=round(at.f1, 4),
+            )
+            for slide, at in per_slide.items()
+        ],
+        figures=_figures(exported) | {"f1": round(total.f1, 4)},
+    )
+
+
+def _scores(graph: "Graph", validation: "Validation") -> NDArray[np.float32]:
+    """Score of every validation sub-tile, in the order of the table."""
+    table, parts = validation.table, []
+    for start in range(0, len(table), BATCH):
+        indices = range(start, min(start + BATCH, len(table)))
+        parts.append(graph.scores(np.stack([read_sub_tile(validation.root, table, i) for i in indices])))
+    return np.concatenate(parts)
+
+
+_SCORE = {
+    "BC": "probability that some of a figure is inside",
+    "Reg": "regressed s_t; trained without negatives",
+    "Reg-NS": "regressed s_t, 0 for no figure, about 1 for a whole one; unbounded",
+}
+
+
+def _common(exported: Exported, validation: "Validation") -> dict[str, Any]:
+    recipe = exported.recipe
+    return {
+        "schema_version": "1.0",
+        "name": exported.name,
+        "version": exported.version,
+        "weights": exported.drift.words,
+        "parameters": exported.parameters,
+        "data": [
+            DataSource(name=f"initial weights: {recipe.initialisation}", use="backbone", licence="see their source"),
+            DataSource(name=validation.name, use="choice of weights and threshold", licence="see the store"),
+        ],
+        "evaluation": "Pictures of the patients that the run was validated on, none of whom it learnt from. One-to-one "
+        f"matching of centres within {MATCH_RADIUS_UM} um; a sub-tile is positive if a figure's centre is inside.",
+        "limits": _LIMITS,
+        "research_use": RESEARCH_USE,
+        "files": exported.files,
+    }
+
+
+def _input(layout: str) -> ModelInput:
+    return ModelInput(window_px=WINDOW_PX, stride_px=WINDOW_PX // 2, mpp=0.25, layout=layout)
+
+
+def _resized(exported: Exported) -> str:
+    side = exported.recipe.side
+    return "" if side == WINDOW_PX else f"; the graph resizes sub-tiles to {side} px"
+
+
+def _figures(exported: Exported) -> dict[str, float | str]:
+    drift = exported.drift
+    return {
+        "resized_to_px": float(exported.recipe.side),
+        "storage": drift.storage,
+        "drift_mean": float(f"{drift.mean:.3g}"),
+        "drift_largest": float(f"{drift.largest:.3g}"),
+        "score_sd": float(f"{drift.spread:.3g}"),
+    }

@@ -1,0 +1,205 @@
+"""`training export`: a run of one model class as a version folder that serving loads."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from serving.scoring.eight_bits import in_eight_bits
+from serving.wsi.detections import Detections
+from serving.wsi.errors import ModelError
+from serving.wsi.modelcard import ModelCard
+from training.data.pixels import read_sub_tile
+from training.data.store import Dataset, read_store
+from training.data.sub_tiles import SubTiles, positives, sub_tiles_of
+from training.evaluation.subjects import highest
+from training.export.onnx_files import export_det, export_regns, store_in_half
+from training.export.parity import parity_tile, parity_windows, write_parity
+from training.export.publishing import hashes, publish
+from training.export.run_cards import Drift, Exported, detection_card, screening_card
+from training.export.sub_tile_graphs import DetectorGraph, NetGraph
+from training.models.sub_tile_detector import SubTileDetector
+from training.recipes.recipe import read_recipe
+from training.recipes.runs import load_run, read_patients
+
+Storage = Literal["fp32", "fp16", "int8"]
+SCORE_TOLERANCE, BOX_TOLERANCE_PX = 1e-4, 0.05
+"""Between torch and ONNX Runtime, in float32: see `release`."""
+CALIBRATED = 8
+"""Sub-tiles that one run of the calibration sees."""
+DRIFT_WINDOWS = 128
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The sub-tiles that a run's threshold is chosen on, and its drift measured."""
+
+    name: str
+    table: SubTiles
+    root: Path
+
+    def windows(self, count: int) -> NDArray[np.uint8]:
+        """Up to `count` sub-tiles, half of them with a figure where there are so many, uint8, (N, 250, 250, 3)."""
+        shown = positives(self.table, "centre")
+        rng = np.random.default_rng(0)
+        some, none = (rng.permutation(np.flatnonzero(of)) for of in (shown, ~shown))
+        half = some[: count // 2]
+        chosen = [*half, *none[: count - len(half)]]
+        return np.stack([read_sub_tile(self.root, self.table, int(i)) for i in chosen])
+
+
+def export_run(
+    run: Path,
+    data: Path,
+    target: Path,
+    *,
+    storage: Storage = "fp32",
+    recall: float = 0.95,
+    say: Callable[[str], None] = print,
+) -> ModelCard:
+    """Write `target`, models/<name>/<version>, from a run and the pictures that it was validated on.
+
+    The graph is exported in float32 and compared with torch; then stored as asked, and compared with float32 on
+    validation sub-tiles, which the card states. The threshold is chosen on the stored graph's own output.
+
+    recall : share of the positive validation sub-tiles that must pass a screening model
+
+    Raises
+    ------
+    ModelError
+        If ONNX Runtime and torch differ by more than the tolerances.
+    FileExistsError
+        If the version is there already: versions never change.
+    ValueError
+        If the data hold no picture that the run was validated on, or the version is not of the form 1.2.3.
+    """
+    if not re.fullmatch(r"\d+\.\d+\.\d+", target.name):
+        raise ValueError(f"{target}: give models/<name>/<version> with a version of the form 1.2.3")
+    if target.exists():
+        raise FileExistsError(f"{target} exists; versions never change, choose another")
+    recipe, model = load_run(run)
+    validation = validation_of(run, read_store(data))
+    graph = DetectorGraph(model) if isinstance(model, SubTileDetector) else NetGraph(model)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "version"
+        folder.mkdir()
+        exact = Path(scratch) / "exact.onnx"
+        _export(graph, exact, recipe.side)
+        stored = Graph.load(_store(exact, folder / "model.onnx", storage, validation))
+        drift = _drift(Graph.load(exact), stored, validation.windows(DRIFT_WINDOWS), storage)
+        say(f"{storage}: {drift.words}")
+        sample = parity_windows() if stored.detects else parity_tile()
+        write_parity(folder / "parity.npz", sample, dict(zip(stored.outputs, stored.run(sample), strict=True)))
+        parameters = sum(p.numel() for p in model.parameters())
+        exported = Exported(target.parent.name, target.name, recipe, parameters, drift, hashes(folder))
+        make = detection_card if stored.detects else screening_card
+        card = make(exported, stored, validation, recall=recall)
+        publish(folder, target, card)
+    say(f"wrote {target}")
+    return card
+
+
+def validation_of(run: Path, dataset: Dataset) -> Validation:
+    """The pictures that a run was validated on."""
+    patients = read_patients(run)
+    wanted = set() if patients is None else set(patients.validation)
+    pictures = [p for p in dataset.pictures if p.labelled and p.patient in wanted]
+    if not pictures:
+        raise ValueError(f"{dataset.name} holds no picture that {run} was validated on: a threshold needs some")
+    return Validation(
+        f"validation patients of the run: {len({p.patient for p in pictures})} of {dataset.name}",
+        sub_tiles_of(pictures, around_labels=read_recipe(run).around_labels),
+        Path(dataset.root),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An ONNX file at work."""
+
+    session: onnxruntime.InferenceSession
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> "Graph":
+        """On a CPU."""
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return cls(session, tuple(o.name for o in session.get_outputs()))
+
+    @property
+    def detects(self) -> bool:
+        """Whether it gives boxes."""
+        return "boxes" in self.outputs
+
+    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.generic]]:
+        """All outputs."""
+        found: list[NDArray[np.generic]] = self.session.run(
+            list(self.outputs), {self.session.get_inputs()[0].name: pixels}
+        )
+        return found
+
+    def detect(self, windows: NDArray[np.uint8]) -> list[Detections]:
+        """Boxes of a detector, see `Detector.detect`."""
+        boxes, probabilities, counts = self.run(windows)
+        return [
+            Detections(np.asarray(b[:n], np.float32), np.asarray(p[:n], np.float32), np.zeros(n, np.float32))
+            for b, p, n in zip(boxes, probabilities, counts, strict=True)
+        ]
+
+    def scores(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Score of each window, float32, (N,)."""
+        parts = []
+        for start in range(0, len(windows), BATCH):
+            batch = windows[start : start + BATCH]
+            parts.append(highest(self.detect(batch)) if self.detects else np.asarray(self.run(batch)[0], np.float32))
+        return np.concatenate([part.reshape(-1) for part in parts])
+
+
+def _export(graph: NetGraph | DetectorGraph, path: Path, side: int) -> None:
+    """The graph in float32, checked against torch on the parity sample, together and one by one."""
+    (export_det if isinstance(graph, DetectorGraph) else export_regns)(graph, path)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"window_px": "250", "resized_to_px": str(side)})
+    onnx.save(model, path)
+    loaded = Graph.load(path)
+    sample = parity_windows() if loaded.detects else parity_tile()
+    with torch.inference_mode():
+        result = graph(torch.from_numpy(sample))
+    expected = [t.numpy() for t in (result if isinstance(result, tuple) else (result,))]
+    alone = [loaded.run(sample[i : i + 1]) for i in range(len(sample))]
+    joined = [np.concatenate(parts) for parts in zip(*alone, strict=True)]
+    for how, found in (("a batch", loaded.run(sample)), ("single windows", joined)):
+        for name, a, b in zip(loaded.outputs, expected, found, strict=True):
+            tolerance = BOX_TOLERANCE_PX if name == "boxes" else SCORE_TOLERANCE
+            difference = float(np.abs(a - np.asarray(b, np.float64)).max())
+            if a.shape != b.shape or difference > tolerance:
+                raise ModelError(f"{name}: ONNX Runtime and torch differ by {difference:g} on {how}")
+
+
+def _store(exact: Path, target: Path, storage: Storage, validation: Validation) -> Path:
+    if storage == "fp32":
+        shutil.copyfile(exact, target)
+    elif storage == "fp16":
+        store_in_half(exact, target)
+    else:
+        # A window is a tile with one sub-tile, so both kinds of graph take it.
+        windows = validation.windows(DRIFT_WINDOWS // 2)
+        batches = [windows[start : start + CALIBRATED] for start in range(0, len(windows), CALIBRATED)]
+        target.write_bytes(in_eight_bits(exact, batches))
+    return target
+
+
+def _drift(exact: Graph, stored: Graph, windows: NDArray[np.uint8], storage: Storage) -> Drift:
+    before, after = exact.scores(windows), stored.scores(windows)
+    difference = np.abs(before - after)
+    return Drift(storage, len(windows), float(difference.mean()), float(difference.max()), float(before.std()))

@@ -1,0 +1,99 @@
+"""Pictures, labels and initial weights of the smaller scales, made from what is at hand."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from serving.synthetic.field import generate_field
+from training.data.crops import CROP_PX, read_crops
+from training.data.icpr2012 import read_fields
+from training.data.root import data_root
+from training.data.store import Annotation, Dataset, Picture, box_of
+from training.data.windows import collage
+from training.labels.consensus import CROWD, EXPERT, labelled
+from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
+from training.labels.records import Record, write_records
+from training.paper.pretraining import pretrain
+
+RECORDS = "records.jsonl"
+"""What each labeler said, beside the store: Table 3 is of these."""
+DATA_SEED = 5
+ATNORM = ("atnorm-br", "atnorm-md")
+"""The crops to pretrain on; the study's tiles are made of the others."""
+PRETRAINING_STEPS = 800
+
+
+def generated(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
+    """Generated tissue: a field a patient, labelled by a simulated crowd; the test patients by simulated experts."""
+    pictures: list[Picture] = []
+    records: list[Record] = []
+    for number in range(patients + tests):
+        test = number >= patients
+        patient = f"{'test' if test else 'train'}-{number:02d}"
+        tissue = generate_field(seed=9_000 + number, width=side, height=side, mitoses_per_mm2=40, lookalikes_per_mm2=40)
+        rng = np.random.default_rng([DATA_SEED, number])
+        labelers, rule = (EXPERT_LABELERS, EXPERT) if test else (CROWD_LABELERS, CROWD)
+        tile = _save(folder, patient, tissue.pixels, patient)
+        cells = tissue.mitotic_figures, tissue.lookalikes
+        looks = draw_boxes(tile, *cells, labelers, rng)
+        pictures.append(labelled(tile, looks, rule))
+        records += looks
+        if test:
+            records += answer_parts(tile, *cells, labelers, rng)
+    write_records(records, folder / RECORDS)
+    return Dataset(
+        name="generated tissue", format="generated", licence="CC0-1.0", root=str(folder), pictures=tuple(pictures)
+    )
+
+
+def real(folder: Path, *, tiles: int, share: float) -> Dataset:
+    """Real figures: tiles of crops, labelled by a simulated crowd, to train on; the ICPR 2012 fields as the test set.
+
+    Each tile holds 64 AMi-Br crops of one group of cases; in all but `share` of them the figure is covered.
+    """
+    pictures: list[Picture] = []
+    records: list[Record] = []
+    bank = read_crops(data_root()).of(lambda case: case not in ATNORM)
+    groups = np.array_split(np.random.default_rng(DATA_SEED).permutation(np.unique(bank.cases)), tiles)
+    for number, cases in enumerate(groups):
+        rng = np.random.default_rng([DATA_SEED, number])
+        pixels, boxes = collage(bank, 8, rng, share=share, chosen=np.flatnonzero(np.isin(bank.cases, cases)))
+        name = f"train-{number:02d}"
+        tile = _save(folder, name, pixels, name)
+        looks = draw_boxes(tile, boxes, np.empty((0, 4), np.float32), CROWD_LABELERS, rng)
+        pictures.append(labelled(tile, looks, CROWD))
+        records += looks
+    write_records(records, folder / RECORDS)
+    for field in read_fields(data_root()):
+        tile = _save(folder, f"test-{field.name}", field.pixels, f"test-{field.slide}")
+        truth = tuple(Annotation(box=box_of(b), label="mitotic figure", agreement=1.0) for b in field.boxes)
+        pictures.append(tile.model_copy(update={"annotations": truth}))
+    return Dataset(
+        name=f"collages of {CROP_PX} px AMi-Br crops; ICPR 2012 fields",
+        format="collage",
+        licence="research use; see the model cards",
+        root=str(folder),
+        pictures=tuple(pictures),
+    )
+
+
+def pretrained(folder: Path) -> str:
+    """A micro ResNet that tells AtNorm crops with their figure from covered ones; no crop is in the study's tiles."""
+    bank = read_crops(data_root()).of(lambda case: case in ATNORM)
+    return str(pretrain(bank, "micro", folder, steps=PRETRAINING_STEPS))
+
+
+def _save(folder: Path, name: str, pixels: NDArray[np.uint8], patient: str) -> Picture:
+    Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
+    height, width = pixels.shape[:2]
+    return Picture(
+        id=name,
+        path=f"{name}.jpg",
+        width=width,
+        height=height,
+        mpp=0.25,
+        slide=patient,
+        patient=patient,
+    )

@@ -1,0 +1,96 @@
+"""The study at three scales: which data, how large the models, how many events."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.data.store import Dataset, read_store, write_store
+from training.models.sub_tile_net import MODELS, ModelName
+from training.paper.grid import PAPER_SIZES, Sizes
+from training.paper.scale_data import generated, pretrained, real
+from training.recipes.recipe import Recipe, paper, with_overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What `training reproduce --scale` takes.
+
+    data : writes pictures and labels into a folder, once; pictures of patients whose name starts with "test" are the
+        test set; `records.jsonl` beside them holds what each labeler said
+    """
+
+    name: str
+    about: str
+    sizes: Sizes
+    data: Callable[[Path], Dataset]
+    initial: Callable[[Path], str]
+    """Initial weights, as `initial.initialise` takes them; may make them in a folder, once."""
+    nets: dict[str, Any]
+    detectors: dict[str, Any]
+    """Changes to the paper's recipe."""
+    test_negatives: int | None = None
+    """Test sub-tiles without anything of a figure that models are judged on, drawn by seed; None for all."""
+
+    def recipes(self, initialisation: str) -> dict[ModelName, Recipe]:
+        """The recipe of each model class."""
+        return {
+            name: with_overrides(paper(name, initialisation), self.detectors if row.target == "boxes" else self.nets)
+            for name, row in MODELS.items()
+        }
+
+
+def _paper_data(folder: Path) -> Dataset:
+    path = folder / "store.json"
+    raise FileNotFoundError(
+        f"the paper's scale trains on your own data: import them (`training import`), and put the store at {path}; "
+        'patients whose name starts with "test" are the test set'
+    )
+
+
+def prepared(scale: Scale, folder: Path) -> Dataset:
+    """The scale's data, made on first use."""
+    folder = folder.resolve()
+    path = folder / "store.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_store(scale.data(folder), path)
+    return read_store(path)
+
+
+_MICRO: dict[str, Any] = {"backbone": "micro", "precision": "float32"}
+_SMALL = _MICRO | {"batch": 16, "side": 125, "augmentation": "stain-safe"}
+
+SCALES: dict[str, Scale] = {
+    "tiny": Scale(
+        "tiny",
+        "generated tissue, a micro ResNet from random weights, a handful of steps: proves the machinery, says nothing of models",
+        Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8)),
+        lambda folder: generated(folder, patients=6, tests=2, side=875),
+        lambda _: "none",
+        _MICRO | {"batch": 8, "epochs": 2, "step_epochs": 1, "side": 64, "learning_rate": 0.001},
+        _MICRO | {"batch": 8, "epochs": 1, "step_epochs": 1, "side": 64},
+        test_negatives=20,
+    ),
+    "small": Scale(
+        "small",
+        "collages of real crops with a simulated crowd, tested on the ICPR 2012 fields; a micro ResNet that was pretrained "
+        "on other crops, in ImageNet's place, sees sub-tiles at 125 px, with stain-safe augmentation and few epochs",
+        Sizes((25, 50, 100, 150, 200, None), (25, 50, 100, 150, 200)),
+        lambda folder: real(folder, tiles=150, share=0.03),
+        lambda folder: pretrained(folder / "pretraining"),
+        _SMALL | {"epochs": 8, "step_epochs": 6, "learning_rate": 0.002},
+        # Without a longest gradient one of 21 detectors diverged.
+        _SMALL | {"epochs": 5, "step_epochs": 6, "learning_rate": 0.05, "clip_norm": 5.0},
+        test_negatives=400,
+    ),
+    "paper": Scale(
+        "paper",
+        "the paper's own sizes and recipe, on your data",
+        PAPER_SIZES,
+        _paper_data,
+        lambda _: "torchvision",
+        {},
+        {},
+    ),
+}

@@ -1,0 +1,1 @@
+"""What determines a training, as TOML files, and the programs that carry them out."""
