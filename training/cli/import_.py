@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from serving.wsi.modelcard import RESEARCH_USE
-from training.data.formats import FORMATS, import_dataset
+from training.data.formats import import_dataset
 from training.data.readers.classes import ClassNames
+from training.data.readers.registry import FORMATS
 from training.data.readers.source import Source
 from training.data.store import write_store
 

@@ -17,7 +17,7 @@ from serving.settings import default_models
 from serving.wsi.errors import MitoserveError
 from serving.wsi.modelcard import RESEARCH_USE
 from serving.wsi.slide import open_slide
-from training.data.formats import UNSTATED
+from training.data.readers.registry import UNSTATED
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled
 from training.labels.tiles.ranking import RankedSlide, Screener, rank_tiles
 from training.labels.tiles.selection import (

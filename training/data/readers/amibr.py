@@ -4,6 +4,7 @@ from training.data.csv_rows import Row, table_rows
 from training.data.import_report import ImportReport
 from training.data.patient import case_of
 from training.data.readers.crops import Crop, crops_dataset
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
 
@@ -12,6 +13,9 @@ _COLUMNS = ("slide", "dataset", "uid", "x", "y", "expert1_label", "expert2_label
 _KINDS = {"True": "atypical", "False": "normal"}
 
 
+@reader(
+    FORMAT, summary="CSV of AMi-Br crops", takes="file", licence="MIT; pictures of TUPAC16 and MIDOG 2021 (CC BY-NC-ND)"
+)
 def read_amibr(source: Source, report: ImportReport) -> Dataset:
     """Crops that the CSV lists: every one a mitotic figure, its case that of TUPAC16 or MIDOG.
 

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from training.data.csv_rows import finite
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.outlines import Outline, Point, outlined_picture
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
 
@@ -15,6 +16,7 @@ _PLACES = frozenset({"Dot", "PointSet"})
 _OUTLINES = frozenset({"Rectangle", "Polygon", "Spline"})
 
 
+@reader(FORMAT, summary="ASAP .xml file, or a folder of them, one a slide", takes="either")
 def read_asap(source: Source, report: ImportReport) -> Dataset:
     """Slides that an XML file, or each one in a folder, belongs to: `<slide>.xml`. The group of an annotation is its class.
 

@@ -3,6 +3,7 @@
 from training.data.csv_rows import table_rows
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.crops import Crop, crops_dataset
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
 
@@ -11,6 +12,12 @@ KINDS = ("atypical", "normal")
 VOTES = "expert_votes.csv"
 
 
+@reader(
+    FORMAT,
+    summary="folder of AtNorm crops: normal/, atypical/, expert_votes.csv",
+    takes="folder",
+    licence="MIT; pictures of TCGA and MIDOG++",
+)
 def read_atnorm(source: Source, report: ImportReport) -> Dataset:
     """Crops of both folders, every one a mitotic figure, with the experts' words where there is a table of votes.
 

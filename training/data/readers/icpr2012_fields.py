@@ -12,6 +12,7 @@ from training.data.import_report import ImportReport
 from training.data.readers.boxes import annotation
 from training.data.readers.documents import parsed
 from training.data.readers.mitos import mitos_name
+from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source
 from training.data.store import Dataset, Picture
 
@@ -44,6 +45,12 @@ class _PaintedFields(_File):
     fields: dict[str, _PaintedField]
 
 
+@reader(
+    FORMAT,
+    summary="fields.json of MITOS 2012 fields, with painted_fields.json beside it",
+    takes="either",
+    licence=CONTEST,
+)
 def read_icpr2012_fields(source: Source, report: ImportReport) -> Dataset:
     """Clean fields with all figures boxed, and painted ones whose paint is unlabelled area.
 

@@ -11,6 +11,7 @@ from training.data.import_report import FormatError, ImportReport
 from training.data.patient import midog_case
 from training.data.readers.boxes import ambiguous, annotation, share
 from training.data.readers.documents import parsed
+from training.data.readers.registry import reader
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Dataset, Picture, Vote
 
@@ -45,6 +46,12 @@ class _File(BaseModel):
     annotations: list[_Box]
 
 
+@reader(
+    FORMAT,
+    summary="MIDOG.json or MIDOG++.json; datasets_xvalidation.csv beside it is read too",
+    takes="file",
+    licence="CC BY-NC-ND (MIDOG 2021), CC0 (MIDOG++)",
+)
 def read_midog(source: Source, report: ImportReport) -> Dataset:
     """Cases of MIDOG or MIDOG++.
 

@@ -4,6 +4,7 @@ from training.data.csv_rows import Row, table_rows
 from training.data.import_report import ImportReport
 from training.data.patient import midog_case
 from training.data.readers.crops import Crop, crops_dataset
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
 
@@ -13,6 +14,7 @@ _KINDS = {"AMF": "atypical", "NMF": "normal"}
 _ATTRIBUTES = {"Tumor": "tumour", "Scanner": "scanner", "Origin": "origin", "Species": "species"}
 
 
+@reader(FORMAT, summary="CSV of MIDOG 2025 atypical figures", takes="file")
 def read_midog25_atypical(source: Source, report: ImportReport) -> Dataset:
     """Crops that the CSV lists: every one a mitotic figure; `filename` is its case, `image_id` its file.
 

@@ -7,6 +7,7 @@ from training.data.csv_rows import finite, lists
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.boxes import annotation, bounding
 from training.data.readers.mitos import mitos_name
+from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source
 from training.data.store import Annotation, Box, Dataset, Picture
 
@@ -16,6 +17,7 @@ MPP = {"A": 0.2456, "H": 0.2274}
 _JPEG = frozenset({".jpg", ".jpeg"})
 
 
+@reader(FORMAT, summary="folder of MITOS 2012 with <picture>.csv files", takes="folder", licence=CONTEST)
 def read_mitos2012(source: Source, report: ImportReport) -> Dataset:
     """Pictures of the folder of images, each with the CSV of its name below `path`.
 

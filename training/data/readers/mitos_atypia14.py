@@ -8,6 +8,7 @@ from training.data.import_report import FormatError, ImportReport
 from training.data.readers.boxes import ambiguous, annotation, around, nominal_half
 from training.data.readers.classes import Label
 from training.data.readers.mitos import mitos_name
+from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Dataset, Picture
 
@@ -19,6 +20,7 @@ MITOSIS_CONFIDENCE = 0.5
 _ENDINGS: dict[str, Label] = {"_not_mitosis": "look-alike", "_mitosis": "mitotic figure"}
 
 
+@reader(FORMAT, summary="folder of MITOS-ATYPIA-14 with A03/mitosis/*.csv", takes="folder", licence=CONTEST)
 def read_mitos_atypia14(source: Source, report: ImportReport) -> Dataset:
     """Frames at x40 of the folder of images, with the two CSV files of each below `path`; A and H of a slide, one patient.
 

@@ -7,6 +7,7 @@ from training.data.csv_rows import Row, table_rows
 from training.data.import_report import ImportReport
 from training.data.patient import patient_of
 from training.data.readers.boxes import ambiguous, annotation, around, nominal_half, share
+from training.data.readers.registry import reader
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Dataset, Picture
 
@@ -17,6 +18,7 @@ _PICTURE_FIELDS = ("slide", "patient")
 _KNOWN = {"picture", "label", "agreement", "width", "height", *_PICTURE_FIELDS, *_BOX, *_CENTRE}
 
 
+@reader(FORMAT, summary="CSV with picture,label and x1,y1,x2,y2 or x,y; see docs/datasets.md", takes="file")
 def read_plain_csv(source: Source, report: ImportReport) -> Dataset:
     """Pictures that the table names. A row without coordinates says that its picture was looked at and shows nothing.
 

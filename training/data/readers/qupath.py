@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.documents import parsed
 from training.data.readers.outlines import Outline, Point, outlined_picture
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
 
@@ -44,6 +45,7 @@ class _Collection(BaseModel):
     features: list[_Feature]
 
 
+@reader(FORMAT, summary="QuPath .geojson file, or a folder of them, one a slide", takes="either")
 def read_qupath(source: Source, report: ImportReport) -> Dataset:
     """Slides that a GeoJSON file, or each one in a folder, belongs to: `<slide>.geojson` or `<slide>/detections.geojson`.
 

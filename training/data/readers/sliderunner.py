@@ -11,6 +11,7 @@ from serving.wsi.classnames import normal
 from training.data.import_report import FormatError, ImportReport
 from training.data.patient import case_of
 from training.data.readers.boxes import ambiguous, annotation, around, share
+from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Annotation, Dataset, Picture, Vote
 
@@ -41,6 +42,7 @@ class _Tables:
     """By annotation: class by person."""
 
 
+@reader(FORMAT, summary="SlideRunner .sqlite: MIDOG, TUPAC16 alternative labels, CMC, CCMCT", takes="file")
 def read_sliderunner(source: Source, report: ImportReport) -> Dataset:
     """Slides of a SlideRunner database. A slide that has no annotation of any class is unlabelled.
 

@@ -8,6 +8,7 @@ from training.data.import_report import FormatError, ImportReport
 from training.data.patient import tupac_case
 from training.data.readers.boxes import annotation, around
 from training.data.readers.classes import Label
+from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source
 from training.data.store import Annotation, Dataset, Picture
 
@@ -22,6 +23,12 @@ _FOLDERS: dict[str, Label] = {
 }
 
 
+@reader(
+    FORMAT,
+    summary="folder with mitoses_ground_truth/, and nonmitoses_ground_truth/ of the alternative labels",
+    takes="folder",
+    licence=CONTEST,
+)
 def read_tupac16(source: Source, report: ImportReport) -> Dataset:
     """Pictures `CC/NN.tif` of the folder of images, with the labels of the ground-truth folders in `path`.
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from tests.unit.training.data.readers.layout import boxes, draw, imported
-from training.data.formats import FORMATS
 from training.data.readers.classes import ClassNames
+from training.data.readers.registry import FORMATS
 
 PAGE = (Path(__file__).parents[4] / "docs/datasets.md").read_text()
 

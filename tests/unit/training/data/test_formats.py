@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.training.data.readers.layout import draw, imported
-from training.data.formats import FORMATS
-from training.data.import_report import FormatError
+from training.data.import_report import FormatError, ImportReport
+from training.data.readers.registry import FORMATS, reader
+from training.data.readers.source import Source
+from training.data.store import Annotation, Dataset, Picture
 
 
 def test_every_reader_puts_its_own_name_into_the_data_set(tmp_path: Path) -> None:
@@ -48,3 +50,24 @@ def test_one_picture_under_two_names_is_refused(tmp_path: Path) -> None:
     path.write_text("picture,x,y,label\na.png,50,50,mitosis\na,50,50,mitosis\n")
     with pytest.raises(FormatError, match="picture a: comes twice"):
         imported("csv", path)
+
+
+def test_a_new_reader_is_one_registered_function(tmp_path: Path) -> None:
+    @reader("one-figure", summary="a picture whose middle shows a figure", takes="file", licence="CC0-1.0")
+    def read(source: Source, report: ImportReport) -> Dataset:
+        box = Annotation(box=(40, 40, 60, 60), label="mitotic figure", agreement=1)
+        name = source.path.name
+        one = Picture(id="one", path=name, width=100, height=100, slide="s", patient="p", annotations=(box,))
+        return Dataset(name="n", format="one-figure", licence="CC0-1.0", root=str(tmp_path), pictures=(one,))
+
+    try:
+        draw(tmp_path / "a.png")
+        dataset, report = imported("one-figure", tmp_path / "a.png")
+        assert dataset.pictures[0].boxes().tolist() == [[40, 40, 60, 60]]
+        assert report.taken["pictures, labelled"] == 1
+        with pytest.raises(ValueError, match="two formats called one-figure"):
+            reader("one-figure", summary="", takes="file")(read)
+    finally:
+        FORMATS.remove("one-figure")
+    with pytest.raises(ValueError, match="no format one-figure; there are amibr"):
+        FORMATS["one-figure"]

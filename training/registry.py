@@ -1,0 +1,75 @@
+"""Things that are known by a name, each registered by a decorator where it is defined."""
+
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Names and what they mean, in the order of registration.
+
+    Parameters
+    ----------
+    noun
+        What is registered, for error messages, e.g. "trunk".
+    package
+        Package whose modules register themselves when they are imported; they are imported at the first look-up, so
+        that a new file is all that a new entry takes.
+    """
+
+    def __init__(self, noun: str, package: str | None = None) -> None:
+        self.noun, self._package = noun, package
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that registers what it decorates.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken.
+        """
+
+        def add(entry: T) -> T:
+            self.add(name, entry)
+            return entry
+
+        return add
+
+    def add(self, name: str, entry: T) -> None:
+        """Register `entry`; raises `ValueError` if the name is taken."""
+        if name in self._entries:
+            raise ValueError(f"there are two {self.noun}s called {name}")
+        self._entries[name] = entry
+
+    def remove(self, name: str) -> None:
+        """Take a name back; raises `KeyError` if it is not registered."""
+        del self._entries[name]
+
+    def __getitem__(self, name: str) -> T:
+        """The entry; raises `ValueError`, not `KeyError`, so that a command says which names there are."""
+        self._load()
+        if name not in self._entries:
+            raise ValueError(f"no {self.noun} {name}; there are {', '.join(self._entries)}")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+    def _load(self) -> None:
+        if self._package is not None:
+            package, self._package = self._package, None
+            for module in pkgutil.iter_modules(import_module(package).__path__):
+                import_module(f"{package}.{module.name}")
