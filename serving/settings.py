@@ -148,7 +148,7 @@ class Settings:
     client that waits behind many slides cannot tell a long line from a dead server."""
 
     upload_idle_s: float = 60.0
-    """`MITOSIS_UPLOAD_IDLE_S`: seconds an upload may send nothing before it loses its place in the line."""
+    """`MITOSIS_UPLOAD_IDLE_S`: seconds in which an upload has to send 16 KiB or end, before it is given up."""
 
     cors_origins: tuple[str, ...] = ()
     """`MITOSIS_CORS_ORIGINS`: web origins, comma-separated, whose pages may call this server; none by default."""
@@ -162,6 +162,11 @@ class Settings:
     oidc_scope_claim: str = "scope"
     """`MITOSIS_OIDC_SCOPE_CLAIM`: claim that holds `mitoserve:read`, `mitoserve:score` or `mitoserve:admin`; some
     providers name it `scp` or `roles`."""
+
+    loopback_without_key: str = "off"
+    """`MITOSIS_LOOPBACK_WITHOUT_KEY`: on or off: whether a server without keys and without an identity provider lets in every
+    request that comes over loopback, to a loopback name, with no proxy's header and from no web page of another site. A proxy
+    on this machine that adds no header then opens the server to all whom it serves, so it is for a machine without one."""
 
     requests_per_minute: int = 600
     """`MITOSIS_REQUESTS_PER_MINUTE`: of a caller with a token, and of a key that states no rate of its own."""
@@ -349,6 +354,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "oidc_issuer": _issuer,
     "oidc_audience": str,
     "oidc_scope_claim": str,
+    "loopback_without_key": _switch,
     "requests_per_minute": _positive_int,
     "requests_at_once": _positive_int,
     "disk_quota_bytes": _natural,

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from serving.access.access import open_access
 from serving.api import problems
 from serving.api.analyses import analysis_routes
-from serving.api.bounds import BoundedJson
+from serving.api.bounds import BoundedBodies, BoundedHeads
 from serving.api.deepzoom import deepzoom_routes
 from serving.api.drift import drift_routes
 from serving.api.events import event_routes
@@ -78,7 +78,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     ):  # fmt: skip
         app.include_router(router)
     problems.install(app)
-    app.add_middleware(BoundedJson)
+    app.add_middleware(BoundedBodies, idle_s=settings.upload_idle_s)
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
     app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
     if settings.cors_origins:
@@ -89,6 +89,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
             allow_headers=["*"],
             expose_headers=_EXPOSED,
         )
+    app.add_middleware(BoundedHeads)
     app.add_middleware(RequestLog)
     # FastAPI's documented way to complete its document.
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

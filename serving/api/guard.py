@@ -27,7 +27,7 @@ from serving.access.errors import (
 )
 from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
-from serving.api.problems import HeadersTooLargeError, problem
+from serving.api.problems import problem
 from serving.api.routes import bounded_method, matches, route_template
 from serving.observability.logs import request_id
 from serving.wsi.errors import BusyError, MitoserveError
@@ -46,9 +46,6 @@ SAFE = frozenset({"GET", "HEAD"})
 
 _UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
 """Reading changes nothing; the pieces of an upload are part of the request that created it."""
-
-MAX_HEADER_BYTES = 32 * 2**10
-"""Of names and values together: a long bearer token and tus metadata fit several times."""
 
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 _log = logging.getLogger("mitoserve.guard")
@@ -77,7 +74,6 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
-            _check_headers(scope)
             principal = await self._admit(_caller(scope))
             scope.setdefault("state", {})["principal"] = principal
             if not principal.may(grant):
@@ -161,11 +157,6 @@ def required_grant(method: str, path: str) -> Grant | None:
     if method not in SAFE:
         return "score"
     return None if path in PUBLIC or any(matches(page, path) for page in _PAGES) else "read"
-
-
-def _check_headers(scope: Scope) -> None:
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
-        raise HeadersTooLargeError(f"the headers have more than {MAX_HEADER_BYTES} bytes; send less in them")
 
 
 def _caller(scope: Scope) -> Caller:

@@ -1,5 +1,6 @@
 """The options of an analysis, as a query or as JSON, and what they ask of the scoring."""
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,8 +117,8 @@ def check_query(request: Request) -> None:
     RequestError
         If it does.
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise RequestError(f"{', '.join(repeated)[:80]} is given more than once; give each option once")
 

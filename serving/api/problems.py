@@ -31,10 +31,22 @@ class NotAcceptableError(MitoserveError):
     slug = "not-acceptable"
 
 
-class UploadStalledError(MitoserveError):
-    """The client stopped sending in the middle of an upload."""
+class StalledError(MitoserveError):
+    """The client stopped sending in the middle of a body, or sends hardly anything."""
 
     slug = "upload-stalled"
+
+
+class BodyTooLargeError(MitoserveError):
+    """The request's body is larger than any that this address has a use for."""
+
+    slug = "body-too-large"
+
+
+class AddressTooLongError(MitoserveError):
+    """The request's address or its query is longer than any that this server has a use for."""
+
+    slug = "address-too-long"
 
 
 class MethodError(MitoserveError):
@@ -124,7 +136,7 @@ KINDS: Mapping[str, Kind] = {
     "method-not-allowed": Kind(405, "This address does not take this method"),
     "not-exportable": Kind(422, "The analysis cannot be had in this format"),
     "not-acceptable": Kind(406, "No format on offer is acceptable"),
-    "upload-stalled": Kind(408, "The upload stalled"),
+    "upload-stalled": Kind(408, "The body of the request stalled"),
     "slide-in-use": Kind(409, "An analysis needs the slide"),
     "not-finished": Kind(409, "The analysis has no result"),
     "offset-conflict": Kind(409, "The upload is at another offset"),
@@ -133,6 +145,8 @@ KINDS: Mapping[str, Kind] = {
     "upload-gone": Kind(410, "The upload has expired"),
     "tus-version": Kind(412, "Another version of tus is spoken here"),
     "slide-too-large": Kind(413, "The slide is too large"),
+    "body-too-large": Kind(413, "The body of the request is too large"),
+    "address-too-long": Kind(414, "The address is too long"),
     "unsupported-format": Kind(415, "Not a slide format"),
     "bad-archive": Kind(422, "The archive cannot be used"),
     "decoder-died": Kind(422, "Reading the slide ended its reader"),

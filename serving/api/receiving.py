@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from serving.api.bodies import open_body, too_large
-from serving.api.problems import UploadStalledError
+from serving.api.problems import StalledError
 from serving.api.workload import Workload
 from serving.observability import metrics
 from serving.settings import Settings
@@ -41,7 +41,7 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
 
     Raises
     ------
-    RequestError, EmptyUploadError, SlideTooLargeError, UnsupportedFormatError, UploadStalledError
+    RequestError, EmptyUploadError, SlideTooLargeError, UnsupportedFormatError, StalledError
         If the body is malformed, empty, too large, of a kind that cannot be uploaded, or stops arriving.
     ClientDisconnect
         If the client goes away.
@@ -96,19 +96,14 @@ def _check_name(name: str) -> None:
 async def stream(request: Request, write: Callable[[bytes], None], settings: Settings) -> None:
     """Feed the request's chunks to `write` in a thread, so that a slow disk never stops the event loop.
 
-    Where the client goes away, what had arrived is written before `ClientDisconnect` is raised.
+    Where the client goes away or stalls, what had arrived is written before `ClientDisconnect` or `StalledError` is raised.
     """
     chunks = request.stream()
     pending, received = bytearray(), 0
     while True:
         try:
-            with anyio.fail_after(settings.upload_idle_s):
-                chunk = await anext(chunks, None)
-        except TimeoutError as error:
-            raise UploadStalledError(
-                f"nothing arrived for {settings.upload_idle_s:g} s; send the slide again over a steadier connection"
-            ) from error
-        except ClientDisconnect:
+            chunk = await anext(chunks, None)
+        except (ClientDisconnect, StalledError):
             if pending:
                 await run_sync(write, bytes(pending))
             raise

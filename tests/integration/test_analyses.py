@@ -144,7 +144,7 @@ def test_wrong_requests_are_refused(client: LocalClient) -> None:
     huge = client.post(
         "/v1/analyses", content=b'{"slide": "' + b"x" * 2**21, headers={"Content-Type": "application/json"}
     )
-    assert (huge.status_code, kind(huge)) == (400, "malformed-request")
+    assert (huge.status_code, kind(huge)) == (413, "body-too-large")
     assert client.get("/v1/analyses").json() == {"analyses": [], "next": None}
 
 
