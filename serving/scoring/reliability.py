@@ -32,10 +32,10 @@ class Reliability:
     expected_calibration_error: float
 
 
-def reliability(probabilities: NDArray[np.float32], hits: NDArray[np.bool_], *, bins: int = 10) -> Reliability:
+def reliability(probabilities: NDArray[np.floating], hits: NDArray[np.bool_], *, bins: int = 10) -> Reliability:
     """The reliability curve in bins of equal count; equal probabilities share a bin, so there may be fewer.
 
-    probabilities : float32, shape (N,); hits : bool, shape (N,), which of them came true
+    probabilities : float, shape (N,); hits : bool, shape (N,), which of them came true
 
     Raises
     ------

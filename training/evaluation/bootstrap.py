@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-Unit = Literal["slides", "fields", "patients"]
+Unit = Literal["slides", "fields", "patients", "groups"]
 T = TypeVar("T")
 
 

@@ -77,8 +77,8 @@ def lattice_summary(lattice: LatticeScores, sampling: Sampling) -> SubTiles:
     )
 
 
-def calibration(probabilities: NDArray[np.float32], hits: NDArray[np.bool_]) -> Calibration:
-    """The reliability curve. probabilities : float32, shape (N,); hits : bool, shape (N,), which came true"""
+def calibration(probabilities: NDArray[np.floating], hits: NDArray[np.bool_]) -> Calibration:
+    """The reliability curve. probabilities : float, shape (N,); hits : bool, shape (N,), which came true"""
     curve = reliability(probabilities, hits)
     return Calibration(
         expected_calibration_error=curve.expected_calibration_error,

@@ -1,12 +1,18 @@
 """Precision, recall and F1 of detections against boxed figures: one-to-one matches within 7.5 um."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
+from serving.scoring.matching import MATCH_RADIUS_UM
+from training.evaluation.outcomes import Outcomes, outcomes
+
+
+def no_points() -> NDArray[np.float32]:
+    """No points, float32, shape (0, 2)."""
+    return np.empty((0, 2), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +21,9 @@ class Found:
 
     centres : float32, shape (N, 2), level-0 px; probabilities, scores (screening) : float32, shape (N,)
     truth : float32, shape (M, 2), centres of the labelled figures, level-0 px
+    ambiguous : float32, shape (K, 2), of objects that label sets disagree on, level-0 px: they and their detections count
+        for nothing
+    look_alikes : float32, shape (L, 2), of objects that are marked as no figures, level-0 px
     """
 
     name: str
@@ -24,12 +33,24 @@ class Found:
     probabilities: NDArray[np.float32]
     scores: NDArray[np.float32]
     truth: NDArray[np.float32]
+    ambiguous: NDArray[np.float32] = field(default_factory=no_points)
+    look_alikes: NDArray[np.float32] = field(default_factory=no_points)
+
+    def outcomes(self) -> Outcomes:
+        """What each detection is."""
+        radius = MATCH_RADIUS_UM / self.mpp
+        return outcomes(
+            self.centres,
+            self.probabilities,
+            self.truth,
+            ambiguous=self.ambiguous,
+            look_alikes=self.look_alikes,
+            radius=radius,
+        )
 
     def true_positives(self, threshold: float) -> NDArray[np.intp]:
         """Indices of the detections of at least `threshold` that match a figure."""
-        chosen = np.flatnonzero(self.probabilities >= threshold)
-        pairs = match_centres(self.centres[chosen], self.truth, MATCH_RADIUS_UM / self.mpp)
-        return chosen[[i for i, _ in pairs]]
+        return np.flatnonzero(self.outcomes().hits & (self.probabilities >= threshold))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +81,8 @@ def rates(found: Sequence[Found], threshold: float) -> Rates:
     """Counts over all fields with detections of at least `threshold`."""
     tp = fp = fn = 0
     for f in found:
-        matched, detected = len(f.true_positives(threshold)), int((f.probabilities >= threshold).sum())
+        of, kept = f.outcomes(), f.probabilities >= threshold
+        matched, detected = int((of.hits & kept).sum()), int((kept & ~of.ambiguous).sum())
         tp, fp, fn = tp + matched, fp + detected - matched, fn + len(f.truth) - matched
     return Rates(tp, fp, fn)
 

@@ -1,34 +1,45 @@
 """Detections of all fields in order of probability, each with whether it finds one more figure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from serving.scoring.matching import MATCH_RADIUS_UM
 from training.evaluation.metrics import Found
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Detections, the most probable first.
+    """Detections that count, the most probable first; those of ambiguous objects are left out.
 
-    probabilities : float32, shape (N,), descending
+    probabilities : float, shape (N,), descending
     hits : bool, shape (N,), whether one more figure is matched with this detection than without it
-    figures : labelled figures in all fields, found or not
+    groups : str, shape (N,), the group of each detection's field
+    figures_of : labelled figures in all fields of each group, found or not
     """
 
-    probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.floating]
     hits: NDArray[np.bool_]
-    figures: int
+    groups: NDArray[np.str_]
+    figures_of: dict[str, int]
+
+    @property
+    def figures(self) -> int:
+        """Labelled figures in all fields, found or not."""
+        return sum(self.figures_of.values())
 
     def ends(self) -> NDArray[np.intp]:
         """Index of the last detection of each distinct probability: no threshold separates equals."""
         if not len(self.probabilities):
             return np.empty(0, np.intp)
         return np.append(np.flatnonzero(np.diff(self.probabilities)), len(self.probabilities) - 1)
+
+    def of(self, group: str) -> "Ranking":
+        """One group's part."""
+        own = self.groups == group
+        return Ranking(self.probabilities[own], self.hits[own], self.groups[own], {group: self.figures_of[group]})
 
 
 def rank(found: Sequence[Found]) -> Ranking:
@@ -37,50 +48,21 @@ def rank(found: Sequence[Found]) -> Ranking:
     The hits among the first k detections are as many as a one-to-one matching of these k alone within 7.5 um can have
     (`training.evaluation.metrics.rates` at that threshold), for each k. So both hits and false positives only grow with k.
     """
-    probabilities = np.concatenate([np.empty(0, np.float32), *(f.probabilities for f in found)])
-    hits = np.concatenate([np.empty(0, np.bool_), *(_hits(f) for f in found)])
+    figures: Counter[str] = Counter()
+    probabilities, hits, groups = [np.empty(0, np.float32)], [np.empty(0, np.bool_)], [np.empty(0, np.str_)]
+    for f in found:
+        of = f.outcomes()
+        counted = ~of.ambiguous
+        probabilities.append(f.probabilities[counted])
+        hits.append(of.hits[counted])
+        groups.append(np.full(int(counted.sum()), f.group))
+        figures[f.group] += len(f.truth)
+    return ranked(np.concatenate(probabilities), np.concatenate(hits), np.concatenate(groups), dict(figures))
+
+
+def ranked(
+    probabilities: NDArray[np.floating], hits: NDArray[np.bool_], groups: NDArray[np.str_], figures_of: dict[str, int]
+) -> Ranking:
+    """The ranking of detections that come in any order; arguments as the fields of `Ranking`."""
     order = np.argsort(-probabilities, kind="stable")
-    return Ranking(probabilities[order], hits[order], sum(len(f.truth) for f in found))
-
-
-def _hits(field: Found) -> NDArray[np.bool_]:
-    """Which detections of a field find one more figure when they come in order of probability, shape (N,)."""
-    hits = np.zeros(len(field.centres), np.bool_)
-    if not len(field.centres) or not len(field.truth):
-        return hits
-    near = cKDTree(field.centres).query_ball_tree(cKDTree(field.truth), MATCH_RADIUS_UM / field.mpp)
-    figure_of: dict[int, int] = {}
-    detection_of: dict[int, int] = {}
-    for detection in np.argsort(-field.probabilities, kind="stable").tolist():
-        hits[detection] = _add(detection, near, figure_of, detection_of)
-    return hits
-
-
-def _add(detection: int, near: list[list[int]], figure_of: dict[int, int], detection_of: dict[int, int]) -> bool:
-    """Match one more detection, moving others to other figures where that makes room; whether there was room.
-
-    An augmenting path by breadth-first search (Kuhn's algorithm); a detection once matched stays matched.
-    """
-    reached_from: dict[int, int] = {}
-    queue = [detection]  # grows while it is walked
-    for current in queue:
-        for figure in near[current]:
-            if figure in reached_from:
-                continue
-            reached_from[figure] = current
-            if figure not in detection_of:
-                _shift(figure, reached_from, figure_of, detection_of)
-                return True
-            queue.append(detection_of[figure])
-    return False
-
-
-def _shift(free: int, reached_from: dict[int, int], figure_of: dict[int, int], detection_of: dict[int, int]) -> None:
-    """Give each detection on the path to a free figure the figure after it."""
-    figure: int | None = free
-    while figure is not None:
-        detection = reached_from[figure]
-        detection_of[figure] = detection
-        left = figure_of.get(detection)
-        figure_of[detection] = figure
-        figure = left
+    return Ranking(probabilities[order], hits[order], groups[order], figures_of)

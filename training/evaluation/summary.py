@@ -19,24 +19,28 @@ Defined = Annotated[float | None, BeforeValidator(_null_if_nan)]
 """A number, or null where there were no cases to measure it on: JSON has no NaN, and 0 would be a lie."""
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a document that is written and never changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, from_attributes=True)
 
 
-class Measured(_Part):
+class Measured(Part):
     """A figure with its interval; the bounds are null where there is none, for the stated reason."""
 
     value: Defined
     low: Defined
     high: Defined
     level: float = Field(gt=0, lt=1, description="Of the interval, e.g. 0.95.")
-    unit: Literal["slides", "fields", "patients"] = Field(description="What the bootstrap drew with replacement.")
+    unit: Literal["slides", "fields", "patients", "groups"] = Field(
+        description="What the bootstrap drew with replacement."
+    )
     units: int = Field(ge=0, description="How many of them there are.")
     draws: int = Field(ge=0, description="Draws in which the figure was defined.")
     reason: str | None = Field(default=None, description="Why there is no interval.")
 
 
-class ModelVersion(_Part):
+class ModelVersion(Part):
     """A model that took part."""
 
     name: str
@@ -44,7 +48,7 @@ class ModelVersion(_Part):
     sha256: str | None = Field(default=None, description="Of its weights.")
 
 
-class DataDescription(_Part):
+class DataDescription(Part):
     """What was evaluated on, in words."""
 
     name: str
@@ -53,7 +57,7 @@ class DataDescription(_Part):
     seen_in_training: str = Field(description="What the evaluated weights saw of these slides.")
 
 
-class DataCounts(_Part):
+class DataCounts(Part):
     """How much was evaluated on."""
 
     slides: int
@@ -62,7 +66,7 @@ class DataCounts(_Part):
     area_mm2: float
 
 
-class DetectionCounts(_Part):
+class DetectionCounts(Part):
     """Detections against labelled figures at the detection threshold."""
 
     true_positives: int
@@ -73,7 +77,7 @@ class DetectionCounts(_Part):
     f1: Measured
 
 
-class SlideRow(_Part):
+class SlideRow(Part):
     """One slide at the detection threshold."""
 
     slide: str
@@ -87,7 +91,7 @@ class SlideRow(_Part):
     f1: Defined
 
 
-class SpreadRow(_Part):
+class SpreadRow(Part):
     """How a figure differs between slides."""
 
     figure: Literal["precision", "recall", "F1", "TPR", "FPR"]
@@ -98,7 +102,7 @@ class SpreadRow(_Part):
     units: int = Field(description="Slides on which the figure is defined.")
 
 
-class FigureFree(_Part):
+class FigureFree(Part):
     """Detections at the detection threshold on fields without a labelled figure: each is false."""
 
     fields: int
@@ -107,7 +111,7 @@ class FigureFree(_Part):
     per_mm2: Measured
 
 
-class SubTileRow(_Part):
+class SubTileRow(Part):
     """Sub-tiles at one threshold."""
 
     threshold: float
@@ -117,7 +121,7 @@ class SubTileRow(_Part):
     fpr: Measured
 
 
-class SubTileSlideRow(_Part):
+class SubTileSlideRow(Part):
     """Sub-tiles of one slide at `SubTiles.threshold`."""
 
     slide: str
@@ -127,21 +131,21 @@ class SubTileSlideRow(_Part):
     fpr: Defined
 
 
-class RocPoint(_Part):
+class RocPoint(Part):
     """A point of the ROC curve of sub-tiles."""
 
     fpr: float
     tpr: float
 
 
-class PrecisionRecallPoint(_Part):
+class PrecisionRecallPoint(Part):
     """A point of the precision-recall curve of sub-tiles."""
 
     recall: float
     precision: float
 
 
-class ReliabilityRow(_Part):
+class ReliabilityRow(Part):
     """Cases of neighbouring probability, and the share of them that come true with Wilson's 95 % interval."""
 
     count: int
@@ -151,14 +155,14 @@ class ReliabilityRow(_Part):
     high: float
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """Whether cases of probability p come true in a share p: detections that are figures, sub-tiles that are positive."""
 
     expected_calibration_error: Defined
     bins: list[ReliabilityRow]
 
 
-class SubTiles(_Part):
+class SubTiles(Part):
     """Scores of sub-tiles against their labels."""
 
     positives: int
@@ -175,7 +179,7 @@ class SubTiles(_Part):
     precision_recall: list[PrecisionRecallPoint] = Field(description="Thinned for drawing.")
 
 
-class AveragePrecision(_Part):
+class AveragePrecision(Part):
     """Average precision of detections."""
 
     by_distance: Defined = Field(description="Matched one-to-one within the matching radius.")
@@ -183,7 +187,7 @@ class AveragePrecision(_Part):
     coco_50: Defined = Field(description="COCOeval's at IoU 0.5; null where boxes were not given.")
 
 
-class FrocPoint(_Part):
+class FrocPoint(Part):
     """Detections of at least `threshold` in all fields."""
 
     threshold: float
@@ -192,7 +196,7 @@ class FrocPoint(_Part):
     false_positives_per_field: float
 
 
-class Detected(_Part):
+class Detected(Part):
     """Detections against labelled figures."""
 
     threshold: float
@@ -207,7 +211,7 @@ class Detected(_Part):
     calibration: Calibration
 
 
-class EvaluationSummary(_Part):
+class EvaluationSummary(Part):
     """Everything that was measured of a model or a cascade on one data set."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION

@@ -1,0 +1,296 @@
+"""A judgement across groups: what is chosen for a group is chosen on others. Start at `judge`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.scoring.matching import MATCH_RADIUS_UM
+from training.evaluation.bootstrap import bootstrap_interval
+from training.evaluation.choosing import AUTOMATIC, Choice, choose
+from training.evaluation.judged import Detected, JudgedPicture, figures_in, folds, look_alikes_in
+from training.evaluation.judgement import (
+    ChosenRow,
+    CountRow,
+    F1Point,
+    Flatness,
+    FoldRow,
+    GroupRow,
+    JudgedSource,
+    Judgement,
+)
+from training.evaluation.lattice import calibration as reliability_of
+from training.evaluation.summary import Measured, PrecisionRecallPoint
+from training.evaluation.thinning import thinned
+from training.evaluation.threshold_rules import FLAT, f1_at
+
+POOLED = "pooled"
+QUARTER = 0.25
+_MOVES = np.round(np.arange(-3 * FLAT, 3 * FLAT + 0.005, 0.01), 3)
+CHOSEN_ELSEWHERE = (
+    "A fold's threshold and calibration are chosen on other groups, by detections of the weights that left those groups "
+    "out; such weights saw the judged group in training, the choice did not."
+)
+
+
+def judge(
+    pictures: Sequence[JudgedPicture],
+    *,
+    calibration: str = AUTOMATIC,
+    rule: str = "flat-f1",
+    title: str = "Cross-validation by group",
+    limits: Sequence[str] = (),
+    draws: int = 2000,
+    seed: int = 0,
+) -> Judgement:
+    """Judge detections group by group, each by a calibration and a threshold of other groups.
+
+    pictures : each with detections of weights that saw nothing of its group, down to a probability well below any
+        threshold: calibration and average precision are of what is given
+    calibration : a name of `CALIBRATIONS`, or `AUTOMATIC`, which chooses within the training groups of each fold
+    rule : a name of `THRESHOLD_RULES`
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two folds, a group is in two, a picture comes twice, or a name is not known.
+    """
+    detected = Detected.of(pictures)
+    probabilities, thresholds = np.empty(len(detected.scores)), np.empty(len(pictures))
+    rows, choices = [], [choose(detected, calibration=calibration, rule=rule)] * len(pictures)
+    release = choices[0]
+    sides = list(folds(detected.pictures))
+    if len(sides) < 2:
+        raise ValueError("there is one fold: no other groups to choose a threshold on")
+    for fold, inside in sides:
+        choice = choose(detected.only(~inside), calibration=calibration, rule=rule)
+        own = inside[detected.picture]
+        probabilities[own] = choice.calibration.apply(detected.scores[own])
+        thresholds[inside] = choice.threshold
+        for i in np.flatnonzero(inside):
+            choices[i] = choice
+        rows.append(
+            FoldRow(
+                fold=fold, groups=_groups(detected, inside), **_chosen(choice, _groups(detected, ~inside)).model_dump()
+            )
+        )
+    whole = _Part(detected, probabilities, thresholds, tuple(choices))
+    sources = sorted({p.source for p in pictures})
+    return Judgement(
+        title=title,
+        matching_radius_um=MATCH_RADIUS_UM,
+        pooled=_source(whole, POOLED, draws, seed),
+        sources=[_source(whole.of_source(name), name, draws, seed) for name in sources],
+        folds=rows,
+        release=_chosen(release, _groups(detected, np.ones(len(pictures), np.bool_))),
+        limits=[CHOSEN_ELSEWHERE, *limits],
+    )
+
+
+def _groups(detected: Detected, chosen: NDArray[np.bool_]) -> list[str]:
+    return sorted({p.group for p, c in zip(detected.pictures, chosen, strict=True) if c})
+
+
+def _chosen(choice: Choice, groups: list[str]) -> ChosenRow:
+    return ChosenRow(
+        chosen_on=groups,
+        calibration=choice.method,
+        calibration_map=choice.calibration,
+        threshold_rule=choice.rule,
+        threshold=choice.threshold,
+        count_factor=choice.count.factor,
+        count_spread=choice.count.spread,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Detections with the probabilities, thresholds and choices of their folds.
+
+    probabilities : float64, shape (N,). thresholds : float64, one for each picture. choices : one for each picture
+    """
+
+    detected: Detected
+    probabilities: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    choices: tuple[Choice, ...]
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which detections count, shape (N,)."""
+        return self.above(0.0)
+
+    def above(self, moved: float) -> NDArray[np.bool_]:
+        """Which detections would count with every threshold moved, shape (N,)."""
+        return np.asarray(self.probabilities >= (self.thresholds + moved)[self.detected.picture])
+
+    def of_source(self, name: str) -> "_Part":
+        """The pictures of one source."""
+        return self._only(p.source == name for p in self.detected.pictures)
+
+    def of_group(self, name: str) -> "_Part":
+        """The pictures of one group."""
+        return self._only(p.group == name for p in self.detected.pictures)
+
+    def of_slide(self, name: str) -> "_Part":
+        """The pictures of one slide."""
+        return self._only(p.slide == name for p in self.detected.pictures)
+
+    def _only(self, chosen: Iterable[bool]) -> "_Part":
+        of = np.fromiter(chosen, np.bool_, len(self.detected.pictures))
+        return _Part(
+            self.detected.only(of),
+            self.probabilities[of[self.detected.picture]],
+            self.thresholds[of],
+            tuple(c for c, kept in zip(self.choices, of, strict=True) if kept),
+        )
+
+
+def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
+    pictures = part.detected.pictures
+    names = sorted({p.group for p in pictures})
+    groups = [_group(part.of_group(group), group) for group in names]
+
+    def measured(statistic: Callable[[Sequence[GroupRow]], float]) -> Measured:
+        return Measured.model_validate(
+            bootstrap_interval(groups, statistic, unit="groups", draws=draws, seed=seed), from_attributes=True
+        )
+
+    ranking = part.detected.ranking(part.probabilities)
+    ends = ranking.ends()
+    hits = ranking.hits.cumsum()[ends]
+    points = [hits / max(ranking.figures, 1), hits / (ends + 1)] if len(ends) else [np.empty(0), np.empty(0)]
+    return JudgedSource(
+        name=name,
+        pictures=len(pictures),
+        area_mm2=sum(p.area_mm2 for p in pictures),
+        figures=sum(figures_in(p) for p in pictures),
+        ambiguous=sum(len(np.asarray(p.ambiguous)) for p in pictures),
+        look_alikes=sum(look_alikes_in(p) for p in pictures),
+        f1=measured(_f1),
+        precision=measured(lambda rows: _ratio(rows, _hits, lambda r: r.true_positives + r.false_positives)),
+        recall=measured(lambda rows: _ratio(rows, _hits, lambda r: r.figures)),
+        average_precision=_average_precision(part, names, draws, seed),
+        false_per_mm2=measured(lambda rows: _ratio(rows, lambda r: r.false_positives, lambda r: r.area_mm2)),
+        look_alikes_taken=measured(lambda rows: _ratio(rows, lambda r: r.look_alikes_taken, lambda r: r.look_alikes)),
+        count_within_quarter=sum(_is_near(g.count.count_error) for g in groups),
+        expected_within_quarter=sum(_is_near(g.count.expected_error) for g in groups),
+        expected_covered=sum(g.count.expected_low <= g.figures <= g.count.expected_high for g in groups),
+        groups=groups,
+        candidates=reliability_of(part.probabilities, part.detected.hits),
+        counted=reliability_of(part.probabilities[part.counted], part.detected.hits[part.counted]),
+        flatness=_flatness(part),
+        best_f1=float(f1_at(ranking, ranking.probabilities[ends]).max()) if len(ends) else float("nan"),
+        precision_recall=[
+            PrecisionRecallPoint(recall=r, precision=p) for r, p in (thinned(*points) if len(ends) else [])
+        ],
+    )
+
+
+def _group(part: _Part, name: str) -> GroupRow:
+    detected, counted = part.detected, part.counted
+    figures = sum(figures_in(p) for p in detected.pictures)
+    area = sum(p.area_mm2 for p in detected.pictures)
+    hits = int((detected.hits & counted).sum())
+    false = int(counted.sum()) - hits
+    return GroupRow(
+        group=name,
+        pictures=len(detected.pictures),
+        area_mm2=area,
+        figures=figures,
+        true_positives=hits,
+        false_positives=false,
+        false_negatives=figures - hits,
+        precision=_share(hits, hits + false),
+        recall=_share(hits, figures),
+        f1=_share(2 * hits, figures + hits + false),
+        average_precision=_area(part, np.ones(len(part.probabilities)), figures),
+        false_per_mm2=false / area,
+        look_alikes=sum(look_alikes_in(p) for p in detected.pictures),
+        look_alikes_taken=int((detected.look_alikes & counted).sum()),
+        count=_count(part, name, name),
+        slides=[_count(part.of_slide(slide), slide, name) for slide in sorted({p.slide for p in detected.pictures})],
+    )
+
+
+def _count(part: _Part, slide: str, group: str) -> CountRow:
+    """All pictures of a group are in one fold, so that one choice is theirs."""
+    figures = sum(figures_in(p) for p in part.detected.pictures)
+    counted = int(part.counted.sum())
+    expected, low, high = part.choices[0].count.of(part.probabilities)
+    return CountRow(
+        slide=slide,
+        group=group,
+        figures=figures,
+        counted=counted,
+        count_error=_share(counted - figures, figures),
+        expected=expected,
+        expected_low=low,
+        expected_high=high,
+        expected_error=_share(expected - figures, figures),
+    )
+
+
+def _flatness(part: _Part) -> Flatness:
+    figures = sum(figures_in(p) for p in part.detected.pictures)
+    curve = []
+    for moved in _MOVES.tolist():
+        kept = part.above(moved)
+        hits = int((part.detected.hits & kept).sum())
+        curve.append(F1Point(moved=moved, f1=_share(2 * hits, figures + int(kept.sum()))))
+    near = [point.f1 for point in curve if abs(point.moved) <= FLAT + 1e-9 and point.f1 is not None]
+    here = next(point.f1 for point in curve if point.moved == 0)
+    change = float("nan") if here is None else max(abs(value - here) for value in near)
+    return Flatness(within=FLAT, largest_change=change, curve=curve)
+
+
+def _average_precision(part: _Part, names: list[str], draws: int, seed: int) -> Measured:
+    """Of the detections of all groups ranked together, groups drawn with replacement."""
+    number = {name: i for i, name in enumerate(names)}
+    group = np.asarray([number[g] for g in part.detected.groups.tolist()], np.intp)
+    figures = np.zeros(len(names))
+    for p in part.detected.pictures:
+        figures[number[p.group]] += figures_in(p)
+
+    def statistic(chosen: Sequence[int]) -> float:
+        times = np.bincount(np.asarray(chosen), minlength=len(names))
+        return _area(part, times[group], float(times @ figures))
+
+    interval = bootstrap_interval(range(len(names)), statistic, unit="groups", draws=draws, seed=seed)
+    return Measured.model_validate(interval, from_attributes=True)
+
+
+def _area(part: _Part, weights: NDArray[np.number], figures: float) -> float:
+    """Average precision, the step in recall times precision (scikit-learn's), of detections that count `weights` times."""
+    if not figures:
+        return float("nan")
+    order = np.argsort(-part.probabilities, kind="stable")
+    if not len(order):
+        return 0.0
+    p, w = part.probabilities[order], weights[order]
+    ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
+    taken, hits = w.cumsum()[ends], (w * part.detected.hits[order]).cumsum()[ends]
+    steps = np.diff(hits, prepend=0) / figures
+    return float((steps * hits / np.maximum(taken, 1)).sum())
+
+
+def _f1(rows: Sequence[GroupRow]) -> float:
+    return _ratio(rows, lambda r: 2 * r.true_positives, lambda r: r.true_positives + r.false_positives + r.figures)
+
+
+def _hits(row: GroupRow) -> int:
+    return row.true_positives
+
+
+def _ratio(rows: Sequence[GroupRow], part: Callable[[GroupRow], float], whole: Callable[[GroupRow], float]) -> float:
+    return _share(sum(part(r) for r in rows), sum(whole(r) for r in rows))
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _is_near(error: float | None) -> bool:
+    return error is not None and abs(error) <= QUARTER
