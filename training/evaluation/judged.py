@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.evaluation.ranking import Ranking, ranked
 from training.evaluation.metrics import Found, no_points
+from training.evaluation.ranking import Ranking, ranked
 
 
 @dataclass(frozen=True)
