@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.jobs.packing import DAMAGED, packed, unpacked
+from serving.jobs.packing import packed, read_findings
 from serving.scoring.cascade import TileFindings
 from serving.store.shared import CHECKPOINTS, Keeping
 
@@ -29,12 +29,8 @@ class Checkpoints:
         self._kept.fetch_files(self._name)
         found: list[TileFindings] = []
         self._chunks = 0
-        while (path := self._path(self._chunks)).is_file():
-            try:
-                found.extend(unpacked(path.read_bytes()))
-            except DAMAGED:
-                path.unlink(missing_ok=True)
-                break
+        while (tiles := read_findings(self._path(self._chunks))) is not None:
+            found.extend(tiles)
             self._chunks += 1
         return found
 

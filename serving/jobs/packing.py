@@ -1,8 +1,11 @@
-"""What models found in a chunk of tiles, as bytes."""
+"""What models found in a chunk of tiles, as bytes with their checksum."""
 
+import contextlib
+import hashlib
 import io
-import zipfile
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,12 +14,16 @@ from serving.scoring.tiling import Patch
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
 
-DAMAGED = (ValueError, KeyError, EOFError, zipfile.BadZipFile)
-"""What reading raises where bytes were lost or changed."""
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+_log = logging.getLogger("mitoserve.worker")
+
+
+class DamagedError(Exception):
+    """The bytes are not those that were written."""
 
 
 def packed(chunk: Sequence[TileFindings]) -> bytes:
-    """Tiles of different shapes as flat arrays and their lengths, in npz form."""
+    """Tiles of different shapes as flat arrays and their lengths, in npz form, and the SHA-256 of that at the end."""
     boxes = [detections for tile in chunk for detections in tile.found]
     flat = Detections.concatenate(boxes)
     buffer = io.BytesIO()
@@ -34,12 +41,45 @@ def packed(chunk: Sequence[TileFindings]) -> bytes:
         probabilities=flat.probabilities,
         box_scores=flat.scores,
     )
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return content + hashlib.sha256(content).digest()
 
 
 def unpacked(data: bytes) -> list[TileFindings]:
-    """The tiles that `packed` was given, to the last bit; raises one of `DAMAGED` where `data` is not what it gave."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as kept:
+    """The tiles that `packed` was given, to the last bit.
+
+    Raises
+    ------
+    DamagedError
+        If `data` is not what `packed` gave, or was packed by a release with another layout.
+    """
+    content, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if hashlib.sha256(content).digest() != checksum:
+        raise DamagedError("the checksum does not match")
+    try:
+        return _tiles(content)
+    except Exception as error:  # what another release packed fails in ways that cannot be listed
+        raise DamagedError("it holds no findings of tiles") from error
+
+
+def read_findings(path: Path) -> list[TileFindings] | None:
+    """The tiles in a file that `packed` filled; None where it is not there, or damaged, and then it is deleted.
+
+    A disk that cannot read the file has lost it, too.
+    """
+    try:
+        return unpacked(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (DamagedError, OSError) as error:
+        _log.warning("%s is damaged and is computed again: %s", path.name, error)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+
+def _tiles(content: bytes) -> list[TileFindings]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
         flat = Detections(kept["boxes"], kept["probabilities"], kept["box_scores"])
         ends = np.cumsum(kept["found"])
         found = [flat[int(end - count) : int(end)] for end, count in zip(ends, kept["found"], strict=True)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving import __version__
-from serving.jobs.packing import DAMAGED, unpacked
+from serving.jobs.packing import read_findings
 from serving.jobs.request import digest
 from serving.scoring.analysis import Options
 from serving.scoring.cascade import Seen, TileFindings
@@ -64,9 +64,4 @@ class TileCache:
 
 def _tiles(paths: Iterable[Path]) -> Iterator[TileFindings]:
     for path in paths:
-        try:
-            yield from unpacked(path.read_bytes())
-        except DAMAGED:
-            path.unlink(missing_ok=True)
-        except FileNotFoundError:
-            continue
+        yield from read_findings(path) or ()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.jobs.checkpoints import Checkpoints
+from serving.jobs.packing import DamagedError, packed, unpacked
 from serving.scoring.cascade import TileFindings, nothing_seen
 from serving.scoring.tiling import patch_of
 from serving.store.shared import OnDisk
@@ -63,6 +64,42 @@ def test_what_is_kept_comes_back_to_the_last_bit(
     assert len(read) == len(flat)
     assert all(same(x, y) for x, y in zip(read, flat, strict=True))
     assert Checkpoints(root, "a", "other").load() == []
+
+
+CHUNK = packed([tile(n, n, 2, seed=n) for n in range(2)])
+
+
+@given(bit=st.integers(0, 8 * len(CHUNK) - 1))
+def test_a_chunk_with_any_one_bit_changed_is_damaged(bit: int) -> None:
+    changed = bytearray(CHUNK)
+    changed[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DamagedError):
+        unpacked(bytes(changed))
+
+
+@given(kept=st.integers(0, len(CHUNK) - 1), more=st.binary(max_size=50))
+def test_a_chunk_that_was_cut_is_damaged(kept: int, more: bytes) -> None:
+    with pytest.raises(DamagedError):
+        unpacked(CHUNK[:kept] + more)
+
+
+def test_a_chunk_that_an_earlier_release_wrote_is_computed_again(tmp_path: Path) -> None:
+    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer.save([tile(0, 1, 1)])
+    (path,) = writer.folder.iterdir()
+    path.write_bytes(path.read_bytes()[:-32])  # npz without a checksum
+    assert Checkpoints(OnDisk(tmp_path), "a", "key").load() == []
+
+
+def test_a_chunk_that_the_disk_cannot_read_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer.save([tile(0, 1, 1)])
+
+    def unreadable(_: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", unreadable)
+    assert Checkpoints(OnDisk(tmp_path), "a", "key").load() == []
 
 
 def test_a_damaged_chunk_and_all_after_it_are_done_again(tmp_path: Path) -> None:

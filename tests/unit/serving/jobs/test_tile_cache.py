@@ -136,6 +136,20 @@ def test_damaged_files_are_computed_again(server: Server) -> None:
     assert server.score()[1].screened == 0
 
 
+@pytest.mark.parametrize("place", ["zip method", "scores", "checksum"])
+def test_files_with_one_changed_byte_are_computed_again(server: Server, place: str) -> None:
+    first, _, _ = server.score()
+    for path in (server.state / "tiles" / SLIDE).rglob("*.npz"):
+        data = bytearray(path.read_bytes())
+        at = {"zip method": data.rindex(b"PK\x01\x02") + 10, "scores": len(data) // 3, "checksum": len(data) - 1}
+        data[at[place]] ^= 0x40
+        path.write_bytes(bytes(data))
+    again, asked, _ = server.score()
+    assert asked.screened > 0
+    assert _alike(again, first)
+    assert server.score()[1].screened == 0
+
+
 def test_what_is_known_is_not_kept_twice(server: Server) -> None:
     def kept() -> list[Path]:
         return sorted((server.state / "tiles" / SLIDE).rglob("*.npz"))
