@@ -21,13 +21,13 @@ from serving.drift.watch import DriftWatch
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
+from serving.jobs.delivery import Deliverer
 from serving.jobs.job import Job
 from serving.jobs.models import GivenModels
 from serving.jobs.retention import Sweeper, kept_names
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
-from serving.jobs.webhooks import Deliverer
 from serving.jobs.worker import Worker
 from serving.observability import metrics
 from serving.registry.registry import Registry
