@@ -94,6 +94,40 @@ def write_leica(
     return path
 
 
+def write_mrxs(
+    path: Path, pixels: NDArray[np.uint8], *, mpp: float = 0.25, index: str = "Index.dat", data: str = "Data0000.dat"
+) -> Path:
+    """An MIRAX slide of one picture (src/openslide-vendor-mirax.c): the .mrxs file and its folder beside it.
+
+    index, data : the names that `Slidedat.ini` states; the files themselves are Index.dat and Data0000.dat
+    """
+    folder, slide_id = path.with_suffix(""), "0123456789ABCDEF"
+    folder.mkdir(exist_ok=True)
+    (height, width), picture = pixels.shape[:2], _jpeg(pixels)
+    groups: dict[str, dict[str, object]] = {
+        "GENERAL": {"SLIDE_VERSION": "01.02", "SLIDE_ID": slide_id, "IMAGENUMBER_X": 1, "IMAGENUMBER_Y": 1}
+        | {"OBJECTIVE_MAGNIFICATION": 40, "CameraImageDivisionsPerSide": 1},
+        "HIERARCHICAL": {"HIER_COUNT": 1, "NONHIER_COUNT": 0, "INDEXFILE": index, "HIER_0_NAME": "Slide zoom level"}
+        | {"HIER_0_COUNT": 1, "HIER_0_VAL_0_SECTION": "LAYER_0_LEVEL_0_SECTION"},
+        "DATAFILE": {"FILE_COUNT": 1, "FILE_0": data},
+        "LAYER_0_LEVEL_0_SECTION": {"OVERLAP_X": 0, "OVERLAP_Y": 0, "IMAGE_FORMAT": "JPEG", "IMAGE_CONCAT_FACTOR": 0}
+        | {"MICROMETER_PER_PIXEL_X": mpp, "MICROMETER_PER_PIXEL_Y": mpp, "IMAGE_FILL_COLOR_BGR": 16777215}
+        | {"DIGITIZER_WIDTH": width, "DIGITIZER_HEIGHT": height},
+    }
+    lines = [
+        line for group, keys in groups.items() for line in (f"[{group}]", *(f"{key} = {keys[key]}" for key in keys))
+    ]
+    (folder / "Slidedat.ini").write_text("\n".join(lines) + "\n")
+    (folder / "Data0000.dat").write_bytes(picture)
+    head = b"01.02" + slide_id.encode()
+    table = len(head) + 8  # one pointer for each level, to a list of pages: zero, and where the first page lies
+    page = table + 12
+    body = struct.pack("<7i", table, 0, table + 4, 0, page, 1, 0) + struct.pack("<4i", 0, 0, len(picture), 0)
+    (folder / "Index.dat").write_bytes(head + body)
+    path.write_bytes(b"\xff\xd8\xff" + bytes(200))
+    return path
+
+
 def write_picture(path: Path, pixels: NDArray[np.uint8], *, mpp: float | None = None) -> Path:
     """A PNG or JPEG by the suffix, shape (h, w, 3) or (h, w, 4); with `mpp` in its density tag."""
     density: dict[str, Any] = {} if mpp is None else {"dpi": (_INCH_UM / mpp, _INCH_UM / mpp)}

@@ -32,6 +32,7 @@ from serving.scoring.pace import pace_of, rounded_to, use_cores
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.settings import Settings
+from serving.wsi.companions import check_folder
 from serving.wsi.geometry import parse_roi
 from serving.wsi.hashing import slide_sha256
 
@@ -148,6 +149,7 @@ class SlideWorker:
         with self._sources.at_hand(entry.source) as path:
             if coming is not None:
                 self._sources.expect(coming)
+            check_folder(path, name_of(entry.source), hard_links=False)
             # Reads the file once in order: what is scored afterwards comes from the page cache.
             sha256 = slide_sha256(path)
             if kept is not None and kept.slide.sha256 == sha256:

@@ -41,19 +41,21 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     if request is None:
         return
     allow_cpu(limits.read_cpu_s)
+    path, name = Path(request["path"]), request["name"]
+    names = (str(path), path.name, name)
     try:
-        slide = open_slide(Path(request["path"]), name=request["name"])
+        slide = open_slide(path, name=name)
     except (MitoserveError, OSError, MemoryError) as error:
-        _answer(first, _failure(error))
+        _answer(first, _failure(error, names))
         return
     facts = {name: getattr(slide, name) for name in ("width", "height", "mpp", "vendor", "bounds")}
     _answer(first, {**facts, "ok": True})
     for line in lines[1:]:
-        threading.Thread(target=_answer_reads, args=(line, slide, limits), daemon=True).start()
-    _answer_reads(first, slide, limits)
+        threading.Thread(target=_answer_reads, args=(line, slide, limits, names), daemon=True).start()
+    _answer_reads(first, slide, limits, names)
 
 
-def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits) -> None:
+def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits, names: Sequence[str]) -> None:
     shared = mmap.mmap(line.memory, 0) if _size(line.memory) else None
     while (request := _received(line)) is not None:
         allow_cpu(limits.read_cpu_s)
@@ -63,7 +65,7 @@ def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits) -> None:
                 shared = mmap.mmap(line.memory, 0)
             np.frombuffer(shared, np.uint8, pixels.nbytes).reshape(pixels.shape)[:] = pixels
         except (MitoserveError, OSError, MemoryError, ValueError) as error:
-            _answer(line, _failure(error))
+            _answer(line, _failure(error, names))
         else:
             _answer(line, {"ok": True, "height": pixels.shape[0], "width": pixels.shape[1]})
 
@@ -90,13 +92,30 @@ def _answer(line: Line, message: dict[str, Any]) -> None:
         return
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """An intended error by name, and any other with its type: the parent says what it means for the slide."""
+def _failure(error: Exception, names: Sequence[str]) -> dict[str, Any]:
+    """An intended error by name and in words for callers; of any other its kind alone, since its text is a library's.
+
+    details : for the log, what libraries said without `names`, which may name a patient
+    """
     intended = isinstance(error, MitoserveError)
     # Python's own pictures raise OSError for broken data too: only what the system reports has a number.
     storage = isinstance(error, OSError) and error.errno is not None
     kind = {"error": type(error).__name__, "intended": intended, "storage": storage}
-    return {"ok": False, **kind, "message": str(error)[:2000]}
+    message = str(error)[:2000] if intended else ""
+    return {"ok": False, **kind, "message": message, "details": _details(error, names)}
+
+
+def _details(error: BaseException, names: Sequence[str]) -> str:
+    """What the errors say that led to an intended one, or what another says itself."""
+    cause = error.__cause__ if isinstance(error, MitoserveError) else error
+    said: list[str] = []
+    while cause is not None and len(said) < 4:
+        said.append(f"{type(cause).__name__}: {cause}"[:500])
+        cause = cause.__cause__ or cause.__context__
+    text = "; ".join(said)
+    for name in sorted({*names, *(Path(name).stem for name in names)} - {""}, key=len, reverse=True):
+        text = text.replace(name, "SLIDE")
+    return text
 
 
 def _size(handle: int) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import logging
 import mmap
 import os
 import queue
@@ -30,6 +31,8 @@ KEPT_BYTES = 2**23
 _START_S = 60.0
 _SWEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 """What a zygote keeps of the environment: the rest may hold secrets."""
+
+_log = logging.getLogger("mitoserve.decoders")
 
 
 class DecoderDiedError(Exception):
@@ -204,6 +207,8 @@ class Decoder:
             raise DecoderDiedError(self._ending())
         answer: dict[str, Any] = json.loads(packet)
         if not answer["ok"]:
+            if answer["details"]:
+                _log.info("decoder %s: %s: %s", self.pid, answer["error"], answer["details"])
             raise _raised(answer, self._decoders.limits)
         return answer
 
@@ -286,5 +291,6 @@ def _raised(answer: dict[str, Any], limits: DecoderLimits) -> Exception:
             f"reading the slide needs more than {limits.memory_bytes} bytes of memory, which is this server's limit; "
             "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES"
         )
-    kind = StorageError if answer["storage"] else UnreadableSlideError
-    return kind(f"the slide cannot be read ({answer['error']}: {answer['message']}); copy it again")
+    if answer["storage"]:
+        return StorageError("the slide cannot be read, since the storage that it lies on failed; try again")
+    return UnreadableSlideError("the slide cannot be read: its data does not decode; copy it again from the scanner")

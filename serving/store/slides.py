@@ -24,6 +24,7 @@ from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.objects import ObjectsError
 from serving.store.shared import COPY, SLIDES, flush, keeping_of, nobody_asks, size_of
 from serving.store.tables import OWN, analyses, blobs, slides
+from serving.wsi.companions import check_folder
 from serving.wsi.hashing import slide_sha256
 
 _GONE = ".gone-"
@@ -107,6 +108,7 @@ class SlideStore:
             If the name leads elsewhere, or the file is no slide.
         """
         path = mounted_path(self.settings.slide_root, path_name)
+        check_folder(path, path.name, hard_links=False)
         stamp = stamp_of(path)
         with open_isolated(self.decoders, path, name=path.name) as slide:
             # Only what opens as a slide is worth reading to the end.

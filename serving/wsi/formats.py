@@ -88,7 +88,9 @@ def checked_tiff(path: Path, name: str) -> list[JpegLevel]:
         AttributeError,
         struct.error,
     ) as error:
-        raise UnreadableSlideError(f"{name} is a damaged TIFF ({error}); copy it again from the scanner") from error
+        raise UnreadableSlideError(
+            f"{name} is a damaged TIFF (its directory does not parse); copy it again from the scanner"
+        ) from error
     for width, height in tiles:
         check_stored_tile(width, height)
     if not sum(count for _, count in parts[0]):

@@ -56,7 +56,7 @@ def open_image(path: Path, name: str) -> ImageSlide:
     except UnidentifiedImageError as error:
         raise UnreadableSlideError(f"{name} is a damaged picture (its header does not parse); copy it again") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise UnreadableSlideError(f"{name} is a damaged picture ({error}); copy it again") from error
+        raise UnreadableSlideError(f"{name} is a damaged picture (its pixels do not decode); copy it again") from error
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return ImageSlide(pixels, mpp=mpp, name=name, vendor=kind.lower(), sha256=digest)

@@ -10,6 +10,7 @@ import numpy as np
 import openslide
 from PIL import Image
 
+from serving.wsi.companions import check_folder, check_named_files
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, checked_tiff, kind_of
 from serving.wsi.geometry import Region
@@ -42,18 +43,23 @@ def open_with_openslide(path: Path, name: str, *, direct: bool = True) -> "OpenS
     """
     kind = kind_of(path, name)
     jpeg_levels = checked_tiff(path, name) if kind is FileKind.TIFF else []
+    path = path.resolve()  # what the caller names may be a link, what the slide names may not
+    check_folder(path, name)
     file = min(path.glob("*.dcm")) if path.is_dir() else path
     try:
+        vendor = openslide.OpenSlide.detect_format(str(file))
+        if vendor is None:
+            raise UnsupportedFormatError(
+                f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
+                "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
+            )
+        check_named_files(file, vendor, name)
         handle = openslide.OpenSlide(str(file))
-    except openslide.OpenSlideUnsupportedFormatError as error:
-        raise UnsupportedFormatError(
-            f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
-            "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
-        ) from error
     except openslide.OpenSlideError as error:
-        # OpenSlide names the path, which is the server's own business.
-        reason = str(error).replace(str(file), name)
-        raise UnreadableSlideError(f"{name} cannot be opened ({reason}); copy it again from the scanner") from error
+        # OpenSlide's own text names paths and quotes bytes of whatever file it read: it is for the log alone.
+        raise UnreadableSlideError(
+            f"{name} cannot be opened: it is damaged, or some of its files are; copy it again from the scanner"
+        ) from error
     slide = OpenSlideSlide(handle, path, name)
     width, height = slide.width, slide.height
     try:
@@ -179,8 +185,7 @@ class OpenSlideSlide:
             image = self._handle.read_region(corner, level, (cut.width, cut.height))
         except openslide.OpenSlideError as error:
             raise UnreadableSlideError(
-                f"{self.name} is damaged at level {level}, x {cut.x}, y {cut.y} ({error}); "
-                "copy it again from the scanner"
+                f"{self.name} is damaged at level {level}, x {cut.x}, y {cut.y}; copy it again from the scanner"
             ) from error
         if image.getextrema()[3][0] == 255:
             return np.asarray(image.convert("RGB"))

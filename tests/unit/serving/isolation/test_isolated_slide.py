@@ -1,6 +1,8 @@
 """Slides in decoder processes: the same pixels and errors, and what is left when a decoder is killed or kills itself."""
 
 import os
+import random
+import re
 import select
 import signal
 from collections.abc import Iterator
@@ -15,11 +17,27 @@ from serving.isolation.decoders import KEPT_BYTES, DecoderDiedError, Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.pipeline import score_slide
-from serving.wsi.errors import DecoderError, EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.errors import (
+    DecoderError,
+    EmptyUploadError,
+    MitoserveError,
+    UnreadableSlideError,
+    UnsupportedFormatError,
+)
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector, plant, tissue
-from tests.samples import noise, write_forged_tile, write_picture, write_pyramid, write_truncated
+from tests.samples import noise, write_forged_tile, write_mrxs, write_picture, write_pyramid, write_truncated
+
+OWN_WORDS = (
+    r"m\.mrxs cannot be opened: it is damaged, or some of its files are; copy it again from the scanner"
+    r"|m\.mrxs is damaged at level \d+, x \d+, y \d+; copy it again from the scanner"
+    r"|m\.mrxs names a file that is not in its own folder; a slide may only name files beside it: "
+    r"copy it again from the scanner, with all its files"
+    r"|m\.mrxs has an index of its files that is damaged; copy it again from the scanner"
+    r"|m\.mrxs ended its reader 2 times at the same place \(the reader was ended by SIG\w+\): the file is damaged, .*"
+    r"|the slide states -?\d+ x -?\d+ px; the limit is \d+ px a side and 4e\+11 px in all"
+)
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +225,42 @@ def test_a_zygote_that_is_killed_is_replaced(tmp_path: Path) -> None:
         with open_isolated(decoders, path, name="b.tif") as other:
             assert other.width == 300
     decoders.close()
+
+
+def test_errors_are_the_projects_own_words_and_the_log_has_the_details(
+    tmp_path: Path, decoders: Decoders, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a library says may quote paths and bytes of files."""
+    write_mrxs(tmp_path / "Miller.mrxs", noise(100, 80), data="absent.dat")
+    (tmp_path / "Miller" / "absent.dat").write_bytes(b"root:x:0:0")
+    whole = write_picture(tmp_path / "a.png", noise(300, 300)).read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level("INFO", logger="mitoserve.decoders"):
+        for file in ("Miller.mrxs", "a.png"):
+            with pytest.raises(UnreadableSlideError) as caught:
+                open_isolated(decoders, tmp_path / file, name=file)
+            for foreign in ("0x72", "JPEG", "truncated", "Error", str(tmp_path)):
+                assert foreign not in str(caught.value)
+    assert "OpenSlideError" in caplog.text
+    assert "Miller" not in caplog.text
+
+
+def test_mutated_slides_never_quote_a_library(tmp_path: Path, decoders: Decoders) -> None:
+    """Errors of mutated slides of many formats are among the project's own sentences."""
+    write_mrxs(tmp_path / "m.mrxs", noise(200, 200))
+    parts = {file.name: file.read_bytes() for file in (tmp_path / "m").iterdir()}
+    chance, said = random.Random(5), []
+    for turn in range(60):
+        file = sorted(parts)[turn % len(parts)]
+        data = bytearray(parts[file])
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data))] ^= chance.randint(1, 255)
+        (tmp_path / "m" / file).write_bytes(data)
+        try:
+            with open_isolated(decoders, tmp_path / "m.mrxs", name="m.mrxs") as slide:
+                slide.read(Region(0, 0, 200, 200), 200, 200)
+        except MitoserveError as error:
+            said.append(str(error))
+        (tmp_path / "m" / file).write_bytes(parts[file])
+    assert len(said) > 10
+    assert [message for message in said if not re.fullmatch(OWN_WORDS, message)] == []
