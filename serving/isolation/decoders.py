@@ -23,6 +23,7 @@ from serving.isolation.decoder import MESSAGE_BYTES
 from serving.isolation.limits import DecoderLimits
 from serving.wsi import errors
 from serving.wsi.errors import MitoserveError, StorageError, UnreadableSlideError
+from serving.wsi.pixelsize import PixelSize
 
 LINES = 2
 """Reads at once in one decoder, unless more are asked for: as many as the pipeline has reader threads on a CPU."""
@@ -45,9 +46,10 @@ class SlideFacts:
 
     width: int
     height: int
-    mpp: float | None
+    pixel_size: PixelSize | None
     vendor: str
     bounds: tuple[int, int, int, int] | None
+    notes: tuple[str, ...]
 
 
 class Decoders:
@@ -84,9 +86,10 @@ class Decoders:
         return decoder, SlideFacts(
             opened["width"],
             opened["height"],
-            opened["mpp"],
+            None if opened["pixel_size"] is None else PixelSize(*opened["pixel_size"]),
             opened["vendor"],
             None if opened["bounds"] is None else tuple(opened["bounds"]),
+            tuple(opened["notes"]),
         )
 
     def how_ended(self, pid: int) -> str:

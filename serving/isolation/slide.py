@@ -49,11 +49,21 @@ class IsolatedSlide:
         self._lock = threading.Lock()
         self._needed = contextlib.ExitStack()
         facts = self._tried(lambda _, facts: facts)
-        self.width, self.height, self.mpp, self.vendor = facts.width, facts.height, facts.mpp, facts.vendor
-        self.bounds = facts.bounds
+        self.width, self.height, self.pixel_size, self.vendor = (
+            facts.width,
+            facts.height,
+            facts.pixel_size,
+            facts.vendor,
+        )
+        self.bounds, self.notes = facts.bounds, facts.notes
 
     def __repr__(self) -> str:
-        return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"
+        return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
+
+    @property
+    def mpp(self) -> float | None:
+        """See `Slide.mpp`."""
+        return None if self.pixel_size is None else self.pixel_size.mpp
 
     def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
         """See `Slide.read`; raises `DecoderError` where the read ends two processes."""

@@ -100,7 +100,7 @@ def _check(slide: Slide, options: Options) -> None:
 
 
 def _warnings(slide: Slide, options: Options, frame: WorkFrame, tiles: list[PlannedTile]) -> list[str]:
-    found = []
+    found = list(slide.notes)
     if options.mpp is not None:
         stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"
         found.append(f"mpp {options.mpp:g} was given by the caller; the slide states {stated}")

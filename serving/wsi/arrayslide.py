@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from serving.wsi.geometry import Region
+from serving.wsi.pixelsize import PixelSize
 from serving.wsi.resample import Pixels, frame_around, padded_cut, resized
 
 
@@ -12,17 +13,26 @@ class ArraySlide:
     """A picture in memory: fields of view, and tests that need exact pixels.
 
     pixels : uint8, shape (height, width, 3), RGB
-    mpp : microns per px, None if unknown
+    mpp : microns per px, of both axes or of each; None if unknown
     """
 
-    def __init__(self, pixels: Pixels, *, mpp: float | None, name: str = "array", vendor: str = "array") -> None:
+    def __init__(
+        self, pixels: Pixels, *, mpp: float | tuple[float, float] | None, name: str = "array", vendor: str = "array"
+    ) -> None:
         self._pixels = pixels
         self.height, self.width = pixels.shape[:2]
-        self.mpp, self.name, self.vendor = mpp, name, vendor
+        self.pixel_size = None if mpp is None else PixelSize.of(mpp)
+        self.name, self.vendor = name, vendor
+        self.notes: tuple[str, ...] = ()
         self.bounds: tuple[int, int, int, int] | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, mpp={self.mpp})"
+        return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, {self.pixel_size})"
+
+    @property
+    def mpp(self) -> float | None:
+        """See `Slide.mpp`."""
+        return None if self.pixel_size is None else self.pixel_size.mpp
 
     @property
     def sha256(self) -> str:

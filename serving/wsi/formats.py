@@ -1,19 +1,26 @@
 """What a file is, told by its content; and whether a TIFF's data lies inside the file."""
 
 import struct
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import tifffile
 
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.jpeglevels import JpegLevel, jpeg_level
+from serving.wsi.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
+from serving.wsi.ome import is_ome
+from serving.wsi.pixelsize import PixelSize
+from serving.wsi.samples import SampleLayout, layout_of
+from serving.wsi.tiffslide import resolution_of
 
 READABLE = (
     "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and generic tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
 )
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+LIBTIFF_COMPRESSIONS = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG")
+"""What OpenSlide's libtiff decodes wherever it was built."""
 _IMAGE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
@@ -58,8 +65,46 @@ def kind_of(path: Path, name: str) -> FileKind:
     raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 
-def checked_tiff(path: Path, name: str) -> list[JpegLevel]:
-    """The plain JPEG levels of a TIFF of which every tile and strip lies inside the file, and no tile is beyond reason.
+@dataclass(frozen=True, slots=True)
+class TiffPageFacts:
+    """What a TIFF's directory says of one picture; `size` is that of its own pixels, by the resolution tags."""
+
+    width: int
+    height: int
+    tiled: bool
+    layout: SampleLayout
+    size: PixelSize | None
+    colours_contradict: bool
+    """Whether the tiles are of other colours than the directory says."""
+
+
+@dataclass(frozen=True, slots=True)
+class TiffContent:
+    """What a TIFF whose structure was checked holds: the pages of the main chain, and which are plain JPEG levels."""
+
+    pages: list[TiffPageFacts]
+    jpeg_levels: list[JpegLevel]
+    ome: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether OpenSlide shows its tiled pages as they are: 8-bit RGB, in a compression that libtiff knows, the largest
+        page first, whose resolution OpenSlide states."""
+        tiled = [page for page in self.pages if page.tiled]
+        largest_first = all(page.width <= tiled[0].width and page.height <= tiled[0].height for page in tiled)
+        return (not self.ome and largest_first) and all(
+            page.layout.is_plain and page.layout.compression in LIBTIFF_COMPRESSIONS and not page.colours_contradict
+            for page in tiled
+        )
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether any page is."""
+        return any(page.tiled for page in self.pages)
+
+
+def checked_tiff(path: Path, name: str) -> TiffContent:
+    """The content of a TIFF of which every tile and strip lies inside the file, and no tile is beyond reason.
 
     OpenSlide opens truncated files and fails only when it reads there, perhaps after an hour of work.
 
@@ -74,10 +119,14 @@ def checked_tiff(path: Path, name: str) -> list[JpegLevel]:
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+            facts = [_facts(page) for page in pages]
+            ome = is_ome(pages[0].description)
+            chain_end = pages[-1]
+            pages += [tifffile.TiffPage.aspage(sub) for page in pages for sub in page.pages or ()]
             parts = [list(zip(page.dataoffsets, page.databytecounts, strict=False)) for page in pages]
             tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
             levels = [level for page in pages if (level := jpeg_level(page)) is not None]
-            following = _next_directory(tiff, pages[-1])
+            following = _next_directory(tiff, chain_end)
     except (
         tifffile.TiffFileError,
         ValueError,
@@ -100,7 +149,14 @@ def checked_tiff(path: Path, name: str) -> list[JpegLevel]:
         raise UnreadableSlideError(
             f"{name} is truncated: its data goes on to byte {end}, the file ends at {size}; copy it again"
         )
-    return levels
+    return TiffContent(facts, levels, ome)
+
+
+def _facts(page: tifffile.TiffPage) -> TiffPageFacts:
+    width, height = int(page.imagewidth), int(page.imagelength)
+    return TiffPageFacts(
+        width, height, bool(page.is_tiled), layout_of(page), resolution_of(page), colours_contradict(page)
+    )
 
 
 def _next_directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> int:

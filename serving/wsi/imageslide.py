@@ -8,19 +8,30 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import SlideTooLargeError, UnreadableSlideError
+from serving.wsi.errors import SlideTooLargeError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import MPP_RANGE
+from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.resample import Pixels
 
 MAX_IMAGE_PIXELS = 17 * 10**7
 """A picture is decoded whole, half a GB of RGB, and Pillow refuses little more. Larger ones should be tiled TIFFs."""
+GREY_NOTE = "the picture is grey; models know stained tissue in colour, so what they say of it is not to be relied on"
 _UM_PER_INCH = 25_400
+_FINEST_UM, _COARSEST_UM = MPP_RANGE[0] * (1 - 1e-9), MPP_RANGE[1] * (1 + 1e-9)
+_GREY = {"1", "L", "LA"}
+_CONVERTED = {"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr", *_GREY}
+"""Pillow's modes of 8 bits that become RGB rightly."""
+_NAMED = {
+    "I;16": "grey levels of 16 bits", "I;16B": "grey levels of 16 bits", "I;16L": "grey levels of 16 bits",
+    "I": "grey levels of 32 bits", "F": "numbers of 32 bits", "CMYK": "inks (CMYK)", "LAB": "CIE L*a*b* colours",
+    "HSV": "hue, saturation and value",
+}  # fmt: skip
 
 
 class ImageSlide(ArraySlide):
     """A decoded picture file; its hash is the file's."""
 
-    def __init__(self, pixels: Pixels, *, mpp: float | None, name: str, vendor: str, sha256: str) -> None:
+    def __init__(self, pixels: Pixels, *, mpp: tuple[float, float] | None, name: str, vendor: str, sha256: str) -> None:
         super().__init__(pixels, mpp=mpp, name=name, vendor=vendor)
         self._sha256 = sha256
 
@@ -37,6 +48,8 @@ def open_image(path: Path, name: str) -> ImageSlide:
     ------
     SlideTooLargeError
         If it has more than `MAX_IMAGE_PIXELS`.
+    UnsupportedFormatError
+        If its samples are not 8-bit colours.
     UnreadableSlideError
         If it does not decode.
     """
@@ -49,8 +62,9 @@ def open_image(path: Path, name: str) -> ImageSlide:
                         f"{name} has {image.width} x {image.height} px; pictures may have {MAX_IMAGE_PIXELS} px; "
                         "convert larger ones to a tiled TIFF"
                     )
-                kind, mpp = image.format or "image", _mpp(image)
-                pixels = _rgb_over_white(image)
+                kind, mpp = image.format or "image", _pixel_size(image)
+                notes = (GREY_NOTE,) if image.mode in _GREY else ()
+                pixels = _rgb_over_white(image, name)
     except Image.DecompressionBombError as error:
         raise SlideTooLargeError(f"{name} has too many pixels for a picture; convert it to a tiled TIFF") from error
     except UnidentifiedImageError as error:
@@ -59,20 +73,26 @@ def open_image(path: Path, name: str) -> ImageSlide:
         raise UnreadableSlideError(f"{name} is a damaged picture (its pixels do not decode); copy it again") from error
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return ImageSlide(pixels, mpp=mpp, name=name, vendor=kind.lower(), sha256=digest)
+    slide = ImageSlide(pixels, mpp=mpp, name=name, vendor=kind.lower(), sha256=digest)
+    slide.notes = notes
+    return slide
 
 
-def _rgb_over_white(image: Image.Image) -> Pixels:
+def _rgb_over_white(image: Image.Image, name: str) -> Pixels:
+    if image.mode not in _CONVERTED:
+        raise UnsupportedFormatError(
+            f"{name} is a picture of {_NAMED.get(image.mode, image.mode)}; stained tissue is read as red, green and blue of "
+            "8 bits: export it as RGB"
+        )
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         coloured = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", coloured.size, (255, 255, 255, 255)), coloured)
     return np.asarray(image.convert("RGB"))
 
 
-def _mpp(image: Image.Image) -> float | None:
+def _pixel_size(image: Image.Image) -> PixelSize | None:
     """Microns per px from the density tag, if it is one that a microscope writes and not 72 or 300 dpi for print."""
     density = image.info.get("dpi")
-    if not density or not float(density[0]) > 0:
+    if not density or not all(float(side) > 0 for side in density):
         return None
-    mpp = _UM_PER_INCH / float(density[0])
-    return mpp if MPP_RANGE[0] <= mpp <= MPP_RANGE[1] else None
+    return stated_size(*(_UM_PER_INCH / float(side) for side in density), low=_FINEST_UM, high=_COARSEST_UM)

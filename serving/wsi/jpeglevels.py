@@ -21,8 +21,11 @@ from serving.wsi.resample import Pixels
 
 CACHE_BYTES = 32 * 2**20
 """Decoded tiles that are kept: neighbouring patches share a column of them. OpenSlide keeps as much."""
-_START, _ADOBE = b"\xff\xd8", b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
-"""Start of image; APP14 up to the byte that tells RGB (0) from YCbCr (1), which tables and tiles of a TIFF may lack."""
+_START, _END, _ADOBE = b"\xff\xd8", b"\xff\xd9", b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+"""Start and end of image; APP14 up to the byte that tells RGB (0) from YCbCr (1), which tables and tiles of a TIFF may lack."""
+_SCAN, _JFIF, _APP14 = 0xDA, 0xE0, 0xEE
+_COLOUR_FRAMES = (0xC0, 0xC1, 0xC2)
+"""Start of a baseline, extended or progressive frame with Huffman codes (ITU-T T.81, table B.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,19 @@ class JpegLevel:
                 yield row * self.columns + column
 
 
+def colours_contradict(page: tifffile.TiffPage) -> bool:
+    """Whether a page states RGB and its first tile is JFIF with subsampled colour, which only YCbCr is.
+
+    Bio-Formats writes such files; whoever goes by the directory sees green tissue.
+    """
+    stated = (page.compression, page.photometric) == (tifffile.COMPRESSION.JPEG, tifffile.PHOTOMETRIC.RGB)
+    if not (stated and page.is_jfif):
+        return False
+    page.parent.filehandle.seek(page.dataoffsets[0])
+    sampling = _sampling(page.parent.filehandle.read(min(page.databytecounts[0], 2**16)))
+    return len(sampling) == 3 and sampling[0] > max(sampling[1:])
+
+
 def jpeg_level(page: tifffile.TiffPage) -> JpegLevel | None:
     """The level in a TIFF directory; None if it is not made of 8-bit RGB or YCbCr JPEG tiles."""
     plain = (
@@ -71,8 +87,10 @@ def jpeg_level(page: tifffile.TiffPage) -> JpegLevel | None:
     )
     if not plain:
         return None
-    transform = bytes([page.photometric == tifffile.PHOTOMETRIC.YCBCR])
-    tables = (page.jpegtables or b"")[len(_START) : -2]
+    transform = bytes([page.photometric == tifffile.PHOTOMETRIC.YCBCR or colours_contradict(page)])
+    tables = _without_colour_markers((page.jpegtables or _START + _END)[: -len(_END)])
+    if tables is None:
+        return None
     level = JpegLevel(
         width=int(page.imagewidth),
         height=int(page.imagelength),
@@ -134,9 +152,9 @@ class JpegTiles:
         buffer = np.empty((*size, 3), np.uint8)
         try:
             data = os.pread(self._file.fileno(), int(level.counts[tile]), int(level.offsets[tile]))
-            if not data.startswith(_START):
+            if (own := _without_colour_markers(data, tile=True)) is None:
                 return None
-            stream = level.head + data[len(_START) :]
+            stream = level.head + own
             # As strict as OpenSlide, for which libjpeg's warnings are errors; imagecodecs swallows them.
             pixels = simplejpeg.decode_jpeg(stream, buffer=buffer, strict=True)
         except (OSError, ValueError):
@@ -150,6 +168,49 @@ class JpegTiles:
             self._kept[key] = pixels
             while self._kept_bytes > CACHE_BYTES:
                 self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+def _without_colour_markers(stream: bytes, *, tile: bool = False) -> bytes | None:
+    """A JPEG stream without its start and without what it says of its colours, which the TIFF directory states.
+
+    A JFIF or Adobe segment of a tile's own would overrule the directory in libjpeg; OpenSlide and libtiff go by the directory.
+
+    tile : whether it must show a picture of three 8-bit components
+    None where it is not such a stream.
+    """
+    if not stream.startswith(_START):
+        return None
+    kept, at, frames = [], len(_START), 0
+    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] != _SCAN:
+        marker, size = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # padding before a marker
+            at += 1
+            continue
+        segment = stream[at : at + 2 + size]
+        if size < 2 or len(segment) < 2 + size:
+            return None
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            # Precision, height, width, components.
+            if marker not in _COLOUR_FRAMES or len(segment) < 10 or (segment[4], segment[9]) != (8, 3):
+                return None
+            frames += 1
+        if marker not in (_JFIF, _APP14):
+            kept.append(segment)
+        at += 2 + size
+    if tile and (frames != 1 or stream[at : at + 2] != bytes((0xFF, _SCAN))):
+        return None
+    return b"".join([*kept, stream[at:]])
+
+
+def _sampling(stream: bytes) -> tuple[int, ...]:
+    """Samples of each component in a block of a JPEG stream; none where it has no frame."""
+    at = len(_START)
+    while at + 10 <= len(stream) and stream[at] == 0xFF and stream[at + 1] != _SCAN:
+        if stream[at + 1] in _COLOUR_FRAMES:
+            factors = stream[at + 11 : at + 11 + 3 * stream[at + 9] : 3]
+            return tuple((factor >> 4) * (factor & 15) for factor in factors)
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    return ()
 
 
 def _slices(part: Region, frame: Region) -> tuple[slice, slice]:

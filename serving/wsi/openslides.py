@@ -12,37 +12,50 @@ from PIL import Image
 
 from serving.wsi.companions import check_folder, check_named_files
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.formats import READABLE, FileKind, checked_tiff, kind_of
+from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, kind_of
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles
 from serving.wsi.limits import check_size
-from serving.wsi.resample import Pixels, frame_around, resized
-
-MAX_STATED_MPP = 10.0
-"""Resolution tags that mean print, 72 to 2,400 dots per inch, give 353 to 10.6 um/px: no scanner, so no resolution."""
+from serving.wsi.pixelsize import PixelSize, stated_size
+from serving.wsi.pyramid import PyramidSlide, trusted_levels
+from serving.wsi.resample import Pixels
+from serving.wsi.tiffslide import left_aside
 
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
 """Formats whose levels are the directories of one TIFF, tile by tile: others overlap, pad or leave out tiles."""
 
-MAX_DECODED_PX = 64 * 2**20
-"""Decoded in one piece, 256 MB: a slide without a pyramid is read in bands where a small picture shows much of it."""
+GENERIC = "generic-tiff"
+"""OpenSlide's name for tiled TIFFs that no scanner's software signed."""
+JPEG2000_OF_SCANNERS = ("APERIO_JP2000_YCBC", "APERIO_JP2000_RGB")
 
 
-def open_with_openslide(path: Path, name: str, *, direct: bool = True) -> "OpenSlideSlide":
+def is_for_openslide(path: Path, content: TiffContent) -> bool:
+    """Whether OpenSlide reads a TIFF, and reads it as it is meant: a scanner's, or a plain one in its byte order."""
+    vendor = openslide.OpenSlide.detect_format(str(path))
+    if vendor == GENERIC:
+        return content.is_plain
+    return vendor is not None or not content.is_tiled
+
+
+def open_with_openslide(
+    path: Path, name: str, *, direct: bool = True, content: TiffContent | None = None
+) -> "OpenSlideSlide":
     """Open a slide, after its TIFF structure was checked.
 
+    content : of a TIFF that was checked already
     direct : whether tiles are decoded without OpenSlide where that is proven to give its pixels
 
     Raises
     ------
     UnsupportedFormatError
-        If OpenSlide knows no such format.
+        If OpenSlide knows no such format, or its samples are not 8-bit colours.
     UnreadableSlideError
         If it knows the format but the file is broken.
     """
     kind = kind_of(path, name)
-    jpeg_levels = checked_tiff(path, name) if kind is FileKind.TIFF else []
+    if kind is FileKind.TIFF and content is None:
+        content = checked_tiff(path, name)
     path = path.resolve()  # what the caller names may be a link, what the slide names may not
     check_folder(path, name)
     file = min(path.glob("*.dcm")) if path.is_dir() else path
@@ -63,18 +76,21 @@ def open_with_openslide(path: Path, name: str, *, direct: bool = True) -> "OpenS
     slide = OpenSlideSlide(handle, path, name)
     width, height = slide.width, slide.height
     try:
+        slide.check_levels()
         check_size(width, height)
         # A header can be right and the data absent: the first pixels must decode.
         slide.read(Region(0, 0, min(width, 64), min(height, 64)), min(width, 64), min(height, 64))
-        if direct:
-            slide.read_directly(jpeg_levels)
+        if content is not None:
+            slide.check_pages(content)
+            if direct:
+                slide.read_directly(content.jpeg_levels)
     except Exception:
         slide.close()
         raise
     return slide
 
 
-class OpenSlideSlide:
+class OpenSlideSlide(PyramidSlide):
     """A slide that OpenSlide opens; label and macro pictures are never touched.
 
     OpenSlide decodes its pixels, but for levels that were proven to give the same ones faster.
@@ -85,15 +101,25 @@ class OpenSlideSlide:
         self.width, self.height = handle.dimensions
         # Asked once: after a read that failed a handle of OpenSlide answers nothing any more.
         self.level_sizes = [(int(w), int(h)) for w, h in handle.level_dimensions]
-        self._downsamples = [float(shrink) for shrink in handle.level_downsamples]
+        self.levels = trusted_levels(self.level_sizes)
         self.vendor = str(handle.properties.get("openslide.vendor", "unknown"))
-        self.mpp = _mpp(handle)
+        self.pixel_size = _pixel_size(handle)
         self.bounds = _bounds(handle)
         self._tiles: JpegTiles | None = None
         self._direct: dict[int, JpegLevel] = {}
 
     def __repr__(self) -> str:
-        return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, mpp={self.mpp}, {self.vendor})"
+        return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
+
+    @property
+    def mpp(self) -> float | None:
+        """See `Slide.mpp`."""
+        return None if self.pixel_size is None else self.pixel_size.mpp
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Slide.notes`."""
+        return left_aside(self.level_sizes, self.levels)
 
     @cached_property
     def sha256(self) -> str:
@@ -104,6 +130,48 @@ class OpenSlideSlide:
     def direct_levels(self) -> list[int]:
         """Levels whose tiles are decoded without OpenSlide."""
         return sorted(self._direct)
+
+    def check_levels(self) -> None:
+        """Refuse a slide of which a level is larger than level 0: resolution and coordinates would belong to the smaller one.
+
+        Raises
+        ------
+        UnsupportedFormatError
+            If so.
+        """
+        for width, height in self.level_sizes[1:]:
+            if width > self.width or height > self.height:
+                raise UnsupportedFormatError(
+                    f"{self.name} has a level of {width} x {height} px above level 0 of {self.width} x {self.height} px; "
+                    "write it again with the largest level first, for example with `vips tiffsave --tile --pyramid`"
+                )
+
+    def check_pages(self, content: TiffContent) -> None:
+        """Hold against the TIFF's own pages what OpenSlide says of them: samples must be 8-bit colours, and the resolution
+        that of the page of level 0.
+
+        Raises
+        ------
+        UnsupportedFormatError
+            If a level's samples are others.
+        """
+        shown = [page for page in content.pages if (page.width, page.height) in self.level_sizes]
+        for page in shown:
+            layout = page.layout
+            if layout.is_plain or (
+                layout.compression in JPEG2000_OF_SCANNERS and (layout.samples, layout.bits) == (3, 8)
+            ):
+                continue
+            layout.check(self.name)
+            raise UnsupportedFormatError(
+                f"{self.name} holds {layout.samples} samples of {layout.bits} bits a pixel ({layout.photometric}) "
+                f"in a {self.vendor} slide; export it as RGB of 8 bits, for example with `vips tiffsave --tile --pyramid`"
+            )
+        first = next((page for page in shown if (page.width, page.height) == (self.width, self.height)), None)
+        if self.vendor == GENERIC:
+            self.pixel_size = None if first is None else first.size
+        elif self.vendor in DIRECT_VENDORS and first is not content.pages[0]:
+            self.pixel_size = None
 
     def read_directly(self, candidates: Sequence[JpegLevel]) -> None:
         """From now on decode the tiles of those levels directly that show the same pixels as OpenSlide in every sample.
@@ -132,43 +200,6 @@ class OpenSlideSlide:
             if direct is None or not np.array_equal(direct, self._decode_with_openslide(number, place)):
                 return False
         return len(stored) > 0
-
-    def read(self, region: Region, width: int, height: int) -> Pixels:
-        """See `Slide.read`."""
-        level = self._level_for(max(region.width / width, region.height / height) * 1.01)
-        level_width, level_height = self.level_sizes[level]
-        shrink_x, shrink_y = self.width / level_width, self.height / level_height
-        if level == 0 and (region.width, region.height) == (width, height):
-            return self._decode(0, region)
-        x, across = frame_around(region.x / shrink_x, region.width / shrink_x, level_width)
-        y, down = frame_around(region.y / shrink_y, region.height / shrink_y, level_height)
-        if across * down > MAX_DECODED_PX and height > 1:
-            upper = height // 2
-            split = region.y + round(region.height * upper / height)
-            above = Region(region.x, region.y, region.width, split - region.y)
-            below = Region(region.x, split, region.width, region.bottom - split)
-            return np.concatenate([self.read(above, width, upper), self.read(below, width, height - upper)])
-        pixels = self._decode(level, Region(x, y, across, down))
-        left, top = region.x / shrink_x - x, region.y / shrink_y - y
-        box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)
-        return resized(pixels, box, width, height)
-
-    def thumbnail(self, max_side: int) -> Pixels:
-        """See `Slide.thumbnail`."""
-        shrink = min(max_side / max(self.width, self.height), 1.0)
-        width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
-        # In bands: a slide without a pyramid would otherwise be decoded whole.
-        band = max(512 * height // self.height, 1)
-        pixels = np.empty((height, width, 3), np.uint8)
-        for top in range(0, height, band):
-            bottom = min(top + band, height)
-            y, end = round(top * self.height / height), round(bottom * self.height / height)
-            pixels[top:bottom] = self.read(Region(0, y, self.width, end - y), width, bottom - top)
-        return pixels
-
-    def _level_for(self, shrink: float) -> int:
-        """The coarsest level that has at least the pixels which a read needs that shrinks level 0 so many times."""
-        return max((level for level, down in enumerate(self._downsamples) if down <= shrink), default=0)
 
     def _decode(self, level: int, cut: Region) -> Pixels:
         """The pixels of `cut` (px of `level`), white outside the slide and where the file has none."""
@@ -207,13 +238,11 @@ class OpenSlideSlide:
         self.close()
 
 
-def _mpp(handle: openslide.OpenSlide) -> float | None:
+def _pixel_size(handle: openslide.OpenSlide) -> PixelSize | None:
     try:
-        x, y = (float(handle.properties[f"openslide.mpp-{axis}"]) for axis in "xy")
+        return stated_size(*(float(handle.properties[f"openslide.mpp-{axis}"]) for axis in "xy"))
     except (KeyError, ValueError):
         return None
-    mean = (x + y) / 2
-    return mean if 0 < mean < MAX_STATED_MPP else None
 
 
 def _bounds(handle: openslide.OpenSlide) -> tuple[int, int, int, int] | None:

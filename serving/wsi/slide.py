@@ -7,11 +7,13 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.formats import FileKind, kind_of
+from serving.wsi.formats import FileKind, checked_tiff, kind_of
 from serving.wsi.geometry import Region
 from serving.wsi.imageslide import open_image
 from serving.wsi.limits import check_size
-from serving.wsi.openslides import open_with_openslide
+from serving.wsi.openslides import is_for_openslide, open_with_openslide
+from serving.wsi.pixelsize import PixelSize
+from serving.wsi.tiffslide import open_tiff
 
 Pixels = NDArray[np.uint8]
 
@@ -25,11 +27,19 @@ class Slide(Protocol):
     """Level-0 px."""
     height: int
     """Level-0 px."""
-    mpp: float | None
-    """Microns per level-0 px as the file states it; never guessed from objective power."""
+    pixel_size: PixelSize | None
+    """Microns per level-0 px along each axis as the file states them; never guessed from objective power."""
     vendor: str
     bounds: tuple[int, int, int, int] | None
     """x, y, width, height of what was scanned, level-0 px, where the file states it; some viewers begin there."""
+
+    @property
+    def mpp(self) -> float | None:
+        """Side of the square with a px's area, um: `pixel_size` in one number."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know of how the file was read; sentences."""
 
     @property
     def sha256(self) -> str:
@@ -60,7 +70,7 @@ class Slide(Protocol):
 
 
 def open_slide(path: Path, *, name: str | None = None) -> Slide:
-    """The slide in `path`: a whole-slide image through OpenSlide, or a PNG or JPEG field through Pillow.
+    """The slide in `path`: a whole-slide image through OpenSlide or tifffile, or a PNG or JPEG field through Pillow.
 
     name : what reports call it; by default the file's name
 
@@ -77,6 +87,12 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
     """
     label = name if name is not None else path.name
     kind = kind_of(path, label)
-    slide: Slide = open_image(path, label) if kind is FileKind.IMAGE else open_with_openslide(path, label)
+    slide: Slide
+    if kind is FileKind.IMAGE:
+        slide = open_image(path, label)
+    elif kind is FileKind.TIFF and not is_for_openslide(path, content := checked_tiff(path, label)):
+        slide = open_tiff(path, label)
+    else:
+        slide = open_with_openslide(path, label, content=content if kind is FileKind.TIFF else None)
     check_size(slide.width, slide.height)
     return slide

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import simplejpeg
@@ -111,6 +112,71 @@ def test_what_openslide_shows_otherwise_stays_with_it(tmp_path: Path, monkeypatc
         assert_same_pixels(direct, plain, count=5)
 
 
+COLOUR_MARKERS = {
+    "Adobe, RGB": b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00",
+    "Adobe, YCbCr": b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01",
+    "JFIF": b"\xff\xe0\x00\x10JFIF\x00\x01\x02\x00\x00\x01\x00\x01\x00\x00",
+    "comment": b"\xff\xfe\x00\x06abcd",
+}
+
+
+@pytest.mark.parametrize("stated", ["YCbCr", "RGB"])
+def test_what_single_tiles_say_of_their_colours_changes_nothing(tmp_path: Path, stated: str) -> None:
+    """The tile is decoded as the directory says, as OpenSlide and libtiff do, whichever tiles have markers of their own."""
+    colours = {"outcolorspace": "rgb"} if stated == "RGB" else {}
+    plain_path = write_pyramid(
+        tmp_path / "plain.tif",
+        noise(1024, 1024),
+        compression="jpeg",
+        levels=1,
+        compressionargs={"level": 90, **colours},
+    )
+    with tifffile.TiffFile(plain_path) as tiff:
+        page = tiff.pages.first
+        data, tables = plain_path.read_bytes(), page.jpegtables
+        tiles = [data[o : o + n] for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        photometric = page.photometric
+    chance, markers = random.Random(stated), list(COLOUR_MARKERS.values())
+    for turn in range(4):
+        marked = [
+            tile[:2] + b"".join(chance.sample(markers, chance.randint(1, 2))) + tile[2:]
+            if chance.random() < 0.5
+            else tile
+            for tile in tiles
+        ]
+        if turn:  # those that were looked at when a level was proven by three of its tiles
+            for at in (0, len(tiles) // 2, -1):
+                marked[at] = tiles[at]
+        path = tmp_path / f"{turn}.tif"
+        with tifffile.TiffWriter(path) as tiff:
+            tiff.write(
+                iter(marked), shape=(1024, 1024, 3), dtype=np.uint8, tile=(256, 256), photometric=photometric,
+                compression="jpeg", jpegtables=tables, compressionargs=colours,
+                subsampling=(1, 1) if stated == "RGB" else (2, 2), metadata=None,
+            )  # fmt: skip
+        with opened(path) as direct, by_openslide(path) as plain, opened(plain_path) as whole:
+            assert direct.direct_levels == [0]
+            assert_same_pixels(direct, plain, count=6)
+            np.testing.assert_array_equal(direct.thumbnail(1024), whole.thumbnail(1024))
+
+
+@pytest.mark.parametrize("components", [1, 4])
+def test_tiles_of_another_number_of_components_are_not_decoded_directly(tmp_path: Path, components: int) -> None:
+    path = write_pyramid(tmp_path / "a.tif", noise(1000, 1000), compression="jpeg", levels=1)
+    other = imagecodecs.jpeg8_encode(np.full((256, 256, components), 128, np.uint8).squeeze())
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        start, size = tiff.pages.first.dataoffsets[6], tiff.pages.first.databytecounts[6]
+    assert len(other) <= size
+    data[start : start + size] = other + bytes(size - len(other))
+    path.write_bytes(data)
+    part = Region(512, 256, 256, 256)
+    found = [outcome_of(opener, path, part) for opener in (opened, by_openslide)]
+    assert isinstance(found[0], UnreadableSlideError) == isinstance(found[1], UnreadableSlideError)
+    if not isinstance(found[0], UnreadableSlideError):
+        np.testing.assert_array_equal(found[0], found[1])
+
+
 def test_damaged_tiles_end_as_with_openslide(tmp_path: Path) -> None:
     whole = write_pyramid(tmp_path / "whole.tif", noise(700, 700), compression="jpeg", levels=1).read_bytes()
     chance, outcomes = random.Random(3), set[str]()
@@ -130,9 +196,16 @@ def test_damaged_tiles_end_as_with_openslide(tmp_path: Path) -> None:
 
 
 def outcome(opener: Callable[[Path], OpenSlideSlide], path: Path) -> Pixels | UnreadableSlideError:
+    return outcome_of(opener, path, None)
+
+
+def outcome_of(
+    opener: Callable[[Path], OpenSlideSlide], path: Path, part: Region | None
+) -> Pixels | UnreadableSlideError:
     try:
         with opener(path) as slide:
-            return slide.read(Region(0, 0, slide.width, slide.height), slide.width, slide.height)
+            part = part or Region(0, 0, slide.width, slide.height)
+            return slide.read(part, part.width, part.height)
     except UnreadableSlideError as error:
         return error
 

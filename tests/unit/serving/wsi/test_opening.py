@@ -116,6 +116,16 @@ def test_palette_pictures_with_transparency_are_white_there(tmp_path: Path) -> N
     assert found[1, 1].tolist() == [200, 100, 150]
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_pictures_are_read_with_a_word(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(noise(30, 20)).convert("L").convert(mode).save(tmp_path / "a.png")
+    with open_slide(tmp_path / "a.png") as slide:
+        found = slide.read(Region(0, 0, 30, 20), 30, 20)
+        assert "grey" in slide.notes[0]
+    assert (found[..., 0] == found[..., 1]).all()
+    assert (found[..., 0] == found[..., 2]).all()
+
+
 def test_the_name_is_what_the_caller_says(tmp_path: Path) -> None:
     path = tmp_path / "upload.part"
     Image.fromarray(noise(10, 10)).save(path, "PNG")

@@ -4,7 +4,7 @@ import pytest
 
 from serving.scoring.analysis import Options
 from serving.scoring.pipeline import score_slide
-from serving.wsi.errors import MissingResolutionError, UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.errors import MissingResolutionError, UnreadableSlideError
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector
 from tests.samples import write_truncated
@@ -31,9 +31,13 @@ def test_a_slide_without_resolution_needs_the_override(shared_data: Path) -> Non
     assert [w for w in report.warnings if "given by the caller" in w]
 
 
-def test_an_ome_tiff_that_openslide_does_not_read(shared_data: Path) -> None:
-    with pytest.raises(UnsupportedFormatError, match="OpenSlide does not read"):
-        open_slide(shared_data / "slides/os-1-detail.ome.tif")
+def test_an_ome_tiff_whose_directory_contradicts_its_tiles(shared_data: Path) -> None:
+    with open_slide(shared_data / "slides/os-1-detail.ome.tif") as slide:
+        assert (slide.width, slide.height, slide.vendor) == (1101, 1101, "ome-tiff")
+        assert slide.pixel_size == pytest.approx((0.2271, 0.2271), rel=1e-3)
+        red, green, blue = slide.thumbnail(200).mean((0, 1))
+        assert "YCbCr" in slide.notes[0]
+    assert blue > red > green
 
 
 @pytest.mark.parametrize("share", [0.2, 0.9])

@@ -1,0 +1,48 @@
+"""The same field in every way in which files store it: the same pixels, or a refusal that names the reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.wsi.errors import UnsupportedFormatError
+from serving.wsi.geometry import Region
+from serving.wsi.resample import Pixels
+from serving.wsi.slide import open_slide
+from tests.formats import FORMATS, MPP, scaled, written
+from tests.samples import noise
+
+WIDTH, HEIGHT = 700, 520
+CODEC_LOSS = 3.0
+"""Mean absolute difference in grey values that a codec may make."""
+
+
+@pytest.fixture(scope="module")
+def field() -> Pixels:
+    return noise(WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is None])
+def test_every_way_of_storing_shows_the_same_pixels(tmp_path: Path, field: Pixels, name: str) -> None:
+    stored = FORMATS[name]
+    with open_slide(written(tmp_path, name, field)) as slide:
+        expected = scaled(field, stored.scale)
+        part = Region(*stored.at, expected.shape[1], expected.shape[0])
+        found = slide.read(part, part.width, part.height)
+        small = slide.read(part, WIDTH // 4, HEIGHT // 4)
+        if stored.states_mpp:
+            sides = [MPP / scale for scale in stored.scale]
+            assert slide.pixel_size == pytest.approx(sides, rel=1e-3)
+    loss = np.abs(found.astype(int) - expected).mean()
+    assert loss == 0 if not stored.lossy else loss < CODEC_LOSS
+    assert np.abs(small.astype(int) - scaled(field, (0.25, 0.25))).mean() < CODEC_LOSS
+
+
+@pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is not None])
+def test_what_is_not_converted_rightly_is_refused_by_name(tmp_path: Path, field: Pixels, name: str) -> None:
+    path = written(tmp_path, name, field)
+    with pytest.raises(UnsupportedFormatError) as refusal:
+        open_slide(path, name="block-7")
+    assert str(FORMATS[name].refused) in str(refusal.value)
+    assert "block-7" in str(refusal.value)
+    assert str(tmp_path) not in str(refusal.value)
