@@ -21,6 +21,7 @@ from serving.cli_export import export
 from serving.cli_models import models
 from serving.cli_remote import score_at
 from serving.cli_scoring import options_of, scoring_options
+from serving.cli_storage import state
 from serving.cli_tune import tune_threads
 from serving.client import Client
 from serving.exports import write_all
@@ -56,6 +57,7 @@ main.add_command(cohort)
 main.add_command(audit)
 main.add_command(export)
 main.add_command(models)
+main.add_command(state)
 main.add_command(tune_threads)
 for command in (compare_cascades, *COMMANDS):
     models.add_command(command)

@@ -52,8 +52,9 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def readyz() -> str:
         """Answers 200 once the models are loaded and while there is room on disk and the database and the object store
-        answer; else 503 with the reason."""
+        answer and are those that it started with; else 503 with the reason."""
         try:
+            await run_sync(workload.database.check)
             await run_sync(workload.crew.cards)
             await run_sync(check_room, workload.store)
             await run_sync(workload.store.kept.check)

@@ -24,7 +24,7 @@ from serving.jobs.crew import Crew
 from serving.jobs.delivery import Deliverer
 from serving.jobs.job import Job
 from serving.jobs.models import GivenModels
-from serving.jobs.retention import Sweeper, kept_names
+from serving.jobs.retention import Sweeper
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
@@ -35,6 +35,7 @@ from serving.scoring.detector import Detector
 from serving.settings import Settings
 from serving.store.database import Database, open_database
 from serving.store.open_slides import OpenSlides
+from serving.store.places import kept_names
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool

@@ -11,7 +11,8 @@ from serving.quality.judging import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.errors import NotFoundError
-from serving.store.shared import RESULTS, Keeping, flush
+from serving.store.places import RESULTS
+from serving.store.shared import Keeping, flush
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
 _FIELDS = ("x", "y", "step", "window", "mpp")

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePath, PurePosixPath
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from serving.jobs.table import remove_rows
 from serving.jobs.tile_cache import FOLDER as TILES
+from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, kept_names
 from serving.store.resumable import Uploads
 from serving.store.retention import SteadyClock, sweep
-from serving.store.shared import CHECKPOINTS, RESULTS, SHADOWS
-from serving.store.slides import UNFINISHED, SlideStore, place_of
+from serving.store.slides import UNFINISHED, SlideStore
 from serving.store.tables import analyses, blobs, shadows
 from serving.wsi.errors import BusyError
 
@@ -102,14 +102,6 @@ def wanted(store: SlideStore) -> Callable[[str], bool]:
         named = set(kept_names(tx))
         active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
     return lambda name: name in named or _job(PurePosixPath(name)) in active
-
-
-def kept_names(tx: Connection) -> list[str]:
-    """Names of the folders of all slides and results that rows name."""
-    slides = tx.execute(select(blobs).where(~blobs.c.mounted))
-    results = tx.execute(select(analyses.c.result, analyses.c.shadow).where(analyses.c.result.is_not(None)).distinct())
-    names = [f"{RESULTS if row.shadow is None else SHADOWS}/{row.result}" for row in results]
-    return [*(place_of(row.sha256, row.main) for row in slides), *names]
 
 
 def _folders(root: Path) -> list[Path]:

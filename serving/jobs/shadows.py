@@ -22,7 +22,8 @@ from serving.scoring.analysis import Analysis, Options
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.shared import SHADOWS, Keeping
+from serving.store.places import SHADOWS
+from serving.store.shared import Keeping
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, slides
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
 from serving.settings import Settings, SettingsError
+from serving.store.identity import DetachedError, check_file, check_state, make_number, read_number, write_marker
 from serving.wsi.errors import BusyError
 
 FILE = "mitoserve.sqlite"
@@ -43,10 +44,42 @@ class Database:
         event.listen(self.engine, "connect", _prepare if self._sqlite else _prepare_postgres)
         if self._sqlite:
             event.listen(self.engine, "begin", _begin)
+        self._file: tuple[Path, int, int] | None = None
+        self._number: int | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None where the database is another, or in memory."""
+        name = self.engine.url.database
+        return (
+            Path(name) if self._sqlite and name and name != ":memory:" and "uri" not in self.engine.url.query else None
+        )
+
+    def watch(self, number: int) -> None:
+        """From now on refuse to go on where the SQLite file, or the database's number, is not that of now.
+
+        number : see `identity`
+        """
+        if self.path is not None:
+            found = self.path.stat()
+            self._file = (self.path, found.st_dev, found.st_ino)
+        self._number = number
+
+    def check(self) -> None:
+        """Raise `DetachedError` where the database is not the one that was opened, `BusyError` where it does not answer."""
+        with self.reading() as tx:
+            self._check_number(tx)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one moment and changes nothing."""
+        """A transaction that sees one moment and changes nothing.
+
+        Raises
+        ------
+        DetachedError
+            If the SQLite file was deleted, moved or replaced; a connection would see an empty one, or one that nobody has.
+        """
+        self._check_file()
         with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -58,34 +91,70 @@ class Database:
         ------
         BusyError
             If another writer does not let go within `BUSY_S`.
+        DetachedError
+            If it is not the database any more that was opened.
         OSError
             With `ENOSPC` if the disk is full.
         """
+        self._check_file()
         with _translated(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
             if not self._sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS})"))
+            self._check_number(connection)
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
+    def _check_file(self) -> None:
+        if self._file is None:
+            return
+        path, device, inode = self._file
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DetachedError(
+                f"the database {path} was deleted or moved while the server runs; bring it back"
+            ) from error
+        if (found.st_dev, found.st_ino) != (device, inode):
+            raise DetachedError(f"the database {path} was replaced while the server runs; start the server again")
 
-def open_database(settings: Settings) -> Database:
+    def _check_number(self, tx: Connection) -> None:
+        if self._number is not None and read_number(tx) != self._number:
+            raise DetachedError(
+                "the database is another one than the server started with; bring that back, or start again"
+            )
+
+
+def open_database(settings: Settings, *, adopt: bool = False) -> Database:
     """The database that `settings` name, made or brought up to date.
+
+    adopt : make the state folder belong to it, whatever database it belonged to
 
     Raises
     ------
     SettingsError
-        If it cannot be opened.
+        If it cannot be opened, or the state folder belongs to another.
     """
     url = settings.database or f"sqlite:///{settings.state / FILE}"
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if settings.database is None:
-            (settings.state / FILE).touch(mode=0o600, exist_ok=True)
         database = Database(url)
-        upgrade(database)
+        if database.path is not None:
+            if not adopt:
+                check_file(settings, database.path)
+            database.path.touch(mode=0o600, exist_ok=True)
+        try:
+            upgrade(database)
+            with database.writing() as tx:
+                if adopt:
+                    write_marker(settings.state, make_number(tx))
+                number = check_state(settings, tx)
+            database.watch(number)
+        except BaseException:
+            database.close()
+            raise
     except (ArgumentError, ImportError, OperationalError, BusyError, OSError) as error:
         raise SettingsError(
             f"the database cannot be opened: {error}; see MITOSIS_DATABASE and MITOSIS_STATE"

@@ -14,20 +14,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import insert, select
-
 from serving.settings import Settings, SettingsError
 from serving.store.database import Database
+from serving.store.identity import MARKER, DetachedError, check_common, make_number, read_marker
 from serving.store.objects import INDEX, Objects, ObjectsError
+from serving.store.places import CHECKPOINTS, COPY, RESULTS, SHADOWS, SLIDES, kept_names
 from serving.store.spool import open_spool
-from serving.store.tables import counters
 
-SLIDES, RESULTS, SHADOWS, CHECKPOINTS = "slides", "results", "shadows", "checkpoints"
-COPY = "copy-"
-"""Begins the name of one server's upload of a slide, so that none takes another's for its own."""
 _CACHED = (SLIDES, RESULTS, SHADOWS)
 _LOCKS = 64
-_STATED, _NUMBER = "database", "objects"
 
 
 def nobody_asks() -> None:
@@ -74,14 +69,14 @@ class Keeping(Protocol):
     def make_room(self, length: int) -> None:
         """Remove copies that are not in use, the longest unused first, until `length` more bytes fit."""
 
-    def start(self, database: Database) -> None:
-        """Make sure that what is kept belongs to `database`; raises `SettingsError`."""
+    def start(self, database: Database, *, adopt: bool = False) -> None:
+        """Make sure that what is kept belongs to `database`, or with `adopt` make it so; raises `SettingsError`."""
 
     def adopt(self, state: Path, names: Sequence[str]) -> None:
         """Keep those of `names` that lie in the state folder of a server that kept them on its disk."""
 
     def check(self) -> None:
-        """Raise `ObjectsError` where nothing can be kept now."""
+        """Raise `BusyError` where nothing can be kept now, because the place is out of reach or not what it was."""
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
         """Remove what nobody wants and nobody writes any more; gives the names.
@@ -95,6 +90,7 @@ class OnDisk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._marker = read_marker(root)
 
     def new_copy(self) -> str:
         """See `Keeping`."""
@@ -127,14 +123,18 @@ class OnDisk:
     def make_room(self, length: int) -> None:
         """See `Keeping`; nothing here is a copy."""
 
-    def start(self, database: Database) -> None:
-        """See `Keeping`."""
+    def start(self, database: Database, *, adopt: bool = False) -> None:
+        """See `Keeping`; `open_database` has made sure of it."""
 
     def adopt(self, state: Path, names: Sequence[str]) -> None:
         """See `Keeping`."""
 
     def check(self) -> None:
-        """See `Keeping`."""
+        """See `Keeping`: the folder may have been removed, or its disk unmounted."""
+        if read_marker(self.root) != self._marker:
+            raise DetachedError(
+                f"the state folder {self.root} is not the one that the server started with; bring it back"
+            )
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
         """See `Keeping`."""
@@ -203,16 +203,22 @@ class InObjects:
                 return
             over -= size if self._evicted(path) else 0
 
-    def start(self, database: Database) -> None:
+    def start(self, database: Database, *, adopt: bool = False) -> None:
         """See `Keeping`: the sweep of another database would take these objects for left over."""
-        mine = str(_number_of(database)).encode()
+        with database.writing() as tx:
+            mine, named = str(make_number(tx)).encode(), kept_names(tx)
         with _starting():
-            if (found := self.objects.read(_STATED)) is None:
-                self.objects.write(_STATED, mine)
+            found = None if adopt else self.objects.read(MARKER)
+            if found is None and not adopt:
+                there = {name for kind in (SLIDES, RESULTS) for name in self.objects.names(kind, _name_of)}
+                there |= {name for name in named if (self.root.parent / name).is_dir()}  # `adopt` will copy these
+                check_common(f"the address {self.objects.address}", there, named)
+            if found is None:
+                self.objects.write(MARKER, mine)
         if found not in (None, mine):
             raise SettingsError(
                 f"the objects at {self.objects.address} belong to another database; give each MITOSIS_DATABASE an address "
-                "of its own in MITOSIS_OBJECTS"
+                "of its own in MITOSIS_OBJECTS, or make them belong together with `mitoserve state adopt`"
             )
 
     def adopt(self, state: Path, names: Sequence[str]) -> None:
@@ -224,7 +230,7 @@ class InObjects:
 
     def check(self) -> None:
         """See `Keeping`."""
-        if self.objects.read(_STATED) is None:
+        if self.objects.read(MARKER) is None:
             raise ObjectsError(f"the objects at {self.objects.address} are not there any more; bring them back")
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
@@ -341,14 +347,3 @@ def _name_of(path: str) -> str:
     """The folder that an object belongs to."""
     parts = path.removesuffix(INDEX).split("/")
     return "/".join(parts[: 3 if len(parts) > 2 and parts[2].startswith(COPY) else 2])
-
-
-def _number_of(database: Database) -> int:
-    """A number of the database's own, which also its backups have."""
-    row = counters.c.name == _NUMBER
-    with database.writing() as tx:
-        found = tx.execute(select(counters.c.value).where(row)).scalar()
-        if found is None:
-            found = secrets.randbits(62)
-            tx.execute(insert(counters).values(name=_NUMBER, value=found))
-    return int(found)

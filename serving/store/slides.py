@@ -22,7 +22,8 @@ from serving.store.database import Database
 from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.objects import ObjectsError
-from serving.store.shared import COPY, SLIDES, flush, keeping_of, nobody_asks, size_of
+from serving.store.places import SLIDES, place_of
+from serving.store.shared import flush, keeping_of, nobody_asks, size_of
 from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import slide_sha256
@@ -328,9 +329,3 @@ def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept:
 def _is_stored(tx: Connection, sha256: str) -> bool:
     """Whether there are bytes of it, and not only a mounted file."""
     return tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar() is False
-
-
-def place_of(sha256: str, main: str) -> str:
-    """The name under which a slide is kept whose file to open is `main`: its folder's, or that of a copy in it."""
-    copy = main.split("/", maxsplit=1)[0]
-    return f"{SLIDES}/{sha256}/{copy}" if copy.startswith(COPY) else f"{SLIDES}/{sha256}"

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import update
 
 from serving.isolation.decoders import Decoders
-from serving.jobs.retention import kept_names, sweep_analyses, wanted
+from serving.jobs.retention import sweep_analyses, wanted
 from serving.settings import Settings, SettingsError
 from serving.store.database import open_database
 from serving.store.errors import NotFoundError
 from serving.store.objects import Objects, ObjectsError
+from serving.store.places import kept_names
 from serving.store.resumable import UploadElsewhereError, Uploads
 from serving.store.retention import sweep
 from serving.store.shared import InObjects

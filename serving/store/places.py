@@ -1,0 +1,23 @@
+"""Names of the folders of slides, results and checkpoints: paths below a state folder, and below a bucket's address."""
+
+from sqlalchemy import Connection, select
+
+from serving.store.tables import analyses, blobs
+
+SLIDES, RESULTS, SHADOWS, CHECKPOINTS = "slides", "results", "shadows", "checkpoints"
+COPY = "copy-"
+"""Begins the name of one server's upload of a slide, so that none takes another's for its own."""
+
+
+def place_of(sha256: str, main: str) -> str:
+    """The name under which a slide is kept whose file to open is `main`: its folder's, or that of a copy in it."""
+    copy = main.split("/", maxsplit=1)[0]
+    return f"{SLIDES}/{sha256}/{copy}" if copy.startswith(COPY) else f"{SLIDES}/{sha256}"
+
+
+def kept_names(tx: Connection) -> list[str]:
+    """Names of the folders of all slides and results that rows name."""
+    slides = tx.execute(select(blobs.c.sha256, blobs.c.main).where(~blobs.c.mounted))
+    results = tx.execute(select(analyses.c.result, analyses.c.shadow).where(analyses.c.result.is_not(None)).distinct())
+    names = [f"{RESULTS if row.shadow is None else SHADOWS}/{row.result}" for row in results]
+    return [*(place_of(row.sha256, row.main) for row in slides), *names]
