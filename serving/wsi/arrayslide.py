@@ -42,17 +42,21 @@ class ArraySlide:
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """See `Slide.read`."""
         if (region.width, region.height) == (width, height):
-            return padded_cut(self._pixels, region.x, region.y, width, height)
+            return self.cut(region.x, region.y, width, height)
         x, across = frame_around(region.x, region.width, self.width)
         y, down = frame_around(region.y, region.height, self.height)
         box = (region.x - x, region.y - y, region.right - x, region.bottom - y)
-        return resized(padded_cut(self._pixels, x, y, across, down), box, width, height)
+        return resized(self.cut(x, y, across, down), box, width, height)
+
+    def cut(self, x: int, y: int, width: int, height: int) -> Pixels:
+        """The rectangle at (x, y), uint8, shape (height, width, 3); white where it reaches outside."""
+        return padded_cut(self._pixels, x, y, width, height)
 
     def thumbnail(self, max_side: int) -> Pixels:
         """See `Slide.thumbnail`."""
         shrink = min(max_side / max(self.width, self.height), 1.0)
         size = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
-        return resized(self._pixels, (0, 0, self.width, self.height), *size)
+        return resized(self.cut(0, 0, self.width, self.height), (0, 0, self.width, self.height), *size)
 
     def close(self) -> None:
         """Nothing to release."""

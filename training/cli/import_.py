@@ -32,6 +32,13 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--licence", help="of the data set, in place of what is known of the format")
     parser.add_argument("--mpp", type=float, help="um/px of all pictures, in place of what they state")
     parser.add_argument(
+        "--mpp-of",
+        action="append",
+        default=[],
+        metavar="SLIDE=UM",
+        help="um/px of one slide's pictures, in place of what they state; repeatable",
+    )
+    parser.add_argument(
         "--mitotic", action="append", default=[], metavar="NAME", help="one more class that means a mitotic figure"
     )
     parser.add_argument(
@@ -58,6 +65,7 @@ def _run(args: argparse.Namespace) -> None:
         name=args.name or args.path.stem.lower(),
         licence=args.licence or FORMATS[args.format].licence,
         mpp=args.mpp,
+        mpp_of=dict(_resolution(given) for given in args.mpp_of),
         classes=ClassNames().with_more(mitotic=args.mitotic, look_alike=args.look_alike),
     )
     dataset, report = import_dataset(args.format, source)
@@ -65,3 +73,15 @@ def _run(args: argparse.Namespace) -> None:
     print("\n".join(report.lines()))
     print(f"{args.out}: {len(dataset.pictures)} pictures of {dataset.name!r}, licence: {dataset.licence}")
     print(RESEARCH_USE)
+
+
+def _resolution(given: str) -> tuple[str, float]:
+    """SLIDE=UM as a slide and its um/px; raises `ValueError` if it is none."""
+    slide, _, number = given.rpartition("=")
+    try:
+        mpp = float(number)
+    except ValueError:
+        mpp = 0.0
+    if not slide or not 0 < mpp < float("inf"):
+        raise ValueError(f"--mpp-of is {given}; give a slide and um/px, e.g. Case_12=0.25")
+    return slide, mpp

@@ -28,14 +28,29 @@ def import_dataset(format_name: str, source: Source) -> tuple[Dataset, ImportRep
         lost = "; ".join(f"{count} {reason}" for reason, count in report.dropped.items() if count)
         raise FormatError(source.path, "pictures", f"none was taken from {source.images} ({lost or 'there are none'})")
     _check_ids(source, dataset)
+    dataset = _with_resolutions(source, dataset)
     for picture in dataset:
         report.taken["pictures, labelled" if picture.labelled else "pictures, unlabelled"] += 1
         if picture.ambiguous_areas:
             noted = "look-alikes that some rater called a mitotic figure: ambiguous areas"
             report.noted[noted] += len(picture.ambiguous_areas)
         if picture.mpp is None:
-            report.noted["pictures without um/px: give --mpp before training on them"] += 1
+            report.noted["pictures without um/px: give --mpp, or --mpp-of a slide, before training on them"] += 1
     return dataset, report
+
+
+def _with_resolutions(source: Source, dataset: Dataset) -> Dataset:
+    """The data set with the resolutions that the caller states for single slides."""
+    if unknown := set(source.mpp_of) - {picture.slide for picture in dataset}:
+        slides = ", ".join(sorted({picture.slide for picture in dataset})[:20])
+        raise FormatError(source.path, f"slide {sorted(unknown)[0]}", f"there is none (slides: {slides})")
+    return dataset.model_copy(
+        update={
+            "pictures": tuple(
+                picture.model_copy(update={"mpp": source.mpp_of.get(picture.slide, picture.mpp)}) for picture in dataset
+            )
+        }
+    )
 
 
 def _check_kind(path: Path, format_name: str) -> None:

@@ -8,6 +8,8 @@ _TCGA = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?=-|$)")
 _MITOS = re.compile(r"[AHM](?P<number>\d\d)(?=_|$)")
 """Scanner and slide of a MITOS contest's picture, `A03_00`: A and H are one slide on two scanners."""
 
+_OLD_MITOS = re.compile(r"^mitos(2012|-atypia14)/(?=\d\d$)")
+
 
 def patient_of(file: str) -> str:
     """The patient that a slide's file name states: a TCGA participant, else the name without its suffix."""
@@ -27,8 +29,18 @@ def case_of(dataset: str, file: str) -> str:
     if kind.startswith("tupac"):
         return tupac_case(file)
     if kind.startswith("mitos") and (found := _MITOS.match(patient)):
-        return f"{kind}/{found['number']}"
+        return mitos_case(found["number"])
     return patient if _TCGA.match(patient) else f"{kind}/{patient}"
+
+
+def mitos_case(number: str) -> str:
+    """The case of a slide number of a MITOS contest: A03 of ICPR 2012 is the biopsy of slide 03 of MITOS-ATYPIA-14."""
+    return f"mitos/{number}"
+
+
+def current_case(patient: str) -> str:
+    """The name that a patient has now, where stores of earlier releases gave one name for each MITOS contest."""
+    return _OLD_MITOS.sub("mitos/", patient)
 
 
 def midog_case(file: str) -> str:

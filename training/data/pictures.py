@@ -14,6 +14,7 @@ from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.imageslide import MAX_IMAGE_PIXELS
 from serving.wsi.slide import Slide, open_slide
 from training.data.import_report import FormatError
+from training.data.mosaic import MosaicSlide
 
 SUFFIXES = frozenset(
     {".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
@@ -24,13 +25,15 @@ _FLAT = frozenset({".tif", ".tiff", ".bmp"})
 
 
 def open_picture(path: Path) -> Slide:
-    """A slide as serving opens it, or a flat TIFF or BMP field, which contests publish and no scanner writes.
+    """A slide as serving opens it, a folder of tiles, or a flat TIFF or BMP field, which contests publish and no scanner writes.
 
     Raises
     ------
     MitoserveError
         If the file is damaged, or neither.
     """
+    if path.is_dir():
+        return MosaicSlide(path)
     try:
         return open_slide(path)
     except UnsupportedFormatError:

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from training.data.patient import current_case
 
 Box = tuple[float, float, float, float]
 """xyxy, level-0 px of the picture, half-open."""
@@ -48,8 +50,9 @@ class Picture(_Record):
     mpp: float | None = Field(default=None, gt=0)
     """um/px; None where the source does not say."""
     slide: str
-    patient: str
-    """Splits keep a patient together; a source without patients gives its slide here."""
+    patient: Annotated[str, AfterValidator(current_case)]
+    """The unit of a split: whatever shows one patient's tissue, on any scanner and in any data set, has one name here
+    (`training.data.patient`); a source without patients gives its slide."""
     labelled: bool = True
     """False: nobody looked, so that the absence of a box says nothing."""
     annotations: tuple[Annotation, ...] = ()
@@ -65,6 +68,21 @@ class Picture(_Record):
         """Boxes of one label. -> float32, shape (N, 4), xyxy, level-0 px."""
         rows = [a.box for a in self.annotations if a.label == label]
         return np.asarray(rows, np.float32).reshape(-1, 4)
+
+    def centres(self, label: Literal["mitotic figure", "look-alike"] = "mitotic figure") -> NDArray[np.float32]:
+        """Centres of one label; of a nominal box that the picture's edge cuts, the point that it was drawn around.
+
+        -> float32, shape (N, 2), (x, y), level-0 px
+        """
+        rows = [self._centre(a) for a in self.annotations if a.label == label]
+        return np.asarray(rows, np.float32).reshape(-1, 2)
+
+    def _centre(self, annotation: Annotation) -> tuple[float, float]:
+        x1, y1, x2, y2 = annotation.box
+        if not annotation.nominal:
+            return (x1 + x2) / 2, (y1 + y2) / 2
+        half = max(x2 - x1, y2 - y1) / 2
+        return _uncut(x1, x2, half, self.width), _uncut(y1, y2, half, self.height)
 
     def agreements(self) -> NDArray[np.float32]:
         """Agreement of each mitotic figure, in the order of `boxes()`. -> float32, shape (N,)."""
@@ -86,6 +104,13 @@ class Dataset(_Record):
     def __iter__(self) -> Iterator[Picture]:  # type: ignore[override]
         """The pictures, in order."""
         return iter(self.pictures)
+
+
+def _uncut(low: float, high: float, half: float, limit: float) -> float:
+    """The middle of an interval of length 2 half before it was cut at 0 or at `limit`."""
+    if low <= 0:
+        return high - half
+    return low + half if high >= limit else (low + high) / 2
 
 
 def box_of(row: NDArray[np.floating[Any]]) -> Box:

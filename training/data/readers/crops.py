@@ -1,4 +1,4 @@
-"""Crops that are centred on a mitotic figure: what AMi-Br, MIDOG 2025 and AtNorm have in common."""
+"""Crops that are centred on a mitotic figure or on a look-alike: what all data sets of crops have in common."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,8 @@ from PIL import Image
 
 from training.data.crops import padded
 from training.data.import_report import ImportReport
-from training.data.readers.boxes import annotation, around
+from training.data.readers.boxes import NOMINAL_HALF_PX, annotation, around, share
+from training.data.readers.classes import Label
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Box, Dataset, Picture
 
@@ -27,6 +28,7 @@ class Crop:
     names : how its file may be called
     where : the record that names it, for errors
     centre : (x, y) of the crop's centre in its case, px, where the source states it
+    slide : by default the case
     """
 
     names: tuple[str, ...]
@@ -34,26 +36,30 @@ class Crop:
     case: str
     centre: tuple[float, float] | None
     attributes: dict[str, str] = field(default_factory=dict)
+    label: Label = "mitotic figure"
+    slide: str = ""
 
 
-def crops_dataset(source: Source, report: ImportReport, format_name: str, crops: Sequence[Crop]) -> Dataset:
+def crops_dataset(
+    source: Source, report: ImportReport, format_name: str, crops: Sequence[Crop], *, mpp: float = MPP
+) -> Dataset:
     """The crops as pictures, without those that have black padding: it tells a net that it sees a crop.
 
-    The figure in the middle is labelled. So is any other of the same case that the crop shows; where one is only cut by
-    the crop's edge, that part is unlabelled.
+    The object in the middle is labelled. So is any other of the same case that the crop shows; where one is only cut by
+    the crop's edge, that part is unlabelled. mpp : um/px as the data set's authors state it
 
     Raises
     ------
     FormatError
         If a crop does not open.
     """
-    return source.dataset(format_name, _pictures(source, report, crops))
+    return source.dataset(format_name, _pictures(source, report, crops, mpp))
 
 
-def _pictures(source: Source, report: ImportReport, crops: Sequence[Crop]) -> Iterator[Picture]:
+def _pictures(source: Source, report: ImportReport, crops: Sequence[Crop], mpp: float) -> Iterator[Picture]:
     neighbours = _Neighbours.of(crops)
     for crop in crops:
-        sized = source.picture(report, *crop.names, where=crop.where, nominal_mpp=MPP)
+        sized = source.picture(report, *crop.names, where=crop.where, nominal_mpp=mpp)
         if sized is None:
             continue
         with Image.open(source.images / sized.path) as image:
@@ -61,11 +67,12 @@ def _pictures(source: Source, report: ImportReport, crops: Sequence[Crop]) -> It
                 report.dropped["crops with black padding"] += 1
                 continue
         middle = (sized.width / 2, sized.height / 2)
-        own = annotation(report, around(*middle), sized.size, "mitotic figure", 1.0, nominal=True)
+        half = min(NOMINAL_HALF_PX, *middle)
+        own = annotation(report, around(*middle, half), sized.size, crop.label, share((), crop.label), nominal=True)
         others, cut = _others(report, neighbours.offsets(crop), middle, sized)
         yield Picture(
             **sized.fields(),
-            slide=crop.case,
+            slide=crop.slide or crop.case,
             patient=crop.case,
             annotations=(*(() if own is None else (own,)), *others),
             unlabelled_areas=cut,

@@ -90,4 +90,4 @@ def _picture(source: Source, report: ImportReport, path: Path, file: _File, key:
     sized = source.picture(report, key, stated=(file.width, file.height), where=f"fields.{key}", nominal_mpp=file.mpp)
     if sized is None:
         return None
-    return Picture(**sized.fields(), slide=name.slide, patient=f"mitos2012/{name.number}", attributes=name.attributes)
+    return Picture(**sized.fields(), slide=name.slide, patient=name.patient, attributes=name.attributes)

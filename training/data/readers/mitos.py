@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data.import_report import FormatError
+from training.data.patient import mitos_case
 
 _NAME = re.compile(r"(?P<scanner>[AHM])(?P<number>\d\d)(_|$)")
 SCANNERS = {"A": "Aperio Scanscope XT", "H": "Hamamatsu Nanozoomer 2.0-HT", "M": "multispectral microscope"}
@@ -23,6 +24,11 @@ class MitosName:
     def slide(self) -> str:
         """As the contest calls it: A03."""
         return self.scanner + self.number
+
+    @property
+    def patient(self) -> str:
+        """The same on every scanner and in both contests."""
+        return mitos_case(self.number)
 
     @property
     def attributes(self) -> dict[str, str]:

@@ -48,7 +48,7 @@ def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> I
         yield Picture(
             **sized.fields(),
             slide=name.slide,
-            patient=f"mitos2012/{name.number}",
+            patient=name.patient,
             labelled=file is not None,
             annotations=() if file is None else tuple(_annotations(report, file, sized.size)),
             attributes=name.attributes,

@@ -55,7 +55,7 @@ def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> I
         yield Picture(
             **sized.fields(),
             slide=name.slide,
-            patient=f"mitos-atypia14/{name.number}",
+            patient=name.patient,
             labelled=bool(own),
             annotations=annotations,
             ambiguous_areas=ambiguous(annotations),

@@ -1,6 +1,6 @@
 """What a reader is given: the annotation file or folder, where the pictures lie, and what the caller knows better."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ class Source:
     path : annotation file, or the folder of a data set that is several files
     images : folder that holds the pictures, also in folders below it
     mpp : um/px of every picture, in place of what files state
+    mpp_of : um/px of the pictures of a slide, by its name, in place of both
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Source:
     licence: str
     mpp: float | None = None
     classes: ClassNames = field(default_factory=ClassNames)
+    mpp_of: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def pictures(self) -> PictureFolder:

@@ -1,6 +1,7 @@
 import pytest
 
-from training.data.patient import case_of, midog_case, patient_of, tupac_case
+from training.data.patient import case_of, current_case, midog_case, mitos_case, patient_of, tupac_case
+from training.data.store import Picture
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,18 @@ def test_two_slides_of_a_tcga_participant_are_one_patient(file: str, patient: st
 def test_data_sets_that_share_cases_call_them_the_same() -> None:
     assert midog_case("002.tiff") == midog_case("2") == "midog/002"
     assert tupac_case("04") == tupac_case("04_stitched1.tif") == tupac_case("4") == "tupac16/04"
+
+
+@pytest.mark.parametrize("old", ["mitos2012/03", "mitos-atypia14/03", "mitos/03"])
+def test_a_store_of_an_earlier_release_calls_a_biopsy_as_this_one_does(old: str) -> None:
+    assert current_case(old) == mitos_case("03") == case_of("mitos2012", "A03_00") == "mitos/03"
+    picture = Picture(id="a", path="a.png", width=1, height=1, slide="A03", patient=old)
+    assert picture.patient == "mitos/03"
+
+
+@pytest.mark.parametrize("other", ["mitos2012/A03", "mine/03", "mitos2012/031", "xmitos2012/03"])
+def test_other_names_stay(other: str) -> None:
+    assert current_case(other) == other
 
 
 @pytest.mark.parametrize(
