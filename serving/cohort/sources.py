@@ -14,7 +14,7 @@ from serving.cohort.dicomweb import fetch_series, is_dicomweb
 from serving.cohort.entry import is_path, name_of
 from serving.cohort.errors import MissingSlideError
 from serving.wsi.errors import MitoserveError
-from serving.wsi.hashing import slide_files
+from serving.wsi.slidefiles import slide_files
 
 ASKED_AT_ONCE = 32
 """Slides whose size is asked for at the same time; storage answers in tens of milliseconds."""
@@ -131,7 +131,7 @@ def _facts(source: str) -> Facts:
         if is_dicomweb(source):
             return UNKNOWN
         if is_path(source):
-            states = [file.stat() for file in slide_files(Path(source))]
+            states = [file.stat() for file in slide_files(Path(source)).paths]
             return Facts(sum(s.st_size for s in states), max((s.st_mtime for s in states), default=None))
         if source.endswith("/"):
             metas = list(listed(source))

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from serving import __version__
 from serving.exports.errors import ExportError, needed
 from serving.report import Report
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
+from serving.wsi.errors import MitoserveError
+from serving.wsi.slidefiles import slide_files
 
-VL_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 MANUFACTURER, MODEL = "Mitoserve", "mitoserve"
 
 
@@ -34,8 +36,7 @@ class DicomSource:
         pydicom = needed("pydicom", "dicom")
         if slide is None:
             raise ExportError("DICOM refers to the slide's own files: give the slide too (--slide), while it is stored")
-        files = sorted(slide.parent.glob("*.dcm")) if slide.suffix.lower() == ".dcm" else []
-        files = sorted(slide.glob("*.dcm")) if slide.is_dir() else files
+        files = _files_of(slide)
         if not files:
             raise ExportError(
                 f"{report.slide.name} is no DICOM slide, and DICOM annotations refer to one; convert it with wsidicomizer "
@@ -45,7 +46,7 @@ class DicomSource:
         for path in files:
             found = pydicom.dcmread(path, stop_before_pixels=True)
             columns_rows = (found.get("TotalPixelMatrixColumns"), found.get("TotalPixelMatrixRows"))
-            if found.get("SOPClassUID") == VL_WHOLE_SLIDE and columns_rows == size and "VOLUME" in found.ImageType:
+            if columns_rows == size and "VOLUME" in found.ImageType:
                 return cls(found)
         raise ExportError(f"no file of the slide has the {size[0]} x {size[1]} px that the report is of")
 
@@ -68,6 +69,16 @@ class DicomSource:
         """A UID that is the same whenever the analysis is."""
         made = needed("pydicom.uid", "dicom").generate_uid(entropy_srcs=[report.analysis_id, key])
         return str(made)
+
+
+def _files_of(slide: Path) -> list[Path]:
+    """The files of a DICOM slide; none where it is another one, or not there."""
+    try:
+        files = slide_files(slide)
+        with files.main_path.open("rb") as handle:
+            return files.paths if is_dicom(handle.read(HEAD_BYTES)) else []
+    except (MitoserveError, OSError):
+        return []
 
 
 def algorithm_version(report: Report) -> str:

@@ -1,38 +1,30 @@
 """Slides of several files, which arrive as one zip or tar: MRXS with its folder of data, or the files of a DICOM slide."""
 
-import lzma
+import json
 import os
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from serving.store.errors import ArchiveError
-from serving.wsi.errors import SlideTooLargeError
+from serving.store.unpacking import UnpackLimits
+from serving.wsi.errors import BusyError, SlideTooLargeError
+from serving.wsi.slidefiles import SlideFiles
 
-MAX_ENTRIES = 10_000
-"""An MRXS slide has about 30 files, a DICOM slide up to a few hundred."""
-MAX_RATIO = 20
-"""Bytes out for each byte in. Slides hold JPEG data, which does not shrink; a bomb gives thousands."""
-MAX_DEPTH = 4
-_BLOCK = 2**20
+AT_ONCE = 2
+"""Archives that are unpacked at the same time, each in 512 MiB at most."""
+_WAIT_S = 300.0
+_BYTES_PER_CPU_S = 4 * 2**20
+"""Of an archive, for each second of processor time that it may take beyond the first: bzip2, the slowest, unpacks twice as
+many."""
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
-_BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)
-
-Entry = tuple[str, IO[bytes] | None]
-"""A name as the archive states it, and its content; None for a folder."""
+_KEPT_OF_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
+_places = threading.BoundedSemaphore(AT_ONCE)
 
 
 def is_archive(path: Path) -> bool:
@@ -44,127 +36,84 @@ def is_archive(path: Path) -> bool:
     return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or head.startswith(_COMPRESSED)
 
 
-def unpack(archive: Path, folder: Path, *, max_bytes: int) -> str:
-    """Unpack a slide into the new `folder`; gives the file to open, relative to it ("." for a DICOM slide).
+def unpack(archive: Path, folder: Path, *, max_bytes: int) -> SlideFiles:
+    """Unpack the one slide of an archive into the new `folder`, and tell its files among those that came out.
 
     Raises
     ------
     ArchiveError
         As `extract`, or if the archive holds not exactly one slide.
-    SlideTooLargeError
+    SlideTooLargeError, BusyError, OSError
         As `extract`.
     """
-    extract(archive, folder, max_bytes=max_bytes)
-    return _main_file(folder)
+    found = _unpacked(archive, folder, max_bytes, slide=True)
+    return SlideFiles(Path(found["folder"]), found["main"], tuple(found["names"]))
 
 
 def extract(archive: Path, folder: Path, *, max_bytes: int) -> None:
-    """Unpack a zip or tar into the new `folder`.
+    """Unpack a zip or tar into the new `folder`, in a process of its own with bounds of memory and time.
 
-    Names that lead elsewhere, links and devices are refused, as are too many files and too many bytes; bytes are counted
-    as they come out, whatever the archive states.
+    Names that lead elsewhere, links and devices are refused, as are too many files and too many bytes; headers count like
+    contents, and bytes are counted as they come out, whatever the archive states. What operating systems add (`.DS_Store`,
+    `__MACOSX`, `Thumbs.db` and the like) is left out.
 
     Raises
     ------
     ArchiveError
-        If the archive is damaged or holds what it must not.
+        If the archive is damaged, holds what it must not, or takes too much memory or time; the message says which.
     SlideTooLargeError
         If more than `max_bytes` come out.
+    BusyError
+        If other archives are being unpacked for too long.
+    OSError
+        If the disk is full or fails.
     """
-    folder.mkdir()
-    limit = min(max_bytes, max(archive.stat().st_size * MAX_RATIO, _BLOCK))
-    written = 0
+    _unpacked(archive, folder, max_bytes, slide=False)
+
+
+def _unpacked(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
+    """The answer of a process that unpacks."""
+    seconds = archive.stat().st_size // _BYTES_PER_CPU_S
+    limits = UnpackLimits(max_bytes, cpu_s=30 + seconds, wall_s=120.0 + 4 * seconds)
+    request = {"archive": str(archive), "folder": str(folder), "slide": slide, "limits": asdict(limits)}
+    if not _places.acquire(timeout=_WAIT_S):
+        raise BusyError("the server unpacks other archives; try again in a moment")
     try:
-        with _entries(archive) as entries:
-            for count, (name, content) in enumerate(entries, 1):
-                if count > MAX_ENTRIES:
-                    raise ArchiveError(f"the archive holds more than {MAX_ENTRIES} entries; send one slide alone")
-                target = folder.joinpath(*_parts(name))
-                if content is None:
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                written += _copy(content, target, limit - written, max_bytes)
-    except _BROKEN as error:
-        raise ArchiveError(f"the archive is damaged ({str(error)[:200]}); make it again") from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArchiveError("the archive holds the same name twice; make it again") from error
+        done = subprocess.run(
+            [sys.executable, "-m", "serving.store.unpacking", json.dumps(request)],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # its complaints would name files
+            timeout=limits.wall_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow() from error
+    finally:
+        _places.release()
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        raise _too_slow()
+    if done.returncode != 0:
+        raise ArchiveError("the archive ended the process that unpacked it; make it again, for example with `zip -r`")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    if "too_large" in answer:
+        raise SlideTooLargeError(answer["too_large"])
+    if "refused" in answer:
+        raise ArchiveError(answer["refused"])
+    if "errno" in answer:
+        raise OSError(answer["errno"], os.strerror(answer["errno"]))
+    return answer
 
 
-@contextmanager
-def _entries(archive: Path) -> Iterator[Iterator[Entry]]:
-    with archive.open("rb") as handle:
-        zipped = handle.read(2) == b"PK"
-    if zipped:
-        with zipfile.ZipFile(archive) as opened:
-            yield _zipped(opened)
-    else:
-        with tarfile.open(archive) as opened_tar:
-            yield _tarred(opened_tar)
+def _environment() -> dict[str, str]:
+    """What the process needs of the environment, which may hold secrets."""
+    kept = {name: os.environ[name] for name in _KEPT_OF_ENVIRONMENT if name in os.environ}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
 
-def _zipped(archive: zipfile.ZipFile) -> Iterator[Entry]:
-    for info in archive.infolist():
-        kind = (info.external_attr >> 16) & 0o170000
-        if kind not in (0, 0o100000, 0o040000):
-            raise ArchiveError(f"{info.filename[:80]!r} in the archive is a link or a device; send files only")
-        if info.is_dir():
-            yield info.filename, None
-        else:
-            with archive.open(info) as content:
-                yield info.filename, content
-
-
-def _tarred(archive: tarfile.TarFile) -> Iterator[Entry]:
-    for info in archive:
-        if info.isdir():
-            yield info.name, None
-        elif info.isreg():
-            content = archive.extractfile(info)
-            if content is not None:
-                yield info.name, content
-        else:
-            raise ArchiveError(f"{info.name[:80]!r} in the archive is a link or a device; send files only")
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    """The components of a name that leads nowhere but down."""
-    path = PurePosixPath(name)
-    parts = tuple(part for part in path.parts if part != ".")
-    odd = any(
-        part == ".." or "\\" in part or ":" in part or not part.isprintable() or len(part) > 200 for part in parts
-    )
-    if path.is_absolute() or odd or len(parts) > MAX_DEPTH:
-        raise ArchiveError(f"{name[:80]!r} in the archive leads out of it or is no plain name; make it again")
-    return parts
-
-
-def _copy(content: IO[bytes], target: Path, room: int, max_bytes: int) -> int:
-    size = 0
-    with target.open("xb") as file:
-        while block := content.read(_BLOCK):
-            size += len(block)
-            if size > room:
-                raise SlideTooLargeError(
-                    f"the archive unpacks to more than {max_bytes} bytes, or to more than {MAX_RATIO} times its size; "
-                    "slides do not shrink so much: send one slide, or let the operator raise MITOSIS_MAX_UPLOAD_BYTES"
-                )
-            file.write(block)
-    return size
-
-
-def _main_file(folder: Path) -> str:
-    """The one slide in `folder`, relative to it."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("._")]
-    mrxs = [path for path in files if path.suffix.lower() == ".mrxs"]
-    dicom = {path.parent for path in files if path.suffix.lower() == ".dcm"}
-    if len(mrxs) == 1 and mrxs[0].with_suffix("").is_dir():
-        return os.path.relpath(mrxs[0], folder)
-    if len(dicom) == 1 and not mrxs:
-        return os.path.relpath(dicom.pop(), folder)
-    if len(files) == 1:
-        return os.path.relpath(files[0], folder)
-    raise ArchiveError(
-        "the archive holds not exactly one slide: pack one SLIDE.mrxs with its folder SLIDE beside it, "
-        "or one folder of .dcm files, or a single slide file"
-    )
+def _too_slow() -> ArchiveError:
+    return ArchiveError("the archive took too long to unpack; send the slide as a plain zip without compression")

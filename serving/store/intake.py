@@ -8,6 +8,8 @@ from pathlib import Path
 from serving.store.archives import is_archive, unpack
 from serving.store.naming import suffix_of
 from serving.store.slides import SlideStore, StoredSlide
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
+from serving.wsi.slidefiles import SlideFiles
 
 
 def store_received(
@@ -23,17 +25,31 @@ def store_received(
         If it is no slide.
     """
     folder = file.parent / f"slide-{uuid.uuid4().hex}"
+    unpacked = folder.with_name(f"un{folder.name}")
     try:
         if is_archive(file):
-            main = unpack(file, folder, max_bytes=max_bytes)
-            return store.add(folder, main, owner=owner, name=_inner_name(main, name), kept=kept)
+            found = unpack(file, unpacked, max_bytes=max_bytes)
+            name = _inner_name(found, name)
+            _moved(found, folder)
+            return store.add(folder, found.main, owner=owner, name=name, kept=kept)
         folder.mkdir()
         main = f"slide{suffix_of(name)}"
         os.link(file, folder / main)  # the file itself stays until its row says that it became a slide
         return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, unpacked):
+            shutil.rmtree(left, ignore_errors=True)
 
 
-def _inner_name(main: str, archive_name: str) -> str:
-    return archive_name if main == "." else Path(main).name
+def _moved(found: SlideFiles, folder: Path) -> None:
+    """Move a slide's files, and nothing that lay beside them, into the new `folder`."""
+    folder.mkdir()
+    for name in found.names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (found.folder / name).rename(folder / name)
+
+
+def _inner_name(found: SlideFiles, archive_name: str) -> str:
+    """What people call the slide: its main file's name, but for DICOM, whose files are called by numbers."""
+    with found.main_path.open("rb") as handle:
+        return archive_name if is_dicom(handle.read(HEAD_BYTES)) else found.main

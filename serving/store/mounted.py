@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
-from serving.wsi.hashing import slide_files
+from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.slidefiles import slide_files
 
 
 def mounted_path(root: Path | None, name: str) -> Path:
@@ -15,6 +16,8 @@ def mounted_path(root: Path | None, name: str) -> Path:
         If no folder is mounted, or the name leads out of it.
     NotFoundError
         If there is no such file.
+    UnsupportedFormatError, UnreadableSlideError
+        If it is a folder that does not hold exactly one slide.
     """
     if root is None:
         raise SlideRootError("this server has no folder of slides; upload the slide, or set MITOSIS_SLIDE_ROOT")
@@ -30,7 +33,7 @@ def mounted_path(root: Path | None, name: str) -> Path:
         raise SlideRootError(f"{name[:200]!r} leads out of the server's folder of slides")
     if not path.exists():
         raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder")
-    for file in slide_files(path):
+    for file in slide_files(path).paths:
         if not file.resolve().is_relative_to(base):
             raise SlideRootError(f"{name[:200]!r} holds a link that leads out of the server's folder of slides")
     return path
@@ -38,7 +41,7 @@ def mounted_path(root: Path | None, name: str) -> Path:
 
 def stamp_of(path: Path) -> str:
     """Sizes and times of a slide's files, by which a change is noticed."""
-    states = [file.stat() for file in slide_files(path)]
+    states = [file.stat() for file in slide_files(path).paths]
     return f"{len(states)}:{sum(s.st_size for s in states)}:{max((s.st_mtime_ns for s in states), default=0)}"
 
 
@@ -52,7 +55,7 @@ def check_unchanged(path: Path, stamp: str, name: str) -> None:
     """
     try:
         same = stamp_of(path) == stamp
-    except OSError:
+    except (OSError, UnreadableSlideError, UnsupportedFormatError):
         same = False
     if not same:
         raise SlideChangedError(f"{name} in the server's folder of slides was changed or removed; register it again")

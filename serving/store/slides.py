@@ -72,8 +72,9 @@ class SlideStore:
         MitoserveError
             If it cannot be opened as a slide; then nothing is stored.
         """
-        sha256 = sha256 or slide_sha256(folder / main)
-        with open_isolated(self.decoders, folder / main, name=name, sha256=sha256) as slide:
+        with open_isolated(self.decoders, folder / main, name=name) as slide:
+            # Only what opens as a slide is worth reading to the end.
+            sha256 = sha256 or slide_sha256(folder / main)
             row = _blob(slide, sha256, main, size=size_of(folder))
         flush(folder)
         while not self._added(row, folder, owner=owner, name=name, kept=kept):

@@ -9,13 +9,14 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.wsi.slidefiles import HAMAMATSU, TIFF_HEADS
 
 MAX_INDEX_BYTES = 2**20
 """Of a text file that names others. OpenSlide reads no larger `Slidedat.ini`, and VMS files up to 64 KiB."""
 MAX_FILES = 10_000
 """Entries of a slide's folder: an MIRAX slide has about 30 files, a DICOM slide up to a few hundred."""
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MIRAX_KEYS = (b"file_", b"indexfile")
 _HAMAMATSU_KEYS = (b"imagefile", b"mapfile", b"macroimage", b"optimisationfile")
 
@@ -30,10 +31,10 @@ def folder_of(path: Path) -> Path | None:
     if path.suffix.lower() == ".mrxs":
         return path.with_suffix("")
     with path.open("rb") as handle:
-        head = handle.read(132)
-    if head.startswith(_TIFF_HEADS):
-        return None
-    return path.parent if head[128:132] == b"DICM" or path.suffix.lower() in {".vms", ".vmu"} else None
+        head = handle.read(HEAD_BYTES)
+    if is_dicom(head):  # also one that begins as a TIFF
+        return path.parent
+    return path.parent if path.suffix.lower() in HAMAMATSU and not head.startswith(TIFF_HEADS) else None
 
 
 def check_folder(path: Path, name: str, *, hard_links: bool = True) -> None:
@@ -127,7 +128,7 @@ def _mirax(path: Path, name: str) -> _Named:
 
 def _hamamatsu(path: Path, name: str) -> _Named:
     with path.open("rb") as handle:
-        tiff = handle.read(4).startswith(_TIFF_HEADS)
+        tiff = handle.read(4).startswith(TIFF_HEADS)
     if not tiff:  # NDPI is one TIFF
         yield from ((path.parent, stated) for stated in _stated(path, _HAMAMATSU_KEYS, name))
 

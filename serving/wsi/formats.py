@@ -7,21 +7,21 @@ from pathlib import Path
 
 import tifffile
 
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
 from serving.wsi.ome import is_ome
 from serving.wsi.pixelsize import PixelSize
 from serving.wsi.samples import SampleLayout, layout_of
+from serving.wsi.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
 from serving.wsi.tiffslide import resolution_of
 
 READABLE = (
     "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and generic tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
 )
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LIBTIFF_COMPRESSIONS = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG")
 """What OpenSlide's libtiff decodes wherever it was built."""
-_IMAGE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 class FileKind(Enum):
@@ -35,7 +35,10 @@ class FileKind(Enum):
 
 
 def kind_of(path: Path, name: str) -> FileKind:
-    """The kind of `path` by its first bytes; a folder counts as the DICOM slide that it holds.
+    """The kind of a file by its first bytes.
+
+    A DICOM file may begin with the head of a TIFF (DICOM PS3.10, 7.1), which is out of date where other software wrote the
+    file again. So it is DICOM, unless its name says TIFF: those OpenSlide opens as TIFF where they parse.
 
     name : what errors call it
 
@@ -44,25 +47,31 @@ def kind_of(path: Path, name: str) -> FileKind:
     EmptyUploadError, UnsupportedFormatError, UnreadableSlideError
         If it is missing, empty or of no known kind.
     """
-    if path.is_dir():
-        if any(path.glob("*.dcm")):
-            return FileKind.DICOM
-        raise UnsupportedFormatError(f"{name} is a folder without DICOM files; name the slide's main file instead")
     if not path.is_file():
         raise UnreadableSlideError(f"there is no file {name}")
     if path.stat().st_size == 0:
         raise EmptyUploadError(f"{name} has no bytes; send the slide's content")
     with path.open("rb") as handle:
-        head = handle.read(132)
-    if head.startswith(_IMAGE_HEADS):
-        return FileKind.MRXS if path.suffix.lower() == ".mrxs" else FileKind.IMAGE
-    if head.startswith(_TIFF_HEADS):
-        return FileKind.TIFF
-    if head[128:132] == b"DICM":
+        head = handle.read(HEAD_BYTES)
+    suffix = path.suffix.lower()
+    if head.startswith(PICTURE_HEADS):
+        return FileKind.MRXS if suffix == ".mrxs" else FileKind.IMAGE
+    if is_dicom(head) and not (suffix in (".tif", ".tiff") and head.startswith(TIFF_HEADS) and _parses(path)):
         return FileKind.DICOM
-    if path.suffix.lower() in {".vms", ".vmu"}:
+    if head.startswith(TIFF_HEADS):
+        return FileKind.TIFF
+    if suffix in HAMAMATSU:
         return FileKind.VMS
     raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
+
+
+def _parses(path: Path) -> bool:
+    """Whether the first directory of a TIFF is where its head says."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return tiff.pages.first is not None
+    except Exception:  # whatever tifffile meets
+        return False
 
 
 @dataclass(frozen=True, slots=True)

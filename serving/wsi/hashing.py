@@ -1,27 +1,53 @@
-"""The hash that identifies a slide."""
+"""The id of a slide: a hash of everything that its pixels depend on."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
+
+from serving.wsi.slidefiles import slide_files
+
+_TAG = b"Mitoserve slide of several files, 2\n"
+"""Begins what is hashed last. No slide begins so, and what is hashed then is shorter than the header of any slide, so
+that no single file has the id of several."""
+_BLOCK = 2**20
 
 
 def slide_sha256(path: Path) -> str:
-    """Hash of the file; of all names and contents where the slide is several files."""
-    digest = hashlib.sha256()
+    """Id of the slide that `path`, its folder or one of its files, names: 64 hexadecimal digits.
+
+    A slide of one file has the SHA-256 of its bytes, whatever it is called. One of several has a hash of the name, size and
+    SHA-256 of each.
+
+    Raises
+    ------
+    MitoserveError
+        What `slide_files` raises.
+    """
     files = slide_files(path)
-    for file in files:
-        if len(files) > 1:
-            digest.update(file.name.encode() + b"\0")
-        with file.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    if len(files.names) == 1:
+        return _hashed(files.main_path)[1].hex()
+    return id_of_several((name, *_hashed(files.folder / name)) for name in files.names)
 
 
-def slide_files(path: Path) -> list[Path]:
-    """Every file that belongs to the slide, in a fixed order."""
-    if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.is_file())
-    beside = path.with_suffix("")
-    if path.suffix.lower() == ".mrxs" and beside.is_dir():
-        return [path, *sorted(p for p in beside.iterdir() if p.is_file())]
-    return [path]
+def id_of_several(files: Iterable[tuple[str, int, bytes]]) -> str:
+    """Id of a slide of several files: name, bytes and SHA-256 of each, in the order of their names."""
+    return hashlib.sha256(_TAG + hashlib.sha256(encoded(files)).digest()).hexdigest()
+
+
+def encoded(files: Iterable[tuple[str, int, bytes]]) -> bytes:
+    """Name, size and hash of each file as bytes that tell where each ends, so that other files never give the same."""
+    parts = []
+    for name, size, digest in files:
+        text = name.encode("utf-8", "surrogateescape")
+        parts += [len(text).to_bytes(8, "big"), text, size.to_bytes(8, "big"), digest]
+    return b"".join(parts)
+
+
+def _hashed(path: Path) -> tuple[int, bytes]:
+    """Bytes and SHA-256 of a file."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return size, digest.digest()

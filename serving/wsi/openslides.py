@@ -20,6 +20,7 @@ from serving.wsi.limits import check_size
 from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.pyramid import PyramidSlide, trusted_levels
 from serving.wsi.resample import Pixels
+from serving.wsi.slidefiles import slide_files
 from serving.wsi.tiffslide import left_aside
 
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
@@ -58,16 +59,18 @@ def open_with_openslide(
         content = checked_tiff(path, name)
     path = path.resolve()  # what the caller names may be a link, what the slide names may not
     check_folder(path, name)
-    file = min(path.glob("*.dcm")) if path.is_dir() else path
+    slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
     try:
-        vendor = openslide.OpenSlide.detect_format(str(file))
+        vendor = openslide.OpenSlide.detect_format(str(path))
         if vendor is None:
             raise UnsupportedFormatError(
                 f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
                 "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
             )
-        check_named_files(file, vendor, name)
-        handle = openslide.OpenSlide(str(file))
+        if (vendor == "dicom") != (kind is FileKind.DICOM):  # else what one kind is checked for would be passed by
+            raise UnreadableSlideError(f"{name} is a damaged {kind.value} file; copy it again from the scanner")
+        check_named_files(path, vendor, name)
+        handle = openslide.OpenSlide(str(path))
     except openslide.OpenSlideError as error:
         # OpenSlide's own text names paths and quotes bytes of whatever file it read: it is for the log alone.
         raise UnreadableSlideError(

@@ -13,6 +13,7 @@ from serving.wsi.imageslide import open_image
 from serving.wsi.limits import check_size
 from serving.wsi.openslides import is_for_openslide, open_with_openslide
 from serving.wsi.pixelsize import PixelSize
+from serving.wsi.slidefiles import slide_files
 from serving.wsi.tiffslide import open_tiff
 
 Pixels = NDArray[np.uint8]
@@ -70,7 +71,7 @@ class Slide(Protocol):
 
 
 def open_slide(path: Path, *, name: str | None = None) -> Slide:
-    """The slide in `path`: a whole-slide image through OpenSlide or tifffile, or a PNG or JPEG field through Pillow.
+    """The slide in `path`, a file or the folder of one slide: through OpenSlide or tifffile, or a PNG or JPEG field through Pillow.
 
     name : what reports call it; by default the file's name
 
@@ -86,6 +87,8 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
         If its size is beyond any scanner's.
     """
     label = name if name is not None else path.name
+    if path.is_dir():
+        path = slide_files(path).main_path
     kind = kind_of(path, label)
     slide: Slide
     if kind is FileKind.IMAGE:

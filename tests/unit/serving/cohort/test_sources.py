@@ -92,7 +92,7 @@ def test_size_and_time_are_asked_for_before(bucket: str, tmp_path: Path) -> None
     (tmp_path / "a.svs").write_bytes(b"123")
     os.utime(tmp_path / "a.svs", (1000, 1000))
     (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "1.dcm").write_bytes(b"12345")
+    (tmp_path / "d" / "1").write_bytes(b"II*\0x")
     path, folder, missing, thing, prefix, none, web = facts_of(
         [
             str(tmp_path / "a.svs"),

@@ -1,25 +1,45 @@
 import contextlib
+import gzip
 import io
+import lzma
+import resource
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.store.archives import MAX_ENTRIES, is_archive, unpack
+from serving.store.archives import extract, is_archive, unpack
 from serving.store.errors import ArchiveError
-from serving.wsi.errors import SlideTooLargeError
+from serving.store.unpacking import MAX_DEPTH, extract_here, plain_parts
+from serving.wsi.errors import MitoserveError, SlideTooLargeError
+from serving.wsi.hashing import slide_sha256
+from serving.wsi.slidefiles import MAX_ENTRIES, slide_files
+from tests.dicom import write_dicom_slide
+from tests.samples import noise, write_picture, write_pyramid
 
 MIB = 2**20
+PICTURE = b"\xff\xd8\xff" + bytes(200)
+TIFF = b"II*\0" + bytes(200)
+MRXS = {
+    "S1.mrxs": PICTURE,
+    "S1/Slidedat.ini": b"\xef\xbb\xbf[HIERARCHICAL]\r\nINDEXFILE = Index.dat\r\n[DATAFILE]\r\nFILE_COUNT = 1\r\nFILE_0 = Data0000.dat\r\n",
+    "S1/Index.dat": b"x",
+    "S1/Data0000.dat": bytes(5000),
+}
 
 
 def zip_of(path: Path, entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in entries.items():
-            archive.writestr(name, content)
+            info = zipfile.ZipInfo("x")
+            info.filename, info.compress_type = name, compression
+            archive.writestr(info, content)
     return path
 
 
@@ -31,76 +51,137 @@ def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str =
     return path
 
 
+def packed(path: Path, entries: dict[str, bytes], mode: str) -> Path:
+    if mode == "zip":
+        return zip_of(path, entries)
+    return tar_of(path, [(plain(name), content) for name, content in entries.items()], mode)
+
+
 def plain(name: str) -> tarfile.TarInfo:
     return tarfile.TarInfo(name)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
 def test_an_mrxs_slide_comes_out_as_it_went_in(tmp_path: Path, mode: str) -> None:
-    entries = {"S1.mrxs": b"\xff\xd8\xff", "S1/Slidedat.ini": b"[GENERAL]", "S1/Data0000.dat": bytes(5000)}
-    path = tmp_path / "slide"
-    if mode == "zip":
-        zip_of(path, entries)
-    else:
-        tar_of(path, [(plain(name), content) for name, content in entries.items()], mode)
+    path = packed(tmp_path / "slide", MRXS, mode)
     assert is_archive(path)
-    assert unpack(path, tmp_path / "out", max_bytes=MIB) == "S1.mrxs"
-    assert {
-        str(p.relative_to(tmp_path / "out")): p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()
-    } == entries
+    found = unpack(path, tmp_path / "out", max_bytes=MIB)
+    assert (found.main, set(found.names)) == ("S1.mrxs", set(MRXS))
+    assert contents(tmp_path / "out") == MRXS
 
 
-def test_a_dicom_slide_is_its_folder(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "d.zip", {"study/1.dcm": b"a", "study/2.dcm": b"b"})
-    assert unpack(path, tmp_path / "out", max_bytes=MIB) == "study"
-    flat = zip_of(tmp_path / "f.zip", {"1.dcm": b"a", "2.dcm": b"b"})
-    assert unpack(flat, tmp_path / "flat", max_bytes=MIB) == "."
+def test_a_dicom_slide_is_the_images_of_one_series_whatever_they_are_called(tmp_path: Path) -> None:
+    level = (write_dicom_slide(tmp_path / "a", noise(300, 300), mpp=0.25) / "level-0.dcm").read_bytes()
+    for number, name in enumerate(("LEVEL0.DCM", "SER/IM0001", "slide\\level-0.dcm", "a/b/c/d/e/1.2.826.0.1")):
+        path = zip_of(tmp_path / f"{number}.zip", {name: level})
+        found = unpack(path, tmp_path / f"out{number}", max_bytes=10 * MIB)
+        assert found.main_path.read_bytes() == level
+        assert found.names == (name.replace("\\", "/").rsplit("/")[-1],)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../x.svs", "a/../../x.svs", "/etc/x.svs", "..", "a\\..\\x.svs", "C:x.svs", "a/b/c/d/x.svs", "x\x00.svs", "a\n.svs", "n" * 300],
-)  # fmt: skip
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str, kind: str) -> None:
-    path = tmp_path / "bad"
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            info = zipfile.ZipInfo("x")
-            info.filename = name
-            archive.writestr(info, b"x")
-    else:
-        tar_of(path, [(plain(name), b"x")])
-    before = set(tmp_path.rglob("*"))
-    try:
-        main = unpack(path, tmp_path / "out", max_bytes=MIB)
-    except ArchiveError:
-        main = None
-    written = {p for p in set(tmp_path.rglob("*")) - before if p.is_file()}
-    assert all(p.is_relative_to(tmp_path / "out") for p in written)
-    if main is not None:  # zip and tar cut names at NUL; what is left must be harmless
-        assert "\x00" in name
+def test_what_systems_and_people_put_beside_a_slide_is_left_aside(tmp_path: Path) -> None:
+    beside = {
+        "case/.DS_Store": b"x", "__MACOSX/case/._a.tif": TIFF, "case/._a.tif": TIFF, "Thumbs.db": b"x",
+        "case/desktop.ini": b"x", "case/a.tif:Zone.Identifier": b"[ZoneTransfer]", "README.txt": b"read me",
+        "case/@eaDir/a.tif": TIFF, "case/label.jpg": PICTURE, "case/notes.docx": b"PK\3\4",
+    }  # fmt: skip
+    for mode in ("zip", "w:gz"):
+        path = packed(tmp_path / f"{mode}.a", {**beside, "case/a.tif": TIFF}, mode)
+        found = unpack(path, tmp_path / f"out-{mode}", max_bytes=MIB)
+        assert (found.main, found.names) == ("a.tif", ("a.tif",))
+    names = {name.rsplit("/")[-1] for name in contents(tmp_path / "out-zip")}
+    assert names == {"a.tif", "label.jpg", "notes.docx", "README.txt"}
+
+
+def test_a_vms_slide_comes_with_the_files_that_it_names(tmp_path: Path) -> None:
+    text = (
+        b"[Virtual Microscope Specimen]\nImageFile=a.jpg\nImageFile(1,0)=b.jpg\nMapFile=m.jpg\nOptimisationFile=o.opt\n"
+    )
+    entries = {"c/s.vms": text, "c/a.jpg": PICTURE, "c/b.jpg": PICTURE, "c/m.jpg": PICTURE, "c/o.opt": b"x"}
+    found = unpack(zip_of(tmp_path / "z", {**entries, "c/x.txt": b"x"}), tmp_path / "out", max_bytes=MIB)
+    assert (found.main, found.names) == ("s.vms", ("a.jpg", "b.jpg", "m.jpg", "o.opt", "s.vms"))
+
+
+def test_an_archive_a_folder_and_a_file_name_one_slide_alike(tmp_path: Path) -> None:
+    pyramid = write_pyramid(tmp_path / "a.tif", noise(300, 300))
+    for name, entries in {
+        "S1.mrxs": MRXS,
+        "level-0.dcm": contents(write_dicom_slide(tmp_path / "dicom", noise(300, 300), mpp=0.25)),
+        "a.tif": {"a.tif": pyramid.read_bytes()},
+    }.items():
+        folder = tmp_path / f"folder-{name}"
+        for inner, content in {**entries, ".DS_Store": b"x", "README": b"y"}.items():
+            (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+            (folder / inner).write_bytes(content)
+        found = unpack(zip_of(tmp_path / f"z-{name}", entries), tmp_path / f"out-{name}", max_bytes=10 * MIB)
+        ids = {slide_sha256(path) for path in (found.main_path, found.folder, folder, folder / name)}
+        assert len(ids) == 1, name
+
+
+REASONS = {
+    "leads out": [
+        "../x.svs",
+        "a/../../x.svs",
+        "/etc/x.svs",
+        "..",
+        "a\\..\\x.svs",
+        "C:x.svs",
+        "C:\\x.svs",
+        "\\\\host\\x",
+    ],
+    "folders deep": ["a/" * MAX_DEPTH + "x.svs"],
+    "cannot be shown": ["a\n.svs", "a\u202e.svs"],
+    "rename it": ["n" * 300, "/".join(["n" * 200] * 6)],
+}
+
+
+@pytest.mark.parametrize(("reason", "name"), [(reason, name) for reason, names in REASONS.items() for name in names])
+@pytest.mark.parametrize("kind", ["zip", "w"])
+def test_a_name_is_refused_for_its_true_reason(tmp_path: Path, reason: str, name: str, kind: str) -> None:
+    with pytest.raises(ArchiveError, match=reason):
+        extract_here(packed(tmp_path / "bad", {name: b"x"}, kind), tmp_path / "out", MIB)
+    assert contents(tmp_path / "out") == {}
 
 
 @given(
     name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
-    | st.from_regex(r"(\.\./|/|\./|a/){1,6}x", fullmatch=True)
+    | st.from_regex(r"(\.\./|/|\./|a/|\\|C:){1,6}x", fullmatch=True)
 )
 def test_no_name_writes_outside(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp("slip")
     tar_of(folder / "t", [(plain(name), b"x")])
     with contextlib.suppress(ArchiveError):
-        unpack(folder / "t", folder / "out", max_bytes=MIB)
+        extract_here(folder / "t", folder / "out", MIB)
     assert {p.name for p in folder.iterdir()} <= {"t", "out"}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+@given(name=st.text(max_size=60))
+def test_components_of_a_name_are_names(name: str) -> None:
+    with contextlib.suppress(ArchiveError):
+        for part in plain_parts(name):
+            assert part not in ("", ".", "..")
+            assert not set(part) & {"/", "\\"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (tarfile.SYMTYPE, "a link"),
+        (tarfile.LNKTYPE, "a link"),
+        (tarfile.CHRTYPE, "a device"),
+        (tarfile.FIFOTYPE, "a device"),
+    ],
+)
+def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes, reason: str) -> None:
     info = plain("slide.svs")
     info.type, info.linkname = kind, "/etc/passwd"
     tar_of(tmp_path / "t", [(info, b"")])
-    with pytest.raises(ArchiveError, match="link or a device"):
-        unpack(tmp_path / "t", tmp_path / "out", max_bytes=MIB)
+    with pytest.raises(ArchiveError, match=reason):
+        extract_here(tmp_path / "t", tmp_path / "out", MIB)
 
 
 def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
@@ -108,7 +189,20 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
         info = zipfile.ZipInfo("slide.svs")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
-    with pytest.raises(ArchiveError, match="link or a device"):
+    with pytest.raises(ArchiveError, match="a link"):
+        extract_here(tmp_path / "z", tmp_path / "out", MIB)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "reason"),
+    [(8, 9, "Deflate64"), (8, 93, "Zstandard"), (8, 1234, "method 1234"), (8, 99, "encrypted"), (6, 1, "encrypted")],
+)
+def test_what_cannot_be_unpacked_is_named(tmp_path: Path, at: int, value: int, reason: str) -> None:
+    data = bytearray(zip_of(tmp_path / "z", {"a.svs": b"x"}).read_bytes())
+    struct.pack_into("<H", data, data.index(b"PK\3\4") + at, value)
+    struct.pack_into("<H", data, data.index(b"PK\1\2") + at + 2, value)
+    (tmp_path / "z").write_bytes(data)
+    with pytest.raises(ArchiveError, match=reason):
         unpack(tmp_path / "z", tmp_path / "out", max_bytes=MIB)
 
 
@@ -120,42 +214,158 @@ def test_a_bomb_is_stopped_as_it_comes_out(tmp_path: Path) -> None:
     assert sum(p.stat().st_size for p in (tmp_path / "out").rglob("*")) <= 21 * MIB
 
 
+def header(name: bytes, kind: bytes, size: int) -> bytes:
+    """One block of a tar."""
+    block = bytearray(512)
+    block[: len(name)] = name
+    block[100:108], block[124:136], block[156:157] = b"0000644\0", b"%011o\0" % size, kind
+    block[257:265] = b"ustar\x0000"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def member(name: bytes, kind: bytes, content: bytes) -> bytes:
+    return header(name, kind, len(content)) + content + bytes(-len(content) % 512)
+
+
+def test_headers_count_like_contents(tmp_path: Path) -> None:
+    """Extended headers of 300 MiB that say that they are names, in archives of some KB: nothing of them is held."""
+    size = 300 * MIB
+    packer = lzma.LZMACompressor(preset=0)
+    body = b"".join([packer.compress(b"a" * MIB) for _ in range(size // MIB)]) + packer.flush()
+    for kind in (b"x", b"g", b"L", b"K", b"X"):
+        (tmp_path / "t").write_bytes(lzma.compress(header(b"./pax", kind, size)) + body)
+        assert (tmp_path / "t").stat().st_size < MIB
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        with pytest.raises(ArchiveError, match="header"):
+            unpack(tmp_path / "t", tmp_path / f"out-{ord(kind)}", max_bytes=2**40)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        assert after <= max(before, 200 * 1024), "KiB of the largest child"
+
+
+def test_small_headers_without_end_are_stopped(tmp_path: Path) -> None:
+    comment = b"60000 comment=" + b"a" * (60000 - 15) + b"\n"
+    extended = member(b"pax", b"x", comment)
+    members = [extended + member(b"f%d" % number, b"0", b"") for number in range(500)]
+    (tmp_path / "t").write_bytes(gzip.compress(b"".join(members), 6))
+    with pytest.raises(SlideTooLargeError):
+        unpack(tmp_path / "t", tmp_path / "out", max_bytes=2**40)
+    (tmp_path / "t").write_bytes(member(b"pax", b"x", b"11 path=ab\n") * 3000)
+    with pytest.raises(ArchiveError):
+        unpack(tmp_path / "t", tmp_path / "nested", max_bytes=2**40)
+
+
+def test_a_zip_with_a_million_records_is_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    record = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    records = record * 1_000_000
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(records), 4, 0)
+    (tmp_path / "z").write_bytes(b"PK\3\4" + records + end)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(ArchiveError, match="entries"):
+        unpack(tmp_path / "z", tmp_path / "out", max_bytes=2**40)
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert now.ru_utime - used.ru_utime < 5, "processor time, which a busy machine does not change; they took 26 s"
+
+
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:
     zip_of(tmp_path / "z", {f"{n}.dcm": b"" for n in range(MAX_ENTRIES + 1)})
     with pytest.raises(ArchiveError, match="entries"):
-        unpack(tmp_path / "z", tmp_path / "out", max_bytes=MIB)
+        extract_here(tmp_path / "z", tmp_path / "out", MIB)
+
+
+def test_a_dictionary_of_gigabytes_is_no_memory_of_ours(tmp_path: Path) -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 64 * 2**20}]
+    data = bytearray(lzma.compress(member(b"a.tif", b"0", TIFF) + bytes(1024), filters=filters))
+    # The dictionary's size is one byte of the block header, which a CRC covers; 4 GiB is what the largest one means.
+    at = 12
+    length = (data[at] + 1) * 4
+    data[data.index(b"\x21\x01", at) + 2] = 40
+    data[at + length - 4 : at + length] = struct.pack("<I", zlib.crc32(data[at : at + length - 4]))
+    (tmp_path / "t").write_bytes(data)
+    with pytest.raises(ArchiveError, match="memory"):
+        unpack(tmp_path / "t", tmp_path / "out", max_bytes=MIB)
 
 
 @pytest.mark.parametrize(
-    "entries",
-    [{}, {"a.svs": b"x", "b.svs": b"y"}, {"a.mrxs": b"x", "other/x.dat": b"y"}, {"a/1.dcm": b"x", "b/2.dcm": b"y"}],
+    ("entries", "reason"),
+    [
+        ({}, "no slide"),
+        ({"a.txt": b"x"}, r"no slide, only a\.txt"),
+        ({"a.svs": TIFF, "b.svs": TIFF}, r"2 slides or series \(a\.svs, b\.svs\)"),
+        ({"a.png": PICTURE, "c/b.png": PICTURE}, r"2 slides or series \(a\.png, c/b\.png\)"),
+        ({"a.mrxs": PICTURE, "other/x.dat": b"y"}, r"a\.mrxs alone holds no pixels"),
+    ],
 )
-def test_not_exactly_one_slide_is_refused(tmp_path: Path, entries: dict[str, bytes]) -> None:
-    with pytest.raises(ArchiveError, match="exactly one slide"):
+def test_not_exactly_one_slide_is_refused_and_said(tmp_path: Path, entries: dict[str, bytes], reason: str) -> None:
+    with pytest.raises(ArchiveError, match=reason):
         unpack(zip_of(tmp_path / "z", entries), tmp_path / "out", max_bytes=MIB)
+
+
+def test_two_series_are_refused_and_one_of_them_can_be_named(tmp_path: Path) -> None:
+    entries = {}
+    for name in ("a", "b"):
+        folder = write_dicom_slide(tmp_path / name, noise(300, 300), mpp=0.25, name=name)
+        entries[f"{name}.dcm"] = (folder / "level-0.dcm").read_bytes()
+    with pytest.raises(ArchiveError, match=r"2 slides or series \(a\.dcm, b\.dcm\)"):
+        unpack(zip_of(tmp_path / "z", entries), tmp_path / "out", max_bytes=10 * MIB)
+    extract(tmp_path / "z", tmp_path / "both", max_bytes=10 * MIB)
+    assert slide_files(tmp_path / "both" / "b.dcm").names == ("b.dcm",)
 
 
 def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
     tar_of(tmp_path / "t", [(plain("a.svs"), b"x"), (plain("a.svs"), b"y")])
     with pytest.raises(ArchiveError, match="same name twice"):
-        unpack(tmp_path / "t", tmp_path / "out", max_bytes=MIB)
+        extract_here(tmp_path / "t", tmp_path / "out", MIB)
 
 
-@given(cut=st.integers(4, 400), flip=st.integers(4, 400))
+def test_a_cut_archive_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    whole = packed(tmp_path / "t", MRXS, "w").read_bytes()
+    for length in range(512, len(whole) - tarfile.RECORDSIZE + 512, 512):
+        if whole[length:].strip(b"\0"):
+            (tmp_path / "cut").write_bytes(whole[:length])
+            with pytest.raises(ArchiveError):
+                extract_here(tmp_path / "cut", tmp_path / f"out-{length}", MIB)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
 def test_damaged_archives_are_errors_and_nothing_else(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
+    """Bytes of archives of every kind are changed, moved and cut; whatever the readers meet is an error of ours."""
     folder = tmp_path_factory.mktemp("damaged")
-    zip_of(folder / "z", {"S.mrxs": b"x" * 50, "S/D.dat": bytes(100)}, compression=zipfile.ZIP_DEFLATED)
-    data = bytearray((folder / "z").read_bytes())
-    data[flip % len(data)] ^= 0x55
-    (folder / "z").write_bytes(bytes(data[: max(cut, 4)]) if cut % 2 else bytes(data))
-    with contextlib.suppress(ArchiveError, SlideTooLargeError):
-        unpack(folder / "z", folder / "out", max_bytes=MIB)
-    assert {p.name for p in folder.iterdir()} <= {"z", "out"}
+    mode = data.draw(st.sampled_from(["zip", "deflated", "w", "w:gz", "w:bz2", "w:xz", "pax"]))
+    if mode == "deflated":
+        zip_of(folder / "a", MRXS, compression=zipfile.ZIP_DEFLATED)
+    elif mode == "pax":
+        long = "d/" + "n" * 150
+        (folder / "a").write_bytes(
+            member(b"pax", b"x", b"%d path=%s\n" % (len(long) + 11, long.encode()))
+            + member(b"f", b"0", TIFF)
+            + bytes(1024)
+        )
+    else:
+        packed(folder / "a", MRXS, mode)
+    content = bytearray((folder / "a").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        change = data.draw(st.binary(min_size=1, max_size=12))
+        content[at : at + len(change)] = change
+    del content[data.draw(st.integers(len(content) // 2, len(content))) :]
+    (folder / "a").write_bytes(content)
+    with contextlib.suppress(MitoserveError):
+        extract_here(folder / "a", folder / "out", MIB)
+    assert {p.name for p in folder.iterdir()} <= {"a", "out"}
 
 
 def test_slides_are_no_archives(tmp_path: Path) -> None:
     for number, head in enumerate((b"II*\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"", b"x" * 600)):
         (tmp_path / str(number)).write_bytes(head)
         assert not is_archive(tmp_path / str(number))
+
+
+def test_a_picture_alone_is_a_slide(tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "a.png", noise(40, 30)).read_bytes()
+    found = unpack(zip_of(tmp_path / "z", {"folder/a.png": picture}), tmp_path / "out", max_bytes=MIB)
+    assert found.main_path.read_bytes() == picture

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
+from serving.wsi.errors import UnsupportedFormatError
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def test_names_that_lead_out_are_refused(root: Path, name: str) -> None:
 def test_an_mrxs_slide_with_a_link_among_its_files_is_refused(root: Path) -> None:
     (root / "s.mrxs").write_text("x")
     (root / "s").mkdir()
+    (root / "s" / "Slidedat.ini").write_text("[DATAFILE]\nFILE_0=Data0000.dat\n")
     (root / "s" / "Data0000.dat").symlink_to(root.parent / "secret.svs")
     with pytest.raises(SlideRootError, match="leads out"):
         mounted_path(root, "s.mrxs")
@@ -52,7 +54,7 @@ def test_whatever_the_name_nothing_outside_is_given(tmp_path_factory: pytest.Tem
     (base / "root" / "study" / "a.svs").write_text("a")
     try:
         found = mounted_path(base / "root", name)
-    except (SlideRootError, NotFoundError):
+    except (SlideRootError, NotFoundError, UnsupportedFormatError):
         return
     assert found.is_relative_to((base / "root").resolve())
     assert found.exists()
