@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.wsi.companions import check_folder
-from serving.wsi.errors import UnreadableSlideError
+from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
 from tests.dicom import write_dicom_slide
@@ -74,11 +74,14 @@ def test_a_vms_slide_that_names_files_elsewhere_is_not_opened(tmp_path: Path, ke
         open_slide(write_vms(tmp_path / "a.vms", **{key: stated}))
 
 
-def test_a_file_that_is_dicom_by_its_head_and_vms_by_its_text_is_checked_as_vms(tmp_path: Path) -> None:
+def test_a_file_that_is_dicom_by_its_head_and_vms_by_its_text_is_not_opened(tmp_path: Path) -> None:
     text = "[Virtual Microscope Specimen]\nNoJpegColumns=1\nNoJpegRows=1\nMapFile=map.jpg\nImageFile=../secret\n#"
-    (tmp_path / "a.dcm").write_text(text.ljust(128, "-") + "DICM\n")
-    with pytest.raises(UnreadableSlideError, match="names a file that is not in its own folder"):
-        open_slide(tmp_path / "a.dcm")
+    for claims in ("", "1.2.840.10008.5.1.4.1.1.77.1.6"):
+        (tmp_path / "a.dcm").write_text(text.ljust(128, "-") + f"DICM\n{claims}")
+        with pytest.raises(
+            (UnreadableSlideError, UnsupportedFormatError), match=r"a damaged DICOM|no whole-slide image"
+        ):
+            open_slide(tmp_path / "a.dcm")
 
 
 @settings(max_examples=150, deadline=None)
