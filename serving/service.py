@@ -15,7 +15,7 @@ import click
 from serving.access.access import open_access
 from serving.access.doorkeeper import check_binding
 from serving.api.app import create_app
-from serving.isolation.limits import end_with_parent
+from serving.isolation.limits import end_with_parent, hide_memory
 from serving.observability.logs import configure_logging
 from serving.settings import Settings, SettingsError
 
@@ -39,6 +39,7 @@ def _refuse_open_door(settings: Settings) -> None:
         raise click.ClickException(str(error)) from error
 
 
+hide_memory()  # decoders must not find here what only this process may know
 settings = Settings.from_environment()
 _refuse_open_door(settings)
 configure_logging(settings.log_format)

@@ -121,6 +121,10 @@ class Settings:
     decoder_cpu_s: int = 120
     """`MITOSIS_DECODER_CPU_S`: processor seconds of one read of a slide, or of opening one. A patch takes 0.03."""
 
+    decoder_user: str | None = None
+    """`MITOSIS_DECODER_USER`: user, by name or number, whom processes that decode slides run as; by default the server's own.
+    For a server that root starts, with a umask of 022. Mounted slides must be readable for that user."""
+
     webhook_hosts: tuple[str, ...] = ()
     """`MITOSIS_WEBHOOK_HOSTS`: host or host:port, comma-separated, to which finished analyses may be reported. None by
     default: a server that calls any address that it is told reaches what its callers cannot."""
@@ -342,6 +346,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "lease_s": _seconds,
     "decoder_memory_bytes": _positive_int,
     "decoder_cpu_s": _positive_int,
+    "decoder_user": str,
     "webhook_hosts": _names,
     "webhook_secret": str,
     "providers": _names,

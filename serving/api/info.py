@@ -12,6 +12,7 @@ from serving.api.problems import NoSuchModelError, NotReadyError, responses
 from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
 from serving.drift.measures import LEVELS, NAMES
+from serving.isolation import landlock
 from serving.jobs.job import STATES
 from serving.observability import metrics
 from serving.observability.devices import gpu_use
@@ -72,6 +73,7 @@ def info_routes(workload: Workload) -> APIRouter:
     def prometheus() -> Response:
         """Requests, analyses, errors, stages, drift, disks and GPUs, in Prometheus's text format."""
         metrics.set_free(free_bytes(workload.settings))
+        metrics.set_decoders_bound(landlock.version() > 0)
         metrics.set_analyses(workload.jobs.counts())
         shadow = workload.registry.shadows.running()
         metrics.set_shadow(dict.fromkeys(STATES, 0) if shadow is None else workload.shadows.counts(shadow.number))

@@ -19,7 +19,6 @@ from serving.api.problems import StoppingError
 from serving.api.stopping import noticed_stop
 from serving.drift.watch import DriftWatch
 from serving.isolation.decoders import Decoders
-from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
 from serving.jobs.delivery import Deliverer
 from serving.jobs.job import Job
@@ -34,6 +33,7 @@ from serving.registry.registry import Registry
 from serving.scoring.detector import Detector
 from serving.settings import Settings
 from serving.store.database import Database, open_database
+from serving.store.decoding import open_decoders
 from serving.store.open_slides import OpenSlides
 from serving.store.places import kept_names
 from serving.store.resumable import Uploads
@@ -52,9 +52,7 @@ class Workload:
 
     def __init__(self, settings: Settings, load: Callable[[], Detector] | None) -> None:
         self.settings = settings
-        self.decoders = Decoders(
-            DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
-        )
+        self.decoders = open_decoders(settings)
         self._load = load
         self._at_server = 0
         self._open: _Open | None = None

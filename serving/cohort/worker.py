@@ -21,8 +21,6 @@ from serving.cohort.scratch import scratch
 from serving.cohort.sources import UNKNOWN, Facts, Sources
 from serving.cohort.tables import Member, write_part
 from serving.exports import EXPORTS
-from serving.isolation.decoders import Decoders
-from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.report import Report
 from serving.scoring.analysis import Analysis, Options
@@ -32,6 +30,7 @@ from serving.scoring.pace import pace_of, rounded_to, use_cores
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.settings import Settings
+from serving.store.decoding import open_decoders
 from serving.wsi.companions import check_folder
 from serving.wsi.geometry import parse_roi
 from serving.wsi.hashing import slide_sha256
@@ -95,8 +94,7 @@ class SlideWorker:
         folder = self._open.enter_context(scratch(settings.scratch))
         self._detector = load_cascade(_unpacked(models, folder), providers=order.providers)
         self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
-        limits = DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
-        self._decoders = Decoders(limits)
+        self._decoders = open_decoders(settings)
         self._open.callback(self._decoders.close)
         self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, token=settings.dicomweb_token)
         self._open.callback(self._sources.close)

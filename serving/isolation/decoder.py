@@ -6,7 +6,9 @@ that belongs to it.
 
 import json
 import mmap
+import os
 import socket
+import sysconfig
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.isolation.landlock import see_only
 from serving.isolation.limits import DecoderLimits, allow_cpu
+from serving.wsi.companions import folder_of
 from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import Region
 from serving.wsi.slide import Slide, open_slide
 
 MESSAGE_BYTES = 2**16
 """Of one packet: a request has a dozen numbers and a path, an answer a sentence."""
+_LIBRARIES = tuple(
+    place.resolve()
+    for place in {
+        *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *map(Path, ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")),
+    }
+    if place.exists()
+)
+"""Readers load codecs when they first need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,10 @@ class Line:
 
 
 def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
-    """Open the slide that the first request names, then answer reads on all lines until the parent closes them."""
+    """Open the slide that the first request names, then answer reads on all lines until the parent closes them.
+
+    The working folder is the slide's, and from now on this process sees nothing but the slide and Python's libraries.
+    """
     first = lines[0]
     request = _received(first)
     if request is None:
@@ -44,6 +60,7 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     path, name = Path(request["path"]), request["name"]
     names = (str(path), path.name, name)
     try:
+        see_only([*filter(_is_readable, _LIBRARIES), *_places(path)])
         slide = open_slide(path, name=name)
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error, names))
@@ -53,6 +70,19 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     for line in lines[1:]:
         threading.Thread(target=_answer_reads, args=(line, slide, limits, names), daemon=True).start()
     _answer_reads(first, slide, limits, names)
+
+
+def _is_readable(place: Path) -> bool:
+    return os.access(place, os.R_OK)
+
+
+def _places(path: Path) -> list[Path]:
+    """What belongs to the slide: its main file, and the folder of further ones."""
+    try:
+        folder = folder_of(path)
+    except OSError:  # there is no such file, or it cannot be read: opening it says so
+        return []
+    return [place for place in {path, path if folder is None else folder} if place.exists()]
 
 
 def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits, names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import mmap
 import os
+import pwd
 import queue
 import signal
 import socket
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.isolation.decoder import MESSAGE_BYTES
-from serving.isolation.limits import DecoderLimits
+from serving.isolation.limits import DecoderLimits, hide_memory
 from serving.wsi import errors
 from serving.wsi.errors import MitoserveError, StorageError, UnreadableSlideError
 from serving.wsi.pixelsize import PixelSize
@@ -55,8 +56,9 @@ class SlideFacts:
 class Decoders:
     """Starts decoder processes by way of a zygote, which is started when first needed and again if it dies."""
 
-    def __init__(self, limits: DecoderLimits) -> None:
-        self.limits = limits
+    def __init__(self, limits: DecoderLimits, *, user: str | None = None) -> None:
+        """`user` : whom decoders run as, by name or number; None: as this process."""
+        self.limits, self._user = limits, user
         self._zygote: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._lock = threading.Lock()
 
@@ -72,14 +74,22 @@ class Decoders:
         MitoserveError
             If the slide is none that can be read.
         """
+        place, file = _located(path, name)
         pairs = [_Line() for _ in range(lines)]
-        handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
-        answer, processes = self._ask({"limits": asdict(self.limits)}, handles)
+        try:
+            handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
+            answer, processes = self._ask({"limits": asdict(self.limits)}, [place, *handles])
+        except BaseException:
+            for line in pairs:
+                line.close()
+            raise
+        finally:
+            os.close(place)
         for line in pairs:
             line.theirs.close()
         decoder = Decoder(self, answer["pid"], processes[0], pairs)
         try:
-            opened = decoder.call({"path": str(path), "name": name})
+            opened = decoder.call({"path": file, "name": name})
         except BaseException:
             decoder.close()
             raise
@@ -114,7 +124,7 @@ class Decoders:
         with self._lock:
             for attempt in (1, 2):
                 if self._zygote is None:
-                    self._zygote = _started()
+                    self._zygote = _started(self._user)
                 _, control = self._zygote
                 try:
                     socket.send_fds(control, [json.dumps(request).encode()], handles)
@@ -265,7 +275,27 @@ class _Line:
         os.close(self.memory)
 
 
-def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _located(path: Path, name: str) -> tuple[int, str]:
+    """A handle of the slide's folder, and the slide's name in it; the decoder needs no way there and learns of none.
+
+    The path may be a link. What lies in the folder may not, which the decoder checks.
+    """
+    try:
+        path = path.resolve()
+        folder, file = (path, ".") if path.is_dir() else (path.parent, path.name)
+        return os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), file
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnreadableSlideError(f"there is no file {name}") from error
+    except (OSError, RuntimeError) as error:
+        raise StorageError(f"the folder of {name} cannot be opened; try again") from error
+
+
+def _started(user: str | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    hide_memory()  # decoders are processes of the same user, unless told otherwise
+    account = []
+    if user is not None:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+        account = [str(entry.pw_uid), str(entry.pw_gid)]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(_START_S)
     environment = {name: os.environ[name] for name in _SWEPT if name in os.environ}
@@ -276,7 +306,7 @@ def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
     }
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving.isolation.zygote", str(theirs.fileno())],
+            [sys.executable, "-m", "serving.isolation.zygote", str(theirs.fileno()), *account],
             pass_fds=[theirs.fileno()],
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -5,11 +5,14 @@ import math
 import os
 import resource
 import signal
+import struct
 import sys
 from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 """From linux/prctl.h."""
+_CAPABILITIES_3, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 0x20080522, 1, 2
+"""From linux/capability.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,22 @@ class DecoderLimits:
 
 
 def restrict(limits: DecoderLimits) -> None:
-    """Bind this process to `limits` for good; it dies with its parent, writes no file and leaves no core dump."""
+    """Bind this process to `limits` for good; it dies with its parent, writes no file and leaves no core dump.
+
+    Where it is root's, it keeps of root's capabilities only those to read files, so that it can trace no other process.
+    """
     resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     end_with_parent(signal.SIGKILL)
     _control(_PR_SET_NO_NEW_PRIVS, 1)
+    hide_memory()
+    _drop_capabilities()
+
+
+def hide_memory() -> None:
+    """Let no other process of this user read the memory and the environment of this one, nor trace it."""
     _control(_PR_SET_DUMPABLE, 0)
 
 
@@ -48,6 +60,19 @@ def allow_cpu(seconds: int) -> None:
     used = os.times()
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.user + used.system) + seconds, hard))
+
+
+def _drop_capabilities() -> None:
+    if sys.platform != "linux":
+        return
+    kernel, header = ctypes.CDLL(None), struct.pack("=Ii", _CAPABILITIES_3, 0)
+    held = ctypes.create_string_buffer(
+        24
+    )  # effective, permitted and inheritable; the lower half of each, then the upper
+    if kernel.capget(header, held) == 0:
+        files = 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH
+        effective, permitted = (value & files for value in struct.unpack("=6I", held.raw)[:2])
+        kernel.capset(header, struct.pack("=6I", effective, permitted, 0, 0, 0, 0))
 
 
 def _control(option: int, value: int) -> None:

@@ -1,7 +1,7 @@
-"""`python -m serving.isolation.zygote FD`: has everything imported that a decoder needs, and forks one on request.
+"""`python -m serving.isolation.zygote FD [USER GROUP]`: has everything imported that a decoder needs, and forks one on request.
 
 Starting Python and importing the readers takes a few hundred milliseconds; a fork takes a few. This process has one
-thread, opens no slide, and holds no secret: its environment is swept before it starts.
+thread, opens no slide, and holds no secret: it was started anew with a swept environment, and no file of its parent's.
 """
 
 import json
@@ -12,10 +12,13 @@ import socket
 import sys
 from typing import Any
 
-from serving.isolation.decoder import MESSAGE_BYTES, Line, serve
-from serving.isolation.limits import DecoderLimits, restrict
+from PIL import Image
 
-MAX_HANDLES = 32
+from serving.isolation.decoder import MESSAGE_BYTES, Line, serve
+from serving.isolation.limits import DecoderLimits, hide_memory, restrict
+
+MAX_HANDLES = 33
+"""Of one decoder: the slide's folder, and two of each of 16 lines."""
 _REAP_S = 1.0
 _REMEMBERED = 1000
 """Exit statuses of dead decoders that nobody asked for yet."""
@@ -40,14 +43,20 @@ def main(control: socket.socket) -> None:
 
 
 def _fork(control: socket.socket, handles: list[int], limits: DecoderLimits) -> None:
-    """A decoder on `handles`, (socket, memory) for each line; the parent gets its process id and a handle of it."""
+    """A decoder in the folder that is the first of `handles`, on the others, (socket, memory) for each line.
+
+    The parent gets its process id and a handle of it.
+    """
     pid = os.fork()
     if pid == 0:
         try:
+            folder, *lines = handles
             control.close()
             _silence()
+            os.fchdir(folder)
+            os.close(folder)
             restrict(limits)
-            pairs = zip(handles[::2], handles[1::2], strict=True)
+            pairs = zip(lines[::2], lines[1::2], strict=True)
             serve([Line(socket.socket(fileno=s), memory) for s, memory in pairs], limits)
         finally:
             os._exit(0)
@@ -56,6 +65,13 @@ def _fork(control: socket.socket, handles: list[int], limits: DecoderLimits) -> 
     process = os.pidfd_open(pid)
     socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [process])
     os.close(process)
+
+
+def _become(user: int, group: int) -> None:
+    """Go on as another user for good; only now, who may be unable to read Python itself."""
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
 
 
 def _silence() -> None:
@@ -87,5 +103,9 @@ def _status(pid: int, ended: dict[int, int]) -> int | None:
 
 
 if __name__ == "__main__":
+    Image.preinit()  # decoders import nothing any more that is not among Python's libraries
+    if account := [int(number) for number in sys.argv[2:]]:
+        _become(*account)
+    hide_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends, also on a terminal's Ctrl-C
     main(socket.socket(fileno=int(sys.argv[1])))

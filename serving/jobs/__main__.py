@@ -5,8 +5,6 @@ import signal
 import sys
 import threading
 
-from serving.isolation.decoders import Decoders
-from serving.isolation.limits import DecoderLimits
 from serving.jobs.crew import Crew
 from serving.jobs.models import ReleasedModels
 from serving.jobs.worker import Worker
@@ -15,6 +13,7 @@ from serving.observability.tracing import configure_tracing
 from serving.registry.registry import Registry
 from serving.settings import Settings
 from serving.store.database import open_database
+from serving.store.decoding import open_decoders
 from serving.store.slides import SlideStore
 
 
@@ -28,7 +27,7 @@ def main(server: str, worker: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on a terminal's Ctrl-C the server decides
     threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
     database = open_database(settings)
-    decoders = Decoders(DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s))
+    decoders = open_decoders(settings)
     try:
         store = SlideStore(database, settings, decoders)
         models = ReleasedModels(Registry(settings, database))

@@ -50,6 +50,11 @@ _drift_level = Gauge(
 _drift_slides = Gauge(
     "mitoserve_drift_slides", "Recent slides that are compared with the reference", multiprocess_mode="mostrecent"
 )
+_bound = Gauge(
+    "mitoserve_decoders_bound",
+    "1 where the kernel shows decoders nothing but their slide, else 0",
+    multiprocess_mode="min",
+)
 _errors = Counter("mitoserve_errors", "Requests that ended with an error, by kind of problem", ["kind"])
 _stages = Histogram(
     "mitoserve_stage_seconds", "Seconds of an analysis by stage; stages overlap", ["stage"], buckets=_SECONDS
@@ -83,6 +88,11 @@ _gpu_memory = Gauge("mitoserve_gpu_memory_bytes", "Memory of a GPU", ["gpu", "st
 def set_free(size: int) -> None:
     """State that `size` bytes are free on the disk of the state folder."""
     _free.set(size)
+
+
+def set_decoders_bound(bound: bool) -> None:
+    """State whether the kernel shows decoders nothing but their slide."""
+    _bound.set(bound)
 
 
 def set_analyses(by_state: Mapping[str, int]) -> None:

@@ -57,7 +57,8 @@ def open_with_openslide(
     kind = kind_of(path, name)
     if kind is FileKind.TIFF and content is None:
         content = checked_tiff(path, name)
-    path = path.resolve()  # what the caller names may be a link, what the slide names may not
+    if path.is_symlink():  # what the caller names may be a link, what the slide names may not
+        path = path.resolve()
     check_folder(path, name)
     slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
     try:

@@ -1,0 +1,50 @@
+"""The decoders of one process, as the settings want them."""
+
+import logging
+import os
+import pwd
+
+from serving.isolation import landlock
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.settings import Settings, SettingsError
+
+_log = logging.getLogger("mitoserve.decoders")
+
+
+def open_decoders(settings: Settings) -> Decoders:
+    """Decoders with the limits and the user of `settings`; the log says what keeps them in.
+
+    Raises
+    ------
+    SettingsError
+        If decoders cannot run as the user that is asked for.
+    """
+    if settings.decoder_user is not None:
+        _check_user(settings.decoder_user)
+    limits = DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
+    known = landlock.version()
+    if known:
+        _log.info("decoders see nothing but their slide (Landlock %d)", known)
+    else:
+        _log.warning(
+            "this kernel has no Landlock, so decoders can read whatever their user can: "
+            "use Linux 5.13 or later with landlock in its list of security modules, or set MITOSIS_DECODER_USER"
+        )
+    return Decoders(limits, user=settings.decoder_user)
+
+
+def _check_user(user: str) -> None:
+    try:
+        pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+    except (KeyError, OverflowError) as error:
+        raise SettingsError(f"MITOSIS_DECODER_USER={user!r} is no user of this machine") from error
+    if os.geteuid() != 0:
+        raise SettingsError("MITOSIS_DECODER_USER needs a server that root starts: nobody else may become another user")
+    mask = os.umask(0o022)
+    os.umask(mask)
+    if mask & 0o005:
+        raise SettingsError(
+            f"MITOSIS_DECODER_USER needs a umask of 022, not {mask:03o}: decoders of another user must be able to read "
+            "slides; the folder MITOSIS_STATE itself stays closed to everybody else"
+        )
