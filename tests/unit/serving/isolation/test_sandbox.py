@@ -100,6 +100,7 @@ def test_a_slide_of_every_kind_opens_in_a_bound_decoder(tmp_path: Path, decoders
     slides = [
         write_pyramid(tmp_path / "plain.tif", pixels),
         write_pyramid(tmp_path / "jpeg.svs", pixels, compression="jpeg"),
+        write_pyramid(tmp_path / "zstd.tif", pixels, compression="zstd"),  # its codec is loaded when it is needed
         write_picture(tmp_path / "a.png", pixels),
         write_picture(tmp_path / "a.jpg", pixels),
         write_mrxs(tmp_path / "a.mrxs", pixels),
