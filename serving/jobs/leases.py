@@ -16,6 +16,7 @@ from serving.jobs.shadows import repeat, somebody_waits
 from serving.jobs.table import cached, end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, running_shadow, runs_still
 from serving.store.database import Database
+from serving.store.shared import discard_folders
 from serving.store.slides import Dropped, SlideStore
 from serving.store.tables import OWN, analyses
 
@@ -138,13 +139,15 @@ class Leases:
 
     def release(self, lease: Lease, detail: str | None = None) -> None:
         """Put the analysis back into its place in the line; does nothing where the lease is lost."""
+        left: list[str] = []
         with self._database.writing() as tx:
             job = _held(tx, lease)
             if job is not None and job.shadow is not None and not runs_still(tx, job.shadow):
-                remove_rows(tx, [job.id])
+                left = remove_rows(tx, [job.id])
             elif job is not None:
                 tx.execute(_mine(lease).values(state="queued", worker="", seconds_left=None, detail=detail))
                 note(tx, replace(job, state="queued", seconds_left=None, detail=detail))
+        discard_folders(self._store.kept, left)
 
     def requeue(self, analysis_id: str, token: int) -> None:
         """Put an analysis whose worker was lost back into the line, or end it if it lost too many."""

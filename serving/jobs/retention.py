@@ -1,4 +1,4 @@
-"""Deletes what is over: uploads that expired, slides by retention, analyses that are old, folders that no row names."""
+"""Deletes what is over: uploads that expired, slides by retention, analyses that are old, and late what no row names."""
 
 import logging
 import shutil
@@ -7,23 +7,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePath, PurePosixPath
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from serving.jobs.table import remove_rows
-from serving.jobs.tile_cache import FOLDER as TILES
-from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, kept_names
+from serving.store.database import Database
+from serving.store.leaps import LeapWatch
+from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, SLIDES, TILES, UPLOADS, kept_names
 from serving.store.resumable import Uploads
-from serving.store.retention import SteadyClock, sweep
+from serving.store.retention import sweep
+from serving.store.shared import discard_folders
 from serving.store.slides import UNFINISHED, SlideStore
-from serving.store.tables import analyses, blobs, shadows
+from serving.store.strays import StrayWatch, look_of
+from serving.store.tables import analyses, blobs, shadows, uploads
 from serving.wsi.errors import BusyError
 
 SWEEP_S = 60.0
 LOOK_S = 3600.0
-"""Between two looks for objects that are left over: what both find alike goes, so nobody may write one for longer."""
-AFTER_JUMP_S = 3600.0
-"""After the clock was set, nothing is deleted for its age for so long: a wrong time may be put right."""
-
+"""Between two looks for objects that are left over."""
 _log = logging.getLogger("mitoserve.retention")
 
 
@@ -32,7 +32,9 @@ class Sweeper:
 
     def __init__(self, store: SlideStore, uploads: Uploads) -> None:
         self._store, self._uploads = store, uploads
-        self._clock, self._rest_until, self._look_again = SteadyClock(), 0.0, 0.0
+        state = store.settings.state
+        self._leaps = LeapWatch(state / "clock.json", lambda: newest_time(store.database))
+        self._strays, self._look_again = StrayWatch(state / "strays.json"), 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention")
 
@@ -46,20 +48,14 @@ class Sweeper:
         self._thread.join()
 
     def sweep(self) -> None:
-        """Delete all that may go now; nothing for its age within an hour after the clock was set."""
-        if self._clock.jumped():
-            self._rest_until = time.monotonic() + AFTER_JUMP_S
-            _log.warning("the clock was set; nothing is deleted for its age for %g s", AFTER_JUMP_S)
-        if time.monotonic() < self._rest_until:
+        """Delete all that may go now; nothing for a while after the clock leapt."""
+        if self._leaps.resting():
             return
         now = time.time()
         self._uploads.sweep(now)
         sweep(self._store, now)
         sweep_analyses(self._store, now)
-
-    def look(self) -> None:
-        """Delete objects that were left over, and copies beyond what they may take; neither asks the clock."""
-        self._store.kept.make_room(0)
+        sweep_strays(self._store, self._strays, now)
         if time.monotonic() >= self._look_again:
             gone = self._store.kept.sweep(lambda: wanted(self._store))
             self._look_again = time.monotonic() + LOOK_S
@@ -69,31 +65,78 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stop.wait(SWEEP_S):
             try:
+                self._store.kept.make_room(0)
                 self.sweep()
-                self.look()
             except (BusyError, OSError) as error:
                 _log.warning("retention has to wait: %s", error)
 
 
 def sweep_analyses(store: SlideStore, now: float) -> None:
-    """Remove analyses that ended long ago, results that no analysis has, checkpoints of what has ended, tiles of slides that are gone."""
-    root, settings = store.kept.root, store.settings
+    """Remove analyses that ended long ago with their results, and checkpoints of what has ended."""
     with store.database.writing() as tx:
-        old = analyses.c.finished_at < now - settings.keep_analyses_s
-        remove_rows(tx, tx.execute(select(analyses.c.id).where(old, ~analyses.c.state.in_(UNFINISHED))).scalars().all())
-        ended = select(shadows.c.number).where(shadows.c.state != "running")
-        left = analyses.c.shadow.in_(ended) & (analyses.c.state == "queued")
-        remove_rows(tx, tx.execute(select(analyses.c.id).where(left)).scalars().all())
-        results = set(tx.execute(select(analyses.c.result).where(analyses.c.result.is_not(None))).scalars())
-        active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
-        known = set(tx.execute(select(blobs.c.sha256)).scalars())
-        # What a running analysis has just written has its name; anything else is left over.
-        kept = [*_folders(root / RESULTS), *_folders(root / SHADOWS)]
-        strays = [path for path in kept if path.name not in results and _job(path) not in active]
-        strays += [path for path in _folders(root / CHECKPOINTS) if path.name not in active]
-    strays += [path for path in _folders(settings.state / TILES) if path.name not in known]
-    for path in strays:
+        old = analyses.c.finished_at < now - store.settings.keep_analyses_s
+        ended = ~analyses.c.state.in_(UNFINISHED)
+        left = remove_rows(tx, tx.execute(select(analyses.c.id).where(old, ended)).scalars().all())
+        over = select(shadows.c.number).where(shadows.c.state != "running")
+        unbegun = analyses.c.shadow.in_(over) & (analyses.c.state == "queued")
+        left += remove_rows(tx, tx.execute(select(analyses.c.id).where(unbegun)).scalars().all())
+        done = set(tx.execute(select(analyses.c.id).where(ended)).scalars())
+    discard_folders(store.kept, left)
+    for path in _folders(store.kept.root / CHECKPOINTS):
+        if path.name in done:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def find_strays(store: SlideStore, tx: Connection) -> tuple[list[Path], int]:
+    """Folders that no row names, and how many folders there are: of slides, results, checkpoints, tiles and uploads.
+
+    What a running analysis has just written has its name.
+    """
+    root, state = store.kept.root, store.settings.state
+    stored = set(tx.execute(select(blobs.c.sha256).where(~blobs.c.mounted)).scalars())
+    known = set(tx.execute(select(blobs.c.sha256)).scalars())
+    results = set(tx.execute(select(analyses.c.result).where(analyses.c.result.is_not(None))).scalars())
+    active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
+    begun = set(tx.execute(select(uploads.c.id).where(uploads.c.sha256.is_(None))).scalars())
+    named: dict[Path, Callable[[Path], bool]] = {
+        root / SLIDES: lambda path: path.name in stored,
+        root / RESULTS: lambda path: path.name in results or _job(path) in active,
+        root / SHADOWS: lambda path: path.name in results or _job(path) in active,
+        root / CHECKPOINTS: lambda path: path.name in active,
+        state / TILES: lambda path: path.name in known,
+        state / UPLOADS: lambda path: path.name in begun,
+    }
+    found = [(path, is_named(path)) for folder, is_named in named.items() for path in _folders(folder)]
+    return [path for path, is_named in found if not is_named], len(found)
+
+
+def sweep_strays(store: SlideStore, watch: StrayWatch, now: float) -> list[Path]:
+    """Delete folders that no row names, if `watch` lets them go; gives which.
+
+    With an object store what lies here are copies, and those of what others deleted go at once.
+    """
+    state = store.settings.state
+    with store.database.writing() as tx:
+        strays, total = find_strays(store, tx)
+        names = {str(path.relative_to(state)): path for path in strays}
+        copies = [] if store.settings.objects is None else [path for path in strays if path.parent.name != UPLOADS]
+        looks = {name: look_of(path) for name, path in names.items() if path not in copies}
+        going = [*copies, *(names[name] for name in watch.due(looks, total=total, now=now))]
+        # Set aside inside the transaction, so that none is taken for a slide that arrives next.
+        gone = [store.set_aside(path) if path.parent == store.folder else path for path in going]
+    for path in gone:
         shutil.rmtree(path, ignore_errors=True)
+    if gone:
+        _log.info("%d folders that no row names are deleted", len(gone))
+    return going
+
+
+def newest_time(database: Database) -> float | None:
+    """The newest time, seconds since 1970, that the tables hold of slides and analyses."""
+    times = (blobs.c.used_at, analyses.c.created_at, analyses.c.finished_at)
+    with database.reading() as tx:
+        found = [tx.execute(select(func.max(column))).scalar() for column in times]
+    return max((at for at in found if at is not None), default=None)
 
 
 def wanted(store: SlideStore) -> Callable[[str], bool]:
@@ -105,7 +148,9 @@ def wanted(store: SlideStore) -> Callable[[str], bool]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return list(root.iterdir()) if root.is_dir() else []
+    """Its folders; those of slides that were set aside are on their way out."""
+    found = list(root.iterdir()) if root.is_dir() else []
+    return [path for path in found if SlideStore.set_aside_from(path) is None]
 
 
 def _job(result: PurePath) -> str:

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
@@ -15,6 +16,8 @@ from serving.jobs.request import options_text, request_key
 from serving.scoring.analysis import Options
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.places import result_names
+from serving.store.shared import discard_folders
 from serving.store.slides import UNFINISHED, Dropped, SlideStore
 from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
@@ -141,7 +144,8 @@ class JobTable:
         """Remove a finished analysis; its result goes with the last analysis that shares it."""
         with self.database.writing() as tx:
             job = _found(tx, analysis_id, owner)
-            remove_rows(tx, [job.id])
+            left = remove_rows(tx, [job.id])
+        discard_folders(self._store.kept, left)
 
     def exists(self, analysis_id: str) -> bool:
         """Whether there is such an analysis still."""
@@ -203,11 +207,18 @@ def end(tx: Connection, store: SlideStore, job: Job) -> Dropped | None:
     return _without_temporary(tx, store, job)
 
 
-def remove_rows(tx: Connection, ids: Sequence[str]) -> None:
-    """Remove analyses and all that belongs to them, what shadows repeated of them too."""
+def remove_rows(tx: Connection, ids: Sequence[str]) -> list[str]:
+    """Remove analyses and all that belongs to them, what shadows repeated of them too.
+
+    Gives the names of the folders of results that no row names any more: they go after the commit, see `discard_folders`.
+    """
     for table in (events, deliveries, reviews, slide_statistics):
         tx.execute(delete(table).where(table.c.analysis.in_(ids)))
-    tx.execute(delete(analyses).where(analyses.c.id.in_(ids) | analyses.c.shadow_of.in_(ids)))
+    removed = analyses.c.id.in_(ids) | analyses.c.shadow_of.in_(ids)
+    results = result_names(tx, removed)
+    tx.execute(delete(analyses).where(removed))
+    shared = set(result_names(tx, analyses.c.result.in_([PurePosixPath(name).name for name in results])))
+    return [name for name in results if name not in shared]
 
 
 def next_token(tx: Connection) -> int:

@@ -17,9 +17,7 @@ from serving.scoring.detector import Detector
 from serving.scoring.pace import pace_of, rounded_to
 from serving.scoring.pipeline import screening_threshold
 from serving.settings import Settings
-
-FOLDER = "tiles"
-"""In the state folder; a folder a slide in it, by hash."""
+from serving.store.places import TILES
 
 
 class TileCache:
@@ -38,7 +36,7 @@ class TileCache:
             options.qc == "off",
         ]
         self._used = settings.keep_tiles == "on" and pace_of(detector.provider).tiles == 1
-        self._screened = settings.state / FOLDER / sha256 / digest(screening)[:32]
+        self._screened = settings.state / TILES / sha256 / digest(screening)[:32]
         self._found = self._screened / digest([detector.detection_card.model_dump(mode="json"), repr(threshold)])[:32]
 
     def load(self) -> Seen:

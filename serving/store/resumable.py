@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import delete, insert, select, update
 
@@ -17,14 +16,13 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.intake import store_received
+from serving.store.places import UPLOADS
 from serving.store.slides import SlideStore, StoredSlide
 from serving.store.tables import uploads
 from serving.wsi.errors import BusyError, MitoserveError
 
 ALGORITHMS = ("sha1", "md5", "sha256")
 """Checksums that a client may send; tus demands the first."""
-_GRACE_S = 600.0
-"""A folder without a row may belong to a request that has not written it yet."""
 
 
 class UploadGoneError(MitoserveError):
@@ -82,7 +80,7 @@ class Uploads:
 
     def __init__(self, database: Database, slides: SlideStore, settings: Settings) -> None:
         self._database, self._slides, self._settings = database, slides, settings
-        self._folder = settings.state / "uploads"
+        self._folder = settings.state / UPLOADS
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self, *, owner: str, name: str, length: int, metadata: str) -> Upload:
@@ -189,14 +187,14 @@ class Uploads:
         shutil.rmtree(self._folder / upload.id, ignore_errors=True)
 
     def sweep(self, now: float) -> int:
-        """End every upload that has expired, and remove folders that no row names; gives how many."""
+        """End every upload that has expired; gives how many."""
         with self._database.writing() as tx:
-            tx.execute(delete(uploads).where(uploads.c.expires_at < now))
-            known = set(tx.execute(select(uploads.c.id).where(uploads.c.sha256.is_(None))).scalars())
-            stray = [path for path in self._folder.iterdir() if path.name not in known and not _fresh(path, now)]
-        for path in stray:
-            shutil.rmtree(path, ignore_errors=True)
-        return len(stray)
+            expired = uploads.c.expires_at < now
+            ids = tx.execute(select(uploads.c.id).where(expired)).scalars().all()
+            tx.execute(delete(uploads).where(expired))
+        for upload_id in ids:
+            shutil.rmtree(self._folder / upload_id, ignore_errors=True)
+        return len(ids)
 
     def _expiry(self) -> float:
         return time.time() + self._settings.upload_expires_s
@@ -232,11 +230,3 @@ class Part:
 def checksum(algorithm: str) -> "hashlib._Hash":
     """A running checksum; MD5 and SHA-1 are tus's choice and guard against accidents only."""
     return hashlib.new(algorithm, usedforsecurity=False)
-
-
-def _fresh(path: Path, now: float) -> bool:
-    """Whether a folder was changed not long ago, by whichever clock."""
-    try:
-        return abs(now - path.stat().st_mtime) < _GRACE_S
-    except FileNotFoundError:
-        return True

@@ -1,7 +1,7 @@
-"""What is deleted, and when: slides unused for long, the longest unused beyond the budget, and what nobody names."""
+"""What is deleted, and when: slides unused for long, the longest unused beyond the budget, and what a server left that died."""
 
 import logging
-import time
+import shutil
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, func, select
@@ -11,22 +11,8 @@ from serving.store.tables import OWN, analyses, blobs, slides
 
 GRACE_S = 600.0
 """A slide that goes with its analysis is kept so long without one: between its upload and its analysis."""
-_JUMP_S = 60.0
 
 _log = logging.getLogger("mitoserve.store")
-
-
-class SteadyClock:
-    """Tells whether the wall clock was set since it was asked last."""
-
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
-
-    def jumped(self) -> bool:
-        """Whether wall and monotonic clock moved apart."""
-        offset = time.time() - time.monotonic()
-        moved, self._offset = abs(offset - self._offset), offset
-        return moved > _JUMP_S
 
 
 def sweep(store: SlideStore, now: float) -> list[str]:
@@ -43,9 +29,11 @@ def sweep(store: SlideStore, now: float) -> list[str]:
             gone.append(store.drop_unowned(tx, sha256))
             names.append(sha256)
         names += _within_budget(store, tx, gone)
-        strays = _strays(store, tx)
-    for dropped in [*gone, *(Dropped(folder, None) for folder in strays)]:
+        left = _set_aside(store, tx)
+    for dropped in gone:
         store.discard(dropped)
+    for folder in left:
+        shutil.rmtree(folder, ignore_errors=True)
     if names:
         _log.info("%d slides were deleted by retention", len(names))
     return names
@@ -69,8 +57,8 @@ def _within_budget(store: SlideStore, tx: Connection, gone: list[Dropped | None]
     return names
 
 
-def _strays(store: SlideStore, tx: Connection) -> list[Path]:
-    """Folders that no row names, set aside inside the transaction, so that none is taken for a slide that arrives next.
+def _set_aside(store: SlideStore, tx: Connection) -> list[Path]:
+    """Folders of slides that were forgotten, whose server died before it removed them.
 
     One that was set aside by a transaction that was then undone comes back.
     """
@@ -78,9 +66,7 @@ def _strays(store: SlideStore, tx: Connection) -> list[Path]:
     found = []
     for path in store.folder.iterdir():
         sha256 = SlideStore.set_aside_from(path)
-        if sha256 is None and path.name not in stored:
-            found.append(store.set_aside(path))
-        elif sha256 is not None and sha256 in stored and not (store.folder / sha256).exists():
+        if sha256 is not None and sha256 in stored and not (store.folder / sha256).exists():
             path.rename(store.folder / sha256)
         elif sha256 is not None:
             found.append(path)

@@ -5,11 +5,15 @@ address there. `OnDisk` and `InObjects` are used alike, so nothing else knows wh
 """
 
 import fcntl
+import hashlib
+import json
+import logging
 import os
 import secrets
 import shutil
+import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -20,9 +24,11 @@ from serving.store.identity import MARKER, DetachedError, check_common, make_num
 from serving.store.objects import INDEX, Objects, ObjectsError
 from serving.store.places import CHECKPOINTS, COPY, RESULTS, SHADOWS, SLIDES, kept_names
 from serving.store.spool import open_spool
+from serving.store.strays import StrayWatch
 
 _CACHED = (SLIDES, RESULTS, SHADOWS)
 _LOCKS = 64
+_log = logging.getLogger("mitoserve.store")
 
 
 def nobody_asks() -> None:
@@ -148,9 +154,9 @@ class InObjects:
         """cache_bytes : copies may take, 0 for any; min_free_bytes : that copies leave free"""
         self.root, self.objects = root, objects
         self._cache_bytes, self._min_free_bytes = cache_bytes, min_free_bytes
-        self._strays: dict[str, frozenset[tuple[str, int]]] = {}
         for folder in (root, root / "locks"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._strays = StrayWatch(root / "strays.json")
 
     def new_copy(self) -> str:
         """See `Keeping`."""
@@ -234,17 +240,17 @@ class InObjects:
             raise ObjectsError(f"the objects at {self.objects.address} are not there any more; bring them back")
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
-        """See `Keeping`: whatever is unwanted and unchanged since the sweep before, of which somebody may be writing."""
+        """See `Keeping`: what two looks a day apart found unwanted and unchanged, since somebody may be writing it."""
         there: dict[str, frozenset[tuple[str, int]]] = {}
         for kind in (SLIDES, RESULTS, SHADOWS, CHECKPOINTS):
             there |= self.objects.names(kind, _name_of)
         is_wanted = wanted()  # asked after looking: what appeared since is not among `there`
-        strays = {name: found for name, found in there.items() if not is_wanted(name)}
-        gone = [name for name, found in strays.items() if self._strays.get(name) == found]
-        self._strays = {name: found for name, found in strays.items() if name not in gone}
-        for name in gone:
-            if self.objects.objects_of(name) == strays[name]:
+        strays = {name: _look(found) for name, found in there.items() if not is_wanted(name)}
+        gone = []
+        for name in self._strays.due(strays, total=len(there), now=time.time()):
+            if _look(self.objects.objects_of(name)) == strays[name]:
                 self.objects.remove(name)
+                gone.append(name)
         return gone
 
     def _fetch(self, name: str, going: Callable[[], None]) -> None:
@@ -307,6 +313,21 @@ def _starting() -> Iterator[None]:
         raise SettingsError(f"MITOSIS_OBJECTS cannot be used: {error}") from error
 
 
+def discard_folders(kept: Keeping, names: Iterable[str]) -> None:
+    """Remove folders that no row names any more and whose names are never used again."""
+    for name in names:
+        shutil.rmtree(kept.root / name, ignore_errors=True)
+        remove_kept(kept, name)
+
+
+def remove_kept(kept: Keeping, name: str) -> None:
+    """Remove what is kept beyond this disk; where the object store does not answer, it is left to the sweep."""
+    try:
+        kept.remove(name)
+    except ObjectsError as error:
+        _log.warning("%s is left to the next sweep: %s", name, error)
+
+
 def flush(folder: Path) -> None:
     """Make sure that the disk has what is in `folder`."""
     for path in [*folder.rglob("*"), folder]:
@@ -341,6 +362,11 @@ def _hold(top: Path, folder: Path) -> int | None:
 def _top(root: Path, name: str) -> Path:
     """The folder in use by whoever uses `name`: of the slide, or the result."""
     return root.joinpath(*Path(name).parts[:2])
+
+
+def _look(objects: Iterable[tuple[str, int]]) -> str:
+    """How the objects of a folder look, for `StrayWatch`."""
+    return hashlib.sha256(json.dumps(sorted(objects)).encode()).hexdigest()
 
 
 def _name_of(path: str) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import logging
 import os
 import shutil
 import time
@@ -21,15 +20,13 @@ from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
-from serving.store.objects import ObjectsError
-from serving.store.places import SLIDES, place_of
-from serving.store.shared import flush, keeping_of, nobody_asks, size_of
+from serving.store.places import SLIDES, TILES, place_of
+from serving.store.shared import flush, keeping_of, nobody_asks, remove_kept, size_of
 from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import slide_sha256
 
 _GONE = ".gone-"
-_log = logging.getLogger("mitoserve.store")
 UNFINISHED = ("queued", "running")
 """States of an analysis that needs its slide."""
 
@@ -98,7 +95,7 @@ class SlideStore:
                 self.kept.settle(folder, place)
             _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept)
         if stored and not known:
-            self._remove(place)  # somebody else brought it meanwhile
+            remove_kept(self.kept, place)  # somebody else brought it meanwhile
         return True
 
     def mount(self, path_name: str, *, owner: str) -> StoredSlide:
@@ -225,14 +222,17 @@ class SlideStore:
         tx.execute(delete(blobs).where(blobs.c.sha256 == sha256))
         folder = self.folder / sha256
         place = None if row.mounted else place_of(sha256, row.main)
-        return Dropped(self.set_aside(folder) if folder.exists() else None, place)
+        return Dropped(sha256, self.set_aside(folder) if folder.exists() else None, place)
 
     def discard(self, gone: "Dropped | None") -> None:
         """Remove what no row names any more."""
-        if gone is not None and gone.folder is not None:
+        if gone is None:
+            return
+        if gone.folder is not None:
             shutil.rmtree(gone.folder, ignore_errors=True)
-        if gone is not None and gone.place is not None:
-            self._remove(gone.place)
+        shutil.rmtree(self.settings.state / TILES / gone.sha256, ignore_errors=True)
+        if gone.place is not None:
+            remove_kept(self.kept, gone.place)
 
     def set_aside(self, folder: Path) -> Path:
         """The folder under a name of its own, which no slide has."""
@@ -261,17 +261,12 @@ class SlideStore:
         if shutil.disk_usage(self.folder).free - length < self.settings.min_free_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _remove(self, place: str) -> None:
-        try:
-            self.kept.remove(place)
-        except ObjectsError as error:
-            _log.warning("%s is left to the next sweep: %s", place, error)
-
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """What is left of a slide that was forgotten."""
 
+    sha256: str
     folder: Path | None
     """On this disk."""
     place: str | None

@@ -216,15 +216,15 @@ def test_what_serves_is_not_repeated_with_itself(
     assert shadows.running() == shadow
 
 
-def test_folders_that_no_row_names_are_swept(jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore) -> None:
+def test_the_result_of_a_shadow_goes_with_the_analysis_that_it_repeats(
+    jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
+) -> None:
     made = succeeded(jobs, leases, "ann", 1)
     lease = claimed(leases, shadow)
     leases.succeed(lease, f"{lease.job.id}-{lease.token}")
     root = store.settings.state / "shadows"
-    for name in (f"{lease.job.id}-{lease.token}", "left-over"):
-        (root / name).mkdir(parents=True)
+    (root / f"{lease.job.id}-{lease.token}").mkdir(parents=True)
     sweep_analyses(store, time.time())
     assert [path.name for path in root.iterdir()] == [f"{lease.job.id}-{lease.token}"]
     jobs.forget(made, owner="ann")
-    sweep_analyses(store, time.time())
     assert list(root.iterdir()) == []

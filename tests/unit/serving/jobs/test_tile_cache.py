@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.jobs.checkpoints import Checkpoints
-from serving.jobs.retention import sweep_analyses
 from serving.jobs.tile_cache import TileCache
 from serving.report import Report
 from serving.scoring.analysis import Analysis, Options
@@ -22,6 +21,7 @@ from serving.store.slides import SlideStore
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, Roi
 from tests.fakes import DotDetector, plant, tissue
+from tests.unit.serving.store.test_slides import add
 
 SLIDE = "a" * 64
 
@@ -184,7 +184,8 @@ def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> N
     assert not (server.state / "tiles").exists()
 
 
-def test_tiles_of_a_slide_that_is_gone_go_too(store: SlideStore) -> None:
-    (store.settings.state / "tiles" / SLIDE).mkdir(parents=True)
-    sweep_analyses(store, 0.0)
+def test_tiles_of_a_slide_go_with_it(store: SlideStore, tmp_path: Path) -> None:
+    slide = add(store, tmp_path, 1)
+    (store.settings.state / "tiles" / slide.sha256).mkdir(parents=True)
+    store.remove(slide.sha256, owner="ann")
     assert list((store.settings.state / "tiles").iterdir()) == []
