@@ -192,7 +192,7 @@ async def _stated_path(request: Request) -> str:
 
 def _thumbnail(workload: Workload, slide_id: str, owner: str | None, max_side: int) -> bytes:
     stored = workload.store.get(slide_id, owner=owner)
-    with workload.store.open(slide_id, name=stored.name) as slide:
+    with workload.store.open(stored.sha256, name=stored.name) as slide:
         pixels = slide.thumbnail(max_side)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=85)

@@ -23,6 +23,7 @@ from serving.jobs.crew import Crew
 from serving.jobs.delivery import Deliverer
 from serving.jobs.job import Job
 from serving.jobs.models import GivenModels
+from serving.jobs.renumbering import renumber
 from serving.jobs.retention import Sweeper
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
@@ -203,6 +204,7 @@ class Workload:
         with database.reading() as tx:
             names = kept_names(tx)
         opened.store.kept.adopt(self.settings.state, names)
+        renumber(opened.store)
         stack.callback(opened.open_slides.close)
         for part in (Deliverer(database, self.settings), Sweeper(opened.store, opened.uploads)):
             part.start()

@@ -18,7 +18,7 @@ from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.places import result_names
 from serving.store.shared import discard_folders
-from serving.store.slides import UNFINISHED, Dropped, SlideStore
+from serving.store.slides import UNFINISHED, Dropped, SlideStore, current_id
 from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
 PRIORITIES = (-10, 10)
@@ -61,6 +61,7 @@ class JobTable:
         with self.database.writing() as tx:
             if wanted.idempotency_key is not None and (known := _repeated(tx, wanted)) is not None:
                 return known, False
+            wanted = replace(wanted, sha256=current_id(tx, wanted.sha256))
             mine = (slides.c.owner == wanted.owner) & (slides.c.sha256 == wanted.sha256)
             name = tx.execute(select(slides.c.name).where(mine)).scalar()
             if name is None:
@@ -117,11 +118,11 @@ class JobTable:
             chosen = chosen.where(analyses.c.owner == owner)
         if states:
             chosen = chosen.where(analyses.c.state.in_(states))
-        if sha256 is not None:
-            chosen = chosen.where(analyses.c.sha256 == sha256)
         if before is not None:
             chosen = chosen.where(analyses.c.number < before)
         with self.database.reading() as tx:
+            if sha256 is not None:
+                chosen = chosen.where(analyses.c.sha256 == current_id(tx, sha256))
             return [Job.of(row) for row in tx.execute(chosen)]
 
     def counts(self) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Slides that lie in a read-only folder of the operator's and are analysed there."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
@@ -41,7 +42,12 @@ def mounted_path(root: Path | None, name: str) -> Path:
 
 def stamp_of(path: Path) -> str:
     """Sizes and times of a slide's files, by which a change is noticed."""
-    states = [file.stat() for file in slide_files(path).paths]
+    return stamp_of_files(slide_files(path).paths)
+
+
+def stamp_of_files(paths: Iterable[Path]) -> str:
+    """Number, sizes and latest time of files."""
+    states = [file.stat() for file in paths]
     return f"{len(states)}:{sum(s.st_size for s in states)}:{max((s.st_mtime_ns for s in states), default=0)}"
 
 

@@ -22,9 +22,9 @@ from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.places import SLIDES, TILES, place_of
 from serving.store.shared import flush, keeping_of, nobody_asks, remove_kept, size_of
-from serving.store.tables import OWN, analyses, blobs, slides
+from serving.store.tables import OWN, analyses, blobs, former_slide_ids, slides
 from serving.wsi.companions import check_folder
-from serving.wsi.hashing import slide_sha256
+from serving.wsi.hashing import ID_RULE, slide_sha256
 
 _GONE = ".gone-"
 UNFINISHED = ("queued", "running")
@@ -126,7 +126,7 @@ class SlideStore:
             If there is none.
         """
         with self.database.reading() as tx:
-            row = tx.execute(_joined(owner).where(slides.c.sha256 == sha256).limit(1)).first()
+            row = tx.execute(_joined(owner).where(slides.c.sha256 == current_id(tx, sha256)).limit(1)).first()
         if row is None:
             raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
         return _stored(row)
@@ -194,6 +194,7 @@ class SlideStore:
             If an analysis of the owner's needs it.
         """
         with self.database.writing() as tx:
+            sha256 = current_id(tx, sha256)
             mine = (
                 slides.c.sha256 == sha256 if owner is None else (slides.c.sha256 == sha256) & (slides.c.owner == owner)
             )
@@ -273,6 +274,14 @@ class Dropped:
     """Where it is kept; None where it was mounted."""
 
 
+def current_id(tx: Connection, sha256: str) -> str:
+    """The id of the slide that has, or before the rule of ids changed had, the id `sha256`."""
+    if tx.execute(select(blobs.c.sha256).where(blobs.c.sha256 == sha256)).first() is not None:
+        return sha256
+    found = select(former_slide_ids.c.sha256).where(former_slide_ids.c.former == sha256)
+    return str(tx.execute(found).scalar() or sha256)
+
+
 def _joined(owner: str | None) -> Select[Any]:
     chosen = select(slides, blobs).join_from(slides, blobs, slides.c.sha256 == blobs.c.sha256)
     return chosen if owner is None else chosen.where(slides.c.owner == owner)
@@ -299,6 +308,7 @@ def _blob(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict[st
         "mpp": slide.mpp,
         "vendor": slide.vendor[:80],
         "used_at": time.time(),
+        "id_rule": ID_RULE,
     }
 
 

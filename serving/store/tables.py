@@ -32,6 +32,7 @@ blobs = Table(
     Column("mpp", Float),
     Column("vendor", String(80), nullable=False),
     Column("used_at", Float, nullable=False, comment="seconds since 1970, as every time here"),
+    Column("id_rule", Integer, nullable=False, server_default="1", comment="that made the id: 2, or before it 1"),
 )
 
 slides = Table(
@@ -44,6 +45,13 @@ slides = Table(
     Column("kept", Boolean, nullable=False, comment="false: only until its analyses have ended"),
     Column("created_at", Float, nullable=False),
     UniqueConstraint("owner", "sha256"),
+)
+
+former_slide_ids = Table(
+    "former_slide_ids",
+    metadata,
+    Column("former", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False, comment="id of the slide now"),
 )
 
 uploads = Table(

@@ -54,6 +54,8 @@ _BROKEN = (
 )  # fmt: skip
 """What Python's readers raise of a damaged archive."""
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+
 
 @dataclass(frozen=True, slots=True)
 class UnpackLimits:
@@ -100,7 +102,7 @@ def extract_here(archive: Path, folder: Path, max_bytes: int) -> None:
             "or as a plain zip"
         ) from error
     except OSError as error:
-        if error.errno is None:  # gzip and bz2 report broken data so
+        if error.errno not in _OF_THE_DISK:  # broken data gives none, or leads to places that no file has
             raise ArchiveError("the archive is damaged; make it again") from error
         raise
 

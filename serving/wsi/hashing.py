@@ -6,6 +6,8 @@ from pathlib import Path
 
 from serving.wsi.slidefiles import slide_files
 
+ID_RULE = 2
+"""Number of the rule below. Rule 1 hashed names and contents one after the other, without their lengths."""
 _TAG = b"Mitoserve slide of several files, 2\n"
 """Begins what is hashed last. No slide begins so, and what is hashed then is shorter than the header of any slide, so
 that no single file has the id of several."""
