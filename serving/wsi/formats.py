@@ -8,6 +8,7 @@ from pathlib import Path
 import tifffile
 
 from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
+from serving.wsi.directories import check_directories
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
@@ -120,11 +121,12 @@ def checked_tiff(path: Path, name: str) -> TiffContent:
     Raises
     ------
     UnreadableSlideError
-        If the directory does not parse or points behind the end of the file, or lists no data.
+        If the directories are beyond reason, do not parse or point behind the end of the file, or lists no data.
     SlideTooLargeError
         If a stored tile is larger than any scanner writes.
     """
     size = path.stat().st_size
+    check_directories(path, name)
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]

@@ -11,6 +11,7 @@ import openslide
 from PIL import Image
 
 from serving.wsi.companions import check_folder, check_named_files
+from serving.wsi.directories import check_directories
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, kind_of
 from serving.wsi.geometry import Region
@@ -61,6 +62,8 @@ def open_with_openslide(
         path = path.resolve()
     check_folder(path, name)
     slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
+    if kind is FileKind.DICOM:  # it may be a TIFF too, whose directories OpenSlide parses
+        check_directories(path, name)
     try:
         vendor = openslide.OpenSlide.detect_format(str(path))
         if vendor is None:
