@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.wsi.modelcard import RESEARCH_USE, CountCalibration
+from serving.wsi.modelcard import RESEARCH_USE, CountCalibration, FigureCount
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Minor versions add fields; a major version changes or removes one."""
 
 Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
@@ -144,13 +144,35 @@ class Interval(_Part):
 
 
 class ExpectedCount(_Part):
-    """The count that Reg-NS scores alone suggest, by coverage weights; apart from the detected count, never mixed with it."""
+    """The count to expect of scores or probabilities; apart from the detected count, never mixed with it."""
 
     mitotic_figures: float
     per_mm2: float | None
-    interval: Interval | None = Field(description="Null for fewer than two tiles.")
+    interval: Interval | None = Field(
+        description="Of scores: between tiles, null for fewer than two. Of probabilities: of the number of figures."
+    )
     calibration: CountCalibration | None = Field(description="The model card's table; null where it has none.")
     note: str
+    source: Literal["screening scores", "calibrated probabilities"] = Field(
+        "screening scores",
+        description="Reg-NS scores of all sub-tiles, by coverage weights and without boxes; or the probabilities of all "
+        "candidates, where the card of the model that speaks last states how to count them. Since 1.3.",
+    )
+    figure_count: FigureCount | None = Field(
+        None, description="How the model card counts probabilities; null where the source is scores. Since 1.3."
+    )
+    below_threshold: list[tuple[float, float, float]] = Field(
+        default_factory=list,
+        description="x, y (level-0 px) and probability of candidates that do not count as figures and are expected to be some "
+        "of them in part; empty where the source is scores. Since 1.3.",
+    )
+
+    @property
+    def words(self) -> str:
+        """What the count is from, in a few words."""
+        if self.source == "calibrated probabilities":
+            return "from calibrated probabilities"
+        return f"from Reg-NS scores alone ({'uncalibrated' if self.calibration is None else 'calibrated'})"
 
 
 class Distribution(_Part):
@@ -201,7 +223,9 @@ class Hotspot(_Part):
     per_mm2: float
     shape: Literal["rectangle", "disc"] = "rectangle"
     tissue_fraction: float | None = Field(None, description="Share of analysed tissue in the window.")
-    expected_figures: float | None = Field(None, description="By Reg-NS scores alone, of sub-tiles centred in it.")
+    expected_figures: float | None = Field(
+        None, description="As `counts.expected`: of sub-tiles or candidates centred in it."
+    )
 
 
 class Timing(_Part):
@@ -230,7 +254,7 @@ class Software(_Part):
 class Report(_Part):
     """Result of one analysis. Everything but `timing`, `software` and `slide.name` is determined by `analysis_id`."""
 
-    schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
+    schema_version: Literal["1.0", "1.1", "1.2", "1.3"] = "1.3"
     analysis_id: str
     slide: SlideInfo
     models: list[ModelInfo]

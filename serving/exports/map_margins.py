@@ -49,8 +49,7 @@ def header_lines(report: Report, width: int) -> list[Line]:
     if counts.component is not None:
         result.append(component_line(counts.component))
     if counts.expected is not None:
-        kind = "uncalibrated" if counts.expected.calibration is None else "calibrated"
-        result.append(f"{counts.expected.mitotic_figures:.1f} expected from Reg-NS scores alone ({kind})")
+        result.append(f"{counts.expected.mitotic_figures:.1f} expected {counts.expected.words}")
     models = [f"{model.name} {model.version}" for model in report.models]
     made = [
         f"{counts.tissue_area_mm2:.2f} mm² of tissue",

@@ -38,7 +38,7 @@ def _counts(report: Report) -> list[tuple[str, str]]:
         rows.append((f"In {d.windows} windows of the hotspot's area", spread))
     if counts.expected is not None:
         expected = counts.expected
-        rows.append(("Expected from Reg-NS scores alone", f"{expected.mitotic_figures:.1f} ({expected.note})"))
+        rows.append((f"Expected {expected.words}", f"{expected.mitotic_figures:.1f} ({expected.note})"))
         if expected.interval is not None:
             rows.append(("Its interval", _interval(expected.interval)))
     return rows

@@ -20,7 +20,7 @@ from serving.report import (
 from serving.scoring.analysis import CountingOptions, MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.bootstrap import tile_interval
-from serving.scoring.expected import expected_figures, map_weights
+from serving.scoring.expected import Candidates, count_figures, expected_figures, map_weights
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.profiles import NO_PROFILE, Profile, profile_named
 from serving.scoring.tiling import Cell
@@ -36,6 +36,10 @@ MAX_HOTSPOTS = 20
 MAX_FIELDS = 100
 FIELD_DIAMETERS_MM = (0.1, 1.5)
 CALIBRATED = "calibrated by the model card's table; the interval is exploratory while few slides support the table"
+OF_PROBABILITIES = (
+    "from the calibrated probabilities of all candidates; the interval holds chance and the differences between patients "
+    "that the model card states"
+)
 UNCALIBRATED = "uncalibrated: the model card has no calibration table, so small errors of very many sub-tiles add up"
 
 
@@ -55,6 +59,8 @@ class Found:
     tile_blocks: int
     """Strides along a tile's side."""
     calibration: CountCalibration | None
+    candidates: Candidates | None = None
+    """Where the card states how to count probabilities: the expected count is then of these, and not of scores."""
 
 
 def check_counting(options: CountingOptions) -> None:
@@ -102,21 +108,14 @@ def count(found: Found, settings: Counting) -> tuple[Counts, list[Hotspot], list
     area = round(found.area.total * (mpp / 1000) ** 2, 4)
     detected = np.asarray([tile.mitotic_count for tile in found.tiles], np.float64)
     tissue = np.asarray([tile.tissue_fraction * tile.width * tile.height for tile in found.tiles]) * (mpp / 1000) ** 2
-    adds, owners = _expected(found)
-    expected = np.bincount(owners.ravel(), adds.ravel(), minlength=len(found.tiles) + 1)[1:].astype(np.float64)
-    hotspots, warnings = _hotspots(found, settings, adds)
+    expected, places, adds = _expected(found, tissue, area)
+    hotspots, warnings = _hotspots(found, settings, places, adds)
     counts = Counts(
         mitotic_figures=len(found.centres),
         tissue_area_mm2=area,
         per_mm2=round(len(found.centres) / area, 4) if area > 0 else None,
         interval=_interval(detected, tissue, area),
-        expected=ExpectedCount(
-            mitotic_figures=round(float(adds.sum()), 3),
-            per_mm2=round(float(adds.sum()) / area, 4) if area > 0 else None,
-            interval=_interval(expected, tissue, area),
-            calibration=found.calibration,
-            note=UNCALIBRATED if found.calibration is None else CALIBRATED,
-        ),
+        expected=expected,
         distribution=_distribution(found, settings),
         component=_component(hotspots, settings),
     )
@@ -151,7 +150,48 @@ def _profile(options: CountingOptions) -> Profile | None:
     return None if options.profile == NO_PROFILE else profile_named(options.profile)
 
 
-def _expected(found: Found) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _expected(
+    found: Found, tissue: NDArray[np.float64], area: float
+) -> tuple[ExpectedCount, NDArray[np.float64], NDArray[np.float64]]:
+    """The expected count, and the places (x, y), level-0 px, shape (N, 2), that add to it with what each adds, shape (N,)."""
+    if found.candidates is not None:
+        return _expected_of_candidates(found.candidates, area)
+    adds, owners = _expected_of_scores(found)
+    by_tile = np.bincount(owners.ravel(), adds.ravel(), minlength=len(found.tiles) + 1)[1:].astype(np.float64)
+    count = ExpectedCount(
+        mitotic_figures=round(float(adds.sum()), 3),
+        per_mm2=round(float(adds.sum()) / area, 4) if area > 0 else None,
+        interval=_interval(by_tile, tissue, area),
+        calibration=found.calibration,
+        note=UNCALIBRATED if found.calibration is None else CALIBRATED,
+    )
+    return count, _middles(found.lattice), adds.ravel()
+
+
+def _expected_of_candidates(
+    candidates: Candidates, area: float
+) -> tuple[ExpectedCount, NDArray[np.float64], NDArray[np.float64]]:
+    rule = candidates.rule
+    mean, low, high = count_figures(candidates.probabilities, rule.factor, rule.spread)
+    interval = None
+    if area > 0:
+        interval = Interval(
+            low=round(low, 2), high=round(high, 2), per_mm2_low=round(low / area, 4), per_mm2_high=round(high / area, 4)
+        )
+    count = ExpectedCount(
+        mitotic_figures=round(mean, 3),
+        per_mm2=round(mean / area, 4) if area > 0 else None,
+        interval=interval,
+        calibration=None,
+        note=OF_PROBABILITIES,
+        source="calibrated probabilities",
+        figure_count=rule,
+        below_threshold=candidates.below,
+    )
+    return count, candidates.centres, rule.factor * candidates.probabilities
+
+
+def _expected_of_scores(found: Found) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """What each sub-tile adds, and which tile owns it (from 1; 0: none): both in the shape of the map."""
     lattice, side = found.lattice, found.tile_blocks
     pitch = lattice.step * side
@@ -175,7 +215,10 @@ def _interval(values: NDArray[np.float64], tissue: NDArray[np.float64], area: fl
     )
 
 
-def _hotspots(found: Found, settings: Counting, adds: NDArray[np.float64]) -> tuple[list[Hotspot], list[str]]:
+def _hotspots(
+    found: Found, settings: Counting, adding: NDArray[np.float64], adds: NDArray[np.float64]
+) -> tuple[list[Hotspot], list[str]]:
+    """Hotspots and warnings. adding, adds : places, shape (N, 2), and what each adds to the expected count, shape (N,)"""
     within, mpp = found.within, found.lattice.mpp
     origin = np.asarray([within.x, within.y], np.float64)
     window = window_of(settings.hotspot_shape, settings.hotspot_area_mm2, mpp, within)
@@ -192,8 +235,7 @@ def _hotspots(found: Found, settings: Counting, adds: NDArray[np.float64]) -> tu
         allowed=lambda place: tissue(place) >= settings.hotspot_min_tissue - 1e-9,
     )
     held = window.holds(places, points).sum(1)
-    middles = _middles(found.lattice) - origin
-    expected = window.holds(places, middles) @ adds.ravel() if len(places) else np.empty(0)
+    expected = window.holds(places, adding - origin) @ adds if len(places) else np.empty(0)
     area = window.area * (mpp / 1000) ** 2
     shown = [
         Hotspot(

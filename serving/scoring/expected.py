@@ -1,17 +1,64 @@
-"""The expected count: from Reg-NS scores alone, by coverage weights. It knows nothing of Det's boxes."""
+"""The expected count: from calibrated probabilities of candidates, or from Reg-NS scores alone by coverage weights."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.report import DetectionResult
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.tiling import Cell
-from serving.wsi.modelcard import CountCalibration
+from serving.wsi.modelcard import CountCalibration, FigureCount
 
+Z_95 = 1.96
+"""Standard deviations on each side of a two-sided interval of 95 %, as it is stated: to a hundredth."""
 FULL_COVERAGE = 4
 """Sub-tiles that show a block of a stride squared inside the lattice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Everything that the model that speaks last gave a probability, whether it counts as a figure or not.
+
+    centres : float64, shape (N, 2), (x, y), level-0 px. probabilities : float64, shape (N,), calibrated
+    rule : of the card. below : those that do not count as figures, (x, y, probability), as the report has them
+    """
+
+    centres: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    rule: FigureCount
+    below: list[tuple[float, float, float]]
+
+    @classmethod
+    def of(
+        cls, counted: Sequence[DetectionResult], below: list[tuple[float, float, float]], rule: FigureCount
+    ) -> "Candidates":
+        """From what a report holds, so that a stored result gives the same count as the analysis did."""
+        rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in counted] + below
+        array = np.asarray(rows, np.float64).reshape(-1, 3)
+        return cls(array[:, :2], array[:, 2], rule, below)
+
+
+def count_figures(probabilities: NDArray[np.float64], factor: float, spread: float) -> tuple[float, float, float]:
+    """The expected number of figures among candidates and in what none shows, and its interval of 95 %.
+
+    The variance is that of independent draws, sum p (1 - p), of a Poisson number of figures that no candidate shows,
+    (factor - 1) sum p, and of differences between patients, (spread x count)^2.
+
+    probabilities : float64, shape (N,), calibrated. factor, spread : see `FigureCount`
+    """
+    total = float(probabilities.sum())
+    count = factor * total
+    half = Z_95 * math.sqrt(chance_variance(probabilities, factor) + (spread * count) ** 2)
+    return count, max(count - half, 0.0), count + half
+
+
+def chance_variance(probabilities: NDArray[np.float64], factor: float) -> float:
+    """Variance of the number of figures where calibration is perfect: see `count_figures`."""
+    return float((probabilities * (1 - probabilities)).sum() + (factor - 1) * probabilities.sum())
 
 
 def coverage_weights(scored: NDArray[np.bool_], counted: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
 from serving.scoring.tiling import TILE_PX
-from serving.scoring.verification import verify_candidates
+from serving.scoring.verification import calibrated, verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
@@ -103,7 +103,9 @@ def score_slide(
         judged, verify_s = _judged(merged, plan, slide, detector)
         inferred = time.perf_counter()
         masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
-    figures = _figures(judged, plan, slide, detector, options)
+    placed = _placed(judged, plan, slide, options)
+    threshold = options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
+    likely = placed.probabilities >= threshold
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
         slide,
@@ -111,7 +113,8 @@ def score_slide(
         options,
         plan,
         tiles=cascade.tiles,
-        figures=figures,
+        figures=placed[likely],
+        unlikely=placed[~likely],
         lattice=lattice,
         masking=masking,
         watch=Stopwatch(
@@ -163,18 +166,17 @@ def _inside_slide(raw: SubTileBoxes, plan: Plan, slide: Slide) -> SubTileBoxes:
 
 
 def _judged(merged: Detections, plan: Plan, slide: Slide, detector: Detector) -> tuple[Detections, float]:
-    """Candidates with the verifier's probability, where there is one, and the seconds it took."""
-    card = detector.verification_card
-    if card is None:
-        return merged, 0.0
-    started = time.perf_counter()
-    return verify_candidates(merged, slide, plan.frame, detector, card), time.perf_counter() - started
+    """Candidates with the verifier's probability, where there is one, calibrated as the last card says; the seconds it took."""
+    card, last = detector.verification_card, cards_of(detector)[-1]
+    started, verify_s = time.perf_counter(), 0.0
+    if card is not None:
+        merged = verify_candidates(merged, slide, plan.frame, detector, card)
+        verify_s = time.perf_counter() - started
+    return calibrated(merged, last), verify_s
 
 
-def _figures(merged: Detections, plan: Plan, slide: Slide, detector: Detector, options: Options) -> Detections:
-    """Merged boxes that count as mitotic figures, level-0 px: likely enough, centred in the slide and in the roi."""
-    threshold = options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
-    found = merged[merged.probabilities >= threshold]
+def _placed(found: Detections, plan: Plan, slide: Slide, options: Options) -> Detections:
+    """Candidates with boxes in level-0 px, of those that are centred in the slide and in the roi."""
     boxes = plan.frame.boxes_to_level0(found.boxes)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, slide.height)

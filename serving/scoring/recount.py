@@ -9,6 +9,7 @@ from serving.report import SCHEMA_VERSION, Quality
 from serving.scoring.analysis import Analysis, CountingOptions
 from serving.scoring.area import Area
 from serving.scoring.counting import Found, cells_of, check_counting, count, figures_by_tile, settings_of
+from serving.scoring.expected import Candidates
 from serving.scoring.masking import counted_tissue
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in
@@ -54,6 +55,10 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
         within=whole if roi is None else roi.bounds.intersection(whole),
         tile_blocks=blocks,
         calibration=None if expected is None else expected.calibration,
+        candidates=None
+        if expected is None or expected.figure_count is None
+        # A higher threshold leaves out detections, and not what was found.
+        else Candidates.of(report.detections, expected.below_threshold, expected.figure_count),
     )
     counting = settings_of(options, threshold=threshold)
     counts, hotspots, warnings = count(found, counting)

@@ -29,6 +29,7 @@ from serving.scoring.area import Area
 from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.expected import Candidates
 from serving.scoring.masking import Masking, counted_figures, counted_tissue, quality_warnings, stated_quality
 from serving.scoring.pace import rounded_to
 from serving.scoring.plan import Plan
@@ -65,11 +66,15 @@ def make_report(
     *,
     tiles: list[TileFindings],
     figures: Detections,
+    unlikely: Detections,
     lattice: MitosisMap,
     masking: Masking | None,
     watch: Stopwatch,
 ) -> Report:
-    """Everything that an analysis found, in the published schema. figures : level-0 px, also in what is masked."""
+    """Everything that an analysis found, in the published schema.
+
+    figures, unlikely : candidates from the threshold up and below it, level-0 px, also in what is masked
+    """
     frame, everything = plan.frame, figures
     mask, quality = plan.tissue, None
     if masking is not None:
@@ -82,11 +87,14 @@ def make_report(
             masked=int(masking.mask.holds(figures.centres.astype(np.float64)).sum()),
             dropped=len(everything) - len(figures),
         )
+        unlikely = counted_figures(unlikely, masking.mask, options.qc)
     models, settings = _models(cards_of(detector), options), _settings(cards_of(detector), options, frame.work_mpp)
     stride = detector.screening_card.input.stride_px
     results = _tiles(plan, mask, tiles, figures, stride)
     whole = Region(0, 0, slide.width, slide.height)
     analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
+    detections = [_detection(figures, i) for i in range(len(figures))]
+    rule = cards_of(detector)[-1].figure_count
     found = Found(
         centres=figures.centres.astype(np.float64),
         tiles=results,
@@ -95,6 +103,7 @@ def make_report(
         within=analysed,
         tile_blocks=TILE_PX // stride,
         calibration=detector.screening_card.count_calibration,
+        candidates=None if rule is None else Candidates.of(detections, _below(unlikely), rule),
     )
     counts, hotspots, warnings = count(found, settings_of(options.counting))
     if quality is not None:
@@ -123,7 +132,7 @@ def make_report(
         ),
         quality=quality,
         tiles=results,
-        detections=[_detection(figures, i) for i in range(len(figures))],
+        detections=detections,
         counts=counts,
         hotspots=hotspots,
         warnings=[*plan.warnings, *warnings],
@@ -217,6 +226,13 @@ def _tiles(
             )
         )
     return results
+
+
+def _below(unlikely: Detections) -> list[tuple[float, float, float]]:
+    """Centre and probability of candidates below the threshold, rounded as detections are."""
+    centres = unlikely.centres.astype(np.float64).round(2).tolist()
+    probabilities = unlikely.probabilities.astype(np.float64).round(DECIMALS).tolist()
+    return [(x, y, p) for (x, y), p in zip(centres, probabilities, strict=True)]
 
 
 def _detection(figures: Detections, i: int) -> DetectionResult:

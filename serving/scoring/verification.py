@@ -53,6 +53,17 @@ def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[n
     return np.asarray(1 / (1 + np.exp(-sum(logits) / 2)), np.float32)
 
 
+def calibrated(found: Detections, card: ModelCard) -> Detections:
+    """The same with the probabilities that the card's calibration makes of them; as they are where it states none.
+
+    card : of the model that speaks last
+    """
+    if card.probability_calibration is None:
+        return found
+    probabilities = card.probability_calibration.map.apply(found.probabilities)
+    return Detections(found.boxes, probabilities.astype(np.float32), found.scores)
+
+
 def _neighbours(corners: NDArray[np.int64]) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:
     """Windows in the order in which they are read, and the same in groups that lie in one tile area."""
     columns, rows = (corners // TILE_PX).T

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from serving.wsi.driftreference import DriftReference
 from serving.wsi.errors import ModelError
+from serving.wsi.probability import ProbabilityMap
 
 CARD_SCHEMA_VERSION = "1.0"
 RESEARCH_USE: Final = "For Research Use Only. Not for use in diagnostic procedures."
@@ -78,6 +79,31 @@ class CountCalibration(_Strict):
         return self
 
 
+class ProbabilityCalibration(_Strict):
+    """What makes the probability of the model that speaks last the share of such detections that are figures."""
+
+    map: ProbabilityMap
+    how_chosen: str
+    data: str
+    achieved: str
+
+
+class FigureCount(_Strict):
+    """From the calibrated probabilities of all candidates to an expected number of figures and its interval."""
+
+    factor: float = Field(
+        ge=1, allow_inf_nan=False, description="Figures over those that candidates show: what no candidate shows."
+    )
+    spread: float = Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="Standard deviation of true over expected counts of patients, beyond chance, as a share.",
+    )
+    how_chosen: str
+    data: str
+    achieved: str
+
+
 class DataSource(_Strict):
     """One data set that the weights saw."""
 
@@ -122,6 +148,14 @@ class ModelCard(_Strict):
     count_calibration: CountCalibration | None = Field(
         default=None, description="Of a screening model: what makes scores an expected count."
     )
+    probability_calibration: ProbabilityCalibration | None = Field(
+        default=None,
+        description="Of the model that speaks last, a verifier or a Det without one: applied to its probability, before "
+        "detection_threshold, which is of the calibrated one.",
+    )
+    figure_count: FigureCount | None = Field(
+        default=None, description="Of the model that speaks last: what makes its probabilities an expected count."
+    )
     drift_reference: DriftReference | None = Field(
         default=None, description="Of a screening model: what slides are like that it was judged on."
     )
@@ -143,6 +177,8 @@ class ModelCard(_Strict):
         }[self.task]
         if missing := [name for name in needed if getattr(self, name) is None]:
             raise ValueError(f"a {self.task} model must state {', '.join(missing)}")
+        if self.task == "screening" and (self.probability_calibration or self.figure_count):
+            raise ValueError("a screening model has no probability of a detection to calibrate or to count")
         if self.task != "verification" and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
         if "model.onnx" not in self.files:

@@ -89,8 +89,7 @@ def print_counts(report: Report, boxes: NDArray[np.float32], out: Callable[[str]
     span = "no interval" if interval is None else f"95 % interval {interval.low:g} to {interval.high:g} between tiles"
     out(f"detected {counts.mitotic_figures} ({span}), true {len(boxes)}")
     if counts.expected is not None:
-        kind = "uncalibrated" if counts.expected.calibration is None else "calibrated"
-        out(f"expected from Reg-NS scores alone {counts.expected.mitotic_figures:g} ({kind})")
+        out(f"expected {counts.expected.mitotic_figures:g} {counts.expected.words}")
     for rank, h in enumerate(report.hotspots, 1):
         window: Window = Disc(h.width / 2) if h.shape == "disc" else Rectangle(h.width, h.height)
         held = int(window.holds(np.asarray([[h.x, h.y]]), centres).sum())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.scoring.expected import chance_variance, count_figures
 from training.evaluation.calibrations import CALIBRATIONS, ProbabilityMap
 from training.evaluation.judged import Detected, figures_in
 from training.evaluation.threshold_rules import THRESHOLD_RULES
@@ -25,14 +26,8 @@ class ExpectedCount:
     spread: float
 
     def of(self, probabilities: NDArray[np.float64]) -> tuple[float, float, float]:
-        """The expected count of these candidates and its interval of 95 %.
-
-        The variance is that of independent draws, sum p (1 - p), of a Poisson number of figures that no candidate shows,
-        (factor - 1) sum p, and of groups, (spread x count)^2.
-        """
-        mean = self.factor * float(probabilities.sum())
-        half = 1.96 * np.sqrt(_chance(probabilities, self.factor) + (self.spread * mean) ** 2)
-        return mean, max(mean - float(half), 0.0), mean + float(half)
+        """The expected count of these candidates and its interval of 95 %, as serving counts: `count_figures`."""
+        return count_figures(probabilities, self.factor, self.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +103,7 @@ def count_of(detected: Detected, probabilities: NDArray[np.float64]) -> Expected
     for group in sorted(set(groups.tolist())):
         p = probabilities[detected.groups == group]
         mean = factor * float(p.sum())
-        excess.append((float(figures[groups == group].sum()) - mean) ** 2 - _chance(p, factor))
+        excess.append((float(figures[groups == group].sum()) - mean) ** 2 - chance_variance(p, factor))
         weights.append(mean**2)
     spread = float(np.sqrt(max(sum(excess) / sum(weights), 0.0))) if sum(weights) > 0 else 0.0
     return ExpectedCount(factor, spread)
-
-
-def _chance(probabilities: NDArray[np.float64], factor: float) -> float:
-    """Variance of the number of figures: of those that candidates show, and of those that none does."""
-    return float((probabilities * (1 - probabilities)).sum() + (factor - 1) * probabilities.sum())
