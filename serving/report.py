@@ -154,12 +154,12 @@ class ExpectedCount(_Part):
     calibration: CountCalibration | None = Field(description="The model card's table; null where it has none.")
     note: str
     source: Literal["screening scores", "calibrated probabilities"] = Field(
-        "screening scores",
+        default="screening scores",
         description="Reg-NS scores of all sub-tiles, by coverage weights and without boxes; or the probabilities of all "
         "candidates, where the card of the model that speaks last states how to count them. Since 1.3.",
     )
     figure_count: FigureCount | None = Field(
-        None, description="How the model card counts probabilities; null where the source is scores. Since 1.3."
+        default=None, description="How the model card counts probabilities; null where the source is scores. Since 1.3."
     )
     below_threshold: list[tuple[float, float, float]] = Field(
         default_factory=list,

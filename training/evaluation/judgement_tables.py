@@ -40,7 +40,7 @@ _FOLD_COLUMNS = ("fold", "groups", "calibration", "threshold")
 def markdown(judgement: Judgement) -> str:
     """The whole judgement as Markdown."""
     lines = [f"# {judgement.title}", "", judgement.research_use, ""]
-    lines += [*_table(_SOURCE_COLUMNS, [_source_cells(s) for s in (judgement.pooled, *judgement.sources)]), ""]
+    lines += [*summary_table(judgement), ""]
     lines += [
         f"Matched one-to-one within {judgement.matching_radius_um:g} µm. In brackets: 95 % intervals, groups drawn with "
         "replacement. ECE: expected calibration error of the detections that count, and of all that were given. "
@@ -54,6 +54,11 @@ def markdown(judgement: Judgement) -> str:
     lines += ["## What was chosen on the other groups", "", *_table(_FOLD_COLUMNS, rows), ""]
     lines += [f"- {limit}" for limit in judgement.limits]
     return "\n".join(lines) + "\n"
+
+
+def summary_table(judgement: Judgement) -> list[str]:
+    """Lines of a Markdown table: all sources together, and each."""
+    return _table(_SOURCE_COLUMNS, [_source_cells(s) for s in (judgement.pooled, *judgement.sources)])
 
 
 def card_figures(judgement: Judgement) -> dict[str, float | str]:

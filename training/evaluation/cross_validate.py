@@ -1,0 +1,39 @@
+"""Cross-validation by group from files: stores, and the detections of each fold."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from training.data.store import read_store
+from training.evaluation.choosing import check_names
+from training.evaluation.fold_detections import judged_pictures, read_fold
+from training.evaluation.judge import judge
+from training.evaluation.judgement import Judgement
+from training.evaluation.judgement_tables import summary_table, write_judgement
+
+
+def cross_validate(
+    stores: Sequence[Path],
+    folds: Sequence[Path],
+    out: Path,
+    *,
+    rule: str,
+    calibration: str,
+    title: str = "Cross-validation by group",
+    say: Callable[[str], None] = print,
+) -> Judgement:
+    """Judge the detections of all folds, and write the judgement into `out`.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be, a name is not known, or weights saw a patient whom they are to judge.
+    FileNotFoundError
+        If a file is not there.
+    """
+    check_names(calibration, rule)
+    pictures = judged_pictures([read_store(path) for path in stores], [read_fold(path) for path in folds])
+    judged = judge(pictures, calibration=calibration, rule=rule, title=title)
+    write_judgement(judged, out)
+    say("\n".join(summary_table(judged)))
+    say(f"{out}: judgement.json, judgement.md, judgement.png. {judged.research_use}")
+    return judged
