@@ -10,6 +10,7 @@ from rich.table import Table
 
 from serving.access.access import Access, open_access
 from serving.access.audit import Entry
+from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
@@ -77,6 +78,20 @@ def revoke(*, key_id: str) -> None:
         raise click.ClickException(str(error)) from error
     _record(access, "keys revoke", key_id)
     click.echo(f"key {key_id} is revoked")
+
+
+@keys.command("local")
+def show_local() -> None:
+    """Print the key of this machine, which opens its server until `keys create` has made one."""
+    settings, access = _opened()
+    if access.door.locked:
+        raise click.ClickException(
+            "this server has keys or an identity provider, and takes no other; make one with `mitoserve keys create`"
+        )
+    try:
+        click.echo(local_key(settings))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.group()

@@ -5,6 +5,7 @@ metrics have one series for every path that anybody asks for. So the app gets ev
 take the place of BentoML's.
 """
 
+import os
 import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -41,6 +42,8 @@ def _refuse_open_door(settings: Settings) -> None:
 
 hide_memory()  # decoders must not find here what only this process may know
 settings = Settings.from_environment()
+# uvicorn, which BentoML starts after it has imported this, would believe every process on this machine what it forwards.
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 _refuse_open_door(settings)
 configure_logging(settings.log_format)
 http_app = create_app(settings)
@@ -66,6 +69,9 @@ class HttpAppFirst:
     workers=1,  # each worker would hold models of its own and start as many threads as there are cores
     traffic={"timeout": TIMEOUT_S},
     metrics={"enabled": False},
+    logging={
+        "access": {"enabled": False}
+    },  # it writes down addresses as clients sent them; the app has a log of its own
 )
 class MitoserveService:
     """Slide-level mitosis scoring. For Research Use Only. Not for use in diagnostic procedures."""

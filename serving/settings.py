@@ -1,7 +1,9 @@
 """What an operator may set: `MITOSIS_*` environment variables, read once at start and passed down."""
 
+import ipaddress
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,6 +159,14 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     """`MITOSIS_CORS_ORIGINS`: web origins, comma-separated, whose pages may call this server; none by default."""
 
+    trusted_proxies: tuple[str, ...] = ()
+    """`MITOSIS_TRUSTED_PROXIES`: addresses or networks, comma-separated, of proxies whose X-Forwarded-For, -Proto, -Host and
+    -Prefix are believed; none by default. They must set each of these themselves, or pass on what a client claims."""
+
+    root_path: str = ""
+    """`MITOSIS_ROOT_PATH`: path prefix under which a proxy offers this server, such as /mitoserve, where it does not state it as
+    X-Forwarded-Prefix; none by default."""
+
     oidc_issuer: str | None = None
     """`MITOSIS_OIDC_ISSUER`: address of an OpenID Connect provider whose bearer tokens are taken; none by default."""
 
@@ -295,6 +305,19 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(name, strict=False)) for name in _names(text))
+
+
+def _root_path(text: str) -> str:
+    prefix = text.rstrip("/")
+    if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) and part.strip(".") for part in prefix.split("/")[1:]):
+        raise ValueError("write it as in an address, such as /mitoserve")
+    if prefix and not prefix.startswith("/"):
+        raise ValueError("it begins with a slash")
+    return prefix
+
+
 def _address(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
@@ -356,6 +379,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "max_waiting": _natural,
     "upload_idle_s": _seconds,
     "cors_origins": _origins,
+    "trusted_proxies": _networks,
+    "root_path": _root_path,
     "oidc_issuer": _issuer,
     "oidc_audience": str,
     "oidc_scope_claim": str,

@@ -2,15 +2,25 @@
 
 from typing import Any
 
+import httpx
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from serving.access.local_key import FILE, local_key
+
 
 class LocalClient(TestClient):
-    """A caller over loopback, who needs no key until there is one."""
+    """A caller over loopback, who shows the key of this machine where no other is shown."""
 
     def __init__(self, app: ASGIApp, **options: Any) -> None:
         super().__init__(app, **{"base_url": "http://localhost", "client": ("127.0.0.1", 50000), **options})
+        self._app = app
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        settings = getattr(getattr(self._app, "state", None), "settings", None)
+        if settings is not None and "authorization" not in request.headers and (settings.state / FILE).exists():
+            request.headers["Authorization"] = f"Bearer {local_key(settings)}"
+        return super().send(request, **options)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import uvicorn
 from serving.api.app import create_app
 from serving.settings import Settings
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-uvicorn.run(create_app(Settings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+uvicorn.run(create_app(Settings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", proxy_headers=False)
 """
 START_S = 240.0
 _GIVEN = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "OMP_NUM_THREADS")
@@ -34,6 +34,7 @@ class ServerProcess:
         self.state = folder / "state"
         # Each analysis computes: an earlier one of the slide would leave it nothing to be disturbed at.
         usual = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, "keep_tiles": "off"}
+        usual["loopback_without_key"] = "on"
         stated = usual | settings
         self._environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
         self._environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}

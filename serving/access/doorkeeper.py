@@ -1,13 +1,17 @@
 """Who is let in: the one place that decides whether a request has a principal."""
 
+import hmac
 import ipaddress
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 from serving.access.errors import AuthenticationError, TooManyRequestsError
 from serving.access.keys import PREFIX, KeyStore
+from serving.access.local_key import FILE, local_key
 from serving.access.oidc import TokenVerifier
 from serving.access.principal import LOCAL, Principal
 from serving.access.rates import Buckets
@@ -43,13 +47,21 @@ class Caller:
 
 
 class Doorkeeper:
-    """Lets callers in by key, by token, or over loopback while nothing is set up."""
+    """Lets callers in by key, by token, or by the key of this machine while nothing is set up."""
 
     def __init__(self, keys: KeyStore, tokens: TokenVerifier | None, settings: Settings) -> None:
         self._keys, self._tokens, self._settings = keys, tokens, settings
         self._locked = tokens is not None
         self._rates, self._failures = Buckets(), Buckets()
         self._known: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._local_key: Callable[[], str] = cache(lambda: local_key(settings))
+
+    def prepare(self) -> bool:
+        """Make the key of this machine where it is what callers show; gives whether it is."""
+        asked = not self.locked and self._settings.loopback_without_key == "off"
+        if asked:
+            self._local_key()
+        return asked
 
     @property
     def locked(self) -> bool:
@@ -77,7 +89,7 @@ class Doorkeeper:
             if wait:
                 raise TooManyRequestsError("too many requests without valid credentials", wait_s=wait) from None
             raise
-        if caller.authorization is not None:
+        if caller.authorization is not None and principal is not LOCAL:
             self._known[caller.authorization] = principal, time.monotonic() + REMEMBER_S
             if len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
@@ -125,7 +137,15 @@ class Doorkeeper:
         return self._tokens.principal(token)
 
     def _local(self, caller: Caller) -> Principal:
-        """The machine's own user, unless a proxy or a web page of another site speaks through this machine."""
+        """The machine's own user, who can read the key of this machine; not through a proxy, nor from another site's page."""
+        if self._settings.loopback_without_key == "off":
+            shown = _token(caller.authorization) or ""
+            if not hmac.compare_digest(shown.encode(), self._local_key().encode()):
+                raise AuthenticationError(
+                    "this server has no keys yet and answers whoever shows the key of its machine: open the address that "
+                    "`mitoserve serve` printed, or send 'Authorization: Bearer KEY' with what `mitoserve keys local` prints "
+                    f"(the file {FILE} in MITOSIS_STATE)"
+                )
         if caller.forwarded or not is_loopback(caller.address) or not is_loopback(_name(f"//{caller.host}")):
             raise AuthenticationError(f"without a key this server answers its own machine only; {_HOW}")
         if caller.origin is not None and not (

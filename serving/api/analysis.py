@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.api.addresses import address
 from serving.api.problems import KINDS
 from serving.jobs.job import Job, State
 from serving.wsi.modelcard import RESEARCH_USE
@@ -68,7 +69,7 @@ def view(job: Job) -> AnalysisView:
 
 def location(job: Job) -> str:
     """Address of the analysis."""
-    return f"/v1/analyses/{job.id}"
+    return address(f"/v1/analyses/{job.id}")
 
 
 def iso(seconds: float) -> str:

@@ -1,15 +1,18 @@
 """The HTTP app: start reading here. It runs the same inside BentoML, under any ASGI server and in tests."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from serving.access.access import open_access
+from serving.access.local_key import FILE
 from serving.api import problems
 from serving.api.analyses import analysis_routes
 from serving.api.bounds import BoundedBodies, BoundedHeads
@@ -23,6 +26,7 @@ from serving.api.maps import map_routes
 from serving.api.masks import mask_routes
 from serving.api.monailabel import monailabel_routes
 from serving.api.pictures import Pictures
+from serving.api.proxies import Proxies
 from serving.api.registry import registry_routes
 from serving.api.request_log import RequestLog
 from serving.api.results import Results
@@ -41,6 +45,8 @@ from serving.wsi.modelcard import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
+
+_log = logging.getLogger("mitoserve.http")
 
 _EXPOSED = (
     "Location", "Retry-After", "Mitoserve-Slide", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
@@ -61,7 +67,8 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        access()
+        if await run_sync(access().door.prepare):
+            _log.info("no key was made yet: callers show the one in the file %s of MITOSIS_STATE", FILE)
         configure_tracing(settings.traces_endpoint)
         async with workload.running():
             yield
@@ -89,8 +96,10 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
             allow_headers=["*"],
             expose_headers=_EXPOSED,
         )
+    app.add_middleware(Proxies, trusted=settings.trusted_proxies, prefix=settings.root_path)
     app.add_middleware(BoundedHeads)
     app.add_middleware(RequestLog)
+    app.state.settings = settings
     # FastAPI's documented way to complete its document.
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -17,7 +17,7 @@ from serving.api.problems import (
     StalledError,
     problem,
 )
-from serving.api.routes import MAX_PATH_BYTES, matches
+from serving.api.routes import MAX_PATH_BYTES, matches, route_path
 from serving.wsi.errors import MitoserveError, RequestError
 
 MAX_HEADER_BYTES = 32 * 2**10
@@ -181,4 +181,4 @@ def _is_upload(scope: Scope) -> bool:
     kinds = [value for name, value in scope["headers"] if name == b"content-type"]
     if any(b"json" in kind.lower() for kind in kinds):
         return False
-    return any(scope["method"] in methods and matches(path, scope["path"]) for path, methods in UPLOADS.items())
+    return any(scope["method"] in methods and matches(path, route_path(scope)) for path, methods in UPLOADS.items())

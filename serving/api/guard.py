@@ -28,7 +28,7 @@ from serving.access.errors import (
 from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
 from serving.api.problems import problem
-from serving.api.routes import bounded_method, matches, route_template
+from serving.api.routes import bounded_method, matches, route_path, route_template
 from serving.observability.logs import request_id
 from serving.wsi.errors import BusyError, MitoserveError
 
@@ -47,7 +47,10 @@ SAFE = frozenset({"GET", "HEAD"})
 _UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
 """Reading changes nothing; the pieces of an upload are part of the request that created it."""
 
-_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+_PROXY_HEADERS = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "true-client-ip"}
+)
+"""Beside every one that begins with `x-forwarded` or `x-original`."""
 _log = logging.getLogger("mitoserve.guard")
 
 _THREADS = 8
@@ -69,7 +72,7 @@ class Guard:
         if scope["type"] != "http" or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
-        grant = required_grant(scope["method"], scope["path"])
+        grant = required_grant(scope["method"], route_path(scope))
         if grant is None:
             await self._app(scope, receive, send)
             return
@@ -166,7 +169,7 @@ def _caller(scope: Scope) -> Caller:
         host=headers.get("host", ""),
         authorization=headers.get("authorization"),
         origin=headers.get("origin"),
-        forwarded=any(name in headers for name in _PROXY_HEADERS),
+        forwarded=any(name in _PROXY_HEADERS or name.startswith(("x-forwarded", "x-original")) for name in headers),
     )
 
 

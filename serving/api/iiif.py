@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from serving.api.addresses import address
 from serving.api.deepzoom import PICTURE_ERRORS
 from serving.api.pictures import MAX_AGE_S, Picture, Pictures
 from serving.api.problems import responses
@@ -33,7 +34,7 @@ def iiif_routes(pictures: Pictures) -> APIRouter:
     async def base(request: Request, slide_id: str) -> Response:
         """Leads to info.json."""
         slide = await pictures.slide(request, slide_id)
-        return RedirectResponse(f"/v1/slides/{slide.sha256}/iiif/info.json", 303)
+        return RedirectResponse(address(f"/v1/slides/{slide.sha256}/iiif/info.json"), 303)
 
     @router.get(
         "/v1/slides/{slide_id}/iiif/info.json",
@@ -47,7 +48,7 @@ def iiif_routes(pictures: Pictures) -> APIRouter:
         """Size, tiles and features, by the Image API 3.0."""
         slide = await pictures.slide(request, slide_id)
         headers = {"Cache-Control": f"private, max-age={MAX_AGE_S}"}
-        content = _info(slide, str(request.url.replace(path=f"/v1/slides/{slide.sha256}/iiif", query="")))
+        content = _info(slide, str(request.url.replace(path=address(f"/v1/slides/{slide.sha256}/iiif"), query="")))
         return JSONResponse(  # type: ignore[return-value]  # FastAPI passes responses on
             content, headers=headers, media_type=f'application/ld+json;profile="{_CONTEXT}"'
         )

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from serving.api.addresses import address
 from serving.api.owners import scope_of
 from serving.api.problems import responses
 from serving.api.results import Results
@@ -52,7 +53,7 @@ def map_routes(results: Results) -> APIRouter:
             mpp=lattice.mpp,
             rows=rows,
             columns=columns,
-            scores=f"/v1/analyses/{job.id}/map/scores",
+            scores=address(f"/v1/analyses/{job.id}/map/scores"),
         )
 
     @router.get(

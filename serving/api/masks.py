@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from serving.api.addresses import address
 from serving.api.maps import FOREVER
 from serving.api.owners import scope_of
 from serving.api.problems import responses
@@ -60,7 +61,7 @@ def mask_routes(results: Results) -> APIRouter:
             step_y=tissue.step_y,
             classes=list(CLASSES),
             quality=analysis.quality is not None,
-            picture=f"/v1/analyses/{job.id}/mask/picture",
+            picture=address(f"/v1/analyses/{job.id}/mask/picture"),
         )
 
     @router.get(

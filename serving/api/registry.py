@@ -9,6 +9,7 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
+from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.owners import owner_of
 from serving.api.problems import responses
@@ -140,8 +141,8 @@ def registry_routes(workload: Workload) -> APIRouter:
                 return version, workload.registry.find(version.name, version.version)[1]
 
             version, card = await run_sync(keep)
-        address = f"/v1/registry/versions/{version.name}/{version.version}"
-        return JSONResponse(card.model_dump(mode="json"), 201, {"Location": address})
+        location = address(f"/v1/registry/versions/{version.name}/{version.version}")
+        return JSONResponse(card.model_dump(mode="json"), 201, {"Location": location})
 
     @router.get(
         "/versions/{name}/{version}",
@@ -231,8 +232,8 @@ def _version_folder(folder: Path) -> Path:
 
 
 def _accepted(release: Release) -> Response:
-    address = f"/v1/registry/releases/{release.number}"
-    return JSONResponse(_release(release).model_dump(mode="json"), 202, {"Location": address})
+    location = address(f"/v1/registry/releases/{release.number}")
+    return JSONResponse(_release(release).model_dump(mode="json"), 202, {"Location": location})
 
 
 def _release(release: Release) -> ReleaseView:

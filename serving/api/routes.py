@@ -14,6 +14,12 @@ MAX_PATH_BYTES = 2048
 a template such as {column}_{row} takes to match grows with the square of the length."""
 
 
+def route_path(scope: Scope) -> str:
+    """The address below the path prefix of a proxy: what routes, guards and limits look at, as Starlette's router does."""
+    path, prefix = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(prefix) :] if prefix and (path == prefix or path.startswith(f"{prefix}/")) else path
+
+
 def route_template(scope: Scope) -> str:
     """The template of a request's address, such as /v1/models/{name}; never what the caller wrote."""
     if "route" in scope:
@@ -22,7 +28,7 @@ def route_template(scope: Scope) -> str:
         return "unmatched"
     # Refused before it was routed: its address is looked up among those that the app states.
     paths: Iterable[str] = scope["app"].openapi()["paths"] if "app" in scope else ()
-    return next((template for template in paths if _pattern(template).fullmatch(scope["path"])), "unmatched")
+    return next((template for template in paths if matches(template, route_path(scope))), "unmatched")
 
 
 def bounded_method(scope: Scope) -> str:

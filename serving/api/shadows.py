@@ -10,6 +10,7 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.negotiation import choose
 from serving.api.owners import owner_of
@@ -117,7 +118,9 @@ def shadow_routes(workload: Workload) -> APIRouter:
             return _view(workload, workload.registry.shadow(wanted.models, wanted.share, actor, check=False))
 
         view = await run_sync(started)
-        return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/v1/registry/shadows/{view.number}"})
+        return JSONResponse(
+            view.model_dump(mode="json"), 201, {"Location": address(f"/v1/registry/shadows/{view.number}")}
+        )
 
     @router.get("/{number}", summary="One shadow", responses=responses("malformed-request", "not-found", "busy"))
     async def get(number: ShadowNumber) -> ShadowView:
@@ -154,7 +157,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
             found = summarise(pairs)
             if wanted == "json":
                 return found.model_dump_json().encode()
-            return comparison_page(found, pairs, gallery=f"{GALLERY}#shadow={number}")
+            return comparison_page(found, pairs, gallery=address(f"{GALLERY}#shadow={number}"))
 
         return Response(await run_sync(made), media_type=_FORMATS[wanted])
 

@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import responses
@@ -90,7 +91,7 @@ def slide_routes(workload: Workload) -> APIRouter:
             stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
         else:
             stored = await _received(workload, request, owner, filename)
-        return JSONResponse(_view(stored).model_dump(), 201, {"Location": f"/v1/slides/{stored.sha256}"})
+        return JSONResponse(_view(stored).model_dump(), 201, {"Location": address(f"/v1/slides/{stored.sha256}")})
 
     for method in ("post", "put"):
         getattr(router, method)(

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from serving.api import problems
+from serving.api.addresses import address
 from serving.api.bodies import too_large
 from serving.api.problems import responses
 from serving.store.resumable import ALGORITHMS, checksum
@@ -97,7 +98,7 @@ def expires(at: float) -> dict[str, str]:
 
 def slide_header(sha256: str | None) -> dict[str, str]:
     """The header that states the slide's address, once there is one."""
-    return {} if sha256 is None else {"Mitoserve-Slide": f"/v1/slides/{sha256}"}
+    return {} if sha256 is None else {"Mitoserve-Slide": address(f"/v1/slides/{sha256}")}
 
 
 def tus_errors(*slugs: str) -> dict[int | str, dict[str, Any]]:

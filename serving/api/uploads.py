@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import MethodError, responses
@@ -92,7 +93,9 @@ def upload_routes(workload: Workload) -> APIRouter:
         upload = await run_sync(
             lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
         )
-        return Response(status_code=201, headers={"Location": f"/v1/uploads/{upload.id}", **expires(upload.expires_at)})
+        return Response(
+            status_code=201, headers={"Location": address(f"/v1/uploads/{upload.id}"), **expires(upload.expires_at)}
+        )
 
     @router.head(
         one,

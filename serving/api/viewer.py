@@ -1,6 +1,7 @@
 """`/`: the web viewer's pages. They are the same for everybody and hold nothing of slides; what they ask for is guarded."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -9,6 +10,7 @@ from importlib.resources.abc import Traversable
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from serving.api.addresses import address
 from serving.api.problems import NoSuchPageError, responses
 from serving.api.score import BINARY
 from serving.settings import Settings
@@ -21,6 +23,8 @@ _TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 INDEX = "index.html"
+_LINKS = re.compile(rb'\b(?:href|src)="/')
+"""Addresses of this server in the pages."""
 _EMPTY = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 """Hash of no bytes: OpenSeadragon adds a style unless the page has one of that name, which is empty here."""
 
@@ -48,10 +52,14 @@ def viewer_routes(settings: Settings) -> APIRouter:
         page = pages().get(name)
         if page is None:
             raise NoSuchPageError("the viewer has no such file")
-        own = {**headers, "ETag": page.tag}
-        if page.tag in request.headers.get("if-none-match", ""):
+        content, tag = page.content, page.tag
+        if page.media_type.startswith("text/html"):  # scripts find the prefix by their own address
+            content = _LINKS.sub(lambda found: found[0][:-1] + address("/").encode(), content)
+            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        own = {**headers, "ETag": tag}
+        if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=own)
-        return Response(page.content, media_type=page.media_type, headers=own)
+        return Response(content, media_type=page.media_type, headers=own)
 
     stated = {
         "response_class": Response,

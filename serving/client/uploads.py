@@ -49,7 +49,7 @@ def upload_slide(
     if address is not None:
         offset = yield from _offset(address)
     if offset is None or address is None:
-        address, offset = (yield from _create(size, name or path.name)), 0
+        address, offset = (yield from _create(size, name or path.name, server)), 0
         notes.keep(server, path, address)
     failures = 0
     while True:
@@ -76,12 +76,14 @@ def upload_slide(
     return (yield from _slide(address))
 
 
-def _create(size: int, name: str) -> Steps[str]:
+def _create(size: int, name: str, server: str) -> Steps[str]:
     metadata = f"filename {base64.b64encode(name.encode()).decode()}"
     headers = {**_VERSION, "Upload-Length": str(size), "Upload-Metadata": metadata}
     answer = yield from asked(Ask("POST", "/v1/uploads", headers=headers))
     # The path alone: behind a proxy a server may not know its own name, and the key goes to no other.
-    return urlsplit(answer.headers["Location"]).path
+    location, prefix = urlsplit(answer.headers["Location"]).path, urlsplit(server).path.rstrip("/")
+    # Addresses are asked for below the server's, which has the prefix already.
+    return location.removeprefix(prefix) if location.startswith(f"{prefix}/") else location
 
 
 def _offset(address: str) -> Steps[int | None]:

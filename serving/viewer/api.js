@@ -1,7 +1,28 @@
 // Requests to the server: with the key, if one is needed, and with errors in the server's own words.
 
 const KEY = "mitoserve-key";
+const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 let asking = null;
+
+/** The address of a path of the server's own, below the prefix that a proxy may offer it under. */
+export const here = (path) => ROOT + path;
+
+/**
+ * Take over the key of the machine that serves from the address that `mitoserve serve` prints (#key=…), and hide it.
+ *
+ * Keys of other kinds are not taken from an address: whoever makes one up could have slides brought with a key of theirs.
+ */
+function takeLocalKey() {
+  const stated = new URLSearchParams(location.hash.slice(1));
+  const key = stated.get("key");
+  if (key === null) return;
+  if (/^mito_local_[A-Za-z0-9_-]+$/.test(key)) setKey(key);
+  stated.delete("key");
+  const rest = stated.toString();
+  history.replaceState(null, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
+}
+takeLocalKey();
+addEventListener("hashchange", takeLocalKey);
 
 /** The header that shows the key; none where no key was given. */
 export function authorization() {

@@ -1,6 +1,6 @@
 // The places where a candidate and what serves disagree: /viewer/disagreements.html#shadow=NUMBER. For administrators.
 
-import { json } from "./api.js";
+import { here, json } from "./api.js";
 import { Pictures } from "./pictures.js";
 
 const MORE = 60;
@@ -26,7 +26,7 @@ const number = (value) => (value === null ? "–" : value.toPrecision(3));
 /** Fill the list of shadows; the one that the address names, else the newest, is chosen. */
 async function start() {
   try {
-    const { shadows } = await json("/v1/registry/shadows");
+    const { shadows } = await json(here("/v1/registry/shadows"));
     const options = shadows.map((s) => new Option(`${s.number}: ${s.models.join(", ")} (${s.state}, ${s.analyses.succeeded} slides)`, s.number));
     element("shadow").replaceChildren(...options);
     const named = new URLSearchParams(location.hash.slice(1)).get("shadow");
@@ -46,11 +46,11 @@ async function show() {
   grid.replaceChildren();
   places = [];
   try {
-    const found = await json(`/v1/registry/shadows/${chosen}/comparison`);
+    const found = await json(here(`/v1/registry/shadows/${chosen}/comparison`));
     if (mine !== turn) return;
     showSummary(found);
     const kind = element("kind").value;
-    next = `/v1/registry/shadows/${chosen}/disagreements?limit=${MORE}${kind ? `&kind=${encodeURIComponent(kind)}` : ""}`;
+    next = here(`/v1/registry/shadows/${chosen}/disagreements?limit=${MORE}${kind ? `&kind=${encodeURIComponent(kind)}` : ""}`);
     await showMore();
     if (mine === turn) element("note").textContent = places.length ? `${places.length}${next ? " and more" : ""} places` : "No disagreements.";
   } catch (error) {
@@ -91,7 +91,7 @@ function card(found, index) {
   const { place } = found;
   const link = document.createElement("a");
   const [x, y] = [place.x + place.width / 2, place.y + place.height / 2].map((n) => n.toFixed(0));
-  link.href = `/#analysis=${found.analysis}&x=${x}&y=${y}&zoom=1`;
+  link.href = here(`/#analysis=${found.analysis}&x=${x}&y=${y}&zoom=1`);
   const picture = pictures.canvas();
   picture.dataset.index = index;
   const said = `${number(place.first)} / ${number(place.second)}`;

@@ -1,6 +1,6 @@
 // Results in the formats that the server offers.
 
-import { ask, json } from "./api.js";
+import { ask, here, json } from "./api.js";
 import { on, state, toast } from "./state.js";
 
 const NAMES = {
@@ -20,7 +20,7 @@ const menu = document.getElementById("export");
 on("opened", async () => {
   menu.disabled = !state.report;
   if (menu.options.length) return;
-  const document_ = await json("/openapi.json");
+  const document_ = await json(here("/openapi.json"));
   const offers = Object.keys(document_.paths["/v1/analyses/{analysis_id}/report"].get.responses["200"].content);
   menu.append(new Option("choose …", ""), ...offers.map((type) => new Option(NAMES[type]?.[0] ?? type, type)), new Option("Corrections, GeoJSON", CORRECTIONS));
 });
@@ -30,7 +30,7 @@ menu.addEventListener("change", async () => {
   menu.value = "";
   if (!type || !state.analysis) return;
   try {
-    const own = `/v1/analyses/${state.analysis.id}`;
+    const own = here(`/v1/analyses/${state.analysis.id}`);
     const response = type === CORRECTIONS ? await ask(`${own}/corrections`) : await ask(`${own}/report`, { headers: { Accept: type } });
     const stated = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
     const link = document.createElement("a");

@@ -1,6 +1,6 @@
 // Slides and analyses at the server, and slides on their way to it.
 
-import { all, ask, authorization, follow, json, post } from "./api.js";
+import { all, ask, authorization, follow, here, json, post } from "./api.js";
 import { toast } from "./state.js";
 
 const PIECE = 8 * 2 ** 20;
@@ -29,7 +29,7 @@ export function markCurrent(slide, analysis) {
 /** Read both lists again. */
 export async function refresh() {
   try {
-    const [slides, analyses] = await Promise.all([all("/v1/slides?limit=200", "slides"), all("/v1/analyses?limit=200", "analyses")]);
+    const [slides, analyses] = await Promise.all([all(here("/v1/slides?limit=200"), "slides"), all(here("/v1/analyses?limit=200"), "analyses")]);
     const bySlide = Map.groupBy ? Map.groupBy(analyses, (a) => a.slide) : grouped(analyses);
     element("slides").replaceChildren(...slides.toReversed().map((slide) => slideItem(slide, bySlide.get(slide.id) ?? [])));
     element("no-slides").hidden = slides.length > 0;
@@ -61,7 +61,7 @@ export function upload(file) {
     item.append(again);
   };
   const sending = new window.tus.Upload(file, {
-    endpoint: "/v1/uploads",
+    endpoint: here("/v1/uploads"),
     chunkSize: PIECE,
     retryDelays: RETRIES_MS,
     removeFingerprintOnSuccess: true,
@@ -94,7 +94,7 @@ export function upload(file) {
 /** Submit an analysis of a slide and open it. */
 export async function score(slide) {
   const stated = element("mpp").value;
-  const analysis = await post("/v1/analyses", { slide: slide.id, options: slide.mpp === null && stated ? { mpp: Number(stated) } : {} });
+  const analysis = await post(here("/v1/analyses"), { slide: slide.id, options: slide.mpp === null && stated ? { mpp: Number(stated) } : {} });
   await refresh();
   open(slide, analysis);
 }
@@ -161,7 +161,7 @@ function describe(button, analysis) {
 function watch(analysis) {
   if (followed.has(analysis.id)) return;
   followed.set(analysis.id, true);
-  follow(`/v1/analyses/${analysis.id}/events`, (_, now) => {
+  follow(here(`/v1/analyses/${analysis.id}/events`), (_, now) => {
     const button = document.querySelector(`#slides .analysis[data-id="${analysis.id}"]`);
     if (button) describe(button, now);
   })
@@ -174,7 +174,7 @@ function watch(analysis) {
 
 async function thumbnail(slide, picture) {
   if (!pictures.has(slide.id)) {
-    pictures.set(slide.id, ask(`/v1/slides/${slide.id}/thumbnail?max_side=104`).then(async (r) => URL.createObjectURL(await r.blob())));
+    pictures.set(slide.id, ask(here(`/v1/slides/${slide.id}/thumbnail?max_side=104`)).then(async (r) => URL.createObjectURL(await r.blob())));
   }
   picture.src = await pictures.get(slide.id).catch(() => {
     pictures.delete(slide.id);

@@ -1,12 +1,13 @@
 // Links to a position: #analysis=ID&x=…&y=…&zoom=…, level-0 px and screen px per level-0 px.
 
+import { here } from "./api.js";
 import { position, viewer } from "./slide.js";
 import { on, state, toast } from "./state.js";
 
 /** What the address names: {analysis, slide, x, y, zoom}, absent where it does not. */
 export function readLink() {
   const stated = new URLSearchParams(location.hash.slice(1));
-  const path = /^\/v1\/analyses\/([^/]+)\/view$/.exec(location.pathname);
+  const path = /\/v1\/analyses\/([^/]+)\/view$/.exec(location.pathname);
   const number = (name) => (stated.has(name) && Number.isFinite(Number(stated.get(name))) ? Number(stated.get(name)) : undefined);
   return { analysis: stated.get("analysis") ?? path?.[1], slide: stated.get("slide") ?? undefined, x: number("x"), y: number("y"), zoom: number("zoom") };
 }
@@ -18,7 +19,7 @@ export function link() {
   stated.set("x", x.toFixed(0));
   stated.set("y", y.toFixed(0));
   stated.set("zoom", zoom.toPrecision(4));
-  return `${location.origin}/${location.search}#${stated}`;
+  return `${location.origin}${here("/")}${location.search}#${stated}`;
 }
 
 /** Copy it for somebody else. */

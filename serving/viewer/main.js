@@ -1,6 +1,6 @@
 // Start reading here: opens slides and analyses, and ties the parts of the page together.
 
-import { ask, follow, json } from "./api.js";
+import { ask, follow, here, json } from "./api.js";
 import { Candidates } from "./candidates.js";
 import "./exports.js";
 import { select } from "./gallery.js";
@@ -50,8 +50,8 @@ async function ended(analysis, isCurrent) {
   state.analysis = analysis;
   let now = analysis;
   while (now.state === "queued" || now.state === "running") {
-    await follow(`/v1/analyses/${now.id}/events`, (_, event) => isCurrent() && say(`The slide is being scored: ${stateText(event)}`));
-    now = await json(`/v1/analyses/${now.id}`);
+    await follow(here(`/v1/analyses/${now.id}/events`), (_, event) => isCurrent() && say(`The slide is being scored: ${stateText(event)}`));
+    now = await json(here(`/v1/analyses/${now.id}`));
     if (!isCurrent()) break;
   }
   return now;
@@ -60,7 +60,7 @@ async function ended(analysis, isCurrent) {
 async function show(analysis, isCurrent) {
   if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}`);
   say("Reading the result …");
-  const [report, map, mask] = await Promise.all([json(`/v1/analyses/${analysis.id}/report`), loadMap(analysis.id), loadMask(analysis.id)]);
+  const [report, map, mask] = await Promise.all([json(here(`/v1/analyses/${analysis.id}/report`)), loadMap(analysis.id), loadMask(analysis.id)]);
   if (!isCurrent()) return;
   const list = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
   Object.assign(state, { analysis, report, map, mask, candidates: new Candidates(list) });
@@ -72,10 +72,10 @@ async function show(analysis, isCurrent) {
 /** Open what an address names. */
 async function openLink({ analysis, slide, x, y, zoom }) {
   try {
-    const found = analysis ? await json(`/v1/analyses/${encodeURIComponent(analysis)}`) : null;
+    const found = analysis ? await json(here(`/v1/analyses/${encodeURIComponent(analysis)}`)) : null;
     const id = found?.slide ?? slide;
     if (!id) return;
-    const stored = await ask(`/v1/slides/${encodeURIComponent(id)}`).then((r) => r.json());
+    const stored = await ask(here(`/v1/slides/${encodeURIComponent(id)}`)).then((r) => r.json());
     await open(stored, found, { x, y, zoom });
   } catch (error) {
     toast(error.message);

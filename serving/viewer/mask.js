@@ -1,6 +1,6 @@
 // Tissue, and what quality control masks: a picture of numbers, coloured here and laid over the slide.
 
-import { ask, json } from "./api.js";
+import { ask, here, json } from "./api.js";
 
 const BACKGROUND = 0;
 const TISSUE = 1;
@@ -9,7 +9,7 @@ const COLOURS = { tissue: [0, 114, 178, 90], pen: [0, 158, 115, 190], bubble: [8
 
 /** The mask of an analysis. */
 export async function loadMask(analysis) {
-  const frame = await json(`/v1/analyses/${analysis}/mask`);
+  const frame = await json(here(`/v1/analyses/${analysis}/mask`));
   const picture = await createImageBitmap(await (await ask(frame.picture)).blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   const canvas = sheet(frame);
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -1,6 +1,6 @@
 // The review: verdicts of people beside the model's findings. Every change is sent at once and kept by the server.
 
-import { json, post } from "./api.js";
+import { here, json, post } from "./api.js";
 import { select } from "./gallery.js";
 import { placeAt, position } from "./slide.js";
 import { emit, objectOf, on, state, toast } from "./state.js";
@@ -11,7 +11,7 @@ let pointer = null;
 
 /** Read what reviewers have said of the open analysis. */
 export async function loadReviews() {
-  const review = await json(`/v1/analyses/${state.analysis.id}/reviews`);
+  const review = await json(here(`/v1/analyses/${state.analysis.id}/reviews`));
   const undone = new Set(review.entries.filter((e) => e.action === "undo").map((e) => e.target));
   const standing = review.entries.filter((e) => e.action !== "undo" && !undone.has(String(e.number)));
   review.undone = undone;
@@ -59,7 +59,7 @@ export function relabel(number) {
 async function record(change) {
   const reason = element("reason").value.trim();
   try {
-    const entry = await post(`/v1/analyses/${state.analysis.id}/reviews`, { ...change, reason, reviewer: state.reviewer });
+    const entry = await post(here(`/v1/analyses/${state.analysis.id}/reviews`), { ...change, reason, reviewer: state.reviewer });
     element("reason").value = "";
     await loadReviews();
     return entry;

@@ -1,11 +1,11 @@
 // The mitosis map: scores of the lattice, as a picture that is laid over the slide.
 
-import { json, ask } from "./api.js";
+import { ask, here, json } from "./api.js";
 import { cover, table } from "./colours.js";
 
 /** The map of an analysis. */
 export async function loadMap(analysis) {
-  const frame = await json(`/v1/analyses/${analysis}/map`);
+  const frame = await json(here(`/v1/analyses/${analysis}/map`));
   const scores = new Float32Array(await (await ask(frame.scores)).arrayBuffer());
   return new ScoreMap(frame, scores);
 }

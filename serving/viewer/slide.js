@@ -1,6 +1,6 @@
 // The slide itself: tiles by OpenSeadragon, and the two frames, level-0 px and px of the screen.
 
-import { authorization } from "./api.js";
+import { authorization, here } from "./api.js";
 import { state } from "./state.js";
 
 const OSD = window.OpenSeadragon;
@@ -46,7 +46,7 @@ export function showSlide(slide) {
     viewer.open({
       Image: {
         xmlns: "http://schemas.microsoft.com/deepzoom/2008",
-        Url: `/v1/slides/${slide.id}/deepzoom_files/`,
+        Url: here(`/v1/slides/${slide.id}/deepzoom_files/`),
         Format: "jpeg",
         Overlap: "0",
         TileSize: String(TILE),

@@ -46,6 +46,7 @@ def dotted_slide(path: Path, **options: Any) -> Path:
 def served(state: Path, detector: Detector | None = None, **settings: object) -> Iterator[Ground]:
     """A server that is ready, until the block ends."""
     used = detector or DotDetector()
+    settings = {"loopback_without_key": "on", **settings}
     app = create_app(Settings(state=state, **settings), load=lambda: used)  # type: ignore[arg-type]
     port = free_port()
     server = uvicorn.Server(

@@ -66,6 +66,7 @@ def server_environment(scratch: Path, models: Path | None = None) -> dict[str, s
         "BENTOML_HOME": str(scratch / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "MITOSIS_STATE": str(scratch / "state"),
+        "MITOSIS_LOOPBACK_WITHOUT_KEY": "on",
         **({} if models is None else {"MITOSIS_MODELS": str(models)}),
     }
 

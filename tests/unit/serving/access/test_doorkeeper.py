@@ -7,11 +7,13 @@ import pytest
 from serving.access.doorkeeper import FAILURES_PER_MINUTE, REMEMBER_S, Caller, Doorkeeper, check_binding, is_loopback
 from serving.access.errors import AuthenticationError, TooManyRequestsError
 from serving.access.keys import KeyStore
+from serving.access.local_key import local_key
 from serving.access.principal import LOCAL
 from serving.settings import Settings, SettingsError
 from serving.store.database import open_database
 
 HERE = Caller(address="127.0.0.1", host="localhost:3000")
+"""Someone on the machine, who has shown nothing yet."""
 
 
 @pytest.fixture
@@ -21,7 +23,16 @@ def keys(tmp_path: Path) -> KeyStore:
 
 @pytest.fixture
 def door(keys: KeyStore) -> Doorkeeper:
-    return Doorkeeper(keys, None, Settings(cors_origins=("https://viewer.example",)))
+    return Doorkeeper(keys, None, _settings())
+
+
+def _settings(**more: str) -> Settings:
+    return Settings(cors_origins=("https://viewer.example",), **more)
+
+
+def own(caller: Caller) -> Caller:
+    """The caller with the key of the machine."""
+    return replace(caller, authorization=f"Bearer {local_key(_settings())}")
 
 
 def bearer(token: str, address: str = "10.0.0.7") -> Caller:
@@ -38,8 +49,12 @@ def bearer(token: str, address: str = "10.0.0.7") -> Caller:
         replace(HERE, origin="https://viewer.example"),
     ],
 )
-def test_the_own_machine_needs_no_key(door: Doorkeeper, caller: Caller) -> None:
-    assert door.admit(caller) is LOCAL
+def test_the_own_machine_shows_its_own_key(door: Doorkeeper, keys: KeyStore, caller: Caller) -> None:
+    with pytest.raises(AuthenticationError, match="keys local"):
+        door.admit(caller)
+    assert door.admit(own(caller)) is LOCAL
+    assert door.recall(own(caller)) is None
+    assert Doorkeeper(keys, None, _settings(loopback_without_key="on")).admit(caller) is LOCAL
 
 
 @pytest.mark.parametrize(
@@ -56,9 +71,13 @@ def test_the_own_machine_needs_no_key(door: Doorkeeper, caller: Caller) -> None:
         replace(HERE, origin="null"),
     ],
 )
-def test_nobody_else_comes_in_without_a_key(door: Doorkeeper, caller: Caller) -> None:
+def test_nobody_else_comes_in_without_a_key(door: Doorkeeper, keys: KeyStore, caller: Caller) -> None:
+    """Not even with the machine's own, which is not for others and their pages."""
+    for shown in (caller, own(caller)):
+        with pytest.raises(AuthenticationError):
+            door.admit(shown)
     with pytest.raises(AuthenticationError):
-        door.admit(caller)
+        Doorkeeper(keys, None, _settings(loopback_without_key="on")).admit(caller)
 
 
 def test_once_there_are_keys_everybody_shows_one(door: Doorkeeper, keys: KeyStore) -> None:
@@ -67,7 +86,7 @@ def test_once_there_are_keys_everybody_shows_one(door: Doorkeeper, keys: KeyStor
         door.admit(HERE)
     assert door.admit(bearer(token)) == key.principal
     keys.revoke(key.id)
-    for caller in (HERE, bearer(token)):
+    for caller in (HERE, own(HERE), bearer(token)):
         with pytest.raises(AuthenticationError):
             door.admit(caller)
 
