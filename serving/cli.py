@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from serving import __version__
@@ -26,6 +25,7 @@ from serving.cli_scoring import options_of, scoring_options
 from serving.cli_storage import state
 from serving.cli_tune import tune_threads
 from serving.client import Client
+from serving.console import labelled, open_console, shown, text_column
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -44,8 +44,8 @@ SOME_FAILED = 1
 LAST_REQUESTS_S = 20
 """How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""
 
-_out = Console()
-_err = Console(stderr=True)
+_out = open_console()
+_err = open_console(stderr=True)
 
 
 @click.group(epilog=RESEARCH_USE, context_settings={"help_option_names": ["-h", "--help"]})
@@ -165,7 +165,7 @@ def info(slide: Path) -> None:
     except (MitoserveError, OSError) as error:
         raise click.ClickException(str(error)) from error
     for name, value in rows.items():
-        _out.print(f"{name:8} {value}", highlight=False, soft_wrap=True)
+        _out.print(f"{name:8} {shown(value)}", soft_wrap=True)
 
 
 def _settings() -> Settings:
@@ -183,7 +183,7 @@ def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, P
             report = score_one(slide, folder)
         except (MitoserveError, OSError) as error:
             failed += 1
-            _err.print(f"[red]failed[/] {slide}: {error}", highlight=False, soft_wrap=True)
+            _err.print(labelled("failed", "red", f"{slide}: {error}"), soft_wrap=True)
         else:
             _summarise(report, folder)
     if failed:
@@ -205,7 +205,7 @@ def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
 
 
 def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -> Report:
-    with open_slide(path) as slide, _progress(slide.name) as on_progress:
+    with open_slide(path) as slide, _progress(shown(slide.name)) as on_progress:
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
     return analysis.report
@@ -213,7 +213,7 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -
 
 def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
     stated = {name: value for name, value in options.items() if value is not None}
-    with _progress(path.name) as on_progress:
+    with _progress(shown(path.name)) as on_progress:
         return score_at(client, path, folder, stated, on_progress=on_progress)
 
 
@@ -221,7 +221,7 @@ def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str,
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with tiles and time left, on a terminal; nothing in a log file."""
     columns = (
-        TextColumn("{task.description}"),
+        text_column("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("tiles"),
@@ -238,13 +238,12 @@ def _summarise(report: Report, folder: Path) -> None:
     counts = report.counts
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm2"
     _out.print(
-        f"{report.slide.name}: {counts.mitotic_figures} mitotic figures in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
-        f"{report.timing.wall_s:.0f} s -> {folder}",
-        highlight=False,
+        f"{shown(report.slide.name)}: {counts.mitotic_figures} mitotic figures in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
+        f"{report.timing.wall_s:.0f} s -> {shown(str(folder))}",
         soft_wrap=True,
     )
     for warning in report.warnings:
-        _err.print(f"[yellow]warning[/] {report.slide.name}: {warning}", highlight=False, soft_wrap=True)
+        _err.print(labelled("warning", "yellow", f"{report.slide.name}: {warning}"), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from serving.access.access import Access, open_access
 from serving.access.audit import Entry
 from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
+from serving.console import open_console
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
 
-_out = Console()
+_out = open_console()
 
 
 @click.group()

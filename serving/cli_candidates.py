@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from serving.cli_state import Opened, actor, golden_option, opened
+from serving.console import open_console
 from serving.drift.statistics import SlideStatistics, statistics_of
 from serving.drift.watch import Drift, DriftWatch
 from serving.jobs.shadows import ShadowRecord
@@ -21,7 +21,7 @@ from serving.wsi.slide import open_slide
 
 REFUSED = 1
 """Exit code of a candidate that its gates refuse."""
-_out = Console()
+_out = open_console()
 
 
 @click.command()

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from serving.cli_scoring import options_of, scoring_options
 from serving.cohort.cohort import Run, score_cohort
@@ -21,6 +19,7 @@ from serving.cohort.progress import ShownProgress
 from serving.cohort.results import results_at
 from serving.cohort.status import Status, status_of
 from serving.cohort.worker import WorkOrder
+from serving.console import labelled, open_console
 from serving.exports import EXPORTS
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
@@ -32,8 +31,8 @@ INTERRUPTED = 130
 _SHOWN = 20
 """Slides that failed are named up to this number; `status` and the tables have them all."""
 
-_out = Console()
-_err = Console(stderr=True)
+_out = open_console()
+_err = open_console(stderr=True)
 
 
 @click.group(epilog=RESEARCH_USE)
@@ -144,7 +143,6 @@ def _tell(tally: Tally, out: str, seconds: float, *, as_json: bool) -> None:
     _out.print(
         f"{done} of {tally.slides} slides are done, {tally.scored} of them scored now ({tally.tiles} tiles, {seconds:.0f} s) "
         f"-> {out}",
-        highlight=False,
         soft_wrap=True,
     )
     _name(failures, _SHOWN)
@@ -155,8 +153,7 @@ def _name(failures: Sequence[Failure], most: int) -> None:
     for failure in failures[:most]:
         tries = f" ({failure.tries} tries)" if failure.tries > 1 else ""
         _err.print(
-            f"[red]failed[/] {failure.slide} {failure.problem}{tries}: {escape(failure.detail)}",
-            highlight=False,
+            labelled("failed", "red", f"{failure.slide} {failure.problem}{tries}: {failure.detail}"),
             soft_wrap=True,
         )
     if len(failures) > most:
@@ -164,4 +161,4 @@ def _name(failures: Sequence[Failure], most: int) -> None:
 
 
 def _warn(text: str) -> None:
-    _err.print(f"[yellow]warning[/] {escape(text)}", highlight=False, soft_wrap=True)
+    _err.print(labelled("warning", "yellow", text), soft_wrap=True)

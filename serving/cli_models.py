@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from serving.cli_state import actor, golden_option, opened
+from serving.console import open_console
 from serving.registry.releases import Release
 from serving.wsi.modelcard import RESEARCH_USE, ModelCard
 
-_out = Console()
+_out = open_console()
 
 
 @click.group(epilog=RESEARCH_USE)
@@ -31,7 +32,7 @@ def list_versions() -> None:
     table = Table("model", "version", "", "task", "threshold", "measured", "sha256")
     for row in found:
         state = "serves" if row.serves else "retired" if row.retired else ""
-        stated = (f"[red]{row.fault}[/]", "", "", "") if row.card is None else _stated(row.card)
+        stated = (Text(row.fault, "red"), "", "", "") if row.card is None else _stated(row.card)
         table.add_row(row.name, row.version, state, *stated)
     _out.print(table)
     _out.print(RESEARCH_USE)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from serving.console import open_console
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import chosen_providers, load_screener
 from serving.scoring.pace import GPU_PROVIDERS, use_cores
@@ -14,8 +14,8 @@ from serving.scoring.tuning import candidates, noise_tile, tune
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
 
-_out = Console()
-_err = Console(stderr=True)
+_out = open_console()
+_err = open_console(stderr=True)
 
 
 @click.command("tune")

@@ -20,6 +20,7 @@ from serving.api.deepzoom import deepzoom_routes
 from serving.api.drift import drift_routes
 from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
+from serving.api.heads import HeadAsGet, SafeAnswers
 from serving.api.iiif import iiif_routes
 from serving.api.info import info_routes
 from serving.api.maps import map_routes
@@ -86,6 +87,9 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BoundedBodies, idle_s=settings.upload_idle_s)
+    app.add_middleware(
+        HeadAsGet, own=cache(lambda: {t for t, found in app.openapi()["paths"].items() if "head" in found})
+    )
     # The last that is added is the outermost: a browser's preflight is answered before anybody is asked for a key.
     app.add_middleware(Guard, access, requests_at_once=settings.requests_at_once)
     if settings.cors_origins:
@@ -94,10 +98,12 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
             allow_origins=settings.cors_origins,
             allow_methods=sorted(METHODS),
             allow_headers=["*"],
+            allow_private_network=True,  # a page of the internet that is named here may call a server in the lab's network
             expose_headers=_EXPOSED,
         )
     app.add_middleware(Proxies, trusted=settings.trusted_proxies, prefix=settings.root_path)
     app.add_middleware(BoundedHeads)
+    app.add_middleware(SafeAnswers, vary_by_origin=bool(settings.cors_origins))
     app.add_middleware(RequestLog)
     app.state.settings = settings
     # FastAPI's documented way to complete its document.

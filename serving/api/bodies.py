@@ -1,13 +1,13 @@
 """Request bodies that hold one slide, written to a file as they arrive: raw, or the field `slide` of a form."""
 
 import hashlib
-from email.message import Message
 from pathlib import Path
 from typing import Protocol
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser
 
+from serving.api.headers import as_sent, disposition_name, media_type, parameters
 from serving.wsi.errors import RequestError, SlideTooLargeError
 
 FIELD = "slide"
@@ -46,15 +46,16 @@ def open_body(
     RequestError
         If a form has no boundary or a raw body has no file name.
     """
-    kind, parameters = parse_options_header(content_type)
-    if not kind.startswith(b"multipart/"):
-        stated = filename or _disposition_name(disposition)
+    kind = media_type(content_type)
+    if not kind.startswith("multipart/"):
+        stated = filename or (None if disposition is None else disposition_name(as_sent(disposition)))
         if not stated:
             raise RequestError(f"the upload has no file name; {_RAW_HELP}, or {_FORM_HELP}")
         return RawBody(BoundedFile(path, max_bytes), stated)
-    if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
+    boundary = as_sent(parameters(as_sent(content_type)).get("boundary", ""))
+    if kind != "multipart/form-data" or not boundary:
         raise RequestError(f"the body is no multipart/form-data with a boundary; {_FORM_HELP}")
-    return FormBody(BoundedFile(path, max_bytes), parameters[b"boundary"], filename)
+    return FormBody(BoundedFile(path, max_bytes), boundary, filename)
 
 
 class BoundedFile:
@@ -197,11 +198,9 @@ class FormBody:
         self._value.clear()
 
     def _open_part(self) -> None:
-        _, parameters = parse_options_header(self._disposition.decode("latin-1"))
-        if parameters.get(b"name") != FIELD.encode():
+        if parameters(self._disposition).get("name") != FIELD:
             raise RequestError(f"the form holds another field than {FIELD!r}; {_FORM_HELP}")
-        stated = parameters.get(b"filename", b"").decode("utf-8", "replace")
-        self._filename = self._filename or stated
+        self._filename = self._filename or disposition_name(self._disposition)
         if not self._filename:
             raise RequestError(f"the form field {FIELD!r} is no file with a name; {_FORM_HELP}")
 
@@ -215,9 +214,3 @@ def too_large(max_bytes: int) -> SlideTooLargeError:
         f"the slide has more than {max_bytes} bytes, which is this server's limit; "
         "its operator can raise MITOSIS_MAX_UPLOAD_BYTES"
     )
-
-
-def _disposition_name(header: str | None) -> str | None:
-    message = Message()
-    message["Content-Disposition"] = (header or "").replace("\r", " ").replace("\n", " ")
-    return message.get_filename()

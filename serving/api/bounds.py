@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.api.headers import is_json
 from serving.api.problems import (
     KINDS,
     AddressTooLongError,
@@ -178,7 +179,6 @@ def check_head(scope: Scope) -> None:
 
 
 def _is_upload(scope: Scope) -> bool:
-    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
-    if any(b"json" in kind.lower() for kind in kinds):
+    if any(is_json(value.decode("latin-1")) for name, value in scope["headers"] if name == b"content-type"):
         return False
     return any(scope["method"] in methods and matches(path, route_path(scope)) for path, methods in UPLOADS.items())

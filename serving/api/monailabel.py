@@ -1,11 +1,12 @@
 """`/v1/monailabel`: the addresses that QuPath's MONAI Label extension calls, so that it works as it is.
 
 Written against the client's source (MONAILabel, plugins/qupath: MonaiLabelClient.java, RunInference.java). It sends no key,
-so it reaches a server on its own machine that has no keys, or one behind a proxy that adds the header. Its coordinates are
+so it reaches a server on its own machine that was started with `--no-key`, or one behind a proxy that adds the header. Its coordinates are
 QuPath's, which begin where a slide's bounds do.
 """
 
 import json
+import unicodedata
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from serving import __version__
+from serving.api.headers import whole_number
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
@@ -128,8 +130,8 @@ def monailabel_routes(workload: Workload) -> APIRouter:
     async def infer_crop(request: Request, model: str) -> Response:
         """Figures in the picture that is sent, in its own px."""
         mpp = _check_model(model)
-        length = request.headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > MAX_CROP_BYTES:
+        length = whole_number(request.headers.get("content-length", ""))
+        if length is None or length > MAX_CROP_BYTES:
             raise SlideTooLargeError(f"a crop may have {MAX_CROP_BYTES} bytes; bring the slide itself for more")
         owner = owner_of(request)
         async with request.form(max_files=1, max_fields=4, max_part_size=2**20) as form:
@@ -184,7 +186,7 @@ def _parsed(content: bytes) -> InferRequest:
 
 def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
     """The newest slide that is called so; the extension knows no more of it than its name without suffix."""
-    after, found = 0, None
+    after, found, image = 0, None, unicodedata.normalize("NFC", image)  # as names are stored
     while page := workload.store.page(owner=owner, after=after, limit=_PAGE):
         found = next((slide for slide in reversed(page) if PurePath(slide.name).stem == image), found)
         after = page[-1].number

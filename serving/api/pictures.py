@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from serving.api.headers import joined
 from serving.api.owners import scope_of
 from serving.api.picture_cache import PictureCache
 from serving.api.workload import Workload
@@ -65,7 +66,7 @@ class Pictures:
         key = f"{slide.sha256}/{picture.name}"
         tag = f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": f"private, max-age={MAX_AGE_S}, immutable"}
-        if tag in request.headers.get("if-none-match", ""):
+        if tag in joined(request, "if-none-match"):
             return Response(status_code=304, headers=headers)
         content = self._cache.get(key)
         if content is None:

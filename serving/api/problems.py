@@ -204,7 +204,8 @@ def problem(
     body = Problem(
         type=f"urn:mitoserve:problem:{slug}", title=kind.title, status=kind.status, detail=detail, instance=instance
     )
-    return Response(body.model_dump_json(exclude_none=True), kind.status, headers, MEDIA_TYPE)
+    stated = {"X-Content-Type-Options": "nosniff", **(headers or {})}  # a 500 leaves outside of every middleware
+    return Response(body.model_dump_json(exclude_none=True), kind.status, stated, MEDIA_TYPE)
 
 
 async def answer(request: Request, error: Exception) -> Response:
@@ -223,6 +224,8 @@ async def _intended(_: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(error, StoppingError):
         headers["Location"] = error.location
+    if isinstance(error, NotAcceptableError):
+        headers["Vary"] = "Accept"
     return problem(error.slug, str(error), headers=headers)
 
 

@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from serving.api.bodies import open_body, too_large
+from serving.api.headers import joined, whole_number
 from serving.api.problems import StalledError
 from serving.api.workload import Workload
 from serving.observability import metrics
@@ -75,11 +76,10 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
 
 def _stated_length(request: Request, settings: Settings) -> int:
     """Bytes that the headers state, else 0; refuses before a byte is read what they already rule out."""
-    coding = request.headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
+    coding = joined(request, "content-encoding") or "identity"
+    if {part.strip() for part in coding.lower().split(",")} != {"identity"}:
         raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
-    stated = request.headers.get("content-length", "")
-    length = int(stated) if stated.isdecimal() else 0
+    length = whole_number(request.headers.get("content-length", "")) or 0
     if length > settings.max_upload_bytes + _FORM_BYTES:
         raise too_large(settings.max_upload_bytes)
     return length

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.api.analysis import AnalysisView, location, view
 from serving.api.bodies import FIELD
+from serving.api.headers import joined
 from serving.api.negotiation import choose
 from serving.api.options import ScoreQuery, check_query, to_options
 from serving.api.owners import check_quota, owner_of
@@ -114,12 +115,14 @@ async def exported(
     chunks = iter(EXPORTS[export].chunks(analysis, slide))
     first = await run_sync(next, chunks, b"")
     metrics.count_answer(export)
-    return StreamingResponse(chain([first], chunks), media_type=EXPORTS[export].media_type, headers=headers)
+    answer = StreamingResponse(chain([first], chunks), media_type=EXPORTS[export].media_type, headers=headers)
+    answer.headers["Vary"] = "Accept"
+    return answer
 
 
 def choose_export(request: Request) -> str:
     """The key of the export that `Accept` prefers; raises `NotAcceptableError` if it accepts none."""
-    return choose(request.headers.get("accept", "*/*"), {name: e.media_type for name, e in EXPORTS.items()})
+    return choose(joined(request, "accept") or "*/*", {name: e.media_type for name, e in EXPORTS.items()})
 
 
 def result_of(workload: Workload, job: Job) -> Analysis:
@@ -165,4 +168,4 @@ async def _submitted(workload: Workload, request: Request, query: ScoreQuery, op
 
 def _wants_no_wait(request: Request) -> bool:
     """Whether the client prefers an asynchronous answer (RFC 7240, 4.1)."""
-    return bool(re.search(r"(^|,)\s*respond-async\s*($|[,;])", request.headers.get("prefer", ""), re.IGNORECASE))
+    return bool(re.search(r"(^|,)\s*respond-async\s*($|[,;])", joined(request, "prefer"), re.IGNORECASE))

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.headers import joined
 from serving.api.negotiation import choose
 from serving.api.owners import owner_of
 from serving.api.problems import responses
@@ -149,7 +150,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
     )
     async def comparison(request: Request, number: ShadowNumber) -> Response:
         """Counts, places, hotspots, categories and scores of all slides that both have scored."""
-        wanted = choose(request.headers.get("accept", "*/*"), _FORMATS)
+        wanted = choose(joined(request, "accept") or "*/*", _FORMATS)
 
         def made() -> bytes:
             workload.registry.shadows.get(number)
@@ -159,7 +160,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
                 return found.model_dump_json().encode()
             return comparison_page(found, pairs, gallery=address(f"{GALLERY}#shadow={number}"))
 
-        return Response(await run_sync(made), media_type=_FORMATS[wanted])
+        return Response(await run_sync(made), media_type=_FORMATS[wanted], headers={"Vary": "Accept"})
 
     @router.get(
         "/{number}/disagreements",

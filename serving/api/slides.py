@@ -1,6 +1,7 @@
 """`/v1/slides`: bring a slide or name a mounted one, look at it, list, delete."""
 
 import io
+import json
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.headers import is_json, whole_number
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
@@ -86,7 +88,7 @@ def slide_routes(workload: Workload) -> APIRouter:
     ) -> Response:
         """Streams the slide to disk and opens it once. The same slide twice is stored once."""
         owner = owner_of(request)
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
+        if is_json(request.headers.get("content-type", "")):
             path = await _stated_path(request)
             stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
         else:
@@ -161,8 +163,8 @@ def slide_routes(workload: Workload) -> APIRouter:
 
 async def _received(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
     settings = workload.settings
-    stated = request.headers.get("content-length", "")
-    await run_sync(check_quota, request, workload.store, int(stated) if stated.isdecimal() else 0)
+    stated = whole_number(request.headers.get("content-length", "")) or 0
+    await run_sync(check_quota, request, workload.store, stated)
     async with receive_slide(request, workload, filename=filename) as received:
 
         def keep() -> StoredSlide:
@@ -186,8 +188,8 @@ async def _stated_path(request: Request) -> str:
         if len(body) > _MAX_JSON:
             raise RequestError('the JSON names more than a path; send {"path": "FOLDER/SLIDE.svs"}')
     try:
-        return MountedSlide.model_validate_json(body).path
-    except ValidationError as error:
+        return MountedSlide.model_validate(json.loads(body)).path  # it passes over a byte order mark, as all routes do
+    except (ValueError, ValidationError, RecursionError) as error:
         raise RequestError('the JSON is not understood; send {"path": "FOLDER/SLIDE.svs"}') from error
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from serving.api import problems
 from serving.api.addresses import address
 from serving.api.bodies import too_large
+from serving.api.headers import whole_number
 from serving.api.problems import responses
 from serving.store.resumable import ALGORITHMS, checksum
 from serving.wsi.errors import MitoserveError, RequestError
@@ -52,11 +53,12 @@ class TusRoute(APIRoute):
 def stated_length(request: Request, max_bytes: int) -> int:
     """The `Upload-Length`; raises `RequestError` or `SlideTooLargeError`."""
     stated = request.headers.get("upload-length", "")
-    if not (stated.isascii() and stated.isdecimal()) or int(stated[:20]) == 0:
+    if not (stated.isascii() and stated.isdecimal()) or not stated.strip("0"):
         raise RequestError("Upload-Length is missing, zero or no whole number; the size must be known at the start")
-    if len(stated) > 18 or int(stated) > max_bytes:
+    length = whole_number(stated)
+    if length is None or length > max_bytes:
         raise too_large(max_bytes)
-    return int(stated)
+    return length
 
 
 def stated_filename(metadata: str) -> str:

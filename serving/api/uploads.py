@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.headers import media_type, whole_number
 from serving.api.owners import check_quota, owner_of, scope_of
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import stream
@@ -193,17 +194,17 @@ def upload_routes(workload: Workload) -> APIRouter:
 
 
 async def _append(workload: Workload, request: Request, upload_id: str) -> Response:
-    if request.headers.get("content-type") != _CONTENT_TYPE:
+    if media_type(request.headers.get("content-type", "")) != _CONTENT_TYPE:
         raise UnsupportedFormatError(f"send the bytes with Content-Type: {_CONTENT_TYPE}")
     expected, owner = stated_checksum(request), scope_of(request)
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
-    stated = request.headers.get("upload-offset", "")
-    if not (stated.isascii() and stated.isdecimal()):
-        raise RequestError("Upload-Offset is missing or no whole number")
-    if upload.complete and int(stated) != upload.length:
+    stated = whole_number(request.headers.get("upload-offset", ""))
+    if stated is None:
+        raise RequestError("Upload-Offset is missing or no whole number of an upload")
+    if upload.complete and stated != upload.length:
         raise OffsetError(f"the upload is complete, at {upload.length}")
     if not upload.sha256:
-        await _received(workload, request, upload, int(stated), expected)
+        await _received(workload, request, upload, stated, expected)
     expires_at = await run_sync(workload.uploads.extend, upload)
     upload = await _settled(workload, request, upload_id)
     headers = {"Upload-Offset": str(upload.offset), **expires(expires_at), **slide_header(upload.sha256)}

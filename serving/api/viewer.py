@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from serving.api.addresses import address
+from serving.api.headers import joined
 from serving.api.problems import NoSuchPageError, responses
 from serving.api.score import BINARY
 from serving.settings import Settings
@@ -57,7 +58,7 @@ def viewer_routes(settings: Settings) -> APIRouter:
             content = _LINKS.sub(lambda found: found[0][:-1] + address("/").encode(), content)
             tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         own = {**headers, "ETag": tag}
-        if tag in request.headers.get("if-none-match", ""):
+        if tag in joined(request, "if-none-match"):
             return Response(status_code=304, headers=own)
         return Response(content, media_type=page.media_type, headers=own)
 

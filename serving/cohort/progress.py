@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from serving.cohort.cohort import CrewSize
 from serving.cohort.ledger import Tally
+from serving.console import text_column
 
 LINE_S = 30.0
 """Between lines where there is no terminal."""
@@ -21,12 +22,12 @@ class ShownProgress:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            text_column("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("slides"),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[said]}"),
+            text_column("{task.fields[said]}"),
             console=console,
             disable=not console.is_terminal,
         )

@@ -1,7 +1,9 @@
 """Slides that lie in a read-only folder of the operator's and are analysed there."""
 
+import os
+import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
@@ -27,17 +29,31 @@ def mounted_path(root: Path | None, name: str) -> Path:
     base = root.resolve()
     try:
         # Without `strict`, a name that leads out is told from one that is missing.
-        path = (base / name).resolve()
+        path = _written(base, name).resolve()
     except (OSError, RuntimeError) as error:
         raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder") from error
     if not path.is_relative_to(base) or path == base:
         raise SlideRootError(f"{name[:200]!r} leads out of the server's folder of slides")
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path's, False of a name that is too long for the disk
         raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder")
     for file in slide_files(path).paths:
         if not file.resolve().is_relative_to(base):
             raise SlideRootError(f"{name[:200]!r} holds a link that leads out of the server's folder of slides")
     return path
+
+
+def _written(base: Path, name: str) -> Path:
+    """The path as it lies on the disk: accented letters are one character there or two, and a client may write the other."""
+    found = base / name
+    if os.path.exists(found):
+        return found
+    found = base
+    for part in PurePosixPath(name).parts:
+        same, wanted = found / part, unicodedata.normalize("NFC", part)
+        if not os.path.exists(same) and os.path.isdir(found):
+            same = next((p for p in found.iterdir() if unicodedata.normalize("NFC", p.name) == wanted), same)
+        found = same
+    return found
 
 
 def stamp_of(path: Path) -> str:

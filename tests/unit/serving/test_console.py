@@ -1,0 +1,51 @@
+import io
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.progress import Progress
+
+from serving import cli
+from serving.console import labelled, open_console, shown, text_column
+
+TEXT = st.text(max_size=60) | st.sampled_from(
+    ["[copy].svs", "[/b]", "[red]a[/]", ":ok:.svs", "\x1b[2Jgone", "[link=http://x]a"]
+)
+
+
+def printed(*parts: object) -> str:
+    console = open_console()
+    console.file = io.StringIO()
+    for part in parts:
+        console.print(part, soft_wrap=True)
+    return str(console.file.getvalue())
+
+
+@given(text=TEXT)
+def test_text_is_printed_as_it_is(text: str) -> None:
+    assert printed(shown(text)) == f"{shown(text)}\n"
+    assert printed(labelled("failed", "red", text)) == f"failed {shown(text)}\n"
+    assert shown(text).isprintable()
+    assert text.isprintable() <= (shown(text) == text)
+
+
+@given(text=TEXT)
+def test_a_bar_shows_text_as_it_is(text: str) -> None:
+    progress = Progress(text_column("{task.description}"), console=Console(file=io.StringIO()), disable=True)
+    task = progress.add_task(shown(text))
+    assert progress.columns[0].render(progress.tasks[task]).plain == shown(text)  # type: ignore[union-attr, attr-defined]
+
+
+@pytest.mark.parametrize("name", ["[copy].png", "[/b].png", ":ok:.png", "a[red]b.png", "[bold]\x1b[31m.png"])
+def test_a_run_goes_on_whatever_its_slides_are_called(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"no slide")
+    (tmp_path / "other.png").write_bytes(b"no slide either")
+    slides = [str(tmp_path / name), str(tmp_path / "other.png")]
+    done = CliRunner().invoke(cli.main, ["score", *slides, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1, done.exception
+    assert "2 of 2 slides failed" in done.output.replace("\n", " ")
+    assert shown(name) in done.output.replace("\n", "")
