@@ -11,6 +11,7 @@ import click
 
 from serving.cli_scoring import options_of, scoring_options
 from serving.cohort.cohort import Run, score_cohort
+from serving.cohort.dicomweb import Credential
 from serving.cohort.layout import Failure
 from serving.cohort.ledger import Tally
 from serving.cohort.listing import manifest_at
@@ -87,7 +88,8 @@ def score(
     try:
         settings = Settings.from_environment()
         options = options_of(mpp=None, **scoring)
-        found = with_mpp(manifest_at(manifest, token=settings.dicomweb_token), mpp)
+        credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
+        found = with_mpp(manifest_at(manifest, credential=credential), mpp)
         for column in found.ignored:
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
         order = WorkOrder(results_at(out).address, options, also, provider or settings.providers)

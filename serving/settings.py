@@ -144,7 +144,11 @@ class Settings:
     temporary files. It needs room for two slides a worker."""
 
     dicomweb_token: str = field(default="", repr=False)
-    """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort show to DICOMweb archives; none by default."""
+    """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort show to the archives in `dicomweb_hosts`; none by default."""
+
+    dicomweb_hosts: tuple[str, ...] = ()
+    """`MITOSIS_DICOMWEB_HOSTS`: host or host:port, comma-separated, of DICOMweb archives that get the token, by https; none by
+    default: a manifest names any address, and whoever wrote it must not be sent the token."""
 
     max_running: int = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""
@@ -375,6 +379,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "providers": _names,
     "scratch": _path,
     "dicomweb_token": str,
+    "dicomweb_hosts": _names,
     "max_running": _positive_int,
     "max_waiting": _natural,
     "upload_idle_s": _seconds,

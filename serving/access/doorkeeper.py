@@ -117,7 +117,8 @@ class Doorkeeper:
 
     def asks_provider(self, caller: Caller) -> bool:
         """Whether `admit` may wait for the identity provider."""
-        return self._tokens is not None and not (_token(caller.authorization) or PREFIX).startswith(PREFIX)
+        token = _token(caller.authorization) or PREFIX
+        return self._tokens is not None and not token.startswith(PREFIX) and self._tokens.asks_provider(token)
 
     def _principal(self, caller: Caller) -> Principal:
         if not self.locked:

@@ -1,18 +1,14 @@
 """Bearer tokens of an OpenID Connect provider, checked with its published keys (RFC 7519, OpenID Connect Discovery)."""
 
-import json
-import threading
-import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import URLError
 
 import jwt
 
-from serving.access.errors import AuthenticationError, IdentityProviderError
+from serving.access.errors import AuthenticationError
 from serving.access.principal import SCOPES, Principal, Scope
+from serving.access.signing_keys import SigningKeys
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a key pair only: with a shared secret (HS256) the public key would open everything."""
@@ -20,9 +16,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 30
 """How far the provider's clock and this one may be apart."""
 
-_TIMEOUT_S = 5
-_REST_S = 10
-"""After a failure the provider is not asked again for so long, so that a dead one holds up few callers."""
 _SUBJECT_LENGTH = 255
 """OpenID Connect Core, 2: `sub` has at most 255 ASCII characters."""
 
@@ -44,13 +37,19 @@ class Provider:
 
 
 class TokenVerifier:
-    """Checks the tokens of one provider; its keys are fetched when first needed and kept for minutes."""
+    """Checks the tokens of one provider."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._keys: jwt.PyJWKClient | None = None
-        self._rest_until = 0.0
-        self._lock = threading.Lock()
+        self._keys = SigningKeys(provider.issuer)
+
+    def asks_provider(self, token: str) -> bool:
+        """Whether `principal` may wait for the provider."""
+        try:
+            key_id = _key_id(token)
+        except AuthenticationError:
+            return False
+        return not self._keys.knows(key_id)
 
     def principal(self, token: str) -> Principal:
         """Who calls with this token.
@@ -65,7 +64,7 @@ class TokenVerifier:
         try:
             claims = jwt.decode(
                 token,
-                self._signing_key(token),
+                self._keys.find(_key_id(token)),
                 algorithms=ALGORITHMS,
                 audience=self._provider.audience,
                 issuer=self._provider.issuer,
@@ -78,18 +77,6 @@ class TokenVerifier:
             # The library's words may repeat parts of the token; its class says enough.
             raise AuthenticationError(f"the token does not hold ({type(error).__name__})") from error
         return self._of(claims)
-
-    def _signing_key(self, token: str) -> jwt.PyJWK:
-        if time.monotonic() < self._rest_until:
-            raise IdentityProviderError("the identity provider could not be reached a moment ago; try again soon")
-        try:
-            with self._lock:
-                if self._keys is None:
-                    self._keys = jwt.PyJWKClient(_keys_address(self._provider.issuer), timeout=_TIMEOUT_S)
-            return self._keys.get_signing_key_from_jwt(token)
-        except (jwt.PyJWKClientConnectionError, IdentityProviderError) as error:
-            self._rest_until = time.monotonic() + _REST_S
-            raise IdentityProviderError(f"the identity provider cannot be asked for its keys: {error}") from error
 
     def _of(self, claims: Mapping[str, Any]) -> Principal:
         subject = claims["sub"]
@@ -104,16 +91,18 @@ class TokenVerifier:
         return Principal(f"oidc:{subject}", scopes, self._provider.requests_per_minute, self._provider.disk_quota_bytes)
 
 
-def _keys_address(issuer: str) -> str:
-    """Where the provider publishes its keys, from its discovery document."""
-    address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+def _key_id(token: str) -> str:
+    """The id of the key that a token says it is signed with.
+
+    Raises
+    ------
+    AuthenticationError
+        If it states none, or is no token.
+    """
     try:
-        # The issuer is the operator's setting, held to http(s) when it was read.
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as response:  # noqa: S310
-            document = json.load(response)
-        stated, keys = document["issuer"], document["jwks_uri"]
-    except (URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
-        raise IdentityProviderError(f"no discovery document at {address} ({type(error).__name__})") from error
-    if stated != issuer or not str(keys).startswith(("https://", "http://")):
-        raise IdentityProviderError(f"{address} is of another issuer; MITOSIS_OIDC_ISSUER must be as it states it")
-    return str(keys)
+        key_id = jwt.get_unverified_header(token).get("kid")
+    except (jwt.PyJWTError, RecursionError) as error:
+        raise AuthenticationError(f"the token does not hold ({type(error).__name__})") from error
+    if not isinstance(key_id, str) or not key_id:
+        raise AuthenticationError("the token does not say which key it is signed with (kid)")
+    return key_id

@@ -6,7 +6,8 @@ A route needs no line of its own to be guarded: whatever is not named public her
 
 import logging
 import math
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 import anyio
@@ -45,7 +46,13 @@ ADMIN = "/v1/registry/"
 SAFE = frozenset({"GET", "HEAD"})
 
 _UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
-"""Reading changes nothing; the pieces of an upload are part of the request that created it."""
+"""Reading changes nothing; the pieces of an upload are part of the request that created it, but for the one that makes a slide of
+it, whatever its method."""
+
+READS_S = 600.0
+"""What an administrator reads of others' things is recorded once in so long for each thing: a look at a slide asks for a hundred
+tiles."""
+_MAX_READS = 10_000
 
 _PROXY_HEADERS = frozenset(
     {"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "true-client-ip"}
@@ -63,6 +70,7 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Callable[[], Access], *, requests_at_once: int) -> None:
         self._app, self._access, self._at_once = app, access, requests_at_once
         self._under_way: Counter[str] = Counter()
+        self._reads: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._lookups = anyio.CapacityLimiter(_THREADS)
         self._provider_lookups = anyio.CapacityLimiter(_THREADS)
         self._records = anyio.CapacityLimiter(_THREADS)  # they wait where the database is locked, lookups do not
@@ -109,13 +117,11 @@ class Guard:
 
     def _recording(self, scope: Scope, principal: Principal, send: Send) -> Send:
         """`send`, but what changes something is on record before its answer goes out."""
-        if scope["method"] in _UNRECORDED:
-            return send
         refused = False
 
         async def recording(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and self._is_recorded(scope, principal, message["status"]):
                 try:
                     await self._record(scope, principal.id, message["status"], subject=_subject(scope, message))
                 except AuditError as error:
@@ -128,6 +134,21 @@ class Guard:
                 await send(message)
 
         return recording
+
+    def _is_recorded(self, scope: Scope, principal: Principal, status: int) -> bool:
+        state = scope.get("state", {})
+        if scope["method"] not in _UNRECORDED or "made" in state:
+            return True
+        if scope["method"] not in SAFE or "sees_everybodys" not in state or principal is LOCAL or status >= 400:
+            return False
+        key, now = (principal.id, _named(scope) or route_template(scope)), time.monotonic()
+        if now - self._reads.get(key, -math.inf) < READS_S:
+            return False
+        self._reads[key] = now
+        self._reads.move_to_end(key)
+        if len(self._reads) > _MAX_READS:
+            self._reads.popitem(last=False)
+        return True
 
     async def _refuse(self, error: MitoserveError, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {}
@@ -176,10 +197,18 @@ def _caller(scope: Scope) -> Caller:
 def _subject(scope: Scope, start: Message) -> str:
     """The id of what was made, from the answer's Location, or of what the route's address names; with the reason of a route
     that asks for one."""
+    state = scope.get("state", {})
     location = Headers(raw=start["headers"]).get("location", "").rstrip("/")
-    named = location.rsplit("/", 1)[-1] or "/".join(str(part) for part in scope.get("path_params", {}).values())
-    reason = scope.get("state", {}).get("reason")
+    named = state.get("made") or location.rsplit("/", 1)[-1] or _named(scope)
+    reason = state.get("reason")
     return (f"{named} forced: {reason}" if reason else named)[:200]
+
+
+def _named(scope: Scope) -> str:
+    """What the address names: ids, never a caller's words."""
+    found = scope.get("path_params", {})
+    ids = [str(found[name]) for name in ("slide_id", "upload_id", "analysis_id") if name in found]
+    return "/".join(ids or map(str, found.values()))
 
 
 async def _send_all(response: Response, send: Send) -> None:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from serving import __version__
 from serving.api.headers import whole_number
-from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.owners import owner_of, scope_of
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
 from serving.api.workload import Workload
@@ -139,7 +139,7 @@ def monailabel_routes(workload: Workload) -> APIRouter:
             if not isinstance(file, UploadFile) or not isinstance(text, str):
                 raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
             _parsed(text.encode())
-            stored = await run_sync(_kept, workload, request, file, owner)
+            stored = await run_sync(_kept, workload, file, owner)
         return await _scored(workload, request, Submission(owner, stored.sha256, Options(mpp=mpp)), model)
 
     return router
@@ -197,18 +197,17 @@ def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
 
 def _origin(workload: Workload, slide: StoredSlide) -> tuple[int, int]:
     """Where the slide's bounds begin; the store does not keep them, so the slide is opened."""
-    with workload.open_slides.using(slide.sha256, name=slide.name) as opened:
+    with workload.open_slides.using(slide.sha256) as opened:
         return (0, 0) if opened.bounds is None else opened.bounds[:2]
 
 
-def _kept(workload: Workload, request: Request, file: UploadFile, owner: str) -> StoredSlide:
+def _kept(workload: Workload, file: UploadFile, owner: str) -> StoredSlide:
     """The crop, stored until its analysis has ended."""
     with TemporaryDirectory(prefix="crop-", dir=workload.spool) as name:
         path = Path(name) / "crop.part"
         with path.open("xb") as handle:
             while piece := file.file.read(2**20):
                 handle.write(piece)
-        check_quota(request, workload.store, path.stat().st_size)
         limit = workload.settings.max_upload_bytes
         stated = safe_name(file.filename or "crop.png")
         return store_received(workload.store, path, owner=owner, name=stated, max_bytes=limit, kept=False)

@@ -82,7 +82,7 @@ class Pictures:
             return await run_sync(self._encoded, slide, picture)
 
     def _encoded(self, slide: StoredSlide, picture: Picture) -> bytes:
-        with self._workload.open_slides.using(slide.sha256, name=slide.name) as opened:
+        with self._workload.open_slides.using(slide.sha256) as opened:
             pixels = picture.read(opened)
         buffer = io.BytesIO()
         options = {"quality": _QUALITY} if picture.format == "JPEG" else {}

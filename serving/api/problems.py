@@ -55,12 +55,6 @@ class MethodError(MitoserveError):
     slug = "method-not-allowed"
 
 
-class QuotaError(MitoserveError):
-    """The owner's slides take as much room as the owner may use."""
-
-    slug = "quota-exceeded"
-
-
 class AnalysisFailedError(MitoserveError):
     """An analysis ended with an error, which is the answer to whoever asks for its result."""
 
@@ -138,6 +132,7 @@ KINDS: Mapping[str, Kind] = {
     "not-acceptable": Kind(406, "No format on offer is acceptable"),
     "upload-stalled": Kind(408, "The body of the request stalled"),
     "slide-in-use": Kind(409, "An analysis needs the slide"),
+    "slide-shared": Kind(409, "Several owners have the slide"),
     "not-finished": Kind(409, "The analysis has no result"),
     "offset-conflict": Kind(409, "The upload is at another offset"),
     "model-conflict": Kind(409, "It does not go with the models that are kept"),

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from serving.api.bodies import open_body, too_large
 from serving.api.headers import joined, whole_number
+from serving.api.owners import owner_of
 from serving.api.problems import StalledError
 from serving.api.workload import Workload
 from serving.observability import metrics
@@ -47,8 +48,10 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
     ClientDisconnect
         If the client goes away.
     """
-    settings = workload.settings
-    await run_sync(workload.store.check_room, _stated_length(request, settings))
+    settings, owner = workload.settings, owner_of(request)
+    length = _stated_length(request, settings)
+    left = await run_sync(workload.store.bytes_left, owner, max(length - _FORM_BYTES, 0))
+    await run_sync(workload.store.check_room, length)
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=workload.spool))
     try:
         part = folder / "slide.part"
@@ -60,7 +63,8 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
             filename=filename,
         )
         try:
-            await stream(request, body.write, settings)
+            with workload.arriving.of(owner, None if left is None else left + _FORM_BYTES) as counted:
+                await stream(request, counted(body.write), settings)
             name = safe_name(body.finish())
         finally:
             body.close()

@@ -15,7 +15,7 @@ from serving.api.bodies import FIELD
 from serving.api.headers import joined
 from serving.api.negotiation import choose
 from serving.api.options import ScoreQuery, check_query, to_options
-from serving.api.owners import check_quota, owner_of
+from serving.api.owners import owner_of
 from serving.api.problems import AnalysisFailedError, responses
 from serving.api.receiving import receive_slide
 from serving.api.workload import Workload
@@ -150,7 +150,6 @@ async def _submitted(workload: Workload, request: Request, query: ScoreQuery, op
     async with receive_slide(request, workload, filename=query.filename) as received:
 
         def submit() -> Job:
-            check_quota(request, workload.store, received.path.stat().st_size)
             stored = store_received(
                 workload.store,
                 received.path,

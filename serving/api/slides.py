@@ -10,10 +10,11 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from serving.access.errors import ForbiddenError
 from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.headers import is_json, whole_number
-from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.headers import is_json
+from serving.api.owners import owner_of, scope_of
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
@@ -150,12 +151,24 @@ def slide_routes(workload: Workload) -> APIRouter:
         "/v1/slides/{slide_id}",
         summary="Delete a slide",
         status_code=204,
-        responses=responses("not-found", "slide-in-use", "busy"),
+        responses=responses("malformed-request", "forbidden", "not-found", "slide-in-use", "slide-shared", "busy"),
     )
-    async def remove(request: Request, slide_id: str) -> Response:
-        """Removes the slide; results of its analyses stay. Refused while an analysis needs it."""
-        owner = scope_of(request)
-        await run_sync(lambda: workload.store.remove(slide_id, owner=owner))
+    async def remove(
+        request: Request,
+        slide_id: str,
+        owner: Annotated[
+            str | None, Query(max_length=300, description="Whose, for administrators where several have the slide.")
+        ] = None,
+    ) -> Response:
+        """Removes your slide; results of its analyses stay. Refused while an analysis needs it.
+
+        Everybody who brought the slide has it on their own. An administrator who has none removes that of the one who has it.
+        """
+        administrator = scope_of(request) is None
+        if owner is not None and not administrator and owner != owner_of(request):
+            raise ForbiddenError("only administrators remove slides of others")
+        whose = owner or owner_of(request)
+        await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=administrator and owner is None))
         return Response(status_code=204)
 
     return router
@@ -163,12 +176,9 @@ def slide_routes(workload: Workload) -> APIRouter:
 
 async def _received(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
     settings = workload.settings
-    stated = whole_number(request.headers.get("content-length", "")) or 0
-    await run_sync(check_quota, request, workload.store, stated)
     async with receive_slide(request, workload, filename=filename) as received:
 
         def keep() -> StoredSlide:
-            check_quota(request, workload.store, received.path.stat().st_size)
             return store_received(
                 workload.store,
                 received.path,

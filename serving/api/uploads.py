@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.headers import media_type, whole_number
-from serving.api.owners import check_quota, owner_of, scope_of
+from serving.api.owners import owner_of, scope_of
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import stream
 from serving.api.score import ARRIVAL_ERRORS
@@ -90,7 +90,6 @@ def upload_routes(workload: Workload) -> APIRouter:
         length = stated_length(request, workload.settings.max_upload_bytes)
         metadata = request.headers.get("upload-metadata", "")
         name, owner = safe_name(stated_filename(metadata)), owner_of(request)
-        await run_sync(check_quota, request, workload.store, length)
         upload = await run_sync(
             lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
         )
@@ -259,7 +258,8 @@ async def _settled(workload: Workload, request: Request, upload_id: str) -> Uplo
     if not upload.complete or upload.sha256:
         return upload
     with anyio.CancelScope(shield=True):
-        await run_sync(lambda: workload.uploads.finish(upload))
+        stored = await run_sync(lambda: workload.uploads.finish(upload))
+        request.state.made = stored.sha256  # for the audit log
     return await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
 
 

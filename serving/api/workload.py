@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from serving.api.analysis import location
+from serving.api.arriving import Arriving
 from serving.api.problems import StoppingError
 from serving.api.stopping import noticed_stop
 from serving.drift.watch import DriftWatch
@@ -54,6 +55,7 @@ class Workload:
     def __init__(self, settings: Settings, load: Callable[[], Detector] | None) -> None:
         self.settings = settings
         self.decoders = open_decoders(settings)
+        self.arriving = Arriving()
         self._load = load
         self._at_server = 0
         self._open: _Open | None = None

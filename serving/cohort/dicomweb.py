@@ -7,6 +7,7 @@ in memory.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,31 @@ _MODALITY, _STUDY, _SERIES = "SM", "0020000D", "0020000E"
 _GONE = (404, 410)
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A bearer token, and the archives that it is for: a manifest may name any address, and must not get it there."""
+
+    token: str = field(default="", repr=False)
+    hosts: tuple[str, ...] = ()
+    """Each a host, or a host:port."""
+
+    def is_for(self, address: httpx.URL) -> bool:
+        """Whether the token is shown there: to a named host, by TLS or on this machine."""
+        local = address.host in ("localhost", "127.0.0.1", "::1")
+        port = address.port or {"https": 443, "http": 80}.get(address.scheme)
+        named = {name.lower() for name in self.hosts} & {address.host.lower(), f"{address.host.lower()}:{port}"}
+        return bool(self.token and named) and (address.scheme == "https" or local)
+
+
+NO_CREDENTIAL = Credential()
+
+
 def is_dicomweb(source: str) -> bool:
     """Whether a source lies in a DICOMweb archive."""
     return source.startswith((f"{SCHEME}http://", f"{SCHEME}https://"))
 
 
-def find_series(service: str, *, token: str = "") -> Iterator[str]:
+def find_series(service: str, *, credential: Credential = NO_CREDENTIAL) -> Iterator[str]:
     """The source of every slide (a series of modality SM) of a service, or of the study that the address ends with.
 
     service : `dicomweb+https://host/path`, perhaps with a query such as `?PatientID=1` that narrows the search
@@ -50,7 +70,7 @@ def find_series(service: str, *, token: str = "") -> Iterator[str]:
         raise CohortError(f"{service} is one slide; name the service or a study to have its slides found")
     asked = dict(address.params.multi_items()) | {"Modality": _MODALITY, "limit": str(PAGE)}
     root = base.split("/studies/")[0]
-    with _client(token) as client, _errors(service):
+    with _client(credential, address) as client, _errors(service):
         seen: set[str] = set()
         while True:
             answer = client.get(
@@ -72,7 +92,7 @@ def find_series(service: str, *, token: str = "") -> Iterator[str]:
             seen.update(fresh)
 
 
-def fetch_series(source: str, folder: Path, *, max_bytes: int, token: str = "") -> None:
+def fetch_series(source: str, folder: Path, *, max_bytes: int, credential: Credential = NO_CREDENTIAL) -> None:
     """Write every instance of a series into `folder`, named by its content: servers send them in any order.
 
     Raises
@@ -85,7 +105,7 @@ def fetch_series(source: str, folder: Path, *, max_bytes: int, token: str = "") 
     accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
     address = source.removeprefix(SCHEME)
     with (
-        _client(token) as client,
+        _client(credential, httpx.URL(address)) as client,
         _errors(source),
         client.stream("GET", address, headers={"Accept": accept}) as answer,
     ):
@@ -146,8 +166,9 @@ def _uid(series: dict[str, Any], tag: str) -> str:
     return str(next(iter(series.get(tag, {}).get("Value", [])), ""))
 
 
-def _client(token: str) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+def _client(credential: Credential, address: httpx.URL) -> httpx.Client:
+    """A client of the archive at an address; it follows no redirect, which could lead to another."""
+    headers = {"Authorization": f"Bearer {credential.token}"} if credential.is_for(address) else {}
     return httpx.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=False)
 
 
@@ -157,7 +178,11 @@ def _errors(what: str) -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        hint = "; set MITOSIS_DICOMWEB_TOKEN where workers run" if status in (401, 403) else ""
+        hint = (
+            "; set MITOSIS_DICOMWEB_TOKEN where workers run, and name its host in MITOSIS_DICOMWEB_HOSTS"
+            if status in (401, 403)
+            else ""
+        )
         raise UnavailableError(f"{what} is answered with status {status}{hint}") from error
     except (httpx.HTTPError, httpx.InvalidURL, MultipartParseError, ValueError, LookupError) as error:
         raise UnavailableError(f"{what} cannot be had: {type(error).__name__}: {str(error)[:200]}") from error

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from serving.cohort.buckets import listed, located, storage_errors
-from serving.cohort.dicomweb import find_series, is_dicomweb
+from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_dicomweb
 from serving.cohort.entry import is_path
 from serving.cohort.errors import CohortError, ManifestError
 from serving.cohort.manifest import Manifest, manifest_of, read_manifest
@@ -22,13 +22,13 @@ _DICOM = ".dcm"
 _PATTERN = re.compile(r"[*?\[]")
 
 
-def manifest_at(argument: str, *, token: str = "") -> Manifest:
+def manifest_at(argument: str, *, credential: Credential = NO_CREDENTIAL) -> Manifest:
     """The slides that a command line's MANIFEST means.
 
     A CSV or text list, local or in a bucket; a folder; a pattern such as `slides/**/*.svs`; the address of a bucket or a
     folder in one, or with a pattern; or a DICOMweb service.
 
-    token : for DICOMweb
+    credential : for DICOMweb
 
     Raises
     ------
@@ -38,7 +38,7 @@ def manifest_at(argument: str, *, token: str = "") -> Manifest:
         If storage or a service cannot be reached.
     """
     if is_dicomweb(argument):
-        return _some(find_series(argument, token=token), argument)
+        return _some(find_series(argument, credential=credential), argument)
     if not is_path(argument):
         if argument.lower().endswith(LISTS):
             return read_manifest(_text(_object(argument), argument), base=argument.rpartition("/")[0], name=argument)

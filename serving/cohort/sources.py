@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from serving.cohort.buckets import check_bytes, fetch, listed, located, storage_errors
-from serving.cohort.dicomweb import fetch_series, is_dicomweb
+from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
 from serving.cohort.entry import is_path, name_of
 from serving.cohort.errors import MissingSlideError
 from serving.wsi.errors import MitoserveError
@@ -40,9 +40,9 @@ def facts_of(sources: Iterable[str]) -> list[Facts]:
 class Sources:
     """Brings slides to hand, the next one while the present one is scored."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, token: str = "") -> None:
-        """`folder`: for what is fetched; `max_bytes`: of one slide; `token`: for DICOMweb."""
-        self._folder, self._max_bytes, self._token = folder, max_bytes, token
+    def __init__(self, folder: Path, *, max_bytes: int, credential: Credential = NO_CREDENTIAL) -> None:
+        """`folder`: for what is fetched; `max_bytes`: of one slide; `credential`: for DICOMweb."""
+        self._folder, self._max_bytes, self._credential = folder, max_bytes, credential
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fetch")
         self._ahead: tuple[str, Future[Path]] | None = None
 
@@ -100,7 +100,7 @@ class Sources:
         try:
             if is_dicomweb(source):
                 path.mkdir()
-                fetch_series(source, path, max_bytes=self._max_bytes, token=self._token)
+                fetch_series(source, path, max_bytes=self._max_bytes, credential=self._credential)
             else:
                 self._fetch_objects(source, path)
         except BaseException:

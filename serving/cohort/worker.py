@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import __version__
+from serving.cohort.dicomweb import Credential
 from serving.cohort.entry import Entry, name_of
 from serving.cohort.errors import Problem, problem_of
 from serving.cohort.layout import FILES, packed, read_report, report_name
@@ -96,7 +97,8 @@ class SlideWorker:
         self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
         self._decoders = open_decoders(settings)
         self._open.callback(self._decoders.close)
-        self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, token=settings.dicomweb_token)
+        credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
+        self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, credential=credential)
         self._open.callback(self._sources.close)
         self._tiles = 0
 

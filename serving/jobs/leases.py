@@ -49,7 +49,7 @@ class Leases:
         """The next analysis to run, if there is one; those whose worker was lost go back into the line first.
 
         Owners take turns, whatever their priorities and the length of their lines; among one owner's the highest
-        priority goes first, then the oldest. An analysis waits while another with the same result runs.
+        priority goes first, then the oldest. An analysis waits while another of its owner's with the same result runs.
         """
         with self._database.reading() as tx:
             running = tx.execute(
@@ -229,7 +229,15 @@ def _next(tx: Connection) -> Job | None:
     """The queued analysis whose turn it is."""
     same = analyses.alias()
     turns = select(analyses.c.owner, func.max(analyses.c.token).label("last")).group_by(analyses.c.owner).subquery()
-    twin = select(same.c.id).where(same.c.state == "running", same.c.request_key == analyses.c.request_key).exists()
+    twin = (
+        select(same.c.id)
+        .where(
+            same.c.state == "running",
+            same.c.owner == analyses.c.owner,
+            same.c.request_key == analyses.c.request_key,
+        )
+        .exists()
+    )
     chosen = (
         select(analyses)
         .join_from(analyses, turns, analyses.c.owner == turns.c.owner)

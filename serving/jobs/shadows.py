@@ -33,6 +33,14 @@ FAULTS = 5
 _PAIR = "pair.json"
 
 
+def owner_of(database: Database, job: Job) -> str:
+    """Whose analysis it is; of one that repeats another for a shadow, whose that is."""
+    if job.shadow_of is None:
+        return job.owner
+    with database.reading() as tx:
+        return tx.execute(select(analyses.c.owner).where(analyses.c.id == job.shadow_of)).scalar() or job.owner
+
+
 def repeat(tx: Connection, job: Job) -> None:
     """Put what has just succeeded into the shadow's line, if a shadow runs and wants it.
 

@@ -256,8 +256,12 @@ def _repeated(tx: Connection, wanted: Submission) -> Job | None:
 
 
 def cached(tx: Connection, job: Job, models_key: str | None) -> Job | None:
-    """The job ended with a result that these models have given already; None where there is none."""
+    """The job ended with a result that these models have given its owner already; None where there is none.
+
+    A result of another owner's would tell that somebody else has the slide.
+    """
     same = (analyses.c.request_key == job.request_key) & (analyses.c.models_key == models_key)
+    same &= analyses.c.owner == job.owner
     row = tx.execute(select(analyses).where(same, analyses.c.state == "succeeded").limit(1)).first()
     if row is None or models_key is None:
         return None

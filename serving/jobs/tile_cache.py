@@ -24,9 +24,10 @@ class TileCache:
     """Findings of one slide's tiles: files in <slide>/<what determines scores>/<what determines boxes>/."""
 
     def __init__(
-        self, settings: Settings, sha256: str, detector: Detector, options: Options, mpp: float | None
+        self, settings: Settings, sha256: str, detector: Detector, options: Options, mpp: float | None, *, owner: str
     ) -> None:
-        """mpp : of the slide; what the options state comes first."""
+        """mpp : of the slide; what the options state comes first. owner : whose analyses left it: how quickly one ends would
+        tell another owner that somebody else has the slide."""
         threshold = screening_threshold(detector, options)
         screening = [
             __version__,
@@ -34,6 +35,7 @@ class TileCache:
             detector.screening_card.model_dump(mode="json"),
             rounded_to(detector.provider),
             options.qc == "off",
+            owner,
         ]
         self._used = settings.keep_tiles == "on" and pace_of(detector.provider).tiles == 1
         self._screened = settings.state / TILES / sha256 / digest(screening)[:32]

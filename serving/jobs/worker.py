@@ -23,7 +23,7 @@ from serving.jobs.memory import give_back_memory
 from serving.jobs.models import Loaded, Models
 from serving.jobs.request import options_from
 from serving.jobs.results import save_result
-from serving.jobs.shadows import save_pair, shadow_options
+from serving.jobs.shadows import owner_of, save_pair, shadow_options
 from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.observability.logs import logged_analysis
@@ -200,7 +200,8 @@ class Worker:
         asked, lines = options_from(job.options), pace_of(detector.provider).readers
         options = asked if job.shadow is None else shadow_options(asked, detector)
         with self.store.open(job.sha256, name=job.name, lines=lines, going=heart.check) as slide:
-            cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp)
+            owner = owner_of(self.store.database, job)
+            cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp, owner=owner)
             seen = cache.load()
             analysis = score_slide(
                 slide,

@@ -15,6 +15,18 @@ class SlideInUseError(MitoserveError):
     slug = "slide-in-use"
 
 
+class SharedSlideError(MitoserveError):
+    """Several owners have the slide, and an administrator has not said whose is meant."""
+
+    slug = "slide-shared"
+
+
+class QuotaError(MitoserveError):
+    """The owner's slides and unfinished uploads take as much room as the owner may use."""
+
+    slug = "quota-exceeded"
+
+
 class ArchiveError(MitoserveError):
     """An archive holds what it must not, or not one slide."""
 

@@ -13,11 +13,19 @@ from serving.wsi.slidefiles import SlideFiles
 
 
 def store_received(
-    store: SlideStore, file: Path, *, owner: str, name: str, max_bytes: int, sha256: str = "", kept: bool = True
+    store: SlideStore,
+    file: Path,
+    *,
+    owner: str,
+    name: str,
+    max_bytes: int,
+    sha256: str = "",
+    kept: bool = True,
+    upload: str | None = None,
 ) -> StoredSlide:
     """The slide in a file that arrived whole: as it is, or unpacked. Work is done in new folders beside the file.
 
-    sha256 : of the file, where it is known
+    sha256 : of the file, where it is known; upload : the resumable upload that it was
 
     Raises
     ------
@@ -31,11 +39,11 @@ def store_received(
             found = unpack(file, unpacked, max_bytes=max_bytes)
             name = _inner_name(found, name)
             _moved(found, folder)
-            return store.add(folder, found.main, owner=owner, name=name, kept=kept)
+            return store.add(folder, found.main, owner=owner, name=name, kept=kept, upload=upload)
         folder.mkdir()
         main = f"slide{suffix_of(name)}"
         os.link(file, folder / main)  # the file itself stays until its row says that it became a slide
-        return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept)
+        return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept, upload=upload)
     finally:
         for left in (folder, unpacked):
             shutil.rmtree(left, ignore_errors=True)

@@ -15,6 +15,10 @@ IDLE_S = 60.0
 """A slide that nobody has read for so long is closed, so that a deleted one leaves the disk soon."""
 
 
+NAMELESS = "the slide"
+"""What errors call a slide: its file has another name for each of its owners."""
+
+
 class OpenSlides:
     """Opens the slides of `store` once for many reads, from any thread."""
 
@@ -26,8 +30,8 @@ class OpenSlides:
         self._closed = False
 
     @contextmanager
-    def using(self, sha256: str, *, name: str) -> Iterator[IsolatedSlide]:
-        """The slide, open until the block ends and mostly longer.
+    def using(self, sha256: str) -> Iterator[IsolatedSlide]:
+        """The slide, open until the block ends and mostly longer; errors do not name it, since several owners may look at it.
 
         Raises
         ------
@@ -43,7 +47,7 @@ class OpenSlides:
         try:
             with entry.opening:
                 if entry.slide is None:
-                    entry.slide = self._store.open(sha256, name=name)
+                    entry.slide = self._store.open(sha256, name=NAMELESS)
             yield entry.slide
         finally:
             with self._lock:

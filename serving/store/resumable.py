@@ -14,9 +14,10 @@ from sqlalchemy import delete, insert, select, update
 
 from serving.settings import Settings
 from serving.store.database import Database
-from serving.store.errors import NotFoundError
+from serving.store.errors import NotFoundError, QuotaError
 from serving.store.intake import store_received
 from serving.store.places import UPLOADS
+from serving.store.quotas import check_quota
 from serving.store.slides import SlideStore, StoredSlide
 from serving.store.tables import uploads
 from serving.wsi.errors import BusyError, MitoserveError
@@ -84,14 +85,25 @@ class Uploads:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self, *, owner: str, name: str, length: int, metadata: str) -> Upload:
-        """A new upload of `length` bytes, for which there is room."""
+        """A new upload of `length` bytes, for which there is room.
+
+        Raises
+        ------
+        QuotaError
+            If the owner may not keep so many.
+        """
         self._slides.check_room(length)
         upload_id = uuid.uuid4().hex
         (self._folder / upload_id).mkdir(mode=0o700)
         (self._folder / upload_id / "part").touch()
         values = {"id": upload_id, "owner": owner, "name": name, "length": length, "metadata": metadata}
-        with self._database.writing() as tx:
-            tx.execute(insert(uploads).values(values | {"expires_at": self._expiry()}))
+        try:
+            with self._database.writing() as tx:
+                check_quota(tx, self._settings, owner, length)
+                tx.execute(insert(uploads).values(values | {"expires_at": self._expiry()}))
+        except QuotaError:
+            shutil.rmtree(self._folder / upload_id, ignore_errors=True)
+            raise
         return self.get(upload_id, owner=owner)
 
     def get(self, upload_id: str, *, owner: str | None) -> Upload:
@@ -159,7 +171,7 @@ class Uploads:
         Raises
         ------
         MitoserveError
-            If the content is no slide; the upload is then ended.
+            If the content is no slide; the upload is then ended. If it unpacks to more than its owner may keep, it stays.
         """
         folder = self._folder / upload.id
         try:
@@ -170,9 +182,10 @@ class Uploads:
                     owner=upload.owner,
                     name=upload.name,
                     max_bytes=self._settings.max_upload_bytes,
+                    upload=upload.id,
                 )
         except MitoserveError as error:
-            if not isinstance(error, UploadLockedError | BusyError):
+            if not isinstance(error, UploadLockedError | BusyError | QuotaError):
                 self.end(upload)
             raise
         with self._database.writing() as tx:

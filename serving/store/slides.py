@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import Settings
 from serving.store.database import Database
-from serving.store.errors import NotFoundError, SlideInUseError
+from serving.store.errors import NotFoundError, QuotaError, SharedSlideError, SlideInUseError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.places import SLIDES, TILES, place_of
+from serving.store.quotas import check_quota, quota_of, used_bytes
 from serving.store.shared import flush, keeping_of, nobody_asks, remove_kept, size_of
 from serving.store.tables import OWN, analyses, blobs, former_slide_ids, slides
 from serving.wsi.companions import check_folder
@@ -58,11 +59,20 @@ class SlideStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def add(
-        self, folder: Path, main: str, *, owner: str, name: str, sha256: str = "", kept: bool = True
+        self,
+        folder: Path,
+        main: str,
+        *,
+        owner: str,
+        name: str,
+        sha256: str = "",
+        kept: bool = True,
+        upload: str | None = None,
     ) -> StoredSlide:
         """Take over the slide in `folder`, whose file to open is `main`; the folder moves or stays to be removed.
 
-        sha256 : its hash, where it is known already; kept : False for a slide that goes with its last analysis
+        sha256 : its hash, where it is known already; kept : False for a slide that goes with its last analysis; upload : the
+        resumable upload that it was
 
         Raises
         ------
@@ -74,29 +84,44 @@ class SlideStore:
             sha256 = sha256 or slide_sha256(folder / main)
             row = _blob(slide, sha256, main, size=size_of(folder))
         flush(folder)
-        while not self._added(row, folder, owner=owner, name=name, kept=kept):
+        while not self._added(row, folder, owner=owner, name=name, kept=kept, upload=upload):
             pass  # it was stored when it was looked for, and forgotten when it should get its row
         return self.get(sha256, owner=owner)
 
-    def _added(self, row: Mapping[str, object], folder: Path, *, owner: str, name: str, kept: bool) -> bool:
+    def _added(
+        self, row: Mapping[str, object], folder: Path, *, owner: str, name: str, kept: bool, upload: str | None
+    ) -> bool:
         """Store the slide unless it is stored, and give it its rows; False where that changed in between."""
         sha256, copy = str(row["sha256"]), self.kept.new_copy()
         main = str(PurePosixPath(copy, str(row["main"])))
         place = place_of(sha256, main)
         with self.database.reading() as tx:
             known = _is_stored(tx, sha256)
+            self._check_quota(tx, row, owner, upload)
         if not known:
             self.kept.put(folder, place)  # may take long, so no transaction waits for it
-        with self.database.writing() as tx:
-            stored = _is_stored(tx, sha256)
-            if not stored and known:
-                return False
-            if not stored:
-                self.kept.settle(folder, place)
-            _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept)
+        try:
+            with self.database.writing() as tx:
+                stored = _is_stored(tx, sha256)
+                if not stored and known:
+                    return False
+                self._check_quota(tx, row, owner, upload)
+                if not stored:
+                    self.kept.settle(folder, place)
+                _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept)
+        except QuotaError:
+            if not known:
+                remove_kept(self.kept, place)  # something else of the owner's was kept meanwhile
+            raise
         if stored and not known:
             remove_kept(self.kept, place)  # somebody else brought it meanwhile
         return True
+
+    def _check_quota(self, tx: Connection, row: Mapping[str, object], owner: str, upload: str | None) -> None:
+        """Nothing, where the owner has the slide already or may keep it; raises `QuotaError`."""
+        mine = (slides.c.owner == owner) & (slides.c.sha256 == row["sha256"])
+        if tx.execute(select(slides.c.number).where(mine)).first() is None:
+            check_quota(tx, self.settings, owner, int(str(row["size"])), instead_of=upload)
 
     def mount(self, path_name: str, *, owner: str) -> StoredSlide:
         """Register a slide of the mounted folder, which is read to the end once for its hash.
@@ -183,26 +208,33 @@ class SlideStore:
             raise NotFoundError(gone) from error
         return folder / PurePosixPath(SLIDES, sha256, row.main).relative_to(place), ""
 
-    def remove(self, sha256: str, *, owner: str | None) -> None:
-        """Forget a slide; its bytes go with the last one who has it.
+    def remove(self, sha256: str, *, owner: str, anybodys: bool = False) -> None:
+        """Forget an owner's slide; its bytes go with the last one who has it.
+
+        anybodys : where `owner` has no such slide, that of the one who has it is meant
 
         Raises
         ------
         NotFoundError
             If there is none.
+        SharedSlideError
+            If several others have it.
         SlideInUseError
             If an analysis of the owner's needs it.
         """
         with self.database.writing() as tx:
             sha256 = current_id(tx, sha256)
-            mine = (
-                slides.c.sha256 == sha256 if owner is None else (slides.c.sha256 == sha256) & (slides.c.owner == owner)
+            owners = list(tx.execute(select(slides.c.owner).where(slides.c.sha256 == sha256)).scalars())
+            if owner not in owners:
+                if not anybodys or not owners:
+                    raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
+                if len(owners) > 1:
+                    raise SharedSlideError(f"say whose slide is meant: ?owner= one of {', '.join(sorted(owners))}")
+                owner = owners[0]
+            mine = (slides.c.sha256 == sha256) & (slides.c.owner == owner)
+            waiting = (
+                (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED) & OWN & (analyses.c.owner == owner)
             )
-            waiting = (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED) & OWN
-            if owner is not None:
-                waiting &= analyses.c.owner == owner
-            if not tx.execute(select(slides.c.number).where(mine)).first():
-                raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
             if tx.execute(select(analyses.c.id).where(waiting).limit(1)).first():
                 raise SlideInUseError(
                     "an analysis of this slide is waiting or under way; cancel it or let it end first"
@@ -245,10 +277,22 @@ class SlideStore:
         return folder.name.removeprefix(_GONE).rsplit("-", 1)[0] if folder.name.startswith(_GONE) else None
 
     def bytes_of(self, owner: str) -> int:
-        """Bytes of the slides that `owner` has here."""
-        joined = select(func.sum(blobs.c.size)).join_from(slides, blobs, slides.c.sha256 == blobs.c.sha256)
+        """Bytes of the slides that `owner` has here, and of its uploads that are no slides yet."""
         with self.database.reading() as tx:
-            return int(tx.execute(joined.where(slides.c.owner == owner)).scalar() or 0)
+            return used_bytes(tx, owner)
+
+    def bytes_left(self, owner: str, more: int) -> int | None:
+        """Bytes that `owner` may keep beside what it has; None for as many as the disk holds.
+
+        Raises
+        ------
+        QuotaError
+            If they are fewer than `more`.
+        """
+        with self.database.reading() as tx:
+            check_quota(tx, self.settings, owner, more)
+            quota = quota_of(tx, self.settings, owner)
+            return None if quota is None else quota - used_bytes(tx, owner)
 
     def check_room(self, length: int) -> None:
         """Make sure that `length` more bytes leave the disk the room that analyses need.

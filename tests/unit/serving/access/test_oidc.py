@@ -1,14 +1,19 @@
 import base64
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from serving.access import signing_keys
 from serving.access.errors import AuthenticationError, IdentityProviderError
 from serving.access.oidc import LEEWAY_S, Provider, TokenVerifier
 from tests.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
@@ -113,8 +118,7 @@ def test_forged_tokens_are_refused(issuer: Issuer, verifier: TokenVerifier) -> N
 def test_a_new_signing_key_is_found(issuer: Issuer, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
     verifier.principal(issuer.token())
     issuer.rotate()
-    assert verifier._keys is not None
-    monkeypatch.setattr(verifier._keys, "cooldown_duration", 0)
+    monkeypatch.setattr(signing_keys, "COOLDOWN_S", 0.0)
     assert verifier.principal(issuer.token()).id == "oidc:user-1"
 
 
@@ -135,7 +139,7 @@ def test_a_dead_provider_is_an_error_of_its_own_and_gets_rest(
         with pytest.raises(IdentityProviderError):
             verifier.principal(issuer.token())
     issuer.reachable = True
-    monkeypatch.setattr(verifier, "_rest_until", 0.0)
+    monkeypatch.setattr(signing_keys, "REST_S", 0.0)
     assert verifier.principal(issuer.token()).id == "oidc:user-1"
     assert len(issuer.requests) == 2
 
@@ -144,3 +148,94 @@ def test_a_provider_that_states_another_issuer_is_refused(issuer: Issuer) -> Non
     verifier = TokenVerifier(Provider(f"{issuer.address}/", AUDIENCE))
     with pytest.raises(IdentityProviderError, match="MITOSIS_OIDC_ISSUER"):
         verifier.principal(issuer.token())
+
+
+@settings(max_examples=15)
+@given(kids=st.lists(st.text(min_size=1, max_size=20).filter(lambda kid: kid != "first"), min_size=1, max_size=8))
+def test_tokens_with_made_up_keys_hold_up_no_good_one(kids: list[str]) -> None:
+    """However many there are, and whatever the provider does meanwhile: fails at once, or does not answer at all."""
+    with running_issuer() as issuer:
+        verifier = TokenVerifier(Provider(issuer.address, AUDIENCE))
+        good = issuer.token()
+        verifier.principal(good)
+        verifier._keys._fetched -= signing_keys.COOLDOWN_S + 1
+        issuer.reachable = False
+        for kid in kids:
+            issuer.key_id = kid
+            with pytest.raises((AuthenticationError, IdentityProviderError)):
+                verifier.principal(issuer.token())
+            assert not verifier.asks_provider(good)
+            assert verifier.principal(good).id == "oidc:user-1"
+
+
+def test_a_good_token_waits_for_nobody_who_waits_for_the_provider(
+    issuer: Issuer, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = issuer.token()
+    verifier.principal(good)
+    issuer.key_id = "unheard-of"
+    bad, answer = issuer.token(), issuer.document
+    asked, go_on = threading.Event(), threading.Event()
+
+    def waiting(path: str) -> dict[str, object] | None:
+        asked.set()
+        go_on.wait(30)
+        return answer(path)
+
+    monkeypatch.setattr(issuer, "document", waiting)
+    verifier._keys._fetched -= signing_keys.COOLDOWN_S + 1
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(verifier.principal, bad)
+        assert asked.wait(30)
+        assert verifier.principal(good).id == "oidc:user-1"
+        verifier._keys._fetched -= signing_keys.FRESH_S + 1  # and one whose keys should be renewed
+        assert verifier.principal(good).id == "oidc:user-1"
+        assert not held.done()
+        issuer.key_id = "first"
+        go_on.set()
+        with pytest.raises((AuthenticationError, IdentityProviderError)):
+            held.result()
+
+
+def test_a_key_that_was_withdrawn_opens_no_more(issuer: Issuer, verifier: TokenVerifier) -> None:
+    old = issuer.token()
+    verifier.principal(old)
+    issuer.rotate()
+    assert verifier.principal(old).id == "oidc:user-1"
+    verifier._keys._fetched -= signing_keys.FRESH_S + 1
+    with pytest.raises(AuthenticationError):
+        verifier.principal(old)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "http://keys.example/keys",
+        "ftp://127.0.0.1/keys",
+        "http://127.0.0.1.example/keys",
+        "file:///etc/passwd",
+        "//keys.example",
+        "",
+        7,
+        None,
+    ],
+)
+def test_keys_come_by_tls_or_from_this_machine(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, keys: object) -> None:
+    monkeypatch.setattr(issuer, "document", lambda _: {"issuer": issuer.address, "jwks_uri": keys})
+    with pytest.raises(IdentityProviderError):
+        TokenVerifier(Provider(issuer.address, AUDIENCE)).principal(issuer.token())
+
+
+def test_an_issuer_elsewhere_has_no_keys_on_this_machine() -> None:
+    assert not signing_keys._is_sure("http://127.0.0.1:9/keys", "https://login.example")
+    assert signing_keys._is_sure("https://keys.example/keys", "https://login.example")
+
+
+@pytest.mark.parametrize("content", [{"keys": "none"}, {"keys": [{"kty": "RSA"}]}, {}, {"keys": [7]}, {"keys": None}])
+def test_what_is_no_set_of_keys_is_the_providers_fault(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, content: dict[str, object]
+) -> None:
+    answer = issuer.document
+    monkeypatch.setattr(issuer, "document", lambda path: content if path == "/keys" else answer(path))
+    with pytest.raises((IdentityProviderError, AuthenticationError)):
+        TokenVerifier(Provider(issuer.address, AUDIENCE)).principal(issuer.token())

@@ -6,11 +6,14 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from hypothesis import given
+from hypothesis import strategies as st
 
-from serving.cohort.dicomweb import fetch_series, find_series, is_dicomweb
+from serving.cohort.dicomweb import Credential, fetch_series, find_series, is_dicomweb
 from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError, problem_of
 from serving.wsi.errors import SlideTooLargeError
 from serving.wsi.geometry import Region
@@ -94,8 +97,11 @@ def test_an_archive_may_ask_for_a_token(served: tuple[Archive, list[str]], tmp_p
     server.token = "secret"
     with pytest.raises(UnavailableError, match="status 401; set MITOSIS_DICOMWEB_TOKEN"):
         fetch_series(sources[0], tmp_path, max_bytes=GIB)
-    fetch_series(sources[0], tmp_path, max_bytes=GIB, token="secret")
-    assert len(list(find_series(f"dicomweb+{server.url}", token="secret"))) == 3
+    fetch_series(sources[0], tmp_path, max_bytes=GIB, credential=Credential("secret", ("127.0.0.1", "localhost")))
+    assert (
+        len(list(find_series(f"dicomweb+{server.url}", credential=Credential("secret", ("127.0.0.1", "localhost")))))
+        == 3
+    )
 
 
 def test_an_answer_that_breaks_off_is_no_slide(served: tuple[Archive, list[str]], tmp_path: Path) -> None:
@@ -165,3 +171,19 @@ def test_only_dicomweb_addresses_are() -> None:
     assert is_dicomweb("dicomweb+https://pacs/x")
     assert not is_dicomweb("https://pacs/x")
     assert not is_dicomweb("dicomweb+ftp://pacs/x")
+
+
+HOSTS = st.sampled_from(["archive.example", "archive.example:8443", "ARCHIVE.example"])
+
+
+@given(host=st.sampled_from(["archive.example", "archive.example.evil.example", "evil.example", "xarchive.example", "127.0.0.1"]),
+       scheme=st.sampled_from(["https", "http"]), port=st.sampled_from(["", ":443", ":8443", ":80"]),
+       named=st.lists(HOSTS, max_size=2), user=st.sampled_from(["", "archive.example@", "archive.example:443@"]))  # fmt: skip
+def test_the_token_goes_to_named_archives_alone(host: str, scheme: str, port: str, named: list[str], user: str) -> None:
+    address = httpx.URL(f"{scheme}://{user}{host}{port}/studies/1?archive.example")
+    shown = Credential("secret", tuple(named)).is_for(address)
+    whole = any(name.lower() == "archive.example" for name in named)
+    exact = "archive.example:8443" in named and port == ":8443"
+    assert shown == (host == "archive.example" and scheme == "https" and (whole or exact))
+    assert not Credential("", ("archive.example",)).is_for(address)
+    assert "secret" not in repr(Credential("secret", tuple(named)))

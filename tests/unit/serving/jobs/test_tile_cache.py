@@ -54,7 +54,7 @@ class Server:
         self.analyses += 1
         chosen, patches = Options(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
-        cache = TileCache(Settings(state=self.state), SLIDE, detector, chosen, self.slide.mpp)
+        cache = TileCache(Settings(state=self.state), SLIDE, detector, chosen, self.slide.mpp, owner="lab")
         checkpoints, seen = Checkpoints(OnDisk(self.state), f"{self.analyses}", "key"), cache.load()
         analysis = score_slide(self.slide, detector, chosen, on_finished=checkpoints.save, seen=seen)
         cache.keep(checkpoints.folder, f"{self.analyses}", seen)
@@ -163,14 +163,14 @@ def test_what_is_known_is_not_kept_twice(server: Server) -> None:
 def test_nothing_is_kept_where_an_operator_says_so(server: Server) -> None:
     settings = Settings.from_environment({"MITOSIS_KEEP_TILES": "off", "MITOSIS_STATE": str(server.state)})
     server.score()
-    assert TileCache(settings, SLIDE, server.detector, Options(), 0.25).load() == Seen()
+    assert TileCache(settings, SLIDE, server.detector, Options(), 0.25, owner="lab").load() == Seen()
     with pytest.raises(SettingsError, match="give on or off"):
         Settings.from_environment({"MITOSIS_KEEP_TILES": "maybe"})
 
 
 def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> None:
     server.detector.provider = "CUDAExecutionProvider"
-    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, Options(), 0.25)
+    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, Options(), 0.25, owner="lab")
     finished: list[TileFindings] = []
 
     def keep(chunk: Sequence[TileFindings]) -> None:

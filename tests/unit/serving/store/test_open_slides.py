@@ -46,7 +46,7 @@ def test_a_slide_is_opened_once_for_many_reads() -> None:
     store, slides = make()
 
     def read(_: int) -> str:
-        with slides.using("a", name="a") as slide:
+        with slides.using("a") as slide:
             assert not fake(slide).closed.is_set()
             return slide.sha256
 
@@ -59,9 +59,9 @@ def test_a_slide_is_opened_once_for_many_reads() -> None:
 
 def test_the_longest_unused_is_closed_but_none_in_use() -> None:
     store, slides = make(kept=2)
-    with slides.using("a", name="a") as first:
+    with slides.using("a") as first:
         for name in ("b", "c", "d"):
-            with slides.using(name, name=name):
+            with slides.using(name):
                 pass
         assert not fake(first).closed.is_set()
     assert [s.sha256 for s in store.opened if not s.closed.is_set()] == ["a", "d"]
@@ -70,10 +70,10 @@ def test_the_longest_unused_is_closed_but_none_in_use() -> None:
 
 def test_idle_slides_are_closed_by_themselves() -> None:
     store, slides = make(idle_s=0.05)
-    with slides.using("a", name="a"):
+    with slides.using("a"):
         pass
     assert store.opened[0].closed.wait(10)
-    with slides.using("a", name="a"):
+    with slides.using("a"):
         assert len(store.opened) == 2
     slides.close()
 
@@ -81,9 +81,9 @@ def test_idle_slides_are_closed_by_themselves() -> None:
 def test_a_slide_that_does_not_open_leaves_nothing() -> None:
     store, slides = make()
     for _ in range(2):
-        with pytest.raises(UnreadableSlideError), slides.using("bad", name="bad"):
+        with pytest.raises(UnreadableSlideError), slides.using("bad"):
             pass
-    with slides.using("a", name="a"):
+    with slides.using("a"):
         pass
     assert [s.sha256 for s in store.opened] == ["a"]
     slides.close()
@@ -91,9 +91,9 @@ def test_a_slide_that_does_not_open_leaves_nothing() -> None:
 
 def test_one_that_is_read_while_all_are_closed_is_closed_after(tmp_path: Path) -> None:
     _, slides = make()
-    with slides.using("a", name="a") as slide:
+    with slides.using("a") as slide:
         slides.close()
         assert not fake(slide).closed.is_set()
     assert fake(slide).closed.is_set()
-    with pytest.raises(ValueError, match="not opened any more"), slides.using("b", name="b"):
+    with pytest.raises(ValueError, match="not opened any more"), slides.using("b"):
         pass
