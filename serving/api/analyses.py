@@ -70,7 +70,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
             ),
         ] = None,
     ) -> Response:
-        """Accepts the analysis for good: it survives restarts. A result that is known already is there at once."""
+        """Accepts the analysis for good: it survives restarts. A result that its owner has already is there at once."""
         options = to_options(wanted.options)
         webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
         submission = Submission(

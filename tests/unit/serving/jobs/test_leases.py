@@ -192,19 +192,34 @@ def test_all_that_a_dead_worker_ran_goes_back(jobs: JobTable, store: SlideStore,
 
 
 def test_a_result_is_used_again_and_by_twins_that_wait(jobs: JobTable, leases: Leases) -> None:
-    first, twin = submitted(jobs, "ann", 1), submitted(jobs, "bob", 1)
+    first, twin = submitted(jobs, "ann", 1), submitted(jobs, "ann", 1)
     lease = claimed(leases)
     assert leases.claim(MODELS, lease_s=LEASE_S) is None  # the twin waits for the first
     leases.progress(lease, 7, 9, None)
     leases.succeed(lease, "shared")
     assert leases.claim(MODELS, lease_s=LEASE_S) is None
-    shown = jobs.get(twin, owner="bob")
+    shown = jobs.get(twin, owner="ann")
     assert (shown.state, shown.result, shown.tiles_done, shown.tiles_total) == ("succeeded", "shared", 9, 9)
-    again, new = jobs.submit(submission("cat", 1), models_key=MODELS)
+    again, new = jobs.submit(submission("ann", 1), models_key=MODELS)
     assert (again.state, again.result, new) == ("succeeded", "shared", True)
-    other_models, _ = jobs.submit(submission("cat", 1), models_key="n" * 64)
+    other_models, _ = jobs.submit(submission("ann", 1), models_key="n" * 64)
     assert other_models.state == "queued"
     assert jobs.get(first, owner="ann").state == "succeeded"
+
+
+def test_nothing_of_another_owners_is_used_or_waited_for(jobs: JobTable, leases: Leases) -> None:
+    """The same slide and options: a second owner's analysis runs as if nobody had asked before, and beside the first's."""
+    submitted(jobs, "ann", 1)
+    hers = claimed(leases)
+    mine, _ = jobs.submit(submission("bob", 1), models_key=MODELS)
+    assert mine.state == "queued"
+    beside = claimed(leases)
+    assert beside.job.id == mine.id
+    leases.succeed(hers, "hers")
+    leases.succeed(beside, "mine")
+    later, _ = jobs.submit(submission("cat", 1), models_key=MODELS)
+    assert later.state == "queued"
+    assert claimed(leases).job.id == later.id
 
 
 def test_what_belongs_to_others_is_not_found(jobs: JobTable) -> None:
