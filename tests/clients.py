@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
@@ -16,11 +15,12 @@ class LocalClient(TestClient):
         super().__init__(app, **{"base_url": "http://localhost", "client": ("127.0.0.1", 50000), **options})
         self._app = app
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    def send(self, *arguments: Any, **options: Any) -> Any:
+        request = arguments[0]
         settings = getattr(getattr(self._app, "state", None), "settings", None)
         if settings is not None and "authorization" not in request.headers and (settings.state / FILE).exists():
             request.headers["Authorization"] = f"Bearer {local_key(settings)}"
-        return super().send(request, **options)
+        return super().send(*arguments, **options)
 
 
 def bearer(token: str) -> dict[str, str]:

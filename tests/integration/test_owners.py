@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,20 +172,15 @@ def test_slides_that_end_at_once_pass_no_quota_together(server: Server) -> None:
 @settings(max_examples=60)
 def test_what_is_on_its_way_counts_together(pieces: list[tuple[int, int]], left: int) -> None:
     """Whichever of an owner's requests sends the next piece: no more than it may keep is ever written, and all is given back."""
-    arriving, written = Arriving(), []
-    requests = [arriving.of("lab", left) for _ in range(4)]
-    writes = [request.__enter__()(written.append) for request in requests]
-    total = 0
-    for request, size in pieces:
-        total += size
-        if total <= left:
-            writes[request](bytes(size))
-        else:
-            with pytest.raises(QuotaError):
+    arriving, total = Arriving(), 0
+    written: list[bytes] = []
+    with ExitStack() as stack:
+        writes = [stack.enter_context(arriving.of("lab", left))(written.append) for _ in range(4)]
+        for request, size in pieces:
+            total += size
+            with nullcontext() if total <= left else pytest.raises(QuotaError):
                 writes[request](bytes(size))
-    assert sum(map(len, written)) <= left
-    for request in requests:
-        request.__exit__(None, None, None)
+        assert sum(len(piece) for piece in written) <= left
     with arriving.of("lab", left) as counted:
         counted(written.append)(bytes(left))
 

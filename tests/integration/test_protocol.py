@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_browsers_take_every_answer_for_what_it_says_and_run_nothing_in_it(
 )
 def test_numbers_of_any_length_are_refused_or_read(client: LocalClient, things: dict[str, str], address: str) -> None:
     for digits in ("9" * 5000, "٣", "-1", "1e3", "", "0x10", " 1"):
-        headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": digits.encode(), "Upload-Length": digits.encode(),
+        headers: Any = {"Tus-Resumable": "1.0.0", "Upload-Offset": digits.encode(), "Upload-Length": digits.encode(),
                    "Content-Type": "application/offset+octet-stream"}  # fmt: skip
         for method in ("PATCH", "POST", "PUT"):
             answer = client.request(method, address.format(**things), content=b"x", headers=headers)

@@ -26,8 +26,8 @@ def door(keys: KeyStore) -> Doorkeeper:
     return Doorkeeper(keys, None, _settings())
 
 
-def _settings(**more: str) -> Settings:
-    return Settings(cors_origins=("https://viewer.example",), **more)
+def _settings(*, loopback_without_key: str = "off") -> Settings:
+    return Settings(cors_origins=("https://viewer.example",), loopback_without_key=loopback_without_key)
 
 
 def own(caller: Caller) -> Caller:
