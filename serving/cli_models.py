@@ -133,6 +133,8 @@ def _stated(card: ModelCard) -> tuple[str, str, str, str]:
 
 
 def _tell(release: Release) -> None:
+    if release.detail:
+        click.echo(f"warning: {release.detail}", err=True)
     click.echo(f"release {release.number} serves: {_models(release)}; running servers move over by themselves")
 
 

@@ -85,7 +85,7 @@ class ReleaseView(_Part):
     number: int
     models: list[str]
     state: State
-    detail: str = Field(description="Why it was refused.")
+    detail: str = Field(description="Why it was refused, or what was not measured before it served.")
     created_at: str = Field(description="UTC, ISO 8601.")
     actor: str
     replaces: int | None = Field(description="The release that a rollback goes back to.")

@@ -88,6 +88,13 @@ def judged(candidate: Measured, serving: Measured, settings: Settings) -> tuple[
     )
 
 
+NOT_JUDGED = (
+    "there is no golden set, so nothing was measured of it before it serves; set MITOSIS_GOLDEN_SET to a folder of slides with "
+    "their figures, or promote with --golden"
+)
+"""What is said of a release that no gate judged and nobody forced."""
+
+
 class Gates:
     """The gates of one database; what was measured on this machine is remembered."""
 
@@ -132,12 +139,16 @@ class Gates:
         GoldenSetError, ModelError
             As `verdict`.
         """
-        if (golden is None and self._settings.golden_set is None) or candidate == serving:
+        if candidate == serving or self.unasked(golden):
             return None
         found = self.verdict(candidate, serving, golden)
         if not found.passed:
             raise RefusedError(f"its gates refuse {found}")
         return found
+
+    def unasked(self, golden: Path | None = None) -> bool:
+        """Whether there is no golden set to ask."""
+        return golden is None and self._settings.golden_set is None
 
     def _known(self, key: tuple[str, str, str]) -> list[Measured] | None:
         models, golden, machine = key

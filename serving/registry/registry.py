@@ -8,8 +8,8 @@ from serving.registry.checking import check_apart
 from serving.registry.checks import Checks
 from serving.registry.checkup import Checkup
 from serving.registry.errors import RegistryError
-from serving.registry.gates import Gates
-from serving.registry.releases import Release, Releases
+from serving.registry.gates import NOT_JUDGED, Gates
+from serving.registry.releases import Release, Releases, State
 from serving.registry.shadows import Shadow, Shadows
 from serving.registry.shelf import CARD, Shelf
 from serving.registry.version import ModelVersion, parse_label
@@ -205,7 +205,7 @@ class Registry:
         self.check(models)
         if because is None:
             self.gates.check(models, self.serving(), golden)
-        return self._released(models, actor, tried=True, because=because)
+        return self._released(models, actor, tried=True, because=because, golden=golden)
 
     def want(self, labels: Sequence[str], actor: str, *, because: str | None = None) -> Release:
         """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `Releases.want`.
@@ -268,9 +268,19 @@ class Registry:
         self.releases.retire(version)
         return version
 
-    def _released(self, models: tuple[ModelVersion, ...], actor: str, *, tried: bool, because: str | None) -> Release:
+    def _released(
+        self,
+        models: tuple[ModelVersion, ...],
+        actor: str,
+        *,
+        tried: bool,
+        because: str | None,
+        golden: Path | None = None,
+    ) -> Release:
         self._pin()
-        return self.releases.want(models, actor, state="promoted" if tried else "wanted", because=because)
+        warning = NOT_JUDGED if because is None and self.gates.unasked(golden) else ""
+        state: State = "promoted" if tried else "wanted"
+        return self.releases.want(models, actor, state=state, because=because, detail=warning)
 
     def _pin(self) -> None:
         """Write down what serves by default, so that nothing that is added changes it."""

@@ -88,12 +88,13 @@ class Releases:
         *,
         state: State = "wanted",
         because: str | None = None,
+        detail: str = "",
     ) -> Release:
         """A new release, to be tried by those who serve, or, where it was tried already, promoted at once.
 
         One that still waits is given up for it.
 
-        because : why its gates are not asked, if they shall not be
+        because : why its gates are not asked, if they shall not be. detail : what should be known of it, e.g. a warning
 
         Raises
         ------
@@ -103,7 +104,7 @@ class Releases:
         with self._database.writing() as tx:
             current = current_release(tx)
             replaces = None if current is None else current.number
-            return _append(tx, models, state=state, actor=actor, replaces=replaces, because=because)
+            return _append(tx, models, state=state, actor=actor, replaces=replaces, because=because, detail=detail)
 
     def former(self) -> Release:
         """The release that the current one replaced; raises `RegistryError` where there is none."""
@@ -187,11 +188,12 @@ def _append(
     actor: str,
     replaces: int | None,
     because: str | None,
+    detail: str = "",
 ) -> Release:
     check_versions(tx, models)
     waiting = update(releases).where(releases.c.state == "wanted")
     tx.execute(waiting.values(state="refused", detail="another release was asked for before this one was tried"))
-    values = {"models": versions_text(models), "state": state, "detail": "", "at": time.time(), "actor": actor}
+    values = {"models": versions_text(models), "state": state, "detail": detail, "at": time.time(), "actor": actor}
     values |= {"replaces": replaces, "because": because}
     key = tx.execute(insert(releases).values(values)).inserted_primary_key
     return _found(tx, key[0] if key else 0)

@@ -41,9 +41,12 @@ def test_a_version_is_added_promoted_and_gone_back_from(tmp_path: Path) -> None:
     for name in ("reg-ns", "det"):
         assert run("add", new / name / "0.2").exit_code == 0
     assert "may serve" in run("verify", "det@0.2", "reg-ns@0.2").output
-    assert "release 2 serves: reg-ns@0.2, det@0.2" in run("promote", "0.2").output
+    promoted = run("promote", "0.2").output
+    assert "release 2 serves: reg-ns@0.2, det@0.2" in promoted
+    assert "warning: there is no golden set, so nothing was measured of it before it serves" in promoted
     assert serving() == ["det@0.2", "reg-ns@0.2"]
-    assert "release 3 serves: reg-ns@0.0.1, det@0.0.1" in run("rollback").output
+    assert "release 3 serves: reg-ns@0.0.1, det@0.0.1" in (back := run("rollback").output)
+    assert "warning" not in back, "it served before"
     assert serving() == ["det@0.0.1", "reg-ns@0.0.1"]
     assert run("retire", "det@0.2").exit_code == 0
     refused = run("promote", "0.2")

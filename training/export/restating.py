@@ -16,6 +16,8 @@ from training.evaluation.count_calibration import fit_count_calibration, labelle
 from training.export.publishing import publish
 
 SCREENING = "reg-ns"
+TOLERATED = 0.25
+"""How far off, as a share of the figures, a count on a slide may be whose labels its calibration has not seen."""
 _DATA = "ICPR 2012, labelled 40x fields that the contest chose from active areas: tissue with fewer figures is counted too high"
 
 
@@ -28,7 +30,8 @@ def restate(
     *,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Publish every model of `version` as `new`: the card of the screening model with a count calibration, all with the figures.
+    """Publish every model of `version` as `new`: all cards with the figures, and that of the screening model with a count
+    calibration if it carries over from slide to slide.
 
     models : folder of <name>/<version>. figures : of `version`, over `fields`
 
@@ -42,6 +45,8 @@ def restate(
     olds = version_folders(models, version).values()
     stated = dict(_stated(figures))
     calibration, counts = calibrated(figures.outcomes[EXACT].analyses, fields)
+    if calibration is None:
+        say("no count calibration: one fitted on the other slides is off by more than a quarter on a slide")
     with tempfile.TemporaryDirectory() as scratch:
         for old in olds:
             card = load_card(old)
@@ -55,8 +60,11 @@ def restate(
 
 def calibrated(
     analyses: Sequence[Analysis], fields: Sequence[Field]
-) -> tuple[CountCalibration, dict[str, float | str]]:
+) -> tuple[CountCalibration | None, dict[str, float | str]]:
     """The calibration of all fields, and the counts of each slide by a calibration of the other slides, beside the truth.
+
+    There is no calibration where one of those counts is off by more than `TOLERATED`: what does not hold on a slide that it
+    has not seen does not hold on a user's.
 
     analyses : of `fields`, in their order
     """
@@ -67,18 +75,20 @@ def calibrated(
     slides = sorted({f.slide for f in fields})
     counts: dict[str, float | str] = {}
     total = raw = 0.0
+    holds = len(slides) > 1
     for slide in slides:
         others = [part for part, f in zip(labelled, fields, strict=True) if f.slide != slide]
         of_others = fit_count_calibration(others, slides=len(slides) - 1, data=_DATA)
         own = [a for a, f in zip(analyses, fields, strict=True) if f.slide == slide]
         expected = sum(expected_count(a, of_others) for a in own)
         true = sum(len(f.boxes) for f in fields if f.slide == slide)
+        holds = holds and abs(expected - true) <= TOLERATED * true
         counts[f"expected_count_{slide}_calibrated_on_the_others"] = f"{expected:.1f} of {true}"
         total, raw = total + expected, raw + sum(expected_count(a, None) for a in own)
     counts["expected_count_all_slides_so"] = (
         f"{total:.1f} of {sum(len(f.boxes) for f in fields)}; uncalibrated {raw:.1f}"
     )
-    return fit_count_calibration(labelled, slides=len(slides), data=_DATA), counts
+    return fit_count_calibration(labelled, slides=len(slides), data=_DATA) if holds else None, counts
 
 
 def expected_count(analysis: Analysis, calibration: CountCalibration | None) -> float:
@@ -117,7 +127,7 @@ def _card(
     card: ModelCard,
     version: str,
     stated: Mapping[str, float | str],
-    calibration: CountCalibration,
+    calibration: CountCalibration | None,
     counts: Mapping[str, float | str],
 ) -> ModelCard:
     changed: dict[str, object] = {"version": version, "figures": {**card.figures, **stated}}

@@ -161,3 +161,12 @@ def test_places_where_nobody_looked_are_no_false_alarms(settings: Settings, gold
     assert narrow.brier is not None
     assert wide.brier is not None
     assert np.isfinite([wide.brier, narrow.brier, wide.seconds]).all()
+
+
+def test_a_release_that_nothing_judged_says_so_and_one_that_was_forced_says_why(
+    registry: Registry, settings: Settings
+) -> None:
+    write_quick_models(settings.models, "0.2", scale=30.0)
+    for release in (registry.promote(["0.2"], "ann"), registry.want(["0.2"], "ann")):
+        assert "there is no golden set" in release.detail
+    assert registry.promote(["0.2"], "ann", because="a test").detail == ""

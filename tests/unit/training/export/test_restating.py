@@ -1,5 +1,6 @@
 """The same weights as another version: fuller cards, whose count calibration serving applies."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,16 @@ def test_a_version_is_stated_again(fields: list[Field], tmp_path: Path) -> None:
         restate(models, "0.1.0", "0.1.1", figures, fields, say=lambda _: None)
     with pytest.raises(FileNotFoundError, match=r"9\.9\.9"):
         restate(models, "9.9.9", "9.9.10", figures, fields, say=lambda _: None)
+
+
+def test_a_calibration_that_does_not_hold_on_another_slide_is_not_stated(fields: list[Field], tmp_path: Path) -> None:
+    """The dots of A02 are no figures: what A00 teaches counts them."""
+    others = [f if f.slide == "A00" else replace(f, boxes=np.empty((0, 4), np.float32)) for f in fields]
+    models = write_quick_models(tmp_path / "models", "0.1.0")
+    figures = score_fields(models, "0.1.0", others, [], everywhere=False, say=lambda _: None)
+    said: list[str] = []
+    restate(models, "0.1.0", "0.1.1", figures, others, say=said.append)
+    card = load_card(models / "reg-ns" / "0.1.1")
+    assert card.count_calibration is None
+    assert "expected_count_A02_calibrated_on_the_others" in card.figures
+    assert any("no count calibration" in line for line in said)
