@@ -1,6 +1,8 @@
 """Which files of a folder are one DICOM slide, told by what they hold and never by their names."""
 
 import io
+import logging
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,9 @@ functional groups and the pixels."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 """Transfer syntax UID of data sets that are compressed as a whole, which no reader of slides takes. pydicom would
 unpack the whole of what it is given."""
-_IMAGE_TYPE, _SOP_CLASS, _SERIES = 0x00080008, 0x00080016, 0x0020000E
+_READ = ("ImageType", "SOPClassUID", "SeriesInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored")
+_LAST = 0x00280101
+"""Tag of the last of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,13 @@ class Instance:
     series: str
     volume: bool
     """Whether it is a level of the slide itself, not its label, an overview or an object of another kind."""
+    transfer_syntax: str = ""
+    """UID of how its pixels are stored."""
+    photometric: str = ""
+    samples: int = 0
+    """Of a pixel."""
+    bits: int = 0
+    """Of a sample."""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -45,6 +56,7 @@ def read_instance(path: Path) -> Instance:
     UnreadableSlideError
         If the header does not parse, or a whole-slide image states no series.
     """
+    _quieten()
     from pydicom.filereader import read_partial  # noqa: PLC0415 - takes long to import, and few slides are DICOM
     from pydicom.tag import Tag  # noqa: PLC0415
 
@@ -55,17 +67,32 @@ def read_instance(path: Path) -> Instance:
     try:
         found = read_partial(
             io.BytesIO(header),
-            stop_when=lambda tag, vr, length: tag > _SERIES,
-            specific_tags=[Tag(tag) for tag in (_IMAGE_TYPE, _SOP_CLASS, _SERIES)],
+            stop_when=lambda tag, vr, length: tag > _LAST,
+            specific_tags=[Tag(keyword) for keyword in _READ],
         )
         sop_class = str(found.file_meta.get("MediaStorageSOPClassUID") or found.get("SOPClassUID") or "")
         series, image_type = str(found.get("SeriesInstanceUID") or ""), found.get("ImageType") or ()
-        volume = "VOLUME" in ([image_type] if isinstance(image_type, str) else list(image_type))
+        instance = Instance(
+            path,
+            sop_class,
+            series,
+            volume="VOLUME" in ([image_type] if isinstance(image_type, str) else list(image_type)),
+            transfer_syntax=str(found.file_meta.get("TransferSyntaxUID") or ""),
+            photometric=str(found.get("PhotometricInterpretation") or ""),
+            samples=int(found.get("SamplesPerPixel") or 0),
+            bits=int(found.get("BitsStored") or 0),
+        )
     except Exception as error:  # pydicom raises what it meets: struct.error, KeyError, ValueError, RecursionError ...
         raise UnreadableSlideError(f"{path.name} is a damaged DICOM file; copy it again from the scanner") from error
     if sop_class == WHOLE_SLIDE and not series:
         raise UnreadableSlideError(f"{path.name} is a DICOM image without a series; export it again from the scanner")
-    return Instance(path, sop_class, series, volume)
+    return instance
+
+
+def _quieten() -> None:
+    """Keep pydicom from quoting values of damaged files in warnings and the log: they may be of a patient."""
+    warnings.filterwarnings("ignore", module=r"pydicom\b")
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 
 def series_of(paths: Iterable[Path]) -> list[list[Path]]:

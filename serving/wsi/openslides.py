@@ -11,6 +11,7 @@ import openslide
 from PIL import Image
 
 from serving.wsi.companions import check_folder, check_named_files
+from serving.wsi.dicomlevels import check_levels
 from serving.wsi.directories import check_directories
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, kind_of
@@ -61,9 +62,10 @@ def open_with_openslide(
     if path.is_symlink():  # what the caller names may be a link, what the slide names may not
         path = path.resolve()
     check_folder(path, name)
-    slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
-    if kind is FileKind.DICOM:  # it may be a TIFF too, whose directories OpenSlide parses
-        check_directories(path, name)
+    files = slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
+    if kind is FileKind.DICOM:
+        check_directories(path, name)  # it may be a TIFF too, whose directories OpenSlide parses
+        check_levels(files.paths, name)
     try:
         vendor = openslide.OpenSlide.detect_format(str(path))
         if vendor is None:

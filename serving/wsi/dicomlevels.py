@@ -1,0 +1,120 @@
+"""Whether the pixels of a DICOM slide are stored as its reader takes them, and in the colours that its header states."""
+
+import mmap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from serving.wsi.dicomfiles import WHOLE_SLIDE, Instance, read_instance
+from serving.wsi.errors import UnsupportedFormatError
+
+JPEG = "1.2.840.10008.1.2.4.50"
+COLOURS = {
+    "1.2.840.10008.1.2.1": ("RGB",),
+    JPEG: ("RGB", "YBR_FULL_422"),
+    "1.2.840.10008.1.2.4.90": ("RGB", "YBR_ICT"),
+    "1.2.840.10008.1.2.4.91": ("RGB", "YBR_ICT"),
+}
+"""Photometric interpretations that OpenSlide 4.0.1 reads, by transfer syntax (src/openslide-vendor-dicom.c)."""
+_NEW = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
+"""Transfer syntaxes of DICOM PS3.6, table A-1, that pydicom 3.0 has no name for."""
+_PIXELS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+"""Begins encapsulated pixel data: tag (7FE0,0010), OB, undefined length (DICOM PS3.5, A.4)."""
+_ITEM_HEADER = 8
+_START_BYTES = 2**16
+"""Of a tile, in which the markers before its data stand."""
+_SUGGESTION = "export it as JPEG or JPEG 2000 in RGB or YBR, for example with wsidicomizer"
+
+
+def check_levels(paths: Iterable[Path], name: str) -> None:
+    """Make sure that a DICOM slide's levels are stored as OpenSlide takes them, in the colours that they state.
+
+    OpenSlide goes by the header alone, so a header that contradicts its tiles gives wrong colours.
+
+    name : what errors call the slide
+
+    Raises
+    ------
+    UnsupportedFormatError
+        If not; the message names the codec, the colours or the depth.
+    UnreadableSlideError
+        If a header does not parse.
+    """
+    for path in paths:
+        level = read_instance(path)
+        if level.sop_class == WHOLE_SLIDE and level.volume:
+            _check_stored(level, name)
+            if level.transfer_syntax == JPEG:
+                _check_colours(level, name)
+
+
+def _check_stored(level: Instance, name: str) -> None:
+    if level.transfer_syntax not in COLOURS:
+        raise UnsupportedFormatError(
+            f"{name} holds tiles in the transfer syntax {_syntax(level.transfer_syntax)}, which is not read; {_SUGGESTION}"
+        )
+    if (level.samples, level.bits) != (3, 8):
+        raise UnsupportedFormatError(
+            f"{name} holds pixels of {level.samples} samples of {level.bits} bits; stained tissue is read as 3 samples of 8 "
+            f"bits: {_SUGGESTION}"
+        )
+    if level.photometric not in COLOURS[level.transfer_syntax]:
+        raise UnsupportedFormatError(
+            f"{name} states the colours {level.photometric[:20] or 'of no kind'} for {_syntax(level.transfer_syntax)}, which "
+            f"is not read; {_SUGGESTION}"
+        )
+
+
+def _check_colours(level: Instance, name: str) -> None:
+    found = _colours_of(_first_tile(level.path))
+    stated = "RGB" if level.photometric == "RGB" else "YCbCr"
+    if found not in ("", stated):
+        raise UnsupportedFormatError(
+            f"{name} states {level.photometric} in its header, but its tiles say that they are {found}: its colours would be "
+            "wrong; export it again from the scanner's software, or correct its PhotometricInterpretation"
+        )
+
+
+def _syntax(uid: str) -> str:
+    from pydicom.uid import UID  # noqa: PLC0415 - takes long to import, and few slides are DICOM
+
+    return _NEW.get(uid, UID(uid).name[:80] if uid else "that it does not state")
+
+
+def _first_tile(path: Path) -> bytes:
+    """The beginning of the first tile; empty where there is none."""
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_PIXELS)
+        if at < 0:
+            return b""
+        table = at + len(_PIXELS)  # an item with the offsets of all frames, perhaps of no bytes, and then the frames
+        length = int.from_bytes(content[table + 4 : table + _ITEM_HEADER], "little")
+        tile = table + _ITEM_HEADER + length + _ITEM_HEADER
+        return content[tile : tile + _START_BYTES]
+
+
+def _colours_of(tile: bytes) -> str:
+    """RGB or YCbCr, where markers of a JPEG tell for sure; else empty.
+
+    Adobe's marker states it. Components that are called R, G and B are; colour with fewer samples than brightness is YCbCr.
+    """
+    found = ""
+    for kind, content in _segments(tile):
+        if kind == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            return {0: "RGB", 1: "YCbCr"}.get(content[11], "")
+        if kind in (0xC0, 0xC1, 0xC2) and len(content) >= 15 and content[5] == 3:
+            names, sampling = content[6:15:3], content[7:15:3]
+            found = "RGB" if names == b"RGB" else "YCbCr" if sampling[0] != sampling[1] == sampling[2] else ""
+    return found
+
+
+def _segments(tile: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of the marker segments of a JPEG before its data (ITU-T T.81, B.1.1.4)."""
+    at = 2
+    while tile[:2] == b"\xff\xd8" and at + 4 <= len(tile) and tile[at] == 0xFF and tile[at + 1] != 0xDA:
+        length = int.from_bytes(tile[at + 2 : at + 4], "big")
+        yield tile[at + 1], tile[at + 4 : at + 2 + length]
+        at += 2 + max(length, 2)
