@@ -21,14 +21,14 @@ def density_of(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float, 
 
     overview : uint8, shape (height, width, 3), RGB, at least as fine as the grid
     """
-    light = _on_grid(overview, shape)[box].astype(np.float32)
+    light = on_grid(overview, shape)[box].astype(np.float32)
     side = round(SEEN_MPP / mpp)
     if side > 1:
         light = ndimage.uniform_filter(light, (side, side, 0), mode="nearest")
     return np.asarray(-np.log((light + 1) / 256), np.float32)
 
 
-def _on_grid(overview: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+def on_grid(overview: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """The overview with a pixel an element; itself where it is so already, as a large slide's is."""
     if overview.shape[:2] == shape:
         return overview

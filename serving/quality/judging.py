@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from serving.quality import bubble, focus, fold, pen
 from serving.quality.channels import least
-from serving.quality.density import density_of
-from serving.quality.parts import Box, Mask, span_of
+from serving.quality.density import SEEN_MPP, density_of, on_grid
+from serving.quality.glass import find_fill
+from serving.quality.parts import Box, Mask, dilated, span_of
 
 Reason = Literal["pen", "bubble", "fold", "blur"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -70,8 +71,9 @@ def judge(
     """
     box = _not_glass(overview, tissue, mpp)
     density = density_of(overview, (tissue.shape[0], tissue.shape[1]), mpp, box)
-    ink = pen.find_ink(density, mpp)
-    bubbles = bubble.find_bubbles(density, mpp)
+    filled = _filled(overview, tissue, box, mpp)
+    ink = pen.find_ink(density, mpp) & ~filled
+    bubbles = bubble.find_bubbles(density, mpp) & ~filled
     folds = fold.find_folds(density, tissue[box] & ~ink & ~bubbles, mpp)
     blurred, judged = (
         _on_grid(parts, seen, tissue, box, (step_y, step_x)) for parts in focus.find_blur(seen.structure)
@@ -82,6 +84,12 @@ def judge(
     focused = np.zeros(tissue.shape, np.bool_)
     focused[box] = judged
     return QualityMask(reasons, step_x, step_y), focused
+
+
+def _filled(overview: NDArray[np.uint8], tissue: Mask, box: Box, mpp: float) -> Mask:
+    """Where black fill is, which is no ink, and what it blends with when densities are averaged."""
+    black, _ = find_fill(on_grid(overview, (tissue.shape[0], tissue.shape[1]))[box], mpp)
+    return dilated(black, SEEN_MPP + 2 * mpp, mpp) if black.any() else black
 
 
 def _not_glass(overview: NDArray[np.uint8], tissue: Mask, mpp: float) -> Box:

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.quality.density import WHOLE
 from serving.scoring.tissue import find_tissue, tissue_of
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, parse_roi
 from tests.fakes import tissue
+from tests.sections import KINDS, Kind, agreement, draw, fill
 
 
 def _half(width: int = 2000, height: int = 1000) -> ArraySlide:
@@ -46,6 +49,40 @@ def test_specks_go_and_holes_close() -> None:
     found = tissue_of(pixels, 8.0)
     assert found[100:300, 100:300].all()
     assert found.sum() == 40_000
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", KINDS)
+def test_tissue_is_told_from_glass_on_slides_of_many_kinds(name: str, seed: int) -> None:
+    """Fixed limits take tinted glass and fill for tissue, and a pale section for glass where ink or a strong one is beside it."""
+    area, overlap = agreement(draw(KINDS[name], seed))
+    assert area == pytest.approx(1, abs=0.03)
+    assert overlap > 0.95
+
+
+def test_pigment_and_ink_without_tissue_are_told_apart() -> None:
+    glass = np.full((400, 400, 3), 245, np.uint8)
+    ink = glass.copy()
+    ink[100:300, 100:180] = (25, 70, 215)
+    assert not tissue_of(ink, 2.0).any()
+    assert not tissue_of(glass, 2.0).any()
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    st.tuples(*[st.integers(205, 255)] * 3).filter(lambda g: g[1] >= max(g) - 30),
+    st.floats(0.35, 2),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_whatever_colour_glass_has_the_section_is_the_same(
+    glass: tuple[int, int, int], strength: float, filled: bool, seed: int
+) -> None:
+    """Glass may have any light tint but that of eosin; the area of the section does not follow it."""
+    after = (fill(0),) if filled else ()
+    area, overlap = agreement(draw(Kind(glass=glass, strengths=(strength,), after=after), seed))
+    assert area == pytest.approx(1, abs=0.04)
+    assert overlap > 0.94
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (3000, 1), (1, 3000), (257, 255)])
