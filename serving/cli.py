@@ -36,6 +36,7 @@ from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import parse_roi
 from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.pixelsize import PixelSize
 from serving.wsi.slide import open_slide
 
 SOME_FAILED = 1
@@ -213,6 +214,8 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -
 
 def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
     stated = {name: value for name, value in options.items() if value is not None}
+    if isinstance(mpp := stated.get("mpp"), tuple):
+        stated["mpp"] = PixelSize.of(mpp).text
     with _progress(shown(path.name)) as on_progress:
         return score_at(client, path, folder, stated, on_progress=on_progress)
 

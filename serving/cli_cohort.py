@@ -75,7 +75,7 @@ def score(
     as_json: bool,
     models: Path | None,
     provider: tuple[str, ...],
-    mpp: float | None,
+    mpp: float | tuple[float, float] | None,
     **scoring: Any,
 ) -> None:
     """Score the slides of MANIFEST; give the same command again to go on after whatever stopped it.

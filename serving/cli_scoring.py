@@ -10,9 +10,26 @@ from serving.cli_counting import counting_options
 from serving.report import QualityUse
 from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.counting import check_counting
+from serving.wsi.errors import RequestError
+from serving.wsi.pixelsize import parse_mpp
+
+
+class _MppType(click.ParamType[Any]):
+    """One number, or one for each axis."""
+
+    name = "UM[,UM]"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        try:
+            return parse_mpp(value) if isinstance(value, str) else value
+        except RequestError as error:
+            self.fail(str(error), param, ctx)
+
+
+MPP = _MppType()
 
 _OPTIONS = (
-    click.option("--mpp", type=float, help="Microns per level-0 px, in place of what the slide states."),
+    click.option("--mpp", type=MPP, help="Microns per level-0 px, in place of what the slide states; 0.25,0.5 for x and y."),
     click.option("--threshold", type=click.FloatRange(0, 1), help="Detection probability, in place of the model card's."),
     click.option(
         "--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere."
@@ -44,7 +61,7 @@ def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def options_of(
     *,
-    mpp: float | None,
+    mpp: float | tuple[float, float] | None,
     threshold: float | None,
     cascade: str,
     min_tissue_fraction: float,

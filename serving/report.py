@@ -33,6 +33,17 @@ class SlideInfo(_Part):
     bounds: tuple[int, int, int, int] | None = Field(
         None, description="x, y, width, height of what was scanned, level-0 px, where the file states it; since 1.1."
     )
+    stored_scale: tuple[float, float] | None = Field(
+        None,
+        description="Px of the file per level-0 px along x and y, where the file's are not square: the slide was resampled to "
+        "square ones, in which all coordinates here are.",
+    )
+
+    @property
+    def file_px_um(self) -> tuple[float, float]:
+        """Microns per px of the file along x and y."""
+        across, down = self.stored_scale or (1.0, 1.0)
+        return self.mpp / across, self.mpp / down
 
     @property
     def origin(self) -> tuple[int, int]:

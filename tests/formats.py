@@ -8,6 +8,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pydicom
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,7 +29,7 @@ Pixels = NDArray[np.uint8]
 class Stored:
     """A way to store a field of 0.25 um/px.
 
-    scale : level-0 px of the file per px of the field, (x, y); at : where the field begins, level-0 px
+    scale : px of the file per px of the field, (x, y); at : where the field begins, level-0 px
     refused : part of the sentence that refuses it; None where it is read
     """
 
@@ -38,6 +39,12 @@ class Stored:
     refused: str | None = None
     states_mpp: bool = True
     lossy: bool = False
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """Level-0 px per px of the field: pixels that are not square are shown as square ones."""
+        finer = max(self.scale)
+        return finer, finer
 
 
 def scaled(pixels: Pixels, scale: tuple[float, float]) -> Pixels:
@@ -180,6 +187,17 @@ def dicom(path: Path, pixels: Pixels) -> Path:
     return write_dicom_slide(path.with_suffix(""), pixels, mpp=MPP)
 
 
+def dicom_oblong(path: Path, pixels: Pixels) -> Path:
+    """A DICOM slide whose pixels are twice as high as wide."""
+    folder = write_dicom_slide(path.with_suffix(""), scaled(pixels, (1, 0.5)), mpp=MPP)
+    file = next(folder.glob("*.dcm"))
+    stored = pydicom.dcmread(file)
+    spacing = [2 * MPP / 1000, MPP / 1000]  # of rows, then of columns
+    stored.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = spacing
+    stored.save_as(file)
+    return folder
+
+
 def dicom_jpeg(path: Path, pixels: Pixels) -> Path:
     """A DICOM slide of JPEG tiles in one file."""
     return write_dicom(path.with_suffix(".dcm"), pixels, mpp=MPP)
@@ -254,6 +272,7 @@ FORMATS: dict[str, Stored] = {
     "PNG, pixels of 0.25 x 0.5 um": Stored(picture("RGB", scale=(1, 0.5)), scale=(1, 0.5), lossy=True),
     "JPEG": Stored(picture("RGB", suffix=".jpg"), states_mpp=False, lossy=True),
     "DICOM": Stored(dicom),
+    "DICOM, pixels of 0.25 x 0.5 um": Stored(dicom_oblong, scale=(1, 0.5), lossy=True),
     "DICOM, JPEG": Stored(dicom_jpeg, lossy=True),
     "SCN with bounds": Stored(scn, at=SCN_AT, lossy=True),
     "grey TIFF": Stored(

@@ -24,6 +24,7 @@ from serving.api.problems import NoSuchModelError, responses
 from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
 from serving.api.workload import Workload
 from serving.exports.asap import FIGURES, Annotation, asap_document
+from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -52,13 +53,19 @@ class InferRequest(BaseModel):
     location: tuple[int, int] = Field((0, 0), description="Level-0 px from where the slide's bounds begin.")
     size: tuple[int, int] = Field((0, 0), description="Level-0 px; 0, 0 for all.")
 
-    def roi(self, origin: tuple[int, int]) -> Roi | None:
-        """What was selected, level-0 px from OpenSlide's origin; None for all."""
+    def roi(self, origin: tuple[int, int], scale: tuple[float, float]) -> Roi | None:
+        """What was selected, level-0 px from OpenSlide's origin; None for all. scale : px of the file per level-0 px"""
         (left, top), (width, height) = self.location, self.size
         if width <= 0 or height <= 0:
             return None
-        x, y = float(left + origin[0]), float(top + origin[1])
-        return Roi(((x, y), (x + width, y), (x + width, y + height), (x, y + height)))
+        (across, down), (x0, y0) = scale, origin
+        x, y, right, bottom = (
+            left / across + x0,
+            top / down + y0,
+            (left + width) / across + x0,
+            (top + height) / down + y0,
+        )
+        return Roi(((x, y), (right, y), (right, bottom), (x, bottom)))
 
 
 def monailabel_routes(workload: Workload) -> APIRouter:
@@ -106,7 +113,7 @@ def monailabel_routes(workload: Workload) -> APIRouter:
         _check_model(model)
         wanted = _parsed(await request.body())
         slide = await run_sync(_named, workload, scope_of(request), image)
-        roi = wanted.roi(await run_sync(_origin, workload, slide))
+        roi = wanted.roi(*await run_sync(_frame, workload, slide))
         return await _scored(workload, request, Submission(owner_of(request), slide.sha256, Options(roi=roi)), model)
 
     @router.post(
@@ -150,6 +157,7 @@ def asap_reply(report: Report, model: str) -> bytes:
 
     The format has no place for scores; `Score` is an attribute more, which its readers pass over.
     """
+    report = in_file_px(report)
     stated = {"Name": "", "Description": RESEARCH_USE, "Model": model}
     stated |= {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
     left, top = report.slide.origin
@@ -195,10 +203,10 @@ def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
     return found
 
 
-def _origin(workload: Workload, slide: StoredSlide) -> tuple[int, int]:
-    """Where the slide's bounds begin; the store does not keep them, so the slide is opened."""
+def _frame(workload: Workload, slide: StoredSlide) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Where the slide's bounds begin, and its `stored_scale`; the store does not keep them, so the slide is opened."""
     with workload.open_slides.using(slide.sha256) as opened:
-        return (0, 0) if opened.bounds is None else opened.bounds[:2]
+        return ((0, 0) if opened.bounds is None else opened.bounds[:2]), opened.stored_scale
 
 
 def _kept(workload: Workload, file: UploadFile, owner: str) -> StoredSlide:

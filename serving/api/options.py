@@ -1,7 +1,7 @@
 """The options of an analysis, as a query or as JSON, and what they ask of the scoring."""
 
 from collections import Counter
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -13,10 +13,15 @@ from serving.scoring.profiles import NO_PROFILE, profile_names
 from serving.scoring.windows import Shape
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
+from serving.wsi.pixelsize import PixelSize, parse_mpp
 
 _DEFAULTS = Options()
 _ROI = "Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points."
 _COUNTING = CountingOptions()
+
+
+_PAIR = r"^ *[0-9.eE+-]{1,24} *, *[0-9.eE+-]{1,24} *$"
+"""Two numbers with a comma."""
 
 
 class CountingQuery(BaseModel):
@@ -63,10 +68,12 @@ class CountingQuery(BaseModel):
 class AnalysisOptions(CountingQuery):
     """Options of an analysis; an unknown one is an error, so that no typing error goes unseen."""
 
-    mpp: float | None = Field(
-        None,
-        allow_inf_nan=False,
-        description=f"Microns per level-0 px, {MPP_RANGE[0]} to {MPP_RANGE[1]}; overrides what the slide states.",
+    mpp: Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(pattern=_PAIR, max_length=60)] | None = (
+        Field(
+            None,
+            description=f"Microns per level-0 px, {MPP_RANGE[0]} to {MPP_RANGE[1]}; overrides what the slide states. Two numbers with "
+            "a comma, `0.25,0.5`, where pixels are not square: along x and y.",
+        )
     )
     roi: str | None = Field(
         None,
@@ -133,10 +140,11 @@ def to_options(asked: AnalysisOptions) -> Options:
     ResolutionError
         If mpp lies outside the range that can be resampled.
     """
-    if asked.mpp is not None:
-        WorkFrame.of(asked.mpp, model_mpp=asked.mpp)
+    mpp = parse_mpp(asked.mpp) if isinstance(asked.mpp, str) else asked.mpp
+    for side in () if mpp is None else PixelSize.of(mpp):
+        WorkFrame.of(side, model_mpp=side)
     return Options(
-        mpp=asked.mpp,
+        mpp=mpp,
         roi=None if asked.roi is None else parse_roi(asked.roi),
         threshold=asked.threshold,
         cascade=asked.cascade == "on",

@@ -17,14 +17,14 @@ class Entry:
     id : names the slide's results, unique in the cohort
     source : an absolute path, or a URL
     case : whatever the manifest groups slides by
-    mpp : microns per level-0 px in place of what the slide states
+    mpp : microns per level-0 px, of both axes or of each, in place of what the slide states
     roi : only here, as `parse_roi` takes it
     """
 
     id: str
     source: str
     case: str = ""
-    mpp: float | None = None
+    mpp: float | tuple[float, float] | None = None
     roi: str | None = None
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from serving.cohort.entry import ID, Entry, id_of, is_path
 from serving.cohort.errors import ManifestError
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import parse_roi
+from serving.wsi.pixelsize import parse_mpp
 
 COLUMNS = ("slide", "id", "case", "mpp", "roi")
 """Of a CSV; the first is needed."""
@@ -67,7 +67,7 @@ def manifest_of(sources: Iterator[str]) -> Manifest:
     return Manifest(tuple(Entry(id_of(source), source) for source in sources))
 
 
-def with_mpp(manifest: Manifest, mpp: float | None) -> Manifest:
+def with_mpp(manifest: Manifest, mpp: float | tuple[float, float] | None) -> Manifest:
     """The manifest with `mpp` for slides that state none of their own in it."""
     if mpp is None:
         return manifest
@@ -121,16 +121,8 @@ def _entry(row: dict[str, str], base: str) -> Entry:
     return Entry(identifier, source, row.get("case", ""), _mpp(row.get("mpp", "")), roi)
 
 
-def _mpp(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0:
-        raise RequestError(f"mpp {text[:40]!r} is no positive number of microns per px")
-    return value
+def _mpp(text: str) -> float | tuple[float, float] | None:
+    return parse_mpp(text) if text else None
 
 
 def _absolute(stated: str, base: str) -> str:

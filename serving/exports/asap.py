@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
+from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Report
 from serving.scoring.analysis import Analysis
@@ -29,7 +30,7 @@ class Annotation:
 
 def to_asap(analysis: Analysis) -> Iterator[bytes]:
     """A rectangle a figure and a hotspot (a disc's is its bounding box), level-0 px, in a group each."""
-    return asap_document(_annotations(analysis.report), (FIGURES, HOTSPOTS))
+    return asap_document(_annotations(in_file_px(analysis.report)), (FIGURES, HOTSPOTS))
 
 
 def asap_document(

@@ -9,6 +9,7 @@ import numpy as np
 from serving import __version__
 from serving.exports.dicom_source import MANUFACTURER, MODEL, DicomSource, algorithm_version
 from serving.exports.errors import ExportError, needed
+from serving.exports.file_px import in_file_px
 from serving.scoring.analysis import Analysis
 
 NAME = "Mitoserve"
@@ -22,7 +23,8 @@ def to_dicom_annotations(analysis: Analysis, slide: Path | None) -> Iterator[byt
     ExportError
         See `DicomSource.of`; also without figures, since DICOM has no empty group.
     """
-    report, source = analysis.report, DicomSource.of(analysis.report, slide)
+    report = in_file_px(analysis.report)
+    source = DicomSource.of(report, slide)
     hd, codes = needed("highdicom", "dicom"), needed("pydicom.sr.codedict", "dicom").codes
     if not report.detections:
         raise ExportError("there are no mitotic figures, and DICOM annotations have no empty group")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from serving.exports.dicom_annotations import NAME
 from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version
 from serving.exports.errors import needed
+from serving.exports.file_px import in_file_px
 from serving.report import Report
 from serving.scoring.analysis import Analysis
 
@@ -26,7 +27,8 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
     ExportError
         See `DicomSource.of`.
     """
-    report, source = analysis.report, DicomSource.of(analysis.report, slide)
+    report = in_file_px(analysis.report)
+    source = DicomSource.of(report, slide)
     hd = needed("highdicom", "dicom")
     codes = needed("pydicom.sr.codedict", "dicom").codes
     figures = sorted(report.detections, key=lambda d: -d.probability)[:MAX_FIGURES]

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis
@@ -24,7 +25,7 @@ def to_geojson(analysis: Analysis) -> Iterator[bytes]:
 
     Level-0 px from `SlideInfo.origin`, where QuPath's own begin.
     """
-    features = (json.dumps(f, separators=(",", ":")) for f in _features(analysis.report))
+    features = (json.dumps(f, separators=(",", ":")) for f in _features(in_file_px(analysis.report)))
     return in_chunks('{"type":"FeatureCollection","features":[', features, "]}\n")
 
 
@@ -74,9 +75,9 @@ def _rectangle(x: float, y: float, width: float, height: float) -> Ring:
 def _outline(hotspot: Hotspot) -> Ring:
     if hotspot.shape == "rectangle":
         return _rectangle(hotspot.x, hotspot.y, hotspot.width, hotspot.height)
-    radius, turn = hotspot.width / 2, 2 * math.pi / CIRCLE_POINTS
+    across, down, turn = hotspot.width / 2, hotspot.height / 2, 2 * math.pi / CIRCLE_POINTS
     ring = [
-        (hotspot.x + radius * (1 + math.cos(i * turn)), hotspot.y + radius * (1 + math.sin(i * turn)))
+        (hotspot.x + across * (1 + math.cos(i * turn)), hotspot.y + down * (1 + math.sin(i * turn)))
         for i in range(CIRCLE_POINTS)
     ]
     return [*ring, ring[0]]

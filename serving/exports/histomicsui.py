@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from serving.exports.colours import colour_map
+from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis, MitosisMap
@@ -19,17 +20,20 @@ _STEPS = (0.05, 0.25, 0.5, 0.75, 1.0)
 
 def to_histomicsui(analysis: Analysis) -> Iterator[bytes]:
     """A point and a rectangle a figure, hotspots, and the mitosis map as griddata; level-0 px, scores in `user`."""
-    report = analysis.report
+    report = in_file_px(analysis.report)
     head = {
         "name": f"Mitoserve {report.analysis_id}",
         "description": RESEARCH_USE,
         "attributes": {"analysis": report.analysis_id, "slide": report.slide.sha256},
     }
-    elements = (json.dumps(e, separators=(",", ":")) for e in _elements(report, analysis.mitosis_map))
+    elements = (
+        json.dumps(e, separators=(",", ":"))
+        for e in _elements(report, analysis.mitosis_map, analysis.report.slide.stored_scale or (1.0, 1.0))
+    )
     return in_chunks(json.dumps(head)[:-1] + ',"elements":[', elements, "]}\n")
 
 
-def _elements(report: Report, lattice: MitosisMap) -> Iterator[dict[str, Any]]:
+def _elements(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> Iterator[dict[str, Any]]:
     for i, d in enumerate(report.detections):
         centre = [round(d.x + d.width / 2, 2), round(d.y + d.height / 2, 2), 0]
         user = {"probability": d.probability, "score": d.score}
@@ -40,30 +44,32 @@ def _elements(report: Report, lattice: MitosisMap) -> Iterator[dict[str, Any]]:
     for i, h in enumerate(report.hotspots):
         yield {"id": _id(report, f"h{i}"), "group": "hotspot", "lineColor": HOTSPOT, **_window(h)}
     if lattice.scores.size:
-        yield _grid(report, lattice)
+        yield _grid(report, lattice, scale)
 
 
 def _window(h: Hotspot) -> dict[str, Any]:
     centre = [round(h.x + h.width / 2, 2), round(h.y + h.height / 2, 2), 0]
     user = {"mitotic_figures": h.mitotic_figures, "area_mm2": h.area_mm2}
     named = {"label": {"value": f"{h.mitotic_figures} in {h.area_mm2:g} mm2"}, "user": user, "center": centre}
+    if h.shape == "disc" and h.width != h.height:
+        return {"type": "ellipse", "width": h.width, "height": h.height, "rotation": 0, **named}
     if h.shape == "disc":
         return {"type": "circle", "radius": round(h.width / 2, 2), **named}
     return {"type": "rectangle", "width": h.width, "height": h.height, "rotation": 0, **named}
 
 
-def _grid(report: Report, lattice: MitosisMap) -> dict[str, Any]:
+def _grid(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> dict[str, Any]:
     """Scores at the middles of their sub-tiles; what was not scored is 0, since a grid has no gaps."""
-    half = lattice.window / 2
+    half, (across, down) = lattice.window / 2, scale
     return {
         "type": "griddata",
         "id": _id(report, "map"),
         "group": "mitosis map",
         "interpretation": "contour",
         "gridWidth": lattice.scores.shape[1],
-        "origin": [lattice.x + half, lattice.y + half, 0],
-        "dx": lattice.step,
-        "dy": lattice.step,
+        "origin": [(lattice.x + half) * across, (lattice.y + half) * down, 0],
+        "dx": lattice.step * across,
+        "dy": lattice.step * down,
         "values": [round(float(v), 5) for v in np.nan_to_num(lattice.scores, nan=0.0).ravel()],
         "colorRange": [f"rgba({r:.0f}, {g:.0f}, {b:.0f}, 0.5)" for r, g, b in colour_map(np.asarray(_STEPS))],
         "rangeValues": list(_STEPS),

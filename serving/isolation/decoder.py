@@ -65,7 +65,10 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error, names))
         return
-    facts = {name: getattr(slide, name) for name in ("width", "height", "pixel_size", "vendor", "bounds", "notes")}
+    facts = {
+        name: getattr(slide, name)
+        for name in ("width", "height", "pixel_size", "vendor", "bounds", "notes", "stored_scale")
+    }
     _answer(first, {**facts, "ok": True})
     for line in lines[1:]:
         threading.Thread(target=_answer_reads, args=(line, slide, limits, names), daemon=True).start()

@@ -51,6 +51,7 @@ class SlideFacts:
     vendor: str
     bounds: tuple[int, int, int, int] | None
     notes: tuple[str, ...]
+    stored_scale: tuple[float, float]
 
 
 class Decoders:
@@ -100,6 +101,7 @@ class Decoders:
             opened["vendor"],
             None if opened["bounds"] is None else tuple(opened["bounds"]),
             tuple(opened["notes"]),
+            tuple(opened["stored_scale"]),
         )
 
     def how_ended(self, pid: int) -> str:

@@ -55,7 +55,7 @@ class IsolatedSlide:
             facts.pixel_size,
             facts.vendor,
         )
-        self.bounds, self.notes = facts.bounds, facts.notes
+        self.bounds, self.notes, self.stored_scale = facts.bounds, facts.notes, facts.stored_scale
 
     def __repr__(self) -> str:
         return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"

@@ -31,7 +31,11 @@ def options_from(text: str) -> Options:
     """The options that `options_text` wrote, of this release or of an earlier one that had fewer."""
     values = json.loads(text)
     roi, counting = values.pop("roi"), CountingOptions(**values.pop("counting", {}))
-    return Options(**values, roi=None if roi is None else Roi(tuple((x, y) for x, y in roi)), counting=counting)
+    if isinstance(mpp := values.pop("mpp"), list):
+        mpp = (float(mpp[0]), float(mpp[1]))
+    return Options(
+        mpp=mpp, **values, roi=None if roi is None else Roi(tuple((x, y) for x, y in roi)), counting=counting
+    )
 
 
 def request_key(sha256: str, options: Options) -> str:

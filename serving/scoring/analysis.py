@@ -35,8 +35,8 @@ class CountingOptions:
 class Options:
     """What a caller may ask of one analysis; None means the model card's or the slide's own value."""
 
-    mpp: float | None = None
-    """Microns per level-0 px, overrides the slide's."""
+    mpp: float | tuple[float, float] | None = None
+    """Microns per px of the file, of both axes or of each, x first; overrides what the slide states."""
     roi: Roi | None = None
     threshold: float | None = None
     """Detection probability in place of the card's, 0 to 1."""

@@ -27,6 +27,7 @@ from serving.scoring.verification import calibrated, verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
+from serving.wsi.squared import size_given, with_square_pixels
 
 _T = TypeVar("_T")
 
@@ -62,6 +63,8 @@ def score_slide(
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     model = detector.screening_card.input
+    if options.mpp is not None:
+        slide = with_square_pixels(slide, size_given(slide, options.mpp))
     plan = make_plan(slide, options, model)
     check_finished(finished, plan.tiles)
     clock = ReadClock()

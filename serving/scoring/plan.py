@@ -7,10 +7,12 @@ from serving.scoring.analysis import Options
 from serving.scoring.counting import check_counting
 from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
 from serving.scoring.tissue import TissueMask, find_tissue
-from serving.wsi.errors import MissingResolutionError, RequestError, RoiError
+from serving.wsi.errors import MissingResolutionError, RequestError, ResolutionError, RoiError
 from serving.wsi.geometry import COARSE_MPP, Region, Roi, WorkFrame
 from serving.wsi.modelcard import ModelInput
+from serving.wsi.pixelsize import PixelSize
 from serving.wsi.slide import Slide
+from serving.wsi.squared import MOST_OBLONG, size_given
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,17 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
         If an option is out of range or the roi lies outside the slide.
     """
     _check(slide, options)
-    mpp = options.mpp if options.mpp is not None else slide.mpp
-    if mpp is None:
+    size = slide.pixel_size if options.mpp is None else size_given(slide, options.mpp)
+    if size is None:
         raise MissingResolutionError(
             f"{slide.name} states no microns per pixel; pass mpp, e.g. mpp=0.25 for a 40x scan (0.5 for 20x)"
         )
+    if not size.is_square:
+        raise ResolutionError(
+            f"the slide has pixels of {size}; up to {MOST_OBLONG:g} times as long as wide are resampled. "
+            "Pass mpp, for each axis if they differ (0.25,0.5), if the file states a wrong one."
+        )
+    mpp = size.mpp
     frame = WorkFrame.of(mpp, model.mpp)
     grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
     # By the resolution that the report states: whoever counts its result again finds the same mask.
@@ -103,7 +111,7 @@ def _warnings(slide: Slide, options: Options, frame: WorkFrame, tiles: list[Plan
     found = list(slide.notes)
     if options.mpp is not None:
         stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"
-        found.append(f"mpp {options.mpp:g} was given by the caller; the slide states {stated}")
+        found.append(f"mpp {PixelSize.of(options.mpp).text} was given by the caller; the slide states {stated}")
     if frame.mpp > COARSE_MPP:
         found.append(
             f"low resolution: {frame.mpp:g} um/px is coarser than {COARSE_MPP} and was enlarged to {frame.work_mpp:g}; "

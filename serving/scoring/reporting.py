@@ -38,6 +38,7 @@ from serving.scoring.tissue import METHOD, TissueMask
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard
+from serving.wsi.pixelsize import PixelSize
 from serving.wsi.slide import Slide
 
 DECIMALS = 5
@@ -117,6 +118,7 @@ def make_report(
         mpp_source=plan.mpp_source,
         vendor=slide.vendor,
         bounds=slide.bounds,
+        stored_scale=None if slide.stored_scale == (1.0, 1.0) else slide.stored_scale,
     )
     return Report(
         analysis_id=analysis_id(info, models, settings, rounded_to(detector.provider)),
@@ -152,7 +154,7 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, r
     inputs = {
         "schema": SCHEMA_VERSION,
         "software": __version__,
-        "slide": [slide.sha256, slide.mpp, slide.mpp_source],
+        "slide": [slide.sha256, slide.mpp, slide.mpp_source, *([slide.stored_scale] if slide.stored_scale else [])],
         "models": [m.model_dump() for m in models],
         "settings": settings.model_dump(),
         **({"rounded_to": rounded_to} if rounded_to else {}),
@@ -165,9 +167,12 @@ def answers(report: Report, options: Options, cards: Sequence[ModelCard], *, rou
 
     cards : of the cascade, in the order in which its models see a slide; rounded : see `pace.rounded_to`
     """
-    stated = options.mpp is not None
-    if (report.slide.mpp_source == "override") != stated or (stated and report.slide.mpp != round(options.mpp or 0, 6)):
+    if (report.slide.mpp_source == "override") != (options.mpp is not None):
         return False
+    if options.mpp is not None:
+        used = zip(PixelSize.of(options.mpp), report.slide.file_px_um, strict=True)
+        if any(abs(asked - side) > 1e-6 for asked, side in used):
+            return False
     settings = _settings(cards, options, report.settings.work_mpp)
     return report.analysis_id == analysis_id(report.slide, _models(cards, options), settings, rounded)
 

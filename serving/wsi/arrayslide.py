@@ -23,6 +23,7 @@ class ArraySlide:
         self.height, self.width = pixels.shape[:2]
         self.pixel_size = None if mpp is None else PixelSize.of(mpp)
         self.name, self.vendor = name, vendor
+        self.stored_scale = (1.0, 1.0)
         self.notes: tuple[str, ...] = ()
         self.bounds: tuple[int, int, int, int] | None = None
 

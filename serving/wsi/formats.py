@@ -18,9 +18,7 @@ from serving.wsi.samples import SampleLayout, layout_of
 from serving.wsi.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
 from serving.wsi.tiffslide import resolution_of
 
-READABLE = (
-    "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and generic tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
-)
+READABLE = "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
 LIBTIFF_COMPRESSIONS = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG")
 """What OpenSlide's libtiff decodes wherever it was built."""
 

@@ -1,6 +1,7 @@
 """The size of a slide's pixels, which need not be square."""
 
 import math
+import re
 from typing import NamedTuple, Self
 
 from serving.wsi.errors import RequestError
@@ -10,6 +11,7 @@ SQUARE_WITHIN = 1.02
 with scaling by 12 % sees no difference."""
 MAX_STATED_MPP = 10.0
 """Resolution tags that mean print, 72 to 2,400 dots per inch, give 353 to 10.6 um/px: no scanner, so no resolution."""
+_BETWEEN = re.compile(r"\s*[,;x]\s*|\s+")
 MPP_HELP = "give one number of microns per px, as 0.25, or one for each axis, as 0.25,0.5"
 
 
@@ -39,6 +41,11 @@ class PixelSize(NamedTuple):
         """Width and height of a px in sides of the square with the same area."""
         return self.x / self.mpp, self.y / self.mpp
 
+    @property
+    def text(self) -> str:
+        """The numbers as an option takes them: one where both are the same, else two."""
+        return f"{self.x:g}" if self.x == self.y else f"{self.x:g},{self.y:g}"
+
     def __str__(self) -> str:
         return f"{self.mpp:g} um/px" if self.is_square else f"{self.x:g} x {self.y:g} um/px"
 
@@ -56,11 +63,10 @@ def parse_mpp(text: str) -> float | tuple[float, float]:
     RequestError
         If the text is not one or two positive numbers.
     """
-    parts = text.replace(";", ",").replace("x", ",").replace(" ", ",").split(",")
     try:
-        numbers = [float(part) for part in parts if part]
+        numbers = [float(part) for part in _BETWEEN.split(text.strip())]
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise RequestError(f"mpp {text[:40]!r} does not parse: {MPP_HELP}")
+        raise RequestError(f"mpp {text[:40]!r} is no positive number of microns per px: {MPP_HELP}")
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])

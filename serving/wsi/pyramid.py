@@ -52,6 +52,7 @@ class PyramidSlide(ABC):
     height: int
     level_sizes: list[Size]
     levels: list[int]
+    stored_scale = (1.0, 1.0)
 
     @abstractmethod
     def _decode(self, level: int, cut: Region) -> Pixels:

@@ -14,6 +14,7 @@ from serving.wsi.limits import check_size
 from serving.wsi.openslides import is_for_openslide, open_with_openslide
 from serving.wsi.pixelsize import PixelSize
 from serving.wsi.slidefiles import slide_files
+from serving.wsi.squared import with_square_pixels
 from serving.wsi.tiffslide import open_tiff
 
 Pixels = NDArray[np.uint8]
@@ -31,6 +32,8 @@ class Slide(Protocol):
     pixel_size: PixelSize | None
     """Microns per level-0 px along each axis as the file states them; never guessed from objective power."""
     vendor: str
+    stored_scale: tuple[float, float]
+    """Px of the file per level-0 px along x and y; (1, 1) but where pixels of the file are not square and were resampled."""
     bounds: tuple[int, int, int, int] | None
     """x, y, width, height of what was scanned, level-0 px, where the file states it; some viewers begin there."""
 
@@ -97,5 +100,6 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
         slide = open_tiff(path, label)
     else:
         slide = open_with_openslide(path, label, content=content if kind is FileKind.TIFF else None)
+    slide = with_square_pixels(slide, slide.pixel_size)
     check_size(slide.width, slide.height)
     return slide

@@ -27,11 +27,11 @@ def test_every_way_of_storing_shows_the_same_pixels(tmp_path: Path, field: Pixel
     stored = FORMATS[name]
     with open_slide(written(tmp_path, name, field)) as slide:
         expected = scaled(field, stored.scale)
-        part = Region(*stored.at, expected.shape[1], expected.shape[0])
-        found = slide.read(part, part.width, part.height)
+        part = Region(*stored.at, round(WIDTH * stored.shown[0]), round(HEIGHT * stored.shown[1]))
+        found = slide.read(part, expected.shape[1], expected.shape[0])
         small = slide.read(part, WIDTH // 4, HEIGHT // 4)
         if stored.states_mpp:
-            sides = [MPP / scale for scale in stored.scale]
+            sides = [MPP / scale for scale in stored.shown]
             assert slide.pixel_size == pytest.approx(sides, rel=1e-3)
     loss = np.abs(found.astype(int) - expected).mean()
     assert loss == 0 if not stored.lossy else loss < CODEC_LOSS
