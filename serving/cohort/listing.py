@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
@@ -13,12 +13,29 @@ from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_d
 from serving.cohort.entry import is_path
 from serving.cohort.errors import CohortError, ManifestError
 from serving.cohort.manifest import Manifest, manifest_of, read_manifest
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom, series_of
+from serving.wsi.errors import UnreadableSlideError
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".vms", ".vmu")
-"""Files that are slides in a folder or a bucket; a folder with .dcm files is one slide. Pictures lie beside slides as
+"""Files that are slides in a folder or a bucket. DICOM slides are told by what files hold. Pictures lie beside slides as
 labels and thumbnails, so they are slides only where a manifest or a pattern names them."""
 LISTS = (".csv", ".tsv", ".txt", ".lst")
 _DICOM = ".dcm"
+_NEVER_DICOM = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".json",
+    ".xml",
+    ".geojson",
+    ".md",
+    ".pdf",
+    ".zip",
+    ".gz",
+    ".parquet",
+    ".h5",
+    ".py",
+)
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -72,10 +89,44 @@ def _in_folder(root: Path) -> Iterator[str]:
     for place, folders, files in os.walk(root):
         own = {PurePosixPath(file).stem for file in files if file.lower().endswith(".mrxs")}
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in own)
-        shown = [file for file in files if not file.startswith(".")]
-        if any(file.lower().endswith(_DICOM) for file in shown):
-            yield place
-        yield from (os.path.join(place, file) for file in sorted(shown) if file.lower().endswith(SUFFIXES))
+        shown = sorted(file for file in files if not file.startswith("."))
+        whole = [os.path.join(place, file) for file in shown if file.lower().endswith(SUFFIXES)]
+        yield from _dicom_in(Path(place), shown, alone=not folders and not whole)
+        yield from whole
+
+
+def _dicom_in(place: Path, names: Sequence[str], *, alone: bool) -> Iterator[str]:
+    """The DICOM slides among files of one folder: the folder itself where it holds one series, else a file of each.
+
+    alone : whether the folder holds no other slides, so that it names this one
+    """
+    paths = [place / name for name in names if name.lower().endswith(_DICOM) or _may_be_dicom(name)]
+    dicom = [path for path in paths if _holds_dicom(path)]
+    damaged = [path for path in paths if path.suffix.lower() == _DICOM and path not in dicom]
+    try:
+        series = series_of(dicom)
+    except UnreadableSlideError:
+        series, damaged = [], dicom
+    if damaged or (len(series) == 1 and alone):
+        yield str(place)  # also what cannot be read: its failure is told when it is scored
+    else:
+        yield from (str(members[0]) for members in series)
+
+
+def _may_be_dicom(name: str) -> bool:
+    """Whether a file's content is looked at: archives name DICOM files by numbers, with any suffix or none."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix not in (*SUFFIXES, *LISTS, *_NEVER_DICOM)
+
+
+def _holds_dicom(path: Path) -> bool:
+    if not path.is_file():  # a pipe would not open
+        return False
+    try:
+        with path.open("rb") as handle:
+            return is_dicom(handle.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _in_bucket(url: str) -> Iterator[str]:
@@ -89,9 +140,27 @@ def _in_bucket(url: str) -> Iterator[str]:
         return
     own = {key.rpartition(".")[0] + "/" for key in keys if key.lower().endswith(".mrxs")}
     keys = [key for key in keys if "/." not in f"/{key}" and not key.startswith(tuple(own))]
-    folders = sorted({key.rpartition("/")[0] for key in keys if key.lower().endswith(_DICOM)})
+    folders = sorted(_dicom_folders(root, keys))
     yield from (f"{root}/{quote(folder)}/" for folder in folders)
     yield from (f"{root}/{quote(key)}" for key in keys if key.lower().endswith(SUFFIXES))
+
+
+def _dicom_folders(root: str, keys: Sequence[str]) -> set[str]:
+    """Folders that hold DICOM files: by suffix, or else by the content of the first file with a number for a suffix, or none."""
+    found = {key.rpartition("/")[0] for key in keys if key.lower().endswith(_DICOM)}
+    looked: set[str] = set()
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        suffix = PurePosixPath(name).suffix[1:]
+        if folder in found | looked or not (suffix == "" or suffix.isdecimal()):
+            continue
+        looked.add(folder)
+        store, path = located(f"{root}/{quote(key)}")
+        with storage_errors(f"{root}/{quote(key)}"):
+            size = int(store.head(path)["size"])
+            if size >= HEAD_BYTES and is_dicom(bytes(store.get_range(path, start=0, length=HEAD_BYTES))):
+                found.add(folder)
+    return found
 
 
 def _object(url: str) -> bytes:

@@ -8,6 +8,8 @@ import pytest
 from serving.cohort.buckets import located
 from serving.cohort.errors import CohortError, ManifestError, UnavailableError
 from serving.cohort.listing import manifest_at
+from tests.dicom import write_dicom_slide
+from tests.samples import noise
 
 
 def sources(argument: str) -> list[str]:
@@ -32,6 +34,25 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_searched_for_slides(folder: Path) -> None:
     expected = ["a.svs", "b.TIF", "deep/c.ndpi", "m.mrxs", "series"]
     assert sorted(sources(str(folder))) == [str(folder / name) for name in expected]
+
+
+def test_dicom_slides_are_found_by_what_files_hold(tmp_path: Path) -> None:
+    root = tmp_path / "slides"
+    for name in ("a", "b"):
+        write_dicom_slide(root / "one" / name, noise(300, 300), mpp=0.25, name=name)
+        (root / "one" / name / "level-0.dcm").rename(root / "one" / name / "IM0001")
+        (root / "two").mkdir(exist_ok=True)
+        (root / "two" / f"{name}.1.2").write_bytes((root / "one" / name / "IM0001").read_bytes())
+    (root / "notes").mkdir()
+    (root / "notes" / "README").write_text("x" * 200)
+    expected = ["one/a", "one/b", "two/a.1.2", "two/b.1.2"]
+    assert sorted(sources(str(root))) == [str(root / name) for name in expected]
+    bucket = f"memory:///{uuid4().hex}"
+    store, key = located(bucket)
+    for path in root.rglob("*"):
+        if path.is_file():
+            store.put(f"{key}/{path.relative_to(root)}", path.read_bytes())
+    assert sorted(sources(bucket)) == [f"{bucket}/{name}/" for name in ("one/a", "one/b", "two")]
 
 
 def test_a_pattern_names_pictures_too(folder: Path) -> None:
