@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.reliability import reliability, wilson_interval
 from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.curves import froc
@@ -25,10 +26,11 @@ places = st.tuples(st.integers(0, 90), st.integers(0, 90))
 @st.composite
 def fields(draw: st.DrawFn) -> Found:
     detections = draw(st.lists(st.tuples(places, shares), max_size=7))
-    truth = draw(st.lists(places, max_size=5))
+    truth, ambiguous, look_alikes = (draw(st.lists(places, max_size=limit)) for limit in (5, 3, 3))
     p = np.asarray([p for _, p in detections], np.float32)
     centres = np.asarray([c for c, _ in detections], np.float32).reshape(-1, 2)
-    return Found("f", draw(st.sampled_from("AB")), 0.25, centres, p, p, np.asarray(truth, np.float32).reshape(-1, 2))
+    points = [np.asarray(of, np.float32).reshape(-1, 2) for of in (truth, ambiguous, look_alikes)]
+    return Found("f", draw(st.sampled_from("AB")), 0.25, centres, p, p, *points)
 
 
 found_lists = st.lists(fields(), min_size=1, max_size=3)
@@ -59,6 +61,23 @@ def test_froc_only_grows_and_counts_as_the_rates_do(found: list[Found]) -> None:
         counted = rates(found, float(threshold))
         assert counted.false_positives == false
         assert np.isnan(sensitivity) if not figures else counted.recall == pytest.approx(sensitivity)
+
+
+@given(fields(), shares)
+def test_matches_are_as_many_as_can_be_at_every_threshold(found: Found, threshold: float) -> None:
+    """In one pass over all detections: those of at least a threshold match as many objects as they could by themselves."""
+    of, kept = found.outcomes(), found.probabilities >= threshold
+    radius = MATCH_RADIUS_UM / found.mpp
+    assert not (of.hits & of.ambiguous).any()
+    assert not ((of.hits | of.ambiguous) & of.look_alikes).any()
+    left = kept
+    for matched, objects in (
+        (of.hits, found.truth),
+        (of.ambiguous, found.ambiguous),
+        (of.look_alikes, found.look_alikes),
+    ):
+        assert (matched & kept).sum() == len(match_centres(found.centres[left], objects, radius))
+        left = left & ~matched
 
 
 @given(found_lists)

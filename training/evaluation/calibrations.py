@@ -1,6 +1,6 @@
 """Calibrations: from a detection's score to the share of such detections that are figures. One class each, by name.
 
-A new one is a function `fit` with the decorator `register_calibration`; the card states what it returns.
+A new one is a function `fit` with the decorator `CALIBRATIONS.register`; the card states what it returns.
 """
 
 from collections.abc import Callable
@@ -12,33 +12,16 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from serving.wsi.probability import IDENTITY, SUREST, LogitAffine, MonotoneTable
+from training.registry import Registry
 
 Floats = NDArray[np.float64]
 ProbabilityMap = LogitAffine | MonotoneTable
 Fit = Callable[[Floats, NDArray[np.bool_]], ProbabilityMap]
 
-CALIBRATIONS: dict[str, Fit] = {}
+CALIBRATIONS: Registry[Fit] = Registry("calibration")
 """Fits by name. Each takes scores in 0..1, float64, shape (N,), and which of them are figures, bool, shape (N,)."""
 _LEAST_SLOPE, _MOST_SLOPE = 1e-2, 1e2
 _POINTS = 200
-
-
-def register_calibration(name: str) -> Callable[[Fit], Fit]:
-    """Decorate a fit to make it known by `name`.
-
-    Raises
-    ------
-    ValueError
-        If the name is taken.
-    """
-
-    def add(fit: Fit) -> Fit:
-        if name in CALIBRATIONS:
-            raise ValueError(f"there is already a calibration {name!r}")
-        CALIBRATIONS[name] = fit
-        return fit
-
-    return add
 
 
 def logits(scores: Floats) -> Floats:
@@ -46,13 +29,13 @@ def logits(scores: Floats) -> Floats:
     return np.asarray(logit(np.clip(scores, SUREST, 1 - SUREST)), np.float64)
 
 
-@register_calibration("none")
+@CALIBRATIONS.register("none")
 def fit_nothing(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMap:
     """The scores as they are."""
     return IDENTITY
 
 
-@register_calibration("temperature")
+@CALIBRATIONS.register("temperature")
 def fit_temperature(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMap:
     """One slope of the logit and no intercept (Guo et al., 2017)."""
     x, target = logits(scores), _targets(figures)
@@ -64,7 +47,7 @@ def fit_temperature(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMa
     return LogitAffine(slope=float(np.exp(found.x)), intercept=0.0)
 
 
-@register_calibration("platt")
+@CALIBRATIONS.register("platt")
 def fit_platt(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMap:
     """Slope and intercept of the logit, with Platt's targets, which keep the fit finite where a line parts the classes."""
     x, target = logits(scores), _targets(figures)
@@ -81,7 +64,7 @@ def fit_platt(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMap:
     return LogitAffine(slope=float(found.x[0]), intercept=float(found.x[1]))
 
 
-@register_calibration("isotonic")
+@CALIBRATIONS.register("isotonic")
 def fit_isotonic(scores: Floats, figures: NDArray[np.bool_]) -> ProbabilityMap:
     """The closest map that does not fall (Zadrozny and Elkan, 2002), thinned to at most 200 points."""
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, figures.astype(np.float64))

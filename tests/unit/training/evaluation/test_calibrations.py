@@ -4,7 +4,9 @@ from scipy.special import expit
 
 from serving.scoring.reliability import reliability
 from serving.wsi.probability import LogitAffine
+from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.calibrations import CALIBRATIONS, logits
+from training.evaluation.judge import judge
 
 
 def overconfident(count: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +67,16 @@ def test_logits_are_cut_where_serving_cuts_them() -> None:
     assert LogitAffine(slope=1, intercept=0).apply(np.asarray([0.0, 0.25, 1.0])) == pytest.approx(
         [1e-6, 0.25, 1 - 1e-6]
     )
+
+
+def test_a_calibration_is_one_registered_function() -> None:
+    @CALIBRATIONS.register("halves")
+    def halves(scores: np.ndarray, figures: np.ndarray) -> LogitAffine:
+        return LogitAffine(slope=0.5, intercept=0.0)
+
+    try:
+        judged = judge(several(), calibration="halves", draws=20)
+        assert {row.calibration for row in judged.folds} == {"halves"}
+        assert judged.release.calibration_map == halves(np.empty(0), np.empty(0))
+    finally:
+        CALIBRATIONS.remove("halves")
