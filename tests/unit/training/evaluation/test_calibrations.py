@@ -77,6 +77,6 @@ def test_a_calibration_is_one_registered_function() -> None:
     try:
         judged = judge(several(), calibration="halves", draws=20)
         assert {row.calibration for row in judged.folds} == {"halves"}
-        assert judged.release.calibration_map == halves(np.empty(0), np.empty(0))
+        assert judged.release.calibration_map == halves(np.empty(0), np.empty(0, np.bool_))
     finally:
         CALIBRATIONS.remove("halves")
