@@ -137,6 +137,8 @@ KINDS: Mapping[str, Kind] = {
     "offset-conflict": Kind(409, "The upload is at another offset"),
     "model-conflict": Kind(409, "It does not go with the models that are kept"),
     "upload-elsewhere": Kind(409, "Another server receives the upload"),
+    "result-lost": Kind(410, "The result of the analysis is lost"),
+    "slide-damaged": Kind(410, "The stored slide is damaged"),
     "upload-gone": Kind(410, "The upload has expired"),
     "tus-version": Kind(412, "Another version of tus is spoken here"),
     "slide-too-large": Kind(413, "The slide is too large"),

@@ -20,6 +20,7 @@ from serving.api.problems import AnalysisFailedError, responses
 from serving.api.receiving import receive_slide
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
+from serving.jobs.errors import ResultLostError
 from serving.jobs.job import Job
 from serving.jobs.results import load_result
 from serving.jobs.table import Submission
@@ -131,7 +132,11 @@ def result_of(workload: Workload, job: Job) -> Analysis:
         raise AnalysisFailedError(
             job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
         )
-    return load_result(workload.store.kept, job.result, slide_name=job.name)
+    try:
+        return load_result(workload.store.kept, job.result, slide_name=job.name)
+    except ResultLostError:
+        workload.jobs.lose(job)
+        raise
 
 
 def answers() -> dict[str, Any]:

@@ -15,6 +15,18 @@ class NotFinishedError(MitoserveError):
     slug = "not-finished"
 
 
+LOST = (
+    "the stored result of this analysis is lost or damaged and cannot be given; submit the same analysis again "
+    "(POST /v1/analyses): it is computed again"
+)
+
+
+class ResultLostError(MitoserveError):
+    """The result of an analysis was stored, and is not there any more or not what was stored."""
+
+    slug = "result-lost"
+
+
 class WebhookError(MitoserveError):
     """A webhook's address is not one that this server may call."""
 

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Update, func, select, update
 
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.job import Job
+from serving.jobs.known import cached, is_there
 from serving.jobs.shadows import repeat, somebody_waits
-from serving.jobs.table import cached, end, next_token, note, remove_rows
+from serving.jobs.table import end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, running_shadow, runs_still
 from serving.store.database import Database
 from serving.store.shared import discard_folders
@@ -45,11 +46,13 @@ class Leases:
         self._database, self._store, self._worker = database, store, worker
         self._watch = LeaseWatch()
 
-    def claim(self, models_key: str, *, lease_s: float) -> Lease | None:
+    def claim(self, models_key: str, *, lease_s: float, intact: frozenset[str] = frozenset()) -> Lease | None:
         """The next analysis to run, if there is one; those whose worker was lost go back into the line first.
 
         Owners take turns, whatever their priorities and the length of their lines; among one owner's the highest
         priority goes first, then the oldest. An analysis waits while another of its owner's with the same result runs.
+
+        intact : results that were found to be there and undamaged
         """
         with self._database.reading() as tx:
             running = tx.execute(
@@ -68,9 +71,12 @@ class Leases:
             done = cached(tx, replace(job, token=next_token(tx), models_key=models_key, detail=None), models_key)
             if done is None:
                 return self._leased(tx, job, models_key)
-            gone = end(tx, self._store, done)
+            known = done.result or ""
+            gone = end(tx, self._store, done) if known in intact else None
         self._store.discard(gone)
-        return self.claim(models_key, lease_s=lease_s)
+        if known not in intact and is_there(self._database, self._store.kept, known):
+            intact |= {known}
+        return self.claim(models_key, lease_s=lease_s, intact=intact)
 
     def claim_shadow(self, shadow: int, models_key: str) -> Lease | None:
         """The oldest analysis that a shadow's line holds, if nobody's own waits or runs here."""

@@ -11,15 +11,12 @@ import numpy as np
 
 from serving.scoring.cascade import TileFindings
 from serving.scoring.tiling import Patch
+from serving.store.checksums import DamagedError
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Region
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _log = logging.getLogger("mitoserve.worker")
-
-
-class DamagedError(Exception):
-    """The bytes are not those that were written."""
 
 
 def packed(chunk: Sequence[TileFindings]) -> bytes:

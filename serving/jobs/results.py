@@ -1,38 +1,43 @@
-"""Results: written once, in a folder that appears whole, and read back into what every export draws."""
+"""Results: written once, in a folder that appears whole, and read back, checked, into what every export draws."""
 
+import io
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from serving.jobs.errors import LOST, ResultLostError
 from serving.quality.judging import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
-from serving.store.errors import NotFoundError
+from serving.store.checksums import DamagedError, name_with_sum, read_checked, states_sum
 from serving.store.places import RESULTS
 from serving.store.shared import Keeping, flush
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
+_log = logging.getLogger("mitoserve.results")
 _FIELDS = ("x", "y", "step", "window", "mpp")
 
 
 def save_result(
     analysis: Analysis,
     kept: Keeping,
-    name: str,
+    stem: str,
     *,
     folder: str = RESULTS,
     more: Mapping[str, bytes] = MappingProxyType({}),
-) -> None:
-    """Write the result into `folder`, as the new folder `name`; where the disk is full, `OSError` is raised and nothing is left.
+) -> str:
+    """Write the result into `folder`, as a new folder; gives its name, which is `stem` and the checksum of its content.
 
-    Where it cannot be kept beyond this server, `ObjectsError` is raised.
+    Where the disk is full, `OSError` is raised and nothing is left. Where it cannot be kept beyond this server, `ObjectsError`
+    is raised.
 
     more : further files of the folder, by name
     """
-    part = kept.root / folder / f".{name}.part"
+    part = kept.root / folder / f".{stem}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(mode=0o700, parents=True)
@@ -48,11 +53,13 @@ def save_result(
         )
         for file, content in more.items():
             (part / file).write_bytes(content)
+        name = name_with_sum(stem, part)
         flush(part)
         kept.put(part, f"{folder}/{name}")
         kept.settle(part, f"{folder}/{name}")
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    return name
 
 
 def load_result(kept: Keeping, name: str, *, slide_name: str) -> Analysis:
@@ -60,21 +67,56 @@ def load_result(kept: Keeping, name: str, *, slide_name: str) -> Analysis:
 
     Raises
     ------
-    NotFoundError
-        If it is gone.
+    ResultLostError
+        If it is gone, or is not what was written.
     """
+    contents = read_result(kept, name)
     try:
-        with kept.held(f"{RESULTS}/{name}") as folder, np.load(folder / _RASTERS, allow_pickle=False) as rasters:
-            report = Report.model_validate_json((folder / _REPORT).read_bytes())
+        with np.load(io.BytesIO(contents[_RASTERS]), allow_pickle=False) as rasters:
+            report = Report.model_validate_json(contents[_REPORT])
             frame = dict(zip(_FIELDS, (float(v) for v in rasters["frame"]), strict=True))
             lattice = MitosisMap(scores=rasters["scores"], **frame)
             overview = Overview(rasters["pixels"], float(rasters["downsample"]))
             # Results of releases before 1.2 of the report have none.
             quality = QualityMask(rasters["reasons"], *rasters["steps"].tolist()) if "reasons" in rasters else None
-    except FileNotFoundError as error:
-        raise NotFoundError("the result of this analysis is gone; submit the analysis again") from error
+    except Exception as error:
+        if states_sum(name):  # it is what was written: the fault is not in the file
+            raise
+        raise ResultLostError(LOST) from error
     slide = report.slide.model_copy(update={"name": slide_name})
     return Analysis(report.model_copy(update={"slide": slide}), lattice, overview, quality)
+
+
+def check_result(kept: Keeping, name: str, *, folder: str = RESULTS) -> None:
+    """Raise `ResultLostError` where a result is gone or damaged."""
+    read_result(kept, name, folder=folder)
+
+
+def read_result(
+    kept: Keeping, name: str, *, folder: str = RESULTS, only: Collection[str] | None = None
+) -> dict[str, bytes]:
+    """The contents of a result's files by name, as they were written; a damaged copy of what is kept elsewhere is replaced.
+
+    only : these files, where not all are needed
+
+    Raises
+    ------
+    ResultLostError
+        If it is gone, or is not what was written.
+    """
+    place = f"{folder}/{name}"
+    try:
+        try:
+            with kept.held(place) as held:
+                return read_checked(held, name, only=only)
+        except DamagedError:
+            if not kept.drop_copy(place):
+                raise
+        with kept.held(place) as held:  # what comes damaged again is damaged where it is kept
+            return read_checked(held, name, only=only)
+    except (FileNotFoundError, DamagedError) as error:
+        _log.error("the result %s cannot be read: %s", place, error)
+        raise ResultLostError(LOST) from error
 
 
 def _quality_arrays(quality: QualityMask | None) -> dict[str, Any]:

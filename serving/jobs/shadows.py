@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from serving.comparison.pair import NEARLY, Pair, compare, counted_from
+from serving.jobs.errors import ResultLostError
 from serving.jobs.job import Job
-from serving.jobs.results import load_result, save_result
+from serving.jobs.results import load_result, read_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis, Options
@@ -87,16 +88,16 @@ def shadow_options(options: Options, detector: Detector) -> Options:
 
 
 def save_pair(
-    repeated: Analysis, options: Options, detector: Detector, *, store: SlideStore, job: Job, name: str
-) -> None:
+    repeated: Analysis, options: Options, detector: Detector, *, store: SlideStore, job: Job, stem: str
+) -> str:
     """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
 
-    options : of the analysis that is repeated. name : of the new folder
+    options : of the analysis that is repeated. stem : begins the name of the new folder, which is given
 
     Raises
     ------
-    NotFoundError
-        If that one's result is gone.
+    NotFoundError, ResultLostError
+        If that one, or its result, is gone.
     OSError
         If the disk is full.
     """
@@ -109,7 +110,7 @@ def save_pair(
     threshold = _threshold(options, detector)
     pair = compare(first, repeated, thresholds=(applied, threshold))
     more = {_PAIR: pair.model_dump_json().encode()}
-    save_result(counted_from(repeated, threshold), store.kept, name, folder=SHADOWS, more=more)
+    return save_result(counted_from(repeated, threshold), store.kept, stem, folder=SHADOWS, more=more)
 
 
 class ShadowRecord:
@@ -138,10 +139,10 @@ class ShadowRecord:
             rows = tx.execute(chosen).all()
         for row in rows:
             try:
-                with self._kept.held(f"{SHADOWS}/{row.result}") as folder:
-                    pair = Pair.model_validate_json((folder / _PAIR).read_bytes())
-            except (FileNotFoundError, ValidationError):
-                continue  # removed meanwhile, or written by another release
+                content = read_result(self._kept, row.result, folder=SHADOWS, only=(_PAIR,))
+                pair = Pair.model_validate_json(content[_PAIR])
+            except (ResultLostError, KeyError, ValidationError):
+                continue  # removed meanwhile, damaged, or written by another release
             yield row.shadow_of, pair
 
 

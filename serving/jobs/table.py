@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from serving.jobs.errors import IdempotencyError
 from serving.jobs.job import STATES, Event, Job
+from serving.jobs.known import cached, drop_lost, lose
 from serving.jobs.request import options_text, request_key
 from serving.scoring.analysis import Options
 from serving.store.database import Database
@@ -58,10 +59,14 @@ class JobTable:
         IdempotencyError
             If the key was used for something else.
         """
+        with self.database.reading() as tx:
+            key = request_key(current_id(tx, wanted.sha256), wanted.options)
+        drop_lost(self.database, self._store.kept, wanted.owner, key, models_key)
         with self.database.writing() as tx:
             if wanted.idempotency_key is not None and (known := _repeated(tx, wanted)) is not None:
                 return known, False
             wanted = replace(wanted, sha256=current_id(tx, wanted.sha256))
+            key = request_key(wanted.sha256, wanted.options)
             mine = (slides.c.owner == wanted.owner) & (slides.c.sha256 == wanted.sha256)
             name = tx.execute(select(slides.c.name).where(mine)).scalar()
             if name is None:
@@ -88,7 +93,7 @@ class JobTable:
                 problem=None,
                 detail=None,
                 webhook=wanted.webhook,
-                request_key=request_key(wanted.sha256, wanted.options),
+                request_key=key,
                 models_key=None,
             )
             job = cached(tx, job, models_key) or job
@@ -147,6 +152,11 @@ class JobTable:
             job = _found(tx, analysis_id, owner)
             left = remove_rows(tx, [job.id])
         discard_folders(self._store.kept, left)
+
+    def lose(self, job: Job) -> None:
+        """Note that the job's result is lost; see `known.lose`."""
+        if job.result is not None:
+            lose(self.database, self._store.kept, job.result)
 
     def exists(self, analysis_id: str) -> bool:
         """Whether there is such an analysis still."""
@@ -252,30 +262,11 @@ def _repeated(tx: Connection, wanted: Submission) -> Job | None:
         return None
     if row.idempotency_hash != wanted.idempotency_hash:
         raise IdempotencyError("this Idempotency-Key was used for another request; take a new key for a new request")
-    return Job.of(row)
-
-
-def cached(tx: Connection, job: Job, models_key: str | None) -> Job | None:
-    """The job ended with a result that these models have given its owner already; None where there is none.
-
-    A result of another owner's would tell that somebody else has the slide.
-    """
-    same = (analyses.c.request_key == job.request_key) & (analyses.c.models_key == models_key)
-    same &= analyses.c.owner == job.owner
-    row = tx.execute(select(analyses).where(same, analyses.c.state == "succeeded").limit(1)).first()
-    if row is None or models_key is None:
+    if row.state == "succeeded" and row.result is None:
+        # Its result is lost: the key is for the analysis that is computed in its place.
+        tx.execute(update(analyses).where(analyses.c.id == row.id).values(idempotency_key=None, idempotency_hash=None))
         return None
-    now = time.time()
-    return replace(
-        job,
-        state="succeeded",
-        started_at=job.started_at or now,
-        finished_at=now,
-        tiles_done=row.tiles_done,
-        tiles_total=row.tiles_total,
-        result=row.result,
-        models_key=models_key,
-    )
+    return Job.of(row)
 
 
 def _found(tx: Connection, analysis_id: str, owner: str | None) -> Job:

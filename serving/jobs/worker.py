@@ -191,6 +191,7 @@ class Worker:
 
         def keep(chunk: Sequence[TileFindings]) -> None:
             heart.check()
+            self.store.check_intact(job.sha256)  # nothing is kept of bytes that changed meanwhile
             checkpoints.save(chunk)
             if job.shadow is None:
                 metrics.count_tiles(len(chunk))
@@ -212,12 +213,13 @@ class Worker:
                 on_finished=keep,
                 seen=seen,
             )
+            self.store.check_intact(job.sha256)
         heart.check()
-        result = f"{job.id}-{lease.token}"
+        stem = f"{job.id}-{lease.token}"
         if job.shadow is None:
-            save_result(analysis, self.store.kept, result)
+            result = save_result(analysis, self.store.kept, stem)
         else:
-            save_pair(analysis, asked, detector, store=self.store, job=job, name=result)
+            result = save_pair(analysis, asked, detector, store=self.store, job=job, stem=stem)
         cache.keep(checkpoints.folder, result, seen)
         return result, analysis
 

@@ -33,6 +33,18 @@ class ArchiveError(MitoserveError):
     slug = "bad-archive"
 
 
+class SlideDamagedError(MitoserveError):
+    """The stored bytes of a slide are not those that its id is the hash of, or are lost."""
+
+    slug = "slide-damaged"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(
+            f"the stored bytes of the slide {sha256[:12]}... are damaged or lost; upload the slide again, it then takes their "
+            "place, and submit its analyses again"
+        )
+
+
 class SlideRootError(MitoserveError):
     """A name that leads out of the folder of mounted slides, or a server without one."""
 

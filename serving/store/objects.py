@@ -4,9 +4,10 @@ The files of a folder are objects `<name>/<number>`; `<name>.json` says which fi
 removed first, so a folder is there exactly when that object is. Names of files stay out of the store's listings.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -50,7 +51,7 @@ class Objects:
         with self._reached(missing=ObjectsError):
             for number, path in enumerate(files):
                 self._store.put(f"{name}/{number:06}", path)
-            self._store.put(name + INDEX, json.dumps({"files": index}).encode())
+            self._store.put(name + INDEX, json.dumps({"files": index, "sha256": _checksum(index)}).encode())
             there = dict(self._below(f"{name}/"))
         if there != {f"{name}/{number:06}": size for number, (_, size) in enumerate(index)}:
             raise ObjectsError(f"{name} at {self.address} changed while it was written; try again")
@@ -132,7 +133,14 @@ class Objects:
         content = self.read(name + INDEX)
         if content is None:
             raise FileNotFoundError(f"{name} is not at {self.address} any more")
-        return [(str(path), int(size)) for path, size in json.loads(content)["files"]]
+        try:
+            stated = json.loads(content)
+            files = [(str(path), int(size)) for path, size in stated["files"]]
+            if stated.get("sha256", _checksum(files)) == _checksum(files):  # earlier releases wrote none
+                return files
+        except (ValueError, TypeError, KeyError, AttributeError):
+            pass
+        raise FileNotFoundError(f"the list of files of {name} at {self.address} is damaged")
 
     def _fetch(self, path: str, target: Path, going: Callable[[], None]) -> None:
         with target.open("wb") as file:
@@ -167,6 +175,11 @@ class Objects:
             raise ObjectsError(
                 f"the object store {self.address} does not answer ({reason}); try again later"
             ) from error
+
+
+def _checksum(files: Sequence[Sequence[str | int]]) -> str:
+    """SHA-256 of a folder's list of files."""
+    return hashlib.sha256(json.dumps([list(file) for file in files]).encode()).hexdigest()
 
 
 def _opened(address: str) -> "ObjectStore":

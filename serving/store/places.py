@@ -5,7 +5,7 @@ from sqlalchemy import ColumnElement, Connection, select, true
 from serving.store.tables import analyses, blobs
 
 SLIDES, RESULTS, SHADOWS, CHECKPOINTS = "slides", "results", "shadows", "checkpoints"
-TILES, UPLOADS = "tiles", "uploads"
+TILES, UPLOADS, STAMPS = "tiles", "uploads", "stamps"
 """These are in the state folder alone."""
 COPY = "copy-"
 """Begins the name of one server's upload of a slide, so that none takes another's for its own."""

@@ -63,6 +63,9 @@ class Keeping(Protocol):
             If it cannot be brought now.
         """
 
+    def drop_copy(self, name: str) -> bool:
+        """Remove a damaged copy of what is kept elsewhere, so that it is brought again; False where there is no other."""
+
     def put_file(self, path: Path, name: str) -> None:
         """Make sure that a file outlives this server."""
 
@@ -116,6 +119,10 @@ class OnDisk:
     def held(self, name: str, going: Callable[[], None] = nobody_asks) -> Iterator[Path]:
         """See `Keeping`; retention deletes what is in use, too."""
         yield self.root / name
+
+    def drop_copy(self, name: str) -> bool:
+        """See `Keeping`."""
+        return False
 
     def put_file(self, path: Path, name: str) -> None:
         """See `Keeping`."""
@@ -181,6 +188,12 @@ class InObjects:
             yield self.root / name
         finally:
             os.close(handle)
+
+    def drop_copy(self, name: str) -> bool:
+        """See `Keeping`; whoever reads the damaged copy may fail."""
+        with suppress(FileNotFoundError), open_spool(self.root / "leaving") as spool:
+            (self.root / name).rename(spool / "folder")
+        return True
 
     def put_file(self, path: Path, name: str) -> None:
         """See `Keeping`."""

@@ -18,16 +18,27 @@ from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import Settings
 from serving.store.database import Database
-from serving.store.errors import NotFoundError, QuotaError, SharedSlideError, SlideInUseError
+from serving.store.errors import (
+    NotFoundError,
+    QuotaError,
+    SharedSlideError,
+    SlideChangedError,
+    SlideDamagedError,
+    SlideInUseError,
+)
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
-from serving.store.places import SLIDES, TILES, place_of
+from serving.store.places import SLIDES, STAMPS, TILES, place_of
 from serving.store.quotas import check_quota, quota_of, used_bytes
-from serving.store.shared import flush, keeping_of, nobody_asks, remove_kept, size_of
+from serving.store.shared import discard_folders, flush, keeping_of, nobody_asks, remove_kept, size_of
+from serving.store.stamps import SlideStamps
 from serving.store.tables import OWN, analyses, blobs, former_slide_ids, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import ID_RULE, slide_sha256
+from serving.wsi.slidefiles import slide_files
 
 _GONE = ".gone-"
+_DAMAGED = "damaged"
+"""In place of the stamp that a mounted slide has: the next upload of the slide is stored, whatever lies here."""
 UNFINISHED = ("queued", "running")
 """States of an analysis that needs its slide."""
 
@@ -57,6 +68,7 @@ class SlideStore:
         self.kept = keeping_of(settings)
         self.folder = self.kept.root / SLIDES
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._stamps = SlideStamps(settings.state / STAMPS)
 
     def add(
         self,
@@ -91,30 +103,35 @@ class SlideStore:
     def _added(
         self, row: Mapping[str, object], folder: Path, *, owner: str, name: str, kept: bool, upload: str | None
     ) -> bool:
-        """Store the slide unless it is stored, and give it its rows; False where that changed in between."""
+        """Store the slide unless it is stored undamaged, and give it its rows; False where that changed in between."""
         sha256, copy = str(row["sha256"]), self.kept.new_copy()
         main = str(PurePosixPath(copy, str(row["main"])))
         place = place_of(sha256, main)
         with self.database.reading() as tx:
-            known = _is_stored(tx, sha256)
+            known = _stored_main(tx, sha256)
+            damaged = tx.execute(select(blobs.c.stamp).where(blobs.c.sha256 == sha256)).scalar() == _DAMAGED
             self._check_quota(tx, row, owner, upload)
-        if not known:
+        needed = known is None or damaged or not self.is_intact(sha256)
+        if needed:
             self.kept.put(folder, place)  # may take long, so no transaction waits for it
         try:
             with self.database.writing() as tx:
-                stored = _is_stored(tx, sha256)
-                if not stored and known:
+                stored = _stored_main(tx, sha256)
+                if stored is None and not needed:
                     return False
                 self._check_quota(tx, row, owner, upload)
-                if not stored:
+                taken = needed and stored in (None, known)
+                if taken:
                     self.kept.settle(folder, place)
-                _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept)
+                _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept, replaces=taken)
         except QuotaError:
-            if not known:
+            if needed:
                 remove_kept(self.kept, place)  # something else of the owner's was kept meanwhile
             raise
-        if stored and not known:
+        if needed and not taken:
             remove_kept(self.kept, place)  # somebody else brought it meanwhile
+        elif taken and stored is not None and place_of(sha256, stored) != place:
+            discard_folders(self.kept, [place_of(sha256, stored)])
         return True
 
     def _check_quota(self, tx: Connection, row: Mapping[str, object], owner: str, upload: str | None) -> None:
@@ -164,13 +181,51 @@ class SlideStore:
 
     @contextmanager
     def path(self, sha256: str) -> Iterator[Path | None]:
-        """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here any more."""
+        """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here undamaged."""
         with contextlib.ExitStack() as stack:
             try:
-                found = self._located(sha256, stack, nobody_asks)[0]
-            except NotFoundError:
+                found = self._found(sha256, stack, nobody_asks)
+            except (NotFoundError, SlideDamagedError, SlideChangedError):
                 found = None
             yield found
+
+    def is_intact(self, sha256: str) -> bool:
+        """Whether the slide is here and its bytes are those that its id is the hash of."""
+        with self.path(sha256) as found:
+            return found is not None
+
+    def check_intact(self, sha256: str) -> None:
+        """Raise what `open` raises where the slide is not what it was when it was opened; quick where nothing was written."""
+        with contextlib.ExitStack() as stack:
+            self._found(sha256, stack, nobody_asks)
+
+    def _found(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> Path:
+        """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`.
+
+        A damaged copy of a slide that is kept elsewhere is brought again.
+        """
+        path, stamp = self._located(sha256, stack, going)
+        if stamp:
+            check_unchanged(path, stamp, path.name)
+        if self._stamps.verify(path, _files_of(path, mounted=bool(stamp)), sha256):
+            return path
+        with self.database.reading() as tx:
+            row = tx.execute(select(blobs.c.main, blobs.c.id_rule).where(blobs.c.sha256 == sha256)).first()
+        if row is not None and row.id_rule != ID_RULE:
+            return path  # its id was made by a rule that is not computed any more
+        if stamp:
+            raise SlideChangedError(
+                f"{path.name} in the server's folder of slides is not the file any more that it was; register it again"
+            )
+        if row is not None and self.kept.drop_copy(place_of(sha256, row.main)):
+            stack.close()
+            path, _ = self._located(sha256, stack, going)
+            if self._stamps.verify(path, _files_of(path, mounted=False), sha256):
+                return path
+        self.kept.check()  # what is out of reach is not damaged
+        with self.database.writing() as tx:  # a server that has a copy of its own would take it for stored
+            tx.execute(update(blobs).where(blobs.c.sha256 == sha256, ~blobs.c.mounted).values(stamp=_DAMAGED))
+        raise SlideDamagedError(sha256)
 
     def open(
         self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
@@ -181,13 +236,11 @@ class SlideStore:
 
         Raises
         ------
-        NotFoundError, SlideChangedError, MitoserveError
-            If it is gone, was changed where it is mounted, or cannot be opened.
+        NotFoundError, SlideChangedError, SlideDamagedError, MitoserveError
+            If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
         """
         with contextlib.ExitStack() as stack:
-            path, stamp = self._located(sha256, stack, going)
-            if stamp:
-                check_unchanged(path, stamp, name)
+            path = self._found(sha256, stack, going)
             slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
             slide.need(stack.pop_all())
             return slide
@@ -264,6 +317,7 @@ class SlideStore:
         if gone.folder is not None:
             shutil.rmtree(gone.folder, ignore_errors=True)
         shutil.rmtree(self.settings.state / TILES / gone.sha256, ignore_errors=True)
+        self._stamps.forget(gone.sha256)
         if gone.place is not None:
             remove_kept(self.kept, gone.place)
 
@@ -356,13 +410,21 @@ def _blob(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict[st
     }
 
 
-def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept: bool) -> None:
-    """Insert or renew the rows; a stored blob stays stored when it is mounted too."""
+def _files_of(path: Path, *, mounted: bool) -> list[Path]:
+    """All files that a slide's pixels depend on, the one to open first."""
+    if mounted:
+        return slide_files(path).paths
+    folder = path if path.is_dir() else path.parent
+    return [path, *sorted(file for file in folder.rglob("*") if file.is_file())]
+
+
+def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept: bool, replaces: bool = False) -> None:
+    """Insert or renew the rows; a stored blob stays stored when it is mounted too, unless this one `replaces` it."""
     sha256 = row["sha256"]
     known = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
     if known is None:
         tx.execute(insert(blobs).values(row))
-    elif known:
+    elif known or replaces:
         tx.execute(update(blobs).where(blobs.c.sha256 == sha256).values(row))
     else:
         tx.execute(update(blobs).where(blobs.c.sha256 == sha256).values(used_at=row["used_at"]))
@@ -376,6 +438,6 @@ def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept:
         tx.execute(update(slides).where(mine, ~slides.c.kept).values(name=name, created_at=time.time()))
 
 
-def _is_stored(tx: Connection, sha256: str) -> bool:
-    """Whether there are bytes of it, and not only a mounted file."""
-    return tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar() is False
+def _stored_main(tx: Connection, sha256: str) -> str | None:
+    """The file to open of a slide that is stored; None where there is none, or only a mounted file."""
+    return tx.execute(select(blobs.c.main).where(blobs.c.sha256 == sha256, ~blobs.c.mounted)).scalar()

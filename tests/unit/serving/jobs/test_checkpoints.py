@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.jobs.checkpoints import Checkpoints
-from serving.jobs.packing import DamagedError, packed, unpacked
+from serving.jobs.packing import packed, unpacked
 from serving.scoring.cascade import TileFindings, nothing_seen
 from serving.scoring.tiling import patch_of
+from serving.store.checksums import DamagedError
 from serving.store.shared import OnDisk
 from serving.wsi.detections import Detections
 

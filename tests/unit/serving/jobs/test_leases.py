@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from serving.jobs.table import JobTable, Submission
 from serving.scoring.analysis import Options
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.identity import DetachedError
 from serving.store.slides import SlideStore
 from serving.store.tables import blobs, metadata, slides
 
@@ -191,7 +193,35 @@ def test_all_that_a_dead_worker_ran_goes_back(jobs: JobTable, store: SlideStore,
     assert jobs.get(other.job.id, owner=None).state == "running"
 
 
-def test_a_result_is_used_again_and_by_twins_that_wait(jobs: JobTable, leases: Leases) -> None:
+def test_a_lost_result_is_used_no_more_and_is_computed_again(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
+    key: dict[str, Any] = {"idempotency_key": "k", "idempotency_hash": "h"}
+    first = jobs.submit(submission("ann", 1, **key), models_key=None)[0]
+    twin = submitted(jobs, "ann", 1)
+    leases.succeed(claimed(leases), "gone")  # there is no such folder
+    assert claimed(leases).job.id == twin, "a twin that waited is computed"
+    lost = jobs.get(first.id, owner="ann")
+    assert (lost.state, lost.result, lost.problem) == ("succeeded", None, "result-lost")
+    assert "submit the same analysis again" in str(lost.detail)
+    again, new = jobs.submit(submission("ann", 1, **key), models_key=MODELS)
+    assert (again.state, new, again.id != first.id) == ("queued", True, True)
+    assert jobs.submit(submission("ann", 1, **key), models_key=MODELS) == (again, False)
+
+
+def test_while_the_state_folder_is_not_there_no_result_is_called_lost(
+    jobs: JobTable, store: SlideStore, leases: Leases
+) -> None:
+    made = submitted(jobs, "ann", 1)
+    leases.succeed(claimed(leases), "kept")
+    (store.kept.root / "database").rename(store.kept.root / "elsewhere")  # as where its disk is not mounted
+    with pytest.raises(DetachedError):
+        jobs.submit(submission("ann", 1), models_key=MODELS)
+    with pytest.raises(DetachedError):
+        jobs.lose(jobs.get(made, owner="ann"))
+    assert jobs.get(made, owner="ann").result == "kept"
+
+
+def test_a_result_is_used_again_and_by_twins_that_wait(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
+    (store.kept.root / "results" / "shared").mkdir(parents=True)
     first, twin = submitted(jobs, "ann", 1), submitted(jobs, "ann", 1)
     lease = claimed(leases)
     assert leases.claim(MODELS, lease_s=LEASE_S) is None  # the twin waits for the first
