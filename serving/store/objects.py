@@ -47,7 +47,7 @@ class Objects:
             If they cannot be written, or somebody removed some meanwhile.
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        index = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in files]
+        index: list[tuple[str, int]] = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
         with self._reached(missing=ObjectsError):
             for number, path in enumerate(files):
                 self._store.put(f"{name}/{number:06}", path)
@@ -177,7 +177,7 @@ class Objects:
             ) from error
 
 
-def _checksum(files: Sequence[Sequence[str | int]]) -> str:
+def _checksum(files: Sequence[tuple[str, int]]) -> str:
     """SHA-256 of a folder's list of files."""
     return hashlib.sha256(json.dumps([list(file) for file in files]).encode()).hexdigest()
 
