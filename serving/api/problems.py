@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, StatementError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -264,6 +265,16 @@ async def _operating_system(request: Request, error: Exception) -> Response:
     return await _unexpected(request, error)
 
 
+async def _unfit(request: Request, error: Exception) -> Response:
+    """A value that no column can hold is the caller's: a number beyond 64 bits, a NUL or half a surrogate pair in a text."""
+    cause = error.orig if isinstance(error, StatementError) else error
+    if isinstance(error, DataError) or isinstance(cause, OverflowError | UnicodeError):
+        return problem(
+            "malformed-request", "The request holds a number or a character that cannot be stored; correct it."
+        )
+    return await _unexpected(request, error)
+
+
 async def _unexpected(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
     # The route's template and not the address: a client may have put a slide's name into that.
@@ -279,4 +290,7 @@ _HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Res
     HTTPException: _protocol,
     ClientDisconnect: _gone,
     OSError: _operating_system,
+    StatementError: _unfit,
+    OverflowError: _unfit,
+    UnicodeError: _unfit,
 }
