@@ -50,7 +50,9 @@ def served(state: Path, detector: Detector | None = None, **settings: object) ->
     app = create_app(Settings(state=state, **settings), load=lambda: used)  # type: ignore[arg-type]
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,12 +1,17 @@
 """Keys and the audit log from the command line."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from serving.access.access import open_access
+from serving.access.local_key import local_key
 from serving.cli import main
 from serving.settings import Settings
 
@@ -65,3 +70,33 @@ def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch
     refused = run("keys", "list")
     assert refused.exit_code == 2
     assert "MITOSIS_STATE" in refused.output
+
+
+def test_the_key_of_the_machine_is_shown_until_there_is_another(state: Path) -> None:
+    shown = run("keys", "local")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.strip() == local_key(Settings(state=state))
+    assert run("keys", "create", "lab", "--scope", "read").exit_code == 0
+    refused = run("keys", "local")
+    assert refused.exit_code == 1
+    assert "keys create" in refused.output
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_serve_says_what_to_open_and_shows_the_key_on_a_terminal_alone(state: Path, *, on_terminal: bool) -> None:
+    ours, theirs = pty.openpty() if on_terminal else os.pipe()
+    command = [sys.executable, "-m", "serving.cli", "serve", "--port", "3999"]
+    # It ends as soon as its address is read: nothing has to start for that.
+    with subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.DEVNULL, env={**os.environ, "BENTOML_DO_NOT_TRACK": "true"}
+    ) as serving:
+        os.close(theirs)
+        said = ""
+        while "key" not in said or not said.endswith("\n") or (on_terminal and "#key=" not in said):
+            said += os.read(ours, 4096).decode()
+        serving.kill()
+    os.close(ours)
+    key = local_key(Settings(state=state))
+    assert ("http://127.0.0.1:3999/#key=" + key in said) is on_terminal
+    assert (key in said) is on_terminal
+    assert "http://127.0.0.1:3999/" in said

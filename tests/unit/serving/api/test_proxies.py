@@ -15,14 +15,33 @@ from serving.api.routes import route_path
 from tests.unit.serving.api.test_bounds import Arriving, asked, scope
 
 PREFIXES = st.sampled_from(
-    ["/lab", "/lab/mitoserve", "/lab/", "/viewer", "/v1", "//evil.example", "/..", "/a/../b", "/a?b", "/a#b", "lab", "http://evil.example", "", "/%2e"]
+    [
+        "/lab",
+        "/lab/mitoserve",
+        "/lab/",
+        "/viewer",
+        "/v1",
+        "//evil.example",
+        "/..",
+        "/a/../b",
+        "/a?b",
+        "/a#b",
+        "lab",
+        "http://evil.example",
+        "",
+        "/%2e",
+    ]
 )
-PATHS = st.sampled_from(["/", "/v1/slides", "/livez", "/viewer/main.js", "/lab/v1/slides", "/v1/v1/slides", "/lab", "/labs/x"])
+PATHS = st.sampled_from(
+    ["/", "/v1/slides", "/livez", "/viewer/main.js", "/lab/v1/slides", "/v1/v1/slides", "/lab", "/labs/x"]
+)
 STATED = st.fixed_dictionaries(
     {},
     optional={
         "x-forwarded-prefix": PREFIXES,
-        "x-forwarded-for": st.sampled_from(["203.0.113.7", "127.0.0.1", "203.0.113.7, 10.0.0.2", "[::1]:80", "garbage", "10.0.0.2:5"]),
+        "x-forwarded-for": st.sampled_from(
+            ["203.0.113.7", "127.0.0.1", "203.0.113.7, 10.0.0.2", "[::1]:80", "garbage", "10.0.0.2:5"]
+        ),
         "x-forwarded-proto": st.sampled_from(["https", "http", "javascript", "https, http"]),
         "x-forwarded-host": st.sampled_from(["lab.example", "lab.example:8443", "evil.example/x", "a b", "[::1]:80"]),
     },
@@ -75,7 +94,9 @@ def test_what_a_named_proxy_states_is_taken_if_it_can_be(path: str, stated: dict
     }.get(for_, "10.0.0.2")  # fmt: skip
     assert found["scheme"] == {"https": "https"}.get(stated.get("x-forwarded-proto", ""), "http")
     host = stated.get("x-forwarded-host", "")
-    assert dict(found["headers"])[b"host"].decode() == (host if host in ("lab.example", "lab.example:8443", "[::1]:80") else "localhost")
+    assert dict(found["headers"])[b"host"].decode() == (
+        host if host in ("lab.example", "lab.example:8443", "[::1]:80") else "localhost"
+    )
 
 
 @given(text=st.text(max_size=40) | PREFIXES)

@@ -47,7 +47,9 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
 def test_only_the_key_of_the_machine_is_taken_from_an_address(
     script: tuple[str, Path, Path], hash_: str, key: str | None, left: str | None
 ) -> None:
-    done = subprocess.run([script[0], str(script[1]), hash_, script[2].as_uri()], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [script[0], str(script[1]), hash_, script[2].as_uri()], capture_output=True, text=True, check=True, timeout=60
+    )
     found = json.loads(done.stdout)
     assert found["kept"].get("mitoserve-key") == key
     assert found["shown"] == ([] if left is None else [left])
