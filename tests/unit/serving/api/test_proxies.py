@@ -65,7 +65,7 @@ def seen(wanted: Scope, trusted: tuple[str, ...], prefix: str = "") -> dict[str,
 
 def forwarded(path: str, stated: dict[str, str], peer: str = "10.0.0.2") -> Scope:
     headers = [(name.encode(), value.encode()) for name, value in stated.items()]
-    return scope("GET", path, headers=headers) | {"client": (peer, 40000)}
+    return {**scope("GET", path, headers=headers), "client": (peer, 40000)}
 
 
 @given(path=PATHS, stated=STATED)
