@@ -20,7 +20,7 @@ ODD = [
     "\N{SNOWMAN}", "\u202e.svs", "null", "true", "{}", "' OR 1=1 --", "<script>", "${jndi:x}", "a\tb", "٣", "full", "0,0,1,1",
 ]  # fmt: skip
 """As a part of an address or a query."""
-INSIDE = [
+INSIDE: list[Any] = [
     *ODD,
     "\x00",
     "a\x00b",
@@ -101,7 +101,7 @@ def test_odd_addresses_and_queries(
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_odd_values_in_json(client: LocalClient, things: dict[str, str], data: st.DataObject) -> None:
     value = st.sampled_from(INSIDE)
-    bodies = {
+    bodies: dict[str, dict[str, Any]] = {
         "/v1/analyses": {"slide": things["slide_id"], "options": {"mpp": 0.25}, "priority": 0, "webhook": {"url": "http://a"}},
         f"/v1/analyses/{things['analysis_id']}/reviews": {"action": "relabel", "target": "detection-0", "label": "mitosis",
             "reviewer": "a", "reason": "b", "box": {"x": 1, "y": 1, "width": 9, "height": 9}},
@@ -111,7 +111,7 @@ def test_odd_values_in_json(client: LocalClient, things: dict[str, str], data: s
         "/v1/registry/shadows": {"models": ["1.2.0"], "share": 0.1},
     }  # fmt: skip
     address = data.draw(st.sampled_from(sorted(bodies)))
-    body: dict[str, Any] = dict(bodies[address])
+    body = dict(bodies[address])
     for name in data.draw(st.lists(st.sampled_from(sorted(body)), min_size=1, max_size=3, unique=True)):
         inner = body[name]
         if isinstance(inner, dict) and data.draw(st.booleans()):
