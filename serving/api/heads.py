@@ -56,7 +56,8 @@ class SafeAnswers:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
-                headers.setdefault("Content-Security-Policy", POLICY)
+                if any(kind in headers.get("content-type", "") for kind in ("html", "xml", "svg")):
+                    headers.setdefault("Content-Security-Policy", POLICY)
                 if self._vary and "origin" not in headers.get("vary", "").lower():
                     headers.add_vary_header("Origin")
             await send(message)
@@ -65,4 +66,5 @@ class SafeAnswers:
 
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; sandbox"
-"""Of every answer but the viewer's pages: a report as HTML has its styles and pictures inside, and no scripts."""
+"""Of whatever a browser would run, but for the viewer's pages: a report as HTML has its styles and pictures inside, and no
+scripts. Not of a PDF, which browsers show by a program that this would stop."""
