@@ -1,0 +1,117 @@
+"""Detections of a fold, by the code that serves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.wsi.modelcard import ProbabilityCalibration
+from serving.wsi.probability import LogitAffine
+from tests.fakes import DotDetector, plant, tissue
+from tests.quick_models import write_quick_models
+from training.__main__ import main
+from training.data.store import Annotation, Dataset, Picture, write_store
+from training.evaluation.detecting import detect_fold, patients_seen
+from training.evaluation.fold_detections import judged_pictures, read_fold
+
+DOTS = ((300, 200), (700, 400))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Dataset:
+    """A picture with two dots for each of two patients; in the second a dot is no figure."""
+    pixels = tissue(1000, 600)
+    for x, y in DOTS:
+        plant(pixels, x, y)
+    pictures = []
+    for name, patient, figures in (("a", "mitos/03", DOTS), ("b", "mitos/00", DOTS[:1])):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        marks = tuple(
+            Annotation(box=(x - 12, y - 12, x + 12, y + 12), label="mitotic figure", agreement=1) for x, y in figures
+        )
+        pictures.append(
+            Picture(
+                id=name,
+                path=f"{name}.png",
+                width=1000,
+                height=600,
+                mpp=0.25,
+                slide=name,
+                patient=patient,
+                annotations=marks,
+            )
+        )
+    return Dataset(name="dots", format="tests", licence="none", root=str(tmp_path), pictures=tuple(pictures))
+
+
+def test_detections_are_those_of_serving_and_are_judged(store: Dataset) -> None:
+    folds = [
+        detect_fold(DotDetector(), [store], [patient], fold=patient, seen=["tupac16/27"], say=lambda _: None)
+        for patient in ("mitos/03", "mitos/00")
+    ]
+    assert [p.picture for f in folds for p in f.pictures] == ["a", "b"]
+    places = np.asarray(folds[0].pictures[0].detections)[:, :2]
+    assert sorted(map(tuple, places.round().tolist())) == sorted(DOTS)
+    first, second = judged_pictures([store], folds)
+    assert first.found().outcomes().hits.tolist() == [True, True]
+    assert sorted(second.found().outcomes().hits.tolist()) == [False, True]
+
+
+def test_a_planted_crop_of_a_held_out_case_stops_the_run_before_a_picture_is_scored(store: Dataset) -> None:
+    detector = DotDetector()
+    with pytest.raises(ValueError, match="its weights saw patients mitos/03"):
+        detect_fold(detector, [store], ["mitos/03"], fold="1", seen=["midog/094", "mitos/03"])
+    assert detector.screened == 0
+
+
+def test_what_cannot_be_detected_says_why(store: Dataset) -> None:
+    with pytest.raises(ValueError, match="no store has labelled pictures of patient mitos/18"):
+        detect_fold(DotDetector(), [store], ["mitos/18"], fold="1", seen=[])
+    calibration = ProbabilityCalibration(
+        map=LogitAffine(slope=1, intercept=0), how_chosen="given", data="none", achieved="not measured"
+    )
+    card = DotDetector().detection_card.model_copy(update={"probability_calibration": calibration})
+    with pytest.raises(ValueError, match="calibrated already"):
+        detect_fold(replace(DotDetector(), detection_card=card), [store], ["mitos/03"], fold="1", seen=[])
+    bare = store.pictures[0].model_copy(update={"mpp": None})
+    with pytest.raises(ValueError, match="states no resolution"):
+        detect_fold(DotDetector(), [store.model_copy(update={"pictures": (bare,)})], ["mitos/03"], fold="1", seen=[])
+
+
+def test_a_run_states_whom_it_saw_also_by_what_it_started_from(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not state whom its weights saw"):
+        patients_seen(tmp_path)
+    (tmp_path / "split.json").write_text(
+        json.dumps({"data": "x", "train": ["mitos2012/03"], "validation": ["b"], "test": ["c"]})
+    )
+    assert patients_seen(tmp_path) == {"mitos/03", "b"}
+    (tmp_path / "run.json").write_text(json.dumps({"train": ["a"], "validation": [], "test": ["c"], "before": ["d"]}))
+    assert patients_seen(tmp_path) == {"a", "d"}
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"run\.json: train"):
+        patients_seen(tmp_path)
+
+
+def test_the_command_detects_what_cross_validate_takes(
+    store: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_store(store, tmp_path / "store.json")
+    models = write_quick_models(tmp_path / "models", "0.1.0")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"train": ["mitos/00"], "validation": [], "test": []}))
+    command = [
+        "training", "detect-fold", str(models), "--version", "0.1.0", "--data", str(tmp_path / "store.json"),
+        "--run-folder", str(run), "--out", str(tmp_path / "folds/03.json"),
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", [*command, "--patient", "mitos/03"])
+    main()
+    found = read_fold(tmp_path / "folds/03.json")
+    assert (found.fold, found.seen, found.models) == ("mitos/03", ["mitos/00"], ["det 0.1.0"])
+    assert "Research Use Only" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", [*command, "--patient", "mitos/00"])
+    with pytest.raises(SystemExit, match="its weights saw patients mitos/00"):
+        main()
