@@ -49,6 +49,7 @@ lint: $(VENV)/.dev
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m serving.exports.schemas
+	$(BIN)/python -m training.recipes.schemas
 
 access: $(VENV)/.dev
 	$(BIN)/python -m tests.integration.access_matrix

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from training.engine.distributed import joined
-from training.engine.trainer import Plan, Samples, fit
-from training.models.sub_tile_detector import SubTileDetector
+from training.engine.task import Drawn, Plan, Task
+from training.engine.trainer import fit
+from training.models.classes import build
 
 STEPS = 12
 
@@ -50,7 +51,7 @@ def collate_boxes(samples: Any) -> tuple[Tensor, list[dict[str, Tensor]]]:
 def train(out: Path, kind: str = "net", accumulate: int = 1, dies_at: int = -1) -> None:
     """Train; `dies_at` is the step in which the process kills itself, -1 for none."""
     torch.manual_seed(0)
-    model: nn.Module = SubTileDetector("micro", 64, weighted=False) if kind == "detector" else Net()
+    model: nn.Module = build("boxes", backbone="micro", side=64) if kind == "detector" else Net()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
 
     def rate(step: int) -> float:
@@ -58,25 +59,23 @@ def train(out: Path, kind: str = "net", accumulate: int = 1, dies_at: int = -1) 
             os.kill(os.getpid(), signal.SIGKILL)
         return 1 - step / STEPS
 
+    task = Task(
+        Plan(
+            seed=3,
+            steps=STEPS,
+            batch=4,
+            accumulate=accumulate,
+            precision="float32",
+            checkpoint_every=5,
+            averaging=0.9 if kind == "averaged" else 0.0,
+        ),
+        model,
+        Drawn(draw, 3, collate_boxes if kind == "detector" else collate),
+        optimizer,
+        rate,
+    )
     with joined() as process:
-        fit(
-            Plan(
-                seed=3,
-                steps=STEPS,
-                batch=4,
-                accumulate=accumulate,
-                precision="float32",
-                checkpoint_every=5,
-                averaging=0.9 if kind == "averaged" else 0.0,
-            ),
-            model,
-            Samples(draw, 3),
-            collate=collate_boxes if kind == "detector" else collate,
-            optimizer=optimizer,
-            rate=rate,
-            out=out,
-            process=process,
-        )
+        fit(task, out=out, process=process)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from training.paper.cells import Places, RunAll, opened
 from training.paper.grid import Job, jobs
 from training.paper.outcome import read_outcome
-from training.paper.reproduce import Study, _run
+from training.paper.reproduce import Cell, Study, run_cell
 from training.paper.scales import SCALES, prepared
 
 pytestmark = pytest.mark.integration
@@ -57,13 +57,13 @@ def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll, tmp_pa
     prepared(SCALE, tmp_path / "data")
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "data").symlink_to(tmp_path / "data")
-    train = partial(_run, Study("tiny", tmp_path, 0))
-    ((name, seconds),) = run_all(train, [job])
+    train = partial(run_cell, Study("tiny", tmp_path, 0))
+    ((name, seconds),) = run_all(train, [Cell(job)])
     assert name == job.name
     assert seconds > 0
-    _run(Study("tiny", tmp_path / "alone", 0), job, torch.device("cpu"))
+    run_cell(Study("tiny", tmp_path / "alone", 0), Cell(job), torch.device("cpu"))
     there, here = (read_outcome(root / "jobs" / job.name) for root in (tmp_path, tmp_path / "alone"))
     assert there is not None
     assert here is not None
     assert np.allclose(there.scores, here.scores, atol=1e-5)
-    assert list(run_all(train, [job])) == [(job.name, 0.0)]
+    assert list(run_all(train, [Cell(job)])) == [(job.name, 0.0)]

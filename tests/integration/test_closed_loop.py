@@ -21,7 +21,7 @@ from serving.synthetic.field import generate_field
 from tests.fakes import make_cards
 from tests.quick_models import darkest_place, write_quick_model
 from tests.server_process import ServerProcess
-from training.__main__ import main as training
+from training.cli.group import main as training
 from training.data.store import Annotation, Dataset, Picture, write_store
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from serving.wsi.modelcard import RESEARCH_USE
 from tests.fakes import make_cards, tissue
 from tests.samples import write_picture, write_pyramid
-from training.__main__ import main
+from training.cli.group import main
 from training.data.readers.registry import FORMATS
 from training.data.store import read_store
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.training.data.pictures import drawn, picture
 from tests.unit.training.labels.looks import looks
-from training.__main__ import main
+from training.cli.group import main
 from training.data.store import Dataset, read_store, write_store
 from training.labels.records import write_records
 from training.labels.simulated import Campaign, simulate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from serving.registry.checkup import check_version
 from serving.scoring.onnx_detector import load_detector
@@ -15,13 +16,16 @@ from serving.scoring.pipeline import score_slide
 from serving.synthetic.slide import generate_slide
 from serving.wsi.modelcard import RESEARCH_USE, ModelCard, load_card
 from serving.wsi.slide import open_slide
-from training.__main__ import main
+from training.cli.group import main
 from training.data.store import Dataset, write_store
-from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
 from training.evaluation.summary import EvaluationSummary
+from training.models.heads.boxes import DET_THRESHOLDS
+from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.scale_data import generated
-from training.recipes.recipe import read_recipe
-from training.recipes.runs import load_run, read_patients
+from training.recipes.reading import read_recipe
+from training.recipes.record import read_record
+from training.recipes.runs import load_run
+from training.recipes.sub_tiles import SubTileRecipe
 
 pytestmark = pytest.mark.integration
 
@@ -41,6 +45,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     (folder / "data").mkdir()
     dataset: Dataset = generated(folder / "data", patients=4, tests=1, side=875)
+    # Every other picture as microscope cameras write them: what trains must be judged and exported too.
+    pictures = []
+    for number, picture in enumerate(dataset.pictures):
+        if number % 2 == 0:
+            path = folder / "data" / picture.path
+            Image.open(path).save(path.with_suffix(".tif"), compression="tiff_lzw")
+            picture = picture.model_copy(update={"path": path.with_suffix(".tif").name})  # noqa: PLW2901 - the new one
+        pictures.append(picture)
+    dataset = dataset.model_copy(update={"pictures": tuple(pictures)})
     write_store(dataset, folder / "store.json")
     (folder / "overrides.toml").write_text(OVERRIDES)
     for model in ("Reg-NS", "Det"):
@@ -70,7 +83,8 @@ def models(study: Path) -> Path:
 
 
 def test_a_run_states_its_recipe_and_whom_it_saw(study: Path) -> None:
-    recipe, patients = read_recipe(study / "Det"), read_patients(study / "Det")
+    recipe, patients = read_recipe(study / "Det"), read_record(study / "Det")
+    assert isinstance(recipe, SubTileRecipe)
     assert (recipe.model, recipe.backbone, recipe.side, recipe.initialisation) == ("Det", "micro", 96, "none")
     assert patients is not None
     assert patients.test == ("test-04",)
@@ -123,7 +137,7 @@ def test_exports_serve(study: Path, models: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["reg-ns", "det"])
-def test_cards_state_threshold_rule_data_size_and_drift(models: Path, name: str) -> None:
+def test_cards_state_threshold_rule_data_size_and_drift(study: Path, models: Path, name: str) -> None:
     folder = models / name / "0.1.0"
     card: ModelCard = load_card(folder)
     chosen = card.screening_threshold or card.detection_threshold
@@ -133,6 +147,16 @@ def test_cards_state_threshold_rule_data_size_and_drift(models: Path, name: str)
     assert "resizes sub-tiles to 96 px" in card.architecture
     assert "against float32 on" in card.weights
     assert card.research_use == RESEARCH_USE
+    record = read_record(study / ("Det" if name == "det" else "Reg-NS"))
+    assert record is not None
+    (origin, learnt, validated) = card.data
+    assert record.code in origin.name
+    assert "seed 0" in origin.name
+    assert origin.use == "initial weights: random"
+    store = record.stores[0]
+    assert f"{store.pictures} pictures of {store.patients} patients, {store.figures} figures" in learnt.name
+    assert learnt.licence == "CC0-1.0"
+    assert "validation patients of the run" in validated.name
     assert max(check_version(folder, window_s=60).parity.values()) < 1e-3
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from tests.integration.loop_program import STEPS, Net, collate, draw, train
 from training.engine.distributed import Process
-from training.engine.trainer import Plan, Samples, fit
+from training.engine.task import Drawn, Plan, Renewal, Task
+from training.engine.trainer import fit
 
 pytestmark = pytest.mark.integration
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -191,22 +193,96 @@ def test_a_checkpoint_that_was_being_written_does_no_harm(tmp_path: Path) -> Non
     assert set(_weights(tmp_path)) == set(Net().state_dict())
 
 
-def _fit(model: nn.Module, out: Path, *, validate=None, say=print, rate=lambda step: 1.0, **plan: object) -> None:  # type: ignore[no-untyped-def]
-    fit(
-        Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),  # type: ignore[arg-type]
+def _fit(  # type: ignore[no-untyped-def]
+    model: nn.Module, out: Path, *, validate=None, say=print, rate=lambda step: 1.0, renewal=None, samples=None, **plan
+) -> None:
+    seed = int(str(plan.get("seed", 1)))
+    task = Task(
+        Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),
         model,
-        Samples(draw, int(str(plan.get("seed", 1)))),
-        collate=collate,
-        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
-        rate=rate,
-        out=out,
-        process=ALONE,
-        validate=validate,
-        say=say,
+        samples or Drawn(draw, seed, collate),
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        rate,
+        validate,
+        renewal,
     )
+    fit(task, out=out, process=ALONE, say=say)
 
 
 def test_samples_depend_on_seed_and_number_alone() -> None:
-    first, again, other = (Samples(draw, seed)[7][0] for seed in (1, 1, 2))
+    first, again, other = (Drawn(draw, seed, collate)[7][0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not np.array_equal(first.numpy(), other.numpy())
+
+
+def test_validation_and_learning_rate_are_in_the_log(tmp_path: Path) -> None:
+    _fit(Net(), tmp_path, steps=4, validate_every=2, validate=lambda: 0.25, rate=lambda step: 1 - step / 4)
+    with (tmp_path / "log.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.1, 0.075, 0.05, 0.025])
+    assert [row["validation"] for row in rows] == ["", "0.25", "", "0.25"]
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("learning_rate")] == [0, 1, 2, 3]
+    assert [event.value for event in board.Scalars("validation")] == [0.25, 0.25]
+
+
+class _Weighted:
+    """A sampler that is told how bright to be, and notes it; what it is told is asked of the weights."""
+
+    def __init__(self) -> None:
+        self.level, self.told = 0, list[int]()
+
+    def __getitem__(self, index: int) -> tuple[Tensor, float]:
+        return torch.full((3, 64, 64), self.level, dtype=torch.uint8), self.level / 255
+
+    def collate(self, samples: Any) -> tuple[Tensor, Tensor]:
+        return collate(samples)
+
+    def renewal(self) -> Renewal:
+        def use(weights: Tensor) -> None:
+            self.level = int(weights[0])
+            self.told.append(self.level)
+
+        return Renewal((0, 4), lambda model: torch.tensor([40.0 if not self.told else 200.0]), use)
+
+
+def test_the_sampling_is_renewed_as_the_model_learns_and_again_when_a_run_goes_on(tmp_path: Path) -> None:
+    whole = _Weighted()
+    torch.manual_seed(0)
+    _fit(Net(), tmp_path / "whole", steps=6, samples=whole, renewal=whole.renewal())
+    assert whole.told == [40, 200]
+    broken = _Weighted()
+    torch.manual_seed(0)
+
+    def rate(step: int) -> float:
+        if step == 5:
+            raise KeyboardInterrupt
+        return 1.0
+
+    with pytest.raises(KeyboardInterrupt):
+        _fit(Net(), tmp_path / "b", steps=6, samples=broken, renewal=broken.renewal(), rate=rate, checkpoint_every=5)
+    again = _Weighted()
+    torch.manual_seed(0)
+    _fit(Net(), tmp_path / "b", steps=6, samples=again, renewal=again.renewal())
+    assert again.told == [200]  # what it had asked of the weights of step 4 is on disk
+    first, second = _weights(tmp_path / "whole"), _weights(tmp_path / "b")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_average_that_rises_forgets_the_start(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, weights = Net(), []
+
+    def rate(step: int) -> float:
+        weights.append(model.head.bias.detach().clone())
+        return 1.0
+
+    _fit(model, tmp_path, steps=3, rate=rate)
+    first, second, third = *weights[1:], model.head.bias.detach().clone()
+    torch.manual_seed(0)
+    _fit(Net(), tmp_path / "averaged", steps=3, averaging=0.99, averaging_warmup=True)
+    expected = first
+    for n, present in ((1, second), (2, third)):
+        decay = (1 + n) / (10 + n)
+        expected = decay * expected + (1 - decay) * present
+    torch.testing.assert_close(_weights(tmp_path / "averaged")["head.bias"], expected)

@@ -1,1 +1,1 @@
-"""The command line: one command a module, whose `add_parser(commands)` describes it and states what runs it."""
+"""The command line: one file a command, whose name is the file's, and whose `command` is what Click runs."""

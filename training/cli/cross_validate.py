@@ -1,27 +1,27 @@
 """`cross-validate`: judge detections of left-out groups, with threshold and calibration of the other groups."""
 
-import argparse
 from pathlib import Path
 
+import click
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
-    parser = commands.add_parser(
-        "cross-validate",
-        help="judge detections of left-out groups, with threshold and calibration of the other groups",
-        description="Refuses detections by weights that saw a patient whom they are to judge. Writes judgement.json, "
-        "judgement.md and judgement.png.",
-    )
-    parser.add_argument("detections", type=Path, nargs="+", metavar="FOLD", help="JSON file of a fold's detections")
-    parser.add_argument("--data", type=Path, action="append", required=True, help="store.json; repeatable")
-    parser.add_argument("--rule", default="flat-f1", help="how the threshold is chosen on the other groups")
-    parser.add_argument("--calibration", default="automatic", help="which calibration, or `automatic`")
-    parser.add_argument("--title", default="Cross-validation by group", help="of the page")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the judgement")
-    parser.set_defaults(run=_run)
+from training.cli.options import A_PATH, WithLists, data_option
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command(cls=WithLists)
+@click.argument("detections", type=A_PATH, nargs=-1, required=True, metavar="FOLD...")
+@data_option("what the folds judge")
+@click.option("--rule", default="flat-f1", show_default=True, help="how the threshold is chosen on the other groups")
+@click.option("--calibration", default="automatic", show_default=True, help="which calibration, or `automatic`")
+@click.option("--title", default="Cross-validation by group", help="of the page")
+@click.option("--out", type=A_PATH, required=True, help="folder for the judgement")
+def command(
+    *, detections: tuple[Path, ...], data: tuple[Path, ...], rule: str, calibration: str, title: str, out: Path
+) -> None:
+    """Judge detections of left-out groups (FOLD: JSON file of a fold's detections), with threshold and calibration of the other
+    groups.
+
+    Refuses detections by weights that saw a patient whom they are to judge. Writes judgement.json, judgement.md and judgement.png.
+    """
     from training.evaluation.cross_validate import cross_validate  # noqa: PLC0415
 
-    cross_validate(args.data, args.detections, args.out, rule=args.rule, calibration=args.calibration, title=args.title)
+    cross_validate(data, detections, out, rule=rule, calibration=calibration, title=title)

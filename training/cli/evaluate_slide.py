@@ -1,20 +1,19 @@
 """`evaluate-slide`: hold a served report against the truth."""
 
-import argparse
 from pathlib import Path
 
+import click
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
-    parser = commands.add_parser("evaluate-slide", help="compare a served report with the truth")
-    parser.add_argument("report", type=Path, help="report.json")
-    parser.add_argument("truth", type=Path, help="JSON with mitotic_figures: [[x1, y1, x2, y2], ...], level-0 px")
-    parser.set_defaults(run=_run)
+from training.cli.options import A_PATH
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command()
+@click.argument("report", type=A_PATH)
+@click.argument("truth", type=A_PATH)
+def command(report: Path, truth: Path) -> None:
+    """Compare a served REPORT (report.json) with TRUTH: JSON with mitotic_figures: [[x1, y1, x2, y2], ...], level-0 px."""
     from training.evaluation.as_served import print_counts, print_rates, read_with_truth, slide_rates  # noqa: PLC0415
 
-    report, boxes = read_with_truth(args.report, args.truth)
-    print_rates(slide_rates(report, boxes))
-    print_counts(report, boxes)
+    served, boxes = read_with_truth(report, truth)
+    print_rates(slide_rates(served, boxes))
+    print_counts(served, boxes)

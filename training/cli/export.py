@@ -1,30 +1,36 @@
 """`export`: a run of `train` as a version that serving loads."""
 
-import argparse
 from pathlib import Path
+from typing import Any
 
-from training.cli.arguments import share
+import click
 
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
-    parser = commands.add_parser(
-        "export",
-        help="write a run of `train` to models/<name>/<version>: ONNX, card and parity sample",
-        description="Serving takes a BC, Reg or Reg-NS under the name reg-ns, and a Det class under the name det. The "
-        "threshold is chosen on the pictures that the run was validated on.",
-    )
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="run of `train`")
-    parser.add_argument("--data", type=Path, required=True, help="store.json that the run was trained with")
-    parser.add_argument("--out", type=Path, required=True, help="models/<name>/<version>, e.g. models/det/1.2.0")
-    parser.add_argument("--storage", choices=("fp32", "fp16", "int8"), default="fp32", help="how weights are stored")
-    parser.add_argument(
-        "--recall", type=share, default=0.95, help="share of positive sub-tiles that screening must pass"
-    )
-    parser.set_defaults(run=_run)
+from training.cli.options import A_PATH, SHARE, WithLists, data_option
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command(cls=WithLists)
+@click.argument("run", type=A_PATH, metavar="RUN")
+@data_option("those that the run was trained with")
+@click.option("--out", type=A_PATH, required=True, help="models/<name>/<version>, e.g. models/det/1.2.0")
+@click.option(
+    "--storage",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="how weights are stored",
+)
+@click.option("--threshold-rule", help="in place of the model's own; `--threshold-rule ?` lists them")
+@click.option(
+    "--recall", type=SHARE, default=0.95, show_default=True, help="share of positive sub-tiles that screening must pass"
+)
+def command(
+    *, run: Path, data: tuple[Path, ...], out: Path, storage: Any, threshold_rule: str | None, recall: float
+) -> None:
+    """Write RUN, a run of one of the paper's classes, to models/<name>/<version>: ONNX, card and parity sample.
+
+    Serving takes a BC, Reg or Reg-NS under the name reg-ns, and a Det class under the name det. The threshold is chosen on the
+    pictures that the run was validated on.
+    """
     from training.export.run_export import export_run  # noqa: PLC0415
 
-    export_run(args.run_folder, args.data, args.out, storage=args.storage, recall=args.recall)
+    export_run(run, data, out, storage=storage, rule=threshold_rule, recall=recall)

@@ -1,29 +1,26 @@
-"""`false-alarms`: detections of released models in tissue without figures."""
+"""`false-alarms`: detections of released models where there is no figure."""
 
-import argparse
 from pathlib import Path
 
+import click
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
-    parser = commands.add_parser(
-        "false-alarms", help="detections per mm2 in the painted ICPR 2012 fields, away from the paint"
-    )
-    parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.set_defaults(run=_run)
+from training.cli.options import A_PATH, WithLists, data_option
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command(cls=WithLists)
+@data_option("labelled tissue")
+@click.option("--models", type=A_PATH, default=Path("models"), show_default=True)
+def command(data: tuple[Path, ...], models: Path) -> None:
+    """Detections per mm2 of labelled tissue, away from figures and from where nobody looked."""
     from serving.scoring.detector import cards_of, counting_threshold  # noqa: PLC0415
     from serving.scoring.onnx_detector import load_detector  # noqa: PLC0415
-    from training.data.icpr2012 import read_painted_fields  # noqa: PLC0415
-    from training.data.root import data_root  # noqa: PLC0415
+    from training.data.combining import read_stores  # noqa: PLC0415
     from training.evaluation.elsewhere import FalseAlarms, false_alarms  # noqa: PLC0415
 
-    detector = load_detector(args.models)
-    by_slide = false_alarms(
-        detector, read_painted_fields(data_root()), threshold=counting_threshold(cards_of(detector))
-    )
+    detector, dataset = load_detector(models), read_stores(data)
+    threshold = counting_threshold(cards_of(detector))
+    pictures = [p for p in dataset if p.labelled]
+    by_slide = false_alarms(detector, pictures, Path(dataset.root), threshold=threshold)
     together = FalseAlarms(sum(a.detections for a in by_slide.values()), sum(a.area_mm2 for a in by_slide.values()))
     for name, alarms in {**by_slide, "all": together}.items():
         low, high = alarms.interval()

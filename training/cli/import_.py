@@ -1,9 +1,11 @@
 """`python -m training import`: a published data set becomes a store."""
 
-import argparse
 from pathlib import Path
 
+import click
+
 from serving.wsi.modelcard import RESEARCH_USE
+from training.cli.options import A_PATH
 from training.data.formats import import_dataset
 from training.data.readers.classes import ClassNames
 from training.data.readers.registry import FORMATS
@@ -11,67 +13,64 @@ from training.data.readers.source import Source
 from training.data.store import write_store
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to `argparse`'s subparsers."""
-    width = max(len(name) for name in FORMATS) + 2
-    listed = "\n".join(f"  {name:{width}}{layout.summary}" for name, layout in FORMATS.items())
-    parser = commands.add_parser(
-        "import",
-        help="turn a published data set into a store that training reads",
-        description="Turn a published data set into a store, and say what was taken, clipped and dropped, and why.",
-        epilog=f"formats:\n{listed}\n\ndocs/datasets.md says more of each. {RESEARCH_USE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help="one of the formats below")
-    parser.add_argument("path", type=Path, metavar="PATH", help="annotation file, or folder of the data set")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file of the store")
-    parser.add_argument(
-        "--images", type=Path, help="folder of the pictures; by default PATH, or the folder that holds it"
-    )
-    parser.add_argument("--name", help="of the data set; by default that of PATH")
-    parser.add_argument("--licence", help="of the data set, in place of what is known of the format")
-    parser.add_argument("--mpp", type=float, help="um/px of all pictures, in place of what they state")
-    parser.add_argument(
-        "--mpp-of",
-        action="append",
-        default=[],
-        metavar="SLIDE=UM",
-        help="um/px of one slide's pictures, in place of what they state; repeatable",
-    )
-    parser.add_argument(
-        "--mitotic", action="append", default=[], metavar="NAME", help="one more class that means a mitotic figure"
-    )
-    parser.add_argument(
-        "--look-alike", action="append", default=[], metavar="NAME", help="one more class that means a look-alike"
-    )
-    parser.set_defaults(run=_run)
+class _Listing(click.Command):
+    """A command whose help ends with the formats, a line each."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See Click."""
+        with formatter.section("Formats"):
+            formatter.write_dl([(name, layout.summary) for name, layout in FORMATS.items()])
+        formatter.write_text(f"docs/datasets.md says more of each. {RESEARCH_USE}")
 
 
-def _run(args: argparse.Namespace) -> None:
-    """Import by the command's arguments, write the store and print the report.
+@click.command("import", cls=_Listing)
+@click.argument("format_name", metavar="FORMAT")
+@click.argument("path", type=A_PATH)
+@click.option("--out", type=A_PATH, required=True, help="JSON file of the store")
+@click.option("--images", type=A_PATH, help="folder of the pictures; by default PATH, or the folder that holds it")
+@click.option("--name", help="of the data set; by default that of PATH")
+@click.option("--licence", help="of the data set, in place of what is known of the format")
+@click.option("--mpp", type=float, help="um/px of all pictures, in place of what they state")
+@click.option(
+    "--mpp-of",
+    multiple=True,
+    metavar="SLIDE=UM",
+    help="um/px of one slide's pictures, in place of what they state; repeatable",
+)
+@click.option("--mitotic", multiple=True, metavar="NAME", help="one more class that means a mitotic figure")
+@click.option("--look-alike", multiple=True, metavar="NAME", help="one more class that means a look-alike")
+def command(
+    *,
+    format_name: str,
+    path: Path,
+    out: Path,
+    images: Path | None,
+    name: str | None,
+    licence: str | None,
+    mpp: float | None,
+    mpp_of: tuple[str, ...],
+    mitotic: tuple[str, ...],
+    look_alike: tuple[str, ...],
+) -> None:
+    """Turn a published data set into a store that training reads, and say what was taken, clipped and dropped, and why.
 
-    Raises
-    ------
-    FormatError, FileNotFoundError
-        If the source is not there, or not laid out as the format says.
-    ValueError
-        If an option makes no sense.
+    PATH is an annotation file, or the folder of a data set.
     """
-    if args.mpp is not None and not 0 < args.mpp < float("inf"):
-        raise ValueError(f"--mpp is {args.mpp:g}; give um/px, e.g. 0.25")
+    if mpp is not None and not 0 < mpp < float("inf"):
+        raise ValueError(f"--mpp is {mpp:g}; give um/px, e.g. 0.25")
     source = Source(
-        path=args.path,
-        images=args.images or (args.path if args.path.is_dir() else args.path.parent),
-        name=args.name or args.path.stem.lower(),
-        licence=args.licence or FORMATS[args.format].licence,
-        mpp=args.mpp,
-        mpp_of=dict(_resolution(given) for given in args.mpp_of),
-        classes=ClassNames().with_more(mitotic=args.mitotic, look_alike=args.look_alike),
+        path=path,
+        images=images or (path if path.is_dir() else path.parent),
+        name=name or path.stem.lower(),
+        licence=licence or FORMATS[format_name].licence,
+        mpp=mpp,
+        mpp_of=dict(_resolution(given) for given in mpp_of),
+        classes=ClassNames().with_more(mitotic=list(mitotic), look_alike=list(look_alike)),
     )
-    dataset, report = import_dataset(args.format, source)
-    write_store(dataset, args.out)
+    dataset, report = import_dataset(format_name, source)
+    write_store(dataset, out)
     print("\n".join(report.lines()))
-    print(f"{args.out}: {len(dataset.pictures)} pictures of {dataset.name!r}, licence: {dataset.licence}")
+    print(f"{out}: {len(dataset.pictures)} pictures of {dataset.name!r}, licence: {dataset.licence}")
     print(RESEARCH_USE)
 
 

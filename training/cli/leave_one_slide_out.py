@@ -1,38 +1,48 @@
-"""`leave-one-slide-out`: judge the cascade on slides that it never saw."""
+"""`leave-one-slide-out`: judge the cascade on patients that it never saw."""
 
-import argparse
 from pathlib import Path
 
+import click
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
-    parser = commands.add_parser("leave-one-slide-out", help="judge a cascade on slides that it never saw")
-    parser.add_argument("cascades", type=Path, help="run of `fit`, or folder of runs without-<slide>")
-    parser.add_argument(
-        "--verifier", type=Path, action="append", default=[], help="the same of `fit-verifier`; repeatable"
-    )
-    parser.add_argument(
-        "--screening",
-        type=float,
-        nargs="+",
-        required=True,
-        help="Reg-NS scores to try as the one from which Det looks at a sub-tile",
-    )
-    parser.add_argument(
-        "--screener",
-        type=Path,
-        help="the same of `fit-screening`; without it the cascade's own Reg-NS screens, sub-tile by sub-tile",
-    )
-    parser.add_argument(
-        "--provider", default="CPUExecutionProvider", help="execution provider to judge them on, e.g. OpenVINO-bf16"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="JSON file for the figures, which `release` reads")
-    parser.set_defaults(run=_run)
+from training.cli.options import A_PATH, WithLists, data_option
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command(cls=WithLists)
+@click.argument("cascades", type=A_PATH)
+@data_option("labelled fields")
+@click.option("--verifier", type=A_PATH, multiple=True, help="the same of a verifier recipe; repeatable")
+@click.option(
+    "--screening",
+    type=float,
+    multiple=True,
+    required=True,
+    help="Reg-NS scores to try as the one from which Det looks at a sub-tile",
+)
+@click.option(
+    "--screener",
+    type=A_PATH,
+    help="the same of a screening recipe; without it the cascade's own Reg-NS screens, sub-tile by sub-tile",
+)
+@click.option(
+    "--provider",
+    default="CPUExecutionProvider",
+    show_default=True,
+    help="execution provider to judge them on, e.g. OpenVINO-bf16",
+)
+@click.option("--out", type=A_PATH, required=True, help="JSON file for the figures, which `release` reads")
+def command(
+    *,
+    cascades: Path,
+    data: tuple[Path, ...],
+    verifier: tuple[Path, ...],
+    screening: tuple[float, ...],
+    screener: Path | None,
+    provider: str,
+    out: Path,
+) -> None:
+    """Judge CASCADES, a run of a cascade recipe or a folder of runs without-<patient>, on patients that they never saw."""
+    from training.data.combining import read_stores  # noqa: PLC0415
     from training.evaluation.leave_one_slide_out import leave_one_slide_out  # noqa: PLC0415
 
-    leave_one_slide_out(
-        args.cascades, args.verifier, args.out, screening=args.screening, screener=args.screener, provider=args.provider
-    )
+    dataset = read_stores(data)
+    leave_one_slide_out(cascades, verifier, dataset, out, screening=screening, screener=screener, provider=provider)

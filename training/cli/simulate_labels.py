@@ -1,24 +1,23 @@
 """`simulate-labels`: generated tiles with the records that simulated labelers left."""
 
-import argparse
 from pathlib import Path
 
+import click
+
 from serving.wsi.modelcard import RESEARCH_USE
+from training.cli.options import A_PATH
 from training.labels.simulated import Campaign, simulate
 
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    default = Campaign()
-    parser = commands.add_parser("simulate-labels", help="draw tiles and records of simulated labelers")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tiles, stores and records.csv")
-    parser.add_argument("--slides", type=int, default=default.slides, help="one a patient")
-    parser.add_argument("--tiles", type=int, default=default.tiles, help="of each slide")
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.set_defaults(run=_run)
+_DEFAULT = Campaign()
 
 
-def _run(args: argparse.Namespace) -> None:
-    records = simulate(Campaign(slides=args.slides, tiles=args.tiles, seed=args.seed), args.out)
-    print(f"wrote {args.slides * args.tiles} tiles and {len(records):,} records to {args.out}")
+@click.command()
+@click.option("--out", type=A_PATH, required=True, help="folder for tiles, stores and records.csv")
+@click.option("--slides", type=int, default=_DEFAULT.slides, show_default=True, help="one a patient")
+@click.option("--tiles", type=int, default=_DEFAULT.tiles, show_default=True, help="of each slide")
+@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True)
+def command(out: Path, slides: int, tiles: int, seed: int) -> None:
+    """Draw tiles and records of simulated labelers."""
+    records = simulate(Campaign(slides=slides, tiles=tiles, seed=seed), out)
+    print(f"wrote {slides * tiles} tiles and {len(records):,} records to {out}")
     print(f"The labelers are simulated: their figures say nothing of people. {RESEARCH_USE}")

@@ -1,12 +1,14 @@
 """`python -m training tiles`: whole slides become tiles that are worth labelling."""
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -17,6 +19,7 @@ from serving.settings import default_models
 from serving.wsi.errors import MitoserveError
 from serving.wsi.modelcard import RESEARCH_USE
 from serving.wsi.slide import open_slide
+from training.cli.options import A_PATH, WithLists
 from training.data.readers.registry import UNSTATED
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled
 from training.labels.tiles.ranking import RankedSlide, Screener, rank_tiles
@@ -35,38 +38,58 @@ MIN_TISSUE = 0.5
 """The paper discards tiles that are mostly background."""
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to `argparse`'s subparsers."""
-    parser = commands.add_parser(
-        "tiles",
-        help="cut the tiles of whole slides that are worth labelling",
-        description="Cut 1,000 px tissue tiles from whole slides, rank them with a screening model, and keep those that "
-        "the paper's rules choose. Writes PNG tiles, tiles.csv of all tiles, and store.json, unlabelled.",
-        epilog=RESEARCH_USE,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("slides", type=Path, nargs="+", metavar="SLIDE")
-    parser.add_argument("--out", type=Path, required=True, help="folder for tiles, table and store")
-    parser.add_argument(
-        "--rule",
-        choices=("expert", "crowd"),
-        required=True,
-        help="expert: the highest scores of each slide; crowd: scores over the threshold and some of the rest",
-    )
-    parser.add_argument("--model", type=Path, help="version folder of a screening model; else the newest Reg-NS")
-    parser.add_argument("--top", type=int, default=EXPERT_TOP, help="expert: tiles of each slide")
-    parser.add_argument("--threshold", type=float, default=CROWD_THRESHOLD, help="crowd: every tile that scores higher")
-    parser.add_argument("--rest", type=float, default=CROWD_REST, help="crowd: share of the others that is drawn")
-    parser.add_argument("--complete", type=int, default=0, help="crowd: slides, drawn by seed, of which all are taken")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
-    parser.add_argument("--min-tissue", type=float, default=MIN_TISSUE, help="least share of tissue in a tile")
-    parser.add_argument("--mpp", type=float, help="um/px of the slides, in place of what they state")
-    parser.add_argument("--licence", default=UNSTATED, help="of the slides")
-    parser.add_argument("--provider", action="append", help="ONNX Runtime execution provider, in order of preference")
-    parser.set_defaults(run=_run)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the command's options ask for."""
+
+    slides: tuple[Path, ...]
+    out: Path
+    rule: str
+    model: Path | None
+    top: int
+    threshold: float
+    rest: float
+    complete: int
+    seed: int
+    min_tissue: float
+    mpp: float | None
+    licence: str
+    provider: tuple[str, ...]
 
 
-def _run(args: argparse.Namespace) -> None:
+@click.command(cls=WithLists, epilog=RESEARCH_USE)
+@click.argument("slides", type=A_PATH, nargs=-1, required=True, metavar="SLIDE...")
+@click.option("--out", type=A_PATH, required=True, help="folder for tiles, table and store")
+@click.option(
+    "--rule",
+    type=click.Choice(["expert", "crowd"]),
+    required=True,
+    help="expert: the highest scores of each slide; crowd: scores over the threshold and some of the rest",
+)
+@click.option("--model", type=A_PATH, help="version folder of a screening model; else the newest Reg-NS")
+@click.option("--top", type=int, default=EXPERT_TOP, show_default=True, help="expert: tiles of each slide")
+@click.option(
+    "--threshold", type=float, default=CROWD_THRESHOLD, show_default=True, help="crowd: every tile that scores higher"
+)
+@click.option(
+    "--rest", type=float, default=CROWD_REST, show_default=True, help="crowd: share of the others that is drawn"
+)
+@click.option("--complete", type=int, default=0, help="crowd: slides, drawn by seed, of which all are taken")
+@click.option("--seed", type=int, default=0, help="of what is drawn")
+@click.option("--min-tissue", type=float, default=MIN_TISSUE, show_default=True, help="least share of tissue in a tile")
+@click.option("--mpp", type=float, help="um/px of the slides, in place of what they state")
+@click.option("--licence", default=UNSTATED, show_default=True, help="of the slides")
+@click.option("--provider", multiple=True, help="ONNX Runtime execution provider, in order of preference")
+def command(**options: Any) -> None:
+    """Cut the tiles of whole slides that are worth labelling.
+
+    Cut 1,000 px tissue tiles from whole slides, rank them with a screening model, and keep those that the paper's rules choose.
+    Writes PNG tiles, tiles.csv of all tiles, and store.json, unlabelled.
+    """
+    _rank_and_cut(_Wanted(**options))
+
+
+def _rank_and_cut(args: _Wanted) -> None:
     """Rank, choose and cut by the command's arguments. A slide that fails does not stop the others; the exit is then 1.
 
     The table and the store are written anew after each slide, so that what is done stays if a later slide fails.
@@ -79,7 +102,7 @@ def _run(args: argparse.Namespace) -> None:
     _check(args)
     try:
         folder = args.model or model_folder(default_models(), "reg-ns")
-        screener = load_screener(folder, providers=args.provider)
+        screener = load_screener(folder, providers=args.provider or None)
     except MitoserveError as error:
         raise ValueError(str(error)) from error
     complete = complete_slides([s.name for s in args.slides], count=args.complete, seed=args.seed)
@@ -103,7 +126,7 @@ def _run(args: argparse.Namespace) -> None:
         sys.exit(f"{failed} of {len(args.slides)} slides failed")
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: _Wanted) -> None:
     for name in ("rest", "min_tissue"):
         if not 0 <= getattr(args, name) <= 1:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(args, name):g}; give a share between 0 and 1")
@@ -116,7 +139,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"two slides are called {twice[0]}: their tiles would share a folder; rename one")
 
 
-def _one(path: Path, screener: Screener, args: argparse.Namespace, *, complete: bool) -> ChosenSlide:
+def _one(path: Path, screener: Screener, args: _Wanted, *, complete: bool) -> ChosenSlide:
     options = Options(mpp=args.mpp, min_tissue_fraction=args.min_tissue)
     with open_slide(path) as slide:
         with _progress(f"rank {path.name}") as step:
@@ -127,7 +150,7 @@ def _one(path: Path, screener: Screener, args: argparse.Namespace, *, complete: 
     return chosen
 
 
-def _reasons(ranked: RankedSlide, name: str, args: argparse.Namespace, *, complete: bool) -> list[str]:
+def _reasons(ranked: RankedSlide, name: str, args: _Wanted, *, complete: bool) -> list[str]:
     if args.rule == "expert":
         return expert_reasons(ranked.scores, top=args.top)
     return crowd_reasons(

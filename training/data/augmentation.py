@@ -1,20 +1,64 @@
-"""Stain-safe augmentation: what scanners and laboratories do to a slide, never what no slide shows."""
+"""Augmentation: what scanners and laboratories do to a slide, never what no slide shows; and the paper's own."""
 
-import io
+from collections.abc import Callable
 
 import numpy as np
+import simplejpeg
+import torch
 from numpy.typing import NDArray
-from PIL import Image
-from scipy import ndimage
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
 
-# Haematoxylin, eosin and residual optical-density vectors (Ruifrok and Johnston, 2001).
-STAINS = np.asarray([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]], np.float32)
-UNMIX = np.linalg.inv(STAINS).astype(np.float32)
+from training.data.stains import remixed
+from training.registry import Registry
+
+Pixels = NDArray[np.uint8]
+Boxes = NDArray[np.float32]
+Augment = Callable[[Pixels, Boxes, np.random.Generator], tuple[Pixels, Boxes]]
+"""A square picture, uint8, (S, S, 3), and boxes, float32, (N, 4), xyxy px -> the same of an augmented one."""
+
+AUGMENTATIONS: Registry[Augment] = Registry("augmentation")
+
+_DISTORT = v2.RandomPhotometricDistort()
+"""The paper's "random photo-metric distortion from torchvision", which also permutes colour channels."""
+_KERNEL_RADIUS = 4
+
+Range = tuple[float, float]
 
 
-def dihedral(
-    pixels: NDArray[np.uint8], boxes: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+class Photometric(BaseModel):
+    """How much a scanner, its focus and its files may change a picture. Ranges are drawn from uniformly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    stain_strength: Range = (0.7, 1.35)
+    """Factor of the optical density of each stain."""
+    stain_turn: float = Field(default=0.03, ge=0)
+    """Standard deviation of what is added to the stains' optical-density vectors."""
+    brightness: Range = (0.92, 1.06)
+    """Factor of each colour channel."""
+    gamma: Range = (0.85, 1.2)
+    blurred: float = Field(default=0.35, ge=0, le=1)
+    """Share of the pictures that are out of focus."""
+    blur_px: Range = (0.3, 1.3)
+    """Standard deviation of the Gaussian blur."""
+    sharpened: float = Field(default=0.2, ge=0, le=1)
+    """Share of the pictures that a scanner has sharpened."""
+    noisy: float = Field(default=0.25, ge=0, le=1)
+    """Share of the pictures with noise."""
+    noise: Range = (1.0, 6.0)
+    """Standard deviation of the noise, grey values."""
+    compressed: float = Field(default=0.3, ge=0, le=1)
+    """Share of the pictures that are compressed as JPEG again."""
+    jpeg_quality: tuple[int, int] = (40, 95)
+
+
+STANDARD = Photometric()
+
+
+def dihedral(pixels: Pixels, boxes: Boxes, k: int) -> tuple[Pixels, Boxes]:
     """One of the eight symmetries of a square picture, applied to pixels and boxes (xyxy px) alike; k in 0..7."""
     side = pixels.shape[0]
     if k & 1:
@@ -32,30 +76,92 @@ def dihedral(
     return pixels, boxes.astype(np.float32)
 
 
-def _sorted(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sorted(boxes: Boxes) -> Boxes:
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     return np.concatenate([low, high], 1)
 
 
-def photometric(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Random stain strength and hue, brightness, focus, noise and re-compression of an RGB picture."""
-    density = -np.log(np.maximum(pixels, 1).astype(np.float32) / 255.0)
-    strength = rng.uniform(0.7, 1.35, 3).astype(np.float32)
-    mix = UNMIX @ np.diag(strength) @ (STAINS + rng.normal(0, 0.03, (3, 3)).astype(np.float32))
-    bright = np.exp(-(density @ mix)) * rng.uniform(0.92, 1.06, 3).astype(np.float32)
-    picture = 255.0 * np.clip(bright, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
-    if rng.random() < 0.35:
-        picture = ndimage.gaussian_filter(picture, (s := rng.uniform(0.3, 1.3), s, 0))
-    elif rng.random() < 0.3:
-        soft = ndimage.gaussian_filter(picture, (1.0, 1.0, 0))
-        picture = picture + rng.uniform(0.2, 1.0) * (picture - soft)
-    if rng.random() < 0.25:
-        picture = picture + rng.normal(0, rng.uniform(1, 6), picture.shape).astype(np.float32)
-    result = np.clip(picture, 0, 255).astype(np.uint8)
-    return _recompressed(result, int(rng.integers(40, 95))) if rng.random() < 0.3 else result
+def photometric(pictures: Tensor, rng: np.random.Generator, amount: Photometric = STANDARD) -> Tensor:
+    """Random stain strength and hue, brightness, gamma, focus, noise and compression, of each picture its own.
+
+    pictures : float32, (N, 3, H, W), RGB 0..255 -> the same, whole numbers
+    """
+    count = len(pictures)
+
+    def uniform(span: Range, *shape: int) -> Tensor:
+        return torch.from_numpy(rng.uniform(*span, (count, *shape)).astype(np.float32))
+
+    turn = torch.from_numpy(rng.normal(0, amount.stain_turn, (count, 3, 3)).astype(np.float32))
+    pixels = remixed(pictures, uniform(amount.stain_strength, 3), turn) * uniform(amount.brightness, 3, 1, 1)
+    pixels = 255 * (pixels / 255).clamp(0, 1) ** uniform(amount.gamma, 1, 1, 1)
+    pixels = _refocused(pixels, rng, amount)
+    grain = uniform(amount.noise, 1, 1, 1) * torch.from_numpy(rng.random((count, 1, 1, 1)) < amount.noisy)
+    if grain.any():
+        pixels = pixels + grain * torch.from_numpy(rng.standard_normal(tuple(pixels.shape), np.float32))
+    return _compressed(pixels.clamp(0, 255).round(), rng, amount)
 
 
-def _recompressed(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
+def photometric_picture(pixels: Pixels, rng: np.random.Generator, amount: Photometric = STANDARD) -> Pixels:
+    """`photometric` of one picture, uint8, (H, W, 3)."""
+    batch = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float()[None]
+    changed = photometric(batch, rng, amount)[0].permute(1, 2, 0).to(torch.uint8)
+    return np.ascontiguousarray(changed.numpy())
+
+
+def _refocused(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
+    """Some pictures blurred, some sharpened."""
+    count = len(pixels)
+    kind, sigma = rng.random(count), rng.uniform(*amount.blur_px, count)
+    blurred = kind < amount.blurred
+    sharpened = ~blurred & (kind < amount.blurred + amount.sharpened)
+    # What is added of the difference to the blurred picture: -1 replaces by it, above 0 sharpens.
+    add = np.where(blurred, -1.0, np.where(sharpened, rng.uniform(0.2, 1.0, count), 0.0)).astype(np.float32)
+    chosen = np.flatnonzero(add)
+    if not len(chosen):
+        return pixels
+    some = pixels[chosen]
+    soft = _blurred(some, np.where(blurred, sigma, 1.0)[chosen])
+    result = pixels.clone()
+    result[chosen] = some + torch.from_numpy(add[chosen])[:, None, None, None] * (some - soft)
+    return result
+
+
+def _blurred(pixels: Tensor, sigma: NDArray[np.float64]) -> Tensor:
+    """Each picture blurred by its own Gaussian. pixels : (N, 3, H, W). sigma : (N,), px"""
+    offsets = np.arange(-_KERNEL_RADIUS, _KERNEL_RADIUS + 1)
+    line = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
+    line = np.repeat(line / line.sum(1, keepdims=True), 3, axis=0).astype(np.float32)
+    n, _, height, width = pixels.shape
+    pad = (_KERNEL_RADIUS,) * 4
+    planes = F.pad(pixels, pad, mode="replicate").reshape(1, 3 * n, height + 2 * pad[0], width + 2 * pad[0])
+    down = F.conv2d(planes, torch.from_numpy(line)[:, None, :, None], groups=3 * n)
+    return F.conv2d(down, torch.from_numpy(line)[:, None, None, :], groups=3 * n).reshape(n, 3, height, width)
+
+
+def _compressed(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
+    """Some pictures compressed as JPEG, half of those with chroma at half resolution."""
+    count = len(pixels)
+    chosen, quality = rng.random(count) < amount.compressed, rng.integers(*amount.jpeg_quality, count)
+    halved = rng.random(count) < 0.5
+    for i in np.flatnonzero(chosen):
+        picture = np.ascontiguousarray(pixels[i].permute(1, 2, 0).to(torch.uint8).numpy())
+        coded = simplejpeg.encode_jpeg(picture, int(quality[i]), colorsubsampling="420" if halved[i] else "444")
+        pixels[i] = torch.from_numpy(simplejpeg.decode_jpeg(coded)).permute(2, 0, 1).float()
+    return pixels
+
+
+@AUGMENTATIONS.register("stain-safe")
+def stain_safe(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
+    """The eight symmetries, and what scanners and laboratories do."""
+    turned, moved = dihedral(pixels, boxes, int(rng.integers(8)))
+    return photometric_picture(turned, rng), moved
+
+
+@AUGMENTATIONS.register("paper")
+def papers_own(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
+    """The paper's: mirrored, and torchvision's photometric distortion."""
+    turned, moved = dihedral(pixels, boxes, int(rng.integers(2)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        distorted = _DISTORT(torch.from_numpy(np.ascontiguousarray(turned)).permute(2, 0, 1))
+    return distorted.permute(1, 2, 0).contiguous().numpy(), moved

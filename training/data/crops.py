@@ -1,16 +1,21 @@
-"""Centred 128 px crops of mitotic figures: AMi-Br and the two AtNorm sets. Every crop is a positive."""
+"""Centred 128 px crops of mitotic figures, each of which is a positive."""
 
-import csv
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from training.data.fields import field_of
+from training.data.store import Picture
 
 CROP_PX = 128
+_OFF_CENTRE_PX = 16.0
+"""A figure farther than this from the middle does not make a crop."""
+_MOST_PX = 250
+"""Larger pictures are fields."""
+_BLACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class CropBank:
     """Crops whose centre is a mitotic figure, about 0.25 um/px.
 
     pixels : uint8, shape (N, 128, 128, 3)
-    cases : str, shape (N,), the patient or case where known, else the data set's name
+    cases : str, shape (N,), the patient of each
     """
 
     pixels: NDArray[np.uint8]
@@ -33,48 +38,37 @@ class CropBank:
         return CropBank(self.pixels[kept], self.cases[kept])
 
 
-def crops_to_learn(root: Path, held_out: float) -> CropBank:
-    """All crops, or with a share `held_out` of the cases those of the other cases that are known.
+def is_crop(picture: Picture) -> bool:
+    """Whether a picture shows one figure, in its middle, and little more than a crop of 128 px."""
+    boxes = picture.boxes()
+    if len(boxes) != 1 or not CROP_PX <= min(picture.width, picture.height) < _MOST_PX:
+        return False
+    off = (boxes[0, :2] + boxes[0, 2:]) / 2 - np.asarray((picture.width, picture.height)) / 2
+    return bool(np.abs(off).max() <= _OFF_CENTRE_PX)
 
-    A crop whose case is not known may be of any slide, so it is kept out as soon as one case is.
+
+def read_crops(pictures: Sequence[Picture], root: Path) -> CropBank:
+    """The crops among pictures, without those whose border is padded: a net would see by it that they are crops.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
     """
-    bank = read_crops(root)
-    return bank.of(lambda case: _is_known(case) and not _falls_in(case, held_out)) if held_out else bank
-
-
-def crops_held_out(root: Path, held_out: float) -> CropBank:
-    """The crops of the cases that `crops_to_learn` keeps out of training."""
-    return read_crops(root).of(lambda case: _is_known(case) and _falls_in(case, held_out))
-
-
-def _is_known(case: str) -> bool:
-    return "/" in case
-
-
-def _falls_in(case: str, share: float) -> bool:
-    """The same for all crops of a case, whatever the order in which they are read."""
-    return int.from_bytes(hashlib.sha256(case.encode()).digest()[:4]) < share * 2**32
-
-
-def read_crops(root: Path) -> CropBank:
-    """All crops without padding: padded ones would tell a net that they are crops."""
-    case_of = _amibr_cases(root)
     pixels, cases = [], []
-    for folder in ("amibr", "atnorm-br", "atnorm-md"):
-        for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in {".jpg", ".png"}):
-            crop = np.asarray(Image.open(path).convert("RGB"))
-            if crop.shape == (CROP_PX, CROP_PX, 3) and not padded(crop):
-                pixels.append(crop)
-                cases.append(case_of.get(path.name, folder) if folder == "amibr" else folder)
+    for picture in filter(is_crop, pictures):
+        whole = field_of(picture, root).pixels
+        y, x = ((side - CROP_PX) // 2 for side in whole.shape[:2])
+        crop = whole[y : y + CROP_PX, x : x + CROP_PX]
+        if not padded(crop):
+            pixels.append(crop)
+            cases.append(picture.patient)
+    if not pixels:
+        raise ValueError(f"no crop of {CROP_PX} px with a figure in its middle is among {len(pictures)} pictures")
     return CropBank(np.stack(pixels), np.asarray(cases))
-
-
-def _amibr_cases(root: Path) -> dict[str, str]:
-    with (root / "amibr.csv").open(newline="") as handle:
-        return {row["file"]: f"{row['dataset']}/{row['slide']}" for row in csv.DictReader(handle)}
 
 
 def padded(crop: NDArray[np.uint8]) -> bool:
     """True when an edge row or column is all but black."""
     edges = (crop[0], crop[-1], crop[:, 0], crop[:, -1])
-    return any(float(edge.mean()) < 8 for edge in edges)
+    return any(float(edge.mean()) < _BLACK for edge in edges)

@@ -13,6 +13,7 @@ from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.imageslide import MAX_IMAGE_PIXELS
 from serving.wsi.slide import Slide, open_slide
+from training.data.flat_tiff import open_flat_tiff
 from training.data.import_report import FormatError
 from training.data.mosaic import MosaicSlide
 
@@ -24,8 +25,12 @@ SUFFIXES = frozenset(
 _FLAT = frozenset({".tif", ".tiff", ".bmp"})
 
 
-def open_picture(path: Path) -> Slide:
+def open_picture(path: Path, *, name: str | None = None) -> Slide:
     """A slide as serving opens it, a folder of tiles, or a flat TIFF or BMP field, which contests publish and no scanner writes.
+
+    A TIFF of strips is decoded strip by strip.
+
+    name : what reports call it; by default the file's name
 
     Raises
     ------
@@ -35,12 +40,14 @@ def open_picture(path: Path) -> Slide:
     if path.is_dir():
         return MosaicSlide(path)
     try:
-        return open_slide(path)
+        return open_slide(path, name=name)
     except UnsupportedFormatError:
         if path.suffix.lower() not in _FLAT:
             raise
+    if (strips := open_flat_tiff(path, name or path.name)) is not None:
+        return strips
     with _flat(path) as image:
-        return ArraySlide(np.asarray(image.convert("RGB")), mpp=None, name=path.name, vendor="flat")
+        return ArraySlide(np.asarray(image.convert("RGB")), mpp=None, name=name or path.name, vendor="flat")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,27 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
-from torchvision.transforms import v2
 
-from training.data.augmentation import dihedral, photometric
+from training.data.augmentation import AUGMENTATIONS
 from training.data.pixels import read_sub_tile
 from training.data.sampling import Negatives, epoch
 from training.data.sub_tiles import WINDOW_PX, SubTiles
-from training.recipes.recipe import Recipe
 
 R_MIN = 0.25
 """Det learns boxes of which at least this share lies in the sub-tile."""
-
-_DISTORT = v2.RandomPhotometricDistort()
-"""The paper's "random photo-metric distortion from torchvision", which also permutes colour channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +45,30 @@ def boxes_of(table: SubTiles, index: int) -> tuple[NDArray[np.float32], NDArray[
     return moved.clip(0, WINDOW_PX), table.agreement[events]
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What decides on a run's samples, beside the data. side : px that samples are shrunk to; batch : a step's"""
+
+    seed: int
+    batch: int
+    side: int
+    negatives: Negatives
+    strategy: Literal["event first", "naive aggregation"]
+    augmentation: str
+
+
 @dataclass(slots=True)
-class EpochSamples(Dataset[Sample]):
-    """The epochs of a run, one after the other; sample i depends on the recipe's seed and i alone."""
+class EpochSamples:
+    """The epochs of a run, one after the other; sample i depends on the seed and i alone.
+
+    learns : what is collated, s_t or boxes
+    """
 
     table: SubTiles
     root: Path
     events: NDArray[np.int32]
-    recipe: Recipe
+    sampling: Sampling
+    learns: Literal["scores", "boxes"]
     length: int = field(init=False)
     """Samples an epoch, a multiple of the batch."""
 
@@ -66,36 +76,21 @@ class EpochSamples(Dataset[Sample]):
         drawn = len(self.order(0))
         if not drawn:
             raise ValueError("nothing to learn from: no events and no negatives")
-        self.length = max(drawn // self.recipe.batch, 1) * self.recipe.batch
-
-    @property
-    def negatives(self) -> Negatives:
-        """The recipe's negatives."""
-        return negatives_of(self.recipe)
+        self.length = max(drawn // self.sampling.batch, 1) * self.sampling.batch
 
     def order(self, number: int) -> NDArray[np.int32]:
         """Sub-tiles of an epoch, in order."""
-        return _order(_Hashed(self.table), self.events.tobytes(), self.negatives, self.recipe, number)
+        return _order(_Hashed(self.table), self.events.tobytes(), self.sampling, number)
 
     def __getitem__(self, index: int) -> Sample:
         number, position = divmod(index, self.length)
         order = self.order(number)
-        sample = sample_of(self.table, self.root, int(order[position % len(order)]))
-        return augmented(
-            shrunk(sample, self.recipe.side), self.recipe, np.random.default_rng([self.recipe.seed, 5, index])
-        )
+        sample = shrunk(sample_of(self.table, self.root, int(order[position % len(order)])), self.sampling.side)
+        return augmented(sample, self.sampling.augmentation, np.random.default_rng([self.sampling.seed, 5, index]))
 
-
-def negatives_of(recipe: Recipe) -> Negatives:
-    """Negatives as a recipe states them: none where it states nothing."""
-    count = None if recipe.negatives_ratio is not None else recipe.negatives_count or 0
-    return Negatives(
-        recipe.negatives_ratio,
-        count,
-        redraw=recipe.redraw_negatives,
-        exclude_ambiguous=recipe.exclude_ambiguous_negatives,
-        hard_share=recipe.hard_share,
-    )
+    def collate(self, samples: Sequence[Sample]) -> tuple[Any, ...]:
+        """As the models' forward takes them."""
+        return collate_boxes(samples) if self.learns == "boxes" else collate_scores(samples)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,14 +107,14 @@ class _Hashed:
 
 
 @lru_cache(maxsize=2)
-def _order(table: _Hashed, events: bytes, negatives: Negatives, recipe: Recipe, number: int) -> NDArray[np.int32]:
+def _order(table: _Hashed, events: bytes, sampling: Sampling, number: int) -> NDArray[np.int32]:
     return epoch(
         table.table,
         np.frombuffer(events, np.int32),
-        negatives,
-        seed=recipe.seed,
+        sampling.negatives,
+        seed=sampling.seed,
         number=number,
-        strategy=recipe.strategy,
+        strategy=sampling.strategy,
     )
 
 
@@ -131,16 +126,10 @@ def shrunk(sample: Sample, side: int) -> Sample:
     return Sample(pixels, sample.score, sample.boxes * np.float32(side / WINDOW_PX), sample.agreement)
 
 
-def augmented(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Sample:
-    """A sample as a scanner, or the paper's augmentation, might have shown it."""
-    if recipe.augmentation == "stain-safe":
-        pixels, boxes = dihedral(sample.pixels, sample.boxes, int(rng.integers(8)))
-        return Sample(photometric(np.ascontiguousarray(pixels), rng), sample.score, boxes, sample.agreement)
-    pixels, boxes = dihedral(sample.pixels, sample.boxes, int(rng.integers(2)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**31)))
-        distorted = _DISTORT(torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1))
-    return Sample(distorted.permute(1, 2, 0).contiguous().numpy(), sample.score, boxes, sample.agreement)
+def augmented(sample: Sample, augmentation: str, rng: np.random.Generator) -> Sample:
+    """A sample as a registered augmentation shows it."""
+    pixels, boxes = AUGMENTATIONS[augmentation](sample.pixels, sample.boxes, rng)
+    return Sample(pixels, sample.score, boxes, sample.agreement)
 
 
 def collate_scores(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:

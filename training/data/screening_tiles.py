@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.data.augmentation import dihedral, photometric
+from training.data.augmentation import dihedral, photometric_picture
 from training.data.crops import CropBank
 from training.data.windows import Boxes, Pixels, collage_cut
 from training.labels.targets import cell_shares
@@ -44,7 +44,7 @@ class ScreeningTiles:
         if rng.random() < self.glass:
             boxes = _flooded(pixels, boxes, rng)
         pixels, boxes = dihedral(pixels, boxes, int(rng.integers(8)))
-        return photometric(np.ascontiguousarray(pixels), rng), cell_shares(boxes, _EDGES)
+        return photometric_picture(pixels, rng), cell_shares(boxes, _EDGES)
 
 
 def _flooded(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> Boxes:

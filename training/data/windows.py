@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.augmentation import dihedral, photometric
+from training.data.augmentation import dihedral, photometric_picture
 from training.data.crops import CROP_PX, CropBank
-from training.data.icpr2012 import Field
+from training.data.fields import Field
+from training.data.stains import StainLook, restained
 
 if TYPE_CHECKING:
     from serving.synthetic.field import SyntheticField
@@ -54,7 +56,7 @@ class WindowSampler:
         source = self.sources[rng.choice(len(self.sources), p=weights / weights.sum())][1]
         window = source(rng)
         pixels, boxes = dihedral(window.pixels, window.boxes, int(rng.integers(8)))
-        return Window(photometric(np.ascontiguousarray(pixels), rng), boxes)
+        return Window(photometric_picture(pixels, rng), boxes)
 
 
 def collage_source(bank: CropBank) -> Source:
@@ -184,13 +186,11 @@ def _paste(canvas: Pixels, patch: Pixels, x: int, y: int) -> None:
 
 
 def _stain_matched(crop: Pixels, target: Pixels, rng: np.random.Generator) -> Pixels:
-    """The crop with the target's mean and spread of optical density a channel (Reinhard et al., 2001), not always fully."""
-    share = rng.uniform(0.5, 1.0)
-    source_od, target_od = (-np.log((p.reshape(-1, 3).astype(np.float32) + 1) / 256) for p in (crop, target))
-    scale = target_od.std(0) / np.maximum(source_od.std(0), 1e-3)
-    matched = (source_od - source_od.mean(0)) * np.clip(scale, 0.5, 2.0) + target_od.mean(0)
-    od = share * matched + (1 - share) * source_od
-    return np.asarray(np.clip(256 * np.exp(-od) - 1, 0, 255), np.uint8).reshape(crop.shape)
+    """The crop with the target's stain, not always fully."""
+    own, other = (torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1))).float()[None] for p in (crop, target))
+    share = torch.tensor([rng.uniform(0.5, 1.0)], dtype=torch.float32)
+    matched = restained(own, StainLook.of(own), StainLook.of(other), share)[0]
+    return np.ascontiguousarray(matched.permute(1, 2, 0).to(torch.uint8).numpy())
 
 
 def _centred_box(x: float, y: float) -> Boxes:

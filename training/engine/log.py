@@ -1,9 +1,9 @@
-"""What a training says: losses of each step to CSV and TensorBoard, progress to the terminal."""
+"""What a training says: losses, learning rates and validations to CSV and TensorBoard, progress to the terminal."""
 
 import contextlib
 import csv
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -35,30 +35,38 @@ class TrainingLog:
         yield
         self.waited += time.monotonic() - mark
 
-    def write(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """Log one step; every twentieth says how the run goes."""
+    def write(
+        self, step: int, losses: Mapping[str, Tensor], *, rates: Sequence[float], validation: float | None
+    ) -> None:
+        """Log one step; every twentieth says how the run goes.
+
+        rates : learning rate of each group of weights. validation : the figure of the weights after the step, if asked for
+        """
         values = {name: float(value) for name, value in losses.items()}
+        rate_names = ["learning_rate", *(f"learning_rate_{i}" for i in range(2, len(rates) + 1))]
         new = not self.path.is_file() or self.path.stat().st_size == 0
         with self.path.open("a", newline="") as handle:
             writer = csv.writer(handle)
             if new:
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{v:.5f}" for v in values.values())])
+                writer.writerow(["step", *values, *rate_names, "validation"])
+            told = "" if validation is None else f"{validation:.6g}"
+            writer.writerow([step, *(f"{v:.5f}" for v in values.values()), *(f"{r:.4g}" for r in rates), told])
         for name, value in values.items():
             self.board.add_scalar(f"loss/{name}", value, step)
+        for name, rate in zip(rate_names, rates, strict=True):
+            self.board.add_scalar(name, rate, step)
         done, steps = step + 1, self.steps
+        if validation is not None:
+            self.board.add_scalar("validation", validation, step)
+            self.say(f"step {done}/{steps}  validation {validation:.4f}")
         if done % 20 == 0 or done == steps:
             elapsed = time.monotonic() - self.started
             ran = done - self.first
             self.say(
-                f"step {done}/{steps}  loss {sum(values.values()):.3f}  {ran * self.batch / elapsed:.1f} windows/s  "
+                f"step {done}/{steps}  loss {sum(values.values()):.3f}  rate {rates[0]:.2g}  "
+                f"{ran * self.batch / elapsed:.1f} windows/s  "
                 f"waited for data {self.waited / elapsed:.0%}  {elapsed / ran * (steps - done) / 60:.1f} min left"
             )
-
-    def validated(self, step: int, value: float) -> None:
-        """Log a validation."""
-        self.board.add_scalar("validation", value, step)
-        self.say(f"step {step}/{self.steps}  validation {value:.4f}")
 
     def close(self) -> None:
         """Flush what TensorBoard holds back."""

@@ -1,93 +1,36 @@
-"""The training program: `fit` shows all of it."""
+"""The training loop."""
 
 import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from training.engine.checkpoint import Checkpoint, read_checkpoint, save
 from training.engine.distributed import Process
 from training.engine.log import TrainingLog
+from training.engine.task import Plan, Sampler, Task
 
 Losses = dict[str, Tensor]
-
 
 FEW_BATCHES = 8
 """So few are made sooner than a process that would make them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What determines a run, beside model, samples and optimiser."""
+def fit(task: Task, *, out: Path, process: Process, say: Callable[[str], None] = print) -> None:
+    """Train the task's model in place, and leave checkpoint, final weights and logs in `out`.
 
-    seed: int
-    steps: int
-    batch: int
-    """Samples that one optimiser step learns from: over all processes and accumulated parts together."""
-    accumulate: int = 1
-    """Parts that a process's share of the batch is cut into, to fit its memory."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    checkpoint_every: int = 100
-    validate_every: int = 0
-    """Steps between validations; 0: the last weights are the result."""
-    clip_norm: float = 5.0
-    """Longest gradient, over all weights; longer ones are scaled down to it."""
-    averaging: float = 0.0
-    """Decay per step of a running average of the weights, which is then the result; 0: no average is kept."""
-
-
-class Checkpoint(TypedDict):
-    """What a run needs to go on from where it stopped."""
-
-    step: int
-    model: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    lowest: float
-    average: dict[str, Tensor]
-    """Empty where the plan keeps none."""
-
-
-class Samples(Dataset[Any]):
-    """Sample number i of a run is drawn from the seed and i alone, in whichever process or worker asks for it."""
-
-    def __init__(self, draw: Callable[[np.random.Generator], Any], seed: int) -> None:
-        self.draw, self.seed = draw, seed
-
-    def __getitem__(self, index: int) -> Any:
-        return self.draw(np.random.default_rng([self.seed, index]))
-
-
-def fit(
-    plan: Plan,
-    model: nn.Module,
-    samples: Dataset[Any],
-    *,
-    collate: Callable[[Sequence[Any]], tuple[Any, ...]],
-    optimizer: torch.optim.Optimizer,
-    rate: Callable[[int], float],
-    out: Path,
-    process: Process,
-    validate: Callable[[], float] | None = None,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Train `model` in place, and leave checkpoint, final weights and logs in `out`.
-
-    `last.pt` is the checkpoint, `model.pt` the result, `log.csv` and `tensorboard/` the losses of each step. A run that
-    was stopped at any moment goes on from its checkpoint to the very weights that it would have reached. Of several
-    processes the first alone needs `out`.
-
-    model : its forward takes what `collate` gives, on the process's device, and returns named losses
-    rate : step -> factor of the optimiser's learning rates
-    validate : a figure of the present weights, lower is better; those with the lowest are the result; not with averaging
+    `last.pt` is the checkpoint, `model.pt` the result, `log.csv` and `tensorboard/` the losses, learning rates and
+    validations of each step. A run that was stopped at any moment goes on from its checkpoint to the very weights that it
+    would have reached. Of several processes the first alone needs `out`.
 
     Raises
     ------
@@ -96,63 +39,117 @@ def fit(
     ValueError
         If the batch does not divide evenly over processes and parts, or a run validates and averages at once.
     """
-    if plan.averaging and validate:
+    plan, model, optimizer = task.plan, task.model, task.optimizer
+    if plan.averaging and task.validate:
         raise ValueError("the result is either the average of the weights or the ones that validate best")
-    indices = _indices(plan, process)
+    indices = list(_indices(plan, process))
     model.to(process.device).to(memory_format=torch.channels_last).train()
     average = _averaged(model, plan)
-    state = process.from_leader(lambda: _checkpoint(out))
+    state = process.from_leader(lambda: read_checkpoint(out))
     first, lowest = _resume(state, model, optimizer, average) if state else (0, float("inf"))
     base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
-    loader = _loader(samples, list(itertools.islice(indices, first * plan.accumulate, None)), collate, process)
     trained = DistributedDataParallel(model) if process.world > 1 else model
     log = TrainingLog(out, first=first, steps=plan.steps, batch=plan.batch, say=say) if process.leads else None
-    parts = iter(loader)
-    for step in range(first, plan.steps):
-        _set_rates(optimizer, base, rate(step))
-        optimizer.zero_grad()
-        totals = _gradients(plan, trained, parts, step, process=process, log=log)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
-        optimizer.step()
-        if average:
-            average.update_parameters(model)
-        if log:
-            log.write(step, totals)
-        done = step + 1
-        if validate and plan.validate_every and (done % plan.validate_every == 0 or done == plan.steps):
+    for start, end in ((s, e) for s, e in _rounds(task) if e > first):
+        _renew(task, start, average.module if average else model, out, process)
+        begin = max(start, first)
+        loader = _loader(task.samples, indices[begin * plan.accumulate : end * plan.accumulate], process)
+        parts = iter(loader)
+        for step in range(begin, end):
+            _set_rates(optimizer, base, task.rate(step))
+            optimizer.zero_grad()
+            totals = _gradients(plan, trained, parts, step, process=process, log=log)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
+            optimizer.step()
+            if average:
+                average.update_parameters(model)
+            done = step + 1
+            value = _validation(task, done, lowest, out, process)
+            lowest = lowest if value is None else min(value, lowest)
             if log:
-                value = _validated(model, validate)
-                if value < lowest or not (out / "best.pt").exists():
-                    save(out / "best.pt", model.state_dict())
-                lowest = min(value, lowest)
-                log.validated(done, value)
-            _wait_for_all(process)
-        if process.leads and (done % plan.checkpoint_every == 0 or done == plan.steps):
-            save(
-                out / "last.pt",
-                Checkpoint(
-                    step=done,
-                    model=model.state_dict(),
-                    optimizer=optimizer.state_dict(),
-                    lowest=lowest,
-                    average=average.state_dict() if average else {},
-                ),
-            )
-    if average:
-        model.load_state_dict(average.module.state_dict())
-    if validate and plan.validate_every:
-        best = process.from_leader(lambda: torch.load(out / "best.pt", weights_only=True, map_location="cpu"))
-        model.load_state_dict(best)
-    if process.leads:
-        save(out / "model.pt", model.state_dict())
+                log.write(step, totals, rates=[group["lr"] for group in optimizer.param_groups], validation=value)
+            if process.leads and (done % plan.checkpoint_every == 0 or done == plan.steps):
+                save(
+                    out / "last.pt",
+                    Checkpoint(
+                        step=done,
+                        model=model.state_dict(),
+                        optimizer=optimizer.state_dict(),
+                        lowest=lowest,
+                        average=average.state_dict() if average else {},
+                    ),
+                )
+    _take_result(task, average, out, process)
     if log:
         log.close()
+
+
+def _validation(task: Task, done: int, lowest: float, out: Path, process: Process) -> float | None:
+    """The figure of the weights after so many steps, where one is asked for and this process leads; the best are kept."""
+    plan = task.plan
+    if not task.validate or not plan.validate_every or (done % plan.validate_every and done != plan.steps):
+        return None
+    value = None
+    if process.leads:
+        value = _validated(task.model, task.validate)
+        if value < lowest or not (out / "best.pt").exists():
+            save(out / "best.pt", task.model.state_dict())
+    _wait_for_all(process)
+    return value
+
+
+def _take_result(task: Task, average: AveragedModel | None, out: Path, process: Process) -> None:
+    """Give the model the weights that are the run's result, and write them."""
+    if average:
+        task.model.load_state_dict(average.module.state_dict())
+    if task.validate and task.plan.validate_every:
+        best = process.from_leader(lambda: torch.load(out / "best.pt", weights_only=True, map_location="cpu"))
+        task.model.load_state_dict(best)
+    if process.leads:
+        save(out / "model.pt", task.model.state_dict())
+
+
+def _rounds(task: Task) -> Iterator[tuple[int, int]]:
+    """First step and end of each stretch of steps in which the sampling stays as it is."""
+    steps = task.plan.steps
+    edges = sorted({0, steps, *(s for s in (task.renewal.steps if task.renewal else ()) if 0 <= s < steps)})
+    return itertools.pairwise(edges)
+
+
+def _renew(task: Task, step: int, model: nn.Module, out: Path, process: Process) -> None:
+    """Let the sampler use what the weights at a step say, where it asks for it; on disk, so that a run that goes on uses
+    the same."""
+    renewal = task.renewal
+    if renewal is None or step not in renewal.steps:
+        return
+    path = out / f"renewed-{step}.pt"
+
+    def weigh() -> Tensor:
+        if path.is_file():
+            stored: Tensor = torch.load(path, weights_only=True, map_location="cpu")
+            return stored
+        trained = model.training
+        model.eval()
+        with torch.inference_mode():
+            found = renewal.weigh(model).cpu().clone()
+        model.train(trained)
+        save(path, found)
+        return found
+
+    renewal.use(process.from_leader(weigh))
 
 
 def _averaged(model: nn.Module, plan: Plan) -> AveragedModel | None:
     if not plan.averaging:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))  # type: ignore[no-untyped-call]
+    if not plan.averaging_warmup:
+        return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))  # type: ignore[no-untyped-call]
+
+    def rising(average: Tensor, present: Tensor, count: Tensor | int) -> Tensor:
+        n = int(count)
+        return average.lerp(present, 1 - min(plan.averaging, (1 + n) / (10 + n)))
+
+    return AveragedModel(model, avg_fn=rising)
 
 
 def _set_rates(optimizer: torch.optim.Optimizer, base: Sequence[float], factor: float) -> None:
@@ -200,17 +197,12 @@ def _indices(plan: Plan, process: Process) -> Iterator[list[int]]:
     )
 
 
-def _loader(
-    samples: Dataset[Any],
-    batches: list[list[int]],
-    collate: Callable[[Sequence[Any]], tuple[Any, ...]],
-    process: Process,
-) -> DataLoader[Any]:
+def _loader(samples: Sampler, batches: list[list[int]], process: Process) -> DataLoader[Any]:
     workers = max(1, min(8, (os.cpu_count() or 2) // 2 // process.here)) if len(batches) > FEW_BATCHES else 0
     return DataLoader(
-        samples,
+        samples,  # type: ignore[arg-type]  # with a batch sampler, indexing is all that is asked of it
         batch_sampler=batches,
-        collate_fn=collate,
+        collate_fn=samples.collate,
         num_workers=workers,
         prefetch_factor=6 if workers else None,
         pin_memory=process.device.type == "cuda",
@@ -251,16 +243,6 @@ def _wait_for_all(process: Process) -> None:
         distributed.barrier()
 
 
-def _checkpoint(out: Path) -> Checkpoint | None:
-    """What a run in `out` goes on from; the folder is made where there is none."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "last.pt"
-    if not path.is_file():
-        return None
-    state: Checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-    return state
-
-
 def _resume(
     state: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel | None
 ) -> tuple[int, float]:
@@ -270,13 +252,3 @@ def _resume(
     if average:
         average.load_state_dict(state["average"])
     return state["step"], state["lowest"]
-
-
-def save(path: Path, state: object) -> None:
-    """Write with torch, whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as handle:
-        torch.save(state, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(part, path)

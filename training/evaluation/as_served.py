@@ -8,33 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring.analysis import Analysis, MitosisMap, Options
+from serving.scoring.analysis import Analysis, Options
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
 from serving.scoring.windows import Disc, Rectangle, Window
-from serving.wsi.arrayslide import ArraySlide
-from training.data.icpr2012 import Field
+from training.data.fields import MPP
+from training.data.pictures import open_picture
+from training.data.store import Picture
 from training.evaluation.metrics import Found, Rates, rates
 
 LOWEST = 0.001
 """Detections below this probability are not kept for the choice of a threshold."""
 
 
-def score_field(detector: Detector, field: Field, *, cascade: bool = True) -> tuple[Found, MitosisMap]:
-    """Detections in a field, down to probability `LOWEST`, with the field's truth, and the scores of its sub-tiles.
+def analysed_picture(detector: Detector, picture: Picture, root: Path, *, cascade: bool = True) -> Analysis:
+    """A picture as serving analyses it, with detections down to probability `LOWEST`.
 
     cascade : False shows Det every sub-tile
     """
-    analysis = analysed_field(detector, field, cascade=cascade)
-    return found_in(analysis.report, field.boxes, group=field.slide), analysis.mitosis_map
+    with open_picture(root / picture.path, name=picture.id) as slide:
+        options = Options(mpp=picture.mpp or slide.mpp or MPP, threshold=LOWEST, cascade=cascade)
+        return score_slide(slide, detector, options)
 
 
-def analysed_field(detector: Detector, field: Field, *, cascade: bool = True) -> Analysis:
-    """A field as serving analyses it, with detections down to probability `LOWEST`; arguments as `score_field`."""
-    slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-    return score_slide(slide, detector, Options(threshold=LOWEST, cascade=cascade))
+def found_in_picture(detector: Detector, picture: Picture, root: Path) -> Found:
+    """Detections in a picture beside its truth, grouped by its slide."""
+    return found_in(analysed_picture(detector, picture, root).report, picture.boxes(), group=picture.slide)
 
 
 def found_in(report: Report, boxes: NDArray[np.float32], *, group: str) -> Found:

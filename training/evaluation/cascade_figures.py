@@ -1,4 +1,4 @@
-"""A released cascade on the labelled fields: in other arithmetic, and with Det shown every sub-tile."""
+"""A released cascade on labelled pictures: in other arithmetic, and with Det shown every sub-tile."""
 
 import time
 from collections import defaultdict
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.onnx_detector import CPU, load_cascade
-from training.data.icpr2012 import Field
-from training.evaluation.as_served import analysed_field, found_in
-from training.evaluation.metrics import Found, average_precision, best_threshold, rates
+from training.data.store import Picture
+from training.evaluation.as_served import analysed_picture, found_in
+from training.evaluation.detection_ap import average_precision_by_distance
+from training.evaluation.metrics import Found, rates
+from training.evaluation.ranking import rank
+from training.evaluation.threshold_rules import best_f1
 
 EXACT = CPU
 """The provider that others are compared with: float32 throughout."""
@@ -23,7 +26,7 @@ EVERYWHERE = "Det everywhere"
 
 @dataclass(slots=True)
 class Outcome:
-    """What one way of computing gave, field by field."""
+    """What one way of computing gave, picture by picture."""
 
     analyses: list[Analysis] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
@@ -65,16 +68,17 @@ class Compared:
     drift_max: float
 
 
-def score_fields(
+def score_pictures(
     models: Path,
     version: str,
-    fields: Sequence[Field],
+    pictures: Sequence[Picture],
+    root: Path,
     providers: Sequence[str],
     *,
     everywhere: bool,
     say: Callable[[str], None] = print,
 ) -> CascadeFigures:
-    """Score each field every way, the exact one first, by turns.
+    """Score each picture every way, the exact one first, by turns.
 
     models : folder of <name>/<version>. providers : beside the exact one. everywhere : also the exact models without screening
 
@@ -92,14 +96,14 @@ def score_fields(
     if everywhere:
         ways[EVERYWHERE] = (ways[EXACT][0], False)
     outcomes: defaultdict[str, Outcome] = defaultdict(Outcome)
-    for number, picture in enumerate(fields, 1):
+    for number, picture in enumerate(pictures, 1):
         for name, (detector, cascade) in ways.items():
             outcome, began = outcomes[name], time.process_time()
-            analysis = analysed_field(detector, picture, cascade=cascade)
+            analysis = analysed_picture(detector, picture, root, cascade=cascade)
             outcome.processor_s += time.process_time() - began
             outcome.analyses.append(analysis)
-            outcome.found.append(found_in(analysis.report, picture.boxes, group=picture.slide))
-        say(f"{picture.name}: {number} of {len(fields)} fields scored")
+            outcome.found.append(found_in(analysis.report, picture.boxes(), group=picture.slide))
+        say(f"{picture.id}: {number} of {len(pictures)} pictures scored")
     return CascadeFigures(dict(outcomes), counting_threshold(cards_of(ways[EXACT][0])))
 
 
@@ -114,7 +118,7 @@ def version_folders(models: Path, version: str) -> dict[str, Path]:
 def compared(figures: CascadeFigures, name: str) -> Compared:
     """One way beside the exact one, at the threshold of the cards and at its own best."""
     outcome, exact = figures.outcomes[name], figures.outcomes[EXACT]
-    at_card, best = rates(outcome.found, figures.threshold), best_threshold(outcome.found)
+    at_card, best = rates(outcome.found, figures.threshold), best_f1(rank(outcome.found))
     ours, theirs = outcome.scores(), exact.scores()
     seen = np.isfinite(theirs)
     apart, spread = np.abs(ours - theirs)[seen], theirs[seen].std()
@@ -126,7 +130,7 @@ def compared(figures: CascadeFigures, name: str) -> Compared:
         f1=at_card.f1,
         best_threshold=best,
         best_f1=rates(outcome.found, best).f1,
-        average_precision=average_precision(outcome.found),
+        average_precision=average_precision_by_distance(outcome.found),
         processor_share=outcome.processor_s / exact.processor_s,
         drift_mean=float(apart.mean() / spread),
         drift_max=float(apart.max() / spread),

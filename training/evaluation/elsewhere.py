@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from training.data.crops import CropBank
-from training.data.icpr2012 import Field
+from training.data.store import Picture
 from training.data.windows import collage
-from training.evaluation.as_served import found_in
+from training.evaluation.as_served import analysed_picture, found_in
 from training.evaluation.metrics import Rates, rates
 
 CELLS = 8
@@ -60,31 +61,42 @@ def recall_of_crops(
 
 
 def false_alarms(
-    detector: Detector, fields: Sequence[Field], *, threshold: float, say: Callable[[str], None] = print
+    detector: Detector,
+    pictures: Sequence[Picture],
+    root: Path,
+    *,
+    threshold: float,
+    say: Callable[[str], None] = print,
 ) -> dict[str, FalseAlarms]:
-    """Of each slide, detections in fields away from what is forbidden in them, by the area that is left.
+    """Of each slide, detections in labelled pictures away from figures and from where nobody looked or agreed, by the area
+    that is left.
 
-    A detection within 7.5 um of a forbidden area may be of a figure there, so that margin counts as forbidden too.
+    A detection within 7.5 um of such a place may be of a figure there, so that margin does not count either.
     """
     total: dict[str, FalseAlarms] = {}
-    for field in fields:
-        slide = ArraySlide(field.pixels, mpp=field.mpp, name=field.name)
-        report = score_slide(slide, detector, Options(threshold=threshold)).report
-        allowed = _allowed(field)
-        centres = [(round(d.y + d.height / 2), round(d.x + d.width / 2)) for d in report.detections]
+    for picture in pictures:
+        report = analysed_picture(detector, picture, root).report
+        mpp = report.slide.mpp
+        allowed = _allowed(picture, mpp)
+        centres = [
+            (round(d.y + d.height / 2), round(d.x + d.width / 2))
+            for d in report.detections
+            if d.probability >= threshold
+        ]
         height, width = allowed.shape
         detections = sum(bool(allowed[min(y, height - 1), min(x, width - 1)]) for y, x in centres)
-        area = float(allowed.sum()) * (field.mpp / 1000) ** 2
-        before = total.get(field.slide, FalseAlarms(0, 0.0))
-        total[field.slide] = FalseAlarms(before.detections + detections, before.area_mm2 + area)
-        say(f"{field.name}: {detections} in {area:.3f} mm2")
+        area = float(allowed.sum()) * (mpp / 1000) ** 2
+        before = total.get(picture.slide, FalseAlarms(0, 0.0))
+        total[picture.slide] = FalseAlarms(before.detections + detections, before.area_mm2 + area)
+        say(f"{picture.id}: {detections} in {area:.3f} mm2")
     return total
 
 
-def _allowed(field: Field) -> NDArray[np.bool_]:
-    allowed = np.ones(field.pixels.shape[:2], np.bool_)
-    margin = MATCH_RADIUS_UM / field.mpp
-    for x1, y1, x2, y2 in field.forbidden:
+def _allowed(picture: Picture, mpp: float) -> NDArray[np.bool_]:
+    """Where a detection is a false alarm, bool, (height, width)."""
+    allowed = np.ones((picture.height, picture.width), np.bool_)
+    margin = MATCH_RADIUS_UM / mpp
+    for x1, y1, x2, y2 in (*picture.unlabelled_areas, *picture.ambiguous_areas, *picture.boxes().tolist()):
         left, top = (max(int(v - margin), 0) for v in (x1, y1))
         allowed[top : int(np.ceil(y2 + margin)), left : int(np.ceil(x2 + margin))] = False
     return allowed

@@ -7,30 +7,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
-from serving.scoring.detector import Detector
-from serving.scoring.pipeline import score_slide
 from serving.wsi.detections import Detections
-from serving.wsi.slide import open_slide
+from training.data.combining import read_stores
+from training.data.fields import MPP
 from training.data.pixels import read_sub_tile
 from training.data.samples import boxes_of
-from training.data.store import Dataset, Picture, read_store
+from training.data.store import Dataset, Picture
 from training.data.sub_tiles import PositiveRule, SubTiles, positives, sub_tiles_of
-from training.evaluation.as_served import LOWEST, found_in
+from training.evaluation.as_served import found_in_picture
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.drawing import save_drawn
 from training.evaluation.figures import draw
 from training.evaluation.html_report import write_html
 from training.evaluation.lattice import LatticeScores
 from training.evaluation.measuring import evaluate_found, evaluate_scores
-from training.evaluation.metrics import Found, best_threshold
+from training.evaluation.metrics import Found
+from training.evaluation.ranking import rank
 from training.evaluation.subjects import Subject, highest, subject_of
 from training.evaluation.summary import DataCounts, DataDescription, EvaluationSummary
+from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.recipes.runs import check_resolution
 
 BATCH = 32
-MPP = 0.25
-"""um/px of a picture that states none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class SubTileResults:
 
 
 def evaluate(
-    path: Path, data: Path, out: Path, *, rule: PositiveRule = "centre", say: Callable[[str], None] = print
+    path: Path, data: Sequence[Path], out: Path, *, rule: PositiveRule = "centre", say: Callable[[str], None] = print
 ) -> EvaluationSummary:
     """Judge what lies in `path` on the pictures of patients that it did not see.
 
@@ -53,11 +51,11 @@ def evaluate(
     ValueError
         If no labelled picture is left to judge on, or one has another resolution than models are trained at.
     """
-    subject, dataset = subject_of(path), read_store(data)
+    subject, dataset = subject_of(path), read_stores(data)
     check_resolution(dataset)
     pictures = [p for p in dataset.pictures if p.labelled and p.patient not in subject.patients]
     if not pictures:
-        raise ValueError(f"{data} holds no labelled picture of a patient that {path} did not see")
+        raise ValueError(f"{dataset.name} holds no labelled picture of a patient that {path} did not see")
     root, table = Path(dataset.root), sub_tiles_of(pictures)
     say(f"{len(table):,} sub-tiles of {len(pictures)} pictures")
     results = score_sub_tiles(subject, table, root)
@@ -81,16 +79,6 @@ def score_sub_tiles(subject: Subject, table: SubTiles, root: Path) -> SubTileRes
         boxes += found
         scores.append(highest(found) if subject.score is None else subject.score(windows))
     return SubTileResults(np.concatenate(scores), boxes if subject.detect is not None else None)
-
-
-def find_in_pictures(detector: Detector, pictures: Sequence[Picture], root: Path) -> list[Found]:
-    """Detections in whole pictures by serving's `score_slide`, down to a low probability, beside the truth."""
-    found = []
-    for picture in pictures:
-        with open_slide(root / picture.path, name=picture.id) as slide:
-            analysis = score_slide(slide, detector, Options(mpp=picture.mpp or slide.mpp or MPP, threshold=LOWEST))
-        found.append(found_in(analysis.report, picture.boxes(), group=picture.slide))
-    return found
 
 
 def area_mm2(picture: Picture) -> float:
@@ -130,7 +118,7 @@ def _summary(
             area_mm2=sum(area_mm2(p) for p in pictures),
         )
         return evaluate_scores(lattice, counts=counts, data=data, models=subject.models, title=title)
-    found = find_in_pictures(subject.whole, table.pictures, Path(dataset.root))
+    found = [found_in_picture(subject.whole, picture, Path(dataset.root)) for picture in table.pictures]
     threshold, how = _threshold(subject, found)
     return evaluate_found(
         found,
@@ -151,7 +139,9 @@ def _summary(
 
 def _threshold(subject: Subject, found: Sequence[Found]) -> tuple[float, str]:
     if subject.detection_threshold is not None:
-        return subject.detection_threshold, "the model card's"
+        return subject.detection_threshold, "the cascade's: that of the card of the model that speaks last"
     if not any(len(f.probabilities) for f in found):
         return 0.5, "given: nothing was detected that a threshold could be chosen on"
-    return best_threshold(found), "highest F1 on these very pictures, so that precision, recall and F1 are optimistic"
+    return THRESHOLD_RULES["best-f1"](
+        rank(found)
+    ), "highest F1 on these very pictures, so that precision, recall and F1 are optimistic"

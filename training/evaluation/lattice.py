@@ -10,7 +10,7 @@ from serving.scoring.reliability import reliability
 from training.evaluation.bootstrap import bootstrap_interval, spread
 from training.evaluation.curves import precision_recall, roc
 from training.evaluation.detections import Sampling
-from training.evaluation.sub_tiles import REG_THRESHOLDS, SubTileRates, sub_tile_rates
+from training.evaluation.sub_tiles import SubTileRates, sub_tile_rates
 from training.evaluation.summary import (
     Calibration,
     Measured,
@@ -23,6 +23,7 @@ from training.evaluation.summary import (
     SubTileSlideRow,
 )
 from training.evaluation.thinning import thinned
+from training.models.heads.scores import REG_THRESHOLDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.analysis import MitosisMap
-from training.data.icpr2012 import SLIDES, Field, read_fields
-from training.data.root import data_root
-from training.engine.held_out import weights_without
-from training.evaluation.as_served import by_slide, score_field
-from training.evaluation.metrics import Found, Rates, average_precision, best_threshold, bootstrap_f1, rates
+from training.data.store import Dataset, Picture
+from training.evaluation.as_served import analysed_picture, by_slide, found_in
+from training.evaluation.detection_ap import average_precision_by_distance
+from training.evaluation.metrics import Found, Rates, bootstrap_f1, rates
+from training.evaluation.ranking import rank
+from training.evaluation.threshold_rules import best_f1
 from training.export.drafts import CANDIDATE_PROBABILITY, Remembering, draft_detector
+from training.recipes.runs import weights_without
 
 TOLERATED_LOSS = 0.01
 """Of F1 and of average precision, for a faster screening: far inside the intervals that 59 figures leave."""
@@ -38,6 +40,10 @@ class SlideResult:
 class Evaluation:
     """What the card states of a release."""
 
+    data: str
+    """Names of the stores."""
+    pictures: int
+    figures: int
     detection_threshold: float
     screening_threshold: float
     whole_tile: bool
@@ -67,6 +73,7 @@ class Evaluation:
 def leave_one_slide_out(
     cascades: Path,
     verifiers: Sequence[Path],
+    dataset: Dataset,
     out: Path,
     *,
     screening: Sequence[float],
@@ -74,23 +81,26 @@ def leave_one_slide_out(
     provider: str = "CPUExecutionProvider",
     say: Callable[[str], None] = print,
 ) -> Evaluation:
-    """Judge a cascade on each slide by weights that never saw it; write the evaluation as JSON to `out`.
+    """Judge a cascade on each patient's labelled pictures by weights that never saw them; write the evaluation as JSON to `out`.
 
     screening : Reg-NS scores to try as the one from which Det looks at a sub-tile. The evaluation is of the highest whose
         F1 and average precision are within `TOLERATED_LOSS` of the best: the fewer sub-tiles pass, the faster is a slide
-    cascades, verifiers, screener : runs, each with `without-<slide>` folders, or one run that saw none of the slides;
+    cascades, verifiers, screener : runs, each with `without-<patient>` folders, or one run that saw none of them;
         without a screener the cascade's own Reg-NS screens, sub-tile by sub-tile
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a run is missing or does not state that it never saw a slide; the message names the folder.
+        If a run is missing or does not state that it never saw a patient; the message names the folder.
     """
-    fields = read_fields(data_root())
-    detectors = _detectors(cascades, verifiers, screener, provider)
-    tried = []
+    pictures = sorted((p for p in dataset if p.labelled), key=lambda p: (p.patient, p.id))
+    if not any(len(p.boxes()) for p in pictures):
+        raise ValueError(f"{dataset.name} holds no labelled figure to judge on")
+    detectors = _detectors({p.patient for p in pictures}, cascades, verifiers, screener, provider)
+    root, tried = Path(dataset.root), []
     for score in sorted(screening):
-        tried.append(_evaluation(_score_all(detectors, fields, score, say), score, whole_tile=screener is not None))
+        scored = _score_all(detectors, pictures, root, score, say)
+        tried.append(_evaluation(scored, score, data=dataset.name, whole_tile=screener is not None))
         say(f"screening {score:g}: {asdict(tried[-1])}")
     result = _fastest(tried)
     for row in result.per_slide:
@@ -126,31 +136,36 @@ class _Scored:
 
 
 def _detectors(
-    cascades: Path, verifiers: Sequence[Path], screener: Path | None, provider: str
+    patients: set[str], cascades: Path, verifiers: Sequence[Path], screener: Path | None, provider: str
 ) -> dict[str, Remembering]:
-    """For each slide the detector that never saw it."""
+    """For each patient the detector that never saw them."""
     loaded: dict[tuple[Path | None, ...], Remembering] = {}
     chosen = {}
-    for slide in SLIDES:
-        cascade, *judges = (weights_without(run, slide) for run in (cascades, *verifiers))
-        first = weights_without(screener, slide) if screener is not None else None
+    for patient in sorted(patients):
+        cascade, *judges = (weights_without(run, patient) for run in (cascades, *verifiers))
+        first = weights_without(screener, patient) if screener is not None else None
         weights = (cascade, first, *judges)
         if weights not in loaded:
             loaded[weights] = Remembering.of(draft_detector(cascade, judges, first, provider=provider))
-        chosen[slide] = loaded[weights]
+        chosen[patient] = loaded[weights]
     return chosen
 
 
 def _score_all(
-    detectors: dict[str, Remembering], fields: Sequence[Field], screening: float, say: Callable[[str], None]
+    detectors: dict[str, Remembering],
+    pictures: Sequence[Picture],
+    root: Path,
+    screening: float,
+    say: Callable[[str], None],
 ) -> _Scored:
     found, alone, scores, shows = [], [], [], []
-    for field in (f for slide in SLIDES for f in fields if f.slide == slide):
-        detector = detectors[field.slide]
-        part, lattice = score_field(detector.at(screening, verified=True), field)
-        unverified, _ = score_field(detector.at(screening, verified=False), field)
+    for picture in pictures:
+        detector = detectors[picture.patient]
+        analysis = analysed_picture(detector.at(screening, verified=True), picture, root)
+        unverified = analysed_picture(detector.at(screening, verified=False), picture, root)
+        part, lattice = found_in(analysis.report, picture.boxes(), group=picture.patient), analysis.mitosis_map
         found.append(part)
-        alone.append(unverified)
+        alone.append(found_in(unverified.report, picture.boxes(), group=picture.patient))
         inside = ~np.isnan(lattice.scores)
         scores.append(lattice.scores[inside])
         shows.append(_holds_a_centre(lattice, part.truth)[inside])
@@ -158,13 +173,16 @@ def _score_all(
     return _Scored(found, alone, np.concatenate(scores), np.concatenate(shows))
 
 
-def _evaluation(scored: _Scored, screening: float, *, whole_tile: bool) -> Evaluation:
+def _evaluation(scored: _Scored, screening: float, *, data: str, whole_tile: bool) -> Evaluation:
     found, alone = scored.found, scored.alone
-    threshold, det_threshold = best_threshold(found), best_threshold(alone)
+    threshold, det_threshold = best_f1(rank(found)), best_f1(rank(alone))
     total, det_total = rates(found, threshold), rates(alone, det_threshold)
     nested = [rates(own, _best_of_others(found, slide)) for slide, own in by_slide(found).items()]
     passed = scored.lattice >= screening
     return Evaluation(
+        data=data,
+        pictures=len(found),
+        figures=sum(len(f.truth) for f in found),
         detection_threshold=threshold,
         screening_threshold=screening,
         whole_tile=whole_tile,
@@ -173,7 +191,7 @@ def _evaluation(scored: _Scored, screening: float, *, whole_tile: bool) -> Evalu
         f1_interval=bootstrap_f1(found, threshold),
         precision=total.precision,
         recall=total.recall,
-        average_precision=average_precision(found),
+        average_precision=average_precision_by_distance(found),
         f1_threshold_of_others=_joint_f1(nested),
         f1_det_alone=det_total.f1,
         f1_det_alone_interval=bootstrap_f1(alone, det_threshold),
@@ -200,7 +218,7 @@ def _joint_f1(counts: Sequence[Rates]) -> float:
 
 
 def _best_of_others(found: list[Found], slide: str) -> float:
-    return best_threshold([f for f in found if f.group != slide])
+    return best_f1(rank([f for f in found if f.group != slide]))
 
 
 def _slide_result(slide: str, found: list[Found], threshold: float) -> SlideResult:
@@ -212,6 +230,6 @@ def _slide_result(slide: str, found: list[Found], threshold: float) -> SlideResu
         precision=at.precision,
         recall=at.recall,
         f1=at.f1,
-        f1_own_threshold=rates(mine, best_threshold(mine)).f1,
+        f1_own_threshold=rates(mine, best_f1(rank(mine))).f1,
         f1_threshold_of_others=rates(mine, _best_of_others(found, slide)).f1,
     )

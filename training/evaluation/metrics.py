@@ -87,25 +87,6 @@ def rates(found: Sequence[Found], threshold: float) -> Rates:
     return Rates(tp, fp, fn)
 
 
-def best_threshold(found: Sequence[Found]) -> float:
-    """The one threshold with the highest F1 over all fields; of equals, the middle one; 1 where nothing was found."""
-    candidates = np.unique(np.concatenate([f.probabilities for f in found]).round(3))
-    if not len(candidates):
-        return 1.0
-    scores = np.asarray([rates(found, t).f1 for t in candidates])
-    best = candidates[scores >= scores.max() - 1e-12]
-    return float(best[len(best) // 2])
-
-
-def average_precision(found: Sequence[Found]) -> float:
-    """Area under precision over recall as detections are taken in order of probability, over all fields together."""
-    probabilities = np.concatenate([f.probabilities for f in found])
-    hits = np.concatenate([np.isin(np.arange(len(f.centres)), f.true_positives(0.0)) for f in found])
-    ranked = hits[np.argsort(-probabilities, kind="stable")]
-    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-    return float((precision * ranked).sum() / max(sum(len(f.truth) for f in found), 1))
-
-
 def bootstrap_f1(found: Sequence[Found], threshold: float, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
     """95 % interval of F1, fields drawn with replacement; fields of one slide are alike, so it is optimistic."""
     per_field = [rates([f], threshold) for f in found]

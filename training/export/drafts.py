@@ -21,11 +21,14 @@ from training.export.onnx_files import export_det, export_regns, export_verifier
 from training.export.whole_tile import WholeTileRegNSGraph
 from training.models.cascade import Cascade
 from training.models.det import NMS_IOU
+from training.models.verifier import WINDOW_PX as VERIFIER_PX
 from training.models.verifier import Verifier
 from training.models.whole_tile import WholeTileRegNS
+from training.recipes.runs import load_run
 
 MERGE_RADIUS_UM = 6.0
 """Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
+DRAFT_VERSION = "0.0.0"
 CANDIDATE_PROBABILITY = 0.05
 """Low: what Det is unsure of is the verifier's to judge."""
 
@@ -37,15 +40,17 @@ def draft_detector(
     *,
     provider: str = "CPUExecutionProvider",
 ) -> Detector:
-    """The models of `model.pt` files, see `graphs_of`, exported in float32 and loaded by an execution provider.
+    """The models of runs, see `graphs_of`, exported in float32 and loaded by an execution provider.
 
     By their cards every sub-tile passes the screening.
     """
     graphs = graphs_of(cascade, verifiers, screener)
     exports = (export_regns, export_det, export_verifier)
     with tempfile.TemporaryDirectory() as scratch:
+        window = graphs[2].window_px if len(graphs) > 2 else VERIFIER_PX
         # Without verifiers there is no third graph to export.
-        for card, graph, export in zip(draft_cards(whole_tile=screener is not None), graphs, exports, strict=False):
+        cards = draft_cards(whole_tile=screener is not None, verifier_px=int(window))
+        for card, graph, export in zip(cards, graphs, exports, strict=False):
             folder = Path(scratch) / card.name / card.version
             folder.mkdir(parents=True)
             export(graph, folder / "model.onnx")
@@ -55,24 +60,36 @@ def draft_detector(
         return load_detector(Path(scratch), providers=[provider])
 
 
-def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> list[torch.nn.Module]:
-    """The graphs to export of `model.pt` files: Reg-NS, Det and, where there are verifiers, one of all of them.
+def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> list[Any]:
+    """The graphs to export of runs: Reg-NS, Det and, where there are verifiers, one of all of them.
 
-    cascade, verifiers : of `fit` and `fit-verifier`
-    screener : of `fit-screening`, a Reg-NS that sees a tile at once; without it the cascade's own sees each sub-tile
+    cascade, verifiers : runs of cascade and verifier recipes
+    screener : of a screening recipe, a Reg-NS that sees a tile at once; without it the cascade's own sees each sub-tile
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is no finished run.
+    ValueError
+        If one is a run of another kind of recipe, or the verifiers' windows differ.
     """
-    model = Cascade()
-    model.load_state_dict(torch.load(cascade, weights_only=True, map_location="cpu"))
-    nets = [Verifier() for _ in verifiers]
-    for net, path in zip(nets, verifiers, strict=True):
-        net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    model = _loaded(cascade, Cascade)
+    nets = [_loaded(run, Verifier) for run in verifiers]
     screening: torch.nn.Module = RegNSGraph(model.trunk, model.regns)
     if screener is not None:
-        whole_tile = WholeTileRegNS()
-        whole_tile.load_state_dict(torch.load(screener, weights_only=True, map_location="cpu"))
-        screening = WholeTileRegNSGraph(whole_tile)
+        screening = WholeTileRegNSGraph(_loaded(screener, WholeTileRegNS))
     graphs: list[torch.nn.Module] = [screening, DetGraph(model.trunk, model.det)]
     return [*graphs, VerifierGraph(nets)] if nets else graphs
+
+
+_Model = TypeVar("_Model", Cascade, Verifier, WholeTileRegNS)
+
+
+def _loaded(run: Path, kind: type[_Model]) -> _Model:
+    recipe, model = load_run(run)
+    if not isinstance(model, kind):
+        raise ValueError(f"{run} is a run of a {recipe.kind} recipe, not of a {kind.__name__}")
+    return model
 
 
 _Answer = TypeVar("_Answer")
@@ -145,12 +162,12 @@ def _recalled(
     return [memory[key] for key, _ in keyed]
 
 
-def draft_cards(*, whole_tile: bool = False) -> tuple[ModelCard, ModelCard, ModelCard]:
+def draft_cards(*, whole_tile: bool = False, verifier_px: int = VERIFIER_PX) -> tuple[ModelCard, ModelCard, ModelCard]:
     """Cards of weights under evaluation: real geometry, thresholds that are nobody's choice yet, no figures."""
     geometry = ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB")
     common: dict[str, Any] = {
         "schema_version": "1.0",
-        "version": "0.0.0",
+        "version": DRAFT_VERSION,
         "input": geometry,
         "weights": "float32, under evaluation",
         "parameters": 1,
@@ -184,7 +201,10 @@ def draft_cards(*, whole_tile: bool = False) -> tuple[ModelCard, ModelCard, Mode
             merge_radius_um=MERGE_RADIUS_UM,
         ),
         ModelCard(
-            **{**common, "input": ModelInput(window_px=64, stride_px=64, mpp=0.25, layout="uint8 RGB")},
+            **{
+                **common,
+                "input": ModelInput(window_px=verifier_px, stride_px=verifier_px, mpp=0.25, layout="uint8 RGB"),
+            },
             name="verifier",
             task="verification",
             architecture="draft",

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torchvision.ops import roi_align
 from training.export.boxes import decode, suppress
 from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
 from training.models.regns import RegNS
-from training.models.trunk import Trunk
+from training.models.trunks.registry import Trunk
 from training.models.verifier import Verifier
 
 STRIDE_PX = 125
@@ -51,14 +52,21 @@ def lattice_of(tiles: Tensor) -> tuple[int, int, int]:
 
 
 class VerifierGraph(nn.Module):
-    """windows uint8 (N, 64, 64, 3) -> probabilities float32 (N,).
+    """windows uint8 (N, W, W, 3), W of the nets -> probabilities float32 (N,).
 
-    The mean logit over the eight symmetries of a square, and over several nets where there are some.
+    The mean logit over views, and over several nets where there are some.
+
+    Parameters
+    ----------
+    views
+        8 for all symmetries of the square, 1 for the window as it is.
     """
 
-    def __init__(self, nets: Sequence[Verifier]) -> None:
+    def __init__(self, nets: Sequence[Verifier], views: Literal[1, 8] = 8) -> None:
         super().__init__()
-        self.nets = nn.ModuleList(nets)
+        self.nets, self.views, self.window_px = nn.ModuleList(nets), views, nets[0].window_px
+        if {net.window_px for net in nets} != {self.window_px}:
+            raise ValueError("verifiers of different windows make no cascade")
         self.eval()
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -66,7 +74,7 @@ class VerifierGraph(nn.Module):
         upright = windows.permute(0, 3, 1, 2).float()
         pair = [upright, upright.transpose(2, 3)]
         views = [view.flip(sides) if sides else view for view in pair for sides in ([], [2], [3], [2, 3])]
-        logits = torch.stack([net(view) for net in self.nets for view in views])
+        logits = torch.stack([net(view) for net in self.nets for view in views[: self.views]])
         return logits.mean(0).sigmoid()
 
 
@@ -81,7 +89,7 @@ class DetGraph(nn.Module):
     def __init__(self, trunk: Trunk, det: Det) -> None:
         super().__init__()
         self.trunk, self.pyramid = copy.deepcopy(trunk), det.pyramid
-        self.trunk.stages = self.trunk.stages[: len(STRIDES)]
+        self.trunk.shorten(len(STRIDES))
         self.rpn_head, self.box_head, self.predictor = det.rpn.head, det.roi.box_head, det.roi.box_predictor
         self.rpn_nms_iou = det.rpn.nms_thresh
         for level, anchors in enumerate(_anchors(det)):

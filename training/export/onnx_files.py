@@ -30,8 +30,9 @@ def export_det(graph: nn.Module, path: Path) -> None:
 
 
 def export_verifier(graph: nn.Module, path: Path) -> None:
-    """Write the verification graph; N is dynamic."""
-    example = torch.zeros((2, 64, 64, 3), dtype=torch.uint8)
+    """Write the verification graph, which states its windows' px; N is dynamic."""
+    side = int(graph.window_px)  # type: ignore[arg-type]  # a VerifierGraph's
+    example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
     axes = {"windows": {0: "N"}, "probabilities": {0: "N"}}
     _export(graph, (example,), path, outputs=["probabilities"], axes=axes)
 

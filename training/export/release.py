@@ -3,8 +3,8 @@
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,37 +13,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.wsi.errors import ModelError
-from training.data.icpr2012 import read_fields
-from training.data.root import data_root
+from training.data.fields import read_fields
+from training.data.store import Dataset
 from training.evaluation.leave_one_slide_out import Evaluation, SlideResult
-from training.export.cards import det_card, regns_card, verifier_card
+from training.export.cards import Drift, Origin, det_card, regns_card, verifier_card
 from training.export.drafts import graphs_of
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
-from training.models.verifier import WINDOW_PX as VERIFIER_PX
 
 SCORE_TOLERANCE = 1e-4
 BOX_TOLERANCE_PX = 0.05
 """Far below the 0.3 px at which the IoU of a 30 px box falls under 0.99."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """What rounding the weights to half precision changes, on real windows."""
-
-    score_mean: float
-    score_max: float
-    score_spread: float
-    """Standard deviation of the scores themselves, for scale."""
-    probability_max: float
-    verified_max: float
+TILE_PX = 1000
 
 
 def release(
-    weights: Path,
+    cascade: Path,
     verifiers: Sequence[Path],
     evaluation_file: Path,
+    dataset: Dataset,
     *,
     screener: Path | None = None,
     models: Path,
@@ -55,7 +44,9 @@ def release(
     Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
     compared again. Nothing is left behind when a check fails.
 
-    weights : model.pt of `fit`; verifiers : of `fit-verifier`, one net each; screener : of `fit-screening`, if it has one
+    cascade : run of a cascade recipe; verifiers : of verifier recipes, one net each; screener : of a screening recipe, if
+        it has one. The cards state what these runs state of themselves
+    dataset : labelled fields, on which the rounding is measured
 
     Raises
     ------
@@ -69,26 +60,33 @@ def release(
     evaluation = read_evaluation(evaluation_file)
     if evaluation.whole_tile != (screener is not None):
         raise ValueError(f"{evaluation_file} is of a cascade with{'' if evaluation.whole_tile else 'out'} a screener")
-    exact, rounded = (graphs_of(weights, verifiers, screener) for _ in range(2))
+    exact, rounded = (graphs_of(cascade, verifiers, screener) for _ in range(2))
     for graph in rounded:
         _round(graph)
-    drift = _drift(exact, rounded)
+    window_px = int(exact[2].window_px)
+    drift = _drift(exact, rounded, dataset)
     say(f"half precision: {drift}")
     steps = (
         ("reg-ns", export_regns, parity_tile(), regns_card),
         ("det", export_det, parity_windows(), det_card),
-        ("verifier", export_verifier, _middles(parity_windows()), verifier_card),
+        ("verifier", export_verifier, _middles(parity_windows(), window_px), verifier_card),
     )
+    runs = [cascade, *verifiers, *([screener] if screener else [])]
+    origin = Origin.of(runs, window_px)
     with tempfile.TemporaryDirectory() as scratch:
         for (name, export, sample, card), graph in zip(steps, rounded, strict=True):
             folder = Path(scratch) / name
             parameters = _write(folder, graph, export, sample)
-            publish(folder, models / name / version, card(version, evaluation, drift, parameters, hashes(folder)))
+            publish(
+                folder,
+                models / name / version,
+                card(version, evaluation, origin, drift, parameters=parameters, files=hashes(folder)),
+            )
 
 
-def _middles(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    edge = (windows.shape[1] - VERIFIER_PX) // 2
-    return np.ascontiguousarray(windows[:, edge : edge + VERIFIER_PX, edge : edge + VERIFIER_PX])
+def _middles(windows: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    edge = (windows.shape[1] - side) // 2
+    return np.ascontiguousarray(windows[:, edge : edge + side, edge : edge + side])
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -126,15 +124,20 @@ def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], N
     return sum(p.numel() for p in graph.parameters())
 
 
-def _drift(exact: Sequence[nn.Module], rounded: Sequence[nn.Module]) -> Drift:
-    tile = torch.from_numpy(np.stack([f.pixels[:1000, :1000] for f in read_fields(data_root())[::4]]))
+def _drift(exact: Sequence[Any], rounded: Sequence[nn.Module], dataset: Dataset) -> Drift:
+    labelled = [p for p in dataset if p.labelled and min(p.width, p.height) >= TILE_PX]
+    if not labelled:
+        raise ValueError(f"{dataset.name} holds no labelled picture of {TILE_PX} px to measure the rounding on")
+    every = max(len(labelled) // 3, 1)
+    fields = read_fields(labelled[::every][:3], Path(dataset.root), least_px=TILE_PX)
+    tile = torch.from_numpy(np.stack([f.pixels[:TILE_PX, :TILE_PX] for f in fields]))
     windows = torch.from_numpy(
-        np.stack([f.pixels[500:750, 250 * i : 250 * i + 250] for f in read_fields(data_root())[::4] for i in range(4)])
+        np.stack([f.pixels[500:750, 250 * i : 250 * i + 250] for f in fields for i in range(TILE_PX // 250)])
     )
+    middles = torch.from_numpy(_middles(windows.numpy(), int(exact[2].window_px)))
     with torch.inference_mode():
         scores, again = exact[0](tile), rounded[0](tile)
         probabilities, repeated = exact[1](windows)[1], rounded[1](windows)[1]
-        middles = torch.from_numpy(_middles(windows.numpy()))
         verified, again_verified = exact[2](middles), rounded[2](middles)
     difference = (scores - again).abs()
     return Drift(

@@ -10,7 +10,7 @@ from serving.scoring.analysis import Analysis, CountingOptions
 from serving.scoring.eight_bits import INT8
 from serving.scoring.recount import recount
 from serving.wsi.modelcard import CountCalibration, ModelCard, load_card
-from training.data.icpr2012 import Field
+from training.data.store import Picture
 from training.evaluation.cascade_figures import EVERYWHERE, EXACT, CascadeFigures, Compared, compared, version_folders
 from training.evaluation.count_calibration import fit_count_calibration, labelled_sub_tiles
 from training.export.publishing import publish
@@ -18,7 +18,6 @@ from training.export.publishing import publish
 SCREENING = "reg-ns"
 TOLERATED = 0.25
 """How far off, as a share of the figures, a count on a slide may be whose labels its calibration has not seen."""
-_DATA = "ICPR 2012, labelled 40x fields that the contest chose from active areas: tissue with fewer figures is counted too high"
 
 
 def restate(
@@ -26,14 +25,15 @@ def restate(
     version: str,
     new: str,
     figures: CascadeFigures,
-    fields: Sequence[Field],
+    pictures: Sequence[Picture],
     *,
+    data: str,
     say: Callable[[str], None] = print,
 ) -> None:
     """Publish every model of `version` as `new`: all cards with the figures, and that of the screening model with a count
     calibration if it carries over from slide to slide.
 
-    models : folder of <name>/<version>. figures : of `version`, over `fields`
+    models : folder of <name>/<version>. figures : of `version`, over `pictures`. data : what those are
 
     Raises
     ------
@@ -44,7 +44,7 @@ def restate(
     """
     olds = version_folders(models, version).values()
     stated = dict(_stated(figures))
-    calibration, counts = calibrated(figures.outcomes[EXACT].analyses, fields)
+    calibration, counts = calibrated(figures.outcomes[EXACT].analyses, pictures, data)
     if calibration is None:
         say("no count calibration: one fitted on the other slides is off by more than a quarter on a slide")
     with tempfile.TemporaryDirectory() as scratch:
@@ -59,36 +59,36 @@ def restate(
 
 
 def calibrated(
-    analyses: Sequence[Analysis], fields: Sequence[Field]
+    analyses: Sequence[Analysis], pictures: Sequence[Picture], data: str
 ) -> tuple[CountCalibration | None, dict[str, float | str]]:
-    """The calibration of all fields, and the counts of each slide by a calibration of the other slides, beside the truth.
+    """The calibration of all pictures, and the counts of each slide by a calibration of the other slides, beside the truth.
 
     There is no calibration where one of those counts is off by more than `TOLERATED`: what does not hold on a slide that it
     has not seen does not hold on a user's.
 
-    analyses : of `fields`, in their order
+    analyses : of `pictures`, in their order
     """
     labelled = [
-        labelled_sub_tiles(a.mitosis_map, f.boxes, width=a.report.slide.width, height=a.report.slide.height)
-        for a, f in zip(analyses, fields, strict=True)
+        labelled_sub_tiles(a.mitosis_map, f.boxes(), width=a.report.slide.width, height=a.report.slide.height)
+        for a, f in zip(analyses, pictures, strict=True)
     ]
-    slides = sorted({f.slide for f in fields})
+    slides = sorted({f.patient for f in pictures})
     counts: dict[str, float | str] = {}
     total = raw = 0.0
     holds = len(slides) > 1
     for slide in slides:
-        others = [part for part, f in zip(labelled, fields, strict=True) if f.slide != slide]
-        of_others = fit_count_calibration(others, slides=len(slides) - 1, data=_DATA)
-        own = [a for a, f in zip(analyses, fields, strict=True) if f.slide == slide]
+        others = [part for part, f in zip(labelled, pictures, strict=True) if f.patient != slide]
+        of_others = fit_count_calibration(others, slides=len(slides) - 1, data=data)
+        own = [a for a, f in zip(analyses, pictures, strict=True) if f.patient == slide]
         expected = sum(expected_count(a, of_others) for a in own)
-        true = sum(len(f.boxes) for f in fields if f.slide == slide)
+        true = sum(len(f.boxes()) for f in pictures if f.patient == slide)
         holds = holds and abs(expected - true) <= TOLERATED * true
         counts[f"expected_count_{slide}_calibrated_on_the_others"] = f"{expected:.1f} of {true}"
         total, raw = total + expected, raw + sum(expected_count(a, None) for a in own)
     counts["expected_count_all_slides_so"] = (
-        f"{total:.1f} of {sum(len(f.boxes) for f in fields)}; uncalibrated {raw:.1f}"
+        f"{total:.1f} of {sum(len(f.boxes()) for f in pictures)}; uncalibrated {raw:.1f}"
     )
-    return fit_count_calibration(labelled, slides=len(slides), data=_DATA) if holds else None, counts
+    return fit_count_calibration(labelled, slides=len(slides), data=data) if holds else None, counts
 
 
 def expected_count(analysis: Analysis, calibration: CountCalibration | None) -> float:

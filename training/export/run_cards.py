@@ -1,7 +1,8 @@
 """Cards of exported runs: thresholds by a stated rule on validation data, and what was measured there."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,18 @@ from serving.wsi.modelcard import (
 )
 from training.data.pixels import read_sub_tile
 from training.data.sub_tiles import WINDOW_PX, positives
-from training.evaluation.as_served import by_slide
+from training.evaluation.as_served import by_slide, found_in_picture
 from training.evaluation.detector_alone import DetectorAlone
-from training.evaluation.evaluate import BATCH, find_in_pictures
-from training.evaluation.metrics import best_threshold, rates
+from training.evaluation.evaluate import BATCH
+from training.evaluation.metrics import rates
+from training.evaluation.ranking import rank
 from training.evaluation.sub_tiles import sub_tile_rates
+from training.evaluation.threshold_rules import THRESHOLD_RULES, highest_with_recall, sub_tile_ranking
+from training.export.cards import data_of_runs
 from training.export.drafts import MERGE_RADIUS_UM
-from training.recipes.recipe import Recipe
-
-if TYPE_CHECKING:
-    from training.export.run_export import Graph, Validation
+from training.export.stored import Graph, Validation
+from training.models.heads.registry import HEADS
+from training.recipes.sub_tiles import SubTileRecipe
 
 _LIMITS = [
     "Measured on the pictures that also chose its weights and its threshold: other pictures will give lower figures.",
@@ -67,29 +70,34 @@ class Exported:
 
     name: str
     version: str
-    recipe: Recipe
+    recipe: SubTileRecipe
+    run: Path
     parameters: int
     drift: Drift
     files: dict[str, str]
 
 
-def screening_card(exported: Exported, graph: "Graph", validation: "Validation", *, recall: float) -> ModelCard:
-    """Card of BC, Reg or Reg-NS: the highest score, in steps of 0.01, that lets enough positive sub-tiles pass."""
+def screening_card(
+    exported: Exported, graph: Graph, validation: Validation, *, rule: str | None, recall: float
+) -> ModelCard:
+    """Card of a model that scores sub-tiles. rule : name of a threshold rule; None for the highest threshold, in steps of
+    0.01, that the share `recall` of the positive sub-tiles reaches"""
     table = validation.table
     shown = positives(table, "centre")
     scores = _scores(graph, validation)
-    lowest = float(np.quantile(scores[shown], 1 - recall, method="lower")) if shown.any() else 0.0
-    threshold = float(np.floor(lowest * 100) / 100)
+    ranking = sub_tile_ranking(scores, shown)
+    threshold = highest_with_recall(ranking, recall) if rule is None else THRESHOLD_RULES[rule](ranking)
+    how = f"the highest step of 0.01 that {recall:.0%} of the sub-tiles with a figure's centre reach"
     at = sub_tile_rates(scores, shown, [threshold])[0]
     return ModelCard(
         **_common(exported, validation),
         task="screening",
         architecture=f"{exported.recipe.model} (Ji et al.): {exported.recipe.backbone}, last layer replaced{_resized(exported)}",
         input=_input("tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"),
-        output=f"scores: float32 (N, H / 125 - 1, W / 125 - 1), {_SCORE[exported.recipe.model]}",
+        output=f"scores: float32 (N, H / 125 - 1, W / 125 - 1), {HEADS[exported.recipe.head_name].output}",
         screening_threshold=ScreeningThreshold(
             score=threshold,
-            how_chosen=f"the highest step of 0.01 that {recall:.0%} of the sub-tiles with a figure's centre reach",
+            how_chosen=how if rule is None else f"by the rule {rule}, on sub-tiles",
             data=validation.name,
             achieved=f"TPR {at.tpr:.1%}, FPR {at.fpr:.1%} of {len(table):,} sub-tiles",
         ),
@@ -98,14 +106,17 @@ def screening_card(exported: Exported, graph: "Graph", validation: "Validation",
     )
 
 
-def detection_card(exported: Exported, graph: "Graph", validation: "Validation", *, recall: float) -> ModelCard:
-    """Card of a Det class: the threshold with the highest F1 over whole validation pictures, looked at everywhere.
+def detection_card(
+    exported: Exported, graph: Graph, validation: Validation, *, rule: str | None, recall: float
+) -> ModelCard:
+    """Card of a model that boxes figures: its threshold by a rule over whole validation pictures, looked at everywhere.
 
-    recall : without meaning here
+    rule : name of a threshold rule; None for the highest F1. recall : without meaning here
     """
     del recall
-    found = find_in_pictures(DetectorAlone.of(graph.detect), validation.table.pictures, validation.root)
-    threshold = best_threshold(found) if any(len(f.probabilities) for f in found) else 0.5
+    detector = DetectorAlone.of(graph.detect)
+    found = [found_in_picture(detector, picture, validation.root) for picture in validation.table.pictures]
+    threshold = THRESHOLD_RULES[rule or "best-f1"](rank(found)) if any(len(f.probabilities) for f in found) else 0.5
     total = rates(found, threshold)
     per_slide = {slide: rates(fields, threshold) for slide, fields in by_slide(found).items()}
     return ModelCard(
@@ -117,7 +128,7 @@ def detection_card(exported: Exported, graph: "Graph", validation: "Validation",
         output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
         detection_threshold=DetectionThreshold(
             probability=threshold,
-            how_chosen="highest F1 over whole pictures, every sub-tile looked at",
+            how_chosen=f"{'highest F1' if rule is None else f'by the rule {rule}'} over whole pictures, every sub-tile looked at",
             data=validation.name,
             achieved=f"F1 {total.f1:.3f}, precision {total.precision:.3f}, recall {total.recall:.3f}",
         ),
@@ -137,7 +148,7 @@ def detection_card(exported: Exported, graph: "Graph", validation: "Validation",
     )
 
 
-def _scores(graph: "Graph", validation: "Validation") -> NDArray[np.float32]:
+def _scores(graph: Graph, validation: Validation) -> NDArray[np.float32]:
     """Score of every validation sub-tile, in the order of the table."""
     table, parts = validation.table, []
     for start in range(0, len(table), BATCH):
@@ -146,15 +157,7 @@ def _scores(graph: "Graph", validation: "Validation") -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-_SCORE = {
-    "BC": "probability that some of a figure is inside",
-    "Reg": "regressed s_t; trained without negatives",
-    "Reg-NS": "regressed s_t, 0 for no figure, about 1 for a whole one; unbounded",
-}
-
-
-def _common(exported: Exported, validation: "Validation") -> dict[str, Any]:
-    recipe = exported.recipe
+def _common(exported: Exported, validation: Validation) -> dict[str, Any]:
     return {
         "schema_version": "1.0",
         "name": exported.name,
@@ -162,8 +165,8 @@ def _common(exported: Exported, validation: "Validation") -> dict[str, Any]:
         "weights": exported.drift.words,
         "parameters": exported.parameters,
         "data": [
-            DataSource(name=f"initial weights: {recipe.initialisation}", use="backbone", licence="see their source"),
-            DataSource(name=validation.name, use="choice of weights and threshold", licence="see the store"),
+            *data_of_runs([exported.run]),
+            DataSource(name=validation.name, use="choice of weights and threshold", licence="see the stores above"),
         ],
         "evaluation": "Pictures of the patients that the run was validated on, none of whom it learnt from. One-to-one "
         f"matching of centres within {MATCH_RADIUS_UM} um; a sub-tile is positive if a figure's centre is inside.",

@@ -3,33 +3,33 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from serving.scoring.eight_bits import in_eight_bits
-from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
-from training.data.pixels import read_sub_tile
-from training.data.store import Dataset, read_store
-from training.data.sub_tiles import SubTiles, positives, sub_tiles_of
-from training.evaluation.subjects import highest
+from training.data.combining import read_stores
+from training.data.store import Dataset
+from training.data.sub_tiles import sub_tiles_of
+from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.export.onnx_files import export_det, export_regns, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
 from training.export.run_cards import Drift, Exported, detection_card, screening_card
+from training.export.stored import Graph, Validation
 from training.export.sub_tile_graphs import DetectorGraph, NetGraph
 from training.models.sub_tile_detector import SubTileDetector
-from training.recipes.recipe import read_recipe
-from training.recipes.runs import load_run, read_patients
+from training.models.sub_tile_net import SubTileNet
+from training.recipes.record import read_record
+from training.recipes.runs import load_run
+from training.recipes.sub_tiles import SubTileRecipe
 
 Storage = Literal["fp32", "fp16", "int8"]
 SCORE_TOLERANCE, BOX_TOLERANCE_PX = 1e-4, 0.05
@@ -37,33 +37,15 @@ SCORE_TOLERANCE, BOX_TOLERANCE_PX = 1e-4, 0.05
 CALIBRATED = 8
 """Sub-tiles that one run of the calibration sees."""
 DRIFT_WINDOWS = 128
-BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """The sub-tiles that a run's threshold is chosen on, and its drift measured."""
-
-    name: str
-    table: SubTiles
-    root: Path
-
-    def windows(self, count: int) -> NDArray[np.uint8]:
-        """Up to `count` sub-tiles, half of them with a figure where there are so many, uint8, (N, 250, 250, 3)."""
-        shown = positives(self.table, "centre")
-        rng = np.random.default_rng(0)
-        some, none = (rng.permutation(np.flatnonzero(of)) for of in (shown, ~shown))
-        half = some[: count // 2]
-        chosen = [*half, *none[: count - len(half)]]
-        return np.stack([read_sub_tile(self.root, self.table, int(i)) for i in chosen])
 
 
 def export_run(
     run: Path,
-    data: Path,
+    data: Sequence[Path],
     target: Path,
     *,
     storage: Storage = "fp32",
+    rule: str | None = None,
     recall: float = 0.95,
     say: Callable[[str], None] = print,
 ) -> ModelCard:
@@ -72,6 +54,7 @@ def export_run(
     The graph is exported in float32 and compared with torch; then stored as asked, and compared with float32 on
     validation sub-tiles, which the card states. The threshold is chosen on the stored graph's own output.
 
+    rule : name of a threshold rule; by default `recall` for a screening model and the highest F1 for a detector
     recall : share of the positive validation sub-tiles that must pass a screening model
 
     Raises
@@ -88,8 +71,12 @@ def export_run(
     if target.exists():
         raise FileExistsError(f"{target} exists; versions never change, choose another")
     recipe, model = load_run(run)
-    validation = validation_of(run, read_store(data))
-    graph = DetectorGraph(model) if isinstance(model, SubTileDetector) else NetGraph(model)
+    if not isinstance(recipe, SubTileRecipe):
+        raise ValueError(f"{run} is a run of a {recipe.kind} recipe; `release` exports those")
+    if rule is not None:
+        _ = THRESHOLD_RULES[rule]
+    validation = validation_of(run, recipe, read_stores(data))
+    graph = DetectorGraph(model) if isinstance(model, SubTileDetector) else NetGraph(cast(SubTileNet, model))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "version"
         folder.mkdir()
@@ -101,68 +88,26 @@ def export_run(
         sample = parity_windows() if stored.detects else parity_tile()
         write_parity(folder / "parity.npz", sample, dict(zip(stored.outputs, stored.run(sample), strict=True)))
         parameters = sum(p.numel() for p in model.parameters())
-        exported = Exported(target.parent.name, target.name, recipe, parameters, drift, hashes(folder))
+        exported = Exported(target.parent.name, target.name, recipe, run, parameters, drift, hashes(folder))
         make = detection_card if stored.detects else screening_card
-        card = make(exported, stored, validation, recall=recall)
+        card = make(exported, stored, validation, rule=rule, recall=recall)
         publish(folder, target, card)
     say(f"wrote {target}")
     return card
 
 
-def validation_of(run: Path, dataset: Dataset) -> Validation:
+def validation_of(run: Path, recipe: SubTileRecipe, dataset: Dataset) -> Validation:
     """The pictures that a run was validated on."""
-    patients = read_patients(run)
-    wanted = set() if patients is None else set(patients.validation)
+    record = read_record(run)
+    wanted = set() if record is None else set(record.validation)
     pictures = [p for p in dataset.pictures if p.labelled and p.patient in wanted]
     if not pictures:
         raise ValueError(f"{dataset.name} holds no picture that {run} was validated on: a threshold needs some")
     return Validation(
         f"validation patients of the run: {len({p.patient for p in pictures})} of {dataset.name}",
-        sub_tiles_of(pictures, around_labels=read_recipe(run).around_labels),
+        sub_tiles_of(pictures, around_labels=recipe.around_labels),
         Path(dataset.root),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """An ONNX file at work."""
-
-    session: onnxruntime.InferenceSession
-    outputs: tuple[str, ...]
-
-    @classmethod
-    def load(cls, path: Path) -> "Graph":
-        """On a CPU."""
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return cls(session, tuple(o.name for o in session.get_outputs()))
-
-    @property
-    def detects(self) -> bool:
-        """Whether it gives boxes."""
-        return "boxes" in self.outputs
-
-    def run(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.generic]]:
-        """All outputs."""
-        found: list[NDArray[np.generic]] = self.session.run(
-            list(self.outputs), {self.session.get_inputs()[0].name: pixels}
-        )
-        return found
-
-    def detect(self, windows: NDArray[np.uint8]) -> list[Detections]:
-        """Boxes of a detector, see `Detector.detect`."""
-        boxes, probabilities, counts = self.run(windows)
-        return [
-            Detections(np.asarray(b[:n], np.float32), np.asarray(p[:n], np.float32), np.zeros(n, np.float32))
-            for b, p, n in zip(boxes, probabilities, counts, strict=True)
-        ]
-
-    def scores(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Score of each window, float32, (N,)."""
-        parts = []
-        for start in range(0, len(windows), BATCH):
-            batch = windows[start : start + BATCH]
-            parts.append(highest(self.detect(batch)) if self.detects else np.asarray(self.run(batch)[0], np.float32))
-        return np.concatenate([part.reshape(-1) for part in parts])
 
 
 def _export(graph: NetGraph | DetectorGraph, path: Path, side: int) -> None:

@@ -1,7 +1,5 @@
 """The study's models as graphs of the serving contract: uint8 in, cutting, normalising and resizing inside, batched."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,10 +47,9 @@ class NetGraph(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         """See the class."""
-        sub_tiles = (cut(tiles).float() - self.model.mean) / self.model.std
-        output = self.model.net(self.resize(sub_tiles))
-        scores = output.softmax(1)[:, 1] if self.model.target == "class" else output
-        return cast(Tensor, scores.reshape(lattice_of(tiles)))
+        sub_tiles = self.model.trunk.normalised(cut(tiles).float())
+        output = self.model.head(self.model.trunk.maps(self.resize(sub_tiles)))
+        return self.model.head.score(output).reshape(lattice_of(tiles))
 
 
 class DetectorGraph(nn.Module):

@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.table import Table
 from training.labels.records import BinaryRecord, Group, Record, Task
+from training.labels.table import Table
 
 PAPER = {("expert", "binary"): (0.709, 2.7, 0.89), ("expert", "boxes"): (0.618, 39.0, 0.88)}
 """Kappa, seconds and accuracy of Table 3."""

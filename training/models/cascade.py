@@ -1,14 +1,12 @@
 """Reg-NS and Det trained together on one trunk; apart again when exported."""
 
-from dataclasses import dataclass
-
-import torch
 from torch import Tensor, nn
 
 from training.models.det import Det
 from training.models.regns import RegNS, regns_loss
-from training.models.trunk import Trunk
+from training.models.trunks.build import build_trunk, kept_norm
 
+RELEASED_TRUNK = "resnet50-v1"
 SCREENING_WEIGHT = 0.5
 """Brings the screening loss, a sum over 64 cells, near the size of Det's four losses."""
 
@@ -17,14 +15,16 @@ class Cascade(nn.Module):
     """One trunk, two heads.
 
     Few labelled fields exist, and two models that learn from the same windows at once share what each learns and half
-    of the arithmetic. Each is exported with its own copy of the trunk and serves alone.
+    of the arithmetic. Each is exported with its own copy of the trunk and serves alone. Batch norm keeps the initial
+    weights' statistics: windows from crops and fields in one batch would otherwise give statistics that no slide has. Being
+    constant, it is folded into the convolutions, which halves the time of a step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: str = RELEASED_TRUNK) -> None:
         super().__init__()
-        self.trunk = Trunk(4)
-        self.regns = RegNS()
-        self.det = Det()
+        self.trunk = build_trunk(backbone, kept_norm(backbone))
+        self.regns = RegNS(self.trunk.channels[-1])
+        self.det = Det(self.trunk.channels[:3])
 
     def forward(self, images: Tensor, cell_targets: Tensor, boxes: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Named losses of a batch; their sum is what training minimises.
@@ -34,20 +34,3 @@ class Cascade(nn.Module):
         maps = self.trunk(images)
         _, detection = self.det(maps, boxes)
         return {"screening": SCREENING_WEIGHT * regns_loss(self.regns(maps[3]), cell_targets), **detection}
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What both heads say of a batch, on the CPU."""
-
-    scores: Tensor
-    detections: list[dict[str, Tensor]]
-
-
-@torch.inference_mode()
-def predict(model: Cascade, images: Tensor) -> Prediction:
-    """Scores and detections of windows. images : float32, (N, 3, 250, 250), RGB 0..255."""
-    model.eval()
-    maps = model.trunk(images)
-    detections, _ = model.det(maps)
-    return Prediction(RegNS.score(model.regns(maps[3])), detections)

@@ -1,6 +1,7 @@
 """Det: Faster R-CNN on three stages of the trunk, sized for figures of 15 to 60 px in 250 px windows."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -45,9 +46,9 @@ class Det(nn.Module):
     detector is trained and served at one size, without a resize in the graph.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Sequence[int] = (256, 512, 1024)) -> None:
         super().__init__()
-        self.pyramid = FeaturePyramidNetwork([256, 512, 1024], CHANNELS)
+        self.pyramid = FeaturePyramidNetwork(list(channels), CHANNELS)
         anchors = AnchorGenerator(ANCHOR_PX, ((0.7, 1.0, 1.4),) * len(ANCHOR_PX))
         self.rpn = RegionProposalNetwork(
             anchors,

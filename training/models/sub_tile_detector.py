@@ -1,5 +1,6 @@
-"""The four Det classes: Faster R-CNN on a ResNet feature pyramid, torchvision's own, plain or weighted by agreement."""
+"""The four Det classes: torchvision's Faster R-CNN on a feature pyramid over a trunk, plain or weighted by agreement."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
-from training.models.backbones import Backbone, pyramid
+from training.models.trunks.registry import Trunk
 
 SCORE_FLOOR = 0.01
 """Boxes of lower probability are not given."""
@@ -30,10 +32,25 @@ class DetectorSizes:
     box_samples: int = 512
 
 
-SIZES: dict[Backbone, DetectorSizes] = {
-    # A sub-tile of 125 px shows figures of 15 to 30 px.
-    "micro": DetectorSizes((8, 16, 32, 64, 128), channels=32, hidden=64, proposals=40, rpn_samples=64, box_samples=32)
-}
+SMALL = DetectorSizes((8, 16, 32, 64, 128), channels=32, hidden=64, proposals=40, rpn_samples=64, box_samples=32)
+"""For trunks of few channels and sub-tiles of about 125 px, which show figures of 15 to 30 px."""
+SMALL_CHANNELS = 128
+"""A trunk whose last map has no more than these is small."""
+
+
+class Pyramid(nn.Module):
+    """A feature pyramid over a trunk's maps, under the names that torchvision's detectors give its parts."""
+
+    def __init__(self, trunk: Trunk, channels: int) -> None:
+        super().__init__()
+        self.body = trunk
+        self.fpn = FeaturePyramidNetwork(list(trunk.channels), channels, extra_blocks=LastLevelMaxPool())
+        self.out_channels = channels
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Levels of the pyramid, from fine to coarse, of normalised pictures."""
+        levels: dict[str, Tensor] = self.fpn(OrderedDict((str(i), m) for i, m in enumerate(self.body.maps(images))))
+        return levels
 
 
 class SubTileDetector(nn.Module):
@@ -44,18 +61,14 @@ class SubTileDetector(nn.Module):
 
     images : float32, (N, 3, S, S), RGB 0..255, resized to `side` px inside
     targets : a dict a window: `boxes` xyxy window px, `labels` 1, `agreement` float32 for the weighted loss
-    pretrained : see `backbones.pyramid`
     """
 
-    v1_strides: Tensor
-
-    def __init__(self, backbone: Backbone, side: int, *, weighted: bool, pretrained: bool = True) -> None:
+    def __init__(self, trunk: Trunk, side: int, *, weighted: bool) -> None:
         super().__init__()
         self.side = side
-        self.register_buffer("v1_strides", torch.tensor(data=False))
-        sizes = SIZES.get(backbone, DetectorSizes())
+        sizes = SMALL if trunk.channels[-1] <= SMALL_CHANNELS else DetectorSizes()
         self.model = FasterRCNN(
-            pyramid(backbone, sizes.channels, pretrained=pretrained),
+            Pyramid(trunk, sizes.channels),
             min_size=side,
             max_size=max(side, 1333),
             rpn_anchor_generator=AnchorGenerator(
@@ -74,6 +87,12 @@ class SubTileDetector(nn.Module):
         if weighted:
             # Same parts, same weights: only the loss differs.
             self.model.roi_heads.__class__ = WeightedRoIHeads
+
+    @property
+    def trunk(self) -> Trunk:
+        """The trunk below the pyramid."""
+        trunk: Trunk = self.model.backbone.body
+        return trunk
 
     def forward(self, images: Tensor, targets: Sequence[dict[str, Tensor]] | None = None) -> Any:
         """See the class."""

@@ -1,90 +1,87 @@
-"""The seven model classes of the paper (Table 1) as modules whose forward in training gives named losses."""
+"""Nets that give one number a sub-tile, and the heads that make them."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.backbones import Backbone, resnet
-from training.models.sub_tile_detector import SubTileDetector
-
-ModelName = Literal["BC", "Reg", "Reg-NS", "Det", "Det-NS", "Det-WL", "Det-NS-WL"]
+from training.models.heads.registry import Learns
+from training.models.trunks.registry import Norm, Trunk
 
 
-@dataclass(frozen=True, slots=True)
-class ModelClass:
-    """One row of Table 1."""
+class ScoreHead(nn.Module):
+    """One linear layer on the averaged features of the trunk's last map; a subclass states its loss and its score.
 
-    target: Literal["class", "score", "boxes"]
-    negatives: bool
-    weighted: bool = False
-    """Whether the box head's cross-entropy weighs each figure by its agreement."""
+    Parameters
+    ----------
+    channels
+        Of the trunk's last map.
+    """
 
+    learns: ClassVar[Learns] = "scores"
+    thresholds: ClassVar[Sequence[float]]
+    output: ClassVar[str]
+    outputs: ClassVar[int] = 1
+    """Numbers of the linear layer."""
 
-MODELS: dict[ModelName, ModelClass] = {
-    "BC": ModelClass("class", negatives=True),
-    "Reg": ModelClass("score", negatives=False),
-    "Reg-NS": ModelClass("score", negatives=True),
-    "Det": ModelClass("boxes", negatives=False),
-    "Det-NS": ModelClass("boxes", negatives=True),
-    "Det-WL": ModelClass("boxes", negatives=False, weighted=True),
-    "Det-NS-WL": ModelClass("boxes", negatives=True, weighted=True),
-}
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(channels, self.outputs)
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    @classmethod
+    def norm(cls, *, pretrained: bool) -> Norm:
+        """See `Head`."""
+        return "learnt"
+
+    @classmethod
+    def model(cls, trunk: Trunk, side: int) -> nn.Module:
+        """See `Head`."""
+        return SubTileNet(trunk, cls(trunk.channels[-1]), side)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """The layer's numbers, (N, `outputs`), of a trunk's maps."""
+        output: Tensor = self.fc(torch.flatten(F.adaptive_avg_pool2d(maps[-1], 1), 1))
+        return output.float()
+
+    def losses(self, output: Tensor, scores: Tensor) -> dict[str, Tensor]:
+        """Named losses of `forward`'s output against s_t, float32, (N,)."""
+        raise NotImplementedError
+
+    def score(self, output: Tensor) -> Tensor:
+        """The score of each sub-tile, (N,), of `forward`'s output."""
+        raise NotImplementedError
+
+    def validation_loss(self, scores: Tensor, targets: Tensor) -> float:
+        """Loss of scores against s_t, both float32, (N,)."""
+        raise NotImplementedError
 
 
 class SubTileNet(nn.Module):
-    """BC, Reg and Reg-NS: a ResNet whose last layer gives one number a sub-tile.
+    """BC, Reg and Reg-NS: a trunk and a head that gives one number a sub-tile.
 
-    In training `forward(images, scores)` gives the loss: cross-entropy of s_t > 0 for BC, else mean squared error against
-    s_t (paper, Appendix A). In evaluation `forward(images)` gives the score: a probability for BC, else unbounded.
+    In training `forward(images, scores)` gives the head's losses; in evaluation `forward(images)` gives the scores.
 
-    images : float32, (N, 3, S, S), RGB 0..255, resized to `side` px inside. scores : float32, (N,)
+    images : float32, (N, 3, S, S), RGB 0..255, resized to `side` px inside. scores : s_t, float32, (N,)
     """
 
-    mean: Tensor
-    std: Tensor
-    v1_strides: Tensor
-
-    def __init__(self, target: Literal["class", "score"], backbone: Backbone, side: int) -> None:
+    def __init__(self, trunk: Trunk, head: ScoreHead, side: int) -> None:
         super().__init__()
-        self.target, self.side = target, side
-        self.net = resnet(backbone)
-        self.net.fc = nn.Linear(self.net.fc.in_features, 2 if target == "class" else 1)
-        self.register_buffer("v1_strides", torch.tensor(data=False))
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        self.trunk, self.head, self.side = trunk, head, side
 
     def forward(self, images: Tensor, scores: Tensor | None = None) -> Any:
         """See the class."""
-        output = self.net(self.prepared(images)).float()
-        if self.training:
-            if scores is None:
-                raise ValueError("training needs the scores s_t")
-            if self.target == "class":
-                return {"cross_entropy": F.cross_entropy(output, (scores > 0).long())}
-            return {"squared_error": F.mse_loss(output.squeeze(1), scores)}
-        return output.softmax(1)[:, 1] if self.target == "class" else output.reshape(-1)
+        output = self.head(self.trunk.maps(self.prepared(images)))
+        if not self.training:
+            return self.head.score(output)
+        if scores is None:
+            raise ValueError("training needs the scores s_t")
+        return self.head.losses(output, scores)
 
     def prepared(self, images: Tensor) -> Tensor:
         """Normalised and resized to `side` px, where they are not of that size already."""
-        x: Tensor = (images - self.mean) / self.std
+        x = self.trunk.normalised(images)
         if x.shape[-1] == self.side:
             return x
         return F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True, align_corners=False)
-
-
-def build(name: ModelName, *, backbone: Backbone, side: int, pretrained: bool = False) -> SubTileNet | SubTileDetector:
-    """A model of a class, its weights random.
-
-    side : px that the 250 px sub-tile is resized to inside. Torchvision's detector resizes to 800 by default, and so
-        does the paper's
-    pretrained : whether other weights will fill the backbone, see `backbones.pyramid`
-    """
-    row = MODELS[name]
-    if row.target == "boxes":
-        return SubTileDetector(backbone, side, weighted=row.weighted, pretrained=pretrained)
-    return SubTileNet(row.target, backbone, side)

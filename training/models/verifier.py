@@ -6,50 +6,80 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.trunk import Trunk
+from training.models.trunks.build import build_trunk, kept_norm
 
 WINDOW_PX = 64
-"""16 um: a figure and its nearest neighbours. More context comes from elsewhere than the crops, and tells sources apart."""
-_FEATURES = 512 + 1024
+"""Of the released verifier: 16 um, a figure and its nearest neighbours."""
+RELEASED_TRUNK = "resnet50-v1"
+FIGURE = 0
+"""The class of a mitotic figure."""
+_MIDDLE_PX = 32
+"""Of the finer map, the part around the candidate that is averaged."""
 _EDGE_PX = 2.0
 _GROUND = 200.0
 """Grey value outside the disc."""
-_SMOOTHING = 0.02
 
 
 class Verifier(nn.Module):
-    """Stages 2 and 3 of the trunk, averaged, and one linear layer over both.
+    """The trunk's maps of strides 8 and 16, averaged, and one linear layer over both.
 
     Only the disc inscribed in the window is seen, so that a window may be turned by any angle without showing corners
     that a crop does not have. In training `forward(images, labels)` gives the loss, in evaluation `forward(images)` the
-    logit.
+    logit of a mitotic figure.
 
-    images : float32, (N, 3, 64, 64), RGB 0..255. labels : float32, (N,), 1 for a mitotic figure in the middle
+    images : float32, (N, 3, window_px, window_px), RGB 0..255. labels : float32, (N, C), the share of each class, figures
+    first; soft labels teach how sure raters were
+
+    Parameters
+    ----------
+    classes
+        Number of classes; 2 for a figure and what is none.
+    smoothing
+        Share of each label that goes to the other classes.
     """
 
     disc: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        backbone: str = RELEASED_TRUNK,
+        *,
+        window_px: int = WINDOW_PX,
+        classes: int = 2,
+        smoothing: float = 0.02,
+        dropout: float = 0.3,
+    ) -> None:
         super().__init__()
-        self.trunk = Trunk(3)
-        self.dropout = nn.Dropout(0.3)
-        self.fc = nn.Linear(_FEATURES, 1)
+        self.window_px, self.classes, self.smoothing = window_px, classes, smoothing
+        self.trunk = build_trunk(backbone, kept_norm(backbone), 3)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(sum(self.trunk.channels[1:3]), 1 if classes == 2 else classes)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)
-        self.register_buffer("disc", _disc(WINDOW_PX), persistent=False)
+        self.register_buffer("disc", _disc(window_px), persistent=False)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Any:
         """See the class."""
         maps = self.trunk(images * self.disc + (1 - self.disc) * _GROUND)
-        # Stage 2 sees 8 x 8 places: its middle 4 x 4 hold the candidate.
-        pooled = torch.cat([maps[1][:, :, 2:-2, 2:-2].float().mean((2, 3)), maps[2].float().mean((2, 3))], 1)
-        logits = self.fc(self.dropout(pooled)).float().squeeze(1)
+        edge = (self.window_px - _MIDDLE_PX) // 2 // self.trunk.strides[1]
+        fine = maps[1][:, :, edge:-edge, edge:-edge] if edge else maps[1]
+        pooled = torch.cat([fine.float().mean((2, 3)), maps[2].float().mean((2, 3))], 1)
+        outputs = self.fc(self.dropout(pooled)).float()
         if not self.training:
-            return logits
+            return figure_logit(outputs)
         if labels is None:
             raise ValueError("training needs labels")
-        soft = labels * (1 - 2 * _SMOOTHING) + _SMOOTHING
-        return {"cross_entropy": F.binary_cross_entropy_with_logits(logits, soft)}
+        if self.classes == 2:
+            soft = labels[:, FIGURE] * (1 - 2 * self.smoothing) + self.smoothing
+            return {"cross_entropy": F.binary_cross_entropy_with_logits(outputs.squeeze(1), soft)}
+        return {"cross_entropy": F.cross_entropy(outputs, labels, label_smoothing=2 * self.smoothing)}
+
+
+def figure_logit(outputs: Tensor) -> Tensor:
+    """Log odds of a figure, (N,), from the linear layer's numbers, (N, 1) of two classes or (N, C)."""
+    if outputs.shape[1] == 1:
+        return outputs.squeeze(1)
+    return outputs[:, FIGURE] - torch.logsumexp(outputs[:, FIGURE + 1 :], 1)
 
 
 def _disc(side: int) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.models.cascade import RELEASED_TRUNK
 from training.models.regns import CELL_PITCH_PX, CELLS, RegNS
-from training.models.trunk import Trunk
+from training.models.trunks.build import build_trunk, kept_norm
 
 STRIDE_PX = 125
 CELLS_PER_STRIDE = CELLS // 2
@@ -31,11 +32,11 @@ class WholeTileRegNS(nn.Module):
     cell_targets : float32, (N, 4 m, 4 n), each cell's share of the figures. scores : float32, (N, m - 1, n - 1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: str = RELEASED_TRUNK) -> None:
         super().__init__()
-        self.trunk, self.head = Trunk(4), RegNS()
-        for part in (self.trunk.stem, *self.trunk.stages[:_FROZEN_STAGES]):
-            part.requires_grad_(requires_grad=False)
+        self.trunk = build_trunk(backbone, kept_norm(backbone))
+        self.head = RegNS(self.trunk.channels[-1])
+        self.trunk.freeze(_FROZEN_STAGES)
 
     def forward(self, images: Tensor, cell_targets: Tensor | None = None) -> Any:
         """See the class."""

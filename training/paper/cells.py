@@ -13,7 +13,6 @@ from typing import Protocol, TypeVar
 import torch
 
 from serving.cohort.cluster import Resources, cluster
-from training.paper.grid import Job
 
 LOCAL = "local"
 """Address that starts a cluster on this machine."""
@@ -21,15 +20,16 @@ THREADS = 4
 """Processors of a training on a cluster without GPUs."""
 
 _T = TypeVar("_T")
+_Job = TypeVar("_Job")
 
-Train = Callable[[Job, torch.device], _T]
+Train = Callable[[_Job, torch.device], _T]
 """Runs one training on a device; it must be a function that other processes can import, perhaps with arguments bound."""
 
 
 class RunAll(Protocol):
     """Runs trainings in whatever order, and gives what each gave as it ends."""
 
-    def __call__(self, train: Train[_T], wave: Sequence[Job], /) -> Iterator[_T]:
+    def __call__(self, train: Train[_Job, _T], wave: Sequence[_Job], /) -> Iterator[_T]:
         """What each training of the wave gave."""
 
 
@@ -68,11 +68,11 @@ def device(lane: int) -> torch.device:
     return torch.device("cpu")
 
 
-def _one_by_one(train: Train[_T], wave: Sequence[Job]) -> Iterator[_T]:
+def _one_by_one(train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     return (train(job, device(0)) for job in wave)
 
 
-def _in_processes(workers: int, train: Train[_T], wave: Sequence[Job]) -> Iterator[_T]:
+def _in_processes(workers: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (workers,)) as pool:
         running = [pool.submit(train, job, device(number % workers)) for number, job in enumerate(wave)]
         for future in as_completed(running):
@@ -94,7 +94,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _on_cluster(resources: Resources, threads: int, train: Train[_T], wave: Sequence[Job]) -> Iterator[_T]:
+def _on_cluster(resources: Resources, threads: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     """Each training is a task; one whose process or machine ends is started again, and goes on from its checkpoint."""
     import ray  # noqa: PLC0415 - an extra
     from ray.exceptions import RayTaskError  # noqa: PLC0415
@@ -111,6 +111,6 @@ def _on_cluster(resources: Resources, threads: int, train: Train[_T], wave: Sequ
             raise error.cause or error from None
 
 
-def _cell(train: Train[_T], job: Job, threads: int) -> _T:
+def _cell(train: Train[_Job, _T], job: _Job, threads: int) -> _T:
     torch.set_num_threads(threads)
     return train(job, device(0))  # Ray shows a task the GPUs that are its own

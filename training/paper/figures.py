@@ -10,24 +10,22 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from serving.wsi.modelcard import RESEARCH_USE
-from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
-from training.models.sub_tile_net import ModelName
+from training.models.heads.boxes import DET_THRESHOLDS
+from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.grid import RATIOS, Sizes, job_name, ratio_name
-from training.paper.outcome import Outcome, Rate
+from training.paper.outcome import Rate, Seeds
 from training.paper.tables import DET_MODELS, rates_of
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 
 
-def draw_figures(
-    outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: Sizes, folder: Path
-) -> list[Path]:
+def draw_figures(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes, folder: Path) -> list[Path]:
     """Write figure-2 and figure-3 to `folder`; the paths of the PNG files."""
     with mpl.rc_context(
         {"svg.hashsalt": "mitoserve", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     ):
-        pictures = {"figure-2": _figure_2(outcomes, positive, sizes), "figure-3": _figure_3(outcomes, positive)}
+        pictures = {"figure-2": _figure_2(seeds, positive, sizes), "figure-3": _figure_3(seeds, positive)}
         for name, figure in pictures.items():
             figure.supxlabel(RESEARCH_USE, fontsize=6, color="#595959", x=0.99, ha="right")
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -35,11 +33,11 @@ def draw_figures(
     return [folder / f"{name}.png" for name in pictures]
 
 
-def _figure_2(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: Sizes) -> Figure:
+def _figure_2(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes) -> Figure:
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    rate = rates_of(outcomes, positive)
-    models: tuple[tuple[ModelName, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
+    rate = rates_of(seeds, positive)
+    models: tuple[tuple[str, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
     ticks = np.arange(len(sizes.events))
     for (model, threshold), colour in zip(models, COLOURS, strict=False):
         rates = [rate(job_name(model, events=e), threshold) for e in sizes.events]
@@ -51,16 +49,16 @@ def _figure_2(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], size
     counts = {"0 (Reg)": job_name("Reg")}
     counts |= {f"{n:,}": job_name("Reg-NS", negatives=f"{n}neg") for n in sizes.negatives}
     counts["as many as events"] = job_name("Reg-NS", negatives="1to1")
-    _stars(middle, counts, outcomes, positive, "Negatives, all events")
+    _stars(middle, counts, seeds, positive, "Negatives, all events")
     ratios = {f"{r:g}:1": job_name("Reg-NS", negatives=ratio_name(r)) for r in RATIOS}
-    _stars(right, {"0:1 (Reg)": job_name("Reg"), **ratios}, outcomes, positive, "Negatives per positive")
+    _stars(right, {"0:1 (Reg)": job_name("Reg"), **ratios}, seeds, positive, "Negatives per positive")
     return figure
 
 
-def _figure_3(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_]) -> Figure:
+def _figure_3(seeds: Seeds, positive: NDArray[np.bool_]) -> Figure:
     figure = Figure(figsize=(5.6, 5.6), layout="constrained")
     axes = figure.subplots()
-    rate = rates_of(outcomes, positive)
+    rate = rates_of(seeds, positive)
     for model, colour in zip(DET_MODELS, COLOURS, strict=False):
         job = job_name(model, negatives="1to1" if "NS" in model else "")
         _line(axes, [rate(job, t) for t in DET_THRESHOLDS], "o", colour, model)
@@ -71,10 +69,8 @@ def _figure_3(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_]) -> F
     return figure
 
 
-def _stars(
-    axes: Axes, jobs: Mapping[str, str], outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], title: str
-) -> None:
-    rate = rates_of(outcomes, positive)
+def _stars(axes: Axes, jobs: Mapping[str, str], seeds: Seeds, positive: NDArray[np.bool_], title: str) -> None:
+    rate = rates_of(seeds, positive)
     for (label, job), colour in zip(jobs.items(), COLOURS, strict=False):
         _line(axes, [rate(job, t) for t in REG_THRESHOLDS], "*", colour, label)
     _dress(axes, title)

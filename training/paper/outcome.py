@@ -1,6 +1,7 @@
 """What one training of the grid gave: its scores on the test sub-tiles and what it cost."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """scores : float32, (N,), of the test sub-tiles in their order; map_50_95 : a detector's mAP on them, else NaN."""
+    """scores : float32, (N,), of the test sub-tiles in their order; map_50_95 : a detector's mAP on them, else NaN.
+
+    validation : float32, (M,), scores of the validation sub-tiles in their order, to choose thresholds on
+    """
 
     name: str
     scores: NDArray[np.float32]
@@ -18,11 +22,16 @@ class Outcome:
     training_seconds: float
     samples: int
     """Sub-tiles that training looked at in all its epochs."""
+    validation: NDArray[np.float32]
+
+
+Seeds = Sequence[Mapping[str, Outcome]]
+"""Outcomes by name of the training, for each seed that the grid was trained with."""
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> None:
     """Write to `folder`, whole or not at all: the figures' file comes last, and is the mark of a finished job."""
-    np.savez_compressed(folder / "scores.npz", scores=outcome.scores)
+    np.savez_compressed(folder / "scores.npz", scores=outcome.scores, validation=outcome.validation)
     figures = {
         "name": outcome.name,
         "map_50_95": None if np.isnan(outcome.map_50_95) else outcome.map_50_95,
@@ -41,7 +50,7 @@ def read_outcome(folder: Path) -> Outcome | None:
         return None
     figures = json.loads(path.read_text())
     with np.load(folder / "scores.npz") as arrays:
-        scores = arrays["scores"]
+        scores, validation = arrays["scores"], arrays["validation"]
     value = figures["map_50_95"]
     return Outcome(
         figures["name"],
@@ -49,6 +58,7 @@ def read_outcome(folder: Path) -> Outcome | None:
         float("nan") if value is None else value,
         figures["training_seconds"],
         figures["samples"],
+        validation,
     )
 
 

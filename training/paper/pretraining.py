@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from training.data.augmentation import photometric
+from training.data.augmentation import photometric_picture
 from training.data.crops import CROP_PX, CropBank
 from training.data.windows import collage
 from training.engine.distributed import Process
-from training.engine.trainer import Plan, fit
-from training.models.backbones import Backbone
-from training.models.sub_tile_net import SubTileNet
+from training.engine.recipe import rising_then_cosine
+from training.engine.task import Plan, Task
+from training.engine.trainer import fit
+from training.models.classes import build
 
 SIDE_PX = CROP_PX // 2
 """Crops at the scale of sub-tiles that are shrunk to 125 px."""
@@ -30,7 +30,7 @@ SHIFT_PX = 40
 
 
 @dataclass(slots=True)
-class CellBatches(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32]]]):
+class CellBatches:
     """Batch number i: the cells of one collage, uint8, (64, 64, 64, 3), and whether each shows its figure, (64,)."""
 
     bank: CropBank
@@ -50,10 +50,15 @@ class CellBatches(Dataset[tuple[NDArray[np.uint8], NDArray[np.float32]]]):
         column, row = ((boxes[:, :2] + boxes[:, 2:]) / 2 // CROP_PX).astype(int).T
         shown = np.zeros((8, 8), np.float32)
         shown[row, column] = 1
-        return np.stack([photometric(cell, rng) for cell in cells]), shown.ravel()
+        return np.stack([photometric_picture(cell, rng) for cell in cells]), shown.ravel()
+
+    def collate(self, batches: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]]) -> tuple[Tensor, Tensor]:
+        """See `Sampler`: a sample is a batch."""
+        pixels, shown = batches[0]
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), torch.from_numpy(shown)
 
 
-def pretrain(bank: CropBank, backbone: Backbone, out: Path, *, steps: int, seed: int = 0) -> Path:
+def pretrain(bank: CropBank, backbone: str, out: Path, *, steps: int, seed: int = 0) -> Path:
     """Train a net to tell crops with their figure from crops whose figure is covered; its weights as safetensors.
 
     Returns the file, which `initial.initialise` takes. A training that was stopped goes on.
@@ -62,24 +67,16 @@ def pretrain(bank: CropBank, backbone: Backbone, out: Path, *, steps: int, seed:
     if path.is_file():
         return path
     torch.manual_seed(seed)
-    model = SubTileNet("class", backbone, SIDE_PX)
-    fit(
+    model = build("class", backbone=backbone, side=SIDE_PX)
+    task = Task(
         Plan(seed, steps=steps, batch=1, precision="float32"),
         model,
         CellBatches(bank, seed),
-        collate=_collate,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2),
-        rate=lambda step: min(1.0, (step + 1) / 50) * 0.5 * (1 + float(np.cos(np.pi * step / steps))),
-        out=out,
-        process=Process(0, 1, torch.device("cpu")),
-        say=lambda _: None,
+        torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2),
+        rising_then_cosine(steps, 50 / steps),
     )
+    fit(task, out=out, process=Process(0, 1, torch.device("cpu")), say=lambda _: None)
     part = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in model.net.state_dict().items()}, part)
+    save_file({name: value.contiguous() for name, value in model.trunk.state_dict().items()}, part)
     part.replace(path)
     return path
-
-
-def _collate(batches: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]]) -> tuple[Tensor, Tensor]:
-    pixels, shown = batches[0]
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), torch.from_numpy(shown)

@@ -1,7 +1,7 @@
 """The report of a reproduction: report.md, a CSV a table, and the figures."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from serving.wsi.modelcard import RESEARCH_USE
 from training.data.splits import Split
 from training.data.store import Dataset
 from training.data.sub_tiles import PositiveRule, SubTiles, positives, sub_tiles_of
-from training.evaluation.table import Table
 from training.labels.agreement import agreement, agreement_table
 from training.labels.records import read_records
+from training.labels.table import Table
 from training.paper.figures import draw_figures
-from training.paper.outcome import Outcome
+from training.paper.grid import Sizes
+from training.paper.outcome import Seeds
 from training.paper.scale_data import RECORDS
 from training.paper.scales import Scale
 from training.paper.tables import tables
@@ -30,7 +31,7 @@ RULES: tuple[PositiveRule, ...] = ("centre", "any")
 class Judged:
     """Outcomes of the grid on the `chosen` sub-tiles of the test pictures, intp, (N,)."""
 
-    outcomes: Mapping[str, Outcome]
+    seeds: Seeds
     test: SubTiles
     chosen: NDArray[np.intp]
 
@@ -40,10 +41,12 @@ class Judged:
         return number[self.test.picture[self.chosen]]
 
 
-def write_report(out: Path, scale: Scale, dataset: Dataset, split: Split, judged: Judged) -> list[Verdict]:
+def write_report(
+    out: Path, scale: Scale, sizes: Sizes, split: Split, *, dataset: Dataset, judged: Judged
+) -> list[Verdict]:
     """Write the report to `out`; the verdicts by the first rule."""
     summary = _summary(split)
-    parts = [_head(scale, dataset), summary.markdown()]
+    parts = [_head(scale, dataset, len(judged.seeds)), summary.markdown()]
     _write_csv(out / "table-2.csv", summary)
     records = Path(dataset.root) / RECORDS
     if records.is_file():
@@ -53,17 +56,15 @@ def write_report(out: Path, scale: Scale, dataset: Dataset, split: Split, judged
     else:
         parts.append(f"Table 3 needs what each labeler said: no {RECORDS} beside the store.\n")
     by_rule = {rule: positives(judged.test, rule)[judged.chosen] for rule in RULES}
-    found = {
-        rule: verdicts(judged.outcomes, positive, judged.patients(), scale.sizes) for rule, positive in by_rule.items()
-    }
+    found = {rule: verdicts(judged.seeds, positive, judged.patients(), sizes) for rule, positive in by_rule.items()}
     for rule, positive in by_rule.items():
         parts.append(f"## A sub-tile is mitotic by the rule `{rule}`: {positive.sum():,} of {len(positive):,}\n")
-        for table in tables(judged.outcomes, positive, scale.sizes):
+        for table in tables(judged.seeds, positive, sizes):
             parts.append(table.markdown())
             _write_csv(out / f"table-{table.number.strip('()')}-{rule}.csv", table)
         parts.append(_verdict_table(found[rule]).markdown())
         _write_csv(out / f"verdicts-{rule}.csv", _verdict_table(found[rule]))
-    figures = draw_figures(judged.outcomes, by_rule[RULES[0]], scale.sizes, out)
+    figures = draw_figures(judged.seeds, by_rule[RULES[0]], sizes, out)
     parts += [f"![{path.stem}]({path.name})\n" for path in figures]
     # Written last, and whole: the mark of a finished reproduction.
     part = out / "report.part"
@@ -72,15 +73,16 @@ def write_report(out: Path, scale: Scale, dataset: Dataset, split: Split, judged
     return found[RULES[0]]
 
 
-def _head(scale: Scale, dataset: Dataset) -> str:
+def _head(scale: Scale, dataset: Dataset, seeds: int) -> str:
     drawn = "" if scale.test_negatives is None else (
         f" Models are judged on every test sub-tile that holds some of a figure and on {scale.test_negatives:,} drawn from "
         "those that hold nothing: rates are estimates of those over all sub-tiles."
     )  # fmt: skip
+    repeated = f" Each training was run with {seeds} seeds; rates are means over them." if seeds > 1 else ""
     return (
         f"# The study of Ji et al., scale `{scale.name}`\n\n{scale.about[0].upper()}{scale.about[1:]}.\n\n"
         f"Data: {dataset.name}. Cells are TPR/FPR of sub-tiles in per cent, the paper's in brackets: its labels were not "
-        f"released, so compare trends, never figures.{drawn} {RESEARCH_USE}\n"
+        f"released, so compare trends, never figures.{drawn}{repeated} {RESEARCH_USE}\n"
     )
 
 

@@ -1,19 +1,18 @@
 """The paper's grid on a scale's data: trainings, then the report, gone on with where it stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.cli.arguments import Initial
-from training.data.samples import EpochSamples
-from training.data.sampling import training_events
+from training.data.sampling import epoch, training_events
 from training.data.splits import Split, split_by_patient
 from training.data.store import Dataset
 from training.data.sub_tiles import SubTiles, sub_tiles_of
@@ -21,70 +20,126 @@ from training.engine.distributed import Process
 from training.evaluation.detection_ap import coco_ap
 from training.evaluation.predict import beside_truth, predict
 from training.models.sub_tile_detector import SubTileDetector
+from training.models.sub_tile_net import SubTileNet
 from training.paper.cells import Places, opened
-from training.paper.grid import Job, jobs
+from training.paper.grid import Job, Sizes, jobs
 from training.paper.outcome import Outcome, read_outcome, write_outcome
 from training.paper.report import Judged, write_report
 from training.paper.scales import SCALES, prepared
 from training.paper.verdicts import Verdict
-from training.recipes.train import train
+from training.recipes.reading import changed
+from training.recipes.registry import Start, TrainingData
+from training.recipes.runs import begin, train
+from training.recipes.sub_tiles import SubTileRecipe
 
 ONE_BY_ONE = Places()
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What every training of the grid shares."""
+    """What every training of the grid shares. seed : of the split by patient"""
 
     scale: str
     out: Path
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training of the grid by one seed, whose folder is its own."""
+
+    job: Job
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return folder_name(self.job.name, self.seed)
+
+
+def folder_name(job: str, seed: int) -> str:
+    """The folder of a job by a seed; that of the first is the job's name."""
+    return job if seed == 0 else f"{job}_seed-{seed}"
+
+
 def reproduce(
     scale_name: str,
     out: Path,
     *,
-    initial: Initial | None = None,
+    initial: str | None = None,
     places: Places = ONE_BY_ONE,
     seed: int = 0,
+    seeds: int = 1,
+    sizes: Sizes | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Verdict]:
     """Run the grid and write `out`/report.md with all tables, figures and verdicts.
 
-    A finished training is kept, a broken one goes on from its checkpoint, whatever stopped it.
+    A finished training is kept, a broken one goes on from its checkpoint, whatever stopped it. Of each finished training the
+    weights, and its scores on validation and test sub-tiles, stay in `out`/jobs.
 
     initial : weights to start from, in place of the scale's
     places : where trainings run, dealt out over the GPUs where there are any; machines of a cluster must share `out`
+    seeds : how many times each training is run, each by a seed of its own
+    sizes : numbers of events and negatives, in place of the scale's
 
     Raises
     ------
     ValueError
-        If the scale is unknown.
+        If the scale is unknown, or the data hold less than a training of the grid asks for: before the first one starts.
     CohortError
         If the cluster cannot be used.
     """
     if scale_name not in SCALES:
         raise ValueError(f"no scale {scale_name}; there are {', '.join(SCALES)}")
     scale, study = SCALES[scale_name], Study(scale_name, out.resolve(), seed)
+    sizes = sizes or scale.sizes
     dataset = prepared(scale, study.out / "data")
-    source = initial.source if initial else scale.initial(study.out / "data")
-    grid = jobs(scale.recipes(source), scale.sizes)
-    say(f"{len(grid)} trainings; {scale.about}")
-    first = [job for job in grid if job.start_from is None]
-    second = [job for job in grid if job.start_from is not None]
+    split = _split(dataset, seed)
+    test = sub_tiles_of(split.test)
+    source = initial or scale.initial(study.out / "data")
+    grid = jobs(scale.recipes(source), sizes)
+    check_sizes(grid, split)
+    say(f"{len(grid)} trainings{f' by {seeds} seeds' if seeds > 1 else ''}; {scale.about}")
+    cells = [Cell(job, number) for number in range(seeds) for job in grid]
+    first = [cell for cell in cells if cell.job.start_from is None]
+    second = [cell for cell in cells if cell.job.start_from is not None]
     done, started = count(1), time.monotonic()
     with opened(places) as run_all:
         for wave in (first, second):
-            for name, seconds in run_all(partial(_run, study), wave):
-                say(f"{next(done)}/{len(grid)}  {name}  {seconds:.1f} s  ({(time.monotonic() - started) / 60:.1f} min)")
-    split = _split(dataset, seed)
-    test = sub_tiles_of(split.test)
-    outcomes = {job.name: _outcome(study, job) for job in grid}
-    judged = Judged(outcomes, test, judged_sub_tiles(test, scale.test_negatives, seed))
-    found = write_report(study.out, scale, dataset, split, judged)
+            for name, seconds in run_all(partial(run_cell, study), wave):
+                say(
+                    f"{next(done)}/{len(cells)}  {name}  {seconds:.1f} s  ({(time.monotonic() - started) / 60:.1f} min)"
+                )
+    by_seed = [{job.name: _outcome(study, Cell(job, number)) for job in grid} for number in range(seeds)]
+    judged = Judged(by_seed, test, judged_sub_tiles(test, scale.test_negatives, seed))
+    found = write_report(study.out, scale, sizes, split, judged=judged, dataset=dataset)
     say(f"wrote {study.out / 'report.md'}")
     return found
+
+
+def check_sizes(grid: Sequence[Job], split: Split) -> None:
+    """Refuse a grid that asks for more events or negatives than the training pictures hold; the message names every lack.
+
+    Raises
+    ------
+    ValueError
+        If it does, or if no event is there to validate on.
+    """
+    table, lacks = sub_tiles_of(split.train), []
+    if split.validation and not len(sub_tiles_of(split.validation).boxes):
+        lacks.append("the validation pictures hold no mitotic figure")
+    for job in grid:
+        try:
+            events = training_events(table, limit=job.recipe.events, seed=job.recipe.seed)
+            epoch(table, events, job.recipe.negatives, seed=0, number=0, strategy=job.recipe.strategy)
+        except ValueError as error:
+            lacks.append(f"{job.name}: {error}")
+    if lacks:
+        raise ValueError(
+            f"{len(lacks)} of {len(grid)} trainings ask for more than the data hold; give other --sizes. "
+            + "; ".join(lacks[:12])
+        )
 
 
 def judged_sub_tiles(test: SubTiles, negatives: int | None, seed: int) -> NDArray[np.intp]:
@@ -94,37 +149,32 @@ def judged_sub_tiles(test: SubTiles, negatives: int | None, seed: int) -> NDArra
     return np.sort(np.concatenate([np.flatnonzero(~test.negative), drawn]))
 
 
-def _run(study: Study, job: Job, device: torch.device) -> tuple[str, float]:
+def run_cell(study: Study, cell: Cell, device: torch.device) -> tuple[str, float]:
     """One training and its outcome, unless it is there already; its name and seconds."""
-    folder = study.out / "jobs" / job.name
+    job, folder = cell.job, study.out / "jobs" / cell.name
     if read_outcome(folder) is not None:
-        return job.name, 0.0
+        return cell.name, 0.0
     scale, dataset = SCALES[study.scale], prepared(SCALES[study.scale], study.out / "data")
     split, root = _split(dataset, study.seed), Path(dataset.root)
-    table, validation, test = (sub_tiles_of(part) for part in (split.train, split.validation, split.test))
+    recipe = cast(SubTileRecipe, changed(job.recipe, {"seed": job.recipe.seed + cell.seed}))
+    source = folder_name(job.start_from, cell.seed) if job.start_from else None
+    start = Start(reg=study.out / "jobs" / source / "model.pt" if source else None)
+    data = TrainingData(split.train, split.validation, root)
     started = time.monotonic()
-    model = train(
-        job.recipe,
-        table,
-        validation,
-        root=root,
-        out=folder,
-        process=Process(0, 1, device),
-        reg_run=study.out / "jobs" / job.start_from / "model.pt" if job.start_from else None,
-        say=lambda _: None,
-    )
+    model, _ = begin(recipe, start)
+    train(recipe, model, data, out=folder, process=Process(0, 1, device), say=lambda _: None)
     seconds = time.monotonic() - started
+    trained = cast("SubTileNet | SubTileDetector", model)
+    test, validation = sub_tiles_of(split.test), sub_tiles_of(split.validation)
     chosen = judged_sub_tiles(test, scale.test_negatives, study.seed)
-    found = predict(model, test, root, chosen)
-    average = float("nan")
-    if isinstance(model, SubTileDetector):
-        average = coco_ap(beside_truth(found, test, chosen)).ap_50_95
-    events = training_events(table, limit=job.recipe.events, seed=job.recipe.seed)
-    seen = EpochSamples(table, root, events, job.recipe).length * job.recipe.epochs
-    write_outcome(Outcome(job.name, found.scores, average, seconds, seen), folder)
-    for name in ("last.pt", "best.pt", *(() if job.recipe.model == "Reg" else ("model.pt",))):
+    found = predict(trained, test, root, chosen)
+    validated = predict(trained, validation, root, judged_sub_tiles(validation, scale.test_negatives, study.seed))
+    average = coco_ap(beside_truth(found, test, chosen)).ap_50_95 if recipe.learns_boxes else float("nan")
+    seen = recipe.samples(data).length * recipe.epochs
+    write_outcome(Outcome(job.name, found.scores, average, seconds, seen, validated.scores), folder)
+    for name in ("last.pt", "best.pt"):
         (folder / name).unlink(missing_ok=True)
-    return job.name, seconds
+    return cell.name, seconds
 
 
 def _split(dataset: Dataset, seed: int) -> Split:
@@ -132,8 +182,8 @@ def _split(dataset: Dataset, seed: int) -> Split:
     return split_by_patient(dataset.pictures, validation=0.15, test=0.0, seed=seed, test_patients=tests)
 
 
-def _outcome(study: Study, job: Job) -> Outcome:
-    found = read_outcome(study.out / "jobs" / job.name)
+def _outcome(study: Study, cell: Cell) -> Outcome:
+    found = read_outcome(study.out / "jobs" / cell.name)
     if found is None:
-        raise FileNotFoundError(f"no outcome of {job.name} under {study.out}; the machines of a cluster must share it")
+        raise FileNotFoundError(f"no outcome of {cell.name} under {study.out}; the machines of a cluster must share it")
     return found

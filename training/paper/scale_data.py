@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.synthetic.field import generate_field
-from training.data.crops import CROP_PX, read_crops
-from training.data.icpr2012 import read_fields
+from training.data.crops import CROP_PX, CropBank, read_crops
+from training.data.fields import field_of
+from training.data.formats import import_dataset
+from training.data.readers.registry import FORMATS
+from training.data.readers.source import Source
 from training.data.root import data_root
-from training.data.store import Annotation, Dataset, Picture, box_of
+from training.data.store import Dataset, Picture
 from training.data.windows import collage
 from training.labels.consensus import CROWD, EXPERT, labelled
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
@@ -55,7 +58,8 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
     """
     pictures: list[Picture] = []
     records: list[Record] = []
-    bank = read_crops(data_root()).of(lambda case: case not in ATNORM)
+    crops = _imported("amibr", data_root() / "amibr.csv", data_root() / "amibr")
+    bank = read_crops(crops.pictures, Path(crops.root))
     groups = np.array_split(np.random.default_rng(DATA_SEED).permutation(np.unique(bank.cases)), tiles)
     for number, cases in enumerate(groups):
         rng = np.random.default_rng([DATA_SEED, number])
@@ -66,10 +70,11 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
         pictures.append(labelled(tile, looks, CROWD))
         records += looks
     write_records(records, folder / RECORDS)
-    for field in read_fields(data_root()):
-        tile = _save(folder, f"test-{field.name}", field.pixels, f"test-{field.slide}")
-        truth = tuple(Annotation(box=box_of(b), label="mitotic figure", agreement=1.0) for b in field.boxes)
-        pictures.append(tile.model_copy(update={"annotations": truth}))
+    fields = _imported("icpr2012-fields", data_root() / "icpr2012" / "fields.json", data_root() / "icpr2012" / "fields")
+    for picture in fields:
+        field = field_of(picture, Path(fields.root))
+        tile = _save(folder, f"test-{Path(picture.path).stem}", field.pixels, f"test-{picture.slide}")
+        pictures.append(tile.model_copy(update={"annotations": picture.annotations}))
     return Dataset(
         name=f"collages of {CROP_PX} px AMi-Br crops; ICPR 2012 fields",
         format="collage",
@@ -81,8 +86,16 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
 
 def pretrained(folder: Path) -> str:
     """A micro ResNet that tells AtNorm crops with their figure from covered ones; no crop is in the study's tiles."""
-    bank = read_crops(data_root()).of(lambda case: case in ATNORM)
-    return str(pretrain(bank, "micro", folder, steps=PRETRAINING_STEPS))
+    sets = [_imported("atnorm", data_root() / name, data_root() / name) for name in ATNORM]
+    banks = [read_crops(crops.pictures, Path(crops.root)) for crops in sets]
+    joined = CropBank(np.concatenate([b.pixels for b in banks]), np.concatenate([b.cases for b in banks]))
+    return str(pretrain(joined, "micro", folder, steps=PRETRAINING_STEPS))
+
+
+def _imported(format_name: str, path: Path, images: Path) -> Dataset:
+    """A published data set at hand, through its reader."""
+    source = Source(path=path, images=images, name=path.stem, licence=FORMATS[format_name].licence)
+    return import_dataset(format_name, source)[0]
 
 
 def _save(folder: Path, name: str, pixels: NDArray[np.uint8], patient: str) -> Picture:

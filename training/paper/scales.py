@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from training.data.store import Dataset, read_store, write_store
-from training.models.sub_tile_net import MODELS, ModelName
+from training.models.classes import MODELS
 from training.paper.grid import PAPER_SIZES, Sizes
 from training.paper.scale_data import generated, pretrained, real
-from training.recipes.recipe import Recipe, paper, with_overrides
+from training.recipes.reading import changed, named_recipe
+from training.recipes.sub_tiles import SubTileRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,14 @@ class Scale:
     test_negatives: int | None = None
     """Test sub-tiles without anything of a figure that models are judged on, drawn by seed; None for all."""
 
-    def recipes(self, initialisation: str) -> dict[ModelName, Recipe]:
+    def recipes(self, initialisation: str) -> dict[str, SubTileRecipe]:
         """The recipe of each model class."""
-        return {
-            name: with_overrides(paper(name, initialisation), self.detectors if row.target == "boxes" else self.nets)
-            for name, row in MODELS.items()
-        }
+        return {name: self._recipe(name, initialisation) for name in MODELS}
+
+    def _recipe(self, name: str, initialisation: str) -> SubTileRecipe:
+        paper = cast(SubTileRecipe, named_recipe(name, "paper"))
+        changes = self.detectors if paper.learns_boxes else self.nets
+        return cast(SubTileRecipe, changed(paper, {**changes, "initialisation": initialisation}, self.name))
 
 
 def _paper_data(folder: Path) -> Dataset:

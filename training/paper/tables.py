@@ -1,38 +1,43 @@
 """Tables 4 to 9 from the outcomes of the grid: ours, with the paper's figures beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS
-from training.evaluation.table import Table
-from training.models.sub_tile_net import ModelName
+from training.labels.table import Table
+from training.models.heads.boxes import DET_THRESHOLDS
+from training.models.heads.scores import REG_THRESHOLDS
 from training.paper import published
 from training.paper.grid import BACKBONE_MODELS, RATIOS, Sizes, job_name, ratio_name
-from training.paper.outcome import Outcome, Rate, area_under_roc, rate_at
+from training.paper.outcome import Rate, Seeds, area_under_roc, rate_at
 from training.paper.published import Cell
 
-DET_MODELS: tuple[ModelName, ...] = ("Det", "Det-NS", "Det-WL", "Det-NS-WL")
+DET_MODELS: tuple[str, ...] = ("Det", "Det-NS", "Det-WL", "Det-NS-WL")
 
 RateOf = Callable[[str, float], Rate]
 """Rates of a job at a threshold."""
 
 
-def rates_of(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_]) -> RateOf:
-    """Rates on the test sub-tiles by job and threshold."""
-    return lambda job, threshold: rate_at(outcomes[job].scores, positive, threshold)
+def rates_of(seeds: Seeds, positive: NDArray[np.bool_]) -> RateOf:
+    """Rates on the test sub-tiles by job and threshold, mean over seeds."""
+
+    def mean(job: str, threshold: float) -> Rate:
+        found = [rate_at(outcomes[job].scores, positive, threshold) for outcomes in seeds]
+        return Rate(float(np.mean([r.tpr for r in found])), float(np.mean([r.fpr for r in found])))
+
+    return mean
 
 
-def tables(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: Sizes) -> list[Table]:
+def tables(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes) -> list[Table]:
     """All tables of results, cells "ours (paper's)" as TPR/FPR in per cent.
 
     positive : bool, (N,), which test sub-tiles are mitotic
     """
-    rate = rates_of(outcomes, positive)
+    rate = rates_of(seeds, positive)
 
     def area(job: str) -> float:
-        return area_under_roc(outcomes[job].scores, positive)
+        return float(np.mean([area_under_roc(outcomes[job].scores, positive) for outcomes in seeds]))
 
     return [
         _table_4(rate, area),
@@ -41,8 +46,8 @@ def tables(outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], sizes: 
         _table_7(rate),
         _table_8(lambda job, theirs: _cell(rate(job, 0.95), theirs), sizes, "8", "at 0.95"),
         _table_8(lambda job, _: f"{area(job):.3f}", sizes, "8-auc", "by the area under the ROC curve"),
-        _table_9(rate, outcomes),
-        _naive(rate, outcomes),
+        _table_9(rate, seeds),
+        _naive(rate, seeds),
     ]
 
 
@@ -76,7 +81,7 @@ def _cell_of(theirs: Cell) -> str:
 
 
 def _table_5(rate: RateOf, sizes: Sizes) -> Table:
-    models: tuple[tuple[ModelName, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
+    models: tuple[tuple[str, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
     rows = [
         (
             f"{model} ({t:g})",
@@ -129,7 +134,7 @@ def _table_7(rate: RateOf) -> Table:
         )
         for t in REG_THRESHOLDS
     ]
-    models: tuple[ModelName, ...] = ("Det-NS", "Det-NS-WL")
+    models: tuple[str, ...] = ("Det-NS", "Det-NS-WL")
     rows += [
         (
             f"{model} (0.95)",
@@ -156,26 +161,26 @@ def _table_8(cell: Callable[[str, Cell], str], sizes: Sizes, number: str, measur
     return Table(number, f"detectors from the backbone of a Reg run, {measure}", header, tuple(rows))
 
 
-def _table_9(rate: RateOf, outcomes: Mapping[str, Outcome]) -> Table:
+def _table_9(rate: RateOf, seeds: Seeds) -> Table:
     jobs = [job_name(m, negatives="1to1" if "NS" in m else "") for m in DET_MODELS]
     rows = [
         (f"{t:g}", *(_cell(rate(job, t), theirs) for job, theirs in zip(jobs, published.TABLE_9[t], strict=True)))
         for t in DET_THRESHOLDS
     ]
-    rows.append(("mAP (.50 to .95)", *(f"{outcomes[job].map_50_95:.3f}" for job in jobs)))
+    rows.append(("mAP (.50 to .95)", *(f"{np.mean([o[job].map_50_95 for o in seeds]):.3f}" for job in jobs)))
     return Table("9", "thresholds of the detectors", ("threshold", *DET_MODELS), tuple(rows))
 
 
-def _naive(rate: RateOf, outcomes: Mapping[str, Outcome]) -> Table:
+def _naive(rate: RateOf, seeds: Seeds) -> Table:
     pairs = [("Reg-NS 1:1", job_name("Reg-NS", negatives="1to1"), 0.35), ("Det", job_name("Det"), 0.95)]
     rows = [
         (
             f"{name} ({t:g})",
             str(rate(job, t)),
             str(rate(f"{job}_naive", t)),
-            f"{outcomes[job].samples:,}",
-            f"{outcomes[f'{job}_naive'].samples:,}",
-            f"{outcomes[f'{job}_naive'].training_seconds / max(outcomes[job].training_seconds, 1e-9):.2f}",
+            f"{seeds[0][job].samples:,}",
+            f"{seeds[0][f'{job}_naive'].samples:,}",
+            f"{seeds[0][f'{job}_naive'].training_seconds / max(seeds[0][job].training_seconds, 1e-9):.2f}",
         )
         for name, job, t in pairs
     ]

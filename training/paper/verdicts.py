@@ -8,21 +8,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.sub_tiles import REG_THRESHOLDS
+from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.grid import BACKBONE_MODELS, Sizes, job_name
-from training.paper.outcome import Outcome, Rate, area_under_roc, rate_at
+from training.paper.outcome import Outcome, Rate, Seeds, area_under_roc, rate_at
 
 DRAWS = 1000
 
 Weights = NDArray[np.float64]
-Difference = Callable[[Weights], float]
+Pick = Callable[[str], Outcome]
+"""A training's outcome, by one of its seeds."""
+Difference = Callable[[Pick, Weights], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A trend of the paper's, the difference that expresses it, and whether ours shows it.
 
-    difference : above 0 if the trend holds; interval : 95 %, patients drawn with replacement: pictures of one are alike
+    difference : above 0 if the trend holds; interval : 95 %, patients drawn with replacement, since pictures of one are alike, and a seed
+        for each training where there are several
     verdict : "holds" or "does not hold" where the interval leaves out 0, else "undecided"
     """
 
@@ -33,94 +36,91 @@ class Verdict:
     verdict: Literal["holds", "does not hold", "undecided"]
 
 
-def verdicts(
-    outcomes: Mapping[str, Outcome], positive: NDArray[np.bool_], patient: NDArray[np.intp], sizes: Sizes
-) -> list[Verdict]:
+def verdicts(seeds: Seeds, positive: NDArray[np.bool_], patient: NDArray[np.intp], sizes: Sizes) -> list[Verdict]:
     """A verdict on each trend.
 
     positive : bool, (N,), which test sub-tiles are mitotic; patient : int, (N,), a number for the patient of each
     """
 
-    def best(job: str, thresholds: tuple[float, ...], weights: Weights) -> float:
-        return max(_at(outcomes[job], positive, t, weights).youden for t in thresholds)
+    def best(outcome: Outcome, thresholds: tuple[float, ...], weights: Weights) -> float:
+        return max(rate_at(outcome.scores, positive, t, weights).youden for t in thresholds)
 
-    def fixed(job: str, threshold: float, weights: Weights) -> Rate:
-        return _at(outcomes[job], positive, threshold, weights)
+    def fixed(outcome: Outcome, threshold: float, weights: Weights) -> Rate:
+        return rate_at(outcome.scores, positive, threshold, weights)
 
-    def area(job: str, weights: Weights) -> float:
-        return area_under_roc(outcomes[job].scores, positive, weights)
+    def area(outcome: Outcome, weights: Weights) -> float:
+        return area_under_roc(outcome.scores, positive, weights)
+
+    def judge(trend: str, measure: str, difference: Difference) -> Verdict:
+        return _judge(trend, measure, difference, seeds, patient)
 
     reg, reg_ns = job_name("Reg"), job_name("Reg-NS", negatives="1to1")
     ten = job_name("Reg-NS", negatives="10to1")
     judged = [
-        _judge(
+        judge(
             "Negatives help Reg",
             "TPR - FPR at each one's best threshold, Reg-NS 1:1 less Reg",
-            lambda w: best(reg_ns, REG_THRESHOLDS, w) - best(reg, (*REG_THRESHOLDS, 0.7), w),
-            patient,
+            lambda pick, w: best(pick(reg_ns), REG_THRESHOLDS, w) - best(pick(reg), (*REG_THRESHOLDS, 0.7), w),
         ),
-        _judge(
+        judge(
             "10:1 has fewer false positives than 1:1",
             "FPR at 0.35, 1:1 less 10:1",
-            lambda w: fixed(reg_ns, 0.35, w).fpr - fixed(ten, 0.35, w).fpr,
-            patient,
+            lambda pick, w: fixed(pick(reg_ns), 0.35, w).fpr - fixed(pick(ten), 0.35, w).fpr,
         ),
-        _judge(
+        judge(
             "10:1 pays for it with true positives",
             "TPR at 0.35, 1:1 less 10:1",
-            lambda w: fixed(reg_ns, 0.35, w).tpr - fixed(ten, 0.35, w).tpr,
-            patient,
+            lambda pick, w: fixed(pick(reg_ns), 0.35, w).tpr - fixed(pick(ten), 0.35, w).tpr,
         ),
-        _judge(
+        judge(
             "Weighing by agreement helps Det",
             "TPR at 0.95, Det-WL less Det (the paper's FPR rises with it)",
-            lambda w: fixed(job_name("Det-WL"), 0.95, w).tpr - fixed(job_name("Det"), 0.95, w).tpr,
-            patient,
+            lambda pick, w: fixed(pick(job_name("Det-WL")), 0.95, w).tpr - fixed(pick(job_name("Det")), 0.95, w).tpr,
         ),
-        _judge(
+        judge(
             "Weighing by agreement helps Det-NS",
             "TPR at 0.95, Det-NS-WL less Det-NS",
-            lambda w: (
-                fixed(job_name("Det-NS-WL", negatives="1to1"), 0.95, w).tpr
-                - fixed(job_name("Det-NS", negatives="1to1"), 0.95, w).tpr
+            lambda pick, w: (
+                fixed(pick(job_name("Det-NS-WL", negatives="1to1")), 0.95, w).tpr
+                - fixed(pick(job_name("Det-NS", negatives="1to1")), 0.95, w).tpr
             ),
-            patient,
         ),
-        _judge(
+        judge(
             "The backbone of a Reg run hurts Det",
             "AUC, mean over the rows of Table 8: without transfer less mean over the backbones",
-            lambda w: _transfer_loss(sizes, lambda job: area(job, w)),
-            patient,
+            lambda pick, w: _transfer_loss(sizes, lambda job: area(pick(job), w)),
         ),
-        _judge(
+        judge(
             "Reg-NS does no worse than Det",
             "AUC, Reg-NS 4:1 less Det",
-            lambda w: area(job_name("Reg-NS", negatives="4to1"), w) - area(job_name("Det"), w),
-            patient,
+            lambda pick, w: area(pick(job_name("Reg-NS", negatives="4to1")), w) - area(pick(job_name("Det")), w),
         ),
     ]
-    return [*judged, _cost(outcomes)]
+    return [*judged, _cost(seeds[0])]
 
 
-def _at(outcome: Outcome, positive: NDArray[np.bool_], threshold: float, weights: Weights) -> Rate:
-    return rate_at(outcome.scores, positive, threshold, weights)
-
-
-def _judge(trend: str, measure: str, difference: Difference, patient: NDArray[np.intp]) -> Verdict:
-    """The difference on all patients, and its percentiles over draws of patients."""
+def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patient: NDArray[np.intp]) -> Verdict:
+    """The mean difference over seeds on all patients, and its percentiles over draws of patients, and of a seed for each
+    training."""
     numbers, of = np.unique(patient, return_inverse=True)
     rng = np.random.default_rng(0)
+    names = list(seeds[0])
 
     @cache
-    def of_draw(times: tuple[int, ...]) -> float:
+    def of_draw(times: tuple[int, ...], chosen: tuple[int, ...]) -> float:
         """Of a draw that has each patient so many times: a few patients have few draws that differ."""
-        return difference(np.asarray(times, np.float64)[of])
+        seed_of = dict(zip(names, chosen, strict=True)) if chosen else {}
+        return difference(lambda job: seeds[seed_of.get(job, 0)][job], np.asarray(times, np.float64)[of])
+
+    def drawn_seeds() -> tuple[int, ...]:
+        return tuple(rng.integers(len(seeds), size=len(names))) if len(seeds) > 1 else ()
 
     drawn = [
-        of_draw(tuple(np.bincount(rng.integers(0, len(numbers), len(numbers)), minlength=len(numbers))))
+        of_draw(tuple(np.bincount(rng.integers(0, len(numbers), len(numbers)), minlength=len(numbers))), drawn_seeds())
         for _ in range(DRAWS)
     ]
-    value = difference(np.ones(len(patient)))
+    ones = np.ones(len(patient))
+    value = float(np.mean([difference(outcomes.__getitem__, ones) for outcomes in seeds]))
     defined = [d for d in drawn if not np.isnan(d)]
     if np.isnan(value) or len(numbers) < 2 or len(defined) < DRAWS / 2:
         return Verdict(trend, measure, value, (float("nan"), float("nan")), "undecided")

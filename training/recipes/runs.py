@@ -1,19 +1,21 @@
 """Runs of `train` as folders: what a request asks for, and what a finished run is read back as."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.cli.arguments import Initial
-from training.data.splits import Split, split_by_patient
-from training.data.store import Dataset, Picture, read_store
-from training.data.sub_tiles import sub_tiles_of
+import torch
+from torch import nn
+
+from training.data.combining import combined
+from training.data.splits import split_by_patient
+from training.data.store import Dataset, read_store
 from training.engine.distributed import Process
-from training.models.initial import load_trained
-from training.models.sub_tile_detector import SubTileDetector
-from training.models.sub_tile_net import MODELS, ModelName, SubTileNet, build
-from training.recipes.recipe import PRESETS, Recipe, read_overrides, read_recipe, with_overrides
-from training.recipes.train import train
+from training.engine.trainer import fit
+from training.models.initial import initialise, load_trained
+from training.recipes.reading import changed, claim_folder, named_recipe, read_changes, read_recipe
+from training.recipes.record import RunRecord, claim_record, read_record, record_of
+from training.recipes.registry import RecipeKind, Start, TrainingData
 
 MPP_RANGE = (0.22, 0.28)
 """Pictures are shown to models as they are: these are the resolutions at which serving does the same."""
@@ -21,47 +23,39 @@ MPP_RANGE = (0.22, 0.28)
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What `training train` takes. validation, test : shares of the patients; 0 for none"""
+    """What `training train` takes.
 
-    model: ModelName
-    data: Path
+    recipe : a class of the paper, a shipped recipe, or a TOML file
+    data : stores; validation, test : shares of the patients; 0 for none
+    initial : initial weights, in place of the recipe's; see `models.initial.initialise`
+    start : weights to begin with, in place of initial ones
+    """
+
+    recipe: str
+    data: tuple[Path, ...]
     preset: str = "default"
     overrides: Path | None = None
-    initial: Initial | None = None
-    start: Path | None = None
+    seed: int | None = None
+    initial: str | None = None
+    start: Start = field(default_factory=Start)
     validation: float = 0.15
     test: float = 0.0
     test_patients: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Patients:
-    """Whom a run saw, by use: `split.json` in its folder."""
+def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[str], None] = print) -> None:
+    """Train by a request; `out` then holds weights, recipe, record and logs.
 
-    data: str
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    @classmethod
-    def of(cls, data: str, split: Split) -> "Patients":
-        """The patients of a split."""
-        train, validation, test = (
-            tuple(sorted({p.patient for p in part})) for part in (split.train, split.validation, split.test)
-        )
-        return cls(data, train, validation, test)
-
-
-def train_run(request: RunRequest, out: Path, process: Process) -> None:
-    """Train by a request; `out` then holds weights, recipe, split and logs.
+    A run that is there already, finished or not, is gone on with.
 
     Raises
     ------
     ValueError
         If the request does not fit the data or the run to start from, or `out` holds another run.
     """
-    recipe = recipe_of(request)
-    dataset = read_store(request.data)
+    recipe = requested_recipe(request)
+    datasets = [read_store(path) for path in request.data]
+    dataset = combined(datasets)
     check_resolution(dataset)
     split = split_by_patient(
         dataset.pictures,
@@ -70,41 +64,94 @@ def train_run(request: RunRequest, out: Path, process: Process) -> None:
         seed=recipe.seed,
         test_patients=request.test_patients,
     )
+    before = [record for run in request.start.runs() if (record := read_record(run)) is not None]
+    model, said = begin(recipe, request.start)
     if process.leads:
-        out.mkdir(parents=True, exist_ok=True)
-        _claim_split(out, Patients.of(dataset.name, split))
+        claim_record(out, record_of(datasets, split, initial=said, before=before))
+        claim_folder(out, recipe)
+        say(f"{recipe.model_name()} from {said}")
     train(
         recipe,
-        sub_tiles_of(split.train, around_labels=recipe.around_labels),
-        sub_tiles_of(split.validation, around_labels=recipe.around_labels) if split.validation else None,
-        root=Path(dataset.root),
+        model,
+        TrainingData(split.train, split.validation, Path(dataset.root)),
         out=out,
         process=process,
-        reg_run=request.initial.reg_run if request.initial else None,
-        start=request.start,
+        say=say,
     )
 
 
-def recipe_of(request: RunRequest) -> Recipe:
-    """The preset with the overrides; what fixes the weights' shape comes from the run to start from, if there is one."""
-    if request.model not in MODELS:
-        raise ValueError(f"no model class {request.model}; there are {', '.join(MODELS)}")
-    source = request.initial.source if request.initial else "torchvision"
-    recipe = PRESETS[request.preset](request.model, source)
+def train(
+    recipe: RecipeKind,
+    model: nn.Module,
+    data: TrainingData,
+    *,
+    out: Path,
+    process: Process,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train a model on pictures of different patients, and leave weights, recipe and logs in `out`.
+
+    Raises
+    ------
+    ValueError
+        If a patient is both learnt from and validated on, or `out` holds a run of another recipe.
+    """
+    both = {p.patient for p in data.train} & {p.patient for p in data.validation}
+    if both:
+        raise ValueError(f"patients {sorted(both)[:5]} are in training and in validation")
+    if process.leads:
+        claim_folder(out, recipe)
+    fit(recipe.task(model, data), out=out, process=process, say=say)
+
+
+def begin(recipe: RecipeKind, start: Start) -> tuple[nn.Module, str]:
+    """The model that a training begins with, and where its weights come from, in words."""
+    torch.manual_seed(recipe.seed)
+    model = recipe.build()
+    if start.run is not None:
+        load_trained(model, start.run)
+        said = f"weights of {start.run}"
+    else:
+        said = initialise(model, recipe.initialisation, reg_run=start.reg)
+    if start.trunk is not None:
+        initialise_trunk(model, start.trunk)
+        said = f"{said}, trunk of {start.trunk}"
+    return model, said
+
+
+def initialise_trunk(model: nn.Module, path: Path) -> None:
+    """Take the trunk's tensors of another run's `model.pt`, as far as the other trunk goes.
+
+    Raises
+    ------
+    ValueError
+        If the file holds none of them.
+    """
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    own = model.state_dict()
+    taken = {k: v for k, v in state.items() if k.startswith("trunk.") and k in own and own[k].shape == v.shape}
+    if not taken:
+        raise ValueError(f"{path} holds no tensor of this trunk")
+    model.load_state_dict({**own, **taken})
+
+
+def requested_recipe(request: RunRequest) -> RecipeKind:
+    """The recipe with the request's changes; what fixes the weights' shape comes from the run to start from, if any."""
+    recipe = named_recipe(request.recipe, request.preset)
     if request.overrides is not None:
-        recipe = with_overrides(recipe, read_overrides(request.overrides))
-    if request.start is None:
+        recipe = changed(recipe, read_changes(request.overrides), str(request.overrides))
+    if request.seed is not None:
+        recipe = changed(recipe, {"seed": request.seed})
+    if request.initial is not None:
+        recipe = changed(recipe, {"initialisation": request.initial})
+    if request.start.run is None:
         return recipe
-    before = read_recipe(request.start.parent)
-    if (MODELS[before.model].target == "boxes") != (MODELS[recipe.model].target == "boxes") or (
-        (before.model == "BC") != (recipe.model == "BC")
-    ):
-        raise ValueError(f"{recipe.model} cannot start from a run of {before.model}: their outputs differ")
-    shape = {"backbone": before.backbone, "side": before.side, "initialisation": before.initialisation}
-    return with_overrides(recipe, shape)
+    before = read_recipe(request.start.run.parent)
+    recipe.check_start(before)
+    return changed(recipe, {name: getattr(before, name) for name in recipe.follows})
 
 
-def load_run(run: Path) -> tuple[Recipe, SubTileNet | SubTileDetector]:
+def load_run(run: Path) -> tuple[RecipeKind, nn.Module]:
     """Recipe and trained model of a run, in evaluation mode.
 
     Raises
@@ -113,26 +160,53 @@ def load_run(run: Path) -> tuple[Recipe, SubTileNet | SubTileDetector]:
         If the folder holds no finished run.
     """
     recipe = read_recipe(run)
-    if not (run / "model.pt").is_file():
-        raise FileNotFoundError(f"the run in {run} is not finished: give its `train` command again")
-    model = build(recipe.model, backbone=recipe.backbone, side=recipe.side, pretrained=recipe.pretrained)
-    load_trained(model, run / "model.pt")
+    model = recipe.build()
+    load_trained(model, finished_weights(run))
     return recipe, model.eval()
 
 
-def read_patients(run: Path) -> Patients | None:
-    """Whom a run saw; None where it does not say."""
-    path = run / "split.json"
+def finished_weights(run: Path) -> Path:
+    """`model.pt` of a run; raises `FileNotFoundError` if it is not finished."""
+    path = run / "model.pt"
     if not path.is_file():
+        raise FileNotFoundError(f"the run in {run} is not finished: give its `train` command again")
+    return path
+
+
+def weights_without(runs: Path, patient: str) -> Path:
+    """Folder of a run that never saw a patient: `runs`/without-<patient>, or `runs` itself.
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither is a finished run.
+    ValueError
+        If the run does not state that it never saw the patient.
+    """
+    fold = runs / f"without-{patient.replace('/', '-')}"
+    run = fold if fold.is_dir() else runs
+    finished_weights(run)
+    record = read_record(run)
+    if record is None or patient in record.seen:
+        raise ValueError(f"{run} does not state in run.json that it never saw {patient}; judge it on others")
+    return run
+
+
+def pooled_record(runs: list[Path]) -> RunRecord | None:
+    """The records of several runs, e.g. those of a cascade, as one; None if one of them states nothing."""
+    records = [read_record(run) for run in runs]
+    known = [record for record in records if record is not None]
+    if not known or len(known) < len(records):
         return None
-    values = json.loads(path.read_text())
-    return Patients(values["data"], *(tuple(values[k]) for k in ("train", "validation", "test")))
-
-
-def unseen(dataset: Dataset, patients: Patients | None) -> list[Picture]:
-    """Labelled pictures of patients that a run neither learnt from nor validated on."""
-    seen = set() if patients is None else {*patients.train, *patients.validation}
-    return [p for p in dataset.pictures if p.labelled and p.patient not in seen]
+    first = known[0]
+    return first.model_copy(
+        update={
+            "stores": tuple(dict.fromkeys(s for r in known for s in r.stores)),
+            "initial_data": tuple(dict.fromkeys(s for r in known for s in r.initial_data)),
+            "before": tuple(sorted(frozenset[str]().union(*(r.seen for r in known)))),
+            "initial": "; ".join(dict.fromkeys(r.initial for r in known)),
+        }
+    )
 
 
 def check_resolution(dataset: Dataset) -> None:
@@ -149,10 +223,3 @@ def check_resolution(dataset: Dataset) -> None:
             raise ValueError(
                 f"{picture.path} has {picture.mpp:g} um/px; models are trained at {low} to {high}: resample the picture"
             )
-
-
-def _claim_split(out: Path, patients: Patients) -> None:
-    path, stated = out / "split.json", json.dumps(asdict(patients), indent=1)
-    if path.is_file() and path.read_text() != stated:
-        raise ValueError(f"{out} holds a run on other patients; choose another folder")
-    path.write_text(stated)

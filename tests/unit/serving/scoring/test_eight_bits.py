@@ -17,8 +17,9 @@ from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 from training.export.onnx_files import export_det, export_regns
 from training.export.parity import parity_windows, write_parity
-from training.export.run_export import Graph
+from training.export.stored import Graph
 from training.export.sub_tile_graphs import DetectorGraph, NetGraph
+from training.models.classes import build
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
 
@@ -28,7 +29,9 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small net of the study in float32, with windows beside it."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("net")
-    export_regns(NetGraph(SubTileNet("score", "micro", 125)), folder / "model.onnx")
+    net = build("score", backbone="micro", side=125)
+    assert isinstance(net, SubTileNet)
+    export_regns(NetGraph(net), folder / "model.onnx")
     write_parity(folder / "parity.npz", parity_windows(), {})
     return folder / "model.onnx"
 
@@ -71,7 +74,9 @@ def test_pooling_takes_floats(exact: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_detectors_proposal_head_stays_in_float(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    export_det(DetectorGraph(SubTileDetector("micro", 96, weighted=False)), tmp_path / "exact.onnx")
+    detector = build("boxes", backbone="micro", side=96)
+    assert isinstance(detector, SubTileDetector)
+    export_det(DetectorGraph(detector), tmp_path / "exact.onnx")
     (tmp_path / "model.onnx").write_bytes(in_eight_bits(tmp_path / "exact.onnx", [parity_windows()]))
     quantised, others = _convolutions(tmp_path / "model.onnx")
     assert quantised

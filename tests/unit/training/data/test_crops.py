@@ -1,35 +1,38 @@
-"""Cases of the crops that are kept out of training."""
+"""Crops among the pictures of stores."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from training.data import crops
-from training.data.crops import CropBank, crops_held_out, crops_to_learn
+from tests.samples import noise
+from tests.unit.training.data.pictures import picture
+from training.data.crops import CROP_PX, is_crop, read_crops
 
-
-@pytest.fixture
-def bank(monkeypatch: pytest.MonkeyPatch) -> CropBank:
-    """Three crops of each of 200 cases, and some of a case that is not known."""
-    cases = np.asarray([f"tupac16/{i // 3}" for i in range(600)] + ["atnorm-md"] * 50)
-    bank = CropBank(np.zeros((650, 128, 128, 3), np.uint8), cases)
-    monkeypatch.setattr(crops, "read_crops", lambda root: bank)
-    return bank
+MIDDLE = (48.0, 48.0, 80.0, 80.0)
 
 
-def test_no_case_is_learnt_and_held_out(bank: CropBank) -> None:
-    learnt, kept = crops_to_learn(Path(), 0.2), crops_held_out(Path(), 0.2)
-    assert not {*learnt.cases} & {*kept.cases}
-    assert len(learnt) + len(kept) == 600
-    assert 0.1 < len(kept) / 600 < 0.3
+def test_crops_are_small_pictures_with_a_figure_in_the_middle() -> None:
+    size = (CROP_PX, CROP_PX)
+    assert is_crop(picture([MIDDLE], size=size))
+    assert not is_crop(picture([], size=size))
+    assert not is_crop(picture([MIDDLE, (90, 90, 99, 99)], size=size))
+    assert not is_crop(picture([(4, 4, 36, 36)], size=size))
+    assert not is_crop(picture([(484, 484, 516, 516)]))
+    assert not is_crop(picture([(24, 24, 56, 56)], size=(80, 80)))
 
 
-def test_a_larger_share_holds_out_more_of_the_same(bank: CropBank) -> None:
-    few, many = crops_held_out(Path(), 0.1), crops_held_out(Path(), 0.3)
-    assert {*few.cases} < {*many.cases}
-
-
-def test_without_a_share_everything_is_learnt(bank: CropBank) -> None:
-    assert len(crops_to_learn(Path(), 0.0)) == len(bank)
-    assert not len(crops_held_out(Path(), 0.0))
+def test_crops_keep_their_patient_and_padded_ones_are_left_out(tmp_path: Path) -> None:
+    pixels = noise(CROP_PX, CROP_PX)
+    black = pixels.copy()
+    black[:, -3:] = 0
+    pictures = []
+    for name, shown in (("a", pixels), ("b", black)):
+        Image.fromarray(shown).save(tmp_path / f"{name}.png")
+        pictures.append(picture([MIDDLE], name=name, patient=f"of {name}", size=(CROP_PX, CROP_PX)))
+    bank = read_crops([*pictures, picture([])], tmp_path)
+    assert bank.cases.tolist() == ["of a"]
+    np.testing.assert_array_equal(bank.pixels[0], pixels)
+    with pytest.raises(ValueError, match="no crop of 128 px"):
+        read_crops([picture([])], tmp_path)

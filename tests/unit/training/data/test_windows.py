@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.data.crops import CropBank
-from training.data.icpr2012 import Field
+from training.data.fields import Field
 from training.data.windows import (
     Source,
     WindowSampler,

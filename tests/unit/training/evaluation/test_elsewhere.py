@@ -1,11 +1,14 @@
 """Recall on crops of unseen cases, and false alarms in tissue without figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.fakes import DotDetector, plant, tissue
+from tests.unit.training.data.pictures import picture
 from training.data.crops import CROP_PX, CropBank
-from training.data.icpr2012 import Field
 from training.evaluation.elsewhere import FalseAlarms, false_alarms, recall_of_crops
 
 
@@ -30,17 +33,17 @@ def test_a_threshold_that_nothing_reaches_finds_nothing(bank: CropBank) -> None:
     assert (counts.true_positives, counts.recall) == (0, 0.0)
 
 
-def test_detections_at_forbidden_areas_are_no_false_alarms() -> None:
+def test_detections_at_figures_and_where_nobody_looked_are_no_false_alarms(tmp_path: Path) -> None:
     pixels = tissue(600, 500)
     for x, y in ((100, 100), (300, 250), (480, 400)):
         plant(pixels, x, y)
-    # Paint over the first dot, and paint whose margin of 7.5 um reaches the second one's centre.
-    forbidden = np.asarray([(80, 80, 120, 120), (320, 230, 340, 270)], np.float32)
-    field = Field("A00_00", "A00", 0.25, pixels, np.zeros((0, 4), np.float32), forbidden)
-    alarms = false_alarms(DotDetector(), [field, field], threshold=0.5, say=lambda _: None)["A00"]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    # A figure at the first dot, and an area whose margin of 7.5 um reaches the second one's centre.
+    known = picture([(80, 80, 120, 120)], size=(600, 500), unlabelled=((320, 230, 340, 270),))
+    alarms = false_alarms(DotDetector(), [known, known], tmp_path, threshold=0.5, say=lambda _: None)["a"]
     assert alarms.detections == 2
-    painted = (40 + 60) ** 2 + (20 + 60) * (40 + 60)
-    assert alarms.area_mm2 == pytest.approx(2 * (600 * 500 - painted) * 0.00025**2, rel=1e-3)
+    left_out = (40 + 60) ** 2 + (20 + 60) * (40 + 60)
+    assert alarms.area_mm2 == pytest.approx(2 * (600 * 500 - left_out) * 0.00025**2, rel=1e-3)
     low, high = alarms.interval()
     assert low < alarms.per_mm2 < high
 

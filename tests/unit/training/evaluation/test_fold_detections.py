@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.__main__ import main
+from training.cli.group import main
 from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.fold_detections import (
     FoldDetections,

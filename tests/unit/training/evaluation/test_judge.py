@@ -10,7 +10,7 @@ from training.evaluation.judge import judge
 from training.evaluation.judged import Detected, JudgedPicture
 from training.evaluation.metrics import rates
 from training.evaluation.ranking import Ranking
-from training.evaluation.threshold_rules import THRESHOLD_RULES, register_rule
+from training.evaluation.threshold_rules import THRESHOLD_RULES
 
 
 def picture(group: str, *, source: str = "one", shift: float = 0.0, seed: int = 0, number: int = 0) -> JudgedPicture:
@@ -184,11 +184,11 @@ def test_pictures_without_figures_or_detections() -> None:
 
 
 def test_a_new_rule_needs_no_other_module() -> None:
-    @register_rule("half")
+    @THRESHOLD_RULES.register("half")
     def half(ranking: Ranking) -> float:
         return 0.5
 
     try:
         assert {row.threshold for row in judge(several(), rule="half", draws=20).folds} == {0.5}
     finally:
-        del THRESHOLD_RULES["half"]
+        THRESHOLD_RULES.remove("half")

@@ -8,9 +8,11 @@ from serving.wsi.modelcard import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generated, summary_of
 from training.evaluation.bootstrap import Unit
 from training.evaluation.measuring import evaluate_found
-from training.evaluation.metrics import Found, best_threshold, rates
+from training.evaluation.metrics import Found, rates
+from training.evaluation.ranking import rank
 from training.evaluation.summary import Detected, EvaluationSummary
 from training.evaluation.thinning import POINTS
+from training.evaluation.threshold_rules import best_f1
 
 
 def detected(summary: EvaluationSummary) -> Detected:
@@ -133,7 +135,7 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
 
 def test_a_threshold_from_the_metrics_is_taken_as_it_is() -> None:
     found = generated()
-    threshold = best_threshold(found)
+    threshold = best_f1(rank(found))
     s = evaluate_found(
         found, None, areas_mm2=[1] * len(found), threshold=threshold, how_chosen="F1", data=DATA, models=[], draws=10
     )

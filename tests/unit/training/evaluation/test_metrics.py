@@ -11,7 +11,9 @@ from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 from training.evaluation.as_served import read_with_truth, slide_rates
-from training.evaluation.metrics import Found, best_threshold, bootstrap_f1, rates
+from training.evaluation.metrics import Found, bootstrap_f1, rates
+from training.evaluation.ranking import rank
+from training.evaluation.threshold_rules import best_f1
 
 
 def found(probabilities: list[float], hits: list[bool], misses: int = 0) -> Found:
@@ -46,7 +48,7 @@ def test_beyond_the_radius_is_no_hit() -> None:
 
 
 def test_best_threshold_separates() -> None:
-    threshold = best_threshold([found([0.9, 0.8, 0.3, 0.2], [True, True, False, False])])
+    threshold = best_f1(rank([found([0.9, 0.8, 0.3, 0.2], [True, True, False, False])]))
     assert rates([found([0.9, 0.8, 0.3, 0.2], [True, True, False, False])], threshold).f1 == 1.0
 
 

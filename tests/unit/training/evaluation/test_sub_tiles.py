@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from training.evaluation.sub_tiles import DET_THRESHOLDS, REG_THRESHOLDS, coarsened, sub_tile_rates
+from training.evaluation.sub_tiles import coarsened, sub_tile_rates
+from training.models.heads.boxes import DET_THRESHOLDS
+from training.models.heads.scores import REG_THRESHOLDS
 
 SCORES = np.asarray([0.9, 0.5, 0.2, 0.6, 0.1], np.float32)
 POSITIVES = np.asarray([True, True, True, False, False])

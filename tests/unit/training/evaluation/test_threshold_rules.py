@@ -9,7 +9,6 @@ from training.evaluation.threshold_rules import (
     f1_at,
     flat_f1,
     flat_group_f1,
-    register_rule,
 )
 
 
@@ -64,13 +63,13 @@ def test_f1_counts_detections_at_the_threshold() -> None:
 
 
 def test_a_rule_is_one_registered_function() -> None:
-    @register_rule("always-half")
+    @THRESHOLD_RULES.register("always-half")
     def always_half(ranking: Ranking) -> float:
         return 0.5
 
     try:
         assert THRESHOLD_RULES["always-half"] is always_half
-        with pytest.raises(ValueError, match="already"):
-            register_rule("always-half")(always_half)
+        with pytest.raises(ValueError, match="two threshold rules called always-half"):
+            THRESHOLD_RULES.register("always-half")(always_half)
     finally:
-        del THRESHOLD_RULES["always-half"]
+        THRESHOLD_RULES.remove("always-half")

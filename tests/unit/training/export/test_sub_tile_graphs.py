@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from training.export.graphs import cut
 from training.export.parity import parity_tile, parity_windows
 from training.export.sub_tile_graphs import DetectorGraph, NetGraph, Resize
+from training.models.classes import MODELS, build
 from training.models.sub_tile_detector import SubTileDetector
-from training.models.sub_tile_net import SubTileNet, build
+from training.models.sub_tile_net import SubTileNet
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def windows() -> NDArray[np.uint8]:
 @pytest.mark.parametrize(("name", "side"), [("BC", 64), ("Reg-NS", 250)])
 def test_a_tile_graph_gives_each_sub_tile_its_own_score(name: str, side: int) -> None:
     torch.manual_seed(0)
-    net = build(name, backbone="micro", side=side)  # type: ignore[arg-type]  # a name of the seven
+    net = build(MODELS[name].head, backbone="micro", side=side)
     assert isinstance(net, SubTileNet)
     net.eval()
     tile = torch.from_numpy(parity_tile())
@@ -70,7 +71,8 @@ def test_resizing_by_products_is_torchs_resizing() -> None:
 def lively_detector(side: int, *, pretrained: bool) -> SubTileDetector:
     """A detector with random weights, so spread that windows differ in what survives."""
     torch.manual_seed(1)
-    detector = SubTileDetector("micro", side, weighted=False, pretrained=pretrained)
+    detector = build("boxes", backbone="micro", side=side, pretrained=pretrained)
+    assert isinstance(detector, SubTileDetector)
     with torch.no_grad():
         head = detector.model.roi_heads.box_predictor
         detector.model.rpn.head.cls_logits.weight.mul_(20)

@@ -1,72 +1,136 @@
 """The verifier: its windows, what it learns from, and that turning a window changes nothing once exported."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from serving.synthetic.field import generate_field
-from training.data.crops import CropBank
-from training.data.icpr2012 import Field
-from training.data.patches import CropPatches, FieldPatches, nuclei_of
-from training.engine.held_out import state_held_out, weights_without
+from tests.unit.training.data.pictures import picture
+from training.data.candidates import Candidates, read_candidates
+from training.data.combining import combined
+from training.data.store import Annotation, Dataset, box_of
+from training.data.verifier_windows import Draw, Geometry, VerifierWindows
 from training.export.graphs import VerifierGraph
-from training.models.verifier import WINDOW_PX, Verifier
-from training.recipes.config import read_config
-from training.recipes.fit_verifier import VerifierConfig
+from training.models.verifier import WINDOW_PX, Verifier, figure_logit
+from training.recipes.reading import recipe_of
+from training.recipes.registry import TrainingData
+from training.recipes.verifier import VerifierRecipe
+
+DRAWS = (Draw(label="figure", count=2), Draw(label="look-alike", count=1), Draw(label="other", count=3))
+RECIPE = {
+    "kind": "verifier",
+    "backbone": "micro",
+    "steps": 4,
+    "learning_rate": 1e-3,
+    "batch": 1,
+    "precision": "float32",
+    "draw": [d.model_dump() for d in DRAWS],
+}
 
 
 @pytest.fixture(scope="module")
-def bank() -> CropBank:
-    pixels = generate_field(seed=3, width=512, height=256, mitoses_per_mm2=0).pixels
-    crops = np.stack([pixels[y : y + 128, x : x + 128] for y in (0, 128) for x in (0, 128, 256, 384)])
-    return CropBank(crops, np.asarray(["case"] * len(crops)))
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """A field with figures, look-alikes and a spoilt quarter, and a crop, of two stores."""
+    folder, stores = tmp_path_factory.mktemp("pictures"), []
+    made = generate_field(seed=4, width=400, height=400, mitoses_per_mm2=400, lookalikes_per_mm2=300)
+    Image.fromarray(made.pixels).save(folder / "field.png")
+    boxes, alike = ([box_of(box) for box in found] for found in (made.mitotic_figures, made.lookalikes))
+    field = picture(boxes, name="field", patient="F", size=(400, 400), unlabelled=((0, 0, 200, 200),))
+    marked = [Annotation(box=b, label="look-alike", agreement=0) for b in alike]
+    stores.append(("fields", field.model_copy(update={"annotations": (*field.annotations, *marked)})))
+    crop = generate_field(seed=3, width=128, height=128, mitoses_per_mm2=0).pixels
+    Image.fromarray(crop).save(folder / "crop.png")
+    stores.append(("crops", picture([(48, 48, 80, 80)], name="crop", patient="C", size=(128, 128), agreement=[0.8])))
+    both = combined(
+        [Dataset(name=n, format="test", licence="none", root=str(folder), pictures=(p,)) for n, p in stores]
+    )
+    return TrainingData(both.pictures, (), Path(both.root))
 
 
 @pytest.fixture(scope="module")
-def field() -> Field:
-    made = generate_field(seed=4, width=700, height=700, mitoses_per_mm2=200)
-    return Field("f", "A00", 0.25, made.pixels, made.mitotic_figures, np.empty((0, 4), np.float32))
+def candidates(data: TrainingData) -> Candidates:
+    return read_candidates(data.train, data.root, per_picture=300)
 
 
-def test_draws_depend_on_the_generator_alone(bank: CropBank) -> None:
-    patches, labels = CropPatches.of(bank), np.arange(6) < 3
-    first, again, other = (patches.draw(labels, None, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert first.shape == (6, 3, WINDOW_PX, WINDOW_PX)
-    torch.testing.assert_close(first, again)
-    assert not torch.allclose(first, other)
-    assert float(first.min()) >= 0
-    assert float(first.max()) <= 255
+def _windows(candidates: Candidates, **geometry: object) -> VerifierWindows:
+    return VerifierWindows(candidates, DRAWS, ("figure", "other"), Geometry.model_validate(geometry))
 
 
-def test_negatives_of_a_field_are_nuclei_away_from_its_figures(field: Field) -> None:
-    patches = FieldPatches.of([field])
-    assert len(patches.figures.pixels) == len(field.boxes)
-    assert 0 < len(patches.nuclei.pixels) < len(nuclei_of(field.pixels))
+def test_places_are_labelled_and_negatives_lie_away_from_them_and_from_what_is_spoilt(candidates: Candidates) -> None:
+    assert set(candidates.store) == {"fields", "crops"}
+    field = candidates.store == "fields"
+    marked = candidates.centre[field & (candidates.label < 2)]
+    others = candidates.centre[field & (candidates.label == 2)]
+    assert len(others) > 20
+    apart = np.hypot(*(others[:, None] - marked[None]).transpose(2, 0, 1)).min(1)
+    assert apart.min() >= 30
+    assert not ((others < 200).all(1)).any()
+    beside = candidates.centre[~field & (candidates.label == 2)] - 64
+    assert (np.hypot(*beside.T) > 20).all()
+    assert candidates.soft[~field & (candidates.label == 0)].tolist() == [pytest.approx(0.8)]
 
 
-def test_forbidden_areas_give_no_negatives(field: Field) -> None:
-    whole = np.asarray([[0, 0, 700, 350]], np.float32)
-    spoilt = Field("f", "A00", 0.25, field.pixels, field.boxes, whole)
-    assert len(FieldPatches.of([spoilt]).nuclei.pixels) < len(FieldPatches.of([field]).nuclei.pixels)
+def test_given_points_take_the_place_of_the_darkest_nuclei(data: TrainingData, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("picture,x,y\nfields/field,300,20\n")
+    found = read_candidates(data.train, data.root, per_picture=300, points=tmp_path / "points.csv")
+    others = found.centre[(found.store == "fields") & (found.label == 2)]
+    assert len(others) <= 1
+
+
+def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: Candidates) -> None:
+    windows = _windows(candidates, window_px=96)
+    (first, labels), (again, _), (other, _) = (windows.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == (6, 3, 96, 96)
+    assert labels.tolist() == [[1, 0]] * 2 + [[0, 1]] * 4
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    chosen = int(np.flatnonzero(candidates.label == 2)[7])
+    windows.weights[candidates.label == 2] = 1e-9
+    windows.weights[chosen] = 1.0
+    still = _windows(candidates, window_px=64, jitter_px=0, zoom=(1, 1), restained=0)
+    still.weights = windows.weights
+    assert len({tuple(candidates.centre[chosen])}) == 1
+    pool = still._pools[2]
+    drawn = np.random.default_rng(0).choice(pool, 20, p=still.weights[pool] / still.weights[pool].sum())
+    assert set(drawn.tolist()) == {chosen}
+
+
+def test_plain_windows_show_the_place_in_the_middle_at_the_stated_scale(candidates: Candidates) -> None:
+    chosen = np.flatnonzero((candidates.label == 2) & (candidates.store == "fields"))[:1]
+    window = _windows(candidates).plain_windows(chosen)[0].permute(1, 2, 0).numpy()
+    x, y = candidates.centre[chosen[0]]
+    pixels = candidates.fields[0].pixels
+    x1, y1 = int(x - 0.5) - 31, int(y - 0.5) - 31
+    if min(x1, y1) >= 0 and max(x1, y1) + 62 <= 400:
+        # The place is the middle of a px, and a window of an even side has none there: a mean of two px each way.
+        part = pixels[y1 - 1 : y1 + 63, x1 - 1 : x1 + 63].astype(float)
+        assert np.abs(part - window).mean() < 12
+    coarse = _windows(candidates, mpp=0.5).plain_windows(chosen)
+    assert coarse.shape == (1, 3, 64, 64)
+    # At half the scale the middle 32 px show what 64 px did.
+    half = torch.nn.functional.avg_pool2d(torch.from_numpy(window).permute(2, 0, 1)[None], 2)[0]
+    assert float((coarse[0, :, 16:48, 16:48] - half).abs().mean()) < 12
 
 
 def test_a_turned_or_mirrored_window_has_the_same_probability() -> None:
     torch.manual_seed(0)
-    graph = VerifierGraph([Verifier(), Verifier()])
+    graph = VerifierGraph([Verifier("micro"), Verifier("micro")])
     window = torch.randint(0, 256, (1, WINDOW_PX, WINDOW_PX, 3), dtype=torch.uint8)
     views = torch.cat([window, window.rot90(1, (1, 2)), window.flip(2)])
     with torch.inference_mode():
         together, alone = graph(views), graph(window)
     torch.testing.assert_close(together, together[:1].expand(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="different windows"):
+        VerifierGraph([Verifier("micro"), Verifier("micro", window_px=96)])
 
 
 def test_what_lies_outside_the_disc_is_not_seen() -> None:
     torch.manual_seed(0)
-    net = Verifier().eval()
+    net = Verifier("micro").eval()
     window = torch.full((1, 3, WINDOW_PX, WINDOW_PX), 120.0)
     marked = window.clone()
     marked[:, :, :6, :6] = 0
@@ -74,38 +138,54 @@ def test_what_lies_outside_the_disc_is_not_seen() -> None:
         torch.testing.assert_close(net(window), net(marked))
 
 
-def test_training_gives_a_loss_and_needs_labels() -> None:
-    net = Verifier().train()
-    images = torch.rand((2, 3, WINDOW_PX, WINDOW_PX)) * 255
-    assert torch.isfinite(net(images, torch.tensor([0.0, 1.0]))["cross_entropy"])
+def test_look_alikes_may_be_a_class_of_their_own() -> None:
+    net = Verifier("micro", classes=3).train()
+    images, labels = torch.rand((3, 3, WINDOW_PX, WINDOW_PX)) * 255, torch.eye(3)
+    assert torch.isfinite(net(images, labels)["cross_entropy"])
+    outputs = torch.tensor([[2.0, 1.0, 0.0]])
+    torch.testing.assert_close(figure_logit(outputs).sigmoid(), outputs.softmax(1)[:, 0])
     with pytest.raises(ValueError, match="labels"):
         net(images)
 
 
-def test_experiments_name_unknown_keys(tmp_path: Path) -> None:
-    config = tmp_path / "run.toml"
-    config.write_text("seed = 1\nspeed = 2\n")
-    with pytest.raises(ValueError, match="speed"):
-        read_config(config, VerifierConfig)
+def test_a_round_of_mining_draws_more_of_what_is_taken_for_a_figure(data: TrainingData) -> None:
+    recipe = recipe_of({**RECIPE, "mining": {"at": [0, 2], "cap": 0.8, "look_alikes": 2.0}}, "here")
+    assert isinstance(recipe, VerifierRecipe)
+    task = recipe.task(recipe.build(), data)
+    assert task.renewal is not None
+    assert list(task.renewal.steps) == [0, 2]
+    said = task.renewal.weigh(task.model.eval())
+    windows = task.samples.draw.__self__  # type: ignore[attr-defined]
+    assert len(said) == len(windows.candidates)
+    others = np.flatnonzero(windows.candidates.label == 2)
+    taken = torch.zeros(len(said))
+    taken[others[0]] = 0.9
+    task.renewal.use(taken)
+    assert windows.weights[others[0]] == pytest.approx(0.83)
+    assert windows.weights[others[1]] == pytest.approx(0.03)
+    alike = np.flatnonzero(windows.candidates.label == 1)
+    assert windows.weights[alike[0]] == pytest.approx(0.06)
 
 
-@pytest.mark.parametrize("name", ["verifier-crops", "verifier-fields"])
-def test_shipped_experiments_are_read(name: str) -> None:
-    folder = Path(__file__).parents[4] / "training" / "recipes"
-    assert read_config(folder / f"{name}.toml", VerifierConfig).steps > 0
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"speed": 2}, "speed: unknown; verifier recipes have"),
+        ({"classes": ["other", "figure"]}, "give figure first"),
+        ({"draw": [{"label": "figure", "count": 3}]}, "something that is none"),
+        ({"geometry": {"window_px": 200}}, "geometry.window_px"),
+        ({"backbone": "resnet51"}, "no trunk resnet51; there are"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        recipe_of({**RECIPE, **values}, "here")
 
 
-def test_a_fold_is_preferred_and_a_run_that_saw_the_slide_is_refused(tmp_path: Path) -> None:
-    for run, slides in ((tmp_path, ["A02"]), (tmp_path / "without-A00", ["A00"])):
-        state_held_out(run, slides)
-        (run / "model.pt").write_bytes(b"weights")
-    assert weights_without(tmp_path, "A00") == tmp_path / "without-A00" / "model.pt"
-    assert weights_without(tmp_path, "A02") == tmp_path / "model.pt"
-    with pytest.raises(ValueError, match="never saw A03"):
-        weights_without(tmp_path, "A03")
-    # Whoever starts from a run that saw a slide has seen it too.
-    state_held_out(tmp_path / "later", ["A00", "A02"], tmp_path / "model.pt", None)
-    assert json.loads((tmp_path / "later" / "held-out.json").read_text()) == ["A02"]
-    assert json.loads((tmp_path / "held-out.json").read_text()) == ["A02"]
-    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
-        weights_without(tmp_path / "nothing", "A00")
+def test_what_the_recipe_draws_must_be_there(data: TrainingData) -> None:
+    recipe = recipe_of(
+        {**RECIPE, "draw": [{"label": "figure", "count": 1, "stores": ["nowhere"]}, {"label": "other", "count": 1}]},
+        "x",
+    )
+    with pytest.raises(ValueError, match="draws figures in nowhere, and the data hold none"):
+        recipe.task(recipe.build(), data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.recipes.recipe import Recipe
+from training.recipes.sub_tiles import SubTileRecipe
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs/paper.md").read_text()
@@ -26,4 +26,4 @@ def test_the_settled_contradictions_are_complete() -> None:
 )
 def test_recipe_fields_that_the_page_names_exist(name: str) -> None:
     assert f"`{name}`" in PAGE
-    assert name in Recipe.__slots__
+    assert name in SubTileRecipe.model_fields

@@ -36,7 +36,7 @@ def test_weights_are_made_once(tmp_path: Path) -> None:
     path = pretrain(bank(), "micro", tmp_path, steps=2)
     made = path.read_bytes()
     assert pretrain(bank(), "micro", tmp_path, steps=2).read_bytes() == made
-    assert torch.isfinite(torch.load(tmp_path / "model.pt")["net.conv1.weight"]).all()
+    assert torch.isfinite(torch.load(tmp_path / "model.pt")["trunk.conv1.weight"]).all()
 
 
 def test_banks_are_parted_by_case() -> None:

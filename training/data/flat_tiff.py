@@ -1,0 +1,121 @@
+"""TIFFs of strips, which microscope cameras and contests write: decoded strip by strip, not whole."""
+
+import os
+import threading
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import tifffile
+
+from serving.wsi.errors import UnreadableSlideError
+from serving.wsi.geometry import Region
+from serving.wsi.hashing import slide_sha256
+from serving.wsi.pixelsize import PixelSize
+from serving.wsi.pyramid import PyramidSlide
+from serving.wsi.resample import Pixels
+
+CACHE_BYTES = 2**25
+"""Of decoded strips, each slide."""
+_RGB = 3
+
+
+class FlatTiff(PyramidSlide):
+    """A TIFF whose only level is stored in strips. See `serving.wsi.slide.Slide`."""
+
+    vendor = "flat"
+    mpp: float | None = None
+    pixel_size: PixelSize | None = None
+    bounds: tuple[int, int, int, int] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: Path, name: str) -> None:
+        self._tiff, self._page, self._path, self.name = tiff, page, path, name
+        self.width, self.height = int(page.imagewidth), int(page.imagelength)
+        self.level_sizes, self.levels = [(self.width, self.height)], [0]
+        self._file = path.open("rb", buffering=0)
+        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file."""
+        return slide_sha256(self._path)
+
+    def close(self) -> None:
+        """See `Slide.close`."""
+        self._file.close()
+        self._tiff.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decode(self, level: int, cut: Region) -> Pixels:
+        pixels = np.full((cut.height, cut.width, _RGB), 255, np.uint8)
+        inside = cut.intersection(Region(0, 0, self.width, self.height))
+        if not inside.area:
+            return pixels
+        rows = int(self._page.rowsperstrip)
+        for number in range(inside.y // rows, -(-inside.bottom // rows)):
+            strip, top = self._strip(number), number * rows
+            first, past = max(inside.y, top), min(inside.bottom, top + strip.shape[0])
+            pixels[first - cut.y : past - cut.y, inside.x - cut.x : inside.right - cut.x] = strip[
+                first - top : past - top, inside.x : inside.right
+            ]
+        return pixels
+
+    def _strip(self, number: int) -> Pixels:
+        """A strip, uint8, (rows, width, 3)."""
+        with self._lock:
+            if (kept := self._kept.get(number)) is not None:
+                self._kept.move_to_end(number)
+                return kept
+        page = self._page
+        data = os.pread(self._file.fileno(), int(page.databytecounts[number]), int(page.dataoffsets[number]))
+        try:
+            decoded, _, _ = page.decode(data, number, jpegtables=page.jpegtables)
+        except Exception as error:  # every codec has errors of its own
+            raise UnreadableSlideError(f"{self.name} has a damaged strip (number {number}); copy it again") from error
+        if decoded is None or decoded.shape[-1] != _RGB:
+            raise UnreadableSlideError(f"{self.name} has a damaged strip (number {number}); copy it again")
+        strip = np.ascontiguousarray(decoded[0], np.uint8)
+        with self._lock:
+            self._kept[number] = strip
+            while len(self._kept) > 1 and sum(s.nbytes for s in self._kept.values()) > CACHE_BYTES:
+                self._kept.popitem(last=False)
+        return strip
+
+
+def open_flat_tiff(path: Path, name: str) -> FlatTiff | None:
+    """A TIFF in strips of 8-bit RGB; None of any other file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    try:
+        tiff = tifffile.TiffFile(path)
+        page = tifffile.TiffPage.aspage(tiff.pages.first)
+    except (tifffile.TiffFileError, ValueError, IndexError):
+        return None
+    plain = (
+        not page.is_tiled
+        and len(page.dataoffsets) > 1
+        and page.samplesperpixel == _RGB
+        and page.bitspersample == 8
+        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+        and page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
+    )
+    if not plain:
+        tiff.close()
+        return None
+    return FlatTiff(tiff, page, path, name)

@@ -1,0 +1,1 @@
+"""Heads on the sub-tile models' trunks, each registered by a name that recipes state."""
