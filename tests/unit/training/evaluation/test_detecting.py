@@ -12,7 +12,7 @@ from serving.wsi.modelcard import ProbabilityCalibration
 from serving.wsi.probability import LogitAffine
 from tests.fakes import DotDetector, plant, tissue
 from tests.quick_models import write_quick_models
-from training.__main__ import main
+from training.cli.group import main
 from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.detecting import detect_fold, patients_seen
 from training.evaluation.fold_detections import judged_pictures, read_fold
