@@ -33,6 +33,10 @@ CHOSEN_ELSEWHERE = (
     "A fold's threshold and calibration are chosen on other groups, by detections of the weights that left those groups "
     "out; such weights saw the judged group in training, the choice did not."
 )
+OF_FOLDS = (
+    "The figures are of the weights of the folds, each of which learnt from fewer groups; weights that learn from all groups are "
+    "others and are not judged."
+)
 
 
 def judge(
@@ -85,7 +89,7 @@ def judge(
         sources=[_source(whole.of_source(name), name, draws, seed) for name in sources],
         folds=rows,
         release=_chosen(release, _groups(detected, np.ones(len(pictures), np.bool_))),
-        limits=[CHOSEN_ELSEWHERE, *limits],
+        limits=[CHOSEN_ELSEWHERE, OF_FOLDS, *limits],
     )
 
 
