@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test lint schemas access bench bench-gpu bench-peers bench-small faults fuzz vendor browser clean
+.PHONY: help demo test lint schemas access bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-peers        screen the same slides with other tools too, in environments of their own; write peers/"
 	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
+	@echo "make attack             attack a server of its own on loopback; print tries, survived, lost"
 	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
 	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"
@@ -68,6 +69,9 @@ bench-small: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.faults
+
+attack: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.attack
 
 vendor:
 	set -e; folder=$$(mktemp -d); cd $$folder; npm pack --silent openseadragon@$(OPENSEADRAGON) tus-js-client@$(TUS); \

@@ -1,11 +1,25 @@
 """`mitoserve state`: what a server keeps, checked and put right."""
 
-import click
+import sys
+from collections import Counter
 
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from serving.cli_state import opened
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.jobs.scrub import SEVERE, Finding, Tally, count
+from serving.jobs.scrub import scrub as scrubbed
 from serving.settings import Settings, SettingsError
 from serving.store.database import open_database
 from serving.store.shared import keeping_of
+from serving.store.slides import SlideStore
 from serving.wsi.errors import MitoserveError
+
+DAMAGE_FOUND = 1
+"""Exit code when something is lost until it is brought or computed again; 2 means that nothing was checked."""
 
 
 @click.group()
@@ -35,3 +49,41 @@ def adopt(*, yes: bool) -> None:
     except (SettingsError, MitoserveError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{where} belongs to this database now")
+
+
+@state.command()
+@click.option(
+    "--repair", is_flag=True, help="Forget lost results and delete damaged findings, so that both are computed again."
+)
+def scrub(*, repair: bool) -> None:
+    """Read all that is kept, compare it with its checksums, and say what is damaged or lost.
+
+    It may run beside a server. The exit code is 1 where the database, a slide or a result is damaged or lost, or was
+    until it was repaired. Damaged slides are replaced by their next upload.
+    """
+    found: list[Finding] = []
+    tally = Tally()
+    with opened() as server:
+        decoders = Decoders(DecoderLimits())
+        try:
+            store = SlideStore(server.database, server.settings, decoders)
+            with Progress(console=Console(stderr=True), transient=True) as progress:
+                task = progress.add_task("checking", total=count(store))
+                for finding in scrubbed(store, tally, repair=repair, step=lambda: progress.advance(task)):
+                    found.append(finding)
+                    mended = " (repaired)" if finding.repaired else ""
+                    click.echo(f"{finding.kind}: {finding.name}: {finding.detail}{mended}")
+        finally:
+            decoders.close()
+        if repair:
+            server.record("state scrub", f"{len(found)} findings")
+    kinds = Counter(finding.kind for finding in found)
+    click.echo(
+        f"read {tally.slides} slides, {tally.results} results and {tally.findings} files of findings: "
+        f"{kinds['slide']} slides, {kinds['result']} results and {kinds['tiles']} files of findings are damaged or lost, "
+        f"{kinds['database']} faults of the database, {kinds['stray']} folders that it does not name"
+    )
+    if tally.unsealed:
+        click.echo(f"{tally.unsealed} results of earlier releases have no checksums and were only found to be there")
+    if any(kinds[kind] for kind in SEVERE):
+        sys.exit(DAMAGE_FOUND)

@@ -36,8 +36,8 @@ class ServerProcess:
         usual = {"state": self.state, "models": models, "min_free_bytes": 0, "lease_s": 3, "keep_tiles": "off"}
         usual["loopback_without_key"] = "on"
         stated = usual | settings
-        self._environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
-        self._environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
+        self.environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
+        self.environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
@@ -52,7 +52,7 @@ class ServerProcess:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(self.port)],
-                env=self._environment,
+                env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -1,16 +1,17 @@
-"""`python -m benchmarks.faults [NAME...]`: run the named faults, by default all, and print what was counted.
+"""`python -m benchmarks.faults [NAME...] [--kills N]`: run the named faults, by default all, and print what was counted.
 
-Slides and models are made for the purpose and quick. The exit code is 1 if anything accepted was lost, ran twice, ended in
+Slides and models are made for the purpose and quick, but `rot` runs the released models. The exit code is 1 if anything accepted was lost, ran twice, ended in
 a wrong state, or gave another result than an undisturbed run.
 """
 
+import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults import clock, disk, kills, network, nodes, sharing
+from benchmarks.faults import clock, disk, kills, network, nodes, rot, sharing
 from benchmarks.faults.ground import Ground, prepared
 
 FAULTS: dict[str, Callable[[Ground], str]] = {
@@ -23,11 +24,17 @@ FAULTS: dict[str, Callable[[Ground], str]] = {
     "two-servers": sharing.two_servers,
     "stopped-worker": sharing.stopped_worker,
     "nodes": nodes.run,
+    "rot": rot.run,
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run faults by name; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
+    parser.add_argument("names", nargs="*", choices=[*FAULTS, []], metavar="NAME", help=", ".join(FAULTS))
+    parser.add_argument("--kills", type=int, default=rot.KILLS, help="of `rot`; each takes about half a minute")
+    stated = parser.parse_args(arguments)
+    names, rot.KILLS = stated.names, stated.kills
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         ground = prepared(Path(folder))

@@ -194,6 +194,10 @@ class SlideStore:
         with self.path(sha256) as found:
             return found is not None
 
+    def forget_stamp(self, sha256: str) -> None:
+        """Hash the slide the next time, whatever its stamp says."""
+        self._stamps.forget(sha256)
+
     def check_intact(self, sha256: str) -> None:
         """Raise what `open` raises where the slide is not what it was when it was opened; quick where nothing was written."""
         with contextlib.ExitStack() as stack:
