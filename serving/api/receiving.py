@@ -18,9 +18,11 @@ from serving.api.problems import StalledError
 from serving.api.workload import Workload
 from serving.observability import metrics
 from serving.settings import Settings
-from serving.store.naming import safe_name
+from serving.store.naming import safe_name, suffix_of
 from serving.wsi.errors import EmptyUploadError, UnsupportedFormatError
 
+MAIN_FILES = (".mrxs", ".vms", ".vmu")
+"""Suffixes of main files that only name others."""
 _WRITE_BYTES = 2**20
 """Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""
 _FORM_BYTES = 2**16
@@ -70,7 +72,7 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
             body.close()
         if body.size == 0:
             raise EmptyUploadError("the upload holds no bytes; check the file that was sent")
-        _check_name(name)
+        check_name(name)
         metrics.count_upload(body.size)
         yield Received(part, name, body.sha256)
     finally:
@@ -89,11 +91,13 @@ def _stated_length(request: Request, settings: Settings) -> int:
     return length
 
 
-def _check_name(name: str) -> None:
-    if name.lower().endswith(".mrxs"):
+def check_name(name: str) -> None:
+    """Refuse the main file of a slide of several files before its bytes arrive: alone it has no pixels."""
+    if name.lower().endswith(MAIN_FILES):
+        suffix = suffix_of(name)
         raise UnsupportedFormatError(
-            "an .mrxs file alone holds no pixels, they are in the folder of the same name beside it; "
-            "pack both: zip -r slide.zip SLIDE.mrxs SLIDE"
+            f"a {suffix} file alone holds no pixels, they are in files of their own beside it; "
+            f"pack all of them: zip -r slide.zip SLIDE{suffix} SLIDE"
         )
 
 

@@ -33,7 +33,9 @@ class SlideView(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(description="SHA-256 of the file; of all names and contents where a slide is several files.")
+    id: str = Field(
+        description="SHA-256 of the file; of name, size and SHA-256 of each where a slide is several files."
+    )
     name: str = Field(description="File name as you gave it.")
     size: int = Field(description="Bytes; 0 for a slide in the server's own folder.")
     width: int = Field(description="Level-0 px.")

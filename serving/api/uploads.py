@@ -16,7 +16,7 @@ from serving.api.analysis import iso
 from serving.api.headers import media_type, whole_number
 from serving.api.owners import owner_of, scope_of
 from serving.api.problems import MethodError, responses
-from serving.api.receiving import stream
+from serving.api.receiving import check_name, stream
 from serving.api.score import ARRIVAL_ERRORS
 from serving.api.tus import (
     TusRoute,
@@ -78,6 +78,7 @@ def upload_routes(workload: Workload) -> APIRouter:
             "malformed-request",
             "tus-version",
             "slide-too-large",
+            "unsupported-format",
             "busy",
             "quota-exceeded",
             "disk-full",
@@ -90,6 +91,7 @@ def upload_routes(workload: Workload) -> APIRouter:
         length = stated_length(request, workload.settings.max_upload_bytes)
         metadata = request.headers.get("upload-metadata", "")
         name, owner = safe_name(stated_filename(metadata)), owner_of(request)
+        check_name(name)
         upload = await run_sync(
             lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
         )

@@ -48,8 +48,10 @@ def is_dicom(head: bytes) -> bool:
     return head[_PREFIX_AT:HEAD_BYTES] == _PREFIX
 
 
-def read_instance(path: Path) -> Instance:
+def read_instance(path: Path, called: str | None = None) -> Instance:
     """What the header of a DICOM file says; at most `_HEADER_BYTES` of it are read. Of what is no whole-slide image, nothing.
+
+    called : what errors call the file, by default its own name
 
     Raises
     ------
@@ -60,6 +62,7 @@ def read_instance(path: Path) -> Instance:
     from pydicom.filereader import read_partial  # noqa: PLC0415 - takes long to import, and few slides are DICOM
     from pydicom.tag import Tag  # noqa: PLC0415
 
+    name = called or path.name
     with path.open("rb") as handle:
         header = handle.read(_HEADER_BYTES)
     if _DEFLATED in header or WHOLE_SLIDE.encode() not in header:
@@ -83,9 +86,9 @@ def read_instance(path: Path) -> Instance:
             bits=int(found.get("BitsStored") or 0),
         )
     except Exception as error:  # pydicom raises what it meets: struct.error, KeyError, ValueError, RecursionError ...
-        raise UnreadableSlideError(f"{path.name} is a damaged DICOM file; copy it again from the scanner") from error
+        raise UnreadableSlideError(f"{name} is a damaged DICOM file; copy it again from the scanner") from error
     if sop_class == WHOLE_SLIDE and not series:
-        raise UnreadableSlideError(f"{path.name} is a DICOM image without a series; export it again from the scanner")
+        raise UnreadableSlideError(f"{name} is a DICOM image without a series; export it again from the scanner")
     return instance
 
 
@@ -116,8 +119,10 @@ def series_of(paths: Iterable[Path]) -> list[list[Path]]:
     return [[instance.path for instance in members] for members in with_levels or series]
 
 
-def series_with(path: Path, paths: Iterable[Path]) -> list[Path]:
+def series_with(path: Path, paths: Iterable[Path], called: str | None = None) -> list[Path]:
     """Those of `paths` that belong to the same slide as `path`, which is one of them.
+
+    called : what errors call `path`, by default its own name
 
     Raises
     ------
@@ -126,10 +131,10 @@ def series_with(path: Path, paths: Iterable[Path]) -> list[Path]:
     UnreadableSlideError
         If it, or another file beside it, is damaged.
     """
-    own = read_instance(path)
+    own = read_instance(path, called)
     if own.sop_class != WHOLE_SLIDE:
         raise UnsupportedFormatError(
-            f"{path.name} is a DICOM file, but no whole-slide image; name a file of the slide itself"
+            f"{called or path.name} is a DICOM file, but no whole-slide image; name a file of the slide itself"
         )
     instances = [own if other == path else read_instance(other) for other in sorted(paths)]
     return [other.path for other in instances if (other.sop_class, other.series) == (WHOLE_SLIDE, own.series)]

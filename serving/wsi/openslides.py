@@ -62,7 +62,9 @@ def open_with_openslide(
     if path.is_symlink():  # what the caller names may be a link, what the slide names may not
         path = path.resolve()
     check_folder(path, name)
-    files = slide_files(path)  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
+    files = slide_files(
+        path, name
+    )  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
     if kind is FileKind.DICOM:
         check_directories(path, name)  # it may be a TIFF too, whose directories OpenSlide parses
         check_levels(files.paths, name)
@@ -132,7 +134,7 @@ class OpenSlideSlide(PyramidSlide):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the file; of all names and contents where the slide is several files."""
+        """Id of the slide: see `slide_sha256`."""
         return slide_sha256(self._path)
 
     @property

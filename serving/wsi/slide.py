@@ -91,7 +91,7 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
     """
     label = name if name is not None else path.name
     if path.is_dir():
-        path = slide_files(path).main_path
+        path = slide_files(path, label).main_path
     kind = kind_of(path, label)
     slide: Slide
     if kind is FileKind.IMAGE:

@@ -48,8 +48,10 @@ class SlideFiles:
         return [self.folder / name for name in self.names]
 
 
-def slide_files(path: Path) -> SlideFiles:
+def slide_files(path: Path, called: str | None = None) -> SlideFiles:
     """The slide that a file belongs to, or that a folder holds.
+
+    called : what errors call it, by default its own name
 
     Raises
     ------
@@ -59,16 +61,16 @@ def slide_files(path: Path) -> SlideFiles:
         If a folder holds several slides or a damaged DICOM file, or there is no such file.
     """
     if path.is_dir():
-        return find_slide(path, path.name)
+        return find_slide(path, called or path.name)
     if not path.is_file():
-        raise UnreadableSlideError(f"there is no file {path.name}")
+        raise UnreadableSlideError(f"there is no file {called or path.name}")
     suffix = path.suffix.lower()
     if suffix == ".mrxs":
-        return _mrxs(path)
+        return _mrxs(path, called)
     head = _head(path)
     if is_dicom(head):
         beside = [other for other in _files_in(path.parent) if is_dicom(_head(other))]
-        return _together(path, series_with(path, {*beside, path}))
+        return _together(path, series_with(path, {*beside, path}, called))
     if suffix in HAMAMATSU and not head.startswith(TIFF_HEADS):
         return _hamamatsu(path)
     return _together(path, [path])
@@ -161,14 +163,14 @@ def _sorted_out(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], li
     return slides, pictures, [*others, *(path for path in dicom if path not in in_series)]
 
 
-def _mrxs(path: Path) -> SlideFiles:
+def _mrxs(path: Path, called: str | None = None) -> SlideFiles:
     """Main file, index, and the files in the folder beside it that the index names."""
     folder = path.with_suffix("")
     index = folder / "Slidedat.ini"
     if not index.is_file():
         raise UnsupportedFormatError(
-            f"{path.name} alone holds no pixels: they are in the folder {folder.name} beside it, with its Slidedat.ini; "
-            "keep both together"
+            f"{called or path.name} alone holds no pixels: they are in the folder of the same name beside it, with its "
+            "Slidedat.ini; keep both together, or pack both into one zip"
         )
     return _together(path, [path, index, *_named_in(index, folder)])
 

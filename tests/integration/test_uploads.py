@@ -120,6 +120,13 @@ def test_malformed_requests_are_refused(client: LocalClient) -> None:
     assert client.head("/v1/uploads/none", headers=TUS).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["S.mrxs", "S.VMS"])
+def test_a_main_file_without_its_others_is_refused_before_it_is_sent(client: LocalClient, name: str) -> None:
+    answer = client.post("/v1/uploads", headers={**TUS, "Upload-Length": "9", "Upload-Metadata": named(name)})
+    assert (answer.status_code, kind(answer)) == (415, "unsupported-format")
+    assert "zip -r slide.zip" in answer.json()["detail"]
+
+
 def test_an_upload_can_be_ended(client: LocalClient, tmp_path: Path) -> None:
     address = begin(client, 100)
     send(client, address, b"x" * 10, 0)

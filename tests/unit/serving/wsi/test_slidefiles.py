@@ -134,7 +134,9 @@ def test_a_dicom_file_that_begins_as_a_tiff_of_old_opens_as_dicom(slide: Path, p
 
 def test_an_mrxs_slide_is_what_its_index_names(tmp_path: Path) -> None:
     main = write_picture(tmp_path / "S.jpg", PIXELS).rename(tmp_path / "S.mrxs")
-    with pytest.raises(UnsupportedFormatError, match="in the folder S beside it"):
+    with pytest.raises(
+        UnsupportedFormatError, match=r"S\.mrxs alone holds no pixels: they are in the folder of the same name"
+    ):
         slide_files(main)
     (tmp_path / "S").mkdir()
     (tmp_path / "S" / "Slidedat.ini").write_text(
