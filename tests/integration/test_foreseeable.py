@@ -73,7 +73,7 @@ def answered(client: LocalClient, method: str, address: str, **request: Any) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_odd_addresses_and_queries(
     client: LocalClient, things: dict[str, str], routes: list[tuple[str, str, dict[str, Any]]], data: st.DataObject
 ) -> None:
@@ -98,7 +98,7 @@ def test_odd_addresses_and_queries(
 
 
 @given(data=st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_odd_values_in_json(client: LocalClient, things: dict[str, str], data: st.DataObject) -> None:
     value = st.sampled_from(INSIDE)
     bodies: dict[str, dict[str, Any]] = {
