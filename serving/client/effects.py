@@ -57,6 +57,12 @@ OnProgress = Callable[[int, int], None]
 """Called with what is done and what there is to do: bytes of an upload, tiles of an analysis."""
 
 
+_NO_KEY = (
+    "the server does not know who you are: set MITOSERVE_KEY to your key, or give key=; on the server's own machine, until it has "
+    "keys, MITOSERVE_KEY=$(mitoserve keys local)"
+)
+
+
 def asked(ask: Ask, *, repeatable: bool = True) -> Steps[httpx.Response]:
     """The answer to `ask`, which is sent again while the server is away or busy, if that does no harm.
 
@@ -93,6 +99,7 @@ def refusal(response: httpx.Response) -> RefusedError:
     try:
         document = response.json()
         kind = str(document["type"]).rsplit(":", 1)[-1]
-        return RefusedError(response.status_code, kind, str(document["detail"]))
+        detail = _NO_KEY if response.status_code == httpx.codes.UNAUTHORIZED else str(document["detail"])
+        return RefusedError(response.status_code, kind, detail)
     except (ValueError, KeyError, TypeError):
         return RefusedError(response.status_code, "unknown", "the answer is not of a Mitoserve server")
