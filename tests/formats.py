@@ -13,11 +13,18 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.scoring.analysis import Options
+from serving.scoring.detector import Detector
+from serving.scoring.pipeline import score_slide
+from serving.wsi.slide import open_slide
 from tests.dicom import write_dicom_slide
 from tests.samples import write_dicom, write_leica
 
 MPP = 0.25
 TILE = 256
+AREA_LOSS, AREA_STEP, CENTRE_LOSS_UM = 0.03, 0.01, 1.0
+"""Share of the tissue by which codecs and resampling change its outline; the same where the mask alone lies otherwise on the
+slide; and how far a figure moves."""
 SCN_AT = 300, 200
 """Where the scanned part of the SCN slide begins, level-0 px."""
 _CM_UM = 10_000
@@ -324,3 +331,36 @@ def written(folder: Path, name: str, pixels: Pixels) -> Path:
     """The field stored in a way of `FORMATS`."""
     folder.mkdir(parents=True, exist_ok=True)
     return FORMATS[name].write(folder / "field.tif", pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an analysis found in a stored field.
+
+    centres : float64, shape (N, 2), of figures, (x, y), um from the field's corner, sorted
+    """
+
+    centres: NDArray[np.float64]
+    tissue_mm2: float
+
+    def distance(self, other: "Found") -> float | None:
+        """The largest distance of a figure to the nearest one that the other found, um; None without figures in either."""
+        if not len(self.centres) or not len(other.centres):
+            return None
+        return float(np.hypot(*(self.centres[:, None] - other.centres[None]).T).min(0).max())
+
+    def agrees(self, other: "Found", *, lossy: bool) -> bool:
+        """Whether both are the same but for what a codec or resampling loses."""
+        if len(self.centres) != len(other.centres):
+            return False
+        area = abs(self.tissue_mm2 - other.tissue_mm2) <= (AREA_LOSS if lossy else AREA_STEP) * other.tissue_mm2
+        return area and (self.distance(other) or 0.0) <= (CENTRE_LOSS_UM if lossy else 0.0)
+
+
+def found_in(path: Path, stored: Stored, detector: Detector) -> Found:
+    """What a detector finds in a stored field; where the file states no resolution, that of the field is given."""
+    with open_slide(path) as slide:
+        report = score_slide(slide, detector, Options(mpp=None if stored.states_mpp else MPP)).report
+    centres = [(d.x + d.width / 2 - stored.at[0], d.y + d.height / 2 - stored.at[1]) for d in report.detections]
+    placed = np.asarray(sorted(centres), np.float64).reshape(-1, 2) * report.slide.mpp
+    return Found(placed, report.counts.tissue_area_mm2)

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.formats import DOTS
+from benchmarks.formats import field as section_with_dots
 from serving.wsi.errors import UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
-from tests.formats import FORMATS, MPP, scaled, written
+from tests.fakes import DotDetector
+from tests.formats import FORMATS, MPP, Found, found_in, scaled, written
 from tests.samples import noise
 
 WIDTH, HEIGHT = 700, 520
@@ -36,6 +39,26 @@ def test_every_way_of_storing_shows_the_same_pixels(tmp_path: Path, field: Pixel
     loss = np.abs(found.astype(int) - expected).mean()
     assert loss == 0 if not stored.lossy else loss < CODEC_LOSS
     assert np.abs(small.astype(int) - scaled(field, (0.25, 0.25))).mean() < CODEC_LOSS
+
+
+@pytest.fixture(scope="module")
+def section() -> Pixels:
+    return section_with_dots(3, dots=True)
+
+
+@pytest.fixture(scope="module")
+def reference(section: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    name = "deflate TIFF"
+    return found_in(written(tmp_path_factory.mktemp("whole"), name, section), FORMATS[name], DotDetector())
+
+
+@pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is None])
+def test_figures_tissue_and_centres_do_not_depend_on_the_format(
+    tmp_path: Path, section: Pixels, reference: Found, name: str
+) -> None:
+    assert len(reference.centres) == len(DOTS)
+    found = found_in(written(tmp_path, name, section), FORMATS[name], DotDetector())
+    assert found.agrees(reference, lossy=FORMATS[name].lossy)
 
 
 @pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is not None])
