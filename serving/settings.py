@@ -120,6 +120,10 @@ class Settings:
     """`MITOSIS_DECODER_MEMORY_BYTES`: memory of one process that decodes slides. The largest picture that may be decoded
     whole has half a GB of RGB and needs three such."""
 
+    decoders_memory_bytes: int = 0
+    """`MITOSIS_DECODERS_MEMORY_BYTES`: memory of all processes together that decode slides for servers with this `state`; who
+    needs more waits. 0: half of the machine's memory, or of the cgroup's."""
+
     decoder_cpu_s: int = 120
     """`MITOSIS_DECODER_CPU_S`: processor seconds of one read of a slide, or of opening one. A patch takes 0.03."""
 
@@ -372,6 +376,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "upload_expires_s": _seconds,
     "lease_s": _seconds,
     "decoder_memory_bytes": _positive_int,
+    "decoders_memory_bytes": _natural,
     "decoder_cpu_s": _positive_int,
     "decoder_user": str,
     "webhook_hosts": _names,

@@ -232,6 +232,8 @@ class _Open:
         self.database = database
         self.store = SlideStore(database, settings, decoders)
         self.open_slides = OpenSlides(self.store)
+        if decoders.budget is not None:
+            decoders.budget.when_short(self.open_slides.close_unused)
         self.uploads = Uploads(database, self.store, settings)
         self.jobs = JobTable(database, self.store)
         self.crew = Crew(database, self.server)

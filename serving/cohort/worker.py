@@ -95,7 +95,7 @@ class SlideWorker:
         folder = self._open.enter_context(scratch(settings.scratch))
         self._detector = load_cascade(_unpacked(models, folder), providers=order.providers)
         self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
-        self._decoders = open_decoders(settings)
+        self._decoders = open_decoders(settings, shared=False)
         self._open.callback(self._decoders.close)
         credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
         self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, credential=credential)

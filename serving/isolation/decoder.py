@@ -56,7 +56,7 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     request = _received(first)
     if request is None:
         return
-    allow_cpu(limits.read_cpu_s)
+    allow_cpu(min(limits.opening_cpu_s, limits.read_cpu_s))
     path, name = Path(request["path"]), request["name"]
     names = (str(path), path.name, name)
     try:

@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.isolation.budget import MemoryBudget
 from serving.isolation.decoder import MESSAGE_BYTES
 from serving.isolation.limits import DecoderLimits, hide_memory
 from serving.wsi import errors
@@ -31,6 +32,8 @@ LINES = 2
 KEPT_BYTES = 2**23
 """Shared memory that stays between reads: a patch has 4 MB; an overview, read once, may have tens of them."""
 _START_S = 60.0
+_OWN_ENDINGS = {signal.SIGABRT, signal.SIGTRAP, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+"""Signals by which a process ends itself."""
 _SWEPT = ("PATH", "LANG", "LC_ALL", "TZ")
 """What a zygote keeps of the environment: the rest may hold secrets."""
 
@@ -38,7 +41,32 @@ _log = logging.getLogger("mitoserve.decoders")
 
 
 class DecoderDiedError(Exception):
-    """A decoder ended, or was ended, before it answered; the message says how."""
+    """A decoder ended, or was ended, before it answered; the message says how.
+
+    crashed : whether it ended itself, as OpenSlide's GLib does where memory is short
+    exhausted : whether it used all its processor time
+    """
+
+    def __init__(self, how: str, *, crashed: bool = False, exhausted: bool = False) -> None:
+        super().__init__(how)
+        self.crashed, self.exhausted = crashed, exhausted
+
+
+class MemoryShortError(Exception):
+    """What was asked for needs more memory than the decoder has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process came to its end."""
+
+    how: str
+    crashed: bool = False
+    exhausted: bool = False
+
+    def error(self) -> DecoderDiedError:
+        """The same as an error."""
+        return DecoderDiedError(self.how, crashed=self.crashed, exhausted=self.exhausted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +85,61 @@ class SlideFacts:
 class Decoders:
     """Starts decoder processes by way of a zygote, which is started when first needed and again if it dies."""
 
-    def __init__(self, limits: DecoderLimits, *, user: str | None = None) -> None:
-        """`user` : whom decoders run as, by name or number; None: as this process."""
-        self.limits, self._user = limits, user
+    def __init__(self, limits: DecoderLimits, *, user: str | None = None, budget: MemoryBudget | None = None) -> None:
+        """`user` : whom decoders run as, by name or number; None: as this process.
+
+        budget : memory of all decoders together; None: no bound
+        """
+        self.limits, self._user, self.budget = limits, user, budget
         self._zygote: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._lock = threading.Lock()
 
-    def start(self, path: Path, name: str, *, lines: int = LINES) -> tuple["Decoder", SlideFacts]:
+    @property
+    def least_bytes(self) -> int:
+        """Memory of a decoder at first."""
+        return min(self.limits.opening_bytes, self.most_bytes)
+
+    @property
+    def most_bytes(self) -> int:
+        """Memory of a decoder that needs much."""
+        return min(self.limits.memory_bytes, sys.maxsize if self.budget is None else self.budget.total)
+
+    def start(
+        self, path: Path, name: str, *, memory: int | None = None, lines: int = LINES
+    ) -> tuple["Decoder", SlideFacts]:
         """A process that has opened the slide.
 
+        memory : bytes that it may use, by default the least
         lines : reads that it shall serve at once, at most 16
 
         Raises
         ------
         DecoderDiedError
             If the process ended while it opened the slide.
+        MemoryShortError
+            If its memory was too little.
+        BusyError
+            If others have the memory of all decoders.
         MitoserveError
             If the slide is none that can be read.
         """
-        place, file = _located(path, name)
-        pairs = [_Line() for _ in range(lines)]
-        try:
-            handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
-            answer, processes = self._ask({"limits": asdict(self.limits)}, [place, *handles])
-        except BaseException:
+        memory = self.least_bytes if memory is None else memory
+        with contextlib.ExitStack() as stack:
+            if self.budget is not None:
+                stack.callback(self.budget.reserve(memory).release)
+            place, file = _located(path, name)
+            pairs = [_Line() for _ in range(lines)]
             for line in pairs:
-                line.close()
-            raise
-        finally:
-            os.close(place)
-        for line in pairs:
-            line.theirs.close()
-        decoder = Decoder(self, answer["pid"], processes[0], pairs)
+                stack.callback(line.close)
+            handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
+            limits = asdict(replace(self.limits, memory_bytes=memory))
+            try:
+                answer, processes = self._ask({"limits": limits}, [place, *handles])
+            finally:
+                os.close(place)
+            for line in pairs:
+                line.theirs.close()
+            decoder = Decoder(self, answer["pid"], processes[0], pairs, stack.pop_all())
         try:
             opened = decoder.call({"path": file, "name": name})
         except BaseException:
@@ -104,17 +155,18 @@ class Decoders:
             tuple(opened["stored_scale"]),
         )
 
-    def how_ended(self, pid: int) -> str:
-        """In words how the decoder `pid`, which has ended, came to its end."""
+    def how_ended(self, pid: int) -> Ending:
+        """How the decoder `pid`, which has ended, came to its end."""
         try:
             status = self._ask({"ended": pid}, [])[0]["status"]
         except DecoderDiedError:
-            return "it was ended from outside"
+            return Ending("it was ended from outside")
         if status == -signal.SIGXCPU:
-            return f"a read took more than {self.limits.read_cpu_s} s of processor time"
+            return Ending("it took more processor time than a read or an opening may", exhausted=True)
         if status is not None and status < 0:
-            return f"the reader was ended by {signal.Signals(-status).name}"
-        return "the reader stopped"
+            crashed = -status in _OWN_ENDINGS
+            return Ending(f"the reader was ended by {signal.Signals(-status).name}", crashed=crashed)
+        return Ending("the reader stopped", crashed=True)
 
     def close(self) -> None:
         """End the zygote, and with it every decoder."""
@@ -152,8 +204,12 @@ class Decoders:
 class Decoder:
     """One process with one open slide."""
 
-    def __init__(self, decoders: Decoders, pid: int, process: int, lines: list["_Line"]) -> None:
+    def __init__(
+        self, decoders: Decoders, pid: int, process: int, lines: list["_Line"], held: contextlib.ExitStack
+    ) -> None:
+        """`held` : lines and memory, which are given back when it is closed."""
         self.pid = pid
+        self._held = held
         self._decoders, self._process = decoders, process
         self._lines = len(lines)
         self._free: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
@@ -161,7 +217,7 @@ class Decoder:
         for line in lines:
             self._free.put(line)
         self._lock = threading.Lock()
-        self._end: str | None = None
+        self._end: Ending | None = None
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request that has no pixels in it. See `pixels` for what is raised."""
@@ -195,17 +251,19 @@ class Decoder:
         self._kill("it was closed")
         with self._lock:
             lines, self._lines = self._lines, 0
+        if not lines:
+            return
         # Each line comes back when the thread that waits on it has seen that the process is gone.
         for _ in range(lines):
-            if (line := self._free.get()) is not None:
-                line.close()
+            self._free.get()
+        self._held.close()
         self._free.put(None)
 
     def _free_line(self) -> "_Line":
         line = self._free.get()
         if line is None:
             self._free.put(None)
-            raise DecoderDiedError(self._end or "it was closed")
+            raise (self._end or Ending("it was closed")).error()
         return line
 
     def _asked(self, line: "_Line", request: dict[str, Any]) -> dict[str, Any]:
@@ -219,15 +277,15 @@ class Decoder:
         except OSError:
             packet = b""
         if not packet:
-            raise DecoderDiedError(self._ending())
+            raise self._ending().error()
         answer: dict[str, Any] = json.loads(packet)
         if not answer["ok"]:
             if answer["details"]:
                 _log.info("decoder %s: %s: %s", self.pid, answer["error"], answer["details"])
-            raise _raised(answer, self._decoders.limits)
+            raise _raised(answer)
         return answer
 
-    def _ending(self) -> str:
+    def _ending(self) -> Ending:
         with self._lock:
             if self._end is not None:
                 return self._end
@@ -239,7 +297,7 @@ class Decoder:
             if self._process < 0:
                 return
             if remember:
-                self._end = why
+                self._end = Ending(why)
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
             os.close(self._process)
@@ -316,16 +374,13 @@ def _started(user: str | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
     return process, ours
 
 
-def _raised(answer: dict[str, Any], limits: DecoderLimits) -> Exception:
+def _raised(answer: dict[str, Any]) -> Exception:
     """The error that a decoder reports, as an error of this process."""
     intended = getattr(errors, str(answer["error"]), None)
     if answer["intended"] and isinstance(intended, type) and issubclass(intended, MitoserveError):
         return intended(answer["message"])
     if answer["error"] == "MemoryError":
-        return UnreadableSlideError(
-            f"reading the slide needs more than {limits.memory_bytes} bytes of memory, which is this server's limit; "
-            "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES"
-        )
+        return MemoryShortError()
     if answer["storage"]:
         return StorageError("the slide cannot be read, since the storage that it lies on failed; try again")
     return UnreadableSlideError("the slide cannot be read: its data does not decode; copy it again from the scanner")

@@ -21,8 +21,13 @@ class DecoderLimits:
 
     memory_bytes: int = 4 * 2**30
     """Of its own memory. The largest picture that may be decoded whole has half a GB of RGB and needs three such."""
+    opening_bytes: int = 2**29
+    """Of its own memory at first. One that has not enough is replaced by one with `memory_bytes`: slides need 60 to 100 MB,
+    and few pictures more than this."""
+    opening_cpu_s: int = 60
+    """Processor seconds of opening, which looks at headers and a few tiles; the largest picture takes five."""
     read_cpu_s: int = 120
-    """Processor seconds of one read, or of opening. A patch takes 0.03; the overview of a slide without a pyramid
+    """Processor seconds of one read. A patch takes 0.03; the overview of a slide without a pyramid
     decodes every pixel, band by band, and each band is a read of its own."""
     read_wall_s: float = 300.0
     """Seconds until a read that gives no answer is given up: a file on a mount that hangs uses no processor."""

@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, SlideFacts
-from serving.wsi.errors import DecoderError
+from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, MemoryShortError, SlideFacts
+from serving.wsi.errors import DecoderError, UnreadableSlideError
 from serving.wsi.geometry import Region
 
 _T = TypeVar("_T")
@@ -45,6 +45,7 @@ class IsolatedSlide:
         self._decoders, self._path, self._lines = decoders, path, lines
         self.name, self.sha256 = name, sha256
         self._current: tuple[Decoder, SlideFacts] | None = None
+        self._memory = decoders.least_bytes
         self._closed = False
         self._lock = threading.Lock()
         self._needed = contextlib.ExitStack()
@@ -78,19 +79,30 @@ class IsolatedSlide:
         return self._tried(lambda decoder, _: decoder.pixels(request, max_bytes))
 
     def _tried(self, ask: Callable[[Decoder, SlideFacts], _T]) -> _T:
-        """What `ask` gives, with another process if the first dies of it."""
-        ending = ""
-        for _ in range(TRIES):
+        """What `ask` gives, with another process if the first dies of it or has too little memory."""
+        deaths, ending = 0, ""
+        while deaths < TRIES:
             decoder: Decoder | None = None
+            memory = self._memory
             try:
                 decoder, facts = self._opened()
                 return ask(decoder, facts)
             except DecoderDiedError as death:
-                ending = str(death)
-                if decoder is not None:
-                    self._discard(decoder)
+                deaths, ending = deaths + 1, str(death)
+                self._discard(decoder, more_than=memory if death.crashed else None)
+                if death.exhausted and decoder is None:
+                    break  # opening takes the same time again
+            except MemoryShortError as short:
+                if memory >= self._decoders.most_bytes:
+                    raise UnreadableSlideError(
+                        f"reading {self.name} needs more than {memory} bytes of memory, which is this server's limit; "
+                        "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES and "
+                        "MITOSIS_DECODERS_MEMORY_BYTES"
+                    ) from short
+                self._discard(decoder, more_than=memory)
+        times = "once" if deaths == 1 else f"{deaths} times"
         raise DecoderError(
-            f"{self.name} ended its reader {TRIES} times at the same place ({ending}): "
+            f"{self.name} ended its reader {times} at the same place ({ending}): "
             "the file is damaged, or not what it says it is; export it again, for example with `vips tiffsave`"
         )
 
@@ -99,13 +111,18 @@ class IsolatedSlide:
             if self._closed:
                 raise ValueError(f"{self.name} is closed")
             if self._current is None:
-                self._current = self._decoders.start(self._path, self.name, lines=self._lines)
+                self._current = self._decoders.start(self._path, self.name, memory=self._memory, lines=self._lines)
             return self._current
 
-    def _discard(self, dead: Decoder) -> None:
-        """Forget a decoder that died, unless another thread has done so."""
+    def _discard(self, dead: Decoder | None, *, more_than: int | None = None) -> None:
+        """Forget a decoder that died, unless another thread has done so.
+
+        more_than : memory that was too little, or may have been
+        """
         with self._lock:
-            if self._current is None or self._current[0] is not dead:
+            if more_than is not None and self._memory <= more_than:
+                self._memory = self._decoders.most_bytes
+            if dead is None or self._current is None or self._current[0] is not dead:
                 return
             self._current = None
         dead.close()

@@ -5,6 +5,7 @@ import os
 import pwd
 
 from serving.isolation import landlock
+from serving.isolation.budget import MemoryBudget, machine_memory
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.settings import Settings, SettingsError
@@ -12,8 +13,10 @@ from serving.settings import Settings, SettingsError
 _log = logging.getLogger("mitoserve.decoders")
 
 
-def open_decoders(settings: Settings) -> Decoders:
+def open_decoders(settings: Settings, *, shared: bool = True) -> Decoders:
     """Decoders with the limits and the user of `settings`; the log says what keeps them in.
+
+    shared : whether their memory is that of all processes with the same state folder, which must exist
 
     Raises
     ------
@@ -31,7 +34,9 @@ def open_decoders(settings: Settings) -> Decoders:
             "this kernel has no Landlock, so decoders can read whatever their user can: "
             "use Linux 5.13 or later with landlock in its list of security modules, or set MITOSIS_DECODER_USER"
         )
-    return Decoders(limits, user=settings.decoder_user)
+    total = settings.decoders_memory_bytes or machine_memory() // 2
+    budget = MemoryBudget(total, settings.state / "decoders.lock" if shared else None)
+    return Decoders(limits, user=settings.decoder_user, budget=budget)
 
 
 def _check_user(user: str) -> None:

@@ -58,6 +58,12 @@ class OpenSlides:
                     self._set_timer()
             _close(gone)
 
+    def close_unused(self) -> None:
+        """Close slides that nobody reads at the moment: somebody else needs the memory."""
+        with self._lock:
+            gone = self._taken(0)
+        _close(gone)
+
     def close(self) -> None:
         """Close all slides; those in use when their reads end."""
         with self._lock:

@@ -15,6 +15,7 @@ from serving.wsi.resample import Pixels
 
 MAX_IMAGE_PIXELS = 17 * 10**7
 """A picture is decoded whole, half a GB of RGB, and Pillow refuses little more. Larger ones should be tiled TIFFs."""
+_BAND_PX = 256
 GREY_NOTE = "the picture is grey; models know stained tissue in colour, so what they say of it is not to be relied on"
 _UM_PER_INCH = 25_400
 _FINEST_UM, _COARSEST_UM = MPP_RANGE[0] * (1 - 1e-9), MPP_RANGE[1] * (1 + 1e-9)
@@ -84,10 +85,19 @@ def _rgb_over_white(image: Image.Image, name: str) -> Pixels:
             f"{name} is a picture of {_NAMED.get(image.mode, image.mode)}; stained tissue is read as red, green and blue of "
             "8 bits: export it as RGB"
         )
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        coloured = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", coloured.size, (255, 255, 255, 255)), coloured)
-    return np.asarray(image.convert("RGB"))
+    pixels = np.empty(
+        (image.height, image.width, 3), np.uint8
+    )  # first: where it does not fit, nothing is decoded in vain
+    image.load()
+    # In bands: whole, Pillow's RGB and what it is copied by would take three times the memory.
+    for top in range(0, image.height, _BAND_PX):
+        bottom = min(top + _BAND_PX, image.height)
+        band = image.crop((0, top, image.width, bottom))
+        if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+            coloured = band.convert("RGBA")
+            band = Image.alpha_composite(Image.new("RGBA", coloured.size, (255, 255, 255, 255)), coloured)
+        pixels[top:bottom] = np.asarray(band.convert("RGB"))
+    return pixels
 
 
 def _pixel_size(image: Image.Image) -> PixelSize | None:

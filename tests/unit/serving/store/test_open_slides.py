@@ -5,10 +5,14 @@ from typing import cast
 
 import pytest
 
+from serving.isolation.budget import MemoryBudget
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide
 from serving.store.open_slides import OpenSlides
 from serving.store.slides import SlideStore
-from serving.wsi.errors import UnreadableSlideError
+from serving.wsi.errors import BusyError, UnreadableSlideError
+from tests.samples import noise, write_pyramid
 
 
 class FakeSlide:
@@ -97,3 +101,19 @@ def test_one_that_is_read_while_all_are_closed_is_closed_after(tmp_path: Path) -
     assert fake(slide).closed.is_set()
     with pytest.raises(ValueError, match="not opened any more"), slides.using("b"):
         pass
+
+
+def test_unused_slides_are_closed_where_memory_is_short(tmp_path: Path, store: SlideStore) -> None:
+    path = write_pyramid(tmp_path / "a.tif", noise(300, 300))
+    budget = MemoryBudget(2**29, wait_s=0)
+    decoders = Decoders(DecoderLimits(), budget=budget)
+    slides = OpenSlides(SlideStore(store.database, store.settings, decoders))
+    budget.when_short(slides.close_unused)
+    (tmp_path / "one").mkdir()
+    path.rename(tmp_path / "one" / "a.tif")
+    stored = slides._store.add(tmp_path / "one", "a.tif", owner="o", name="a.tif")
+    with slides.using(stored.sha256), pytest.raises(BusyError):
+        budget.reserve(1)
+    budget.reserve(1).release()
+    slides.close()
+    decoders.close()
