@@ -6,66 +6,19 @@ was lost.
 """
 
 import argparse
-import contextlib
 import importlib
-import multiprocessing
-import os
-import pkgutil
-import signal
 import sys
 import tempfile
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-import benchmarks.attack
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.runner import names, run
 from tests.quick_models import write_quick_models
 
-_OTHERS = {"__main__", "ground"}
 SECONDS = 240
-
-
-def names() -> list[str]:
-    """The attacks, by the names of their modules."""
-    return sorted(m.name for m in pkgutil.iter_modules(benchmarks.attack.__path__) if m.name not in _OTHERS)
-
-
-def _attack(name: str, folder: Path, models: Path, sender: Connection) -> None:
-    os.setsid()  # so that its servers can be ended with it
-    tally = Tally()
-    try:
-        importlib.import_module(f"benchmarks.attack.{name}").attack(Ground(folder, models), tally)
-    except Exception as error:
-        tally.judge(False, f"{type(error).__name__}: {str(error)[:300]}")
-    sender.send((tally.tries, tally.survived, tally.lost))
-
-
-def run(name: str, root: Path, models: Path, seconds: float) -> Tally:
-    """Run one attack; one that does not end in time has lost."""
-    folder = root / name
-    folder.mkdir()
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_attack, args=(name, folder, models, sender))
-    process.start()
-    sender.close()
-    tally = Tally()
-    try:
-        if receiver.poll(seconds):
-            tally = Tally(*receiver.recv())
-        else:
-            tally.judge(False, f"it did not end in {seconds:g} s")
-    except EOFError:
-        tally.judge(False, "its process ended")
-    process.join(5)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid or 0, signal.SIGKILL)
-    process.join()
-    return tally
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ STORED = (
     "tiles/**/*.npz",
     "stamps/*",
 )
-TRIES = 60
+TRIES = 30
 SEED = 5
 
 
