@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from serving.wsi.slidefiles import SlideFiles
 
 AT_ONCE = 2
 """Archives that are unpacked at the same time, each in 512 MiB at most."""
+WAITING = 8
+"""Archives that may wait for that, each in a thread of the server, which has other work for most of its threads."""
 _WAIT_S = 300.0
 _BYTES_PER_CPU_S = 4 * 2**20
 """Of an archive, for each second of processor time that it may take beyond the first: bzip2, the slowest, unpacks twice as
@@ -25,6 +29,7 @@ _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 _KEPT_OF_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
 _places = threading.BoundedSemaphore(AT_ONCE)
+_queue = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
 
 def is_archive(path: Path) -> bool:
@@ -76,27 +81,24 @@ def _unpacked(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> di
     seconds = archive.stat().st_size // _BYTES_PER_CPU_S
     limits = UnpackLimits(max_bytes, cpu_s=30 + seconds, wall_s=120.0 + 4 * seconds)
     request = {"archive": str(archive), "folder": str(folder), "slide": slide, "limits": asdict(limits)}
-    if not _places.acquire(timeout=_WAIT_S):
-        raise BusyError("the server unpacks other archives; try again in a moment")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "serving.store.unpacking", json.dumps(request)],
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # its complaints would name files
-            timeout=limits.wall_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _too_slow() from error
-    finally:
-        _places.release()
+    with _place():
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "serving.store.unpacking", json.dumps(request)],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # its complaints would name files
+                timeout=limits.wall_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _too_slow() from error
     if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         raise _too_slow()
     if done.returncode != 0:
         raise ArchiveError("the archive ended the process that unpacked it; make it again, for example with `zip -r`")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if "too_large" in answer:
         raise SlideTooLargeError(answer["too_large"])
     if "refused" in answer:
@@ -104,6 +106,29 @@ def _unpacked(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> di
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]))
     return answer
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """A place for one archive, after others that came before.
+
+    Raises
+    ------
+    BusyError
+        If too many wait already, or those before take too long.
+    """
+    busy = BusyError("the server unpacks other archives; try again in a moment")
+    if not _queue.acquire(blocking=False):
+        raise busy
+    try:
+        if not _places.acquire(timeout=_WAIT_S):
+            raise busy
+        try:
+            yield
+        finally:
+            _places.release()
+    finally:
+        _queue.release()
 
 
 def _environment() -> dict[str, str]:

@@ -64,7 +64,7 @@ class UnpackLimits:
     max_bytes: int
     """Of all that comes out."""
     memory_bytes: int = 2**29
-    """Of its address space: Python with its libraries takes a third, the largest dictionary of `xz -9` an eighth."""
+    """Of its address space, of which the dictionary of `xz -9` takes an eighth."""
     cpu_s: int = 30
     wall_s: float = 120.0
 

@@ -6,6 +6,7 @@ import resource
 import stat
 import struct
 import tarfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.store.archives import extract, is_archive, unpack
+from serving.store.archives import AT_ONCE, WAITING, extract, is_archive, unpack
 from serving.store.errors import ArchiveError
 from serving.store.unpacking import MAX_DEPTH, extract_here, plain_parts
-from serving.wsi.errors import MitoserveError, SlideTooLargeError
+from serving.wsi.errors import BusyError, MitoserveError, SlideTooLargeError
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.slidefiles import MAX_ENTRIES, slide_files
 from tests.dicom import write_dicom_slide
@@ -363,6 +364,28 @@ def test_slides_are_no_archives(tmp_path: Path) -> None:
     for number, head in enumerate((b"II*\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"", b"x" * 600)):
         (tmp_path / str(number)).write_bytes(head)
         assert not is_archive(tmp_path / str(number))
+
+
+def test_a_crowd_of_archives_leaves_the_server_threads(tmp_path: Path) -> None:
+    path = zip_of(tmp_path / "z", {"a.txt": b"x"})
+    ended = []
+
+    def send(number: int) -> None:
+        try:
+            extract(path, tmp_path / f"out-{number}", max_bytes=MIB)
+        except BusyError:
+            ended.append("busy")
+        else:
+            ended.append("unpacked")
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(AT_ONCE + WAITING + 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ended) == len(threads)
+    assert ended.count("unpacked") >= AT_ONCE + WAITING
+    extract(path, tmp_path / "after", max_bytes=MIB)
 
 
 def test_a_picture_alone_is_a_slide(tmp_path: Path) -> None:
