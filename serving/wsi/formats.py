@@ -55,7 +55,7 @@ def kind_of(path: Path, name: str) -> FileKind:
     suffix = path.suffix.lower()
     if head.startswith(PICTURE_HEADS):
         return FileKind.MRXS if suffix == ".mrxs" else FileKind.IMAGE
-    if is_dicom(head) and not (suffix in (".tif", ".tiff") and head.startswith(TIFF_HEADS) and _parses(path)):
+    if is_dicom(head) and not (suffix in (".tif", ".tiff") and head.startswith(TIFF_HEADS) and has_directory(path)):
         return FileKind.DICOM
     if head.startswith(TIFF_HEADS):
         return FileKind.TIFF
@@ -64,7 +64,7 @@ def kind_of(path: Path, name: str) -> FileKind:
     raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 
-def _parses(path: Path) -> bool:
+def has_directory(path: Path) -> bool:
     """Whether the first directory of a TIFF is where its head says."""
     try:
         with tifffile.TiffFile(path) as tiff:

@@ -14,7 +14,7 @@ from serving.wsi.companions import check_folder, check_named_files
 from serving.wsi.dicomlevels import check_levels
 from serving.wsi.directories import check_directories
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, kind_of
+from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, has_directory, kind_of
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles
@@ -66,7 +66,8 @@ def open_with_openslide(
         path, name
     )  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
     if kind is FileKind.DICOM:
-        check_directories(path, name)  # it may be a TIFF too, whose directories OpenSlide parses
+        if has_directory(path):  # it is a TIFF too, whose directories OpenSlide parses, and not one of old
+            check_directories(path, name)
         check_levels(files.paths, name)
     try:
         vendor = openslide.OpenSlide.detect_format(str(path))

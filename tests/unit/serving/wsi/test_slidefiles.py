@@ -122,7 +122,8 @@ def test_an_object_of_another_kind_is_told_from_a_slide(slide: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "preamble", [b"II*\0\xff\xff\xff\x00", b"II+\0\x08\0\0\0\xff\xff\0\0\0\0\0\0", b"MM\0*\0\0\xff\xff"]
+    "preamble",
+    [b"II*\0\x80\x04\0\0", b"II*\0\xff\xff\xff\x00", b"II+\0\x08\0\0\0\xff\xff\0\0\0\0\0\0", b"MM\0*\0\0\xff\xff"],
 )
 @pytest.mark.parametrize("name", ["a.dcm", "a", "a.tif"])
 def test_a_dicom_file_that_begins_as_a_tiff_of_old_opens_as_dicom(slide: Path, preamble: bytes, name: str) -> None:
