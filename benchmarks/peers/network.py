@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.models.cascade import RELEASED_TRUNK
 from training.models.regns import RegNS
-from training.models.trunk import Trunk
+from training.models.trunks.build import build_trunk
 
 
 class WindowScreener(nn.Module):
@@ -18,7 +19,7 @@ class WindowScreener(nn.Module):
 
     def __init__(self, white: float = 255.0) -> None:
         super().__init__()
-        self.trunk, self.head, self.gain = Trunk(4), RegNS(), 255.0 / white
+        self.trunk, self.head, self.gain = build_trunk(RELEASED_TRUNK, "folded"), RegNS(), 255.0 / white
 
     @classmethod
     def load(cls, weights: Path, white: float = 255.0) -> "WindowScreener":

@@ -4,10 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
-from torch import Tensor
 
 from benchmarks.peers.network import WindowScreener
 from serving.scoring.models import model_folder
@@ -15,8 +12,7 @@ from serving.wsi.modelcard import load_card
 from training.export.graphs import RegNSGraph
 from training.export.onnx_files import export_regns, store_in_half
 from training.export.publishing import hashes, publish
-
-_PARTS = ("trunk.", "head.")
+from training.models.released import released_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +31,10 @@ def write_models(released: Path, folder: Path) -> Models:
     """
     shipped = model_folder(released, "reg-ns")
     screener = WindowScreener()
-    screener.load_state_dict(_weights(shipped / "model.onnx"))
+    screener.load_state_dict({**screener.state_dict(), **released_weights(shipped / "model.onnx")})
     weights = folder / "weights.pt"
     torch.save(screener.state_dict(), weights)
     return Models(weights, _exact(screener, shipped, folder), shipped)
-
-
-def _weights(path: Path) -> dict[str, Tensor]:
-    """The graph's weights under the names of `WindowScreener`, float32."""
-    found = {}
-    for constant in onnx.load(path).graph.initializer:
-        name = constant.name.removesuffix(".half").removeprefix("model.")
-        if name.startswith(_PARTS):
-            found[name] = torch.from_numpy(numpy_helper.to_array(constant).copy()).float()
-    return found
 
 
 def _exact(screener: WindowScreener, shipped: Path, folder: Path) -> Path:

@@ -101,6 +101,9 @@ class ScreeningRecipe(RecipeKind):
 
     follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation")
 
+    takes: ClassVar[dict[str, str]] = {"trunk.": "trunk.", "regns.": "head."}
+    """Of a cascade's run the Reg-NS head too."""
+
     kind: Literal["screening"] = "screening"
     backbone: TrunkName = RELEASED_TRUNK
     tiles: int = Field(gt=0)

@@ -49,6 +49,9 @@ class RecipeKind(Recipe):
     follows: ClassVar[tuple[str, ...]] = ()
     """Fields that fix the weights' shape, and so come from the run that a training goes on from."""
 
+    takes: ClassVar[dict[str, str]] = {"trunk.": "trunk."}
+    """What is taken of a run whose trunk a training begins with: beginnings of its tensors' names, and of ours."""
+
     def model_name(self) -> str:
         """What is trained, for people."""
         return self.kind

@@ -14,7 +14,7 @@ from training.engine.distributed import Process
 from training.engine.trainer import fit
 from training.models.initial import initialise, load_trained
 from training.recipes.reading import changed, claim_folder, named_recipe, read_changes, read_recipe
-from training.recipes.record import RunRecord, claim_record, read_record, record_of
+from training.recipes.record import claim_record, read_record, record_of
 from training.recipes.registry import RecipeKind, Start, TrainingData
 
 MPP_RANGE = (0.22, 0.28)
@@ -114,22 +114,27 @@ def begin(recipe: RecipeKind, start: Start) -> tuple[nn.Module, str]:
     else:
         said = initialise(model, recipe.initialisation, reg_run=start.reg)
     if start.trunk is not None:
-        initialise_trunk(model, start.trunk)
+        take_parts(recipe, model, start.trunk)
         said = f"{said}, trunk of {start.trunk}"
     return model, said
 
 
-def initialise_trunk(model: nn.Module, path: Path) -> None:
-    """Take the trunk's tensors of another run's `model.pt`, as far as the other trunk goes.
+def take_parts(recipe: RecipeKind, model: nn.Module, path: Path) -> None:
+    """Take what a recipe takes of another run's `model.pt`, as far as the other model has it.
 
     Raises
     ------
     ValueError
-        If the file holds none of them.
+        If the file holds nothing of it.
     """
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    own = model.state_dict()
-    taken = {k: v for k, v in state.items() if k.startswith("trunk.") and k in own and own[k].shape == v.shape}
+    state, own = torch.load(path, weights_only=True, map_location="cpu"), model.state_dict()
+    renamed = {
+        mine + name.removeprefix(theirs): value
+        for theirs, mine in recipe.takes.items()
+        for name, value in state.items()
+        if name.startswith(theirs)
+    }
+    taken = {name: value for name, value in renamed.items() if name in own and own[name].shape == value.shape}
     if not taken:
         raise ValueError(f"{path} holds no tensor of this trunk")
     model.load_state_dict({**own, **taken})
@@ -190,23 +195,6 @@ def weights_without(runs: Path, patient: str) -> Path:
     if record is None or patient in record.seen:
         raise ValueError(f"{run} does not state in run.json that it never saw {patient}; judge it on others")
     return run
-
-
-def pooled_record(runs: list[Path]) -> RunRecord | None:
-    """The records of several runs, e.g. those of a cascade, as one; None if one of them states nothing."""
-    records = [read_record(run) for run in runs]
-    known = [record for record in records if record is not None]
-    if not known or len(known) < len(records):
-        return None
-    first = known[0]
-    return first.model_copy(
-        update={
-            "stores": tuple(dict.fromkeys(s for r in known for s in r.stores)),
-            "initial_data": tuple(dict.fromkeys(s for r in known for s in r.initial_data)),
-            "before": tuple(sorted(frozenset[str]().union(*(r.seen for r in known)))),
-            "initial": "; ".join(dict.fromkeys(r.initial for r in known)),
-        }
-    )
 
 
 def check_resolution(dataset: Dataset) -> None:
