@@ -67,7 +67,7 @@ def _served(server: ServerProcess) -> set[tuple[str, str]]:
 
 def _picture(seed: int) -> bytes:
     buffer = io.BytesIO()
-    field = generate_field(seed=seed, width=SIDE_PX, height=SIDE_PX, mitoses_per_mm2=120, lookalikes_per_mm2=120)
+    field = generate_field(seed=seed, width=SIDE_PX // 2, height=SIDE_PX // 2, mitoses_per_mm2=120)
     Image.fromarray(field.pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
