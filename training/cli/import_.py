@@ -18,8 +18,10 @@ class _Listing(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See Click."""
+        width = max(len(name) for name in FORMATS) + 2
         with formatter.section("Formats"):
-            formatter.write_dl([(name, layout.summary) for name, layout in FORMATS.items()])
+            for name, layout in FORMATS.items():
+                formatter.write(f"  {name:{width}}{layout.summary}\n")
         formatter.write_text(f"docs/datasets.md says more of each. {RESEARCH_USE}")
 
 

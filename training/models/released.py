@@ -34,7 +34,7 @@ def released_weights(path: Path) -> dict[str, Tensor]:
     for constant in onnx.load(path).graph.initializer:
         name = constant.name.removesuffix(".half")
         for pattern, replacement in _NAMES:
-            name = pattern.sub(replacement, name)  # type: ignore[arg-type]  # a string or a function
+            name = pattern.sub(replacement, name)
         if name.startswith(("trunk.", "head.", "fc.", "det.")):
             found[name] = torch.from_numpy(numpy_helper.to_array(constant).copy()).float()
     return found
