@@ -1,14 +1,20 @@
 """Whole slides in every format at hand, and what becomes of their bytes: flipped, cut off, tags swapped and forged."""
 
 import random
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from serving.synthetic.slide import generate_slide
-from tests.samples import noise, write_dicom, write_picture, write_pyramid
+from tests.dicom import write_dicom_slide
+from tests.formats import written
+from tests.samples import noise, write_dicom, write_mrxs, write_picture, write_pyramid
 
 SIDE = 700
 _EXTREMES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
@@ -17,7 +23,7 @@ _EXTREMES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A slide that opens."""
+    """A slide as somebody brings it, a file or an archive; all open but the NDPI, of which OpenSlide wants more."""
 
     name: str
     data: bytes
@@ -32,9 +38,53 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     paths += [write_picture(folder / f"picture.{kind}", pixels, mpp=0.25) for kind in ("png", "jpg")]
     paths += [write_dicom(folder / "volume.dcm", pixels), folder / "generated.tif"]
     generate_slide(paths[-1], seed=1, width=SIDE, height=SIDE)
+    stored = (
+        "Aperio JPEG 2000 (33003)",
+        "Aperio JPEG 2000 (33005)",
+        "JPEG 2000 TIFF (34712)",
+        "zstd TIFF",
+        "WebP TIFF",
+        "OME-TIFF, planar",
+    )
+    stored += ("OME-TIFF, pyramid and macro", "big-endian TIFF, JPEG", "16-bit TIFF", "planar TIFF", "SCN with bounds")
+    paths += [_named(written(folder / f"way-{i}", way, pixels), folder / f"way-{i}") for i, way in enumerate(stored)]
+    paths.append(_write_ndpi(folder / "scan.ndpi", pixels))
+    dicom = write_dicom_slide(folder / "series", pixels, mpp=0.25)
+    mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
+    paths += [_packed(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")]
+    paths.append(_packed(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")]))
     if real is not None:
         paths += sorted(path for path in real.iterdir() if path.suffix in (".svs", ".tif", ".tiff", ".ndpi", ".dcm"))
-    return [Specimen(path.name, path.read_bytes(), _entries(path)) for path in paths]
+    return [Specimen(path.name, path.read_bytes(), entries_of(path)) for path in paths]
+
+
+def _named(path: Path, to: Path) -> Path:
+    """The file under a name of its own, with its suffix."""
+    return path.rename(to.with_name(to.name + "".join(path.suffixes[-1:])))
+
+
+def _packed(base: Path, kind: str, members: list[Path]) -> Path:
+    """An archive of files and folders that lie in one folder."""
+    with tempfile.TemporaryDirectory() as name:
+        for member in members:
+            target = Path(name) / member.name
+            shutil.copytree(member, target) if member.is_dir() else shutil.copy(member, target)
+        return Path(shutil.make_archive(str(base), kind, name))
+
+
+def _write_ndpi(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    """A TIFF with Hamamatsu's tags and one strip of JPEG, as NDPI has it."""
+    tags = [
+        (65420, 4, 1, 1, True),
+        (65421, 11, 1, 40.0, True),
+        *((tag, 9, 1, 0, True) for tag in (65422, 65423, 65424)),
+    ]
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            pixels, photometric="rgb", compression="jpeg", rowsperstrip=len(pixels), metadata=None, software=False,
+            extratags=[(271, 2, 0, "Hamamatsu", True), *tags], resolution=(40_000, 40_000), resolutionunit="CENTIMETER",
+        )  # fmt: skip
+    return path
 
 
 def mutate(specimen: Specimen, chance: random.Random) -> tuple[str, bytes]:
@@ -97,7 +147,8 @@ _KINDS: tuple[tuple[str, Callable[[bytearray, Specimen, random.Random], None]], 
 )
 
 
-def _entries(path: Path) -> tuple[tuple[int, int], ...]:
+def entries_of(path: Path) -> tuple[tuple[int, int], ...]:
+    """(offset, length) of each entry of a TIFF's directories; none of other formats."""
     if path.read_bytes()[:2] not in (b"II", b"MM"):
         return ()
     with tifffile.TiffFile(path) as tiff:

@@ -17,6 +17,7 @@ from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles, colours_contradict, jpeg_level
+from serving.wsi.limits import check_stored_tile
 from serving.wsi.ome import OmeImage, is_ome, slide_of
 from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.pyramid import PyramidSlide, have_same_shape, trusted_levels
@@ -54,6 +55,11 @@ class _Level:
     @property
     def columns(self) -> int:
         return -(-self.width // int(self.pages[0].tilewidth))
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a plane."""
+        return self.columns * -(-self.height // int(self.pages[0].tilelength))
 
     def place(self, tile: int) -> Region:
         """The part of the level that a tile shows, to the tile's full size."""
@@ -143,6 +149,11 @@ def _level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None) ->
         raise UnsupportedFormatError(
             f"{name} has red, green and blue pages that differ in size or kind; export it as RGB"
         )
+    tiles = -(-first.imagewidth // first.tilewidth) * -(-first.imagelength // first.tilelength)
+    tiles *= layouts[0].samples if layouts[0].planar else 1
+    if any(len(page.dataoffsets) < tiles or len(page.databytecounts) < tiles for page in pages):
+        raise UnreadableSlideError(f"{name} lists fewer tiles than its size needs; copy it again from the scanner")
+    check_stored_tile(int(first.tilewidth), int(first.tilelength))
     tables = tuple(page.jpegtables for page in pages)
     jpeg = jpeg_level(first) if len(pages) == 1 else None
     return _Level(int(first.imagewidth), int(first.imagelength), pages, tables, layouts[0], jpeg)
@@ -209,7 +220,7 @@ class TiffSlide(PyramidSlide):
         """Refuse a slide that uses a small part of the range that it states: see `SampleLayout.check_range`."""
         level = self._stored[self.levels[-1]]
         if level.layout.bits > 8:
-            tiles = range(len(level.pages[0].dataoffsets) // (3 if level.layout.planar else 1))
+            tiles = range(level.tiles)
             tiles = tiles[:: max(len(tiles) // _LOOKED_AT, 1)]
             found = [s for tile in tiles if (s := self._samples(level, tile)) is not None]
             brightest = max((int(s[..., :3].max()) for s in found), default=level.layout.maximum)
@@ -281,7 +292,7 @@ class TiffSlide(PyramidSlide):
     def _samples(self, level: _Level, tile: int) -> NDArray[np.unsignedinteger] | None:
         """The samples of a tile, shape (height, width, samples), at most the tile's size; None where the file has none."""
         planes = level.layout.samples if level.layout.planar else 1
-        step = len(level.pages[0].dataoffsets) // planes
+        step = level.tiles
         parts = [
             self._segment(page, tables, plane * step + tile)
             for page, tables in zip(level.pages, level.tables, strict=True)

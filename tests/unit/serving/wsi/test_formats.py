@@ -1,5 +1,6 @@
 """The same field in every way in which files store it: the same pixels, or a refusal that names the reason."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 
 from benchmarks.formats import DOTS
 from benchmarks.formats import field as section_with_dots
-from serving.wsi.errors import UnsupportedFormatError
+from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector
 from tests.formats import FORMATS, MPP, Found, found_in, scaled, written
+from tests.mutants import Specimen, entries_of, mutate
 from tests.samples import noise
 
 WIDTH, HEIGHT = 700, 520
@@ -69,3 +71,18 @@ def test_what_is_not_converted_rightly_is_refused_by_name(tmp_path: Path, field:
     assert str(FORMATS[name].refused) in str(refusal.value)
     assert "block-7" in str(refusal.value)
     assert str(tmp_path) not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["zstd TIFF", "OME-TIFF, planar", "16-bit big-endian TIFF", "big-endian TIFF, JPEG"])
+def test_whatever_is_damaged_the_error_is_an_intended_one(tmp_path: Path, field: Pixels, name: str) -> None:
+    path = written(tmp_path, name, field)
+    chance, specimen = random.Random(name), Specimen(name, path.read_bytes(), entries_of(path))
+    refused = 0
+    for _ in range(30):
+        path.write_bytes(mutate(specimen, chance)[1])
+        try:
+            with open_slide(path) as slide:
+                slide.thumbnail(64)
+        except MitoserveError:
+            refused += 1
+    assert refused > 5
