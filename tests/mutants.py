@@ -38,7 +38,7 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     paths += [write_picture(folder / f"picture.{kind}", pixels, mpp=0.25) for kind in ("png", "jpg")]
     paths += [write_dicom(folder / "volume.dcm", pixels), folder / "generated.tif"]
     generate_slide(paths[-1], seed=1, width=SIDE, height=SIDE)
-    stored = (
+    stored: tuple[str, ...] = (
         "Aperio JPEG 2000 (33003)",
         "Aperio JPEG 2000 (33005)",
         "JPEG 2000 TIFF (34712)",

@@ -142,6 +142,8 @@ def _level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None) ->
             f"{name} has a level that is not tiled; "
             "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
         )
+    if min(first.imagewidth, first.imagelength) < 1:
+        raise UnreadableSlideError(f"{name} states a picture without pixels; copy it again from the scanner")
     layouts = [layout_of(page, significant_bits=bits) for page in pages]
     layouts[0].check(name, channels=len(pages))
     same = {(p.imagewidth, p.imagelength, p.tilewidth, p.tilelength) for p in pages}
