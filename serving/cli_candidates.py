@@ -16,7 +16,8 @@ from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
 from serving.scoring.pipeline import score_slide
 from serving.store.shared import keeping_of
-from serving.wsi.modelcard import RESEARCH_USE, ModelCard
+from serving.wsi.modelcard import ModelCard
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 
 REFUSED = 1

@@ -24,7 +24,7 @@ from serving.console import labelled, open_console
 from serving.exports import EXPORTS
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""

@@ -19,7 +19,7 @@ from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.store.shared import keeping_of
 from serving.wsi.geometry import Region
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 
 SHOWN_UM = 64.0

@@ -6,10 +6,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from serving.cli_candidates import COMMANDS
+from serving.cli_compare import compare_cascades
 from serving.cli_state import actor, golden_option, opened
 from serving.console import open_console
 from serving.registry.releases import Release
-from serving.wsi.modelcard import RESEARCH_USE, ModelCard
+from serving.wsi.modelcard import ModelCard
+from serving.wsi.research_use import RESEARCH_USE
 
 _out = open_console()
 
@@ -20,6 +23,10 @@ def models() -> None:
 
     A version is written like det@1.1.0. Versions never change; what serves is a cascade, one version of each model.
     """
+
+
+for _command in (compare_cascades, *COMMANDS):
+    models.add_command(_command)
 
 
 @models.command("list")

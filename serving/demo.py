@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from serving.cli import score
+from serving.cli_score import score
 from serving.report import Report
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 SEED = 7
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.wsi.modelcard import RESEARCH_USE, CountCalibration, FigureCount
+from serving.wsi.modelcard import CountCalibration, FigureCount
+from serving.wsi.research_use import RESEARCH_USE
 
 SCHEMA_VERSION = "1.3"
 """Minor versions add fields; a major version changes or removes one."""

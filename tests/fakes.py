@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from serving.wsi.detections import Detections
-from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.wsi.research_use import RESEARCH_USE
 
 WINDOW, STRIDE = 250, 125
 VERIFIER_WINDOW = 64

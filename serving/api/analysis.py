@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.api.addresses import address
 from serving.api.problems import KINDS
 from serving.jobs.job import Job, State
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

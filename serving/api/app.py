@@ -42,7 +42,7 @@ from serving.api.workload import Workload
 from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
 from serving.settings import Settings
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""

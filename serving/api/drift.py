@@ -12,7 +12,7 @@ from serving.api.workload import Workload
 from serving.drift.measures import Level, Name
 from serving.drift.watch import Drift
 from serving.wsi.driftreference import DriftReference
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

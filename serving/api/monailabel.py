@@ -34,7 +34,7 @@ from serving.store.naming import safe_name
 from serving.store.slides import StoredSlide
 from serving.wsi.errors import RequestError, SlideTooLargeError
 from serving.wsi.geometry import Roi
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 LABEL = "Mitosis"
 MODELS = {"mitosis": None, "mitosis-crop-0.25um": 0.25, "mitosis-crop-0.5um": 0.5}

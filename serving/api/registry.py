@@ -24,7 +24,8 @@ from serving.registry.shelf import CARD
 from serving.registry.version import ModelVersion
 from serving.store.archives import extract
 from serving.store.errors import ArchiveError
-from serving.wsi.modelcard import RESEARCH_USE, ModelCard
+from serving.wsi.modelcard import ModelCard
+from serving.wsi.research_use import RESEARCH_USE
 
 Label = Annotated[str, Field(max_length=200, examples=["det@1.1.0"])]
 

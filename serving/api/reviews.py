@@ -20,7 +20,7 @@ from serving.review.book import Change, ReviewBook
 from serving.review.corrections import corrections
 from serving.review.entry import LABELS, Action, Entry
 from serving.review.verdicts import added_boxes, tally, verdicts_of
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

@@ -23,7 +23,7 @@ from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
 from serving.comparison.summary import Comparison, latest_of, summarise
 from serving.registry.shadows import Shadow, State
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 MAX_PAGE = 500
 GALLERY = "/viewer/disagreements.html"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from serving.cohort.entry import Entry
 from serving.cohort.results import Results
 from serving.report import Report
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 COHORT = "cohort.json"
 REPORTS, FAILED, FILES = "reports", "failed", "files"

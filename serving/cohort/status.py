@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from serving.cohort.errors import CohortError
 from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, read_failure, slide_of
 from serving.cohort.results import Results
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from serving.cohort.errors import CohortError, UnavailableError
 from serving.cohort.layout import Failure, read_report
 from serving.cohort.results import Results, Stored
 from serving.report import Report
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 PARTS = 64
 """20,000 slides with a thousand detections each make parts of 300,000 rows."""

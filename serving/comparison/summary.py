@@ -11,7 +11,7 @@ from serving.comparison.agreement import paired_agreement, weighted_kappa
 from serving.comparison.distributions import largest_gap, mean_shares, population_stability
 from serving.comparison.pair import Pair
 from serving.scoring.profiles import profile_named
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

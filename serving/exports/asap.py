@@ -8,7 +8,7 @@ from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Report
 from serving.scoring.analysis import Analysis
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 Group = tuple[str, str]
 """Name and colour."""

@@ -11,7 +11,7 @@ from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 MITOSIS = {"name": "Mitosis", "color": [200, 0, 0]}
 HOTSPOT = {"name": "Mitotic hotspot", "color": [0, 114, 178]}

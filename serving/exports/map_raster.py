@@ -6,7 +6,7 @@ import json
 import tifffile
 
 from serving.scoring.analysis import Analysis
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 _CM_UM = 10_000
 

@@ -9,7 +9,7 @@ from typing import Any
 from serving.report import Report
 from serving.review.entry import FIGURE, LABELS, NOT_FIGURE, Box, detection
 from serving.review.verdicts import Verdicts, Who
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 SHOWN_UM = 64.0
 """Side of what a reviewer is shown of a candidate; there, and nowhere else, the slide counts as reviewed."""

@@ -15,7 +15,7 @@ from scipy import ndimage
 from serving.synthetic.artefacts import Kind, place_artefacts, truth_raster
 from serving.synthetic.field import MPP, SyntheticTissue
 from serving.wsi.geometry import Region
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 
 TILE_PX = 256
 """Side of a stored tile."""

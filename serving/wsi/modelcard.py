@@ -3,7 +3,7 @@
 import hashlib
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,7 +12,6 @@ from serving.wsi.errors import ModelError
 from serving.wsi.probability import ProbabilityMap
 
 CARD_SCHEMA_VERSION = "1.0"
-RESEARCH_USE: Final = "For Research Use Only. Not for use in diagnostic procedures."
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

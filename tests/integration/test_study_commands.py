@@ -14,7 +14,8 @@ from serving.registry.checkup import check_version
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.synthetic.slide import generate_slide
-from serving.wsi.modelcard import RESEARCH_USE, ModelCard, load_card
+from serving.wsi.modelcard import ModelCard, load_card
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from training.cli.group import main
 from training.data.store import Dataset, write_store

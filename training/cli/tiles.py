@@ -17,7 +17,7 @@ from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import load_screener
 from serving.settings import default_models
 from serving.wsi.errors import MitoserveError
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from training.cli.options import A_PATH, WithLists
 from training.data.readers.registry import UNSTATED

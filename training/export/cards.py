@@ -7,7 +7,6 @@ from pathlib import Path
 
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.wsi.modelcard import (
-    RESEARCH_USE,
     DataSource,
     DetectionThreshold,
     ModelCard,
@@ -15,6 +14,7 @@ from serving.wsi.modelcard import (
     ScreeningThreshold,
     SlideFigures,
 )
+from serving.wsi.research_use import RESEARCH_USE
 from training.evaluation.leave_one_slide_out import TOLERATED_LOSS, Evaluation
 from training.export.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
 from training.models.det import NMS_IOU

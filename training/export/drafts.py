@@ -15,7 +15,8 @@ from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import RESEARCH_USE, DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.wsi.research_use import RESEARCH_USE
 from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.onnx_files import export_det, export_regns, export_verifier
 from training.export.whole_tile import WholeTileRegNSGraph

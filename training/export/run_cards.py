@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.wsi.modelcard import (
-    RESEARCH_USE,
     DataSource,
     DetectionThreshold,
     ModelCard,
@@ -17,6 +16,7 @@ from serving.wsi.modelcard import (
     ScreeningThreshold,
     SlideFigures,
 )
+from serving.wsi.research_use import RESEARCH_USE
 from training.data.pixels import read_sub_tile
 from training.data.sub_tiles import WINDOW_PX, positives
 from training.evaluation.as_served import by_slide, found_in_picture

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from training.data.splits import Split
 from training.data.store import Dataset
 from training.data.sub_tiles import PositiveRule, SubTiles, positives, sub_tiles_of

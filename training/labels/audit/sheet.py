@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import Region
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from training.data.store import Box, Dataset, Picture
 from training.labels.audit.drawn import Audit, AuditTile

@@ -17,7 +17,7 @@ from serving.report import Report
 from serving.scoring.analysis import Options
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from tests.fakes import DotDetector, plant, tissue
 
 FAILURE = Failure(

@@ -25,7 +25,7 @@ from serving.exports.errors import ExportError
 from serving.scoring.analysis import Analysis, CountingOptions, Options
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from tests.dicom import ORIGIN_MM, write_dicom_slide
 from tests.fakes import DotDetector, plant, tissue

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.wsi.modelcard import RESEARCH_USE
+from serving.wsi.research_use import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generated, summary_of
 from training.evaluation.html_report import render_html, write_html
 from training.evaluation.measuring import evaluate_found

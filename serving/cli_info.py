@@ -1,0 +1,30 @@
+"""`mitoserve info`: what is read from a slide."""
+
+from pathlib import Path
+
+import click
+
+from serving.console import open_console, shown
+from serving.wsi.errors import MitoserveError
+from serving.wsi.slide import open_slide
+
+_out = open_console()
+
+
+@click.command()
+@click.argument("slide", type=click.Path(path_type=Path))
+def info(slide: Path) -> None:
+    """State what Mitoserve reads from a slide: size, resolution, vendor, hash."""
+    try:
+        with open_slide(slide) as opened:
+            rows = {
+                "name": opened.name,
+                "vendor": opened.vendor,
+                "size": f"{opened.width} x {opened.height} px",
+                "mpp": "not stated; pass --mpp to score" if opened.mpp is None else f"{opened.mpp:g} um/px",
+                "sha256": opened.sha256,
+            }
+    except (MitoserveError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    for name, value in rows.items():
+        _out.print(f"{name:8} {shown(value)}", soft_wrap=True)

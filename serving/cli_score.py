@@ -1,0 +1,140 @@
+"""`mitoserve score`: slides scored on this machine or by a server."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from serving.cli_remote import score_at
+from serving.cli_scoring import options_of, scoring_options
+from serving.cli_settings import read_settings
+from serving.client import Client
+from serving.console import labelled, open_console, shown, text_column
+from serving.exports import write_all
+from serving.report import Report
+from serving.scoring.analysis import Options
+from serving.scoring.detector import Detector
+from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pipeline import score_slide
+from serving.wsi.errors import MitoserveError
+from serving.wsi.geometry import parse_roi
+from serving.wsi.pixelsize import PixelSize
+from serving.wsi.slide import open_slide
+
+SOME_FAILED = 1
+"""Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
+
+_out = open_console()
+_err = open_console(stderr=True)
+
+
+@click.command()
+@click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
+@scoring_options
+@click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
+def score(
+    slides: tuple[Path, ...],
+    *,
+    out: Path,
+    roi: str | None,
+    models: Path | None,
+    provider: tuple[str, ...],
+    server: str | None,
+    **scoring: Any,
+) -> None:
+    """Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out.
+
+    Several slides get a folder each below --out. A slide that fails does not stop the others; the exit code is then 1.
+    """
+    settings = read_settings()
+    try:
+        options = replace(options_of(**scoring), roi=None if roi is None else parse_roi(roi))
+        if server is not None:
+            stated = {"roi": roi, **scoring}
+            with Client(server) as client:
+                _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
+            return
+        detector = load_detector(models or settings.models, providers=provider or settings.providers)
+    except MitoserveError as error:
+        raise click.UsageError(str(error)) from error
+    _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
+
+
+def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, Path], Report]) -> None:
+    """Score one slide after the other into folders of their own; ends the command with 1 if any failed."""
+    failed = 0
+    for slide, folder in zip(slides, _folders(slides, out), strict=True):
+        try:
+            report = score_one(slide, folder)
+        except (MitoserveError, OSError) as error:
+            failed += 1
+            _err.print(labelled("failed", "red", f"{slide}: {error}"), soft_wrap=True)
+        else:
+            _summarise(report, folder)
+    if failed:
+        _err.print(f"{failed} of {len(slides)} slides failed")
+        sys.exit(SOME_FAILED)
+
+
+def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
+    """One folder a slide; a number tells apart slides of the same name."""
+    if len(slides) == 1:
+        return [out]
+    folders: list[Path] = []
+    for slide in slides:
+        folder, number = out / slide.stem, 2
+        while folder in folders:
+            folder, number = out / f"{slide.stem}-{number}", number + 1
+        folders.append(folder)
+    return folders
+
+
+def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -> Report:
+    with open_slide(path) as slide, _progress(shown(slide.name)) as on_progress:
+        analysis = score_slide(slide, detector, options, on_progress=on_progress)
+        write_all(analysis, folder)
+    return analysis.report
+
+
+def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
+    stated = {name: value for name, value in options.items() if value is not None}
+    if isinstance(mpp := stated.get("mpp"), tuple):
+        stated["mpp"] = PixelSize.of(mpp).text
+    with _progress(shown(path.name)) as on_progress:
+        return score_at(client, path, folder, stated, on_progress=on_progress)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with tiles and time left, on a terminal; nothing in a log file."""
+    columns = (
+        text_column("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tiles"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_err, disable=not _err.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _summarise(report: Report, folder: Path) -> None:
+    counts = report.counts
+    density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm2"
+    _out.print(
+        f"{shown(report.slide.name)}: {counts.mitotic_figures} mitotic figures in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
+        f"{report.timing.wall_s:.0f} s -> {shown(str(folder))}",
+        soft_wrap=True,
+    )
+    for warning in report.warnings:
+        _err.print(labelled("warning", "yellow", f"{report.slide.name}: {warning}"), soft_wrap=True)

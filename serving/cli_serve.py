@@ -1,0 +1,67 @@
+"""`mitoserve serve`: the HTTP API on this machine or beyond it."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from serving.access.access import open_access
+from serving.access.local_key import local_key
+from serving.cli_settings import read_settings
+from serving.settings import Settings, SettingsError
+from serving.wsi.errors import MitoserveError
+
+LAST_REQUESTS_S = 20
+"""How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS.")
+@click.option(
+    "--no-key",
+    is_flag=True,
+    help="Let in whoever calls over loopback; not where a proxy or a tunnel runs on this machine.",
+)
+def serve(*, host: str, port: int, models: Path | None, no_key: bool) -> None:
+    """Serve the HTTP API through BentoML.
+
+    Until there are keys (`mitoserve keys create`) or an identity provider (MITOSIS_OIDC_ISSUER), it serves this machine alone,
+    and prints the address to open. Beyond this machine (--host) it starts only with them. MITOSIS_TLS_CERTIFICATE and
+    MITOSIS_TLS_KEY turn TLS on.
+    """
+    settings = read_settings()
+    if no_key:
+        os.environ["MITOSIS_LOOPBACK_WITHOUT_KEY"] = "on"
+        settings = replace(settings, loopback_without_key="on")
+    _say_where(settings, host, port)
+    if models is not None:
+        os.environ["MITOSIS_MODELS"] = str(models.absolute())
+    command = ["-m", "bentoml", "serve", "serving.service:MitoserveService", "--host", host, "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", str(LAST_REQUESTS_S)]
+    if settings.tls_certificate is not None:
+        command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
+
+
+def _say_where(settings: Settings, host: str, port: int) -> None:
+    """Print the address to open in a browser, with the key of this machine while that is what opens it."""
+    scheme = "http" if settings.tls_certificate is None else "https"
+    shown = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    address = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+    try:
+        door = open_access(settings).door
+        if not door.prepare():
+            click.echo(f"open {address} in a browser once the server is ready", err=True)
+        elif sys.stderr.isatty():
+            click.echo("open this address in a browser once the server is ready; its key opens the server:", err=True)
+            click.echo(f"    {address}#key={local_key(settings)}", err=True)
+        else:  # what is no terminal is a log, which others may read
+            click.echo(
+                f"open {address} in a browser once the server is ready; `mitoserve keys local` prints the key", err=True
+            )
+    except (SettingsError, MitoserveError) as error:
+        raise click.ClickException(str(error)) from error
