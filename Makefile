@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help demo test lint schemas access bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
+.PHONY: help environment demo test lint schemas access bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -26,6 +26,7 @@ help:
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
 	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"
 	@echo "make browser            run the viewer's tests in a Chromium"
+	@echo "make environment        only check Python and make the environment; nothing is installed"
 	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
@@ -92,13 +93,27 @@ fuzz: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# Before anything is written. In words that every Python reads, so that an old one gives no syntax error.
+check_python := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and \
+	"$(PYTHON) is Python %d.%d; Mitoserve needs Python 3.11 or 3.12, such as: make PYTHON=python3.11" % sys.version_info[:2])
+# An environment that another Python version made is replaced: packages of both would lie side by side.
+same_python := import sys; sys.exit("python%d.%d" % sys.version_info[:2] not in sys.argv[1].split())
+
+define environment
+@$(PYTHON) -c '$(check_python)'
+@$(PYTHON) -c '$(same_python)' "$$(ls $(VENV)/lib 2>/dev/null)" || $(PYTHON) -m venv --clear $(VENV)
+endef
+
+environment:
+	$(environment)
+
 # Nobody imports most of what is installed: Python compiles a module when it is first imported.
 $(VENV)/.serving: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(environment)
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
 	@touch $@ $(VENV)/.serving
