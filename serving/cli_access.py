@@ -5,13 +5,12 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.table import Table
 
 from serving.access.access import Access, open_access
 from serving.access.audit import Entry
 from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
-from serving.console import open_console
+from serving.console import open_console, open_table
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
 
@@ -53,7 +52,7 @@ def create(*, name: str, scopes: tuple[Scope, ...], requests_per_minute: int | N
 def list_keys() -> None:
     """List the keys, without the keys themselves."""
     _, access = _opened()
-    table = Table("id", "name", "scopes", "requests/min", "disk quota", "made", "revoked")
+    table = open_table("id", "name", "scopes", "requests/min", "disk quota", "made", "revoked")
     for key in access.keys.list():
         table.add_row(
             key.id,

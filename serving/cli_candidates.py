@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from serving.cli_state import Opened, actor, golden_option, opened
-from serving.console import open_console
+from serving.console import open_console, open_table
 from serving.drift.statistics import SlideStatistics, statistics_of
 from serving.drift.watch import Drift, DriftWatch
 from serving.jobs.shadows import ShadowRecord
@@ -117,7 +116,7 @@ def drift() -> None:
 
 
 def _list_shadows(shadows: Sequence[Shadow], record: ShadowRecord) -> None:
-    table = Table("shadow", "models", "share", "state", "waits", "runs", "done", "failed", "reason")
+    table = open_table("shadow", "models", "share", "state", "waits", "runs", "done", "failed", "reason")
     for made in shadows:
         counts, faults = record.counts(made.number), record.faults(made.number)
         numbers = [str(counts[state]) for state in ("queued", "running", "succeeded", "failed")]

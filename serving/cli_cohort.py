@@ -20,11 +20,12 @@ from serving.cohort.progress import ShownProgress
 from serving.cohort.results import results_at
 from serving.cohort.status import Status, status_of
 from serving.cohort.worker import WorkOrder
-from serving.console import labelled, open_console
+from serving.console import labelled, open_console, said
 from serving.exports import EXPORTS
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
 from serving.wsi.research_use import RESEARCH_USE
+from serving.wsi.words import counted
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""
@@ -95,7 +96,7 @@ def score(
         order = WorkOrder(results_at(out).address, options, also, provider or settings.providers)
         run = Run(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
     except (SettingsError, MitoserveError, OSError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(said(error)) from error
     try:
         with ShownProgress(_err) as progress:
             tally = score_cohort(found.entries, run, progress)
@@ -103,7 +104,7 @@ def score(
         _warn(f"stopped; the same command goes on, `mitoserve cohort status {out}` says how far it is")
         sys.exit(INTERRUPTED)
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(said(error)) from error
     _tell(tally, order.results, time.monotonic() - started, as_json=as_json)
     sys.exit(SOME_FAILED if tally.failures else 0)
 
@@ -116,7 +117,7 @@ def status(out: str, *, as_json: bool) -> None:
     try:
         found = status_of(results_at(out))
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(said(error)) from error
     if as_json:
         click.echo(json.dumps(found.summary(), indent=1))
     else:
@@ -143,7 +144,7 @@ def _tell(tally: Tally, out: str, seconds: float, *, as_json: bool) -> None:
         click.echo(json.dumps(summary | pace, indent=1))
         return
     _out.print(
-        f"{done} of {tally.slides} slides are done, {tally.scored} of them scored now ({tally.tiles} tiles, {seconds:.0f} s) "
+        f"{done} of {counted(tally.slides, 'slide')} done, {tally.scored} scored now ({counted(tally.tiles, 'tile')}, {seconds:.0f} s) "
         f"-> {out}",
         soft_wrap=True,
     )
@@ -155,7 +156,7 @@ def _name(failures: Sequence[Failure], most: int) -> None:
     for failure in failures[:most]:
         tries = f" ({failure.tries} tries)" if failure.tries > 1 else ""
         _err.print(
-            labelled("failed", "red", f"{failure.slide} {failure.problem}{tries}: {failure.detail}"),
+            labelled("failed", "red", f"{failure.slide} {failure.problem}{tries}: {said(failure.detail)}"),
             soft_wrap=True,
         )
     if len(failures) > most:

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from serving.cli_candidates import COMMANDS
 from serving.cli_compare import compare_cascades
 from serving.cli_state import actor, golden_option, opened
-from serving.console import open_console
+from serving.console import open_console, open_table
 from serving.registry.releases import Release
 from serving.wsi.modelcard import ModelCard
 from serving.wsi.research_use import RESEARCH_USE
@@ -36,7 +35,7 @@ def list_versions() -> None:
         found = server.registry.versions()
     if not found:
         raise click.ClickException("there are no models; set MITOSIS_MODELS")
-    table = Table("model", "version", "", "task", "threshold", "measured", "sha256")
+    table = open_table("model", "version", "", "task", "threshold", "measured", "sha256")
     for row in found:
         state = "serves" if row.serves else "retired" if row.retired else ""
         stated = (Text(row.fault, "red"), "", "", "") if row.card is None else _stated(row.card)
@@ -122,11 +121,13 @@ def retire(*, label: str) -> None:
 @models.command()
 def releases() -> None:
     """List what served when, the newest first, with who asked for it and why some were refused."""
-    table = Table("release", "models", "state", "by", "reason")
+    table = open_table("release", "models", "state", "by", "reason")
     with opened() as server:
+        current = server.registry.releases.current()
         for release in server.registry.releases.latest():
             why = f"gates not asked: {release.because}" if release.because else release.detail
-            table.add_row(str(release.number), _models(release), release.state, release.actor, why)
+            state = _state(release, serves=current is not None and release.number == current.number)
+            table.add_row(str(release.number), _models(release), state, release.actor, why)
     _out.print(table)
 
 
@@ -137,6 +138,13 @@ def _stated(card: ModelCard) -> tuple[str, str, str, str]:
     chosen = card.detection_threshold
     value, achieved = ("", "") if chosen is None else (f"{chosen.probability:.3g}", chosen.achieved)
     return card.task, value, achieved, card.sha256()[:12]
+
+
+def _state(release: Release, *, serves: bool) -> str:
+    """One of `serves`, `served` (before another one), `waits` (to be tried by running servers) and `refused`."""
+    if release.state == "promoted":
+        return "serves" if serves else "served"
+    return "waits" if release.state == "wanted" else release.state
 
 
 def _tell(release: Release) -> None:

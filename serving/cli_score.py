@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from serving.cli_remote import score_at
 from serving.cli_scoring import options_of, scoring_options
 from serving.cli_settings import read_settings
 from serving.client import Client
-from serving.console import labelled, open_console, shown, text_column
+from serving.console import labelled, open_console, said, shown, text_column
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.analysis import Options
@@ -25,6 +26,7 @@ from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import parse_roi
 from serving.wsi.pixelsize import PixelSize
 from serving.wsi.slide import open_slide
+from serving.wsi.words import counted
 
 SOME_FAILED = 1
 """Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
@@ -58,12 +60,12 @@ def score(
         options = replace(options_of(**scoring), roi=None if roi is None else parse_roi(roi))
         if server is not None:
             stated = {"roi": roi, **scoring}
-            with Client(server) as client:
+            with Client(server, on_retry=partial(_say_retry, server)) as client:
                 _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
             return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
     except MitoserveError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(said(error)) from error
     _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
 
 
@@ -75,11 +77,11 @@ def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, P
             report = score_one(slide, folder)
         except (MitoserveError, OSError) as error:
             failed += 1
-            _err.print(labelled("failed", "red", f"{slide}: {error}"), soft_wrap=True)
+            _err.print(labelled("failed", "red", f"{slide}: {said(error)}"), soft_wrap=True)
         else:
             _summarise(report, folder)
     if failed:
-        _err.print(f"{failed} of {len(slides)} slides failed")
+        _err.print(f"{failed} of {counted(len(slides), 'slide')} failed")
         sys.exit(SOME_FAILED)
 
 
@@ -111,6 +113,10 @@ def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str,
         return score_at(client, path, folder, stated, on_progress=on_progress)
 
 
+def _say_retry(server: str, reason: str, seconds: float) -> None:
+    _err.print(labelled("waiting", "yellow", f"{server}: {reason}; next try in {seconds:.0f} s"), soft_wrap=True)
+
+
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with tiles and time left, on a terminal; nothing in a log file."""
@@ -132,9 +138,9 @@ def _summarise(report: Report, folder: Path) -> None:
     counts = report.counts
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm2"
     _out.print(
-        f"{shown(report.slide.name)}: {counts.mitotic_figures} mitotic figures in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
+        f"{shown(report.slide.name)}: {counted(counts.mitotic_figures, 'mitotic figure')} in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
         f"{report.timing.wall_s:.0f} s -> {shown(str(folder))}",
         soft_wrap=True,
     )
     for warning in report.warnings:
-        _err.print(labelled("warning", "yellow", f"{report.slide.name}: {warning}"), soft_wrap=True)
+        _err.print(labelled("warning", "yellow", f"{report.slide.name}: {said(warning)}"), soft_wrap=True)

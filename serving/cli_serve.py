@@ -1,6 +1,8 @@
 """`mitoserve serve`: the HTTP API on this machine or beyond it."""
 
+import errno
 import os
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,7 @@ def serve(*, host: str, port: int, models: Path | None, no_key: bool) -> None:
     if no_key:
         os.environ["MITOSIS_LOOPBACK_WITHOUT_KEY"] = "on"
         settings = replace(settings, loopback_without_key="on")
+    port = _free_port(host, port)
     _say_where(settings, host, port)
     if models is not None:
         os.environ["MITOSIS_MODELS"] = str(models.absolute())
@@ -45,6 +48,26 @@ def serve(*, host: str, port: int, models: Path | None, no_key: bool) -> None:
     if settings.tls_certificate is not None:
         command += ["--ssl-certfile", str(settings.tls_certificate), "--ssl-keyfile", str(settings.tls_key)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - the server takes this process's place
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, on which nothing listens yet; any free one for 0. Ends the command where it cannot be listened on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen()
+            free: int = trial.getsockname()[1]
+            return free
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"another program listens on port {port} of {host}: stop it, or give another port with --port"
+        else:
+            why = f"port {port} of {host} cannot be listened on ({error.strerror}): give others with --host and --port"
+        raise click.ClickException(why) from error
 
 
 def _say_where(settings: Settings, host: str, port: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from serving.access.audit import AuditLog, Entry
+from serving.console import said
 from serving.registry.registry import Registry
 from serving.settings import Settings, SettingsError
 from serving.store.database import Database, open_database
@@ -50,7 +51,7 @@ def opened() -> Iterator[Opened]:
     try:
         yield Opened(settings, database, Registry(settings, database))
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(said(error)) from error
     finally:
         database.close()
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import click
-from rich.table import Table
 
-from serving.console import open_console
+from serving.console import open_console, open_table
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import chosen_providers, load_screener
 from serving.scoring.pace import GPU_PROVIDERS, use_cores
@@ -43,7 +42,7 @@ def tune_threads(*, provider: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from error
     except (MitoserveError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    table = Table("threads", "seconds a tile", "")
+    table = open_table("threads", "seconds a tile", "")
     for threads, seconds in found.seconds.items():
         table.add_row(str(threads), f"{seconds:.2f}", "used from now on" if threads == found.threads else "")
     _out.print(table)

@@ -11,7 +11,8 @@ import httpx
 from serving import __version__
 from serving.client import analyses, uploads
 from serving.client.answers import Analysis, Slide
-from serving.client.effects import Ask, Effect, OnProgress, Outcome, Pause, Read, Steps
+from serving.client.effects import Ask, Effect, OnProgress, OnRetry, Outcome, Pause, Read, Steps
+from serving.client.errors import ClientError
 from serving.client.resume import Notes
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Client:
     """A connection to the server at `server`; use it in a `with` block.
 
     Every call raises a `serving.client.ClientError` that says what to do, and sends again what a broken line lost.
+    `on_retry` is called before each new try. An address that is none raises `ClientError` at once.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class Client:
         *,
         key: str | None = None,
         notes: Notes | None = None,
+        on_retry: OnRetry | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._server, self._notes = server.rstrip("/"), notes or Notes()
+        self._server, self._notes, self._on_retry = _checked(server), notes or Notes(), on_retry
         self._http = httpx.Client(base_url=server, headers=_headers(key), timeout=_TIMEOUT, transport=transport)
 
     def upload(self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None) -> Slide:
@@ -92,6 +95,7 @@ class Client:
 
     def _perform(self, effect: Effect) -> Outcome:
         if isinstance(effect, Pause):
+            _tell(effect, self._on_retry)
             time.sleep(effect.seconds)
             return None
         if isinstance(effect, Read):
@@ -119,9 +123,10 @@ class AsyncClient:
         *,
         key: str | None = None,
         notes: Notes | None = None,
+        on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._server, self._notes = server.rstrip("/"), notes or Notes()
+        self._server, self._notes, self._on_retry = _checked(server), notes or Notes(), on_retry
         self._http = httpx.AsyncClient(base_url=server, headers=_headers(key), timeout=_TIMEOUT, transport=transport)
 
     async def upload(self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None) -> Slide:
@@ -176,6 +181,7 @@ class AsyncClient:
 
     async def _perform(self, effect: Effect) -> Outcome:
         if isinstance(effect, Pause):
+            _tell(effect, self._on_retry)
             await asyncio.sleep(effect.seconds)
             return None
         if isinstance(effect, Read):
@@ -193,6 +199,22 @@ class AsyncClient:
                 return httpx.Response(response.status_code, content=b"")
         except httpx.TransportError as error:
             return error
+
+
+def _checked(server: str) -> str:
+    """The address of a server without a slash at its end; raises `ClientError` for what is none."""
+    try:
+        url = httpx.URL(server)
+    except httpx.InvalidURL as error:
+        raise ClientError(f"{server} is no address of a server: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ClientError(f"{server} is no address of a server; write it as http://localhost:3000")
+    return server.rstrip("/")
+
+
+def _tell(pause: Pause, on_retry: OnRetry | None) -> None:
+    if on_retry is not None and pause.reason:
+        on_retry(pause.reason, pause.seconds)
 
 
 def _headers(key: str | None) -> dict[str, str]:

@@ -39,6 +39,8 @@ class Pause:
     """Wait."""
 
     seconds: float
+    reason: str = ""
+    """Why the same is tried again afterwards; empty where nothing went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ Outcome = httpx.Response | httpx.TransportError | bytes | None
 Steps = Generator[Effect, Outcome, T]
 OnProgress = Callable[[int, int], None]
 """Called with what is done and what there is to do: bytes of an upload, tiles of an analysis."""
+OnRetry = Callable[[str, float], None]
+"""Called before something is tried again, with the reason and the seconds until then."""
 
 
 _NO_KEY = (
@@ -82,8 +86,8 @@ def asked(ask: Ask, *, repeatable: bool = True) -> Steps[httpx.Response]:
             if outcome.status_code not in _BUSY or last:
                 raise refusal(outcome)
         elif last:
-            raise ConnectionLostError(f"the server cannot be reached ({type(outcome).__name__})")
-        yield Pause(pause_s(outcome, attempt))
+            raise ConnectionLostError(f"the server cannot be reached: {reason(outcome)}")
+        yield Pause(pause_s(outcome, attempt), reason(outcome))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -92,6 +96,13 @@ def pause_s(outcome: Outcome, attempt: int) -> float:
     stated = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
     seconds = float(stated) if stated.isdecimal() else 2.0**attempt * random.uniform(0.5, 1)  # noqa: S311 - no secret
     return min(seconds, LONGEST_PAUSE_S)
+
+
+def reason(outcome: Outcome) -> str:
+    """Why an outcome is not what was asked for, in a few words."""
+    if isinstance(outcome, httpx.Response):
+        return f"it answers {outcome.status_code} {outcome.reason_phrase}".rstrip()
+    return f"{type(outcome).__name__} {outcome}".rstrip() if isinstance(outcome, Exception) else "no answer"
 
 
 def refusal(response: httpx.Response) -> RefusedError:

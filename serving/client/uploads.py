@@ -17,6 +17,7 @@ from serving.client.effects import (
     Steps,
     asked,
     pause_s,
+    reason,
     refusal,
 )
 from serving.client.errors import ClientError, ConnectionLostError, RefusedError
@@ -67,7 +68,7 @@ def upload_slide(
             raise refusal(outcome)
         if failures >= ATTEMPTS:
             raise ConnectionLostError("the upload breaks off again and again; run the same again to go on with it")
-        yield Pause(pause_s(outcome, failures - 1))
+        yield Pause(pause_s(outcome, failures - 1), reason(outcome))
         found = yield from _offset(address)
         if found is None:
             raise ClientError("the server gave the upload up; send the slide again")

@@ -53,7 +53,8 @@ def read_manifest(text: str, *, base: str, name: str) -> Manifest:
             entries.append(_entry(row, base))
             lines.append(line)
         except RequestError as error:
-            errors.append(f"line {line}: {error}")
+            # Its columns are called like the options, and are no options.
+            errors.append(f"line {line}: {error}".replace("`", ""))
     errors += _repeated(entries, lines)
     if not entries and not errors:
         errors.append("it names no slide")

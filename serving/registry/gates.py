@@ -17,6 +17,7 @@ from serving.registry.version import ModelVersion
 from serving.settings import Settings
 from serving.store.database import Database
 from serving.store.tables import gate_runs
+from serving.wsi.words import counted
 
 Models = tuple[ModelVersion, ...]
 
@@ -55,7 +56,7 @@ class Verdict:
     def __str__(self) -> str:
         named = ", ".join(model.label for model in self.models)
         return (
-            f"{named} against what serves, on {self.serving.slides} slides with {self.serving.figures} mitotic figures: "
+            f"{named} against what serves, on {counted(self.serving.slides, 'slide')} with {counted(self.serving.figures, 'mitotic figure')}: "
             f"{'; '.join(str(gate) for gate in self.gates)}"
         )
 

@@ -73,7 +73,7 @@ def check_counting(options: CountingOptions) -> None:
     """
     if options.hotspot_area is not None:
         if options.field_diameter is not None:
-            raise RequestError("hotspot_area and field_diameter both state an area; give one of them")
+            raise RequestError("`hotspot_area` and `field_diameter` both state an area; give one of them")
         _in_range("hotspot_area", options.hotspot_area, AREAS_MM2, "mm2")
     if options.field_diameter is not None:
         _in_range("field_diameter", options.field_diameter, FIELD_DIAMETERS_MM, "mm")
@@ -143,7 +143,7 @@ def cells_of(tiles: Sequence[TileResult], pitch: float) -> list[Cell]:
 
 def _in_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
     if not limits[0] <= value <= limits[1]:
-        raise RequestError(f"{name} is {value:g}; give {limits[0]:g} to {limits[1]:g} {unit}")
+        raise RequestError(f"`{name}` is {value:g}; give {limits[0]:g} to {limits[1]:g} {unit}")
 
 
 def _profile(options: CountingOptions) -> Profile | None:

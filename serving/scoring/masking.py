@@ -14,6 +14,7 @@ from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import TissueMask
 from serving.wsi.detections import Detections
+from serving.wsi.words import counted
 
 WORTH_A_WARNING = 0.05
 """Share of the tissue that is masked."""
@@ -82,12 +83,12 @@ def quality_warnings(quality: Quality, qc: QualityUse, tissue_mm2: float) -> lis
     if qc == "exclude" and masked > 0:
         return [
             f"quality control left out {masked:.2f} mm2 of tissue ({named or 'traces'}) and "
-            f"{quality.figures_dropped} mitotic figures in it"
+            f"{counted(quality.figures_dropped, 'mitotic figure')} in it"
         ]
     if masked > WORTH_A_WARNING * tissue_mm2:
         return [
             f"quality control masks {masked / tissue_mm2:.0%} of the tissue ({named}) with {quality.figures_masked} of the "
-            "mitotic figures; they are counted all the same, qc=exclude leaves them out"
+            "mitotic figures; they are counted all the same, `qc` exclude leaves them out"
         ]
     return []
 

@@ -53,12 +53,12 @@ def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
     size = slide.pixel_size if options.mpp is None else size_given(slide, options.mpp)
     if size is None:
         raise MissingResolutionError(
-            f"{slide.name} states no microns per pixel; pass mpp, e.g. mpp=0.25 for a 40x scan (0.5 for 20x)"
+            f"{slide.name} states no microns per pixel; give `mpp`, such as 0.25 for a 40x scan or 0.5 for 20x"
         )
     if not size.is_square:
         raise ResolutionError(
             f"the slide has pixels of {size}; up to {MOST_OBLONG:g} times as long as wide are resampled. "
-            "Pass mpp, for each axis if they differ (0.25,0.5), if the file states a wrong one."
+            "Give `mpp`, for each axis if they differ (0.25,0.5), if the file states a wrong one."
         )
     mpp = size.mpp
     frame = WorkFrame.of(mpp, model.mpp)
@@ -94,15 +94,15 @@ def _asked(roi: Roi | None, region: Region) -> bool:
 
 def _check(slide: Slide, options: Options) -> None:
     if options.threshold is not None and not 0 <= options.threshold <= 1:
-        raise RequestError(f"threshold is {options.threshold:g}; give a probability between 0 and 1")
+        raise RequestError(f"`threshold` is {options.threshold:g}; give a probability between 0 and 1")
     if not 0 <= options.min_tissue_fraction <= 1:
-        raise RequestError(f"min_tissue_fraction is {options.min_tissue_fraction:g}; give a share between 0 and 1")
+        raise RequestError(f"`min_tissue_fraction` is {options.min_tissue_fraction:g}; give a share between 0 and 1")
     check_counting(options.counting)
     if options.roi is not None:
         overlap = options.roi.bounds.intersection(Region(0, 0, slide.width, slide.height))
         if not overlap.area:
             raise RoiError(
-                f"the roi {options.roi.bounds} lies outside the slide of {slide.width} x {slide.height} px; "
+                f"`roi` {options.roi.bounds} lies outside the slide of {slide.width} x {slide.height} px; "
                 "coordinates are level-0 px from the top left corner"
             )
 

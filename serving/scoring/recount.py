@@ -33,7 +33,7 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
     applied = report.models[-1].thresholds.get("detection", 0.0)
     if threshold is not None and not applied <= threshold <= 1:
         raise RequestError(
-            f"threshold is {threshold:g}; this result holds detections from {applied:g} up: give {applied:g} to 1, or "
+            f"`threshold` is {threshold:g}; this result holds detections from {applied:g} up: give {applied:g} to 1, or "
             "start an analysis with a lower one"
         )
     info, whole = report.slide, Region(0, 0, report.slide.width, report.slide.height)

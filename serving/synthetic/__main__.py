@@ -6,6 +6,7 @@ import click
 
 from serving.synthetic.artefacts import KINDS, Kind
 from serving.synthetic.slide import generate_slide, truth_path, write_geojson
+from serving.wsi.words import counted
 
 
 @click.command()
@@ -47,7 +48,7 @@ def main(
     if geojson:
         write_geojson(truth, out.with_suffix(".geojson"))
     click.echo(
-        f"{out}: {width} x {height} px, {len(truth.mitotic_figures)} mitotic figures; truth in {truth_path(out)}"
+        f"{out}: {width} x {height} px, {counted(len(truth.mitotic_figures), 'mitotic figure')}; truth in {truth_path(out)}"
     )
 
 

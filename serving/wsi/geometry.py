@@ -32,6 +32,9 @@ class Region:
     width: int
     height: int
 
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width},{self.height}"
+
     @property
     def right(self) -> int:
         """First column behind the region."""
@@ -108,11 +111,11 @@ def parse_roi(text: str) -> Roi:
         else:
             points = _rectangle([float(part) for part in text.split(",")])
     except (ValueError, OverflowError, RecursionError) as error:
-        raise RequestError(f"roi {text[:80]!r} does not parse: {_ROI_HELP}") from error
+        raise RequestError(f"`roi` {text[:80]!r} does not parse: {_ROI_HELP}") from error
     if not all(math.isfinite(v) for p in points for v in p):
-        raise RequestError(f"roi holds a number that is not finite: {_ROI_HELP}")
+        raise RequestError(f"`roi` holds a number that is not finite: {_ROI_HELP}")
     if abs(_shoelace(points)) == 0:
-        raise RequestError(f"roi has no area: {_ROI_HELP}")
+        raise RequestError(f"`roi` has no area: {_ROI_HELP}")
     return Roi(points)
 
 
@@ -121,16 +124,16 @@ _ROI_HELP = "give x,y,width,height in level-0 px, or a JSON list of at least thr
 
 def _rectangle(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
     if len(values) != 4 or values[2] <= 0 or values[3] <= 0:
-        raise RequestError(f"roi needs four numbers with positive width and height: {_ROI_HELP}")
+        raise RequestError(f"`roi` needs four numbers with positive width and height: {_ROI_HELP}")
     x, y, w, h = values
     return ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
 
 
 def _polygon(values: object) -> tuple[tuple[float, float], ...]:
     if not isinstance(values, list) or not all(_is_point(value) for value in values):
-        raise RequestError(f"roi is not a list of [x, y] points: {_ROI_HELP}")
+        raise RequestError(f"`roi` is not a list of [x, y] points: {_ROI_HELP}")
     if len(values) < 3:
-        raise RequestError(f"roi has fewer than three points: {_ROI_HELP}")
+        raise RequestError(f"`roi` has fewer than three points: {_ROI_HELP}")
     return tuple((float(x), float(y)) for x, y in values)
 
 
@@ -164,7 +167,7 @@ class WorkFrame:
         if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
             raise ResolutionError(
                 f"the slide has {mpp:g} um/px; models need a slide between {MPP_RANGE[0]} and {MPP_RANGE[1]} um/px. "
-                "Rescan it, or pass mpp if the file states a wrong one."
+                "Scan it again, or give `mpp` if the file states a wrong one."
             )
         native = NATIVE_MPP[0] <= mpp <= NATIVE_MPP[1]
         return cls(mpp, 1.0 if native else model_mpp / mpp)

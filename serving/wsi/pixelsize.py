@@ -68,5 +68,5 @@ def parse_mpp(text: str) -> float | tuple[float, float]:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(n) and n > 0 for n in numbers):
-        raise RequestError(f"mpp {text[:40]!r} is no positive number of microns per px: {MPP_HELP}")
+        raise RequestError(f"`mpp` {text[:40]!r} is no positive number of microns per px: {MPP_HELP}")
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])

@@ -83,10 +83,17 @@ def test_missing_resolution_names_the_override(tmp_path: Path) -> None:
     generate_slide(path, width=512, height=512, tissue_fraction=1.0, mpp=None)
     refused = run("score", path, "--out", tmp_path / "a")
     assert refused.exit_code == 1
-    assert "mpp" in refused.output
+    assert "give --mpp, such as 0.25" in refused.output
+    assert "mpp=" not in refused.output
     assert run("score", path, "--out", tmp_path / "b", "--mpp", 0.25, "--roi", "0,0,250,250").exit_code == 0
     report = Report.model_validate_json((tmp_path / "b" / "report.json").read_bytes())
     assert report.slide.mpp_source == "override"
+
+
+def test_a_region_outside_is_written_as_it_was_given(slide: Path, tmp_path: Path) -> None:
+    refused = run("score", slide, "--out", tmp_path, "--roi", "9000,9000,100,100")
+    assert refused.exit_code == 1
+    assert "--roi 9000,9000,100,100 lies outside the slide of 600 x 500 px" in refused.output
 
 
 def test_wrong_options_try_nothing(slide: Path, tmp_path: Path) -> None:

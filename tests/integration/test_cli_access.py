@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,37 @@ def test_a_key_from_its_making_to_its_end(state: Path) -> None:
     again = run("keys", "revoke", key.id)
     assert again.exit_code == 1
     assert key.id in again.output
+
+
+def test_a_list_in_a_pipe_has_the_whole_id_that_revoke_takes(state: Path) -> None:
+    assert run("keys", "create", "a laboratory with a long name", "--scope", "read", "--scope", "score").exit_code == 0
+    (key,) = open_access(Settings(state=state)).keys.list()
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    listed = subprocess.run(
+        [sys.executable, "-m", "serving.cli", "keys", "list"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert key.id in listed.stdout
+    assert key.name in listed.stdout
+
+
+def test_a_port_that_is_taken_is_named_in_a_line(state: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = run("serve", "--port", str(port))
+    assert refused.exit_code == 1
+    assert refused.output == (
+        f"Error: another program listens on port {port} of 127.0.0.1: stop it, or give another port with --port\n"
+    )
+    elsewhere = run("serve", "--host", "192.0.2.1")
+    assert elsewhere.exit_code == 1
+    assert elsewhere.output.startswith("Error: port 3000 of 192.0.2.1 cannot be listened on (")
+    assert elsewhere.output.count("\n") == 1
 
 
 def test_what_is_done_to_keys_is_recorded_and_verified(state: Path) -> None:

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from serving import cli
-from serving.console import labelled, open_console, shown, text_column
+from serving.console import UNBROKEN, labelled, open_console, open_table, shown, text_column
 
 TEXT = st.text(max_size=60) | st.sampled_from(
     ["[copy].svs", "[/b]", "[red]a[/]", ":ok:.svs", "\x1b[2Jgone", "[link=http://x]a"]
@@ -49,3 +50,30 @@ def test_a_run_goes_on_whatever_its_slides_are_called(tmp_path: Path, name: str)
     assert done.exit_code == 1, done.exception
     assert "2 of 2 slides failed" in done.output.replace("\n", " ")
     assert shown(name) in done.output.replace("\n", "")
+
+
+def drawn(table: Table, console: Console) -> str:
+    console.file = io.StringIO()
+    console.print(table)
+    return str(console.file.getvalue())
+
+
+CELL = st.text("abc0_-", min_size=1, max_size=60)
+
+
+@given(rows=st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=4))
+def test_a_table_in_a_pipe_holds_every_cell_whole(rows: list[tuple[str, str, str]]) -> None:
+    table = open_table("id", "name", "scopes")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=io.StringIO(), width=UNBROKEN)
+    lines = drawn(table, console).splitlines()[3:-1]
+    assert [tuple(cell.strip() for cell in line.strip("\u2502").split("\u2502")) for line in lines] == rows
+
+
+@given(cell=CELL, width=st.integers(30, 80))
+def test_a_table_on_a_terminal_cuts_nothing(cell: str, width: int) -> None:
+    table = open_table("id", "name")
+    table.add_row(cell, "lab")
+    lines = drawn(table, Console(file=io.StringIO(), width=width)).splitlines()[3:-1]
+    assert "".join(line.split("\u2502")[1].strip() for line in lines) == cell

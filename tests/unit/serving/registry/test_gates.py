@@ -130,7 +130,7 @@ def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
         gated.promote(["0.0.0"], "ann")
     said = str(caught.value)
     assert said.startswith(
-        "its gates refuse reg-ns@0.0.0, det@0.0.0 against what serves, on 1 slides with 2 mitotic figures"
+        "its gates refuse reg-ns@0.0.0, det@0.0.0 against what serves, on 1 slide with 2 mitotic figures"
     )
     assert "F1 0 against" in said
     assert "seconds a mm2 of tissue" in said

@@ -46,7 +46,7 @@ def test_report_states_and_counts_all_the_same() -> None:
     assert counts.tissue_area_mm2 == pytest.approx(WHOLE_MM2, rel=0.01)
     assert quality.masked_tissue_mm2 == pytest.approx(INKED_MM2 + EDGE_MM2, abs=EDGE_MM2)
     assert {a.reason for a in quality.areas if a.area_mm2 > 0.001} == {"pen"}
-    assert any("qc=exclude" in w for w in analysis.report.warnings)
+    assert any("`qc` exclude" in w for w in analysis.report.warnings)
     assert analysis.report.timing.quality_s is not None
 
 

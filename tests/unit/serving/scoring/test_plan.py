@@ -72,7 +72,7 @@ def test_a_roi_outside_the_slide_is_refused(roi: str) -> None:
 
 
 def test_a_slide_without_resolution_is_refused_by_a_message_that_helps() -> None:
-    with pytest.raises(MissingResolutionError, match=r"array states no microns per pixel; pass mpp"):
+    with pytest.raises(MissingResolutionError, match=r"array states no microns per pixel; give `mpp`"):
         _plan(ArraySlide(tissue(300, 300), mpp=None))
 
 

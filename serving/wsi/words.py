@@ -1,0 +1,26 @@
+"""How messages are put: numbers with their noun, and options by the name that the reader knows them by."""
+
+import re
+from collections.abc import Collection
+
+_NAME = re.compile(r"`([a-z][a-z_]*)`")
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun in singular or plural: `1 slide`, `2 slides`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def as_options(text: str, options: Collection[str]) -> str:
+    """A message for the command line: names of the API in backticks become options of the command.
+
+    options : the options of the command, such as --mpp. A name that is none of them stays as it is; `min_tissue_fraction` is
+    `--min-tissue` there, so the longest option counts with which the name begins.
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name = "--" + found[1].replace("_", "-")
+        known = [known for known in options if known == name or name.startswith(f"{known}-")]
+        return max(known, key=len) if known else found[0]
+
+    return _NAME.sub(option, text)
