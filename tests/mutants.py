@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from serving.synthetic.slide import generate_slide
 from tests.dicom import write_dicom_slide
 from tests.formats import written
+from tests.ndpi import write_ndpi
 from tests.samples import noise, write_dicom, write_mrxs, write_picture, write_pyramid
 
 SIDE = 700
@@ -23,7 +22,7 @@ _EXTREMES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A slide as somebody brings it, a file or an archive; all open but the NDPI, of which OpenSlide wants more."""
+    """A slide as somebody brings it, a file or an archive; all open."""
 
     name: str
     data: bytes
@@ -48,7 +47,7 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     )
     stored += ("OME-TIFF, pyramid and macro", "big-endian TIFF, JPEG", "16-bit TIFF", "planar TIFF", "SCN with bounds")
     paths += [_named(written(folder / f"way-{i}", way, pixels), folder / f"way-{i}") for i, way in enumerate(stored)]
-    paths.append(_write_ndpi(folder / "scan.ndpi", pixels))
+    paths.append(write_ndpi(folder / "scan.ndpi", noise(768, 512)))
     dicom = write_dicom_slide(folder / "series", pixels, mpp=0.25)
     mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
     paths += [_packed(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")]
@@ -70,21 +69,6 @@ def _packed(base: Path, kind: str, members: list[Path]) -> Path:
             target = Path(name) / member.name
             shutil.copytree(member, target) if member.is_dir() else shutil.copy(member, target)
         return Path(shutil.make_archive(str(base), kind, name))
-
-
-def _write_ndpi(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    """A TIFF with Hamamatsu's tags and one strip of JPEG, as NDPI has it."""
-    tags = [
-        (65420, 4, 1, 1, True),
-        (65421, 11, 1, 40.0, True),
-        *((tag, 9, 1, 0, True) for tag in (65422, 65423, 65424)),
-    ]
-    with tifffile.TiffWriter(path) as tiff:
-        tiff.write(
-            pixels, photometric="rgb", compression="jpeg", rowsperstrip=len(pixels), metadata=None, software=False,
-            extratags=[(271, 2, 0, "Hamamatsu", True), *tags], resolution=(40_000, 40_000), resolutionunit="CENTIMETER",
-        )  # fmt: skip
-    return path
 
 
 def mutate(specimen: Specimen, chance: random.Random) -> tuple[str, bytes]:

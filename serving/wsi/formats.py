@@ -1,6 +1,7 @@
 """What a file is, told by its content; and whether a TIFF's data lies inside the file."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import tifffile
 
 from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
-from serving.wsi.directories import check_directories
+from serving.wsi.directories import check_directories, open_pages
 from serving.wsi.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
@@ -67,7 +68,7 @@ def kind_of(path: Path, name: str) -> FileKind:
 def has_directory(path: Path) -> bool:
     """Whether the first directory of a TIFF is where its head says."""
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_pages(path) as tiff:
             return tiff.pages.first is not None
     except Exception:  # whatever tifffile meets
         return False
@@ -126,16 +127,17 @@ def checked_tiff(path: Path, name: str) -> TiffContent:
     size = path.stat().st_size
     check_directories(path, name)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_pages(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
             facts = [_facts(page) for page in pages]
             ome = is_ome(pages[0].description)
             chain_end = pages[-1]
             pages += [tifffile.TiffPage.aspage(sub) for page in pages for sub in page.pages or ()]
-            parts = [list(zip(page.dataoffsets, page.databytecounts, strict=False)) for page in pages]
+            held = max((count for _, count in _parts(pages[0])), default=0)
+            end = max((offset + count for page in pages for offset, count in _parts(page)), default=0)
             tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
             levels = [level for page in pages if (level := jpeg_level(page)) is not None]
-            following = _next_directory(tiff, chain_end)
+            end = max(end, _next_directory(tiff, chain_end))
     except (
         tifffile.TiffFileError,
         ValueError,
@@ -151,14 +153,18 @@ def checked_tiff(path: Path, name: str) -> TiffContent:
         ) from error
     for width, height in tiles:
         check_stored_tile(width, height)
-    if not sum(count for _, count in parts[0]):
+    if not held:
         raise UnreadableSlideError(f"{name} states a size but holds no image data; copy it again from the scanner")
-    end = max([following, *(offset + count for page in parts for offset, count in page)])
     if end > size:
         raise UnreadableSlideError(
             f"{name} is truncated: its data goes on to byte {end}, the file ends at {size}; copy it again"
         )
     return TiffContent(facts, levels, ome)
+
+
+def _parts(page: tifffile.TiffPage) -> Iterator[tuple[int, int]]:
+    """Offset and length of each tile or strip of a page; one by one, since an NDPI lists millions."""
+    return zip(page.dataoffsets, page.databytecounts, strict=False)
 
 
 def _facts(page: tifffile.TiffPage) -> TiffPageFacts:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from serving.wsi.companions import check_folder, check_named_files
 from serving.wsi.dicomlevels import check_levels
-from serving.wsi.directories import check_directories
+from serving.wsi.directories import check_directories, is_large_ndpi
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, has_directory, kind_of
 from serving.wsi.geometry import Region
@@ -76,7 +76,8 @@ def open_with_openslide(
                 f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
                 "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
             )
-        if (vendor == "dicom") != (kind is FileKind.DICOM):  # else what one kind is checked for would be passed by
+        # Else what one kind is checked for would be passed by.
+        if (vendor == "dicom") != (kind is FileKind.DICOM) or (is_large_ndpi(path) and vendor != "hamamatsu"):
             raise UnreadableSlideError(f"{name} is a damaged {kind.value} file; copy it again from the scanner")
         check_named_files(path, vendor, name)
         handle = openslide.OpenSlide(str(path))

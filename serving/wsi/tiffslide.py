@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from serving.wsi.directories import open_pages
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
@@ -78,7 +79,7 @@ def open_tiff(path: Path, name: str) -> "TiffSlide":
     UnreadableSlideError
         If it is damaged.
     """
-    tiff = tifffile.TiffFile(path, _multifile=False)
+    tiff = open_pages(path)
     try:
         slide = _opened(tiff, path, name)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, tifffile.TiffFileError) as error:
