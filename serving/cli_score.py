@@ -40,7 +40,7 @@ _err = open_console(stderr=True)
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
 @scoring_options
-@click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSERVE_KEY holds the API key.")
+@click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSIS_KEY holds the API key.")
 def score(
     slides: tuple[Path, ...],
     *,

@@ -2,7 +2,7 @@
  * QuPath script: scores the open slide at a Mitoserve and imports what it finds.
  * For Research Use Only. Not for use in diagnostic procedures.
  *
- * Set SERVER; where it asks for a key, start QuPath with the environment variable MITOSERVE_KEY.
+ * Set SERVER; where it asks for a key, start QuPath with the environment variable MITOSIS_KEY.
  * A slide of one file is sent as it is; of several files (MRXS, DICOM folders) bring a zip by other means first.
  */
 import com.google.gson.JsonObject
@@ -18,7 +18,7 @@ def SERVER = "http://localhost:3000"
 def POLL_MS = 2000
 
 def client = HttpClient.newHttpClient()
-def key = System.getenv("MITOSERVE_KEY")
+def key = System.getenv("MITOSIS_KEY") ?: System.getenv("MITOSERVE_KEY") // its former name
 
 def send = { String method, String path, body, Map headers ->
     def request = HttpRequest.newBuilder(URI.create(path.startsWith("http") ? path : SERVER + path)).method(method, body)

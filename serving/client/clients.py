@@ -17,8 +17,11 @@ from serving.client.resume import Notes
 
 T = TypeVar("T")
 
-KEY_VARIABLE = "MITOSERVE_KEY"
+KEY_VARIABLE = "MITOSIS_KEY"
 """Environment variable that holds the API key, where none is given."""
+
+FORMER_KEY_VARIABLE = "MITOSERVE_KEY"
+"""The variable's name until 0.1; read for one more release where the present one is not set."""
 
 _TIMEOUT = httpx.Timeout(60, read=300)
 """Seconds; a server that hashes or unpacks a slide of 10 GB answers after minutes."""
@@ -218,7 +221,7 @@ def _tell(pause: Pause, on_retry: OnRetry | None) -> None:
 
 
 def _headers(key: str | None) -> dict[str, str]:
-    given = key or os.environ.get(KEY_VARIABLE)
+    given = key or os.environ.get(KEY_VARIABLE) or os.environ.get(FORMER_KEY_VARIABLE)
     return {"User-Agent": f"mitoserve/{__version__}"} | ({"Authorization": f"Bearer {given}"} if given else {})
 
 

@@ -86,7 +86,7 @@ def test_the_command_gives_the_same_from_a_server(
     refused = CliRunner().invoke(main, command)
     assert refused.exit_code == 1
     assert "keys create" in refused.output
-    monkeypatch.setenv("MITOSERVE_KEY", server.key)
+    monkeypatch.setenv("MITOSIS_KEY", server.key)
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {e.file_name for e in EXPORTS.values() if e.usual}
@@ -100,7 +100,7 @@ def test_the_command_gives_the_same_from_a_server(
 
 def test_the_documented_code_runs(server: Server, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("MITOSERVE_KEY", server.key)
+    monkeypatch.setenv("MITOSIS_KEY", server.key)
     monkeypatch.chdir(tmp_path)
     shutil.copy(slide, "slide.tif")
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(), re.DOTALL)

@@ -38,7 +38,7 @@ def test_who_has_no_key_is_told_how_to_show_one() -> None:
     problem = {"type": "urn:mitoserve:problem:unauthenticated", "detail": "send 'Authorization: Bearer KEY'"}
     transport = httpx.MockTransport(lambda _: httpx.Response(401, json=problem))
     client = Client("http://lab", key=base64.b64encode(b"k").decode(), transport=transport)
-    with client, pytest.raises(RefusedError, match=r"set MITOSERVE_KEY .*mitoserve keys local") as refused:
+    with client, pytest.raises(RefusedError, match=r"set MITOSIS_KEY .*mitoserve keys local") as refused:
         client.look("a")
     assert refused.value.kind == "unauthenticated"
     assert "Bearer" not in str(refused.value)

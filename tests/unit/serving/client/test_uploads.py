@@ -217,7 +217,8 @@ def test_the_key_is_shown(slide: Path, notes: Notes, monkeypatch: pytest.MonkeyP
     transport = httpx.MockTransport(handler)
     with Client("http://server", key="mito_a_b", notes=notes, transport=transport) as client:
         client.upload(slide)
-    monkeypatch.setenv("MITOSERVE_KEY", "mito_c_d")
-    with Client("http://server", notes=notes, transport=transport) as client:
-        client.upload(slide)
-    assert set(shown) == {"Bearer mito_a_b", "Bearer mito_c_d"}
+    for variable, key in (("MITOSERVE_KEY", "mito_c_d"), ("MITOSIS_KEY", "mito_e_f")):  # the present name wins
+        monkeypatch.setenv(variable, key)
+        with Client("http://server", notes=notes, transport=transport) as client:
+            client.upload(slide)
+    assert list(dict.fromkeys(shown)) == ["Bearer mito_a_b", "Bearer mito_c_d", "Bearer mito_e_f"]
