@@ -76,12 +76,21 @@ def with_mpp(manifest: Manifest, mpp: float | tuple[float, float] | None) -> Man
     return replace(manifest, entries=entries)
 
 
+def _columns(head: str, delimiter: str) -> list[str]:
+    """The names in a first line; quotes around them, as spreadsheet programs write them, are none of theirs."""
+    try:
+        cells = next(csv.reader([head], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:  # longer than a field may be: no table
+        cells = head.split(delimiter)
+    return [cell.strip().lower() for cell in cells]
+
+
 def _rows(text: str, name: str) -> tuple[list[str], list[Row]]:
     """The columns, and every line that states something."""
     lines = text.removeprefix("\ufeff").splitlines()
     head = lines[0] if lines else ""
     delimiter = max(_DELIMITERS, key=head.count)
-    columns = [column.strip().lower() for column in head.split(delimiter)]
+    columns = _columns(head, delimiter)
     if COLUMNS[0] not in columns:
         return [], [
             (number, {"slide": line.strip()})

@@ -47,7 +47,8 @@ def _outlines(file: Path) -> Iterator[Outline]:
         if not points:
             raise FormatError(file, f"{where}, field Coordinates", "holds no points")
         group = element.get("PartOfGroup", "None")
-        yield Outline(None if group == "None" else group, points, places=kind in _PLACES)
+        parts = [[point] for point in points] if kind in _PLACES else [points]
+        yield Outline(None if group == "None" else group, parts, places=kind in _PLACES)
 
 
 def _root(file: Path) -> ElementTree.Element:

@@ -7,9 +7,9 @@ from pathlib import Path
 from serving.wsi.classnames import normal
 from training.data.import_report import ImportReport
 from training.data.patient import patient_of
-from training.data.readers.boxes import annotation, around, bounding, nominal_half, outside, share
+from training.data.readers.boxes import annotation, around, bounding, joined, nominal_half, outside, share
 from training.data.readers.source import Source
-from training.data.store import Picture
+from training.data.store import Box, Picture
 
 Point = tuple[float, float]
 
@@ -19,12 +19,18 @@ class Outline:
     """What a viewer stores of one object.
 
     name : its class, None where it has none
-    points : of its outline, or the places of as many objects if `places`; level-0 px
+    parts : the points of its outline, of each of its outlines if it has several, or the places of as many objects if
+    `places`; level-0 px
     """
 
     name: str | None
-    points: Sequence[Point]
+    parts: Sequence[Sequence[Point]]
     places: bool = False
+
+    @property
+    def boxes(self) -> list[Box]:
+        """The box around each part, px."""
+        return [bounding(part) for part in self.parts]
 
 
 def outlined_picture(
@@ -33,7 +39,8 @@ def outlined_picture(
     """The picture that a viewer's file belongs to; None, and a line in the report, if it is not in the folder.
 
     Outlines of a class that means a reviewed area limit what is labelled to the box around each. Without one the whole
-    picture counts as reviewed, if anything on it is labelled.
+    picture counts as reviewed, if anything on it is labelled. Parts of an outline that lie nearer to each other than a nominal
+    box is wide are one figure, such as the plates of an anaphase; parts farther away are figures of their own.
 
     file : the viewer's file; names : how its picture may be called
     """
@@ -45,12 +52,16 @@ def outlined_picture(
     for outline in outlines:
         label = None if outline.name is None else source.classes.label_of(outline.name)
         if outline.name is not None and normal(outline.name) in source.classes.reviewed:
-            reviewed.append(bounding(outline.points))
+            reviewed += outline.boxes
         elif label is None:
-            report.dropped[_other(outline.name)] += len(outline.points) if outline.places else 1
+            report.dropped[_other(outline.name)] += len(outline.parts) if outline.places else 1
         else:
             half = nominal_half(sized.mpp)
-            boxes = [around(*p, half) for p in outline.points] if outline.places else [bounding(outline.points)]
+            boxes = (
+                [around(*point, half) for part in outline.parts for point in part]
+                if outline.places
+                else joined(outline.boxes, 2 * half)
+            )
             found = (annotation(report, b, sized.size, label, share((), label), nominal=outline.places) for b in boxes)
             annotations += [a for a in found if a is not None]
     return Picture(

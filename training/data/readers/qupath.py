@@ -16,6 +16,7 @@ from training.data.store import Dataset
 FORMAT = "qupath"
 _SUFFIXES = (".geojson", ".json", ".geojson.gz", ".json.gz")
 _PLACES = frozenset({"Point", "MultiPoint"})
+_SEVERAL = frozenset({"MultiPoint", "MultiLineString", "MultiPolygon"})
 
 
 class _Class(BaseModel):
@@ -79,10 +80,13 @@ def _outlines(source: Source, report: ImportReport, file: Path) -> Iterator[Outl
         if feature.properties.object_type != "annotation" and name and source.classes.label_of(name):
             report.noted[f"{feature.properties.object_type}s: make sure that a person judged each"] += 1
         where = f"features.{index}.geometry.coordinates"
-        points = list(_points(file, where, feature.geometry.coordinates))
-        if not points:
+        coordinates, several = feature.geometry.coordinates, feature.geometry.type in _SEVERAL
+        if several and not all(isinstance(part, list) for part in coordinates):
+            raise FormatError(file, where, f"is no list of parts of a {feature.geometry.type}")
+        parts = [list(_points(file, where, part)) for part in (coordinates if several else [coordinates])]
+        if not parts or not all(parts):
             raise FormatError(file, where, "holds no points")
-        yield Outline(name, points, places=feature.geometry.type in _PLACES)
+        yield Outline(name, parts, places=feature.geometry.type in _PLACES)
 
 
 def _class_name(classification: str | _Class | None) -> str | None:

@@ -52,6 +52,20 @@ def test_columns_without_a_meaning_are_told() -> None:
     assert read("slide,scanner,mpp\na.svs,X,0.5\n").ignored == ("scanner",)
 
 
+@pytest.mark.parametrize(
+    "head", ['"slide","mpp"', 'slide,"mpp"', '"slide",mpp', ' "Slide" , "MPP" ', '"slide";"mpp"', '"slide"\t"mpp"']
+)
+def test_a_quoted_header_is_read_like_a_plain_one(head: str) -> None:
+    delimiter = next(d for d in ",;\t" if d in head)
+    manifest = read(f'{head}\n"a.svs"{delimiter}"0.5"\n')
+    assert [(e.source, e.mpp) for e in manifest.entries] == [("/data/a.svs", 0.5)]
+    assert manifest.ignored == ()
+
+
+def test_a_list_whose_first_slide_has_a_quote_stays_a_list() -> None:
+    assert [e.source for e in read('"a.svs\nb.svs\n').entries] == ['/data/"a.svs', "/data/b.svs"]
+
+
 def test_every_line_that_cannot_be_used_is_named() -> None:
     said = refused('slide,mpp,roi,id\na.svs,zero,,\nb.svs,-1,,\nc.svs,,"1,2",\n,0.25,,\nd.svs,,,../up\ne.svs,,,,more\n')
     for line, what in [

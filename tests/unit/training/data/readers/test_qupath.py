@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.exports.geojson import HOTSPOT, MITOSIS
 from tests.unit.training.data.readers.layout import boxes, draw, imported
 from training.data.import_report import FormatError
+from training.data.readers.boxes import bounding, joined
+from training.data.store import Box
 
 SQUARE = [[[10, 20], [30, 20], [30, 50], [10, 50], [10, 20]]]
 
@@ -69,17 +73,44 @@ def test_other_forms_of_a_class_and_none(tmp_path: Path) -> None:
     assert report.dropped["objects without a class"] == 1
 
 
-def test_points_are_one_figure_each_at_12_um_and_parts_of_a_polygon_one_together(tmp_path: Path) -> None:
+def test_points_are_one_figure_each_at_12_um(tmp_path: Path) -> None:
     points = feature("Mitosis", geometry={"type": "MultiPoint", "coordinates": [[50, 50], [120, 40]]})
-    other = [[[60, 20], [70, 20], [70, 30], [60, 20]]]
+    dataset, _ = imported("qupath", write(tmp_path, points), mpp=0.5)
+    assert [b for _, b in boxes(dataset.pictures[0])] == [(37.5, 37.5, 62.5, 62.5), (107.5, 27.5, 132.5, 52.5)]
+    assert all(a.nominal for a in dataset.pictures[0].annotations)
+
+
+@pytest.mark.parametrize(("gap", "figures"), [(24, [(10, 20, 64, 50)]), (26, [(10, 20, 30, 50), (56, 20, 66, 30)])])
+def test_parts_of_a_polygon_are_one_figure_where_they_are_near(
+    tmp_path: Path, gap: int, figures: list[tuple[float, ...]]
+) -> None:
+    x = 30 + gap  # 25 px are 12.5 um
+    other = [[[x, 20], [x + 10, 20], [x + 10, 30], [x, 20]]]
     plates = feature("Mitosis", geometry={"type": "MultiPolygon", "coordinates": [SQUARE, other]})
-    dataset, _ = imported("qupath", write(tmp_path, points, plates), mpp=0.5)
-    assert [b for _, b in boxes(dataset.pictures[0])] == [
-        (37.5, 37.5, 62.5, 62.5),
-        (107.5, 27.5, 132.5, 52.5),
-        (10, 20, 70, 50),
-    ]
-    assert [a.nominal for a in dataset.pictures[0].annotations] == [True, True, False]
+    dataset, report = imported("qupath", write(tmp_path, plates), mpp=0.5)
+    assert [b for _, b in boxes(dataset.pictures[0])] == figures
+    assert report.taken["mitotic figures"] == len(figures)
+    assert not any(a.nominal for a in dataset.pictures[0].annotations)
+
+
+def test_each_part_of_a_reviewed_area_was_looked_at_and_what_lies_between_was_not(tmp_path: Path) -> None:
+    other = [[[110, 20], [130, 20], [130, 50], [110, 50], [110, 20]]]
+    area = feature("Region*", geometry={"type": "MultiPolygon", "coordinates": [SQUARE, other]})
+    (picture,) = imported("qupath", write(tmp_path, area))[0]
+    assert sum((x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in picture.unlabelled_areas) == 200 * 100 - 2 * 20 * 30
+
+
+BOX = st.tuples(*[st.integers(0, 200)] * 2, *[st.integers(1, 30)] * 2).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@given(parts=st.lists(BOX, min_size=1, max_size=8), gap=st.integers(0, 60))
+def test_groups_of_parts_hold_every_part_and_do_not_depend_on_order(parts: list[Box], gap: int) -> None:
+    groups = joined(parts, gap)
+    assert all(any(g[0] <= p[0] and g[1] <= p[1] and g[2] >= p[2] and g[3] >= p[3] for g in groups) for p in parts)
+    assert sorted(joined(parts[::-1], gap)) == sorted(groups)
+    assert joined(parts, 1000) == [bounding([p[:2] for p in parts] + [p[2:] for p in parts])]
 
 
 def test_outside_a_reviewed_area_nobody_looked(tmp_path: Path) -> None:
