@@ -9,7 +9,7 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help environment demo test lint schemas access bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
+.PHONY: help environment demo test lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -27,6 +27,7 @@ help:
 	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"
 	@echo "make browser            run the viewer's tests in a Chromium"
 	@echo "make environment        only check Python and make the environment; nothing is installed"
+	@echo "make settings           write docs/settings.md again after a change of settings"
 	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
@@ -52,6 +53,9 @@ lint: $(VENV)/.dev
 schemas: $(VENV)/.dev
 	$(BIN)/python -m serving.exports.schemas
 	$(BIN)/python -m training.recipes.schemas
+
+settings: $(VENV)/.dev
+	$(BIN)/python -m tests.unit.serving.settings_page
 
 access: $(VENV)/.dev
 	$(BIN)/python -m tests.integration.access_matrix

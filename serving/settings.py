@@ -40,7 +40,7 @@ class Settings:
 
     model_store: str | None = None
     """`MITOSIS_MODEL_STORE`: where further versions are added and read: a folder, or the address of a bucket such as
-    s3://bucket/models, which needs the extra `s3`; by default `models` in `objects`, else in `state`."""
+    s3://bucket/models, which needs the extra `s3`; by default the folder models in `objects`, else in `state`."""
 
     model_signers: tuple[str, ...] = ()
     """`MITOSIS_MODEL_SIGNERS`: PEM files of Ed25519 public keys, comma-separated; a version then serves only with a card

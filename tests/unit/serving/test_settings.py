@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from serving.settings import Settings, SettingsError
+from tests.unit.serving.settings_page import DOCUMENT, page
 
 
 def test_defaults_hold_without_environment() -> None:
@@ -92,3 +94,10 @@ def test_an_empty_variable_leaves_the_default() -> None:
 def test_a_bad_value_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environment({variable: value})
+
+
+def test_the_page_of_settings_is_written_from_them() -> None:
+    assert DOCUMENT.read_text() == page(), "run `make settings`"
+    assert set(re.findall(r"^\| `(MITOSIS_[A-Z0-9_]+)`", page(), re.MULTILINE)) == {
+        f"MITOSIS_{name.upper()}" for name in Settings.__slots__
+    }
