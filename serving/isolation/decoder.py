@@ -23,6 +23,7 @@ from serving.isolation.limits import DecoderLimits, allow_cpu
 from serving.wsi.companions import folder_of
 from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import Region
+from serving.wsi.imageslide import PictureMemoryError
 from serving.wsi.slide import Slide, open_slide
 
 MESSAGE_BYTES = 2**16
@@ -61,7 +62,7 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     names = (str(path), path.name, name)
     try:
         see_only([*filter(_is_readable, _LIBRARIES), *_places(path)])
-        slide = open_slide(path, name=name)
+        slide = open_slide(path, name=name, memory=limits.memory_bytes)
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error, names))
         return
@@ -128,6 +129,8 @@ def _answer(line: Line, message: dict[str, Any]) -> None:
 def _failure(error: Exception, names: Sequence[str]) -> dict[str, Any]:
     """An intended error by name and in words for callers; of any other its kind alone, since its text is a library's.
 
+    short : whether memory was too little
+    needed : bytes that would do, where they are known
     details : for the log, what libraries said without `names`, which may name a patient
     """
     intended = isinstance(error, MitoserveError)
@@ -135,7 +138,14 @@ def _failure(error: Exception, names: Sequence[str]) -> dict[str, Any]:
     storage = isinstance(error, OSError) and error.errno is not None
     kind = {"error": type(error).__name__, "intended": intended, "storage": storage}
     message = str(error)[:2000] if intended else ""
-    return {"ok": False, **kind, "message": message, "details": _details(error, names)}
+    return {
+        "ok": False,
+        **kind,
+        "short": isinstance(error, MemoryError),
+        "needed": error.needed if isinstance(error, PictureMemoryError) else None,
+        "message": message,
+        "details": _details(error, names),
+    }
 
 
 def _details(error: BaseException, names: Sequence[str]) -> str:

@@ -53,7 +53,11 @@ class DecoderDiedError(Exception):
 
 
 class MemoryShortError(Exception):
-    """What was asked for needs more memory than the decoder has."""
+    """What was asked for needs more memory than the decoder has; `needed` : bytes that would do, where they are known."""
+
+    def __init__(self, needed: int | None = None) -> None:
+        super().__init__()
+        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,8 +383,8 @@ def _raised(answer: dict[str, Any]) -> Exception:
     intended = getattr(errors, str(answer["error"]), None)
     if answer["intended"] and isinstance(intended, type) and issubclass(intended, MitoserveError):
         return intended(answer["message"])
-    if answer["error"] == "MemoryError":
-        return MemoryShortError()
+    if answer["short"]:
+        return MemoryShortError(answer["needed"])
     if answer["storage"]:
         return StorageError("the slide cannot be read, since the storage that it lies on failed; try again")
     return UnreadableSlideError("the slide cannot be read: its data does not decode; copy it again from the scanner")

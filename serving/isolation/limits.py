@@ -22,8 +22,8 @@ class DecoderLimits:
     memory_bytes: int = 4 * 2**30
     """Of its own memory. The largest picture that may be decoded whole has half a GB of RGB and needs three such."""
     opening_bytes: int = 2**29
-    """Of its own memory at first. One that has not enough is replaced by one with `memory_bytes`: slides need 60 to 100 MB,
-    and few pictures more than this."""
+    """Of its own memory at first. One that has not enough is replaced by one with what a picture's header says, or
+    with `memory_bytes`: slides need 60 to 100 MB, and few pictures more than this."""
     opening_cpu_s: int = 60
     """Processor seconds of opening, which looks at headers and a few tiles; the largest picture takes five."""
     read_cpu_s: int = 120

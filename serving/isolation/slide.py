@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, MemoryShortError, SlideFacts
-from serving.wsi.errors import DecoderError, UnreadableSlideError
+from serving.wsi.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
 from serving.wsi.geometry import Region
 
 _T = TypeVar("_T")
 
 TRIES = 2
 """A reader that dies is replaced once, and asked the same again: it may have been killed for something else."""
+
+_MORE_MEMORY = "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES and MITOSIS_DECODERS_MEMORY_BYTES"
 
 
 def open_isolated(
@@ -32,6 +34,8 @@ def open_isolated(
     ------
     DecoderError
         If opening the slide ended two processes.
+    SlideTooLargeError
+        If it is a picture that needs more memory than there is for a slide.
     MitoserveError
         What `serving.wsi.slide.open_slide` raises.
     """
@@ -93,13 +97,17 @@ class IsolatedSlide:
                 if death.exhausted and decoder is None:
                     break  # opening takes the same time again
             except MemoryShortError as short:
+                if short.needed is not None and short.needed > self._decoders.most_bytes:
+                    raise SlideTooLargeError(
+                        f"decoding {self.name} takes {short.needed} bytes of memory, and this server has at most "
+                        f"{self._decoders.most_bytes} for a slide; {_MORE_MEMORY}"
+                    ) from short
                 if memory >= self._decoders.most_bytes:
                     raise UnreadableSlideError(
                         f"reading {self.name} needs more than {memory} bytes of memory, which is this server's limit; "
-                        "convert it to a tiled TIFF, or let the operator raise MITOSIS_DECODER_MEMORY_BYTES and "
-                        "MITOSIS_DECODERS_MEMORY_BYTES"
+                        f"{_MORE_MEMORY}"
                     ) from short
-                self._discard(decoder, more_than=memory)
+                self._discard(decoder, more_than=memory, needed=short.needed)
         times = "once" if deaths == 1 else f"{deaths} times"
         raise DecoderError(
             f"{self.name} ended its reader {times} at the same place ({ending}): "
@@ -114,14 +122,15 @@ class IsolatedSlide:
                 self._current = self._decoders.start(self._path, self.name, memory=self._memory, lines=self._lines)
             return self._current
 
-    def _discard(self, dead: Decoder | None, *, more_than: int | None = None) -> None:
+    def _discard(self, dead: Decoder | None, *, more_than: int | None = None, needed: int | None = None) -> None:
         """Forget a decoder that died, unless another thread has done so.
 
         more_than : memory that was too little, or may have been
+        needed : memory that would do, where it is known
         """
         with self._lock:
             if more_than is not None and self._memory <= more_than:
-                self._memory = self._decoders.most_bytes
+                self._memory = self._decoders.most_bytes if needed is None else needed
             if dead is None or self._current is None or self._current[0] is not dead:
                 return
             self._current = None

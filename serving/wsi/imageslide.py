@@ -10,12 +10,20 @@ from PIL import Image, UnidentifiedImageError
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import SlideTooLargeError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import MPP_RANGE
+from serving.wsi.limits import check_size
 from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.resample import Pixels
 
 MAX_IMAGE_PIXELS = 17 * 10**7
 """A picture is decoded whole, half a GB of RGB, and Pillow refuses little more. Larger ones should be tiled TIFFs."""
-_BAND_PX = 256
+_BAND_PIXELS = 2**21
+_BESIDE_PIXELS = 2**28
+"""Bytes that a process takes beside a picture's pixels: 62 MiB before it opens one, a band in five forms, and later reads."""
+_RGB_BYTES = 3
+_CORE_BYTES = {"1": 1, "L": 1, "P": 1}
+"""Of a pixel as Pillow keeps it, by mode; 4 in all others."""
+_COEFFICIENT_BYTES = 2
+"""Of a sample of a progressive JPEG, all of which libjpeg keeps until the last scan."""
 GREY_NOTE = "the picture is grey; models know stained tissue in colour, so what they say of it is not to be relied on"
 _UM_PER_INCH = 25_400
 _FINEST_UM, _COARSEST_UM = MPP_RANGE[0] * (1 - 1e-9), MPP_RANGE[1] * (1 + 1e-9)
@@ -42,13 +50,25 @@ class ImageSlide(ArraySlide):
         return self._sha256
 
 
-def open_image(path: Path, name: str) -> ImageSlide:
+class PictureMemoryError(MemoryError):
+    """A picture takes more memory than there is; `needed` says how many bytes."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(f"{needed} bytes")
+        self.needed = needed
+
+
+def open_image(path: Path, name: str, *, memory: int | None = None) -> ImageSlide:
     """Decode a picture; transparent parts become white.
+
+    memory : bytes that this process may use; None: as many as there are
 
     Raises
     ------
+    PictureMemoryError
+        If it needs more than `memory` by its header; nothing was decoded.
     SlideTooLargeError
-        If it has more than `MAX_IMAGE_PIXELS`.
+        If it has more than `MAX_IMAGE_PIXELS`, or a side beyond any scanner's.
     UnsupportedFormatError
         If its samples are not 8-bit colours.
     UnreadableSlideError
@@ -63,6 +83,10 @@ def open_image(path: Path, name: str) -> ImageSlide:
                         f"{name} has {image.width} x {image.height} px; pictures may have {MAX_IMAGE_PIXELS} px; "
                         "convert larger ones to a tiled TIFF"
                     )
+                check_size(image.width, image.height)
+                needed = bytes_to_decode(image)
+                if memory is not None and needed > memory:
+                    raise PictureMemoryError(needed)
                 kind, mpp = image.format or "image", _pixel_size(image)
                 notes = (GREY_NOTE,) if image.mode in _GREY else ()
                 pixels = _rgb_over_white(image, name)
@@ -79,6 +103,14 @@ def open_image(path: Path, name: str) -> ImageSlide:
     return slide
 
 
+def bytes_to_decode(image: Image.Image) -> int:
+    """Memory that a process takes to decode a picture, by its header: an upper bound that was measured."""
+    each = _RGB_BYTES + _CORE_BYTES.get(image.mode, 4)
+    if image.info.get("progressive"):
+        each += _COEFFICIENT_BYTES * len(image.getbands())
+    return _BESIDE_PIXELS + each * image.width * image.height
+
+
 def _rgb_over_white(image: Image.Image, name: str) -> Pixels:
     if image.mode not in _CONVERTED:
         raise UnsupportedFormatError(
@@ -90,8 +122,9 @@ def _rgb_over_white(image: Image.Image, name: str) -> Pixels:
     )  # first: where it does not fit, nothing is decoded in vain
     image.load()
     # In bands: whole, Pillow's RGB and what it is copied by would take three times the memory.
-    for top in range(0, image.height, _BAND_PX):
-        bottom = min(top + _BAND_PX, image.height)
+    rows = max(_BAND_PIXELS // image.width, 1)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
         band = image.crop((0, top, image.width, bottom))
         if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
             coloured = band.convert("RGBA")

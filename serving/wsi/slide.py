@@ -73,10 +73,11 @@ class Slide(Protocol):
     ) -> None: ...
 
 
-def open_slide(path: Path, *, name: str | None = None) -> Slide:
+def open_slide(path: Path, *, name: str | None = None, memory: int | None = None) -> Slide:
     """The slide in `path`, a file or the folder of one slide: through OpenSlide or tifffile, or a PNG or JPEG field through Pillow.
 
     name : what reports call it; by default the file's name
+    memory : bytes that this process may use; None: as many as there are
 
     Raises
     ------
@@ -88,6 +89,8 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
         If it is one, but truncated or corrupt.
     SlideTooLargeError
         If its size is beyond any scanner's.
+    PictureMemoryError
+        If it is a picture that needs more than `memory`.
     """
     label = name if name is not None else path.name
     if path.is_dir():
@@ -95,7 +98,7 @@ def open_slide(path: Path, *, name: str | None = None) -> Slide:
     kind = kind_of(path, label)
     slide: Slide
     if kind is FileKind.IMAGE:
-        slide = open_image(path, label)
+        slide = open_image(path, label, memory=memory)
     elif kind is FileKind.TIFF and not is_for_openslide(path, content := checked_tiff(path, label)):
         slide = open_tiff(path, label)
     else:

@@ -1,5 +1,6 @@
 """Decoders share a bounded memory, however many they are and in whichever process."""
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from serving.isolation.budget import UNIT, MemoryBudget, Reservation, machine_me
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.wsi.errors import BusyError, MitoserveError
+from serving.wsi.errors import BusyError, MitoserveError, SlideTooLargeError
 from serving.wsi.geometry import Region
 from tests.samples import noise, write_forged_tile, write_pyramid
 
@@ -132,6 +133,34 @@ def test_a_slide_that_needs_more_than_it_has_at_first_gets_it(tmp_path: Path) ->
     decoders = Decoders(DecoderLimits(opening_bytes=150 * MIB), budget=MemoryBudget(2048 * MIB))
     with open_isolated(decoders, path, name="large.png") as slide:
         assert slide.read(Region(0, 0, 10, 10), 10, 10).max() == 200
+    decoders.close()
+
+
+def write_large(path: Path, side: int) -> Path:
+    """A picture of one bit and one colour, which has a few KB and many px."""
+    Image.new("1", (side, side), 1).save(path)
+    return path
+
+
+def test_large_pictures_at_once_reserve_what_they_need_and_no_more(tmp_path: Path) -> None:
+    """Four that need 319 MiB each, and so five units, where there is room for four and one may have all of it."""
+    path = write_large(tmp_path / "1.png", 4_000)
+    budget = MemoryBudget(4 * 5 * UNIT, wait_s=0)
+    decoders = Decoders(DecoderLimits(memory_bytes=budget.total, opening_bytes=2 * UNIT), budget=budget)
+    with contextlib.ExitStack() as opened, ThreadPoolExecutor(4) as pool:
+        for slide in pool.map(lambda _: open_isolated(decoders, path, name="1.png"), range(4)):
+            opened.enter_context(slide)
+        with pytest.raises(BusyError):
+            budget.reserve(1)
+    budget.reserve(budget.total).release()
+    decoders.close()
+
+
+def test_a_picture_that_never_fits_is_too_large_and_not_busy(tmp_path: Path) -> None:
+    path = write_large(tmp_path / "1.png", 8_000)
+    decoders = Decoders(DecoderLimits(opening_bytes=2 * UNIT), budget=MemoryBudget(5 * UNIT, wait_s=0))
+    with pytest.raises(SlideTooLargeError, match="MITOSIS_DECODERS_MEMORY_BYTES"):
+        open_isolated(decoders, path, name="1.png")
     decoders.close()
 
 

@@ -21,6 +21,7 @@ from serving.wsi.errors import (
     DecoderError,
     EmptyUploadError,
     MitoserveError,
+    SlideTooLargeError,
     UnreadableSlideError,
     UnsupportedFormatError,
 )
@@ -176,7 +177,7 @@ def test_a_picture_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None
     path = tmp_path / "large.png"
     Image.new("L", (12_000, 12_000), 200).save(path)
     decoders = Decoders(DecoderLimits(memory_bytes=300 * 2**20))
-    with pytest.raises(UnreadableSlideError, match="MITOSIS_DECODER_MEMORY_BYTES"):
+    with pytest.raises(SlideTooLargeError, match=r"large.png takes 844435456 bytes.*MITOSIS_DECODER_MEMORY_BYTES"):
         open_isolated(decoders, path, name="large.png")
     decoders.close()
 
