@@ -1,6 +1,7 @@
 """NDPI slides, written as NanoZoomer scanners write them, below and beyond 4 GiB."""
 
 import contextlib
+import re
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from serving.wsi.directories import MAX_DIRECTORIES, MAX_TEXT_BYTES, check_direc
 from serving.wsi.errors import MitoserveError, UnreadableSlideError
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
-from tests.ndpi import PROPERTIES, NdpiWriter, level_of, write_ndpi
+from tests.ndpi import MCU_STARTS, MCU_STARTS_HIGH, PROPERTIES, NdpiWriter, level_of, write_ndpi
 from tests.samples import noise, write_dicom, write_pyramid
 
 FAR = 2**32 + 4000
@@ -184,3 +185,24 @@ def test_a_damaged_directory_opens_or_is_refused(
             file.write(bytes([value]))
     with contextlib.suppress(MitoserveError), open_isolated(decoders, path, name="a.ndpi") as slide:
         assert slide.read(Region(0, 0, 64, 64), 64, 64).shape == (64, 64, 3)
+
+
+def test_a_level_taller_than_a_jpeg_can_say_opens(tmp_path: Path, decoders: Decoders) -> None:
+    """72,000 px: the scan of one JPEG goes on with that of another, restart markers counted on."""
+    half = np.ascontiguousarray(np.tile(noise(64, 720), (50, 1, 1)))
+    values, strip = level_of(half, 40.0, tiled=True)
+    start = struct.unpack("<I", values[MCU_STARTS][2][:4])[0]
+    parts = re.split(rb"\xff[\xd0-\xd7]", strip[start:-2]) * 2
+    joined, starts = bytearray(strip[:start]), []
+    for number, part in enumerate(parts):
+        starts.append(len(joined))
+        joined += part + bytes([0xFF, 0xD0 + number % 8])
+    joined[-2:] = b"\xff\xd9"
+    values |= {tag: (4, 1, struct.pack("<I", 2 * len(half))) for tag in (257, 278)}
+    values |= {MCU_STARTS: (4, len(starts), struct.pack(f"<{len(starts)}I", *starts))}
+    values |= {MCU_STARTS_HIGH: (4, len(starts), bytes(4 * len(starts)))}
+    path = written(tmp_path / "a.ndpi", 0, lambda writer: writer.directory(values, bytes(joined)))
+    with open_isolated(decoders, path, name="a.ndpi") as slide:
+        assert (slide.width, slide.height, slide.vendor) == (64, 72_000, "hamamatsu")
+        shown = slide.read(Region(0, 72_000 - 720, 64, 720), 64, 720)
+    assert np.abs(shown.astype(int) - half[:720]).mean() < 3
