@@ -24,7 +24,7 @@ def test_an_aperio_slide_scores_with_a_resolution_warning(shared_data: Path) -> 
 def test_a_slide_without_resolution_needs_the_override(shared_data: Path) -> None:
     with open_slide(shared_data / "slides/tcga-cr-7395-no-mpp.svs") as slide:
         assert slide.mpp is None
-        with pytest.raises(MissingResolutionError, match=r"mpp=0\.25"):
+        with pytest.raises(MissingResolutionError, match=r"give `mpp`, such as 0\.25"):
             score_slide(slide, DotDetector())
         report = score_slide(slide, DotDetector(), Options(mpp=0.25)).report
     assert report.slide.mpp_source == "override"
