@@ -62,8 +62,8 @@ OnRetry = Callable[[str, float], None]
 
 
 _NO_KEY = (
-    "the server does not know who you are: set MITOSIS_KEY to your key, or give key=; on the server's own machine, until it has "
-    "keys, MITOSIS_KEY=$(mitoserve keys local)"
+    "the server does not know who you are: set MITOSIS_KEY to a key that `mitoserve keys create` made there; on the server's own "
+    "machine, until it has keys, MITOSIS_KEY=$(mitoserve keys local)"
 )
 
 

@@ -199,8 +199,9 @@ def test_no_log_holds_an_address_as_its_client_wrote_it(
     """Neither the app's nor BentoML's; the server's whole output is looked at."""
     name = "SMITH-JOHN-1950"
     for address in (f"/v1/slides/{name}.svs", f"/{name}", f"/v1/analyses/{name}/report?a={name}"):
-        for headers in ({}, bearer(tokens[2])):
-            assert server.get(address, headers=headers).status_code in (400, 401, 404)
+        # The flood of wrong keys before still slows down who shows none.
+        assert server.get(address).status_code in (400, 401, 404, 429)
+        assert server.get(address, headers=bearer(tokens[2])).status_code in (400, 404)
     server.post(f"/v1/slides?filename={name}.svs", content=b"no slide", headers=bearer(tokens[2]))
     assert server.get("/v1/models", headers={**bearer(tokens[2]), "X-Request-ID": "the-last"}).status_code == 200
     log = (tokens[0] / "server.log").read_text()
