@@ -20,8 +20,9 @@ def test_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert re.search(r"^\d+ mitotic figures$", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_links_and_pictures_exist() -> None:
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md"])
+def test_links_and_pictures_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
     targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if not t.startswith("http")]
     assert targets
     assert [t for t in targets if not (ROOT / t).exists()] == []
