@@ -20,7 +20,7 @@ def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
     access = open_access(settings)
     token, key = access.keys.create("lab", ["score"], disk_quota_bytes=2**40)
     assert open_access(settings).keys.find(token) == key
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["database"]
     logs = [AuditLog(open_database(settings)) for _ in range(4)]
 
     def write(log: AuditLog) -> None:
