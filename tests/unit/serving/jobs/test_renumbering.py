@@ -69,6 +69,9 @@ def as_before(store: SlideStore, made: Path) -> str:
         values |= {"id": "a", "request_key": request_key(former, Options()), "models_key": "m", "result": "a-1"}
         values |= {"created_at": 0.0, "tiles_done": 1, "crashes": 0, "token": 1, "worker": "", "beat": 0}
         tx.execute(insert(analyses).values(values))
+    result = store.folder.parent / "results" / "a-1"  # a result of a former release has no checksums
+    result.mkdir(parents=True)
+    (result / "report.json").write_text("{}")
     return former
 
 
