@@ -85,7 +85,7 @@ def test_the_command_gives_the_same_from_a_server(
     command = ["score", str(slide), "--out", str(tmp_path / "out"), "--server", server.address]
     refused = CliRunner().invoke(main, command)
     assert refused.exit_code == 1
-    assert "keys local" in refused.output
+    assert "keys create" in refused.output
     monkeypatch.setenv("MITOSIS_KEY", server.key)
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
