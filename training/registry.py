@@ -53,7 +53,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """The entry; raises `ValueError`, not `KeyError`, so that a command says which names there are."""
         self._load()
         if name not in self._entries:
-            raise ValueError(f"no {self.noun} {name}; there are {', '.join(self._entries)}")
+            raise ValueError(f"no {self.noun} {name}; there are {', '.join(sorted(self._entries))}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
