@@ -74,7 +74,7 @@ def test_what_is_no_slide_is_not_stored(client: LocalClient, tmp_path: Path) -> 
 
 def test_a_slide_that_kills_its_decoder_harms_nothing_else(tmp_path: Path) -> None:
     bomb = write_forged_tile(tmp_path / "forged.tif", noise(256, 256), tile=8192).read_bytes()
-    with serving(tmp_path / "state", decoder_memory_bytes=200 * 2**20) as client:
+    with serving(tmp_path / "state", decoder_memory_bytes=300 * 2**20) as client:
         good = bring(client, field())
         answer = client.post("/v1/slides", files={"slide": ("forged.tif", bomb)})
         assert (answer.status_code, kind(answer)) == (422, "decoder-died")
