@@ -44,8 +44,11 @@ def test_cards_state_thresholds_data_figures_and_limits() -> None:
     for card in list_models(default_models()):
         assert card.data
         assert card.limits
-        assert card.per_slide
-        assert sum(row.true_figures for row in card.per_slide) > 50
+        # The verifier of 1.3.0 was judged across groups: each source's patients, MITOS 03 and 04 in two sources.
+        judged = (card.name, card.version) == ("verifier", "1.3.0")
+        patients, figures = (15, 734) if judged else (3, 59)
+        assert len(card.per_slide) == patients
+        assert sum(row.true_figures for row in card.per_slide) == figures
 
 
 def test_files_keep_their_size_limits() -> None:
