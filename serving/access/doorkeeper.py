@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
-from serving.access.errors import AuthenticationError, TooManyRequestsError
+from serving.access.errors import AuthenticationError, ExpiredKeyError, TooManyRequestsError
 from serving.access.keys import PREFIX, KeyStore
 from serving.access.local_key import FILE, local_key
 from serving.access.oidc import TokenVerifier
@@ -21,7 +21,7 @@ FAILURES_PER_MINUTE = 60
 """Wrong credentials from one address before it must wait: enough for a client that was set up wrongly to be noticed."""
 
 REMEMBER_S = 1.0
-"""How long good credentials are not looked up again; a revoked key opens for so long still."""
+"""How long good credentials are not looked up again; a key that was revoked or has expired opens for so long still."""
 
 MAX_KNOWN = 1000
 
@@ -129,7 +129,10 @@ class Doorkeeper:
         if token is None:
             raise AuthenticationError(f"the Authorization header is no bearer token: {_HOW}")
         if token.startswith(f"{PREFIX}_"):
-            key = self._keys.find(token)
+            try:
+                key = self._keys.find(token)
+            except ExpiredKeyError as error:
+                raise ExpiredKeyError(f"{error}: {_HOW}") from error
             if key is None:
                 raise AuthenticationError(f"the key is unknown or was revoked: {_HOW}")
             return key.principal

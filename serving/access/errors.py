@@ -9,6 +9,10 @@ class AuthenticationError(MitoserveError):
     slug = "unauthenticated"
 
 
+class ExpiredKeyError(AuthenticationError):
+    """The API key was good once and its time is over."""
+
+
 class ForbiddenError(MitoserveError):
     """The caller is known but has not the scope that this takes."""
 

@@ -265,6 +265,9 @@ keys = Table(
     Column("disk_quota_bytes", BigInteger),
     Column("created_at", String(32), nullable=False, comment="UTC, ISO 8601"),
     Column("revoked_at", String(32), comment="UTC, ISO 8601; null while it holds"),
+    Column("expires_at", String(32), comment="UTC, ISO 8601; null: never"),
+    Column("former_sha256", String(64), comment="of the key before it was rotated"),
+    Column("former_until", String(32), comment="UTC, ISO 8601; until when the former one holds"),
 )
 
 audit = Table(

@@ -3,7 +3,9 @@
 import functools
 import json
 import logging
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from serving.access.access import Access, open_access
+from serving.access.doorkeeper import REMEMBER_S
 from serving.api.app import create_app
 from serving.observability.logs import JsonFormatter
 from serving.settings import Settings
@@ -70,6 +73,33 @@ def test_scopes(client: TestClient, access: Access) -> None:
     assert (refused.status_code, kind(refused)) == (403, "forbidden")
     # It is let in, and then the missing slide is the error.
     assert client.post("/v1/score", headers=bearer(scorer)).status_code in (400, 503)
+
+
+def test_a_key_that_has_expired_is_told_so_and_opens_nothing(client: TestClient, access: Access) -> None:
+    access.keys.create("lab", ["admin"])
+    expired, _ = access.keys.create("guest", ["read"], expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    refused = client.get("/v1/models", headers=bearer(expired))
+    assert (refused.status_code, kind(refused)) == (401, "unauthenticated")
+    assert refused.headers["content-type"].startswith("application/problem+json")
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert "the key expired on 2020-01-01T00:00:00 UTC" in refused.json()["detail"]
+    (record,) = access.audit.records()
+    assert (record.actor, record.outcome) == ("anonymous", "401")
+
+
+def test_a_rotated_key_keeps_what_it_owns(client: TestClient, access: Access) -> None:
+    old, key = access.keys.create("lab", ["score"])
+    files = {"slide": ("a.png", field(), "image/png")}
+    slide = client.post("/v1/slides", files=files, headers=bearer(old)).json()["id"]
+    new, _ = access.keys.rotate(key.id, overlap=timedelta(hours=1))
+    for token in (old, new):
+        assert client.get(f"/v1/slides/{slide}", headers=bearer(token)).status_code == 200
+    last, _ = access.keys.rotate(key.id, overlap=timedelta())
+    time.sleep(REMEMBER_S + 0.1)
+    refused = client.get(f"/v1/slides/{slide}", headers=bearer(new))
+    assert refused.status_code == 401
+    assert "replaced by a newer one" in refused.json()["detail"]
+    assert client.get(f"/v1/slides/{slide}", headers=bearer(last)).status_code == 200
 
 
 def test_a_token_of_the_provider_opens(settings: Settings) -> None:

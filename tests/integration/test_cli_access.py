@@ -6,12 +6,14 @@ import pty
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from serving.access.access import open_access
+from serving.access.errors import ExpiredKeyError
 from serving.access.local_key import local_key
 from serving.cli import main
 from serving.settings import Settings
@@ -45,6 +47,44 @@ def test_a_key_from_its_making_to_its_end(state: Path) -> None:
     again = run("keys", "revoke", key.id)
     assert again.exit_code == 1
     assert key.id in again.output
+
+
+def test_keys_with_an_end_are_listed_with_their_state_and_rotated(state: Path) -> None:
+    old = run("keys", "create", "lab", "--scope", "read", "--expires-in", "90d").stdout.strip()
+    assert run("keys", "create", "guest", "--scope", "read", "--expires-on", "2999-12-31").exit_code == 0
+    access = open_access(Settings(state=state))
+    lab, guest = access.keys.list()
+    assert guest.expires_at == "2999-12-31T00:00:00.000000+00:00"
+    assert lab.expires_at is not None
+    assert (datetime.fromisoformat(lab.expires_at) - datetime.now(UTC)).days == 89
+    access.keys.create("former", ["read"], expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    assert run("keys", "revoke", guest.id).exit_code == 0
+    listed = run("keys", "list").output
+    for name, known in (("lab", "valid"), ("guest", "revoked"), ("former", "expired")):
+        assert any(name in line and known in line for line in listed.splitlines())
+    rotated = run("keys", "rotate", lab.id, "--overlap", "2h", "--expires-in", "8w")
+    assert rotated.exit_code == 0, rotated.output
+    assert "the old one opens until" in rotated.stderr
+    new = rotated.stdout.strip()
+    assert access.keys.find(new) == access.keys.find(old) is not None
+    assert run("keys", "rotate", lab.id, "--overlap", "0").exit_code == 0
+    with pytest.raises(ExpiredKeyError):
+        access.keys.find(new)
+    assert run("keys", "rotate", guest.id).exit_code == 1
+    actions = [json.loads(line)["action"] for line in run("audit", "show").stdout.splitlines()]
+    assert actions == ["keys create", "keys create", "keys revoke", "keys rotate", "keys rotate"]
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [("soon", "write it as"), ("2020-01-01", "not in the future"), ("-1d", "write it as"), ("0d", "not in the future"),
+     ("999999d", "write it as"), ("99999w", "write it as"), ("9999-12-31T23:59:59-23:00", "write it as")],
+)  # fmt: skip
+def test_an_end_that_is_none_is_refused_in_words(state: Path, end: str, said: str) -> None:
+    refused = run("keys", "create", "lab", "--scope", "read", "--expires-in", end)
+    assert refused.exit_code == 2
+    assert said in refused.output
+    assert not state.exists()
 
 
 def test_a_list_in_a_pipe_has_the_whole_id_that_revoke_takes(state: Path) -> None:
