@@ -1,8 +1,13 @@
 """Whole slides in every format at hand, and what becomes of their bytes: flipped, cut off, tags swapped and forged."""
 
+import gzip
+import io
 import random
 import shutil
+import tarfile
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +21,20 @@ from tests.ndpi import write_ndpi
 from tests.samples import noise, write_dicom, write_mrxs, write_picture, write_pyramid
 
 SIDE = 700
+_WAYS = (
+    "Aperio JPEG 2000 (33003)",
+    "Aperio JPEG 2000 (33005)",
+    "JPEG 2000 TIFF (34712)",
+    "zstd TIFF",
+    "WebP TIFF",
+    "OME-TIFF, planar",
+    "OME-TIFF, pyramid and macro",
+    "big-endian TIFF, JPEG",
+    "16-bit TIFF",
+    "planar TIFF",
+    "SCN with bounds",
+)
+"""Of `tests.formats`."""
 _EXTREMES = (0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 """Where integer arithmetic of parsers goes wrong."""
 
@@ -28,33 +47,31 @@ class Specimen:
     data: bytes
     entries: tuple[tuple[int, int], ...]
     """(offset, length) of each entry of a TIFF's directories; empty for other formats."""
+    kind: str
+    """Format, and for a real slide that it is one."""
 
 
 def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     """Generated slides, written to `folder`, and those in `real`."""
     pixels = noise(SIDE, SIDE)
-    paths = [write_pyramid(folder / f"{kind}.tif", pixels, compression=kind) for kind in ("deflate", "jpeg", "lzw")]
-    paths += [write_picture(folder / f"picture.{kind}", pixels, mpp=0.25) for kind in ("png", "jpg")]
-    paths += [write_dicom(folder / "volume.dcm", pixels), folder / "generated.tif"]
-    generate_slide(paths[-1], seed=1, width=SIDE, height=SIDE)
-    stored: tuple[str, ...] = (
-        "Aperio JPEG 2000 (33003)",
-        "Aperio JPEG 2000 (33005)",
-        "JPEG 2000 TIFF (34712)",
-        "zstd TIFF",
-        "WebP TIFF",
-        "OME-TIFF, planar",
-    )
-    stored += ("OME-TIFF, pyramid and macro", "big-endian TIFF, JPEG", "16-bit TIFF", "planar TIFF", "SCN with bounds")
-    paths += [_named(written(folder / f"way-{i}", way, pixels), folder / f"way-{i}") for i, way in enumerate(stored)]
-    paths.append(write_ndpi(folder / "scan.ndpi", noise(768, 512)))
+    found = {
+        f"TIFF, {way}": write_pyramid(folder / f"{way}.tif", pixels, compression=way)
+        for way in ("deflate", "jpeg", "lzw")
+    }
+    found |= {kind.upper(): write_picture(folder / f"picture.{kind}", pixels, mpp=0.25) for kind in ("png", "jpg")}
+    found |= {"DICOM": write_dicom(folder / "volume.dcm", pixels), "generated TIFF": folder / "generated.tif"}
+    generate_slide(found["generated TIFF"], seed=1, width=SIDE, height=SIDE)
+    for number, way in enumerate(_WAYS):
+        found[way] = _named(written(folder / f"way-{number}", way, pixels), folder / f"way-{number}")
+    found["NDPI"] = write_ndpi(folder / "scan.ndpi", noise(768, 512))
     dicom = write_dicom_slide(folder / "series", pixels, mpp=0.25)
     mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
-    paths += [_packed(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")]
-    paths.append(_packed(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")]))
+    found |= {f"DICOM in {kind}": _packed(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")}
+    found["MRXS in zip"] = _packed(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")])
     if real is not None:
-        paths += sorted(path for path in real.iterdir() if path.suffix in (".svs", ".tif", ".tiff", ".ndpi", ".dcm"))
-    return [Specimen(path.name, path.read_bytes(), entries_of(path)) for path in paths]
+        suffixes = (".svs", ".tif", ".tiff", ".ndpi", ".dcm")
+        found |= {f"real, {path.name}": path for path in sorted(real.iterdir()) if path.suffix in suffixes}
+    return [Specimen(path.name, path.read_bytes(), entries_of(path), kind) for kind, path in found.items()]
 
 
 def _named(path: Path, to: Path) -> Path:
@@ -73,7 +90,7 @@ def _packed(base: Path, kind: str, members: list[Path]) -> Path:
 
 def mutate(specimen: Specimen, chance: random.Random) -> tuple[str, bytes]:
     """What was done, by name, and the bytes after it."""
-    kind, change = chance.choice(_KINDS)
+    kind, change = chance.choice(_OF_ARCHIVES if specimen.name.endswith(_ARCHIVES) else _KINDS)
     data = bytearray(specimen.data)
     change(data, specimen, chance)
     return kind, bytes(data)
@@ -118,6 +135,48 @@ def _forge_tags(data: bytearray, specimen: Specimen, chance: random.Random) -> N
         data[at : at + 4] = chance.choice(_EXTREMES).to_bytes(4, chance.choice(("little", "big")))
 
 
+def _damage_members(data: bytearray, specimen: Specimen, chance: random.Random) -> None:
+    """Unpack an archive, damage some of its files, give some another name, and pack all again."""
+    members = _members(bytes(data))
+    for _turn in range(chance.randint(1, 3)):
+        at = chance.randrange(len(members))
+        name, content = members[at]
+        changed = bytearray(content)
+        if chance.random() < 0.25:
+            members[at] = chance.choice(_NAMES).replace("*", name), content
+        elif len(changed) > 100:
+            chance.choice(_KINDS)[1](changed, Specimen(name, content, (), specimen.kind), chance)
+            members[at] = name, bytes(changed)
+    data[:] = _archive(members, specimen.name)
+
+
+def _members(data: bytes) -> list[tuple[str, bytes]]:
+    """Name and content of each file in an archive."""
+    if data[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return [(info.filename, archive.read(info)) for info in archive.infolist() if not info.is_dir()]
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        files = [(info, archive.extractfile(info)) for info in archive]
+        return [(info.name, file.read()) for info, file in files if file is not None]
+
+
+def _archive(members: list[tuple[str, bytes]], like: str) -> bytes:
+    buffer = io.BytesIO()
+    if like.endswith(".zip"):
+        with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a name that stands twice, which is meant
+            for name, content in members:
+                # The time of day would make other bytes each time.
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        return buffer.getvalue()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return gzip.compress(buffer.getvalue(), mtime=0) if like.endswith("gz") else buffer.getvalue()
+
+
 def _exchange(data: bytearray, one: int, other: int, size: int) -> None:
     data[one : one + size], data[other : other + size] = data[other : other + size], data[one : one + size]
 
@@ -129,6 +188,11 @@ _KINDS: tuple[tuple[str, Callable[[bytearray, Specimen, random.Random], None]], 
     ("tags swapped", _swap_tags),
     ("tags forged", _forge_tags),
 )
+_ARCHIVES = (".zip", ".tar", ".tar.gz")
+_OF_ARCHIVES = (*_KINDS, *[("files inside damaged", _damage_members)] * len(_KINDS))
+"""As often damaged inside as outside, where a checksum mostly finds it first."""
+_NAMES = ("../*", "/*", "a\\*", "*/", "*/x", "x" * 300, "./*", "\u202e*", "*\n", "slide.dcm", "__MACOSX/._*")
+"""What a file inside an archive may be called; `*` is its own name."""
 
 
 def entries_of(path: Path) -> tuple[tuple[int, int], ...]:

@@ -76,7 +76,7 @@ def test_what_is_not_converted_rightly_is_refused_by_name(tmp_path: Path, field:
 @pytest.mark.parametrize("name", ["zstd TIFF", "OME-TIFF, planar", "16-bit big-endian TIFF", "big-endian TIFF, JPEG"])
 def test_whatever_is_damaged_the_error_is_an_intended_one(tmp_path: Path, field: Pixels, name: str) -> None:
     path = written(tmp_path, name, field)
-    chance, specimen = random.Random(name), Specimen(name, path.read_bytes(), entries_of(path))
+    chance, specimen = random.Random(name), Specimen(name, path.read_bytes(), entries_of(path), name)
     refused = 0
     for _ in range(30):
         path.write_bytes(mutate(specimen, chance)[1])

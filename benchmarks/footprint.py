@@ -1,0 +1,56 @@
+"""What a server and all processes below it take of the machine's memory, looked at again and again."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.server_process import ServerProcess, children
+
+LOOK_S = 0.25
+
+
+def family(pid: int) -> list[int]:
+    """A process and every living process below it."""
+    return [pid, *(descendant for child in children(pid) for descendant in family(child))]
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory of a process and of all below it; what several of them share counts once (`proc(5)`, Pss)."""
+    return sum(_proportional(member) for member in family(pid))
+
+
+def _proportional(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+
+
+class Footprint:
+    """The most memory that was seen, and how often the server or its worker was another than before."""
+
+    def __init__(self) -> None:
+        self.peak_bytes, self.deaths = 0, 0
+
+    @contextmanager
+    def watching(self, server: ServerProcess) -> Iterator["Footprint"]:
+        """Look at the server every `LOOK_S` until the block ends."""
+        done = threading.Event()
+
+        def watch() -> None:
+            before = server.pid, server.workers()
+            while not done.wait(LOOK_S):
+                self.peak_bytes = max(self.peak_bytes, memory_bytes(server.pid))
+                now = server.pid, server.workers()
+                self.deaths += now != before
+                before = now
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield self
+        finally:
+            done.set()
+            watcher.join()

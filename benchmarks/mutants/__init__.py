@@ -1,0 +1,1 @@
+"""Damaged slides against a running server: `make fuzz`."""
