@@ -157,9 +157,11 @@ def _analysed(server: ServerProcess, addresses: list[str]) -> list[dict[str, Any
     """The analyses when all have ended."""
     views = []
     for address in addresses:
-        server.wait_until(
-            lambda a=address: server.client.get(a).json()["state"] not in ("queued", "running"), PATIENCE_S
-        )  # type: ignore[misc]
+
+        def over(address: str = address) -> bool:
+            return server.client.get(address).json()["state"] not in ("queued", "running")
+
+        server.wait_until(over, PATIENCE_S)
         views.append(dict(server.client.get(address).json()))
     return views
 

@@ -70,7 +70,7 @@ def measure(contestant: Contestant, job: Job, folder: Path, environment: Mapping
     folder.mkdir(parents=True)
     told = replace(job, model=str(contestant.model), out=str(folder), settings=dict(contestant.settings))
     told.write(folder / "job.json")
-    command = [contestant.python, "-m", contestant.runner, folder / "job.json"]
+    command = [str(contestant.python), "-m", contestant.runner, str(folder / "job.json")]
     with (folder / "log.txt").open("w") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)

@@ -62,10 +62,10 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _median(turns: Sequence[Turn], field: str) -> float:
-    return statistics.median(getattr(turn, field) for turn in turns)
+    return statistics.median(float(getattr(turn, field)) for turn in turns)
 
 
 def _ratio(reference: Sequence[Turn], turns: Sequence[Turn], field: str) -> float:
     return statistics.median(
-        getattr(theirs, field) / getattr(ours, field) for theirs, ours in zip(reference, turns, strict=True)
+        float(getattr(theirs, field) / getattr(ours, field)) for theirs, ours in zip(reference, turns, strict=True)
     )

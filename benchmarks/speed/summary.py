@@ -106,4 +106,4 @@ def _per_tile(turn: dict[str, Any]) -> float:
 
 def _processor_per_tile(turn: dict[str, Any]) -> float:
     used = turn["processor"]
-    return max(float(used["whole"] - used["plan"]), 0.01) / max(turn["tiles"], 1)
+    return max(float(used["whole"] - used["plan"]), 0.01) / max(int(turn["tiles"]), 1)
