@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.server_process import ServerProcess, children
 
-LOOK_S = 0.25
+LOOK_S = 1.0
+"""Each look costs the kernel some milliseconds for each process."""
 
 
 def family(pid: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.mutants [--count 5000] [--seed 0] [--done FILE] [--minutes M]`: damaged slides against a running server.
+"""`python -m benchmarks.mutants [--count 5000] [--seed 0] [--done FILE] [--limit 120] [--minutes M]`: damaged slides against a running server.
 
 Slides of every format at hand, generated and from `MITOSIS_DATA`, have bytes flipped, ends cut off, tags swapped and forged;
 archives are also damaged inside. Each is brought to a real server over HTTP, which opens it in a decoder of its own; where it
@@ -16,6 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
 from benchmarks.footprint import Footprint
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", default="0")
     parser.add_argument("--done", type=Path, help="file of what was done; made if there is none")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for one answer; more on a busy machine")
     parser.add_argument("--minutes", type=float, help="end after so many")
     stated = parser.parse_args(arguments)
     data = Path(os.environ.get("MITOSIS_DATA", Path(__file__).parents[2] / "../shared/data")) / "slides"
@@ -55,15 +57,16 @@ def main(arguments: list[str]) -> int:
         models = write_quick_models(folder / "models")
         limits = {"decoder_cpu_s": READ_CPU_S, "decoders_memory_bytes": DECODERS_BYTES, "keep_slides_s": 60}
         server = ServerProcess(folder, models, **limits).start()
+        client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=stated.limit)
         end = float("inf") if stated.minutes is None else started + 60 * stated.minutes
-        with footprint.watching(server):
-            _bring_all(server, whole, todo, outcomes, end)
+        with client, footprint.watching(server):
+            _bring_all(client, whole, todo, outcomes, end)
         footprint.deaths += not server.alive()
         server.stop()
-    return _told(outcomes, footprint, time.monotonic() - started)
+    return _told(outcomes, footprint, time.monotonic() - started, stated.limit)
 
 
-def _bring_all(server: ServerProcess, whole: list[Specimen], todo: list[str], outcomes: Outcomes, end: float) -> None:
+def _bring_all(client: httpx.Client, whole: list[Specimen], todo: list[str], outcomes: Outcomes, end: float) -> None:
     """Several at once, saying now and then how many are done, until `end` of the monotonic clock."""
     said = time.monotonic()
 
@@ -71,7 +74,7 @@ def _bring_all(server: ServerProcess, whole: list[Specimen], todo: list[str], ou
         nonlocal said
         if time.monotonic() > end:
             return
-        outcome = bring_damaged(server, whole, seed, LIMIT_S)
+        outcome = bring_damaged(client, whole, seed)
         count = outcomes.add(outcome)
         if outcome.failure is not None:
             print(f"{outcome.seed}, {outcome.kind}, {outcome.damage}: {outcome.failure[:300]}", flush=True)
@@ -83,7 +86,7 @@ def _bring_all(server: ServerProcess, whole: list[Specimen], todo: list[str], ou
         list(pool.map(bring, todo))
 
 
-def _told(outcomes: Outcomes, footprint: Footprint, seconds: float) -> int:
+def _told(outcomes: Outcomes, footprint: Footprint, seconds: float, limit_s: float) -> int:
     """Print what was counted; gives the exit code."""
     found, failed = outcomes.all, failures(outcomes.all)
     hangs, within = sum(o.hung for o in found), footprint.peak_bytes <= BUDGET_BYTES
@@ -98,7 +101,7 @@ def _told(outcomes: Outcomes, footprint: Footprint, seconds: float) -> int:
         )
     console.print(
         f"{len(found)} damaged slides, the last of them in {seconds:.0f} s: {footprint.deaths} deaths of the server or its worker, "
-        f"{hangs} hangs over {LIMIT_S:g} s, {len(failed) - hangs} failures of the server, {sum(o.waits for o in found)} times asked "
+        f"{hangs} hangs over {limit_s:g} s, {len(failed) - hangs} failures of the server, {sum(o.waits for o in found)} times asked "
         f"to come again; peak memory of all processes {footprint.peak_bytes / 2**20:.0f} MiB of {BUDGET_BYTES / 2**20:.0f}",
         markup=False,
     )

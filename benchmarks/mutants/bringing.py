@@ -7,28 +7,26 @@ import httpx
 
 from benchmarks.mutants.outcome import Outcome
 from tests.mutants import Specimen, mutate
-from tests.server_process import ServerProcess
 
 REGION = "0,0,400,400"
 ANALYSED = 10
 """One of so many slides is also analysed: that takes ten times as long as to open one and asks the same decoders."""
 
 
-def bring_damaged(server: ServerProcess, whole: list[Specimen], seed: str, limit_s: float) -> Outcome:
-    """Bring the damaged slide that `seed` makes; no answer within `limit_s` hangs."""
+def bring_damaged(client: httpx.Client, whole: list[Specimen], seed: str) -> Outcome:
+    """Bring the damaged slide that `seed` makes; no answer within the client's limit hangs."""
     chance = random.Random(seed)
     specimen = chance.choice(whole)
     damage, data = mutate(specimen, chance)
     analyse = chance.random() < 1 / ANALYSED
     started, hung, failure = time.monotonic(), False, None
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=limit_s) as client:
-        visit = _Visit(client, limit_s)
-        try:
-            outcome, failure = visit.bring(specimen.name, data, analyse=analyse)
-        except httpx.TimeoutException:
-            outcome, hung, failure = "no answer", True, f"no answer within {limit_s:g} s"
-        except httpx.TransportError as error:
-            outcome, failure = "connection lost", f"{type(error).__name__}"
+    visit = _Visit(client)
+    try:
+        outcome, failure = visit.bring(specimen.name, data, analyse=analyse)
+    except httpx.TimeoutException:
+        outcome, hung, failure = "no answer", True, f"no answer within {client.timeout.read:g} s"
+    except httpx.TransportError as error:
+        outcome, failure = "connection lost", f"{type(error).__name__}"
     seconds = round(time.monotonic() - started, 2)
     return Outcome(seed, specimen.kind, damage, outcome, seconds, failure, hung, visit.waits)
 
@@ -36,8 +34,8 @@ def bring_damaged(server: ServerProcess, whole: list[Specimen], seed: str, limit
 class _Visit:
     """The requests for one slide."""
 
-    def __init__(self, client: httpx.Client, limit_s: float) -> None:
-        self._client, self._limit_s = client, limit_s
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
         self.waits = 0
 
     def bring(self, name: str, data: bytes, *, analyse: bool) -> tuple[str, str | None]:
@@ -62,7 +60,7 @@ class _Visit:
 
     def _asked(self, method: str, address: str, **request: object) -> httpx.Response:
         """The answer; a server that asks to come again later is asked again, for as long as an answer may take."""
-        deadline = time.monotonic() + self._limit_s
+        deadline = time.monotonic() + (self._client.timeout.read or 0)
         while True:
             answer = self._client.request(method, address, **request)  # type: ignore[arg-type]
             if answer.status_code != 503 or time.monotonic() > deadline:
