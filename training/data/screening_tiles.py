@@ -1,5 +1,6 @@
-"""What a Reg-NS over whole tiles learns from: parts of tiles, made of crops, with glass in some of them."""
+"""What a Reg-NS over whole tiles learns from: parts of tiles, made of crops or cut from fields, with glass in some of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,8 @@ from scipy import ndimage
 
 from training.data.augmentation import dihedral, photometric_picture
 from training.data.crops import CropBank
-from training.data.windows import Boxes, Pixels, collage_cut
+from training.data.fields import Field
+from training.data.windows import Boxes, Pixels, Source, background_source, collage_source, event_source
 from training.labels.targets import cell_shares
 from training.models.regns import CELL_PITCH_PX
 from training.models.whole_tile import SCALE
@@ -17,7 +19,7 @@ SIDE_PX = 512
 """Enlarged px: 3 x 3 sub-tiles that share their features."""
 CELLS = SIDE_PX // int(CELL_PITCH_PX)
 _EDGES = CELL_PITCH_PX * np.arange(CELLS + 1, dtype=np.float64)
-_ZOOM = (0.85, 1.2)
+_SHOWN_PX = SIDE_PX / SCALE
 _GLASS = (228, 250)
 """Grey values of glass."""
 _SHORE_PX = (40.0, 120.0)
@@ -28,23 +30,35 @@ _SHORE_PX = (40.0, 120.0)
 class ScreeningTiles:
     """Draws parts of tiles.
 
-    figures : share of the crops that show their figure
+    sources : of parts of `SIDE_PX` px, with the weight of each
     glass : share of the parts in which some of the tissue is replaced by glass
     """
 
-    bank: CropBank
-    figures: float
+    sources: Sequence[tuple[float, Source]]
     glass: float
 
     def draw(self, rng: np.random.Generator) -> tuple[Pixels, NDArray[np.float32]]:
         """Pixels, uint8, (512, 512, 3), and each cell's share of the figures, float32, (16, 16)."""
-        side = round(SIDE_PX / SCALE * rng.uniform(*_ZOOM))
-        part = collage_cut(self.bank, rng, side=side, size=SIDE_PX, share=self.figures)
+        weights = np.asarray([weight for weight, _ in self.sources])
+        part = self.sources[rng.choice(len(weights), p=weights / weights.sum())][1](rng)
         pixels, boxes = part.pixels.copy(), part.boxes
         if rng.random() < self.glass:
             boxes = _flooded(pixels, boxes, rng)
         pixels, boxes = dihedral(pixels, boxes, int(rng.integers(8)))
         return photometric_picture(pixels, rng), cell_shares(boxes, _EDGES)
+
+
+def crop_parts(bank: CropBank, figures: float) -> Source:
+    """Parts of tiles that are collages of crops. figures : share of the crops that show their figure"""
+    return collage_source(bank, side=_SHOWN_PX, size=SIDE_PX, share=figures)
+
+
+def field_parts(fields: Sequence[Field]) -> tuple[Source, Source]:
+    """Parts of fields: around a figure, and anywhere."""
+    return (
+        event_source(fields, side=_SHOWN_PX, size=SIDE_PX),
+        background_source(fields, side=_SHOWN_PX, size=SIDE_PX),
+    )
 
 
 def _flooded(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> Boxes:

@@ -42,6 +42,10 @@ class Window:
 
 
 Source = Callable[[np.random.Generator], Window]
+_Square = tuple[Field, int, int, int]
+"""A field, and x, y and side of a square in it, px."""
+_ZOOM = (0.85, 1.2)
+_MOST_TRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,15 @@ class WindowSampler:
         return Window(photometric_picture(pixels, rng), boxes)
 
 
-def collage_source(bank: CropBank) -> Source:
-    """Windows of 128 px cells, each a crop or its negative twin, cut at a random offset."""
+def collage_source(bank: CropBank, *, side: float = WINDOW_PX, size: int = WINDOW_PX, share: float = 0.5) -> Source:
+    """Windows of 128 px cells, each a crop or its negative twin, cut at a random offset.
+
+    side : px of the collage that a window shows at scale 1; size : px of the window
+    share : of the crops that show their figure
+    """
 
     def draw(rng: np.random.Generator) -> Window:
-        return collage_cut(bank, rng, side=round(WINDOW_PX * rng.uniform(0.85, 1.2)), size=WINDOW_PX, share=0.5)
+        return collage_cut(bank, rng, side=round(side * rng.uniform(*_ZOOM)), size=size, share=share)
 
     return draw
 
@@ -93,33 +101,50 @@ def collage(
     return canvas, np.asarray(boxes, np.float32).reshape(-1, 4)
 
 
-def event_source(fields: Sequence[Field]) -> Source:
-    """Event first, then a window that holds it (paper, "Sampling strategy"), at a random offset and scale."""
+def event_source(fields: Sequence[Field], *, side: float = WINDOW_PX, size: int = WINDOW_PX) -> Source:
+    """Event first, then a window that holds it (paper, "Sampling strategy"), at a random offset and scale.
+
+    side : px of the field that a window shows at scale 1; size : px of the window
+    """
     events = [(field, box) for field in fields for box in field.boxes]
 
-    def draw(rng: np.random.Generator) -> Window:
+    def place(rng: np.random.Generator) -> _Square:
         field, box = events[rng.integers(len(events))]
-        side = round(WINDOW_PX * rng.uniform(0.85, 1.2))
-        low = np.maximum(box[2:] - side + 2, 0)
-        high = np.minimum(box[:2] - 2, np.asarray(field.pixels.shape[1::-1]) - side)
+        shown = round(side * rng.uniform(*_ZOOM))
+        low = np.maximum(box[2:] - shown + 2, 0)
+        high = np.minimum(box[:2] - 2, np.asarray(field.pixels.shape[1::-1]) - shown)
         x, y = (int(rng.integers(min(a, b), max(a, b) + 1)) for a, b in zip(low, high, strict=True))
         height, width = field.pixels.shape[:2]
-        return _cut(field.pixels, field.boxes, min(max(x, 0), width - side), min(max(y, 0), height - side), side)
+        return field, min(max(x, 0), width - shown), min(max(y, 0), height - shown), shown
 
-    return draw
+    return _allowed(place, size)
 
 
-def background_source(fields: Sequence[Field]) -> Source:
-    """Any window of a field that touches no forbidden area; its boxes, if it has any, come along."""
+def background_source(fields: Sequence[Field], *, side: float = WINDOW_PX, size: int = WINDOW_PX) -> Source:
+    """Any window of a field; its boxes, if it has any, come along.
+
+    side : px of the field that a window shows at scale 1; size : px of the window
+    """
+
+    def place(rng: np.random.Generator) -> _Square:
+        field = fields[int(rng.integers(len(fields)))]
+        shown = round(side * rng.uniform(*_ZOOM))
+        x, y = (int(rng.integers(0, n - shown + 1)) for n in field.pixels.shape[1::-1])
+        return field, x, y, shown
+
+    return _allowed(place, size)
+
+
+def _allowed(place: Callable[[np.random.Generator], _Square], size: int) -> Source:
+    """Windows of the places that touch no forbidden area."""
 
     def draw(rng: np.random.Generator) -> Window:
-        while True:
-            field = fields[int(rng.integers(len(fields)))]
-            side = round(WINDOW_PX * rng.uniform(0.85, 1.2))
-            x, y = (int(rng.integers(0, n - side + 1)) for n in field.pixels.shape[1::-1])
+        for _ in range(_MOST_TRIES):
+            field, x, y, side = place(rng)
             f = field.forbidden
             if not np.any((f[:, 0] < x + side) & (f[:, 2] > x) & (f[:, 1] < y + side) & (f[:, 3] > y)):
-                return _cut(field.pixels, field.boxes, x, y, side)
+                return _cut(field.pixels, field.boxes, x, y, side, size=size)
+        raise ValueError(f"{_MOST_TRIES} windows in turn touched what nobody looked at or agreed on")
 
     return draw
 

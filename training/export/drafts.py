@@ -72,13 +72,17 @@ def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = 
     FileNotFoundError
         If one is no finished run.
     ValueError
-        If one is a run of another kind of recipe, or the verifiers' windows differ.
+        If one is a run of another kind of recipe, Det's has no Reg-NS and there is no screener, or the verifiers' windows
+        differ.
     """
     model = _loaded(cascade, Cascade)
     nets = [_loaded(run, Verifier) for run in verifiers]
-    screening: torch.nn.Module = RegNSGraph(model.trunk, model.regns)
     if screener is not None:
-        screening = WholeTileRegNSGraph(_loaded(screener, WholeTileRegNS))
+        screening: torch.nn.Module = WholeTileRegNSGraph(_loaded(screener, WholeTileRegNS))
+    elif model.regns is not None:
+        screening = RegNSGraph(model.trunk, model.regns)
+    else:
+        raise ValueError(f"{cascade} is a run of Det alone; give the run of a screening recipe too")
     graphs: list[torch.nn.Module] = [screening, DetGraph(model.trunk, model.det)]
     return [*graphs, VerifierGraph(nets)] if nets else graphs
 

@@ -12,18 +12,23 @@ SCREENING_WEIGHT = 0.5
 
 
 class Cascade(nn.Module):
-    """One trunk, two heads.
+    """One trunk, two heads or Det's alone.
 
     Few labelled fields exist, and two models that learn from the same windows at once share what each learns and half
     of the arithmetic. Each is exported with its own copy of the trunk and serves alone. Batch norm keeps the initial
     weights' statistics: windows from crops and fields in one batch would otherwise give statistics that no slide has. Being
     constant, it is folded into the convolutions, which halves the time of a step.
+
+    Parameters
+    ----------
+    screening
+        Whether there is a Reg-NS; without it the trunk ends with stage 3.
     """
 
-    def __init__(self, backbone: str = RELEASED_TRUNK) -> None:
+    def __init__(self, backbone: str = RELEASED_TRUNK, *, screening: bool = True) -> None:
         super().__init__()
-        self.trunk = build_trunk(backbone, kept_norm(backbone))
-        self.regns = RegNS(self.trunk.channels[-1])
+        self.trunk = build_trunk(backbone, kept_norm(backbone), 4 if screening else 3)
+        self.regns = RegNS(self.trunk.channels[-1]) if screening else None
         self.det = Det(self.trunk.channels[:3])
 
     def forward(self, images: Tensor, cell_targets: Tensor, boxes: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -33,4 +38,6 @@ class Cascade(nn.Module):
         """
         maps = self.trunk(images)
         _, detection = self.det(maps, boxes)
+        if self.regns is None:
+            return dict(detection)
         return {"screening": SCREENING_WEIGHT * regns_loss(self.regns(maps[3]), cell_targets), **detection}

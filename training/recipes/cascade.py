@@ -1,18 +1,19 @@
 """Recipes of the cascade's first two models: Reg-NS and Det on one trunk, and Reg-NS over whole tiles."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from serving.synthetic.field import SyntheticField, generate_field
 from training.data.crops import read_crops
+from training.data.fields import Field as FieldOfTissue
 from training.data.fields import read_fields
-from training.data.screening_tiles import ScreeningTiles
+from training.data.screening_tiles import SIDE_PX, ScreeningTiles, crop_parts, field_parts
 from training.data.windows import (
     WINDOW_PX,
     Source,
@@ -41,9 +42,9 @@ WindowKind = Literal["collage", "event", "background", "composite", "synthetic"]
 
 @KINDS.register("cascade")
 class CascadeRecipe(RecipeKind):
-    """Reg-NS and Det together on one trunk, on windows of crops and fields."""
+    """Reg-NS and Det together on one trunk, or Det alone, on windows of crops and fields."""
 
-    follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation")
+    follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation", "screening")
 
     kind: Literal["cascade"] = "cascade"
     backbone: TrunkName = RELEASED_TRUNK
@@ -51,10 +52,12 @@ class CascadeRecipe(RecipeKind):
     """Drawn in all; there are no epochs, since every draw differs."""
     mix: dict[WindowKind, float] = Field(min_length=1)
     """Weight of each source of windows."""
+    screening: bool = True
+    """Whether Reg-NS learns too; without it Det alone does, on the trunk's first three stages."""
 
     def build(self) -> Cascade:
         """See `RecipeKind`."""
-        model = Cascade(self.backbone)
+        model = Cascade(self.backbone, screening=self.screening)
         model.trunk.freeze(self.frozen_stages)
         return model
 
@@ -76,9 +79,7 @@ class CascadeRecipe(RecipeKind):
         bank = read_crops(data.train, data.root) if wanted & {"collage", "composite"} else None
         fields = []
         if wanted & {"event", "background", "composite"}:
-            fields = read_fields(data.train, data.root, least_px=2 * WINDOW_PX)
-            if not any(len(field.boxes) for field in fields):
-                raise ValueError(f"the mix asks for fields, and no picture of {2 * WINDOW_PX} px shows a figure")
+            fields = _fields_with_figures(data, 2 * WINDOW_PX)
         sources: list[tuple[Source, float]] = []
         for name in sorted(wanted):
             if name == "collage" and bank is not None:
@@ -97,7 +98,7 @@ class CascadeRecipe(RecipeKind):
 
 @KINDS.register("screening")
 class ScreeningRecipe(RecipeKind):
-    """Reg-NS over whole tiles: its last stage and head, on parts of tiles that are made of crops."""
+    """Reg-NS over whole tiles: its last stage and head, on parts of tiles that are made of crops or cut from fields."""
 
     follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation")
 
@@ -112,6 +113,16 @@ class ScreeningRecipe(RecipeKind):
     """Share of the crops that show their figure."""
     glass: Share
     """Share of the tiles in which some of the tissue is replaced by glass."""
+    around_figures: Share = 0.0
+    """Share of the tiles that are cut from fields, around a figure."""
+    anywhere: Share = 0.0
+    """Share of the tiles that are cut from fields, anywhere; the others are made of crops."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.around_figures + self.anywhere > 1:
+            raise ValueError("around_figures and anywhere are shares of all tiles; together they are above 1")
+        return self
 
     def build(self) -> WholeTileRegNS:
         """See `RecipeKind`."""
@@ -120,7 +131,7 @@ class ScreeningRecipe(RecipeKind):
     def task(self, model: nn.Module, data: TrainingData) -> Task:
         """See `RecipeKind`."""
         steps = self.tiles // self.batch
-        tiles = ScreeningTiles(read_crops(data.train, data.root), figures=self.figures, glass=self.glass)
+        tiles = ScreeningTiles(self._sources(data), self.glass)
         return Task(
             self.plan(steps),
             model,
@@ -128,6 +139,17 @@ class ScreeningRecipe(RecipeKind):
             self.optimizer(model.get_submodule("trunk"), model),
             rising_then_cosine(steps, self.warmup),
         )
+
+    def _sources(self, data: TrainingData) -> list[tuple[float, Source]]:
+        """Sources of parts of tiles, with the weight of each."""
+        sources: list[tuple[float, Source]] = []
+        of_crops = 1 - self.around_figures - self.anywhere
+        if of_crops > 0:
+            sources.append((of_crops, crop_parts(read_crops(data.train, data.root), self.figures)))
+        if of_crops < 1:
+            around, anywhere = field_parts(_fields_with_figures(data, 2 * SIDE_PX))
+            sources += [(self.around_figures, around), (self.anywhere, anywhere)]
+        return sources
 
     def check_start(self, before: RecipeKind) -> None:
         """See `RecipeKind`."""
@@ -158,6 +180,14 @@ def _collate_tiles(drawn: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]
     """As `WholeTileRegNS.forward` takes them: pixels uint8 (N, 3, 512, 512), cell targets (N, 16, 16)."""
     pixels = np.stack([p for p, _ in drawn]).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(np.stack([t for _, t in drawn]))
+
+
+def _fields_with_figures(data: TrainingData, least_px: int) -> list[FieldOfTissue]:
+    """The fields of at least so many px; raises `ValueError` if none shows a figure."""
+    fields = read_fields(data.train, data.root, least_px=least_px)
+    if not any(len(field.boxes) for field in fields):
+        raise ValueError(f"the recipe asks for fields, and no picture of {least_px} px shows a figure")
+    return fields
 
 
 def _generated(number: int) -> SyntheticField:
