@@ -37,12 +37,12 @@ class SlideView(BaseModel):
         description="SHA-256 of the file; of name, size and SHA-256 of each where a slide is several files."
     )
     name: str = Field(description="File name as you gave it.")
-    size: int = Field(description="Bytes; 0 for a slide in the server's own folder.")
+    size: int = Field(description="Bytes; 0 for a slide that you named in the server's own folder.")
     width: int = Field(description="Level-0 px.")
     height: int = Field(description="Level-0 px.")
     mpp: float | None = Field(description="Microns per level-0 px as the file states it.")
     vendor: str
-    mounted: bool = Field(description="It lies in the server's own folder and is not changed or deleted.")
+    mounted: bool = Field(description="You named it in the server's own folder, where it is not changed or deleted.")
     created_at: str = Field(description="UTC, ISO 8601.")
 
 

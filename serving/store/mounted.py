@@ -67,8 +67,10 @@ def stamp_of_files(paths: Iterable[Path]) -> str:
     return f"{len(states)}:{sum(s.st_size for s in states)}:{max((s.st_mtime_ns for s in states), default=0)}"
 
 
-def check_unchanged(path: Path, stamp: str, name: str) -> None:
+def check_unchanged(path: Path, stamp: str) -> None:
     """Make sure that a mounted slide is what it was when it was hashed.
+
+    The error names no file: another owner may have named the same slide by another path.
 
     Raises
     ------
@@ -80,4 +82,4 @@ def check_unchanged(path: Path, stamp: str, name: str) -> None:
     except (OSError, UnreadableSlideError, UnsupportedFormatError):
         same = False
     if not same:
-        raise SlideChangedError(f"{name} in the server's folder of slides was changed or removed; register it again")
+        raise SlideChangedError("this slide in the server's folder of slides was changed or removed; register it again")

@@ -40,7 +40,8 @@ def quota_of(tx: Connection, settings: Settings, owner: str) -> int | None:
 def used_bytes(tx: Connection, owner: str, *, but: str | None = None) -> int:
     """Bytes of the slides that `owner` has here, and of its uploads that are no slides yet, except the upload `but`."""
     stored = select(func.sum(blobs.c.size)).join_from(slides, blobs, slides.c.sha256 == blobs.c.sha256)
+    stored = stored.where(slides.c.owner == owner, ~slides.c.mounted)
     promised = select(func.sum(uploads.c.length)).where(uploads.c.owner == owner, uploads.c.sha256.is_(None))
     if but is not None:
         promised = promised.where(uploads.c.id != but)
-    return sum(int(tx.execute(found).scalar() or 0) for found in (stored.where(slides.c.owner == owner), promised))
+    return sum(int(tx.execute(found).scalar() or 0) for found in (stored, promised))

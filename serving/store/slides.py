@@ -136,7 +136,7 @@ class SlideStore:
 
     def _check_quota(self, tx: Connection, row: Mapping[str, object], owner: str, upload: str | None) -> None:
         """Nothing, where the owner has the slide already or may keep it; raises `QuotaError`."""
-        mine = (slides.c.owner == owner) & (slides.c.sha256 == row["sha256"])
+        mine = (slides.c.owner == owner) & (slides.c.sha256 == row["sha256"]) & ~slides.c.mounted
         if tx.execute(select(slides.c.number).where(mine)).first() is None:
             check_quota(tx, self.settings, owner, int(str(row["size"])), instead_of=upload)
 
@@ -210,7 +210,7 @@ class SlideStore:
         """
         path, stamp = self._located(sha256, stack, going)
         if stamp:
-            check_unchanged(path, stamp, path.name)
+            check_unchanged(path, stamp)
         if self._stamps.verify(path, _files_of(path, mounted=bool(stamp)), sha256):
             return path
         with self.database.reading() as tx:
@@ -219,7 +219,7 @@ class SlideStore:
             return path  # its id was made by a rule that is not computed any more
         if stamp:
             raise SlideChangedError(
-                f"{path.name} in the server's folder of slides is not the file any more that it was; register it again"
+                "this slide in the server's folder of slides is not the file any more that it was; register it again"
             )
         if row is not None and self.kept.drop_copy(place_of(sha256, row.main)):
             stack.close()
@@ -391,10 +391,11 @@ def _joined(owner: str | None) -> Select[Any]:
 
 def _stored(row: Row[Any]) -> StoredSlide:
     found = row._mapping
-    names = ("sha256", "name", "created_at", "number")
+    names = ("sha256", "name", "created_at", "number", "mounted")
     return StoredSlide(
         **{name: found[slides.c[name]] for name in names},
-        **{name: found[blobs.c[name]] for name in ("size", "width", "height", "mpp", "vendor", "mounted")},
+        **{name: found[blobs.c[name]] for name in ("width", "height", "mpp", "vendor")},
+        size=0 if found[slides.c.mounted] else found[blobs.c.size],  # that others brought the bytes is theirs to know
     )
 
 
@@ -423,7 +424,10 @@ def _files_of(path: Path, *, mounted: bool) -> list[Path]:
 
 
 def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept: bool, replaces: bool = False) -> None:
-    """Insert or renew the rows; a stored blob stays stored when it is mounted too, unless this one `replaces` it."""
+    """Insert or renew the rows; a stored blob stays stored when it is mounted too, unless this one `replaces` it.
+
+    So does an owner's slide, whose bytes count for the owner's quota for as long as it has them.
+    """
     sha256 = row["sha256"]
     known = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
     if known is None:
@@ -435,8 +439,11 @@ def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept:
     mine = (slides.c.owner == owner) & (slides.c.sha256 == sha256)
     if tx.execute(select(slides.c.number).where(mine)).first() is None:
         values = {"owner": owner, "sha256": sha256, "name": name, "kept": kept, "created_at": time.time()}
-        tx.execute(insert(slides).values(values))
-    elif kept:
+        tx.execute(insert(slides).values({**values, "mounted": row["mounted"]}))
+        return
+    if not row["mounted"]:
+        tx.execute(update(slides).where(mine).values(mounted=False))
+    if kept:
         tx.execute(update(slides).where(mine).values(kept=True, name=name))
     else:
         tx.execute(update(slides).where(mine, ~slides.c.kept).values(name=name, created_at=time.time()))

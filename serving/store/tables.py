@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -44,6 +45,9 @@ slides = Table(
     Column("name", Text, nullable=False),
     Column("kept", Boolean, nullable=False, comment="false: only until its analyses have ended"),
     Column("created_at", Float, nullable=False),
+    Column(
+        "mounted", Boolean, nullable=False, server_default=false(), comment="the owner named it in the server's folder"
+    ),
     UniqueConstraint("owner", "sha256"),
 )
 

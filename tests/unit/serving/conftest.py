@@ -25,7 +25,7 @@ def make_store(tmp_path: Path, decoders: Decoders) -> Iterator[Callable[..., Sli
     made: list[SlideStore] = []
 
     def make(**settings: Any) -> SlideStore:
-        stated = Settings(state=tmp_path / "state", **settings)
+        stated = Settings(**{"state": tmp_path / "state", **settings})
         made.append(SlideStore(open_database(stated), stated, decoders))
         return made[-1]
 

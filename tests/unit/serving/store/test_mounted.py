@@ -1,4 +1,8 @@
+import random
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -6,7 +10,10 @@ from hypothesis import strategies as st
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
+from serving.store.slides import SlideStore
 from serving.wsi.errors import UnsupportedFormatError
+from tests.fakes import tissue
+from tests.samples import write_picture
 
 
 @pytest.fixture
@@ -63,10 +70,80 @@ def test_whatever_the_name_nothing_outside_is_given(tmp_path_factory: pytest.Tem
 def test_a_change_is_noticed(root: Path) -> None:
     path = root / "study" / "a.svs"
     stamp = stamp_of(path)
-    check_unchanged(path, stamp, "a.svs")
+    check_unchanged(path, stamp)
     path.write_text("ab")
-    with pytest.raises(SlideChangedError, match=r"a\.svs"):
-        check_unchanged(path, stamp, "a.svs")
+    with pytest.raises(SlideChangedError, match="changed or removed"):
+        check_unchanged(path, stamp)
     path.unlink()
     with pytest.raises(SlideChangedError):
-        check_unchanged(path, stamp, "a.svs")
+        check_unchanged(path, stamp)
+
+
+class Owners:
+    """Owners who bring the same picture, as bytes or by its name in the server's folder, and let it go."""
+
+    def __init__(self, store: SlideStore, folder: Path) -> None:
+        self._store, self._folder, self._made = store, folder, 0
+
+    def act(self, owner: str, what: str) -> dict[str, Any] | str:
+        """What the owner is answered and sees afterwards; times and places in the list are left out."""
+        try:
+            if what == "mount":
+                answer: Any = _seen(self._store.mount("a.png", owner=owner))
+            elif what == "bring":
+                answer = _seen(self._store.add(self._new(), "slide.png", owner=owner, name="a.png"))
+            else:
+                answer = self._remove_all(owner)
+        except NotFoundError as error:
+            return str(error)
+        listed = [_seen(slide) for slide in self._store.page(owner=owner, after=0, limit=9)]
+        return {"answer": answer, "listed": listed, "bytes": self._store.bytes_of(owner)}
+
+    def _remove_all(self, owner: str) -> int:
+        slides = self._store.page(owner=owner, after=0, limit=9)
+        for slide in slides:
+            self._store.remove(slide.sha256, owner=owner)
+        return len(slides)
+
+    def _new(self) -> Path:
+        self._made += 1
+        folder = self._folder / str(self._made)
+        folder.mkdir(parents=True)
+        write_picture(folder / "slide.png", tissue(300, 300))
+        return folder
+
+
+def _seen(slide: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(slide).items() if name not in ("created_at", "number")}
+
+
+@pytest.fixture
+def owners(make_store: Callable[..., SlideStore], root: Path) -> Callable[[str], Owners]:
+    write_picture(root / "a.png", tissue(300, 300))
+    return lambda name: Owners(make_store(slide_root=root, state=root.parent / name), root.parent / f"new-{name}")
+
+
+def test_no_owner_sees_whether_another_has_the_slide(owners: Callable[[str], Owners]) -> None:
+    """Whatever two owners do in turn, each is answered as if the other was not there."""
+    turns = random.Random(7)
+    together, alone = owners("together"), {name: owners(name) for name in ("ann", "bob")}
+    first = [
+        ("ann", "bring"),
+        ("bob", "mount"),
+        ("ann", "remove"),
+        ("bob", "bring"),
+        ("ann", "mount"),
+        ("bob", "remove"),
+    ]
+    random_ones = [(turns.choice(["ann", "bob"]), turns.choice(["mount", "bring", "remove"])) for _ in range(12)]
+    for owner, what in first + random_ones:
+        assert together.act(owner, what) == alone[owner].act(owner, what), (owner, what)
+
+
+def test_a_mounted_slide_counts_for_no_quota_until_its_owner_brings_it(
+    owners: Callable[[str], Owners], root: Path
+) -> None:
+    together = owners("together")
+    seen: list[Any] = [together.act("ann", what) for what in ("mount", "bring", "mount")]
+    size = (root / "a.png").stat().st_size
+    assert [(s["bytes"], s["listed"][0]["mounted"]) for s in seen] == [(0, True), (size, False), (size, False)]
