@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.data.combining import store_of
+from training.data.combining import full_id, store_of
 from training.data.crops import padded
 from training.data.csv_rows import table_rows
 from training.data.fields import Field, field_of
@@ -61,7 +61,8 @@ def read_candidates(
     """The places of labelled pictures.
 
     per_picture : nuclei of each field at most, darkest first
-    points : CSV with `picture,x,y` (picture's id, px) of places to take in place of the darkest nuclei
+    points : CSV with `picture,x,y` (the store's name, a slash and the picture's id; px) of places to take in place of the
+        darkest nuclei; pictures that it does not name have none
 
     Raises
     ------
@@ -69,6 +70,10 @@ def read_candidates(
         If there are no places, or the file of points names none of the pictures.
     """
     given = None if points is None else _read_points(points)
+    if given is not None and not given.keys() & {full_id(p) for p in pictures}:
+        raise ValueError(
+            f"{points} names none of the {len(pictures)} pictures; it names {next(iter(given), 'nothing')}"
+        )
     fields: list[Field] = []
     rows: list[tuple[int, NDArray[np.float32], int, float, str, str]] = []
     for picture in pictures:
@@ -77,7 +82,7 @@ def read_candidates(
         field = field_of(picture, root)
         if padded(field.pixels):
             continue
-        of_picture = None if given is None else given.get(picture.id, np.empty((0, 2), np.float32))
+        of_picture = None if given is None else given.get(full_id(picture), np.empty((0, 2), np.float32))
         for label, centre, soft in _places(picture, field, per_picture, of_picture):
             rows.append((len(fields), centre, label, soft, store_of(picture), picture.slide))
         fields.append(field)
@@ -92,6 +97,11 @@ def read_candidates(
         np.asarray([r[4] for r in rows]),
         np.asarray([r[5] for r in rows]),
     )
+
+
+def is_small(picture: Picture) -> bool:
+    """Whether a picture is taken for a crop of one figure, whose negatives are dark spots beside it."""
+    return min(picture.width, picture.height) < _CROP_PX
 
 
 def nuclei_of(pixels: NDArray[np.uint8], most: int) -> NDArray[np.float32]:
@@ -114,7 +124,7 @@ def _places(
         marked.append(centre)
         found.append((0 if figure else 1, centre, annotation.agreement))
     known = np.asarray(marked, np.float32).reshape(-1, 2)
-    crop = min(picture.width, picture.height) < _CROP_PX
+    crop = is_small(picture)
     if crop or given is None:
         nuclei = (_beside(field) if crop else nuclei_of(field.pixels, most)) + np.float32(
             0.5

@@ -51,6 +51,12 @@ def store_of(picture: Picture) -> str:
     return picture.attributes[STORE]
 
 
+def full_id(picture: Picture) -> str:
+    """A picture's id behind its store's name, whether its store is combined with others or alone."""
+    store = store_of(picture)
+    return picture.id if picture.id.startswith(f"{store}/") else f"{store}/{picture.id}"
+
+
 def _named(dataset: Dataset, picture: Picture, *, alone: bool) -> Picture:
     changed: dict[str, object] = {"attributes": {**picture.attributes, STORE: dataset.name}}
     if not alone:

@@ -96,6 +96,14 @@ class VerifierWindows:
             raise ValueError(f"the recipe draws {draw.label}s{of}, and the data hold none")
         return pool
 
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Which places may be drawn, (N,)."""
+        known = np.zeros(len(self.candidates), np.bool_)
+        for pool in self._pools:
+            known[pool] = True
+        return known
+
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Windows, uint8, (M, 3, W, W), and labels, float32, (M, classes)."""
         chosen = np.concatenate(

@@ -130,7 +130,7 @@ def _renew(task: Task, step: int, model: nn.Module, out: Path, process: Process)
             return stored
         trained = model.training
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), _autocast(task.plan, process):
             found = renewal.weigh(model).cpu().clone()
         model.train(trained)
         save(path, found)
@@ -170,9 +170,7 @@ def _gradients(
         last = part == plan.accumulate - 1
         sync = trained.no_sync if isinstance(trained, DistributedDataParallel) and not last else contextlib.nullcontext
         with sync():
-            with torch.autocast(
-                process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True
-            ):
+            with _autocast(plan, process):
                 losses: Losses = trained(*batch)
             total = torch.stack(list(losses.values())).sum()
             _check_finite(total, losses, step)
@@ -180,6 +178,10 @@ def _gradients(
         for name, loss in losses.items():
             totals[name] = totals.get(name, torch.zeros(())) + loss.detach().cpu() / plan.accumulate
     return totals
+
+
+def _autocast(plan: Plan, process: Process) -> torch.autocast:
+    return torch.autocast(process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True)
 
 
 def _indices(plan: Plan, process: Process) -> Iterator[list[int]]:

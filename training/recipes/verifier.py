@@ -33,7 +33,7 @@ class Mining(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     at: tuple[int, ...] = (0,)
-    """Steps before which all negatives are scored."""
+    """Steps before which all negatives that may be drawn are scored."""
     easy: float = Field(default=0.03, gt=0)
     """Added to each negative's probability: drawn rarely, never forgotten."""
     cap: float = Field(default=1.0, gt=0, le=1)
@@ -116,6 +116,12 @@ class VerifierRecipe(RecipeKind):
 
     def _renewal(self, mining: Mining, windows: VerifierWindows) -> Renewal:
         candidates = windows.candidates
+        negatives = np.flatnonzero(windows.drawn & (candidates.label != LABELS.index("figure")))
+
+        def weigh(model: nn.Module) -> Tensor:
+            found = torch.zeros(len(candidates))
+            found[torch.from_numpy(negatives)] = probabilities_of(model, windows, negatives)
+            return found
 
         def use(probabilities: Tensor) -> None:
             hard = probabilities.double().numpy().clip(max=mining.cap) + mining.easy
@@ -123,7 +129,7 @@ class VerifierRecipe(RecipeKind):
             hard = np.where(candidates.label == LABELS.index("figure"), 1.0, hard)
             windows.weights = self._balanced(candidates, hard)
 
-        return Renewal(mining.at, lambda model: probabilities_of(model, windows), use)
+        return Renewal(mining.at, weigh, use)
 
     def _balanced(self, candidates: Candidates, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights so that each slide's places of a label have a share by the number of its figures."""
@@ -142,13 +148,13 @@ class VerifierRecipe(RecipeKind):
 
 
 @torch.inference_mode()
-def probabilities_of(model: nn.Module, windows: VerifierWindows) -> Tensor:
-    """What a verifier in evaluation mode says of every place, float32, (N,)."""
+def probabilities_of(model: nn.Module, windows: VerifierWindows, chosen: NDArray[np.intp]) -> Tensor:
+    """What a verifier in evaluation mode says of places, float32, (M,). chosen : indices, (M,)"""
     device = next(model.parameters()).device
-    parts = []
-    for start in range(0, len(windows.candidates), SCORED_AT_ONCE):
-        chosen = np.arange(start, min(start + SCORED_AT_ONCE, len(windows.candidates)))
-        parts.append(model(windows.plain_windows(chosen).round().to(device)).float().sigmoid().cpu())
+    parts = [torch.zeros(0)]
+    for start in range(0, len(chosen), SCORED_AT_ONCE):
+        pixels = windows.plain_windows(chosen[start : start + SCORED_AT_ONCE]).round().to(device)
+        parts.append(model(pixels.contiguous(memory_format=torch.channels_last)).float().sigmoid().cpu())
     return torch.cat(parts)
 
 

@@ -78,6 +78,9 @@ def test_given_points_take_the_place_of_the_darkest_nuclei(data: TrainingData, t
     found = read_candidates(data.train, data.root, per_picture=300, points=tmp_path / "points.csv")
     others = found.centre[(found.store == "fields") & (found.label == 2)]
     assert len(others) <= 1
+    (tmp_path / "points.csv").write_text("picture,x,y\nother/field,300,20\n")
+    with pytest.raises(ValueError, match="names none of the 2 pictures; it names other/field"):
+        read_candidates(data.train, data.root, per_picture=300, points=tmp_path / "points.csv")
 
 
 def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: Candidates) -> None:
