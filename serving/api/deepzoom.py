@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from serving.api.frames import FrameQuery, frame_of
 from serving.api.pictures import MAX_AGE_S, Picture, Pictures
 from serving.api.problems import NoSuchTileError, responses
 from serving.api.score import BINARY
@@ -41,14 +42,18 @@ def deepzoom_routes(pictures: Pictures) -> APIRouter:
             **responses("malformed-request", *PICTURE_ERRORS),
         },
     )
-    async def tile(request: Request, slide_id: str, level: int, column: int, row: int) -> Response:
+    async def tile(
+        request: Request, *, slide_id: str, level: int, column: int, row: int, frame: FrameQuery = None
+    ) -> Response:
         """One tile. Level 0 is one px; each further level is twice as large, up to the slide itself."""
         slide = await pictures.slide(request, slide_id)
-        place = DeepZoom(slide.width, slide.height).tile(level, column, row)
+        seen = frame_of(slide, frame)
+        place = DeepZoom(seen.width, seen.height).tile(level, column, row)
         if place is None:
             raise NoSuchTileError("the slide has no such tile; deepzoom.dzi states its size")
         picture = Picture(
-            f"deepzoom/{level}/{column}_{row}", lambda opened: opened.read(place.region, place.width, place.height)
+            f"deepzoom/{seen.name}{level}/{column}_{row}",
+            lambda opened: seen.of(opened).read(place.region, place.width, place.height),
         )
         return await pictures.answer(request, slide, picture)
 

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from serving.api.addresses import address
 from serving.api.deepzoom import PICTURE_ERRORS
+from serving.api.frames import FrameQuery, frame_of
 from serving.api.pictures import MAX_AGE_S, Picture, Pictures
 from serving.api.problems import responses
 from serving.api.score import BINARY
@@ -62,12 +63,23 @@ def iiif_routes(pictures: Pictures) -> APIRouter:
             **responses("malformed-request", *PICTURE_ERRORS),
         },
     )
-    async def image(request: Request, *, slide_id: str, region: str, size: str, rotation: str, leaf: str) -> Response:
+    async def image(
+        request: Request,
+        *,
+        slide_id: str,
+        region: str,
+        size: str,
+        rotation: str,
+        leaf: str,
+        frame: FrameQuery = None,
+    ) -> Response:
         """A region at a size, turned; the last part is quality and format, such as default.jpg."""
         slide = await pictures.slide(request, slide_id)
-        wanted = parse_iiif((slide.width, slide.height), region, size, rotation, leaf)
-        name = f"iiif/{region}/{size}/{rotation}/{leaf}"
-        return await pictures.answer(request, slide, Picture(name, wanted.read, wanted.format))
+        seen = frame_of(slide, frame)
+        wanted = parse_iiif((seen.width, seen.height), region, size, rotation, leaf)
+        name = f"iiif/{seen.name}{region}/{size}/{rotation}/{leaf}"
+        picture = Picture(name, lambda opened: wanted.read(seen.of(opened)), wanted.format)
+        return await pictures.answer(request, slide, picture)
 
     return router
 

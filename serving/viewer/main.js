@@ -25,7 +25,7 @@ async function open(slide, analysis, at = {}) {
   const mine = ++turn;
   const isCurrent = () => mine === turn;
   try {
-    const other = state.slide?.id !== slide.id || !viewer.isOpen();
+    const other = !isShown(slide) || !viewer.isOpen();
     Object.assign(state, { slide, analysis: null, report: null, candidates: null, map: null, mask: null, review: null, selected: null, field: null, threshold: 0 });
     element("title").textContent = slide.name;
     document.title = `${slide.name} · Mitoserve`;
@@ -39,7 +39,7 @@ async function open(slide, analysis, at = {}) {
     if (at.x !== undefined && at.y !== undefined) goTo(at.x, at.y, at.zoom ?? 1);
     if (!analysis || !isCurrent()) return;
     const done = await ended(analysis, isCurrent);
-    if (isCurrent()) await show(done, isCurrent);
+    if (isCurrent()) await show(done, at, isCurrent);
   } catch (error) {
     if (isCurrent()) say(error.message);
   }
@@ -57,11 +57,21 @@ async function ended(analysis, isCurrent) {
   return now;
 }
 
-async function show(analysis, isCurrent) {
+const isShown = ({ id, width, height }) => state.slide?.id === id && state.slide.width === width && state.slide.height === height;
+
+async function show(analysis, at, isCurrent) {
   if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}`);
   say("Reading the result …");
   const [report, map, mask] = await Promise.all([json(here(`/v1/analyses/${analysis.id}/report`)), loadMap(analysis.id), loadMask(analysis.id)]);
   if (!isCurrent()) return;
+  // Where somebody stated other sides of the pixels than the file does, the report counts in px of another shape.
+  const framed = { ...state.slide, width: report.slide.width, height: report.slide.height };
+  if (!isShown(framed)) {
+    state.slide = framed;
+    await showSlide(framed);
+    if (!isCurrent()) return;
+    if (at.x !== undefined && at.y !== undefined) goTo(at.x, at.y, at.zoom ?? 1);
+  }
   const list = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
   Object.assign(state, { analysis, report, map, mask, candidates: new Candidates(list) });
   emit("opened");

@@ -33,7 +33,7 @@ export class Pictures {
     const [right, bottom] = [Math.min(x + side, slideWidth), Math.min(y + side, slideHeight)];
     const scale = PICTURE_PX / side;
     const [width, height] = [right - left, bottom - top].map((n) => Math.max(Math.round(n * scale), 1));
-    const address = here(`/v1/slides/${slide}/iiif/${left},${top},${right - left},${bottom - top}/^${width},${height}/0/default.jpg`);
+    const address = here(`/v1/slides/${slide}/iiif/${left},${top},${right - left},${bottom - top}/^${width},${height}/0/default.jpg?frame=${slideWidth},${slideHeight}`);
     try {
       const picture = await createImageBitmap(await (await ask(address)).blob());
       const context = canvas.getContext("2d");

@@ -37,21 +37,18 @@ export const viewer = new OSD.Viewer({
 viewer.innerTracker.keyHandler = null; // keys.js has all keys
 viewer.innerTracker.keyDownHandler = null;
 
-/** Show a slide; resolves when its first view is there. */
-export function showSlide(slide) {
+/** Show a slide in its frame of `width` x `height` px; resolves when its first view is there. */
+export function showSlide({ id, width, height }) {
   viewer.setAjaxHeaders(authorization(), true);
   return new Promise((resolve, reject) => {
     viewer.addOnceHandler("open", () => resolve());
     viewer.addOnceHandler("open-failed", (event) => reject(new Error(event.message)));
     viewer.open({
-      Image: {
-        xmlns: "http://schemas.microsoft.com/deepzoom/2008",
-        Url: here(`/v1/slides/${slide.id}/deepzoom_files/`),
-        Format: "jpeg",
-        Overlap: "0",
-        TileSize: String(TILE),
-        Size: { Width: String(slide.width), Height: String(slide.height) },
-      },
+      width,
+      height,
+      tileSize: TILE,
+      tileOverlap: 0,
+      getTileUrl: (level, column, row) => here(`/v1/slides/${id}/deepzoom_files/${level}/${column}_${row}.jpeg?frame=${width},${height}`),
     });
   });
 }

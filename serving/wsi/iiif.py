@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
-from serving.wsi.slide import Slide
 
 MAX_SIDE_PX = 4096
 """Of an answer: 50 MB of pixels, which a decoder passes on in one piece."""
@@ -20,6 +20,13 @@ FORMATS = {"jpg": "JPEG", "png": "PNG"}
 _NUMBER = r"[0-9]{1,10}(?:\.[0-9]{1,12})?"
 _LUMINANCE = np.asarray((0.299, 0.587, 0.114), np.float32)
 """ITU-R BT.601."""
+
+
+class Readable(Protocol):
+    """What has regions of pixels."""
+
+    def read(self, region: Region, width: int, height: int) -> Pixels:
+        """See `Slide.read`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class IiifRequest:
     gray: bool
     format: str
 
-    def read(self, slide: Slide) -> NDArray[np.uint8]:
+    def read(self, slide: Readable) -> NDArray[np.uint8]:
         """The pixels, uint8, shape (height, width, 3), without the last axis where gray; the sides change places if turned."""
         pixels: Pixels = slide.read(self.region, self.width, self.height)
         if self.mirrored:

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,7 +18,7 @@ from serving.settings import Settings
 from serving.synthetic.artefacts import KINDS
 from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
 from tests.browser.ground import PARTIAL, WHOLE, dotted_slide, served
-from tests.services import Blocking
+from tests.services import Blocking, until
 
 pytestmark = pytest.mark.e2e
 
@@ -227,6 +228,35 @@ def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: 
         drop(page, slide)
         expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
         assert offsets[0] == third
+
+
+def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stated(page: Page, tmp_path: Path) -> None:
+    """The file states nothing, and somebody says that its pixels are twice as long as wide: the slide is shown so."""
+    slide = dotted_slide(tmp_path / "dots.tif", mpp=None)
+    with served(tmp_path / "state") as ground:
+        with httpx.Client(base_url=ground.address) as client:
+            stored = client.post("/v1/slides", files={"slide": ("dots.tif", slide.read_bytes())}).json()
+            wanted = {"slide": stored["id"], "options": {"mpp": "0.25,0.5"}}
+            job = client.post("/v1/analyses", json=wanted).json()
+            until(lambda: client.get(job["links"]["self"]).json()["state"] == "succeeded")
+            report = client.get(job["links"]["report"]).json()
+        found = report["detections"][0]
+        x, y = found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
+        page.goto(f"{ground.address}/v1/analyses/{job['id']}/view")
+        expect(page.locator("#count")).to_have_text(str(len(report["detections"])))
+        page.evaluate("async ([x, y]) => { (await import('/viewer/slide.js')).goTo(x, y, 1); }", [x, y])
+        settled(page)
+        colour = page.evaluate(
+            """async ([x, y]) => {
+              const { frame, viewer } = await import("/viewer/slide.js");
+              const { zoom, left, top } = frame();
+              const canvas = viewer.drawer.canvas;
+              const ratio = canvas.width / canvas.clientWidth;
+              return [...canvas.getContext("2d").getImageData((left + x * zoom) * ratio, (top + y * zoom) * ratio, 1, 1).data];
+            }""",
+            [x, y],
+        )
+        assert colour[0] < 60, "the pixel under the middle of the box is the figure's, which is blue in pink tissue"
 
 
 def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from PIL import Image
 from serving.wsi.deepzoom import DeepZoom
 from serving.wsi.iiif import MAX_SIDE_PX
 from tests.clients import LocalClient
+from tests.fakes import DotDetector, plant, tissue
+from tests.formats import scaled, tiff
 from tests.samples import noise, write_pyramid
-from tests.services import bring, kind, serving
+from tests.services import bring, ended, kind, serving, submit
 
 pytestmark = pytest.mark.integration
 
@@ -96,3 +99,46 @@ def test_iiif_information_and_pictures(client: LocalClient, slide: str, pixels: 
     assert turned.shape == (300, 100)
     refused = client.get(f"{info['id']}/0,0,300,100/^9999,/0/default.jpg")
     assert (refused.status_code, kind(refused)) == (400, "malformed-request")
+
+
+@pytest.mark.parametrize(
+    ("scale", "stated", "given"),
+    [((0.5, 1.0), {}, "0.5,0.25"), ((1.0, 0.7), {}, f"0.25,{0.25 / 0.7}"),
+     ((1.0, 1.0), {"resolution": (40_000, 20_000), "resolutionunit": "CENTIMETER"}, 0.25)],
+    ids=["wide px", "high px", "px that are square in spite of the file"],
+)  # fmt: skip
+def test_pictures_in_a_reports_frame_show_its_figures_where_it_has_them(
+    tmp_path: Path, scale: tuple[float, float], stated: dict[str, Any], given: object
+) -> None:
+    """Somebody states the sides of the pixels, and the report counts in others than the slide's own."""
+    pixels = tissue(1200, 1000)
+    for x, y in ((200, 300), (620, 500), (900, 820)):
+        plant(pixels, x, y)
+    path = tiff(stated=False, **stated)(tmp_path / "a.tif", scaled(pixels, scale))
+    with serving(tmp_path / "state", DotDetector) as client:
+        slide = bring(client, path.read_bytes(), "a.tif")
+        job = ended(client, submit(client, slide, options={"mpp": given})["id"])
+        report = client.get(job["links"]["report"]).json()
+        frame = report["slide"]["width"], report["slide"]["height"]
+        own = client.get(f"/v1/slides/{slide}").json()
+        assert frame != (own["width"], own["height"])
+        assert len(report["detections"]) == 3
+        asked, side = {"frame": "{},{}".format(*frame)}, round(20 / report["slide"]["mpp"])
+        for found in report["detections"]:
+            left = round(found["x"] + found["width"] / 2 - side / 2)
+            top = round(found["y"] + found["height"] / 2 - side / 2)
+            cut = f"/v1/slides/{slide}/iiif/{left},{top},{side},{side}/^80,80/0/default.png"
+            shown = picture(client.get(cut, params=asked).content).mean(2)
+            np.testing.assert_allclose(np.argwhere(shown < shown.min() + 30).mean(0), 40, atol=3)
+        tile = f"/v1/slides/{slide}/deepzoom_files/{DeepZoom(*frame).levels - 1}/1_0.jpeg"
+        assert picture(client.get(tile, params=asked).content).shape == (512, 512, 3)
+
+
+def test_a_frame_that_no_report_of_the_slide_has_is_refused(client: LocalClient, slide: str) -> None:
+    tile, image = f"/v1/slides/{slide}/deepzoom_files/9/0_0.jpeg", f"/v1/slides/{slide}/iiif/full/50,/0/default.jpg"
+    for frame in ("0,0", "1500", "1500,1100,1", "-1500,1100", "999999999,1100", "1500,1", "a,b", ""):
+        for address in (tile, image):
+            answer = client.get(address, params={"frame": frame})
+            assert (answer.status_code, kind(answer)) == (400, "malformed-request"), frame
+    own = [client.get(tile, params=params) for params in ({}, {"frame": f"{WIDTH},{HEIGHT}"}, {"frame": "3000,1100"})]
+    assert own[0].headers["etag"] == own[1].headers["etag"] != own[2].headers["etag"]
