@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from serving.registry.checkup import check_version
 from serving.scoring.onnx_detector import load_detector
-from serving.wsi.modelcard import load_card
+from serving.wsi.modelcard import ModelCard, load_card
 from training.cli.group import main
-from training.data.store import write_store
+from training.data.store import Dataset, read_store, write_store
+from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
+from training.evaluation.judgement import JudgedCascade, Judgement
+from training.evaluation.judgement_tables import read_judgement
 from training.paper.scale_data import generated
 
 pytestmark = pytest.mark.integration
@@ -72,15 +76,88 @@ def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.
          "--screening", 0.0, 9.0, "--out", tmp_path / "evaluation.json")  # fmt: skip
     judged = json.loads((tmp_path / "evaluation.json").read_text())
     assert (judged["data"], judged["pictures"]) == ("generated tissue", 1)
-    _run(monkeypatch, "release", tmp_path / "cascade", "--data", store, "--verifier", tmp_path / "verifier",
-         "--evaluation", tmp_path / "evaluation.json", "--models", tmp_path / "models", "--version", "0.1.0")  # fmt: skip
+
+    weights = ["--regns", tmp_path / "cascade", "--det", tmp_path / "cascade", "--verifier", tmp_path / "verifier"]
+    _run(monkeypatch, "detect-fold", *weights, "--screening", 0.0, "--data", unseen, "--patient", "test-02",
+         "--out", tmp_path / "test-02.json")  # fmt: skip
+    fold = read_fold(tmp_path / "test-02.json")
+    assert (fold.screening, fold.seen) == (0.0, ["train-00", "train-01"])
+    assert {by.split()[0] for by in fold.made_by.values()} == {"recipe"}
+    (found,) = fold.pictures
+    assert found.sub_tiles == found.passed > 0
+    _write_other_fold(tmp_path / "others.json", fold, read_store(store))
+    _run(monkeypatch, "cross-validate", tmp_path / "test-02.json", tmp_path / "others.json", "--data", store,
+         "--out", tmp_path / "judged")  # fmt: skip
+
+    release = ["release", "0.1.0", *weights, "--data", store, "--judgement", tmp_path / "judged" / "judgement.json",
+               "--out", tmp_path / "models"]  # fmt: skip
+    with pytest.raises(SystemExit, match=r"the folds were screened at 0, the release is to be at 0\.2"):
+        _run(monkeypatch, *release, "--screening", 0.2)
+    assert not (tmp_path / "models").exists()
+    _run(monkeypatch, *release)
     detector = load_detector(tmp_path / "models", providers=["CPUExecutionProvider"])
     assert detector.verification_card is not None
     assert detector.verification_card.input.window_px == 96
-    for name in ("reg-ns", "det", "verifier"):
+    judged = read_judgement(tmp_path / "judged" / "judgement.json")
+    for name, recipe in (("reg-ns", "cascade"), ("det", "cascade"), ("verifier", "verifier")):
         card = load_card(tmp_path / "models" / name / "0.1.0")
         said = " ".join(f"{source.name} {source.use} {source.licence}" for source in card.data)
         assert "2 pictures of 2 patients" in said
         assert "CC0-1.0" in said
         assert "seed 0" in said
+        assert f"{recipe} by recipe" in said
         assert "generated tissue" in card.evaluation
+        assert "are others and are not judged" in card.evaluation
+        assert "learnt nothing from test-02" in " ".join(card.limits)
+        assert "on real windows" in card.weights
+        assert max(check_version(tmp_path / "models" / name / "0.1.0", window_s=60).parity.values()) < 0.05
+    _states_the_judgement(load_card(tmp_path / "models" / "verifier" / "0.1.0"), judged)
+    screening = load_card(tmp_path / "models" / "reg-ns" / "0.1.0").screening_threshold
+    assert screening is not None
+    assert (screening.score, screening.how_chosen) == (0.0, "given; the judged folds were screened at it")
+    assert "100.0% of sub-tiles passed" in screening.achieved
+
+    # A second release takes Reg-NS and Det as they are; a judgement of other weights is none of it.
+    kept = ["--verifier", tmp_path / "verifier", "--keep", "regns=0.1.0", "det=0.1.0", "--base", tmp_path / "models"]
+    with pytest.raises(
+        SystemExit, match=r"whose (reg-ns|det) is made by recipe [0-9a-f]+, that of the release by weights"
+    ):
+        _run(monkeypatch, *release[:1], "0.1.1", *kept, *release[-4:])
+    unstated = judged.model_copy(update={"cascade": JudgedCascade()})
+    (tmp_path / "unstated.json").write_text(unstated.model_dump_json())
+    _run(
+        monkeypatch, "release", "0.1.1", *kept, "--judgement", tmp_path / "unstated.json", "--out", tmp_path / "models"
+    )
+    for name in ("reg-ns", "det", "verifier"):
+        old, new = (load_card(tmp_path / "models" / name / version) for version in ("0.1.0", "0.1.1"))
+        assert (old.files, new.version) == (new.files, "0.1.1")
+        assert ("The weights are those of 0.1.0" in new.evaluation) == (name != "verifier")
+    with pytest.raises(SystemExit, match="versions never change"):
+        _run(monkeypatch, *release)
+
+
+def _write_other_fold(path: Path, first: FoldDetections, dataset: Dataset) -> None:
+    """Detections of the other pictures, by weights that state to be made as those of the first fold: every figure but one."""
+    pictures = []
+    for picture in dataset:
+        if picture.labelled and picture.patient != "test-02":
+            centres = picture.centres()[1:]
+            rows = [(float(x), float(y), 0.9) for x, y in centres] + [(1.0, 1.0, 0.2)]
+            pictures.append(
+                PictureDetections(dataset=dataset.name, picture=picture.id, detections=rows, sub_tiles=49, passed=49)
+            )
+    fold = first.model_copy(update={"fold": "others", "seen": ["test-02"], "pictures": pictures})
+    path.write_text(fold.model_dump_json())
+
+
+def _states_the_judgement(card: ModelCard, judged: Judgement) -> None:
+    assert card.detection_threshold is not None
+    assert card.probability_calibration is not None
+    assert card.figure_count is not None
+    assert card.detection_threshold.probability == judged.release.threshold
+    assert card.probability_calibration.map == judged.release.calibration_map
+    assert card.figure_count.factor == judged.release.count_factor
+    assert card.figures["cross_validated_pooled_f1"] == round(judged.pooled.f1.value or 0, 4)
+    assert [row.slide for row in card.per_slide] == [
+        f"{group.group} ({source.name})" for source in judged.sources for group in source.groups
+    ]

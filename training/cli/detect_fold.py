@@ -4,28 +4,33 @@ from pathlib import Path
 
 import click
 
-from training.cli.options import A_PATH, WithLists, data_option
+from training.cli.options import A_PATH, WithLists, data_option, runs_options
 
 
 @click.command(cls=WithLists)
-@click.argument("models", type=A_PATH)
-@click.option("--version", required=True, help="of the models")
+@click.argument("models", type=A_PATH, required=False)
+@click.option("--version", help="of MODELS")
+@runs_options
+@click.option("--screening", type=float, help="Reg-NS score from which Det looks at a sub-tile, in place of the card's")
 @data_option("what the fold judges")
 @click.option("--patient", multiple=True, required=True, help="to judge; repeatable, e.g. mitos/03")
 @click.option(
     "--run-folder",
     type=A_PATH,
     multiple=True,
-    required=True,
-    help="run of the weights, which states whom it saw; repeatable",
+    help="run of the weights of MODELS, which states whom it saw; repeatable",
 )
 @click.option("--fold", help="name of the fold; by default the patients")
 @click.option("--provider", default="CPUExecutionProvider", show_default=True, help="execution provider")
 @click.option("--out", type=A_PATH, required=True, help="JSON file for the detections")
 def command(
     *,
-    models: Path,
-    version: str,
+    models: Path | None,
+    version: str | None,
+    regns: Path | None,
+    det: Path | None,
+    verifier: tuple[Path, ...],
+    screening: float | None,
     data: tuple[Path, ...],
     patient: tuple[str, ...],
     run_folder: tuple[Path, ...],
@@ -33,24 +38,29 @@ def command(
     provider: str,
     out: Path,
 ) -> None:
-    """Detections of a cascade (MODELS: folder of <name>/<version>/card.json) in the pictures of held-out patients, for
-    `cross-validate`.
+    """Detections of a cascade in the pictures of held-out patients, for `cross-validate`.
 
-    Scores whole pictures by the very code that serves, without the cards' calibration. Refuses patients that the weights saw.
+    The cascade is that of MODELS (folder of <name>/<version>/card.json) with the models that are given as runs in place of its
+    own, or of runs alone. Scores whole pictures by the very code that serves, without the cards' calibration. Refuses patients that
+    the weights saw.
     """
-    from serving.scoring.onnx_detector import load_cascade  # noqa: PLC0415
     from training.data.store import read_store  # noqa: PLC0415
-    from training.evaluation.cascade_figures import version_folders  # noqa: PLC0415
     from training.evaluation.detecting import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
+    from training.export.drafts import cascade_of  # noqa: PLC0415
+    from training.export.parts import fold_parts  # noqa: PLC0415
 
-    seen: frozenset[str] = frozenset[str]().union(*(patients_seen(run) for run in run_folder))
-    detector = load_cascade(version_folders(models, version), providers=[provider])
+    parts = fold_parts(regns, det, verifier, models, version)
+    if parts.kept and not run_folder:
+        raise ValueError(f"give --run-folder: the {' and '.join(parts.kept)} of {models} do not state whom they saw")
+    runs = [*run_folder, *(run for runs in parts.runs.values() for run in runs)]
+    seen: frozenset[str] = frozenset[str]().union(*(patients_seen(run) for run in runs))
     found = detect_fold(
-        without_calibration(detector),
+        without_calibration(cascade_of(parts, screening=screening, provider=provider)),
         [read_store(path) for path in data],
         patient,
         fold=fold or "+".join(sorted(patient)),
         seen=seen,
+        made_by=parts.made_by(),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(found.model_dump_json() + "\n", "utf-8")

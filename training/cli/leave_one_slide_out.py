@@ -29,7 +29,7 @@ from training.cli.options import A_PATH, WithLists, data_option
     show_default=True,
     help="execution provider to judge them on, e.g. OpenVINO-bf16",
 )
-@click.option("--out", type=A_PATH, required=True, help="JSON file for the figures, which `release` reads")
+@click.option("--out", type=A_PATH, required=True, help="JSON file for the figures")
 def command(
     *,
     cascades: Path,

@@ -49,6 +49,19 @@ def data_option(what: str) -> Callable[[F], F]:
     )
 
 
+def runs_options(command: F) -> F:
+    """`--regns`, `--det` and `--verifier`: runs that a cascade's models are made of."""
+    for option in (
+        click.option(
+            "--verifier", type=A_PATH, multiple=True, help="run of a verifier recipe; several answer together"
+        ),
+        click.option("--det", type=A_PATH, help="run of a cascade recipe"),
+        click.option("--regns", type=A_PATH, help="run of a screening or a cascade recipe"),
+    ):
+        command = option(command)
+    return command
+
+
 def init_option(otherwise: str) -> Callable[[F], F]:
     """`--init`. otherwise : what happens without it, in words"""
     return click.option(

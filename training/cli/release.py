@@ -1,32 +1,55 @@
-"""`release`: ship the cascade."""
+"""`release`: ship a judged cascade."""
 
 from pathlib import Path
 
 import click
 
-from training.cli.options import A_PATH, WithLists, data_option
+from training.cli.options import A_PATH, WithLists, runs_options
 
 
 @click.command(cls=WithLists)
-@click.argument("cascade", type=A_PATH)
-@data_option("labelled fields, on which rounding the weights is measured")
-@click.option("--verifier", type=A_PATH, multiple=True, required=True, help="run of a verifier recipe; repeatable")
-@click.option("--screener", type=A_PATH, help="run of a screening recipe, where it was judged with one")
-@click.option("--evaluation", type=A_PATH, required=True, help="JSON file of leave-one-slide-out")
-@click.option("--models", type=A_PATH, default=Path("models"), show_default=True)
-@click.option("--version", required=True, help="semantic version, e.g. 1.0.0")
+@click.argument("version")
+@runs_options
+@click.option("--keep", multiple=True, metavar="NAME=VERSION", help="a version that stays: reg-ns=1.3.0; repeatable")
+@click.option("--base", type=A_PATH, default=Path("models"), show_default=True, help="folder of the versions that stay")
+@click.option("--judgement", type=A_PATH, required=True, help="judgement.json of cross-validate")
+@click.option("--screening", type=float, help="Reg-NS score from which Det looks at a sub-tile; by default the folds'")
+@click.option(
+    "--data",
+    type=A_PATH,
+    multiple=True,
+    help="stores on whose pictures rounding is measured; by default generated tissue",
+)
+@click.option("--out", type=A_PATH, default=Path("models"), show_default=True, help="folder of <name>/<version>")
 def command(
     *,
-    cascade: Path,
-    data: tuple[Path, ...],
-    verifier: tuple[Path, ...],
-    screener: Path | None,
-    evaluation: Path,
-    models: Path,
     version: str,
+    regns: Path | None,
+    det: Path | None,
+    verifier: tuple[Path, ...],
+    keep: tuple[str, ...],
+    base: Path,
+    judgement: Path,
+    screening: float | None,
+    data: tuple[Path, ...],
+    out: Path,
 ) -> None:
-    """Export CASCADE, a run of a cascade recipe, with verifiers and a screener to models/<name>/<version>."""
+    """Write VERSION, such as 1.0.0, of each model of a cascade: ONNX, checked against torch, with cards and parity samples.
+
+    Cards derive from the runs (data, patients, counts, licences, recipe, seed, code) and from the judgement of cascades like this
+    one, which were trained without the groups that they were judged on: threshold, calibration, count rule, figures and limits. A
+    judgement whose folds state another recipe, other kept weights or another screening score is refused.
+    """
     from training.data.combining import read_stores  # noqa: PLC0415
+    from training.evaluation.judgement_tables import read_judgement  # noqa: PLC0415
+    from training.export.parts import parts_of  # noqa: PLC0415
     from training.export.release import release  # noqa: PLC0415
 
-    release(cascade, verifier, evaluation, read_stores(data), screener=screener, models=models, version=version)
+    release(
+        parts_of(regns, det, verifier, keep, base),
+        read_judgement(judgement),
+        version=version,
+        models=out,
+        screening=screening,
+        dataset=read_stores(data) if data else None,
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.data.store import read_store
 from training.evaluation.choosing import check_names
-from training.evaluation.fold_detections import judged_pictures, read_fold
+from training.evaluation.fold_detections import judged_pictures, read_fold, stated_cascade
 from training.evaluation.judge import judge
 from training.evaluation.judgement import Judgement
 from training.evaluation.judgement_tables import summary_table, write_judgement
@@ -26,13 +26,16 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If a file is not what it should be, a name is not known, or weights saw a patient whom they are to judge.
+        If a file is not what it should be, a name is not known, weights saw a patient whom they are to judge, or two files state
+        that their cascades differ by more than the weights.
     FileNotFoundError
         If a file is not there.
     """
     check_names(calibration, rule)
-    pictures = judged_pictures([read_store(path) for path in stores], [read_fold(path) for path in folds])
-    judged = judge(pictures, calibration=calibration, rule=rule, title=title)
+    found = [read_fold(path) for path in folds]
+    cascade = stated_cascade(found)
+    pictures = judged_pictures([read_store(path) for path in stores], found)
+    judged = judge(pictures, calibration=calibration, rule=rule, title=title, cascade=cascade)
     write_judgement(judged, out)
     say("\n".join(summary_table(judged)))
     say(f"{out}: judgement.json, judgement.md, judgement.png. {judged.research_use}")

@@ -1,21 +1,25 @@
 """What a cascade finds in the pictures of held-out patients, by the very code that serves."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from serving.scoring.analysis import Options
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
+from serving.wsi.modelcard import ModelCard
 from training.data.import_report import first_problem
 from training.data.patient import current_case
 from training.data.pictures import open_picture
 from training.data.store import Dataset
 from training.evaluation.as_served import LOWEST
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
+from training.evaluation.judgement import ModelName
 
 
 def detect_fold(
@@ -25,12 +29,14 @@ def detect_fold(
     *,
     fold: str,
     seen: Iterable[str],
+    made_by: Mapping[ModelName, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> FoldDetections:
     """Detections in the labelled pictures of patients, down to probability `LOWEST`.
 
     detector : whose last card states no calibration, see `without_calibration`
     seen : patients that took any part in the weights
+    made_by : see `FoldDetections.made_by`; of what it does not name, the weights are those of the cards
 
     Raises
     ------
@@ -41,12 +47,13 @@ def detect_fold(
         If a picture does not open or cannot be scored.
     """
     wanted, found = set(patients), []
+    cards, chosen = cards_of(detector), detector.screening_card.screening_threshold
     result = FoldDetections(
         fold=fold,
         seen=sorted(set(seen)),
-        models=[
-            f"{c.name} {c.version}" for c in (detector.detection_card, detector.verification_card) if c is not None
-        ],
+        models=[f"{c.name} {c.version}" for c in cards],
+        screening=None if chosen is None else chosen.score,
+        made_by={**_weights(cards), **(made_by or {})},
         pictures=[],
     )
     check_unseen(result, wanted)
@@ -62,11 +69,24 @@ def detect_fold(
             if picture.mpp is None:
                 raise ValueError(f"picture {picture.id} states no resolution: import it again with --mpp or --mpp-of")
             with open_picture(Path(store.root) / picture.path) as slide:
-                report = score_slide(slide, detector, Options(threshold=LOWEST, mpp=picture.mpp, qc="off")).report
-            rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in report.detections]
-            found.append(PictureDetections(dataset=store.name, picture=picture.id, detections=rows))
+                analysis = score_slide(slide, detector, Options(threshold=LOWEST, mpp=picture.mpp, qc="off"))
+            rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in analysis.report.detections]
+            scores = analysis.mitosis_map.scores[np.isfinite(analysis.mitosis_map.scores)]
+            found.append(
+                PictureDetections(
+                    dataset=store.name,
+                    picture=picture.id,
+                    detections=rows,
+                    sub_tiles=scores.size,
+                    passed=0 if result.screening is None else int((scores >= result.screening).sum()),
+                )
+            )
             say(f"{picture.id}: {len(rows)} detections, {len(picture.boxes())} figures")
     return result.model_copy(update={"pictures": found})
+
+
+def _weights(cards: Sequence[ModelCard]) -> dict[ModelName, str]:
+    return {name: f"weights {c.sha256()}" for name in get_args(ModelName) for c in cards if c.name == name}
 
 
 class _Seen(BaseModel):

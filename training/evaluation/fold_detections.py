@@ -11,6 +11,7 @@ from serving.wsi.research_use import RESEARCH_USE
 from training.data.import_report import first_problem
 from training.data.store import Dataset, Picture
 from training.evaluation.judged import JudgedPicture
+from training.evaluation.judgement import JudgedCascade, MadeBy, ModelName
 
 
 class _Part(BaseModel):
@@ -25,6 +26,8 @@ class PictureDetections(_Part):
     detections: list[tuple[FiniteFloat, FiniteFloat, float]] = Field(
         description="x, y of each centre (level-0 px) and its probability before any calibration."
     )
+    sub_tiles: int = Field(default=0, ge=0, description="That Reg-NS looked at; 0 where it is not stated.")
+    passed: int = Field(default=0, ge=0, description="Those of them that were passed on to Det.")
 
 
 class FoldDetections(_Part):
@@ -36,6 +39,12 @@ class FoldDetections(_Part):
         description="Patients that took any part in the weights: learnt from, validated on, or seen by weights started from."
     )
     models: list[str] = Field(default=[], description="Which weights they are, in words.")
+    screening: float | None = Field(
+        default=None, description="Reg-NS score from which a sub-tile was passed on to Det."
+    )
+    made_by: dict[ModelName, MadeBy] = Field(
+        default={}, description="By model: `recipe` and its digest, or `weights` and the SHA-256 of a released graph."
+    )
     research_use: str = RESEARCH_USE
     pictures: list[PictureDetections]
 
@@ -67,6 +76,29 @@ def check_unseen(fold: FoldDetections, patients: set[str]) -> None:
             f"fold {fold.fold}: its weights saw patients {', '.join(both[:5])}, whose pictures they are to judge; leave all of "
             "their pictures and crops out of training, in every store"
         )
+
+
+def stated_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
+    """What the files state of the cascades, which must be the same in all that state it.
+
+    Raises
+    ------
+    ValueError
+        If two folds state another screening threshold, or a model of another recipe or other released weights.
+    """
+    screening: float | None = None
+    made_by: dict[ModelName, str] = {}
+    for fold in folds:
+        if fold.screening is not None and screening not in (None, fold.screening):
+            raise ValueError(f"fold {fold.fold} was screened at {fold.screening:g}, another at {screening:g}")
+        screening = fold.screening if screening is None else screening
+        for name, by in fold.made_by.items():
+            if made_by.setdefault(name, by) != by:
+                raise ValueError(
+                    f"fold {fold.fold}: its {name} is made by {by}, that of another fold by {made_by[name]}"
+                )
+    words = dict.fromkeys(word for fold in folds for word in fold.models)
+    return JudgedCascade(models=list(words), screening=screening, made_by=made_by)
 
 
 def judged_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) -> list[JudgedPicture]:
@@ -130,6 +162,8 @@ def _judged(fold: str, found: PictureDetections, picture: Picture) -> JudgedPict
         mpp=picture.mpp,
         detections=rows[:, :2],
         scores=rows[:, 2],
+        sub_tiles=found.sub_tiles,
+        passed=found.passed,
         **points,
     )
 

@@ -18,6 +18,7 @@ from training.evaluation.judgement import (
     Flatness,
     FoldRow,
     GroupRow,
+    JudgedCascade,
     JudgedSource,
     Judgement,
 )
@@ -46,6 +47,7 @@ def judge(
     rule: str = "flat-f1",
     title: str = "Cross-validation by group",
     limits: Sequence[str] = (),
+    cascade: JudgedCascade | None = None,
     draws: int = 2000,
     seed: int = 0,
 ) -> Judgement:
@@ -55,6 +57,7 @@ def judge(
         threshold: calibration and average precision are of what is given
     calibration : a name of `CALIBRATIONS`, or `AUTOMATIC`, which chooses within the training groups of each fold
     rule : a name of `THRESHOLD_RULES`
+    cascade : what is known of the weights
 
     Raises
     ------
@@ -89,6 +92,7 @@ def judge(
         sources=[_source(whole.of_source(name), name, draws, seed) for name in sources],
         folds=rows,
         release=_chosen(release, _groups(detected, np.ones(len(pictures), np.bool_))),
+        cascade=cascade or JudgedCascade(),
         limits=[CHOSEN_ELSEWHERE, OF_FOLDS, *limits],
     )
 
@@ -182,6 +186,8 @@ def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
         count_within_quarter=sum(_is_near(g.count.count_error) for g in groups),
         expected_within_quarter=sum(_is_near(g.count.expected_error) for g in groups),
         expected_covered=sum(g.count.expected_low <= g.figures <= g.count.expected_high for g in groups),
+        candidate_recall=_share(int(part.detected.hits.sum()), sum(figures_in(p) for p in pictures)),
+        sub_tiles_passed=_passed(pictures),
         groups=groups,
         candidates=reliability_of(part.probabilities, part.detected.hits),
         counted=reliability_of(part.probabilities[part.counted], part.detected.hits[part.counted]),
@@ -294,6 +300,12 @@ def _ratio(rows: Sequence[GroupRow], part: Callable[[GroupRow], float], whole: C
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
+
+
+def _passed(pictures: Sequence[JudgedPicture]) -> float:
+    if not all(p.sub_tiles for p in pictures):
+        return float("nan")
+    return _share(sum(p.passed for p in pictures), sum(p.sub_tiles for p in pictures))
 
 
 def _is_near(error: float | None) -> bool:

@@ -22,6 +22,7 @@ class JudgedPicture:
     detections : shape (D, 2), centres (x, y), level-0 px, of weights that saw nothing of the group
     scores : shape (D,), what the models say of each, 0..1
     fold : which weights those were; by default the group has its own. slide : by default the group
+    sub_tiles, passed : how many there are, and how many were passed on to Det; 0 where nothing states it
 
     Raises
     ------
@@ -41,6 +42,8 @@ class JudgedPicture:
     look_alikes: ArrayLike = field(default_factory=no_points)
     fold: str = ""
     slide: str = ""
+    sub_tiles: int = 0
+    passed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("figures", "detections", "ambiguous", "look_alikes"):

@@ -1,6 +1,6 @@
 """A judgement across groups as JSON: its classes are its JSON Schema, versioned by `schema_version`."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,21 @@ from training.evaluation.summary import Calibration, Defined, Measured, Part, Pr
 
 JUDGEMENT_VERSION: Final = "1.0"
 """Minor versions add fields; a major version changes or removes one."""
+
+
+ModelName = Literal["reg-ns", "det", "verifier"]
+MadeBy = Annotated[str, Field(pattern=r"^(recipe [0-9a-f]{12}(\+[0-9a-f]{12})*|weights [0-9a-f]{64})$")]
+"""What a model was made by: `recipe` and the digest of each net's recipe, or `weights` and the SHA-256 of a released graph."""
+
+
+class JudgedCascade(Part):
+    """What the folds' files state of the cascades that were judged; nothing where they state nothing."""
+
+    models: list[str] = Field(default=[], description="Which weights those were, in words.")
+    screening: float | None = Field(
+        default=None, description="Reg-NS score from which a sub-tile was passed on to Det."
+    )
+    made_by: dict[ModelName, MadeBy] = Field(default={}, description="The same of all folds, by model.")
 
 
 class ChosenRow(Part):
@@ -101,6 +116,11 @@ class JudgedSource(Part):
     count_within_quarter: int = Field(description="Groups whose count is within 25 % of their figures.")
     expected_within_quarter: int = Field(description="Groups whose expected count is.")
     expected_covered: int = Field(description="Groups whose figures lie in the interval of the expected count.")
+    candidate_recall: Defined = Field(default=None, description="Share of the figures among all detections given.")
+    sub_tiles_passed: Defined = Field(
+        default=None,
+        description="Share of the sub-tiles that were passed on to Det; null where a fold does not state it.",
+    )
     groups: list[GroupRow]
     candidates: Calibration = Field(description="Of the calibrated probabilities of all detections given.")
     counted: Calibration = Field(description="Of those of at least the threshold alone.")
@@ -122,4 +142,5 @@ class Judgement(Part):
     release: ChosenRow = Field(
         description="The same choice on all groups, for weights trained on all. It is not judged here."
     )
+    cascade: JudgedCascade = JudgedCascade()
     limits: list[str] = Field(description="What these figures do not show.")

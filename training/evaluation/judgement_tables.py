@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from serving.wsi.probability import LogitAffine
+from training.data.import_report import first_problem
 from training.evaluation.drawing import shown
 from training.evaluation.judgement import ChosenRow, JudgedSource, Judgement
 from training.evaluation.summary import Measured
@@ -87,6 +90,20 @@ def card_figures(judgement: Judgement) -> dict[str, float | str]:
     return figures
 
 
+def candidate_figures(judgement: Judgement) -> dict[str, float | str]:
+    """What the screening let through, pooled and of each source, by name; what is not known is left out."""
+    figures: dict[str, float | str] = {}
+    for source in (judgement.pooled, *judgement.sources):
+        name = source.name.replace(" ", "_")
+        for key, value in (
+            ("recall_of_candidates", source.candidate_recall),
+            ("share_of_sub_tiles_passed", source.sub_tiles_passed),
+        ):
+            if value is not None:
+                figures[f"cross_validated_{name}_{key}"] = round(value, 4)
+    return figures
+
+
 def write_judgement(judgement: Judgement, out: Path) -> None:
     """Write `judgement.json`, `judgement.md` and `judgement.png` into a folder, which is made."""
     from training.evaluation.judgement_figure import draw_judgement  # noqa: PLC0415 - drawing takes a second to import
@@ -95,6 +112,20 @@ def write_judgement(judgement: Judgement, out: Path) -> None:
     (out / "judgement.json").write_text(judgement.model_dump_json(indent=1) + "\n", "utf-8")
     (out / "judgement.md").write_text(markdown(judgement), "utf-8")
     draw_judgement(judgement, out / "judgement.png")
+
+
+def read_judgement(path: Path) -> Judgement:
+    """A `judgement.json`.
+
+    Raises
+    ------
+    ValueError
+        If the file is no judgement; the message names it and the first wrong field.
+    """
+    try:
+        return Judgement.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 def measured(figure: Measured, digits: int = 3) -> str:

@@ -1,6 +1,7 @@
 """Weights under evaluation as serving would run them: exported, with cards that state geometry and thresholds to try."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,24 +9,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold, load_card
 from serving.wsi.research_use import RESEARCH_USE
-from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
+from training.evaluation.judgement import ModelName
 from training.export.onnx_files import export_det, export_regns, export_verifier
+from training.export.parts import Parts
+from training.export.publishing import hashes
+from training.export.run_graphs import det_graph, regns_graph, verifier_graph
 from training.export.whole_tile import WholeTileRegNSGraph
-from training.models.cascade import Cascade
 from training.models.det import NMS_IOU
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
-from training.models.verifier import Verifier
-from training.models.whole_tile import WholeTileRegNS
-from training.recipes.runs import load_run
 
 MERGE_RADIUS_UM = 6.0
 """Centres of two figures are rarely nearer: a figure is 7 to 15 um across."""
@@ -40,61 +39,74 @@ def draft_detector(
     screener: Path | None = None,
     *,
     provider: str = "CPUExecutionProvider",
-) -> Detector:
-    """The models of runs, see `graphs_of`, exported in float32 and loaded by an execution provider.
-
-    By their cards every sub-tile passes the screening.
-    """
-    graphs = graphs_of(cascade, verifiers, screener)
-    exports = (export_regns, export_det, export_verifier)
-    with tempfile.TemporaryDirectory() as scratch:
-        window = graphs[2].window_px if len(graphs) > 2 else VERIFIER_PX
-        # Without verifiers there is no third graph to export.
-        cards = draft_cards(whole_tile=screener is not None, verifier_px=int(window))
-        for card, graph, export in zip(cards, graphs, exports, strict=False):
-            folder = Path(scratch) / card.name / card.version
-            folder.mkdir(parents=True)
-            export(graph, folder / "model.onnx")
-            digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-            stated = card.model_copy(update={"files": {"model.onnx": digest}})
-            (folder / "card.json").write_text(stated.model_dump_json())
-        return load_detector(Path(scratch), providers=[provider])
+) -> OnnxDetector:
+    """The models of a cascade recipe's run, with verifiers and a screener where there are some; every sub-tile passes."""
+    runs: dict[ModelName, Sequence[Path]] = {
+        "reg-ns": [screener or cascade],
+        "det": [cascade],
+        "verifier": list(verifiers),
+    }
+    return cascade_of(Parts(runs), screening=0.0, provider=provider)
 
 
-def graphs_of(cascade: Path, verifiers: Sequence[Path], screener: Path | None = None) -> list[Any]:
-    """The graphs to export of runs: Reg-NS, Det and, where there are verifiers, one of all of them.
+def cascade_of(parts: Parts, *, screening: float | None = None, provider: str = "CPUExecutionProvider") -> OnnxDetector:
+    """The models of runs, exported in float32, and those that stay, loaded by an execution provider.
 
-    cascade, verifiers : runs of cascade and verifier recipes
-    screener : of a screening recipe, a Reg-NS that sees a tile at once; without it the cascade's own sees each sub-tile
+    screening : Reg-NS score from which a sub-tile is passed on; by default that of the card of a Reg-NS that stays
 
     Raises
     ------
     FileNotFoundError
-        If one is no finished run.
+        If a run is not finished.
     ValueError
-        If one is a run of another kind of recipe, Det's has no Reg-NS and there is no screener, or the verifiers' windows
-        differ.
+        If one is a run of another kind of recipe, the verifiers' windows differ, or no screening score is known.
     """
-    model = _loaded(cascade, Cascade)
-    nets = [_loaded(run, Verifier) for run in verifiers]
-    if screener is not None:
-        screening: torch.nn.Module = WholeTileRegNSGraph(_loaded(screener, WholeTileRegNS))
-    elif model.regns is not None:
-        screening = RegNSGraph(model.trunk, model.regns)
+    if screening is None and "reg-ns" not in parts.kept:
+        raise ValueError("a Reg-NS of a run states no score from which a sub-tile is passed on: give one (--screening)")
+    with tempfile.TemporaryDirectory() as scratch:
+        folders: dict[str, Path] = {
+            name: parts.kept[name] if name in parts.kept else _draft(name, parts.runs[name], Path(scratch))
+            for name in parts.names
+        }
+        if screening is not None:
+            folders["reg-ns"] = _screened(folders["reg-ns"], screening, Path(scratch) / "screened")
+        return load_cascade(folders, providers=[provider])
+
+
+def _draft(name: ModelName, runs: Sequence[Path], scratch: Path) -> Path:
+    """A version folder of runs, below `scratch`."""
+    folder = scratch / name / DRAFT_VERSION
+    folder.mkdir(parents=True)
+    regns, det, verifier = draft_cards()
+    if name == "reg-ns":
+        (run,) = runs
+        graph = regns_graph(run)
+        export_regns(graph, folder / "model.onnx")
+        card = regns.model_copy(
+            update={"input": regns.input.model_copy(update={"whole_tile": isinstance(graph, WholeTileRegNSGraph)})}
+        )
+    elif name == "det":
+        (run,) = runs
+        export_det(det_graph(run), folder / "model.onnx")
+        card = det
     else:
-        raise ValueError(f"{cascade} is a run of Det alone; give the run of a screening recipe too")
-    graphs: list[torch.nn.Module] = [screening, DetGraph(model.trunk, model.det)]
-    return [*graphs, VerifierGraph(nets)] if nets else graphs
+        judges = verifier_graph(runs)
+        export_verifier(judges, folder / "model.onnx")
+        side = {"window_px": judges.window_px, "stride_px": judges.window_px}
+        card = verifier.model_copy(update={"input": verifier.input.model_copy(update=side)})
+    (folder / "card.json").write_text(card.model_copy(update={"files": hashes(folder)}).model_dump_json())
+    return folder
 
 
-_Model = TypeVar("_Model", Cascade, Verifier, WholeTileRegNS)
-
-
-def _loaded(run: Path, kind: type[_Model]) -> _Model:
-    recipe, model = load_run(run)
-    if not isinstance(model, kind):
-        raise ValueError(f"{run} is a run of a {recipe.kind} recipe, not of a {kind.__name__}")
-    return model
+def _screened(version: Path, score: float, target: Path) -> Path:
+    """A copy of a Reg-NS whose card states another screening score."""
+    shutil.copytree(version, target)
+    card = load_card(version)
+    if card.screening_threshold is None:
+        raise ValueError(f"{version} holds a {card.task} model, which does not screen")
+    threshold = card.screening_threshold.model_copy(update={"score": score})
+    (target / "card.json").write_text(card.model_copy(update={"screening_threshold": threshold}).model_dump_json())
+    return target
 
 
 _Answer = TypeVar("_Answer")
@@ -167,7 +179,7 @@ def _recalled(
     return [memory[key] for key, _ in keyed]
 
 
-def draft_cards(*, whole_tile: bool = False, verifier_px: int = VERIFIER_PX) -> tuple[ModelCard, ModelCard, ModelCard]:
+def draft_cards() -> tuple[ModelCard, ModelCard, ModelCard]:
     """Cards of weights under evaluation: real geometry, thresholds that are nobody's choice yet, no figures."""
     geometry = ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="uint8 RGB")
     common: dict[str, Any] = {
@@ -188,7 +200,7 @@ def draft_cards(*, whole_tile: bool = False, verifier_px: int = VERIFIER_PX) -> 
     undecided = DetectionThreshold(probability=0.5, **chosen)
     return (
         ModelCard(
-            **{**common, "input": geometry.model_copy(update={"whole_tile": whole_tile})},
+            **common,
             name="reg-ns",
             task="screening",
             architecture="draft",
@@ -208,7 +220,7 @@ def draft_cards(*, whole_tile: bool = False, verifier_px: int = VERIFIER_PX) -> 
         ModelCard(
             **{
                 **common,
-                "input": ModelInput(window_px=verifier_px, stride_px=verifier_px, mpp=0.25, layout="uint8 RGB"),
+                "input": ModelInput(window_px=VERIFIER_PX, stride_px=VERIFIER_PX, mpp=0.25, layout="uint8 RGB"),
             },
             name="verifier",
             task="verification",

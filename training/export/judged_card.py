@@ -4,8 +4,11 @@ from typing import Any
 
 from serving.wsi.modelcard import DetectionThreshold, FigureCount, ModelCard, ProbabilityCalibration, SlideFigures
 from training.evaluation.drawing import shown
+from training.evaluation.judge import OF_FOLDS
 from training.evaluation.judgement import JudgedSource, Judgement
 from training.evaluation.judgement_tables import card_figures, measured
+
+POOR_PRECISION = 0.5
 
 
 def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
@@ -51,24 +54,71 @@ def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
                 f"threshold and calibration of the others; one-to-one within {judgement.matching_radius_um:g} um; intervals draw "
                 "groups.",
                 *judgement.limits,
+                *_of_which(judgement),
                 *(_sentence(source) for source in (pooled, *judgement.sources)),
             ]
         ),
-        "per_slide": [
-            SlideFigures(
-                slide=f"{group.group} ({source.name})",
-                true_figures=group.figures,
-                # A rate without cases counts as 0, as in every card.
-                precision=group.precision or 0.0,
-                recall=group.recall or 0.0,
-                f1=group.f1 or 0.0,
-            )
-            for source in judgement.sources
-            for group in source.groups
-        ],
+        "per_slide": per_group(judgement),
         "figures": {**card.figures, **card_figures(judgement)},
     }
     return ModelCard.model_validate({**card.model_dump(), **changed})
+
+
+def judged_in_short(judgement: Judgement, last: str) -> str:
+    """What the card of a model says that does not speak last. last : name of the one that does"""
+    pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
+    return (
+        f"The cascade was judged as a whole, by cross-validation over {len(pooled.groups)} groups of {names}: F1 "
+        f"{measured(pooled.f1)}, average precision {measured(pooled.average_precision)} of all sources together; the card of "
+        f"{last} has the protocol and each source. {OF_FOLDS}"
+    )
+
+
+def judged_limits(judgement: Judgement, seen: frozenset[str]) -> list[str]:
+    """What the judgement does not show, and where it is poor. seen : patients that the released weights saw"""
+    pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
+    groups = {group.group for group in pooled.groups}
+    off = len(groups) - pooled.count_within_quarter
+    limits = [
+        f"Judged on {pooled.figures} figures of {len(groups)} groups of {names}; other tissue, scanners and stains are not "
+        "measured.",
+        f"Counts are off by more than a quarter in {off} of {len(groups)} groups.",
+        *(
+            f"Of {source.name} more than half of what counts is no figure: precision {shown(source.precision.value)}."
+            for source in judgement.sources
+            if source.precision.value is not None and source.precision.value < POOR_PRECISION
+        ),
+        "Slides coarser than 0.35 um/px lack detail: detections there are unreliable.",
+    ]
+    if seen and (unseen := sorted(groups - seen)):
+        limits.append(f"The weights that were made for this release learnt nothing from {', '.join(unseen)}.")
+    return limits
+
+
+def per_group(judgement: Judgement) -> list[SlideFigures]:
+    """Rates of each group of each source."""
+    return [
+        SlideFigures(
+            slide=f"{group.group} ({source.name})",
+            true_figures=group.figures,
+            # A rate without cases counts as 0, as in every card.
+            precision=group.precision or 0.0,
+            recall=group.recall or 0.0,
+            f1=group.f1 or 0.0,
+        )
+        for source in judgement.sources
+        for group in source.groups
+    ]
+
+
+def _of_which(judgement: Judgement) -> list[str]:
+    """What the folds' files state of their weights, as sentences."""
+    cascade, said = judgement.cascade, []
+    if cascade.models:
+        said.append(f"The folds' detections were of {'; '.join(cascade.models)}.")
+    if cascade.screening is not None:
+        said.append(f"Sub-tiles were screened at {cascade.screening:g}.")
+    return said
 
 
 def _sentence(source: JudgedSource) -> str:

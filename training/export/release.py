@@ -1,10 +1,10 @@
-"""A release: a version folder for each model, with weights, card and parity sample, written only when every check passes."""
+"""A release: a version folder for each model of a judged cascade, written only when every check passes."""
 
-import json
+import re
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,99 +13,160 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.wsi.errors import ModelError
-from training.data.fields import read_fields
+from serving.wsi.modelcard import ModelCard, ScreeningThreshold, load_card
 from training.data.store import Dataset
-from training.evaluation.leave_one_slide_out import Evaluation, SlideResult
-from training.export.cards import Drift, Origin, det_card, regns_card, verifier_card
-from training.export.drafts import graphs_of
+from training.evaluation.judgement import Judgement, ModelName
+from training.export.cards import Made, det_card, kept_card, regns_card, screening_threshold, verifier_card
+from training.export.judged_card import judged_card, judged_limits
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
+from training.export.parts import Parts
 from training.export.publishing import hashes, publish
+from training.export.rounding import Samples, drift_of, middles, rounded
+from training.export.run_graphs import det_graph, regns_graph, verifier_graph
 
 SCORE_TOLERANCE = 1e-4
 BOX_TOLERANCE_PX = 0.05
 """Far below the 0.3 px at which the IoU of a 30 px box falls under 0.99."""
-TILE_PX = 1000
+Export = Callable[[nn.Module, Path], None]
 
 
 def release(
-    cascade: Path,
-    verifiers: Sequence[Path],
-    evaluation_file: Path,
-    dataset: Dataset,
+    parts: Parts,
+    judgement: Judgement,
     *,
-    screener: Path | None = None,
-    models: Path,
     version: str,
+    models: Path,
+    screening: float | None = None,
+    dataset: Dataset | None = None,
     say: Callable[[str], None] = print,
-) -> None:
-    """Write `models`/<name>/`version` for Reg-NS, Det and the verifier.
+) -> list[ModelCard]:
+    """Write `models`/<name>/`version` for each model of a cascade.
 
-    Weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again and
-    compared again. Nothing is left behind when a check fails.
+    Of runs weights are rounded to half precision, exported in float32 arithmetic, compared with torch, stored, loaded again
+    and compared again; a version that stays is copied. Nothing is left behind when a check fails.
 
-    cascade : run of a cascade recipe; verifiers : of verifier recipes, one net each; screener : of a screening recipe, if
-        it has one. The cards state what these runs state of themselves
-    dataset : labelled fields, on which the rounding is measured
+    judgement : of cascades like this one, trained without the groups that they were judged on. The card of the model that
+        speaks last states its threshold, calibration, count rule and figures
+    screening : Reg-NS score from which Det looks at a sub-tile; by default that of the judgement's folds
+    dataset : labelled pictures, on which the rounding is measured; by default generated tissue
 
     Raises
     ------
     ValueError
-        If the evaluation is of a cascade with a screener and none is given, or the other way round.
+        If the judgement is of cascades that state to be made otherwise, no screening score is known, a run does not state
+        what it learnt from, or the version is not of the form 1.2.3.
     ModelError
         If ONNX Runtime and torch differ by more than the tolerances.
     FileExistsError
         If the version is there already: versions never change.
     """
-    evaluation = read_evaluation(evaluation_file)
-    if evaluation.whole_tile != (screener is not None):
-        raise ValueError(f"{evaluation_file} is of a cascade with{'' if evaluation.whole_tile else 'out'} a screener")
-    exact, rounded = (graphs_of(cascade, verifiers, screener) for _ in range(2))
-    for graph in rounded:
-        _round(graph)
-    window_px = int(exact[2].window_px)
-    drift = _drift(exact, rounded, dataset)
-    say(f"half precision: {drift}")
-    steps = (
-        ("reg-ns", export_regns, parity_tile(), regns_card),
-        ("det", export_det, parity_windows(), det_card),
-        ("verifier", export_verifier, _middles(parity_windows(), window_px), verifier_card),
-    )
-    runs = [cascade, *verifiers, *([screener] if screener else [])]
-    origin = Origin.of(runs, window_px)
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ValueError(f"{version}: give a version of the form 1.2.3")
+    for name in parts.names:
+        if (models / name / version).exists():
+            raise FileExistsError(f"{models / name / version} exists; versions never change, choose another")
+    seen = parts.seen()
+    check_judged(parts, judgement)
+    threshold = _screening(parts, judgement, screening)
+    samples = Samples.of(dataset)
+    limits = judged_limits(judgement, seen)
+    cards = []
     with tempfile.TemporaryDirectory() as scratch:
-        for (name, export, sample, card), graph in zip(steps, rounded, strict=True):
+        for name in parts.names:
             folder = Path(scratch) / name
-            parameters = _write(folder, graph, export, sample)
-            publish(
-                folder,
-                models / name / version,
-                card(version, evaluation, origin, drift, parameters=parameters, files=hashes(folder)),
+            folder.mkdir()
+            if name in parts.kept:
+                card = _kept(parts.kept[name], folder, version, judgement, parts.last)
+            else:
+                card = _MAKERS[name](parts, folder, version, judgement, samples)
+                say(f"{name}: {card.weights}")
+            if name == "reg-ns":
+                card = card.model_copy(update={"screening_threshold": threshold})
+            card = card.model_copy(update={"limits": limits, "files": hashes(folder)})
+            cards.append(judged_card(card, judgement) if name == parts.last else card)
+        for card in cards:
+            publish(Path(scratch) / card.name, models / card.name / version, card)
+            say(f"wrote {models / card.name / version}")
+    return cards
+
+
+def check_judged(parts: Parts, judgement: Judgement) -> None:
+    """Refuse a judgement whose folds state that their cascades were made of something else.
+
+    Raises
+    ------
+    ValueError
+        If they do; the message names the model.
+    """
+    stated: Mapping[ModelName, str] = judgement.cascade.made_by
+    ours = parts.made_by()
+    for name in stated.keys() | (ours.keys() if stated else ()):
+        if stated.get(name) != ours.get(name):
+            raise ValueError(
+                f"the judgement is of cascades whose {name} is made by {stated.get(name, 'nothing')}, that of the release by "
+                f"{ours.get(name, 'nothing')}: judge what is to be released"
             )
 
 
-def _middles(windows: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    edge = (windows.shape[1] - side) // 2
-    return np.ascontiguousarray(windows[:, edge : edge + side, edge : edge + side])
+def _screening(parts: Parts, judgement: Judgement, given: float | None) -> ScreeningThreshold:
+    stated = judgement.cascade.screening
+    if given is not None and stated is not None and given != stated:
+        raise ValueError(
+            f"the folds were screened at {stated:g}, the release is to be at {given:g}: judge it as it is to serve"
+        )
+    score = stated if given is None else given
+    if score is None and "reg-ns" in parts.kept:
+        kept = load_card(parts.kept["reg-ns"]).screening_threshold
+        score = None if kept is None else kept.score
+    if score is None:
+        raise ValueError("the folds' files do not state the screening score: give --screening")
+    return screening_threshold(score, judgement)
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """The evaluation that `leave_one_slide_out` wrote."""
-    values = json.loads(path.read_text())
-    rows = [SlideResult(**row) for row in values.pop("per_slide")]
-    intervals = {name: tuple(value) for name, value in values.items() if name.endswith("_interval")}
-    return Evaluation(per_slide=rows, **{**values, **intervals})
+def _kept(old: Path, folder: Path, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
+    card = load_card(old)
+    for name in card.files:
+        shutil.copy2(old / name, folder / name)
+    return kept_card(card, version, judgement, last)
 
 
-def _round(graph: nn.Module) -> None:
-    with torch.no_grad():
-        for parameter in graph.parameters():
-            parameter.copy_(parameter.half().float())
+def _regns(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
+    (run,) = parts.runs["reg-ns"]
+    graph = regns_graph(run)
+    half = rounded(graph)
+    parameters = _write(folder, half, export_regns, parity_tile())
+    drift = drift_of(graph, half, samples.tiles, samples.where)
+    return regns_card(Made(version, (run,), drift, parameters), judgement, parts.last)
 
 
-def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], None], sample: NDArray[np.uint8]) -> int:
+def _det(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
+    (run,) = parts.runs["det"]
+    graph = det_graph(run)
+    half = rounded(graph)
+    parameters = _write(folder, half, export_det, parity_windows())
+    drift = drift_of(graph, half, samples.windows, samples.where)
+    return det_card(Made(version, (run,), drift, parameters), judgement, parts.last)
+
+
+def _verifier(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
+    runs = tuple(parts.runs["verifier"])
+    graph = verifier_graph(runs)
+    half, side = rounded(graph), int(graph.window_px)
+    parameters = _write(folder, half, export_verifier, middles(parity_windows(), side))
+    drift = drift_of(graph, half, middles(samples.windows, side), samples.where)
+    return verifier_card(Made(version, runs, drift, parameters), judgement, side)
+
+
+_MAKERS: dict[str, Callable[[Parts, Path, str, Judgement, Samples], ModelCard]] = {
+    "reg-ns": _regns,
+    "det": _det,
+    "verifier": _verifier,
+}
+
+
+def _write(folder: Path, graph: nn.Module, export: Export, sample: NDArray[np.uint8]) -> int:
     """Export, check and add the parity sample; the number of parameters."""
-    folder.mkdir()
     export(graph, folder / "full.onnx")
     store_in_half(folder / "full.onnx", folder / "model.onnx")
     (folder / "full.onnx").unlink()
@@ -122,28 +183,3 @@ def _write(folder: Path, graph: nn.Module, export: Callable[[nn.Module, Path], N
             raise ModelError(f"{name} of {folder.name}: ONNX Runtime and torch differ by {difference:g}")
     write_parity(folder / "parity.npz", sample, dict(zip(names, expected, strict=True)))
     return sum(p.numel() for p in graph.parameters())
-
-
-def _drift(exact: Sequence[Any], rounded: Sequence[nn.Module], dataset: Dataset) -> Drift:
-    labelled = [p for p in dataset if p.labelled and min(p.width, p.height) >= TILE_PX]
-    if not labelled:
-        raise ValueError(f"{dataset.name} holds no labelled picture of {TILE_PX} px to measure the rounding on")
-    every = max(len(labelled) // 3, 1)
-    fields = read_fields(labelled[::every][:3], Path(dataset.root), least_px=TILE_PX)
-    tile = torch.from_numpy(np.stack([f.pixels[:TILE_PX, :TILE_PX] for f in fields]))
-    windows = torch.from_numpy(
-        np.stack([f.pixels[500:750, 250 * i : 250 * i + 250] for f in fields for i in range(TILE_PX // 250)])
-    )
-    middles = torch.from_numpy(_middles(windows.numpy(), int(exact[2].window_px)))
-    with torch.inference_mode():
-        scores, again = exact[0](tile), rounded[0](tile)
-        probabilities, repeated = exact[1](windows)[1], rounded[1](windows)[1]
-        verified, again_verified = exact[2](middles), rounded[2](middles)
-    difference = (scores - again).abs()
-    return Drift(
-        score_mean=float(difference.mean()),
-        score_max=float(difference.max()),
-        score_spread=float(scores.std()),
-        probability_max=float((probabilities - repeated).abs().max()),
-        verified_max=float((verified - again_verified).abs().max()),
-    )

@@ -26,8 +26,8 @@ from training.evaluation.metrics import rates
 from training.evaluation.ranking import rank
 from training.evaluation.sub_tiles import sub_tile_rates
 from training.evaluation.threshold_rules import THRESHOLD_RULES, highest_with_recall, sub_tile_ranking
-from training.export.cards import data_of_runs
 from training.export.drafts import MERGE_RADIUS_UM
+from training.export.origins import data_of_runs
 from training.export.stored import Graph, Validation
 from training.models.heads.registry import HEADS
 from training.recipes.sub_tiles import SubTileRecipe

@@ -55,6 +55,8 @@ def test_detections_are_those_of_serving_and_are_judged(store: Dataset) -> None:
     assert [p.picture for f in folds for p in f.pictures] == ["a", "b"]
     places = np.asarray(folds[0].pictures[0].detections)[:, :2]
     assert sorted(map(tuple, places.round().tolist())) == sorted(DOTS)
+    assert folds[0].screening == 0.05
+    assert 0 < folds[0].pictures[0].passed < folds[0].pictures[0].sub_tiles
     first, second = judged_pictures([store], folds)
     assert first.found().outcomes().hits.tolist() == [True, True]
     assert sorted(second.found().outcomes().hits.tolist()) == [False, True]
@@ -110,7 +112,9 @@ def test_the_command_detects_what_cross_validate_takes(
     monkeypatch.setattr("sys.argv", [*command, "--patient", "mitos/03"])
     main()
     found = read_fold(tmp_path / "folds/03.json")
-    assert (found.fold, found.seen, found.models) == ("mitos/03", ["mitos/00"], ["det 0.1.0"])
+    assert (found.fold, found.seen, found.models) == ("mitos/03", ["mitos/00"], ["reg-ns 0.1.0", "det 0.1.0"])
+    assert {name: by.split()[0] for name, by in found.made_by.items()} == {"reg-ns": "weights", "det": "weights"}
+    assert found.screening == 0.9
     assert "Research Use Only" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", [*command, "--patient", "mitos/00"])
     with pytest.raises(SystemExit, match="its weights saw patients mitos/00"):

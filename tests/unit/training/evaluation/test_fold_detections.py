@@ -14,6 +14,7 @@ from training.evaluation.fold_detections import (
     judged_pictures,
     looked_at_mm2,
     read_fold,
+    stated_cascade,
 )
 
 
@@ -108,6 +109,21 @@ def test_a_picture_without_a_resolution_is_not_judged() -> None:
 def test_two_stores_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two stores are called fields"):
         judged_pictures([store(labelled("a", "A")), store(labelled("a", "A"))], [fold("1", [], "a")])
+
+
+def test_folds_of_cascades_that_differ_by_more_than_their_weights_are_no_judgement() -> None:
+    one = fold("1", [], "a").model_copy(
+        update={"screening": 0.1, "made_by": {"det": "recipe 0123456789ab"}, "models": ["det of run 1"]}
+    )
+    unstated = fold("2", [], "b")
+    together = stated_cascade([one, unstated])
+    assert (together.screening, together.made_by) == (0.1, {"det": "recipe 0123456789ab"})
+    assert together.models == ["det of run 1"]
+    with pytest.raises(ValueError, match=r"fold 2 was screened at 0\.2, another at 0\.1"):
+        stated_cascade([one, unstated.model_copy(update={"screening": 0.2})])
+    other = unstated.model_copy(update={"made_by": {"det": "recipe ba9876543210"}})
+    with pytest.raises(ValueError, match="fold 2: its det is made by recipe ba9876543210, that of another fold by"):
+        stated_cascade([one, other])
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
