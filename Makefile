@@ -9,12 +9,16 @@ OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
 
-.PHONY: help environment demo test lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
+.PHONY: help environment dev demo test test-unit coverage docs lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
 	@echo "make demo SLIDE=a.svs   the same for your own slide; MPP=0.25 where the file states no resolution"
 	@echo "make test               set up with training and developer tools, lint, run all tests"
+	@echo "make dev                the environment with training and developer tools"
+	@echo "make test-unit          unit and property tests alone"
+	@echo "make coverage           unit and property tests with the lines that they run"
+	@echo "make docs               build the documentation site, strictly and offline, into site/"
 	@echo "make lint               ruff, mypy --strict, import-linter"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"
@@ -43,6 +47,19 @@ test: $(VENV)/.dev
 	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$types; typed=$$?; echo "mypy:"; cat $$said; rm $$said; exit $$((tests > typed ? tests : typed))
+
+dev: $(VENV)/.dev
+
+test-unit: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/property
+
+coverage: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q tests/unit tests/property
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -95,11 +112,11 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.requests
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Before anything is written. In words that every Python reads, so that an old one gives no syntax error.
-check_python := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and \
-	"$(PYTHON) is Python %d.%d; Mitoserve needs Python 3.11 or 3.12, such as: make PYTHON=python3.11" % sys.version_info[:2])
+check_python := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
+	"$(PYTHON) is Python %d.%d; Mitoserve needs Python 3.11, 3.12 or 3.13, such as: make PYTHON=python3.11" % sys.version_info[:2])
 # An environment that another Python version made is replaced: packages of both would lie side by side.
 same_python := import sys; sys.exit("python%d.%d" % sys.version_info[:2] not in sys.argv[1].split())
 

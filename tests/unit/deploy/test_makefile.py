@@ -28,7 +28,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("version", [(3, 13, 0), (3, 10, 4), (2, 7, 18), (4, 0, 0)])
+@pytest.mark.parametrize("version", [(3, 14, 0), (3, 10, 4), (2, 7, 18), (4, 0, 0)])
 @pytest.mark.parametrize("target", [".serving", ".dev"])
 def test_a_python_that_does_not_fit_is_refused_in_a_line_and_leaves_nothing(
     tmp_path: Path, version: tuple[int, int, int], target: str
@@ -40,7 +40,7 @@ def test_a_python_that_does_not_fit_is_refused_in_a_line_and_leaves_nothing(
     assert done.returncode != 0
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert said == [
-        f"{python} is Python {version[0]}.{version[1]}; Mitoserve needs Python 3.11 or 3.12, "
+        f"{python} is Python {version[0]}.{version[1]}; Mitoserve needs Python 3.11, 3.12 or 3.13, "
         "such as: make PYTHON=python3.11"
     ]
     assert not folder.exists()

@@ -1,0 +1,55 @@
+"""The documentation site builds strictly and offline, and the decisions are complete."""
+
+import re
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+ROOT = Path(__file__).parents[2]
+ADR = ROOT / "docs" / "adr"
+RECORDS = sorted(ADR.glob("[0-9]*.md"))
+
+
+def test_the_site_builds_strictly_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError("the documentation is built without a network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(ROOT)
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True))
+    page = (tmp_path / "site" / "reference" / "index.html").read_text()
+    assert "Find the mitotic figures of a slide and count them." in page
+    assert "https://fonts" not in page
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(path.name[:4]) for path in RECORDS] == list(range(1, len(RECORDS) + 1))
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name[:4])
+def test_a_decision_states_status_context_decision_and_alternatives(path: Path) -> None:
+    text = path.read_text()
+    assert re.match(rf"# {path.name[:4]}\. \S", text)
+    assert re.search(r"^- Status: (accepted|proposed|replaced)", text, re.MULTILINE)
+    assert re.search(r"^- Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE)
+    assert re.findall(r"^## (\w+)\n\n\S", text, re.MULTILINE) == ["Context", "Decision", "Alternatives"]
+
+
+def test_the_list_names_every_decision() -> None:
+    listed = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| ([^|]+) \|", (ADR / "README.md").read_text(), re.MULTILINE)
+    stated = [
+        (path.name[:4], path.name, path.read_text().split("\n")[0].removeprefix(f"# {path.name[:4]}. "))
+        for path in RECORDS
+    ]
+    assert [(number, name, title.strip()) for number, name, title in listed] == stated
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "ARCHITECTURE.md", "examples/README.md", "docs/glossary.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    targets = [t for t in re.findall(r"\]\(([^)#]+)", path.read_text()) if "://" not in t]
+    assert [t for t in targets if not (path.parent / t).exists()] == []
