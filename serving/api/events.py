@@ -8,6 +8,7 @@ from typing import Annotated, get_args
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Request
+from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import Response, StreamingResponse
 
 from serving.api.owners import scope_of
@@ -40,7 +41,7 @@ def event_routes(workload: Workload) -> APIRouter:
     @router.get(
         "/v1/analyses/{analysis_id}/events",
         summary="Follow an analysis",
-        response_class=StreamingResponse,
+        response_class=StreamingResponse,  # FastAPI takes routes of EventSourceResponse for generators, which give no 204
         responses={
             204: {"description": "The analysis has ended and every event was seen"},
             200: {
@@ -68,13 +69,13 @@ def event_routes(workload: Workload) -> APIRouter:
         if job.finished and not await run_sync(partial(workload.jobs.events, analysis_id, after=after)):
             return Response(status_code=204)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(workload, analysis_id, after), media_type=_MEDIA_TYPE, headers=headers)
+        return EventSourceResponse(_events(workload, analysis_id, after), headers=headers)
 
     return router
 
 
-async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIterator[str]:
-    yield f"retry: {RETRY_MS}\n\n"
+async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIterator[bytes]:
+    yield format_sse_event(retry=RETRY_MS)
     rest, spoken = FIRST_LOOK_S, time.monotonic()
     while workload.is_open:
         try:
@@ -83,17 +84,17 @@ async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIter
             found = []  # the database is locked for a moment
         for event in found:
             after, spoken, rest = event.id, time.monotonic(), FIRST_LOOK_S
-            yield f"id: {event.id}\nevent: {event.kind}\ndata: {event.data}\n\n"
+            yield format_sse_event(id=str(event.id), event=event.kind, data_str=event.data)
             if event.last:
                 return
         if not found and not await run_sync(workload.jobs.exists, analysis_id):
             return
         if time.monotonic() - spoken > KEEP_ALIVE_S:
             spoken = time.monotonic()
-            yield ": still here\n\n"
+            yield format_sse_event(comment="still here")
         await anyio.sleep(rest)
         rest = min(rest * 1.3, LAST_LOOK_S)
-    yield f": the server stops\nretry: {RESTART_MS}\n\n"
+    yield format_sse_event(comment="the server stops", retry=RESTART_MS)
 
 
 def _number(last_event_id: str | None) -> int:
