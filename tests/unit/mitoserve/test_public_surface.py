@@ -72,7 +72,7 @@ def test_score_takes_region_threshold_and_resolution() -> None:
     with pytest.raises(mitoserve.MitoserveError, match="microns per pixel"):
         mitoserve.score(slide, detector=detector)
     figures = [
-        mitoserve.score(slide, detector=detector, mpp=0.25, **options).counts.mitotic_figures  # type: ignore[arg-type]
+        mitoserve.score(slide, detector=detector, mpp=0.25, **options).counts.mitotic_figures
         for options in ({}, {"roi": "500,300,400,400"}, {"roi": "0,0,250,250"}, {"threshold": 0.1})
     ]
     assert figures == [1, 0, 0, 2]
