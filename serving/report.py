@@ -25,7 +25,9 @@ class SlideInfo(_Part):
     """The slide that was analysed."""
 
     name: str = Field(description="File name as given, without folders.")
-    sha256: str = Field(description="Of the file; of all file names and contents where a slide is a folder.")
+    sha256: str = Field(
+        description="The slide's id: SHA-256 of the file; of name, size and SHA-256 of each where a slide is several files."
+    )
     width: int = Field(description="Level-0 px.")
     height: int = Field(description="Level-0 px.")
     mpp: float = Field(description="Microns per level-0 px that the analysis used.")

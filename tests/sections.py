@@ -151,6 +151,7 @@ KINDS: dict[str, Kind] = {
     "noisy glass": Kind(noise=4.0),
     "saturated glass": Kind(glass=(255, 255, 255), noise=0.0),
     "uneven light": Kind(after=(shade(0.06),)),
+    "very uneven light": Kind(after=(shade(0.12),)),
     "dust": Kind(after=(dust,)),
     "pale section": Kind(strengths=(0.35,)),
     "very pale section": Kind(strengths=(0.2,)),

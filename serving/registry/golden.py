@@ -7,7 +7,7 @@ only what is found inside of those can be a false alarm.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from serving.registry.errors import GoldenSetError
 from serving.store.mounted import stamp_of
 from serving.wsi.classnames import MITOTIC, REVIEWED, normal
+from serving.wsi.parts import ONE_FIGURE_UM, Box, bounding, joined
 
 _TRUTH = ".geojson"
 
@@ -26,13 +27,22 @@ _TRUTH = ".geojson"
 class GoldenSlide:
     """A slide and what is known of it, level-0 px from where the slide's bounds begin, as QuPath has it.
 
-    figures : float64, shape (N, 2), centres (x, y); reviewed : float64, shape (M, 4), xyxy, of the areas that were looked
+    outlines : the boxes of each feature's parts; reviewed : float64, shape (M, 4), xyxy, of the areas that were looked
         at; none where all of it was
     """
 
     path: Path
-    figures: NDArray[np.float64]
+    outlines: Sequence[Sequence[Box]]
     reviewed: NDArray[np.float64]
+
+    def figures(self, mpp: float) -> NDArray[np.float64]:
+        """Centres (x, y) of the figures, float64, shape (N, 2); parts of an outline that are near are one figure.
+
+        mpp : um per level-0 px
+        """
+        boxes = [box for parts in self.outlines for box in joined(parts, ONE_FIGURE_UM / mpp)]
+        corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+        return (corners[:, :2] + corners[:, 2:]) / 2
 
     def was_looked_at(self, x: float, y: float) -> bool:
         """Whether a place without a figure is known to have none."""
@@ -54,7 +64,7 @@ def read_golden(folder: Path) -> list[GoldenSlide]:
         raise GoldenSetError(
             f"no {_TRUTH} in the golden set {folder}; put one beside each slide, with the slide's name"
         )
-    if not sum(len(slide.figures) for slide in slides):
+    if not any(slide.outlines for slide in slides):
         raise GoldenSetError(f"no mitotic figure in the golden set {folder}; classes are {', '.join(sorted(MITOTIC))}")
     return slides
 
@@ -82,11 +92,9 @@ def _slide(truth: Path) -> GoldenSlide:
         outlines = [(_class(feature), list(_objects(feature["geometry"]))) for feature in features]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GoldenSetError(f"{truth} is not GeoJSON as QuPath writes it: {error!r:.200}") from error
-    boxes = {names: [box for name, held in outlines if name in names for box in held] for names in (MITOTIC, REVIEWED)}
-    figures = np.asarray(boxes[MITOTIC], np.float64).reshape(-1, 4)
-    return GoldenSlide(
-        found[0], (figures[:, :2] + figures[:, 2:]) / 2, np.asarray(boxes[REVIEWED], np.float64).reshape(-1, 4)
-    )
+    figures = [parts for name, objects in outlines if name in MITOTIC for parts in objects]
+    areas = [box for name, objects in outlines if name in REVIEWED for parts in objects for box in parts]
+    return GoldenSlide(found[0], figures, np.asarray(areas, np.float64).reshape(-1, 4))
 
 
 def _class(feature: dict[str, Any]) -> str:
@@ -95,12 +103,11 @@ def _class(feature: dict[str, Any]) -> str:
     return normal(name)
 
 
-def _objects(geometry: dict[str, Any]) -> Iterator[tuple[float, float, float, float]]:
-    """The bounding box of each object, xyxy: of each point, of each polygon of several."""
-    several = geometry["type"] in ("MultiPoint", "MultiPolygon")
-    for part in geometry["coordinates"] if several else [geometry["coordinates"]]:
-        points = np.asarray(list(_points(part)), np.float64)
-        yield (*(float(v) for v in points.min(0)), *(float(v) for v in points.max(0)))  # type: ignore[misc]  # two and two
+def _objects(geometry: dict[str, Any]) -> Iterator[list[Box]]:
+    """The boxes of the parts of each object: each point is one, and the polygons of several are parts of one outline."""
+    kind, coordinates = geometry["type"], geometry["coordinates"]
+    boxes = [bounding(list(_points(part))) for part in (coordinates if kind.startswith("Multi") else [coordinates])]
+    yield from ([box] for box in boxes) if kind == "MultiPoint" else [boxes]
 
 
 def _points(coordinates: list[Any]) -> Iterator[tuple[float, float]]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.isolation.limits import end_with_parent
 from serving.registry.apart import REFUSED, run_apart
@@ -105,6 +106,7 @@ class _Tally:
         self._probabilities: list[float] = []
         self._hits: list[bool] = []
         self._seconds = self._tissue_mm2 = 0.0
+        self._figures = 0
 
     def add(self, golden: GoldenSlide, detector: OnnxDetector) -> None:
         """Score one slide."""
@@ -114,7 +116,9 @@ class _Tally:
             report = score_slide(slide, detector).report
             self._seconds += (clock() - started) / cores
         self._tissue_mm2 += report.counts.tissue_area_mm2
-        for probability, hit in _judged(report, golden):
+        figures = golden.figures(report.slide.mpp)
+        self._figures += len(figures)
+        for probability, hit in _judged(report, golden, figures):
             self._probabilities.append(probability)
             self._hits.append(hit)
 
@@ -123,7 +127,7 @@ class _Tally:
         p, hit = np.asarray(self._probabilities, np.float32), np.asarray(self._hits, np.bool_)
         return Measured(
             slides=len(slides),
-            figures=sum(len(slide.figures) for slide in slides),
+            figures=self._figures,
             found=len(p),
             matched=int(hit.sum()),
             brier=float(((p.astype(np.float64) - hit) ** 2).mean()) if len(p) else None,
@@ -133,13 +137,13 @@ class _Tally:
         )
 
 
-def _judged(report: Report, golden: GoldenSlide) -> list[tuple[float, bool]]:
+def _judged(report: Report, golden: GoldenSlide, figures: NDArray[np.float64]) -> list[tuple[float, bool]]:
     """Probability of each detection, and whether it is a figure; without those where nobody looked."""
     left, top = report.slide.origin
     found = np.asarray(
         [(d.x + d.width / 2 - left, d.y + d.height / 2 - top) for d in report.detections], np.float64
     ).reshape(-1, 2)
-    hits = {i for i, _ in match_centres(found, golden.figures, MATCH_RADIUS_UM / report.slide.mpp)}
+    hits = {i for i, _ in match_centres(found, figures, MATCH_RADIUS_UM / report.slide.mpp)}
     return [
         (d.probability, i in hits)
         for i, d in enumerate(report.detections)

@@ -42,7 +42,11 @@ def test_import_writes_the_store_and_says_what_became_of_each_record(
     assert (store.name, store.licence, store.format) == ("mine", "CC0", "csv")
     assert store.pictures[0].mpp == 0.25
     said = capsys.readouterr().out
-    for line in ("took 1 mitotic figures", "clipped 1 look-alikes that reach", "dropped 1 mitotic figures outside"):
+    for line in (
+        "took mitotic figures (1)",
+        "clipped look-alikes that reach over the picture's edge (1)",
+        "dropped mitotic figures outside their picture or without area (1)",
+    ):
         assert line in " ".join(said.split())
     assert RESEARCH_USE in said
 

@@ -25,9 +25,9 @@ class ImportReport:
     """What was neither changed nor left, and yet should be known before training."""
 
     def lines(self) -> list[str]:
-        """One line a reason, for people."""
+        """One line a reason, for people. The number stands behind it, so that one is `mitotic figures (1)`."""
         return [
-            f"{verb:8s} {count:7,d}  {reason}"
+            f"{verb:8s} {reason} ({count:,d})"
             for verb, counter in (
                 ("took", self.taken),
                 ("clipped", self.clipped),

@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
-from scipy.sparse.csgraph import connected_components
-
 from training.data.import_report import ImportReport
 from training.data.readers.classes import Label
 from training.data.store import Annotation, Box, Vote
@@ -24,24 +21,6 @@ def around(x: float, y: float, half: float = NOMINAL_HALF_PX) -> Box:
 def nominal_half(mpp: float | None) -> float:
     """Half the side of a nominal box in px at `mpp` um/px."""
     return NOMINAL_HALF_PX if mpp is None else NOMINAL_HALF_UM / mpp
-
-
-def bounding(points: Sequence[tuple[float, float]]) -> Box:
-    """The box around points, px."""
-    xs, ys = zip(*points, strict=True)
-    return (min(xs), min(ys), max(xs), max(ys))
-
-
-def joined(boxes: Sequence[Box], gap: float) -> list[Box]:
-    """The box around each group of boxes that are linked by distances of at most `gap` px, by the groups' first boxes."""
-    if len(boxes) < 2:
-        return list(boxes)
-    corners = np.asarray(boxes, np.float64)
-    low, high = corners[:, :2], corners[:, 2:]
-    apart = np.maximum(np.maximum(low[:, None] - high, low - high[:, None]), 0.0)
-    _, group_of = connected_components(np.hypot(apart[..., 0], apart[..., 1]) <= gap, directed=False)
-    groups = [group_of == group for group in dict.fromkeys(group_of.tolist())]
-    return [bounding([*map(tuple, low[group].tolist()), *map(tuple, high[group].tolist())]) for group in groups]
 
 
 def annotation(

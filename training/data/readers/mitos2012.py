@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from serving.wsi.parts import bounding
 from training.data.csv_rows import finite, lists
 from training.data.import_report import FormatError, ImportReport
-from training.data.readers.boxes import annotation, bounding
+from training.data.readers.boxes import annotation
 from training.data.readers.mitos import mitos_name
 from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.wsi.classnames import normal
+from serving.wsi.parts import bounding, joined
 from training.data.import_report import ImportReport
 from training.data.patient import patient_of
-from training.data.readers.boxes import annotation, around, bounding, joined, nominal_half, outside, share
+from training.data.readers.boxes import annotation, around, nominal_half, outside, share
 from training.data.readers.source import Source
 from training.data.store import Box, Picture
 

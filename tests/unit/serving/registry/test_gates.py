@@ -69,9 +69,20 @@ def test_truth_is_read_as_qupath_and_the_exports_write_it(golden: Path) -> None:
     )
     (slide,) = read_golden(golden)
     assert slide.path.name == "a.tif"
-    assert slide.figures.tolist() == [[100, 200], [300, 400], [5, 6], [7, 8]]
+    assert slide.figures(0.25).tolist() == [[100, 200], [300, 400], [5, 6], [7, 8]]
     assert slide.was_looked_at(10, 110)
     assert not slide.was_looked_at(301, 110)
+
+
+@pytest.mark.parametrize(("mpp", "figures"), [(0.25, [[130, 200]]), (0.5, [[100, 200], [160, 200]])])
+def test_plates_of_one_outline_are_one_figure_where_they_are_near(
+    golden: Path, mpp: float, figures: list[list[float]]
+) -> None:
+    """As training reads them: a gap of 44 px is 11 um at 0.25 um/px."""
+    plates = [square(100, 200, 8), square(160, 200, 8)]
+    write_truth(golden / "a.geojson", [feature("Mitosis", "MultiPolygon", plates)])
+    (slide,) = read_golden(golden)
+    assert slide.figures(mpp).tolist() == figures
 
 
 def test_a_golden_set_that_cannot_be_used_says_why(golden: Path, registry: Registry) -> None:

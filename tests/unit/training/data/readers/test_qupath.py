@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.exports.geojson import HOTSPOT, MITOSIS
+from serving.wsi.parts import bounding, joined
 from tests.unit.training.data.readers.layout import boxes, draw, imported
 from training.data.import_report import FormatError
-from training.data.readers.boxes import bounding, joined
 from training.data.store import Box
 
 SQUARE = [[[10, 20], [30, 20], [30, 50], [10, 50], [10, 20]]]
