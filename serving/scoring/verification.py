@@ -2,7 +2,7 @@
 
 The lattice shows a figure wherever it happens to lie in a sub-tile, and what Det says of it depends on that. One place in
 one small window makes candidates comparable, within a slide and across slides. Det has seen more of the surroundings, so
-both are asked, and neither has the last word alone.
+both are asked, each with the weight that the verifier's card states.
 """
 
 import contextlib
@@ -24,6 +24,8 @@ from serving.wsi.slide import Slide
 
 CROWDED = 8
 """Windows in one tile area from which reading what lies between them costs less than asking for each."""
+EQUAL_SHARE = 0.5
+"""Weight of Det's word where the verifier's card states none."""
 _SURE = 1e-4
 """No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
@@ -44,13 +46,20 @@ def verify_candidates(
         parts = [detector.verify(batch) for batch in _batches(windows, pace.candidates)]
     verified = np.empty(len(candidates), np.float32)
     verified[order] = np.concatenate([np.empty(0, np.float32), *parts])
-    return Detections(candidates.boxes, pooled(candidates.probabilities, verified), candidates.scores)
+    share = EQUAL_SHARE if card.detector_share is None else card.detector_share
+    joint = pooled(candidates.probabilities, verified, share)
+    return Detections(candidates.boxes, joint, candidates.scores)
 
 
-def pooled(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logarithmic opinion pool of two probabilities, equal weights: the mean of their logits (Genest and Zidek, 1986)."""
-    logits = [np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), _SURE, 1 - _SURE) for x in (first, second))]
-    return np.asarray(1 / (1 + np.exp(-sum(logits) / 2)), np.float32)
+def pooled(first: NDArray[np.float32], second: NDArray[np.float32], share: float = EQUAL_SHARE) -> NDArray[np.float32]:
+    """The logarithmic opinion pool of two probabilities: the weighted mean of their logits (Genest and Zidek, 1986).
+
+    share : weight of the first, in 0..1; the second has the rest
+    """
+    one, other = (
+        np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), _SURE, 1 - _SURE) for x in (first, second))
+    )
+    return np.asarray(1 / (1 + np.exp(-(share * one + (1 - share) * other))), np.float32)
 
 
 def calibrated(found: Detections, card: ModelCard) -> Detections:

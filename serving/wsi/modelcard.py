@@ -144,6 +144,13 @@ class ModelCard(_Strict):
     candidate_probability: float | None = Field(
         default=None, ge=0, le=1, description="Det's merged probability from which a verifier judges a box."
     )
+    detector_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of a verifier: weight of Det's log odds in the joint probability, the rest being the verifier's; one half "
+        "where it is not stated.",
+    )
     count_calibration: CountCalibration | None = Field(
         default=None, description="Of a screening model: what makes scores an expected count."
     )
@@ -178,6 +185,8 @@ class ModelCard(_Strict):
             raise ValueError(f"a {self.task} model must state {', '.join(missing)}")
         if self.task == "screening" and (self.probability_calibration or self.figure_count):
             raise ValueError("a screening model has no probability of a detection to calibrate or to count")
+        if self.task != "verification" and self.detector_share is not None:
+            raise ValueError("detector_share is a verifier's: another model's probability is joined with none")
         if self.task != "verification" and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
         if "model.onnx" not in self.files:

@@ -37,6 +37,7 @@ class Candidates:
     field : int32, (N,), index into `fields`; centre : float32, (N, 2), (x, y), px
     label : int8, (N,), index into `LABELS`; soft : float32, (N,), share of the raters who call it a figure
     store, slide : str, (N,)
+    crop : bool, (N,), whether the picture is a crop of one figure, see `is_small`
     """
 
     fields: tuple[Field, ...]
@@ -46,6 +47,7 @@ class Candidates:
     soft: NDArray[np.float32]
     store: NDArray[np.str_]
     slide: NDArray[np.str_]
+    crop: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -75,7 +77,7 @@ def read_candidates(
             f"{points} names none of the {len(pictures)} pictures; it names {next(iter(given), 'nothing')}"
         )
     fields: list[Field] = []
-    rows: list[tuple[int, NDArray[np.float32], int, float, str, str]] = []
+    rows: list[tuple[int, NDArray[np.float32], int, float, str, str, bool]] = []
     for picture in pictures:
         if not picture.labelled:
             continue
@@ -84,7 +86,7 @@ def read_candidates(
             continue
         of_picture = None if given is None else given.get(full_id(picture), np.empty((0, 2), np.float32))
         for label, centre, soft in _places(picture, field, per_picture, of_picture):
-            rows.append((len(fields), centre, label, soft, store_of(picture), picture.slide))
+            rows.append((len(fields), centre, label, soft, store_of(picture), picture.slide, is_small(picture)))
         fields.append(field)
     if not rows:
         raise ValueError(f"no place to learn from in {len(pictures)} pictures")
@@ -96,6 +98,7 @@ def read_candidates(
         np.asarray([r[3] for r in rows], np.float32),
         np.asarray([r[4] for r in rows]),
         np.asarray([r[5] for r in rows]),
+        np.asarray([r[6] for r in rows], np.bool_),
     )
 
 

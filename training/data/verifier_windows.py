@@ -7,6 +7,7 @@ figures and negatives, stains are exchanged between sources, and all windows pas
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ class Draw(BaseModel):
     count: int = Field(gt=0)
     stores: tuple[str, ...] = ()
     """Names of the stores to draw from; empty for all."""
+    pictures: Literal["all", "crops", "fields"] = "all"
+    """Whether to draw from crops of one figure, from larger fields, or from both."""
 
 
 class Geometry(BaseModel):
@@ -90,10 +93,13 @@ class VerifierWindows:
         known = self.candidates.label == LABELS.index(draw.label)
         if draw.stores:
             known &= np.isin(self.candidates.store, draw.stores)
+        if draw.pictures != "all":
+            known &= self.candidates.crop == (draw.pictures == "crops")
         pool = np.flatnonzero(known)
         if not len(pool):
             of = f" in {', '.join(draw.stores)}" if draw.stores else ""
-            raise ValueError(f"the recipe draws {draw.label}s{of}, and the data hold none")
+            kind = "" if draw.pictures == "all" else f" of {draw.pictures}"
+            raise ValueError(f"the recipe draws {draw.label}s{of}{kind}, and the data hold none")
         return pool
 
     @property

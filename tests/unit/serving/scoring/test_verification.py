@@ -14,7 +14,8 @@ from serving.scoring.verification import CROWDED, pooled, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import WorkFrame
-from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
+from serving.wsi.modelcard import ModelCard
+from tests.fakes import DOT_PX, DotDetector, make_cards, make_verifier_card, plant, tissue
 
 _PROBABILITIES = st.floats(0, 1, width=32)
 
@@ -54,6 +55,26 @@ def test_the_joint_probability_lies_between_and_asks_both_alike(one: float, othe
     joint = float(pooled(first, second)[0])
     assert min(one, other) - 2e-4 <= joint <= max(one, other) + 2e-4
     assert joint == pytest.approx(float(pooled(second, first)[0]))
+
+
+@given(_PROBABILITIES, _PROBABILITIES, st.floats(0, 1))
+def test_a_share_moves_the_joint_probability_from_one_to_the_other(one: float, other: float, share: float) -> None:
+    first, second = np.asarray([one], np.float32), np.asarray([other], np.float32)
+    joint = float(pooled(first, second, share)[0])
+    assert min(one, other) - 2e-4 <= joint <= max(one, other) + 2e-4
+    assert float(pooled(first, second, 1.0)[0]) == pytest.approx(one, abs=2e-4)
+    assert float(pooled(first, second, 0.0)[0]) == pytest.approx(other, abs=2e-4)
+    assert joint == pytest.approx(float(pooled(second, first, 1 - share)[0]), abs=1e-6)
+
+
+def test_the_verifiers_card_states_how_much_det_has_to_say() -> None:
+    card = make_verifier_card().model_copy(update={"detector_share": 0.25})
+    detector = DotDetector(verification_card=card)
+    found = _candidates((100, 100), probabilities=[0.3])
+    judged = verify_candidates(found, _slide((100, 100)), _frame(), detector, card)
+    np.testing.assert_allclose(judged.probabilities, pooled(found.probabilities, np.ones(1, np.float32), 0.25))
+    with pytest.raises(ValueError, match="detector_share is a verifier's"):
+        ModelCard.model_validate({**make_cards()[1].model_dump(), "detector_share": 0.25})
 
 
 def test_equal_odds_for_and_against_give_one_half() -> None:

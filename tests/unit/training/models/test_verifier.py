@@ -9,7 +9,7 @@ from PIL import Image
 
 from serving.synthetic.field import generate_field
 from tests.unit.training.data.pictures import picture
-from training.data.candidates import Candidates, read_candidates
+from training.data.candidates import LABELS, Candidates, read_candidates
 from training.data.combining import combined
 from training.data.store import Annotation, Dataset, box_of
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows
@@ -99,6 +99,20 @@ def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: Candida
     pool = still._pools[2]
     drawn = np.random.default_rng(0).choice(pool, 20, p=still.weights[pool] / still.weights[pool].sum())
     assert set(drawn.tolist()) == {chosen}
+
+
+def test_a_draw_may_be_of_crops_or_of_fields(candidates: Candidates) -> None:
+    draws = (Draw(label="figure", count=3, pictures="crops"), Draw(label="other", count=5, pictures="fields"))
+    windows = VerifierWindows(candidates, draws, ("figure", "other"), Geometry())
+    drawn = {(LABELS[label], store) for label, store in
+             zip(candidates.label[windows.drawn], candidates.store[windows.drawn], strict=True)}  # fmt: skip
+    assert drawn == {("figure", "crops"), ("other", "fields")}
+    fields = candidates.store == "fields"
+    assert (candidates.crop == ~fields).all()
+    with pytest.raises(ValueError, match="draws look-alikes of crops, and the data hold none"):
+        VerifierWindows(
+            candidates, (Draw(label="look-alike", count=1, pictures="crops"),), ("figure", "other"), Geometry()
+        )
 
 
 def test_plain_windows_show_the_place_in_the_middle_at_the_stated_scale(candidates: Candidates) -> None:

@@ -44,7 +44,9 @@ def test_a_start_of_another_kind_is_refused(start: Path, model: str) -> None:
 
 
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
-    assert shipped_recipes() == ["cascade", "screening", "verifier", "verifier-crops"]
+    assert shipped_recipes() == [
+        f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")
+    ]
     for name in shipped_recipes():
         assert named_recipe(name).learning_rate > 0
     path = tmp_path / "mine.toml"
