@@ -6,9 +6,7 @@ that belongs to it.
 
 import json
 import mmap
-import os
 import socket
-import sysconfig
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.landlock import see_only
+from serving.isolation.landlock import libraries, see_only
 from serving.isolation.limits import DecoderLimits, allow_cpu
 from serving.wsi.companions import folder_of
 from serving.wsi.errors import MitoserveError
@@ -28,15 +26,6 @@ from serving.wsi.slide import Slide, open_slide
 
 MESSAGE_BYTES = 2**16
 """Of one packet: a request has a dozen numbers and a path, an answer a sentence."""
-_LIBRARIES = tuple(
-    place.resolve()
-    for place in {
-        *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *map(Path, ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")),
-    }
-    if place.exists()
-)
-"""Readers load codecs when they first need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +50,7 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     path, name = Path(request["path"]), request["name"]
     names = (str(path), path.name, name)
     try:
-        see_only([*filter(_is_readable, _LIBRARIES), *_places(path)])
+        see_only([*libraries(), *_places(path)])
         slide = open_slide(path, name=name, memory=limits.memory_bytes)
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error, names))
@@ -74,10 +63,6 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
     for line in lines[1:]:
         threading.Thread(target=_answer_reads, args=(line, slide, limits, names), daemon=True).start()
     _answer_reads(first, slide, limits, names)
-
-
-def _is_readable(place: Path) -> bool:
-    return os.access(place, os.R_OK)
 
 
 def _places(path: Path) -> list[Path]:

@@ -36,13 +36,18 @@ class DecoderLimits:
 
 
 def restrict(limits: DecoderLimits) -> None:
-    """Bind this process to `limits` for good; it dies with its parent, writes no file and leaves no core dump.
-
-    Where it is root's, it keeps of root's capabilities only those to read files, so that it can trace no other process.
-    """
+    """Bind this process to `limits` for good; it writes no file, and gives up what `give_up` names."""
     resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    give_up()
+
+
+def give_up() -> None:
+    """Have this process die with its parent, leave no core dump, and win no right that it has not.
+
+    Where it is root's, it keeps of root's capabilities only those to read and write files, so that it can trace no other process.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     end_with_parent(signal.SIGKILL)
     _control(_PR_SET_NO_NEW_PRIVS, 1)

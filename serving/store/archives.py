@@ -82,6 +82,7 @@ def _unpacked(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> di
     limits = UnpackLimits(max_bytes, cpu_s=30 + seconds, wall_s=120.0 + 4 * seconds)
     request = {"archive": str(archive), "folder": str(folder), "slide": slide, "limits": asdict(limits)}
     with _place():
+        folder.mkdir()  # the process may not make it: it sees nothing beside it
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "serving.store.unpacking", json.dumps(request)],

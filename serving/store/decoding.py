@@ -28,10 +28,13 @@ def open_decoders(settings: Settings, *, shared: bool = True) -> Decoders:
     limits = DecoderLimits(memory_bytes=settings.decoder_memory_bytes, read_cpu_s=settings.decoder_cpu_s)
     known = landlock.version()
     if known:
-        _log.info("decoders see nothing but their slide (Landlock %d)", known)
+        _log.info(
+            "decoders see nothing but their slide, and what unpacks archives nothing but its archive (Landlock %d)",
+            known,
+        )
     else:
         _log.warning(
-            "this kernel has no Landlock, so decoders can read whatever their user can: "
+            "this kernel has no Landlock, so decoders and what unpacks archives can read whatever their user can: "
             "use Linux 5.13 or later with landlock in its list of security modules, or set MITOSIS_DECODER_USER"
         )
     total = settings.decoders_memory_bytes or machine_memory() // 2

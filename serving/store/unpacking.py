@@ -1,5 +1,7 @@
 """`python -m serving.store.unpacking`: unpacks one archive within limits of memory, processor time and bytes, and ends.
 
+Where the kernel has Landlock, it reads the archive and fills the folder, and sees no other file.
+
 It is a process of its own because an archive of a few KB can ask its reader for gigabytes or hours. The last line that it
 prints says how it went, as JSON.
 """
@@ -11,7 +13,6 @@ import io
 import json
 import lzma
 import resource
-import signal
 import stat
 import sys
 import tarfile
@@ -23,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from serving.isolation.limits import end_with_parent
+from serving.isolation.landlock import libraries, see_only
+from serving.isolation.limits import give_up
 from serving.store.errors import ArchiveError
 from serving.wsi.errors import MitoserveError, SlideTooLargeError
 from serving.wsi.slidefiles import MAX_ENTRIES, find_slide, is_system_name
@@ -85,8 +87,8 @@ class Readable(Protocol):
 
 
 def extract_here(archive: Path, folder: Path, max_bytes: int) -> None:
-    """Unpack a zip or tar into the new `folder`; see `serving.store.archives.extract`."""
-    folder.mkdir()
+    """Unpack a zip or tar into the new or empty `folder`; see `serving.store.archives.extract`."""
+    folder.mkdir(exist_ok=True)
     bytes_out = _Allowance(archive, max_bytes)
     try:
         with closing(_entries(archive, bytes_out)) as entries:
@@ -287,17 +289,20 @@ def _no_file(name: str, *, is_link: bool) -> ArchiveError:
     return ArchiveError(f"{_shown(name)} in the archive is {kind}; send files only")
 
 
-def _restrict(limits: UnpackLimits) -> None:
-    """Bind this process to `limits` for good. It dies with its parent and leaves no core dump."""
+def bind(limits: UnpackLimits, archive: Path, folder: Path) -> None:
+    """Bind this process to `limits`, to reading `archive` and to filling `folder`, for good.
+
+    It sees nothing else but libraries, where the kernel has Landlock; it dies with its parent and leaves no core dump.
+    """
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.max_bytes),
-        (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ):
         resource.setrlimit(kind, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s))
-    end_with_parent(signal.SIGKILL)
+    give_up()
+    see_only([*libraries(), archive], fill=folder)
 
 
 def _answer(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
@@ -320,10 +325,9 @@ def _answer(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict
 def main() -> None:
     """Unpack what the argument, a JSON object, says."""
     request = json.loads(sys.argv[1])
-    limits = UnpackLimits(**request["limits"])
-    _restrict(limits)
-    answer = _answer(Path(request["archive"]), Path(request["folder"]), limits.max_bytes, slide=request["slide"])
-    print(json.dumps(answer))
+    limits, archive, folder = UnpackLimits(**request["limits"]), Path(request["archive"]), Path(request["folder"])
+    bind(limits, archive.resolve(), folder.resolve())
+    print(json.dumps(_answer(archive, folder, limits.max_bytes, slide=request["slide"])))
 
 
 if __name__ == "__main__":

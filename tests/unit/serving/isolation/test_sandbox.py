@@ -1,13 +1,16 @@
 """What a decoder process could do if a slide took it over: see its slide, and nothing else."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +19,13 @@ from serving.isolation import landlock
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.store.archives import extract
+from serving.store.unpacking import UnpackLimits
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_mrxs, write_picture, write_pyramid
+from tests.unit.serving.store.test_archives import contents, packed
 
 needs_landlock = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock, or it is off")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of other users")
@@ -92,6 +98,57 @@ print(outcome(lambda: socket.create_connection(("127.0.0.1", 9), 1)))
 print(outcome(lambda: socket.create_server(("127.0.0.1", 0))))
 """
     assert tried([tmp_path], work).splitlines() == ["PermissionError"] * 3
+
+
+@needs_landlock
+def test_what_unpacks_an_archive_sees_it_and_the_folder_that_it_fills_and_nothing_else(tmp_path: Path) -> None:
+    """As it stands when it is about to parse the archive, whatever that would make it do."""
+    request: dict[str, Any] = {"archive": str(tmp_path / "a.zip"), "folder": str(tmp_path / "out"), "slide": False}
+    request["limits"] = asdict(UnpackLimits(2**20))
+    (tmp_path / "a.zip").write_text("archive")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "theirs").write_text("theirs")
+    program = """
+import os, socket, sys
+from pathlib import Path
+from serving.store import unpacking
+def outcome(work):
+    try:
+        return work()
+    except OSError as error:
+        return type(error).__name__
+def instead(archive, folder, max_bytes):
+    base = archive.parent
+    (folder / "deep").mkdir()
+    (folder / "deep" / "new").write_text("new")
+    for place in (archive, folder / "deep" / "new", base / "theirs", folder / ".." / "theirs", Path("/etc/passwd")):
+        print(outcome(place.read_text))
+    for place in (archive, base / "theirs", base / "new"):
+        print(outcome(lambda: place.write_text("changed")))
+    print(outcome(lambda: (base / "folder").mkdir()))
+    print(outcome(lambda: os.symlink("/etc/passwd", folder / "link")))
+    print(outcome(lambda: os.rename(folder / "deep", base / "deep")))
+    print(outcome(lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes()))
+    print(outcome(lambda: os.listdir(base)))
+unpacking.extract_here = instead
+unpacking.main()
+"""
+    run = [sys.executable, "-c", program, json.dumps(request)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["archive", "new", *["PermissionError"] * 11, "{}"]
+    assert (tmp_path / "a.zip").read_text() == "archive"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out", "theirs"]
+
+
+@needs_landlock
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
+def test_archives_of_every_kind_are_unpacked_by_a_bound_process(tmp_path: Path, mode: str) -> None:
+    """Names that need a codec of their own among them."""
+    entries = {"größe/slide.tif": b"II*\0" + bytes(200), "größe/dir/other.txt": b"x"}
+    path = packed(tmp_path / "a", entries, mode)
+    (tmp_path / "link").symlink_to(path)
+    extract(tmp_path / "link", tmp_path / "out", max_bytes=2**20)
+    assert contents(tmp_path / "out") == entries
 
 
 @needs_landlock
