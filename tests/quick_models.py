@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from serving.wsi.modelcard import ModelCard
-from tests.fakes import STRIDE, WINDOW, make_cards
+from tests.fakes import STRIDE, VERIFIER_WINDOW, WINDOW, make_cards
 
 OPSET = 18
 _OUTPUTS = {
@@ -119,6 +119,24 @@ def quick_detection() -> onnx.GraphProto:
             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 1]),
             helper.make_tensor_value_info("counts", TensorProto.INT64, ["n"]),
         ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+
+
+def quick_verification(side: int = VERIFIER_WINDOW) -> onnx.GraphProto:
+    """A window is the likelier a figure the darker it is."""
+    nodes = [
+        helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "white"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["probabilities"]),
+    ]
+    constants = {"axes": np.asarray([1, 2, 3], np.int64), "white": np.float32(255), "one": np.float32(1)}
+    return helper.make_graph(
+        nodes,
+        "quick-verification",
+        [helper.make_tensor_value_info("windows", TensorProto.UINT8, ["n", side, side, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n"])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
 
