@@ -1,16 +1,17 @@
 """A judgement across groups: what is chosen for a group is chosen on others. Start at `judge`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.choosing import AUTOMATIC, Choice, choose
 from training.evaluation.judged import Detected, JudgedPicture, figures_in, folds, look_alikes_in
+from training.evaluation.judged_metrics import METRICS, JudgedGroups, average_precision, ratio
 from training.evaluation.judgement import (
     ChosenRow,
     CountRow,
@@ -23,7 +24,7 @@ from training.evaluation.judgement import (
     Judgement,
 )
 from training.evaluation.lattice import calibration as reliability_of
-from training.evaluation.summary import Measured, PrecisionRecallPoint
+from training.evaluation.summary import PrecisionRecallPoint
 from training.evaluation.thinning import thinned
 from training.evaluation.threshold_rules import FLAT, f1_at
 
@@ -161,11 +162,9 @@ def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
     names = sorted({p.group for p in pictures})
     groups = [_group(part.of_group(group), group) for group in names]
 
-    def measured(statistic: Callable[[Sequence[GroupRow]], float]) -> Measured:
-        return Measured.model_validate(
-            bootstrap_interval(groups, statistic, unit="groups", draws=draws, seed=seed), from_attributes=True
-        )
-
+    judged = _judged_groups(part, groups)
+    figures = {metric: METRICS[metric].measured(judged, draws=draws, seed=seed) for metric in METRICS}
+    own = {metric: value for metric, value in figures.items() if metric in JudgedSource.model_fields}
     ranking = part.detected.ranking(part.probabilities)
     ends = ranking.ends()
     hits = ranking.hits.cumsum()[ends]
@@ -177,16 +176,12 @@ def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
         figures=sum(figures_in(p) for p in pictures),
         ambiguous=sum(len(np.asarray(p.ambiguous)) for p in pictures),
         look_alikes=sum(look_alikes_in(p) for p in pictures),
-        f1=measured(_f1),
-        precision=measured(lambda rows: _ratio(rows, _hits, lambda r: r.true_positives + r.false_positives)),
-        recall=measured(lambda rows: _ratio(rows, _hits, lambda r: r.figures)),
-        average_precision=_average_precision(part, names, draws, seed),
-        false_per_mm2=measured(lambda rows: _ratio(rows, lambda r: r.false_positives, lambda r: r.area_mm2)),
-        look_alikes_taken=measured(lambda rows: _ratio(rows, lambda r: r.look_alikes_taken, lambda r: r.look_alikes)),
+        **own,
+        more={metric: value for metric, value in figures.items() if metric not in own},
         count_within_quarter=sum(_is_near(g.count.count_error) for g in groups),
         expected_within_quarter=sum(_is_near(g.count.expected_error) for g in groups),
         expected_covered=sum(g.count.expected_low <= g.figures <= g.count.expected_high for g in groups),
-        candidate_recall=_share(int(part.detected.hits.sum()), sum(figures_in(p) for p in pictures)),
+        candidate_recall=ratio(int(part.detected.hits.sum()), sum(figures_in(p) for p in pictures)),
         sub_tiles_passed=_passed(pictures),
         groups=groups,
         candidates=reliability_of(part.probabilities, part.detected.hits),
@@ -199,13 +194,20 @@ def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
     )
 
 
+def _judged_groups(part: _Part, rows: Sequence[GroupRow]) -> JudgedGroups:
+    order = np.argsort(-part.probabilities, kind="stable")
+    number = {row.group: i for i, row in enumerate(rows)}
+    group = np.asarray([number[name] for name in part.detected.groups.tolist()], np.intp)
+    return JudgedGroups(rows, part.probabilities[order], part.detected.hits[order], group[order])
+
+
 def _group(part: _Part, name: str) -> GroupRow:
     detected, counted = part.detected, part.counted
     figures = sum(figures_in(p) for p in detected.pictures)
     area = sum(p.area_mm2 for p in detected.pictures)
     hits = int((detected.hits & counted).sum())
     false = int(counted.sum()) - hits
-    return GroupRow(
+    row = GroupRow(
         group=name,
         pictures=len(detected.pictures),
         area_mm2=area,
@@ -213,16 +215,18 @@ def _group(part: _Part, name: str) -> GroupRow:
         true_positives=hits,
         false_positives=false,
         false_negatives=figures - hits,
-        precision=_share(hits, hits + false),
-        recall=_share(hits, figures),
-        f1=_share(2 * hits, figures + hits + false),
-        average_precision=_area(part, np.ones(len(part.probabilities)), figures),
+        precision=ratio(hits, hits + false),
+        recall=ratio(hits, figures),
+        f1=ratio(2 * hits, figures + hits + false),
+        average_precision=None,
         false_per_mm2=false / area,
         look_alikes=sum(look_alikes_in(p) for p in detected.pictures),
         look_alikes_taken=int((detected.look_alikes & counted).sum()),
         count=_count(part, name, name),
         slides=[_count(part.of_slide(slide), slide, name) for slide in sorted({p.slide for p in detected.pictures})],
     )
+    ranked_alone = average_precision(_judged_groups(part, [row]), np.ones(1, np.intp))
+    return row.model_copy(update={"average_precision": None if isnan(ranked_alone) else ranked_alone})
 
 
 def _count(part: _Part, slide: str, group: str) -> CountRow:
@@ -235,11 +239,11 @@ def _count(part: _Part, slide: str, group: str) -> CountRow:
         group=group,
         figures=figures,
         counted=counted,
-        count_error=_share(counted - figures, figures),
+        count_error=ratio(counted - figures, figures),
         expected=expected,
         expected_low=low,
         expected_high=high,
-        expected_error=_share(expected - figures, figures),
+        expected_error=ratio(expected - figures, figures),
     )
 
 
@@ -249,63 +253,17 @@ def _flatness(part: _Part) -> Flatness:
     for moved in _MOVES.tolist():
         kept = part.above(moved)
         hits = int((part.detected.hits & kept).sum())
-        curve.append(F1Point(moved=moved, f1=_share(2 * hits, figures + int(kept.sum()))))
+        curve.append(F1Point(moved=moved, f1=ratio(2 * hits, figures + int(kept.sum()))))
     near = [point.f1 for point in curve if abs(point.moved) <= FLAT + 1e-9 and point.f1 is not None]
     here = next(point.f1 for point in curve if point.moved == 0)
     change = float("nan") if here is None else max(abs(value - here) for value in near)
     return Flatness(within=FLAT, largest_change=change, curve=curve)
 
 
-def _average_precision(part: _Part, names: list[str], draws: int, seed: int) -> Measured:
-    """Of the detections of all groups ranked together, groups drawn with replacement."""
-    number = {name: i for i, name in enumerate(names)}
-    group = np.asarray([number[g] for g in part.detected.groups.tolist()], np.intp)
-    figures = np.zeros(len(names))
-    for p in part.detected.pictures:
-        figures[number[p.group]] += figures_in(p)
-
-    def statistic(chosen: Sequence[int]) -> float:
-        times = np.bincount(np.asarray(chosen), minlength=len(names))
-        return _area(part, times[group], float(times @ figures))
-
-    interval = bootstrap_interval(range(len(names)), statistic, unit="groups", draws=draws, seed=seed)
-    return Measured.model_validate(interval, from_attributes=True)
-
-
-def _area(part: _Part, weights: NDArray[np.number], figures: float) -> float:
-    """Average precision, the step in recall times precision (scikit-learn's), of detections that count `weights` times."""
-    if not figures:
-        return float("nan")
-    order = np.argsort(-part.probabilities, kind="stable")
-    if not len(order):
-        return 0.0
-    p, w = part.probabilities[order], weights[order]
-    ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
-    taken, hits = w.cumsum()[ends], (w * part.detected.hits[order]).cumsum()[ends]
-    steps = np.diff(hits, prepend=0) / figures
-    return float((steps * hits / np.maximum(taken, 1)).sum())
-
-
-def _f1(rows: Sequence[GroupRow]) -> float:
-    return _ratio(rows, lambda r: 2 * r.true_positives, lambda r: r.true_positives + r.false_positives + r.figures)
-
-
-def _hits(row: GroupRow) -> int:
-    return row.true_positives
-
-
-def _ratio(rows: Sequence[GroupRow], part: Callable[[GroupRow], float], whole: Callable[[GroupRow], float]) -> float:
-    return _share(sum(part(r) for r in rows), sum(whole(r) for r in rows))
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
-
-
 def _passed(pictures: Sequence[JudgedPicture]) -> float:
     if not all(p.sub_tiles for p in pictures):
         return float("nan")
-    return _share(sum(p.passed for p in pictures), sum(p.sub_tiles for p in pictures))
+    return ratio(sum(p.passed for p in pictures), sum(p.sub_tiles for p in pictures))
 
 
 def _is_near(error: float | None) -> bool:

@@ -113,6 +113,7 @@ class JudgedSource(Part):
     average_precision: Measured
     false_per_mm2: Measured
     look_alikes_taken: Measured = Field(description="Share of the marked look-alikes that count as figures.")
+    more: dict[str, Measured] = Field(default={}, description="Further metrics that were registered, by name.")
     count_within_quarter: int = Field(description="Groups whose count is within 25 % of their figures.")
     expected_within_quarter: int = Field(description="Groups whose expected count is.")
     expected_covered: int = Field(description="Groups whose figures lie in the interval of the expected count.")
@@ -127,6 +128,11 @@ class JudgedSource(Part):
     flatness: Flatness
     best_f1: Defined = Field(description="At the one threshold that is best here: not to be stated as a result.")
     precision_recall: list[PrecisionRecallPoint] = Field(description="Thinned for drawing.")
+
+    def measured(self, metric: str) -> Measured:
+        """The figure of a registered metric; raises `KeyError` where it was not registered when this was judged."""
+        found: Measured = getattr(self, metric) if metric in type(self).model_fields else self.more[metric]
+        return found
 
 
 class Judgement(Part):

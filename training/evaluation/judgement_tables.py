@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from serving.wsi.probability import LogitAffine
 from training.data.import_report import first_problem
 from training.evaluation.drawing import shown
+from training.evaluation.judged_metrics import METRICS
 from training.evaluation.judgement import ChosenRow, JudgedSource, Judgement
 from training.evaluation.summary import Measured
 
@@ -15,16 +16,8 @@ _SOURCE_COLUMNS = (
     "source",
     "groups",
     "figures",
-    "F1",
-    "precision",
-    "recall",
-    "average precision",
-    "false per mm²",
-    "look-alikes taken",
-    "count within 25 %",
-    "ECE counted / all",
-    "F1 moves by",
 )
+_AFTER_METRICS = ("count within 25 %", "ECE counted / all", "F1 moves by")
 _GROUP_COLUMNS = (
     "group",
     "figures",
@@ -61,7 +54,8 @@ def markdown(judgement: Judgement) -> str:
 
 def summary_table(judgement: Judgement) -> list[str]:
     """Lines of a Markdown table: all sources together, and each."""
-    return _table(_SOURCE_COLUMNS, [_source_cells(s) for s in (judgement.pooled, *judgement.sources)])
+    columns = [*_SOURCE_COLUMNS, *(METRICS[name].title for name in _metrics(judgement)), *_AFTER_METRICS]
+    return _table(columns, [_source_cells(s, _metrics(judgement)) for s in (judgement.pooled, *judgement.sources)])
 
 
 def card_figures(judgement: Judgement) -> dict[str, float | str]:
@@ -70,14 +64,9 @@ def card_figures(judgement: Judgement) -> dict[str, float | str]:
     for source in (judgement.pooled, *judgement.sources):
         name = source.name.replace(" ", "_")
         for key, value in (
-            ("f1", source.f1.value),
+            *((metric, source.measured(metric).value) for metric in _metrics(judgement)),
             ("f1_low", source.f1.low),
             ("f1_high", source.f1.high),
-            ("precision", source.precision.value),
-            ("recall", source.recall.value),
-            ("average_precision", source.average_precision.value),
-            ("false_per_mm2", source.false_per_mm2.value),
-            ("look_alikes_taken", source.look_alikes_taken.value),
             ("expected_calibration_error_counted", source.counted.expected_calibration_error),
             ("expected_calibration_error_all", source.candidates.expected_calibration_error),
             ("f1_moves_by", source.flatness.largest_change),
@@ -135,17 +124,17 @@ def measured(figure: Measured, digits: int = 3) -> str:
     return f"{shown(figure.value, digits)} [{shown(figure.low, digits)}, {shown(figure.high, digits)}]"
 
 
-def _source_cells(source: JudgedSource) -> list[str]:
+def _metrics(judgement: Judgement) -> list[str]:
+    """The registered metrics that a judgement states: a file may be of a time when there were fewer."""
+    return [name for name in METRICS if name in JudgedSource.model_fields or name in judgement.pooled.more]
+
+
+def _source_cells(source: JudgedSource, metrics: Sequence[str]) -> list[str]:
     return [
         source.name,
         str(len(source.groups)),
         str(source.figures),
-        measured(source.f1),
-        measured(source.precision),
-        measured(source.recall),
-        measured(source.average_precision),
-        measured(source.false_per_mm2, 2),
-        measured(source.look_alikes_taken),
+        *(measured(source.measured(name), METRICS[name].digits) for name in metrics),
         f"{source.count_within_quarter} of {len(source.groups)}",
         f"{shown(source.counted.expected_calibration_error)} / {shown(source.candidates.expected_calibration_error)}",
         shown(source.flatness.largest_change),
