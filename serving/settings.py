@@ -121,8 +121,8 @@ class Settings:
     whole has half a GB of RGB and needs three such."""
 
     decoders_memory_bytes: int = 0
-    """`MITOSIS_DECODERS_MEMORY_BYTES`: memory of all processes together that decode slides for servers with this `state`; who
-    needs more waits. 0: half of the machine's memory, or of the cgroup's."""
+    """`MITOSIS_DECODERS_MEMORY_BYTES`: memory of all processes together that decode slides for servers with this `state`, and of
+    all that do so for cohorts on a machine; who needs more waits. 0: half of the machine's memory, or of the cgroup's."""
 
     decoder_cpu_s: int = 120
     """`MITOSIS_DECODER_CPU_S`: processor seconds of one read of a slide, or of opening one. A patch takes 0.03."""

@@ -1,12 +1,15 @@
-"""A folder of a process's own for what it fetches, which goes with the process, however that ends."""
+"""A folder of a process's own for what it fetches, which goes with the process, however that ends; one that workers share."""
 
 import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from serving.wsi.errors import StorageError
 
 PREFIX = "mitoserve-cohort-"
 _LOCK = ".lock"
@@ -29,6 +32,24 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+def common_folder(name: str) -> Path:
+    """An empty folder for locks, the same for all processes of this user on this machine that give this name.
+
+    Raises
+    ------
+    StorageError
+        If somebody else has made it, who could then hold up this user's processes.
+    """
+    folder = Path(tempfile.gettempdir()) / f"mitoserve-{name}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise StorageError(
+            f"{folder} must be a folder of this user's that is closed to others; remove it, or set TMPDIR"
+        )
+    return folder
 
 
 def sweep(base: Path) -> None:

@@ -18,7 +18,7 @@ from serving.cohort.entry import Entry, name_of
 from serving.cohort.errors import Problem, problem_of
 from serving.cohort.layout import FILES, packed, read_report, report_name
 from serving.cohort.results import Stored, results_at
-from serving.cohort.scratch import scratch
+from serving.cohort.scratch import common_folder, scratch
 from serving.cohort.sources import UNKNOWN, Facts, Sources
 from serving.cohort.tables import Member, write_part
 from serving.exports import EXPORTS
@@ -35,6 +35,9 @@ from serving.store.decoding import open_decoders
 from serving.wsi.companions import check_folder
 from serving.wsi.geometry import parse_roi
 from serving.wsi.hashing import slide_sha256
+
+MEMORY_WAIT_S = 600.0
+"""That a worker waits while others on its machine have the memory of all decoders: nobody waits for an answer of its own."""
 
 _log = logging.getLogger("mitoserve.cohort")
 
@@ -95,7 +98,9 @@ class SlideWorker:
         folder = self._open.enter_context(scratch(settings.scratch))
         self._detector = load_cascade(_unpacked(models, folder), providers=order.providers)
         self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
-        self._decoders = open_decoders(settings, shared=False)
+        # Of the same total: the file's bytes stand for parts of it.
+        place = common_folder(f"decoders-{settings.decoders_memory_bytes}")
+        self._decoders = open_decoders(settings, folder=place, wait_s=MEMORY_WAIT_S)
         self._open.callback(self._decoders.close)
         credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
         self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, credential=credential)

@@ -3,9 +3,10 @@
 import logging
 import os
 import pwd
+from pathlib import Path
 
 from serving.isolation import landlock
-from serving.isolation.budget import MemoryBudget, machine_memory
+from serving.isolation.budget import WAIT_S, MemoryBudget, machine_memory
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.settings import Settings, SettingsError
@@ -13,10 +14,11 @@ from serving.settings import Settings, SettingsError
 _log = logging.getLogger("mitoserve.decoders")
 
 
-def open_decoders(settings: Settings, *, shared: bool = True) -> Decoders:
+def open_decoders(settings: Settings, *, folder: Path | None = None, wait_s: float = WAIT_S) -> Decoders:
     """Decoders with the limits and the user of `settings`; the log says what keeps them in.
 
-    shared : whether their memory is that of all processes with the same state folder, which must exist
+    folder : their memory is that of all processes which name the same one, which must exist; by default the state folder
+    wait_s : until an opening that finds no memory fails
 
     Raises
     ------
@@ -38,7 +40,7 @@ def open_decoders(settings: Settings, *, shared: bool = True) -> Decoders:
             "use Linux 5.13 or later with landlock in its list of security modules, or set MITOSIS_DECODER_USER"
         )
     total = settings.decoders_memory_bytes or machine_memory() // 2
-    budget = MemoryBudget(total, settings.state / "decoders.lock" if shared else None)
+    budget = MemoryBudget(total, (settings.state if folder is None else folder) / "decoders.lock", wait_s=wait_s)
     return Decoders(limits, user=settings.decoder_user, budget=budget)
 
 

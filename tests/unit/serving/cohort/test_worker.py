@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -14,12 +15,15 @@ from serving.cohort.cohort import model_files
 from serving.cohort.entry import Entry, id_of
 from serving.cohort.layout import read_report, report_name
 from serving.cohort.results import results_at
+from serving.cohort.scratch import common_folder
 from serving.cohort.sources import facts_of
 from serving.cohort.worker import Outcome, SlideWorker, Task, WorkOrder
+from serving.isolation.limits import DecoderLimits
 from serving.scoring.analysis import Options
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
+from serving.wsi.errors import StorageError
 from serving.wsi.slide import open_slide
 from tests.dicom import write_dicom_slide
 from tests.dicomweb_server import archive
@@ -93,6 +97,37 @@ def test_a_report_is_what_scoring_the_slide_alone_gives(
     assert kept.model_dump(exclude={"timing", "software"}) == alone.model_dump(exclude={"timing", "software"})
     assert outcome.tiles == alone.tissue.tiles_scored > 0
     assert worker.tiles() == 0
+
+
+def test_workers_on_one_machine_share_the_memory_of_their_decoders(
+    make: Make, slide: Path, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker waits while another has all of it, and goes on when that gives it back."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("MITOSIS_DECODERS_MEMORY_BYTES", str(DecoderLimits().opening_bytes))
+    first, second = make(), make()
+    budget = first._decoders.budget
+    assert budget is not None
+    held = budget.reserve(budget.total)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(second.score, task(slide, out))
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=1)
+        held.release()
+        assert waiting.result().state == "scored"
+
+
+def test_a_common_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place = common_folder("a")
+    assert common_folder("a") == place != common_folder("b")
+    place.chmod(0o777)
+    with pytest.raises(StorageError, match="closed to others"):
+        common_folder("a")
+    place.rmdir()
+    place.symlink_to(tmp_path)
+    with pytest.raises(StorageError, match="closed to others"):
+        common_folder("a")
 
 
 def test_a_slide_is_scored_once(worker: SlideWorker, make: Make, slide: Path, out: str) -> None:
