@@ -12,10 +12,22 @@ from training.cli.options import A_PATH, WithLists, data_option
 @data_option("what the folds judge")
 @click.option("--rule", default="flat-f1", show_default=True, help="how the threshold is chosen on the other groups")
 @click.option("--calibration", default="automatic", show_default=True, help="which calibration, or `automatic`")
+@click.option(
+    "--detector-share",
+    type=click.FloatRange(0, 1),
+    help="weight of Det's log odds beside the verifier's, in place of what the folds state",
+)
 @click.option("--title", default="Cross-validation by group", help="of the page")
 @click.option("--out", type=A_PATH, required=True, help="folder for the judgement")
 def command(
-    *, detections: tuple[Path, ...], data: tuple[Path, ...], rule: str, calibration: str, title: str, out: Path
+    *,
+    detections: tuple[Path, ...],
+    data: tuple[Path, ...],
+    rule: str,
+    calibration: str,
+    detector_share: float | None,
+    title: str,
+    out: Path,
 ) -> None:
     """Judge detections of left-out groups (FOLD: JSON file of a fold's detections), with threshold and calibration of the other
     groups.
@@ -24,4 +36,6 @@ def command(
     """
     from training.evaluation.cross_validate import cross_validate  # noqa: PLC0415
 
-    cross_validate(data, detections, out, rule=rule, calibration=calibration, title=title)
+    cross_validate(
+        data, detections, out, rule=rule, calibration=calibration, detector_share=detector_share, title=title
+    )

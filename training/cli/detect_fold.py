@@ -11,7 +11,13 @@ from training.cli.options import A_PATH, WithLists, data_option, runs_options
 @click.argument("models", type=A_PATH, required=False)
 @click.option("--version", help="of MODELS")
 @runs_options
-@click.option("--screening", type=float, help="Reg-NS score from which Det looks at a sub-tile, in place of the card's")
+@click.option(
+    "--screening",
+    type=float,
+    multiple=True,
+    help="Reg-NS score from which Det looks at a sub-tile, in place of the card's; several are tried for the time of the lowest, "
+    "and each has a file of its own, named behind @",
+)
 @data_option("what the fold judges")
 @click.option("--patient", multiple=True, required=True, help="to judge; repeatable, e.g. mitos/03")
 @click.option(
@@ -30,7 +36,7 @@ def command(
     regns: Path | None,
     det: Path | None,
     verifier: tuple[Path, ...],
-    screening: float | None,
+    screening: tuple[float, ...],
     data: tuple[Path, ...],
     patient: tuple[str, ...],
     run_folder: tuple[Path, ...],
@@ -54,14 +60,18 @@ def command(
         raise ValueError(f"give --run-folder: the {' and '.join(parts.kept)} of {models} do not state whom they saw")
     runs = [*run_folder, *(run for runs in parts.runs.values() for run in runs)]
     seen: frozenset[str] = frozenset[str]().union(*(patients_seen(run) for run in runs))
+    lowest = min(screening) if screening else None
     found = detect_fold(
-        without_calibration(cascade_of(parts, screening=screening, provider=provider)),
+        without_calibration(cascade_of(parts, screening=lowest, provider=provider)),
         [read_store(path) for path in data],
         patient,
         fold=fold or "+".join(sorted(patient)),
         seen=seen,
         made_by=parts.made_by(),
+        screenings=screening,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(found.model_dump_json() + "\n", "utf-8")
-    print(f"{out}: {len(found.pictures)} pictures. {found.research_use}")
+    for one in found:
+        path = out if len(found) == 1 else out.with_stem(f"{out.stem}@{one.screening:g}")
+        path.write_text(one.model_dump_json() + "\n", "utf-8")
+        print(f"{path}: {len(one.pictures)} pictures. {one.research_use}")

@@ -30,7 +30,8 @@ def command(
     from training.data.crops import read_crops  # noqa: PLC0415
     from training.evaluation.as_served import print_rates  # noqa: PLC0415
     from training.evaluation.elsewhere import recall_of_crops  # noqa: PLC0415
-    from training.export.drafts import Remembering, draft_detector  # noqa: PLC0415
+    from training.evaluation.remembering import Remembering  # noqa: PLC0415
+    from training.export.drafts import draft_detector  # noqa: PLC0415
     from training.recipes.record import read_record  # noqa: PLC0415
 
     runs = [cascade, *verifier, *([screener] if screener else [])]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.data.store import read_store
 from training.evaluation.choosing import check_names
-from training.evaluation.fold_detections import judged_pictures, read_fold, stated_cascade
+from training.evaluation.fold_detections import judged_pictures, read_fold, stated_cascade, with_share
 from training.evaluation.judge import judge
 from training.evaluation.judgement import Judgement
 from training.evaluation.judgement_tables import summary_table, write_judgement
@@ -18,10 +18,13 @@ def cross_validate(
     *,
     rule: str,
     calibration: str,
+    detector_share: float | None = None,
     title: str = "Cross-validation by group",
     say: Callable[[str], None] = print,
 ) -> Judgement:
     """Judge the detections of all folds, and write the judgement into `out`.
+
+    detector_share : weight of Det's log odds beside the verifier's, in place of what the folds state
 
     Raises
     ------
@@ -33,6 +36,8 @@ def cross_validate(
     """
     check_names(calibration, rule)
     found = [read_fold(path) for path in folds]
+    if detector_share is not None:
+        found = [with_share(fold, detector_share) for fold in found]
     cascade = stated_cascade(found)
     pictures = judged_pictures([read_store(path) for path in stores], found)
     judged = judge(pictures, calibration=calibration, rule=rule, title=title, cascade=cascade)

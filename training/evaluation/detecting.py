@@ -12,7 +12,9 @@ from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
+from serving.scoring.verification import EQUAL_SHARE, pooled
 from serving.wsi.modelcard import ModelCard
+from serving.wsi.slide import Slide
 from training.data.import_report import first_problem
 from training.data.patient import current_case
 from training.data.pictures import open_picture
@@ -20,6 +22,7 @@ from training.data.store import Dataset
 from training.evaluation.as_served import LOWEST
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
 from training.evaluation.judgement import ModelName
+from training.evaluation.remembering import Remembering
 
 
 def detect_fold(
@@ -30,13 +33,15 @@ def detect_fold(
     fold: str,
     seen: Iterable[str],
     made_by: Mapping[ModelName, str] | None = None,
+    screenings: Sequence[float] = (),
     say: Callable[[str], None] = print,
-) -> FoldDetections:
-    """Detections in the labelled pictures of patients, down to probability `LOWEST`.
+) -> list[FoldDetections]:
+    """Detections in the labelled pictures of patients, down to probability `LOWEST`, once for each screening score.
 
     detector : whose last card states no calibration, see `without_calibration`
     seen : patients that took any part in the weights
     made_by : see `FoldDetections.made_by`; of what it does not name, the weights are those of the cards
+    screenings : Reg-NS scores from which a sub-tile is passed on, for the time of the lowest; by default the card's alone
 
     Raises
     ------
@@ -46,19 +51,26 @@ def detect_fold(
     MitoserveError
         If a picture does not open or cannot be scored.
     """
-    wanted, found = set(patients), []
+    wanted = set(patients)
     cards, chosen = cards_of(detector), detector.screening_card.screening_threshold
-    result = FoldDetections(
-        fold=fold,
-        seen=sorted(set(seen)),
-        models=[f"{c.name} {c.version}" for c in cards],
-        screening=None if chosen is None else chosen.score,
-        made_by={**_weights(cards), **(made_by or {})},
-        pictures=[],
-    )
-    check_unseen(result, wanted)
-    last = detector.verification_card or detector.detection_card
-    if last.probability_calibration is not None:
+    scores = sorted(screenings) or ([] if chosen is None else [chosen.score])
+    verifier = detector.verification_card
+    share = None if verifier is None else verifier.detector_share
+    results = [
+        FoldDetections(
+            fold=fold,
+            seen=sorted(set(seen)),
+            models=[f"{c.name} {c.version}" for c in cards],
+            screening=score,
+            detector_share=None if verifier is None else EQUAL_SHARE if share is None else share,
+            made_by={**_weights(cards), **(made_by or {})},
+            pictures=[],
+        )
+        for score in scores
+    ]
+    for result in results:
+        check_unseen(result, wanted)
+    if (verifier or detector.detection_card).probability_calibration is not None:
         raise ValueError(
             "the detector's probabilities are calibrated already; a judgement chooses a calibration itself"
         )
@@ -68,21 +80,46 @@ def detect_fold(
         for picture in (p for p in store if p.labelled and p.patient in wanted):
             if picture.mpp is None:
                 raise ValueError(f"picture {picture.id} states no resolution: import it again with --mpp or --mpp-of")
+            # One memory for a picture: it would not hold those of all.
+            memory = Remembering.of(detector)
             with open_picture(Path(store.root) / picture.path) as slide:
-                analysis = score_slide(slide, detector, Options(threshold=LOWEST, mpp=picture.mpp, qc="off"))
-            rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in analysis.report.detections]
-            scores = analysis.mitosis_map.scores[np.isfinite(analysis.mitosis_map.scores)]
-            found.append(
-                PictureDetections(
-                    dataset=store.name,
-                    picture=picture.id,
-                    detections=rows,
-                    sub_tiles=scores.size,
-                    passed=0 if result.screening is None else int((scores >= result.screening).sum()),
-                )
-            )
-            say(f"{picture.id}: {len(rows)} detections, {len(picture.boxes())} figures")
-    return result.model_copy(update={"pictures": found})
+                for result in results:
+                    found = _found(memory, slide, picture.mpp, result)
+                    result.pictures.append(found.model_copy(update={"dataset": store.name, "picture": picture.id}))
+            counts = " / ".join(str(len(result.pictures[-1].detections)) for result in results)
+            say(f"{picture.id}: {counts} detections, {len(picture.boxes())} figures")
+    return results
+
+
+def _found(memory: Remembering, slide: Slide, mpp: float, fold: FoldDetections) -> PictureDetections:
+    """What a cascade finds in one picture, not named yet."""
+    verified = fold.detector_share is not None
+    behind = memory.at(fold.screening or 0.0, verified=verified)
+    # A share of all or of nothing gives what Det or the verifier says by itself; the models are asked once.
+    said = [behind.with_share(share) for share in (1.0, 0.0)] if verified else [behind]
+    options = Options(threshold=0.0, mpp=mpp, qc="off")
+    analyses = [score_slide(slide, one, options) for one in said]
+    by_box = [{(d.x, d.y, d.width, d.height): d.probability for d in a.report.detections} for a in analyses]
+    rows, opinions = [], []
+    for box, probability in by_box[0].items():
+        joint = probability
+        if fold.detector_share is not None:
+            apart = np.asarray([[probability], [by_box[1][box]]], np.float32)
+            joint = float(pooled(apart[0], apart[1], fold.detector_share)[0])
+        if joint >= LOWEST:
+            rows.append((box[0] + box[2] / 2, box[1] + box[3] / 2, joint))
+            if verified:
+                opinions.append((probability, by_box[1][box]))
+    lattice = analyses[0].mitosis_map.scores
+    scores = lattice[np.isfinite(lattice)]
+    return PictureDetections(
+        dataset="",
+        picture="",
+        detections=rows,
+        opinions=opinions,
+        sub_tiles=scores.size,
+        passed=0 if fold.screening is None else int((scores >= fold.screening).sum()),
+    )
 
 
 def _weights(cards: Sequence[ModelCard]) -> dict[ModelName, str]:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from serving.scoring.verification import pooled
 from serving.wsi.research_use import RESEARCH_USE
 from training.data.import_report import first_problem
 from training.data.store import Dataset, Picture
@@ -26,6 +27,10 @@ class PictureDetections(_Part):
     detections: list[tuple[FiniteFloat, FiniteFloat, float]] = Field(
         description="x, y of each centre (level-0 px) and its probability before any calibration."
     )
+    opinions: list[tuple[float, float]] = Field(
+        default=[],
+        description="Of each detection Det's probability and the verifier's; empty where there is no verifier.",
+    )
     sub_tiles: int = Field(default=0, ge=0, description="That Reg-NS looked at; 0 where it is not stated.")
     passed: int = Field(default=0, ge=0, description="Those of them that were passed on to Det.")
 
@@ -41,6 +46,9 @@ class FoldDetections(_Part):
     models: list[str] = Field(default=[], description="Which weights they are, in words.")
     screening: float | None = Field(
         default=None, description="Reg-NS score from which a sub-tile was passed on to Det."
+    )
+    detector_share: float | None = Field(
+        default=None, ge=0, le=1, description="Weight of Det's log odds beside the verifier's in the probabilities."
     )
     made_by: dict[ModelName, MadeBy] = Field(
         default={}, description="By model: `recipe` and its digest, or `weights` and the SHA-256 of a released graph."
@@ -61,6 +69,25 @@ def read_fold(path: Path) -> FoldDetections:
         return FoldDetections.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
+
+
+def with_share(fold: FoldDetections, share: float) -> FoldDetections:
+    """The same detections with another weight of Det's word beside the verifier's.
+
+    Raises
+    ------
+    ValueError
+        If the file does not state what each of the two said.
+    """
+    pictures = []
+    for found in fold.pictures:
+        if len(found.opinions) != len(found.detections):
+            raise ValueError(f"fold {fold.fold} does not state what Det and the verifier say of {found.picture} apart")
+        said = np.asarray(found.opinions, np.float32).reshape(-1, 2)
+        joint = pooled(said[:, 0], said[:, 1], share).tolist()
+        rows = [(x, y, p) for (x, y, _), p in zip(found.detections, joint, strict=True)]
+        pictures.append(found.model_copy(update={"detections": rows}))
+    return fold.model_copy(update={"pictures": pictures, "detector_share": share})
 
 
 def check_unseen(fold: FoldDetections, patients: set[str]) -> None:
@@ -84,9 +111,15 @@ def stated_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
     Raises
     ------
     ValueError
-        If two folds state another screening threshold, or a model of another recipe or other released weights.
+        If two folds state another screening threshold or share of Det's word, or a model of another recipe or other
+        released weights.
     """
     screening: float | None = None
+    shares = {fold.detector_share for fold in folds if fold.detector_share is not None}
+    if len(shares) > 1:
+        raise ValueError(
+            f"Det has {' and '.join(f'{share:g}' for share in sorted(shares))} of the say in different folds"
+        )
     made_by: dict[ModelName, str] = {}
     for fold in folds:
         if fold.screening is not None and screening not in (None, fold.screening):
@@ -98,7 +131,8 @@ def stated_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
                     f"fold {fold.fold}: its {name} is made by {by}, that of another fold by {made_by[name]}"
                 )
     words = dict.fromkeys(word for fold in folds for word in fold.models)
-    return JudgedCascade(models=list(words), screening=screening, made_by=made_by)
+    share = next(iter(shares), None)
+    return JudgedCascade(models=list(words), screening=screening, detector_share=share, made_by=made_by)
 
 
 def judged_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) -> list[JudgedPicture]:

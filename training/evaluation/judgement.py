@@ -24,6 +24,9 @@ class JudgedCascade(Part):
     screening: float | None = Field(
         default=None, description="Reg-NS score from which a sub-tile was passed on to Det."
     )
+    detector_share: float | None = Field(
+        default=None, description="Weight of Det's log odds beside the verifier's in the probabilities."
+    )
     made_by: dict[ModelName, MadeBy] = Field(default={}, description="The same of all folds, by model.")
 
 

@@ -14,8 +14,9 @@ from training.evaluation.as_served import analysed_picture, by_slide, found_in
 from training.evaluation.detection_ap import average_precision_by_distance
 from training.evaluation.metrics import Found, Rates, bootstrap_f1, rates
 from training.evaluation.ranking import rank
+from training.evaluation.remembering import Remembering
 from training.evaluation.threshold_rules import best_f1
-from training.export.drafts import CANDIDATE_PROBABILITY, Remembering, draft_detector
+from training.export.drafts import CANDIDATE_PROBABILITY, draft_detector
 from training.recipes.runs import weights_without
 
 TOLERATED_LOSS = 0.01

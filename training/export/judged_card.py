@@ -29,6 +29,7 @@ def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
     quarter = f"{pooled.expected_within_quarter} of {len(pooled.groups)} groups within 25 %"
     ece = f"{shown(pooled.counted.expected_calibration_error)} of what counts"
     changed: dict[str, Any] = {
+        "detector_share": judgement.cascade.detector_share if card.task == "verification" else None,
         "detection_threshold": DetectionThreshold(
             probability=release.threshold,
             how_chosen=f"rule {release.threshold_rule}, {chosen['how_chosen']}; of calibrated probability",

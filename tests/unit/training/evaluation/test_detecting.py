@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.scoring.verification import EQUAL_SHARE, pooled
 from serving.wsi.modelcard import ProbabilityCalibration
 from serving.wsi.probability import LogitAffine
-from tests.fakes import DotDetector, plant, tissue
+from tests.fakes import DotDetector, make_verifier_card, plant, tissue
 from tests.quick_models import write_quick_models
 from training.cli.group import main
 from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.detecting import detect_fold, patients_seen
-from training.evaluation.fold_detections import judged_pictures, read_fold
+from training.evaluation.fold_detections import judged_pictures, read_fold, stated_cascade, with_share
 
 DOTS = ((300, 200), (700, 400))
 
@@ -49,8 +50,11 @@ def store(tmp_path: Path) -> Dataset:
 
 def test_detections_are_those_of_serving_and_are_judged(store: Dataset) -> None:
     folds = [
-        detect_fold(DotDetector(), [store], [patient], fold=patient, seen=["tupac16/27"], say=lambda _: None)
+        fold
         for patient in ("mitos/03", "mitos/00")
+        for fold in detect_fold(
+            DotDetector(), [store], [patient], fold=patient, seen=["tupac16/27"], say=lambda _: None
+        )
     ]
     assert [p.picture for f in folds for p in f.pictures] == ["a", "b"]
     places = np.asarray(folds[0].pictures[0].detections)[:, :2]
@@ -60,6 +64,38 @@ def test_detections_are_those_of_serving_and_are_judged(store: Dataset) -> None:
     first, second = judged_pictures([store], folds)
     assert first.found().outcomes().hits.tolist() == [True, True]
     assert sorted(second.found().outcomes().hits.tolist()) == [False, True]
+
+
+def test_a_verifiers_and_dets_opinions_are_kept_apart_and_joined_by_any_share(store: Dataset) -> None:
+    detector = DotDetector(verification_card=make_verifier_card())
+    (fold,) = detect_fold(detector, [store], ["mitos/03"], fold="1", seen=[], say=lambda _: None)
+    assert fold.detector_share == EQUAL_SHARE
+    (found,) = fold.pictures
+    assert len(found.opinions) == len(found.detections) == 2
+    said = np.asarray(found.opinions, np.float32)
+    joint = np.asarray(found.detections)[:, 2]
+    np.testing.assert_allclose(joint, pooled(said[:, 0], said[:, 1]), atol=1e-6)
+    alone = np.asarray(with_share(fold, 1.0).pictures[0].detections)[:, 2]
+    np.testing.assert_allclose(alone, pooled(said[:, 0], said[:, 0]), atol=1e-6)
+    quarter = with_share(fold, 0.25)
+    assert stated_cascade([quarter]).detector_share == 0.25
+    with pytest.raises(ValueError, match=r"0\.25 and 0\.5 of the say"):
+        stated_cascade([quarter, fold])
+    bare = fold.model_copy(update={"pictures": [found.model_copy(update={"opinions": []})]})
+    with pytest.raises(ValueError, match="does not state what Det and the verifier say of a apart"):
+        with_share(bare, 0.25)
+
+
+def test_several_screening_scores_are_tried_for_the_time_of_the_lowest(store: Dataset) -> None:
+    once, twice = (DotDetector(verification_card=make_verifier_card()) for _ in range(2))
+    (alone,) = detect_fold(once, [store], ["mitos/03"], fold="1", seen=[], screenings=[0.05], say=lambda _: None)
+    low, high = detect_fold(
+        twice, [store], ["mitos/03"], fold="1", seen=[], screenings=[99.0, 0.05], say=lambda _: None
+    )
+    assert (low.screening, high.screening) == (0.05, 99.0)
+    assert low.pictures == alone.pictures
+    assert (high.pictures[0].passed, high.pictures[0].detections) == (0, [])
+    assert (once.screened, once.detected, once.verified) == (twice.screened, twice.detected, twice.verified)
 
 
 def test_a_planted_crop_of_a_held_out_case_stops_the_run_before_a_picture_is_scored(store: Dataset) -> None:

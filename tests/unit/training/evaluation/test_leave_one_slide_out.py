@@ -10,7 +10,7 @@ from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
 from tests.unit.training.data.pictures import picture
 from training.data.store import Dataset
 from training.evaluation import leave_one_slide_out as loso
-from training.export.drafts import Remembering
+from training.evaluation.remembering import Remembering
 
 SIDE = 500
 
