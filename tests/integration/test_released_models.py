@@ -1,6 +1,7 @@
 """The models that ship: contract, parity with training, and that batches change nothing."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from serving.settings import default_models
 from serving.synthetic.field import generate_field
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
+from serving.wsi.slide import open_slide
 
 pytestmark = pytest.mark.integration
 
@@ -126,3 +128,22 @@ def _apart(found: Detections, limit: float) -> bool:
         if shared / union > limit + 1e-3:
             return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("case", "tissue_mm2"),
+    [("22-ycbcr-some-tiles-app14-rgb", 0.0625), ("26b-classic-bigendian-jpeg", 0.0625), ("34c-black-outside", 0.063),
+     ("93-macro-as-tiled-reduced-page", 0.0625)],
+)  # fmt: skip
+def test_one_field_has_the_same_figures_however_a_file_stores_it(
+    detector: OnnxDetector, shared_data: Path, case: str, tissue_mm2: float
+) -> None:
+    """Files after public reports of bugs; the field stored plainly has 6 figures and 0.0625 mm2 of tissue."""
+    path = shared_data.parent / "cases" / case / "a.tif"
+    if not path.is_file():
+        pytest.skip(f"no {case} beside MITOSIS_DATA")
+    with open_slide(path) as slide:
+        report = score_slide(slide, detector).report
+    assert report.counts.mitotic_figures == 6
+    assert report.counts.tissue_area_mm2 == pytest.approx(tissue_mm2, abs=0.0006)
+    assert ("left aside" in " ".join(report.warnings)) == case.startswith("93")
