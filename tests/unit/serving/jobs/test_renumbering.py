@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from serving.jobs.table import JobTable, Submission
 from serving.scoring.analysis import Options
 from serving.store.errors import NotFoundError, SlideChangedError
 from serving.store.intake import store_received
+from serving.store.places import kept_names, place_of
+from serving.store.shared import InObjects
 from serving.store.slides import SlideStore, StoredSlide
 from serving.store.tables import analyses, blobs, former_slide_ids, slides
 from serving.wsi.hashing import slide_sha256
@@ -37,15 +40,15 @@ def two_levels(folder: Path) -> Path:
 
 def as_before(store: SlideStore, made: Path) -> str:
     """A stored slide, its rows and one analysis as the release before left them; gives its id."""
-    files = sorted(made.iterdir())
-    former = former_id(files)
-    target = store.folder / former
-    target.mkdir()
-    for file in files:
-        (target / file.name).write_bytes(file.read_bytes())
+    former = former_id(sorted(made.iterdir()))
+    main = store.kept.new_copy() or "."
+    if isinstance(store.kept, InObjects):
+        store.kept.put(made, place_of(former, main))
+    else:
+        shutil.copytree(made, store.folder / former)
     row = {
         "size": 1,
-        "main": ".",
+        "main": main,
         "mounted": False,
         "stamp": "",
         "width": 600,
@@ -101,6 +104,58 @@ def test_a_slide_of_the_former_rule_gets_its_new_id_and_keeps_the_old_one(store:
     with pytest.raises(NotFoundError):
         store.get(former, owner="ann")
     assert store.get(former, owner="bob").sha256 == slide.sha256
+
+
+@pytest.mark.parametrize("objects", ["folder", "bucket"])
+@pytest.mark.parametrize("again", [False, True], ids=["alone", "brought again meanwhile"])
+def test_a_slide_in_an_object_store_gets_its_new_id_there(
+    make_store: Callable[..., SlideStore], tmp_path: Path, request: pytest.FixtureRequest, objects: str, *, again: bool
+) -> None:
+    """One server renumbers; another, with a disk of its own, finds the slide under both ids."""
+    place = tmp_path / "objects" if objects == "folder" else request.getfixturevalue("bucket")
+    shared = {"objects": str(place), "database": f"sqlite:///{tmp_path / 'shared.sqlite'}"}
+    first, second = (make_store(state=tmp_path / name, **shared) for name in ("first", "second"))
+    for store in (first, second):
+        store.kept.start(store.database)
+    made = two_levels(tmp_path / "made")
+    former = as_before(first, made)
+    if again:
+        brought(first, made, owner="ann")
+    assert renumber(first) == 1
+    assert renumber(second) == 0
+    shutil.rmtree(tmp_path / "first")
+    slide = second.get(former, owner="bob")
+    assert slide.sha256 == slide_sha256(made) != former
+    with second.open(slide.sha256, name="s") as opened:
+        assert (opened.width, opened.height) == (600, 500)
+    with second.path(slide.sha256) as path:
+        assert path is not None
+        assert sorted(file.name for file in path.parent.iterdir()) == ["0.dcm", "1.dcm"]
+    assert isinstance(second.kept, InObjects)
+    kept = list(second.kept.objects.names("slides", str))
+    assert kept
+    assert all(slide.sha256 in name for name in kept), "nothing is left under the former id"
+    jobs = JobTable(second.database, second)
+    assert [job.id for job in jobs.page(owner="ann", states=(), sha256=former, before=None, limit=9)] == ["a"]
+    second.remove(former, owner="ann")
+    second.remove(former, owner="bob")
+    assert list(second.kept.objects.names("slides", str)) == []
+
+
+@pytest.mark.parametrize("objects", ["folder", "bucket"])
+def test_a_slide_that_the_object_store_has_lost_keeps_its_id_and_stops_no_start(
+    make_store: Callable[..., SlideStore], tmp_path: Path, request: pytest.FixtureRequest, objects: str
+) -> None:
+    place = tmp_path / "objects" if objects == "folder" else request.getfixturevalue("bucket")
+    store = make_store(objects=str(place))
+    store.kept.start(store.database)
+    former = as_before(store, two_levels(tmp_path / "made"))
+    assert isinstance(store.kept, InObjects)
+    with store.database.reading() as tx:
+        for name in kept_names(tx):
+            store.kept.remove(name)
+    assert renumber(store) == 0
+    assert store.get(former, owner="ann").sha256 == former
 
 
 def test_a_slide_that_was_brought_again_meanwhile_is_one(store: SlideStore, tmp_path: Path) -> None:
