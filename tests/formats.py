@@ -12,6 +12,8 @@ import pydicom
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
@@ -210,6 +212,31 @@ def dicom_jpeg(path: Path, pixels: Pixels) -> Path:
     return write_dicom(path.with_suffix(".dcm"), pixels, mpp=MPP)
 
 
+def dicom_grey(kind: str, *, bits: int = 8, jpeg: bool = False) -> Callable[[Path, Pixels], Path]:
+    """A writer of a DICOM slide of grey levels; kind : MONOCHROME1, where white is 0, or MONOCHROME2."""
+
+    def write(path: Path, pixels: Pixels) -> Path:
+        folder = write_dicom_slide(path.with_suffix(""), pixels, mpp=MPP)
+        file = next(folder.glob("*.dcm"))
+        stored = pydicom.dcmread(file)
+        colours = np.frombuffer(stored.PixelData, np.uint8).reshape(-1, stored.Rows, stored.Columns, 3)
+        frames = [255 - _grey(frame) if kind == "MONOCHROME1" else _grey(frame) for frame in colours]
+        stored.SamplesPerPixel, stored.PhotometricInterpretation = 1, kind
+        stored.BitsAllocated, stored.BitsStored, stored.HighBit = bits, bits, bits - 1
+        del stored.PlanarConfiguration
+        if jpeg:
+            stored.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+            stored.PixelData = encapsulate([imagecodecs.jpeg8_encode(frame) for frame in frames])
+            stored["PixelData"].is_undefined_length = True
+        else:
+            whole = np.stack(frames)
+            stored.PixelData = (whole if bits == 8 else whole.astype("<u2") * 257).tobytes()
+        stored.save_as(file)
+        return folder
+
+    return write
+
+
 def _with_alpha(kind: float) -> Callable[[Pixels], Pixels]:
     return lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], kind, np.uint8)])
 
@@ -281,6 +308,10 @@ FORMATS: dict[str, Stored] = {
     "DICOM": Stored(dicom),
     "DICOM, pixels of 0.25 x 0.5 um": Stored(dicom_oblong, scale=(1, 0.5), lossy=True),
     "DICOM, JPEG": Stored(dicom_jpeg, lossy=True),
+    "DICOM, grey": Stored(dicom_grey("MONOCHROME2"), refused="1 sample of 8 bits (MONOCHROME2)"),
+    "DICOM, inverted grey": Stored(dicom_grey("MONOCHROME1"), refused="1 sample of 8 bits (MONOCHROME1)"),
+    "DICOM, 16-bit grey": Stored(dicom_grey("MONOCHROME2", bits=16), refused="1 sample of 16 bits (MONOCHROME2)"),
+    "DICOM, JPEG of grey": Stored(dicom_grey("MONOCHROME2", jpeg=True), refused="1 sample of 8 bits (MONOCHROME2)"),
     "SCN with bounds": Stored(scn, at=SCN_AT, lossy=True),
     "grey TIFF": Stored(
         tiff(compression="deflate", convert=_grey, photometric="minisblack"), refused="1 grey channel of 8 bits"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from serving.wsi.dicomfiles import WHOLE_SLIDE, Instance, read_instance
 from serving.wsi.errors import UnsupportedFormatError
+from serving.wsi.words import counted
 
 JPEG = "1.2.840.10008.1.2.4.50"
 COLOURS = {
@@ -58,8 +59,8 @@ def _check_stored(level: Instance, name: str) -> None:
         )
     if (level.samples, level.bits) != (3, 8):
         raise UnsupportedFormatError(
-            f"{name} holds pixels of {level.samples} samples of {level.bits} bits; stained tissue is read as 3 samples of 8 "
-            f"bits: {_SUGGESTION}"
+            f"{name} holds pixels of {counted(level.samples, 'sample')} of {level.bits} bits "
+            f"({level.photometric[:20] or 'colours not stated'}); stained tissue is read as 3 samples of 8 bits: {_SUGGESTION}"
         )
     if level.photometric not in COLOURS[level.transfer_syntax]:
         raise UnsupportedFormatError(

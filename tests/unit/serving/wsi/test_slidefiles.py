@@ -194,7 +194,7 @@ def test_names_of_systems() -> None:
         ({"TransferSyntaxUID": JPEGLSLossless}, "JPEG-LS Lossless Image Compression, which is not read"),
         ({"TransferSyntaxUID": HTJ2KLossless}, r"High-Throughput JPEG 2000 .*, which is not read"),
         ({"PhotometricInterpretation": "YBR_FULL"}, "YBR_FULL for JPEG Baseline"),
-        ({"PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1}, "1 samples of 8 bits"),
+        ({"PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1}, r"1 sample of 8 bits \(MONOCHROME2\)"),
         ({"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}, "3 samples of 12 bits"),
         ({"PhotometricInterpretation": "RGB"}, "states RGB in its header, but its tiles say that they are YCbCr"),
     ],
