@@ -1,5 +1,6 @@
-"""What a server and all processes below it take of the machine's memory, looked at again and again."""
+"""What a server and all processes below it take of the machine's memory and processors."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,19 @@ def _proportional(pid: int) -> int:
     except OSError:  # it has ended
         return 0
     return next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+
+
+def family_processor_s(pid: int) -> float:
+    """Processor seconds so far of a process and of all below it, those that ended and were waited for included."""
+    return sum(_ticks(member) for member in family(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(field) for field in fields[11:15])
 
 
 class Footprint:

@@ -49,6 +49,12 @@ class ServerProcess:
 
     def start(self, preexec: Callable[[], None] | None = None) -> "ServerProcess":
         """Start, and wait until the models are loaded."""
+        self.begin(preexec)
+        self.wait_until(lambda: self.client.get("/readyz").status_code == 200, START_S)
+        return self
+
+    def begin(self, preexec: Callable[[], None] | None = None) -> "ServerProcess":
+        """Start, and wait for nothing."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(self.port)],
@@ -58,19 +64,19 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 preexec_fn=preexec,  # noqa: PLW1509 - sets a resource limit, before any thread
             )
-        self.wait_until(lambda: self.client.get("/readyz").status_code == 200, START_S)
         return self
 
     def wait_until(self, true: Callable[[], bool], seconds: float) -> None:
         """Return as soon as `true` is; a server that does not answer counts as false."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, 0.05
         while time.monotonic() < deadline:
             try:
                 if true():
                     return
             except httpx.TransportError:
                 pass
-            time.sleep(0.05)  # polls another process, which announces nothing
+            time.sleep(pause)  # polls another process, which announces nothing
+            pause = min(pause * 1.1, 0.5)  # what takes long needs no closer look, which costs the server time
         raise AssertionError(f"it did not happen in {seconds:g} s:\n{self.log.read_text()[-3000:]}")
 
     def alive(self) -> bool:

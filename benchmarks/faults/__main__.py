@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults [NAME...] [--kills N]`: run the named faults, by default all, and print what was counted.
+"""`python -m benchmarks.faults [NAME...] [--kills N] [--minutes M]`: run the named faults, by default all, and print what was counted.
 
 Slides and models are made for the purpose and quick, but `rot` runs the released models. The exit code is 1 if anything accepted was lost, ran twice, ended in
 a wrong state, or gave another result than an undisturbed run.
@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faults import clock, disk, kills, network, nodes, rot, sharing
@@ -32,16 +33,17 @@ def main(arguments: list[str]) -> int:
     """Run faults by name; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
     parser.add_argument("names", nargs="*", choices=[*FAULTS, []], metavar="NAME", help=", ".join(FAULTS))
-    parser.add_argument("--kills", type=int, default=rot.KILLS, help="of `rot`; each takes about half a minute")
+    parser.add_argument("--kills", type=int, default=rot.KILLS, help="of `rot`")
+    parser.add_argument("--minutes", type=float, default=60, help="of `rot`, until no further kill begins")
     stated = parser.parse_args(arguments)
-    names, rot.KILLS = stated.names, stated.kills
+    faults = FAULTS | {"rot": partial(rot.run, kills=stated.kills, minutes=stated.minutes)}
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         ground = prepared(Path(folder))
-        for name in names or FAULTS:
+        for name in stated.names or faults:
             started = time.monotonic()
             try:
-                counted = FAULTS[name](ground.fresh(name))
+                counted = faults[name](ground.fresh(name))
             except AssertionError as error:
                 failed += 1
                 counted = f"FAILED: {error}"

@@ -3,75 +3,158 @@
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.ground import Ground, bring, lasting, submit, wait
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.faults.ground import Ground, Report, bring, lasting, submit
+from benchmarks.footprint import family_processor_s
+from serving.scoring.analysis import Options
+from serving.scoring.cascade import TileFindings
+from serving.scoring.detector import Detector
+from serving.scoring.onnx_detector import load_detector
+from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
+from serving.wsi.slide import open_slide
 from tests.server_process import ServerProcess, kill
 from tests.services import events
 
 KILLS = 100
-PAUSE_S = (1.0, 12.0)
+VICTIMS = ("server", "worker", "decoder", "decoder")
+"""Decoders twice: they start in milliseconds, and models take seconds to load."""
+AGAIN = 0.25
+"""How often what was just started is killed before it is ready."""
+STARTING_S = 4.0
+PAUSE_S = (0.2, 6.0)
+"""Processor seconds of the server and all below it between two kills: on a busy machine they are later, not earlier in the work."""
+IDLE_S, PATIENCE_S = 20.0, 1800.0
 AT_ONCE = 3
 """Analyses that wait or run at any moment."""
-SIDE = 3000
+SLIDES, WIDTH, HEIGHT = 4, 1500, 1000
+"""Of two tiles each: the released models take seconds for them."""
 SEED = 23
 STORED = ("slides/**/*.*", "results/*/*", "tiles/**/*.npz", "checkpoints/**/*.npz", "stamps/*")
 """In the state folder: all that is written once."""
 TOLD = {"urn:mitoserve:problem:slide-damaged", "urn:mitoserve:problem:result-lost"}
 """Problems that say what to do."""
+SAY_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """An analysis that was accepted."""
+
+    id: str
+    slide: int
+    threshold: float
 
 
 @dataclass
 class _Count:
     killed: Counter[str] = field(default_factory=Counter)
     flipped: Counter[str] = field(default_factory=Counter)
+    right: int = 0
     told: int = 0
     lost: int = 0
     duplicated: int = 0
     wrong: int = 0
 
 
-def run(ground: Ground) -> str:
-    """Submit, kill one of server, worker and decoder, and change a bit of a stored file, again and again."""
-    chance = random.Random(SEED)
-    slide_file = ground.folder / "slide.tif"
-    generate_slide(slide_file, seed=SEED, width=SIDE, height=SIDE)
-    ground = replace(ground, slide=slide_file, models=default_models(), undisturbed={})
-    server = ground.server(keep_tiles="on", model_window_s=60)
-    slide, count = bring(server, ground.slide), _Count()
-    accepted: dict[float, list[str]] = {}
-    while count.killed.total() < KILLS:
-        for _ in range(AT_ONCE - _unfinished(server)):
-            threshold = round(0.1 + 0.8 * chance.random(), 3)
-            accepted.setdefault(threshold, []).append(submit(server, slide, threshold))
-        time.sleep(chance.uniform(*PAUSE_S))
+class _Undisturbed:
+    """Reports of runs that nothing disturbs: each slide is scored whole once, and other thresholds are applied to that."""
+
+    def __init__(self, slides: Sequence[Path], detector: Detector) -> None:
+        self._slides, self._detector = slides, detector
+        self._tiles: dict[int, list[TileFindings]] = {}
+        self._reports: dict[tuple[int, float], Report] = {}
+
+    def report(self, slide: int, threshold: float) -> Report:
+        """What is expected of the slide, by its number."""
+        if (slide, threshold) not in self._reports:
+            options, tiles = Options(mpp=0.25, threshold=threshold), self._tiles.setdefault(slide, [])
+            with open_slide(self._slides[slide]) as opened:
+                scored = score_slide(
+                    opened, self._detector, options, finished=tuple(tiles), on_finished=tiles.extend
+                ).report
+            self._reports[slide, threshold] = lasting(scored.model_dump(mode="json"))
+        return self._reports[slide, threshold]
+
+
+def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
+    """Submit, kill one of server, worker and decoder, and change a bit of a stored file, again and again.
+
+    minutes : until no further kill begins
+    """
+    end, chance, count = time.monotonic() + 60 * minutes, random.Random(SEED), _Count()
+    paths = [ground.folder / f"slide-{number}.tif" for number in range(SLIDES)]
+    for number, path in enumerate(paths):
+        generate_slide(path, seed=SEED + number, width=WIDTH, height=HEIGHT)
+    server = ServerProcess(ground.folder, default_models(), keep_tiles="on", model_window_s=600, lease_s=20)
+    server.begin().wait_until(lambda: _ready(server), PATIENCE_S)
+    slides = [bring(server, path) for path in paths]
+    accepted: list[_Accepted] = []
+    while count.killed.total() < kills and time.monotonic() < end:
+        accepted += [
+            _submitted(server, slides, chance.randrange(SLIDES), round(chance.uniform(0.05, 0.95), 2))
+            for _ in range(AT_ONCE - _unfinished(server))
+        ]
+        _work(server, chance.uniform(*PAUSE_S))
         _flip(server, chance, count)
         _kill(server, chance, count)
         _flip(server, chance, count)
         if chance.random() < 0.3:
-            assert bring(server, ground.slide) == slide
-    for threshold, analyses in accepted.items():
-        wait(server, analyses)
-        for analysis in analyses:
-            _judge(server, ground, analysis, threshold, count)
-    # What was told to be lost is there again after the same requests.
-    assert bring(server, ground.slide) == slide
-    again = {threshold: submit(server, slide, threshold) for threshold in accepted}
-    wait(server, list(again.values()))
-    before = count.told
-    for threshold, analysis in again.items():
-        _judge(server, ground, analysis, threshold, count)
+            _bring_again(server, paths, slides)
+        if count.killed.total() // SAY_EVERY > (count.killed.total() - 1) // SAY_EVERY:
+            print(f"{len(accepted)} accepted; {_named(count.killed)}; {_named(count.flipped)}", flush=True)
+    undisturbed = _Undisturbed(paths, load_detector(default_models()))
+    _wait(server)
+    damaged = [analysis for analysis in accepted if not _judge(server, undisturbed, analysis, count)]
+    # What was told to be damaged is there after the same requests.
+    told, count.told = count.told, 0
+    _bring_again(server, paths, slides)
+    again = [_submitted(server, slides, analysis.slide, analysis.threshold) for analysis in damaged]
+    _wait(server)
+    count.lost += sum(not _judge(server, undisturbed, analysis, count) for analysis in again)
     server.stop()
-    tries = sum(map(len, accepted.values())) + len(again)
-    assert (count.lost, count.duplicated, count.wrong) == (0, 0, 0), f"of {tries} analyses {count}"
+    _print(count, told=told, accepted=len(accepted), again=len(again))
+    assert (count.lost, count.duplicated, count.wrong) == (0, 0, 0), f"of {len(accepted)} analyses {count}"
     return (
-        f"{count.killed.total()} kills ({_named(count.killed)}) and {count.flipped.total()} changed bits "
-        f"({_named(count.flipped)}): of {tries} analyses {count.told} were told to be damaged and what to do, of these "
-        f"{count.told - before} after the slide was brought again; lost {count.lost}, duplicated {count.duplicated}, wrong {count.wrong}"
+        f"{count.killed.total()} kills and {count.flipped.total()} changed bits: of {len(accepted)} accepted analyses "
+        f"{told} were told to be damaged and were right after the same requests; lost 0, duplicated 0, wrong 0"
     )
+
+
+def _print(count: _Count, *, told: int, accepted: int, again: int) -> None:
+    table = Table("what", "number", title="kill -9 and changed bits, released models")
+    for name, number in sorted(count.killed.items()):
+        table.add_row(f"kills of {name}", str(number))
+    for name, number in sorted(count.flipped.items()):
+        table.add_row(f"changed bits in {name}", str(number))
+    rows = {
+        "accepted analyses": accepted,
+        "told to be damaged, and what to do": told,
+        "submitted again after that": again,
+    }
+    rows |= {"reports equal to undisturbed runs": count.right, "lost": count.lost}
+    for name, number in (rows | {"duplicated": count.duplicated, "wrong": count.wrong}).items():
+        table.add_row(name, str(number))
+    Console(width=100).print(table)
+
+
+def _submitted(server: ServerProcess, slides: list[str], slide: int, threshold: float) -> _Accepted:
+    return _Accepted(submit(server, slides[slide], threshold), slide, threshold)
+
+
+def _bring_again(server: ServerProcess, paths: Sequence[Path], slides: list[str]) -> None:
+    assert [bring(server, path) for path in paths] == slides
+
+
+def _ready(server: ServerProcess) -> bool:
+    return server.client.get("/readyz").status_code == 200
 
 
 def _unfinished(server: ServerProcess) -> int:
@@ -79,15 +162,37 @@ def _unfinished(server: ServerProcess) -> int:
     return len(shown["analyses"])
 
 
+def _wait(server: ServerProcess) -> None:
+    server.wait_until(lambda: _unfinished(server) == 0, PATIENCE_S)
+
+
+def _work(server: ServerProcess, seconds: float) -> None:
+    """Let the server use so much processor time, or have nothing to do for a while."""
+    before, idle_at = family_processor_s(server.pid), time.monotonic() + IDLE_S
+    while family_processor_s(server.pid) < before + seconds:
+        if time.monotonic() > idle_at and _unfinished(server) == 0:
+            return
+        time.sleep(0.1)  # polls other processes, which announce nothing
+
+
 def _kill(server: ServerProcess, chance: random.Random, count: _Count) -> None:
-    what = chance.choice(("server", "worker", "decoder"))
-    if what == "server":
-        server.kill()
-        server.start()
-    elif not any(kill(pid) for pid in (server.workers() if what == "worker" else server.decoders())[:1]):
+    what = chance.choice(VICTIMS)
+    if not _killed(server, what):
         return  # none lives at this moment
     count.killed[what] += 1
-    server.wait_until(lambda: server.client.get("/readyz").status_code == 200, 240)
+    if what != "decoder" and chance.random() < AGAIN:
+        time.sleep(chance.uniform(0, STARTING_S))  # the moment is what is random
+        if _killed(server, what):
+            count.killed[f"{what} that starts"] += 1
+    server.wait_until(lambda: _ready(server), PATIENCE_S)
+
+
+def _killed(server: ServerProcess, what: str) -> bool:
+    if what == "server":
+        server.kill()
+        server.begin()
+        return True
+    return any(kill(pid) for pid in (server.workers() if what == "worker" else server.decoders())[:1])
 
 
 def _flip(server: ServerProcess, chance: random.Random, count: _Count) -> None:
@@ -107,19 +212,26 @@ def _flip(server: ServerProcess, chance: random.Random, count: _Count) -> None:
     count.flipped[Path(pattern).parts[0]] += 1
 
 
-def _judge(server: ServerProcess, ground: Ground, analysis: str, threshold: float, count: _Count) -> None:
-    """Count an analysis as it was promised: with the numbers of an undisturbed run, once, or told to be damaged."""
-    shown = server.client.get(f"/v1/analyses/{analysis}").json()
-    answer = server.client.get(f"/v1/analyses/{analysis}/report")
+def _judge(server: ServerProcess, undisturbed: _Undisturbed, analysis: _Accepted, count: _Count) -> bool:
+    """Count an analysis as it was promised: with the numbers of an undisturbed run, once, or told to be damaged.
+
+    False where it was told.
+    """
+    address = f"/v1/analyses/{analysis.id}"
+    shown, answer = server.client.get(address).json(), server.client.get(f"{address}/report")
     if answer.status_code == 200:
-        count.wrong += lasting(answer.json()) != ground.expected(threshold)
-        seen = events(server.client.get(f"/v1/analyses/{analysis}/events").text)
-        count.duplicated += Counter(kind for _, kind, _ in seen)["succeeded"] != 1
+        right = lasting(answer.json()) == undisturbed.report(analysis.slide, analysis.threshold)
+        ended = Counter(kind for _, kind, _ in events(server.client.get(f"{address}/events").text))["succeeded"]
+        count.right += right
+        count.wrong += not right
+        count.duplicated += ended != 1
     elif answer.json()["type"] in TOLD or shown.get("problem") in TOLD:
         count.told += 1
+        return False
     else:
         print(f"{analysis}: {answer.status_code} {answer.text[:300]}", flush=True)
         count.lost += 1
+    return True
 
 
 def _named(counted: Counter[str]) -> str:
