@@ -2,14 +2,16 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.server_process import ServerProcess, children
 
-LOOK_S = 1.0
-"""Each look costs the kernel some milliseconds for each process."""
+LOOK_S, LOOK_SHARE = 0.5, 0.05
+"""Seconds between two looks, or more, so that looking takes no more than this share of the time: a look asks the kernel for each
+page of each process."""
 
 
 def family(pid: int) -> list[int]:
@@ -51,16 +53,17 @@ class Footprint:
 
     @contextmanager
     def watching(self, server: ServerProcess) -> Iterator["Footprint"]:
-        """Look at the server every `LOOK_S` until the block ends."""
+        """Look at the server again and again until the block ends."""
         done = threading.Event()
 
         def watch() -> None:
-            before = server.pid, server.workers()
-            while not done.wait(LOOK_S):
+            before, rest = (server.pid, server.workers()), LOOK_S
+            while not done.wait(rest):
+                started = time.monotonic()
                 self.peak_bytes = max(self.peak_bytes, memory_bytes(server.pid))
                 now = server.pid, server.workers()
                 self.deaths += now != before
-                before = now
+                before, rest = now, max(LOOK_S, (time.monotonic() - started) / LOOK_SHARE)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

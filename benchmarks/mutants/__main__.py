@@ -35,7 +35,7 @@ DECODERS_BYTES = 2 * 2**30
 """Memory of all decoders together, as the server is told."""
 BUDGET_BYTES = 3 * 2**30
 """Of the server, its worker, decoders and unpackers together."""
-SAY_S = 30.0
+START_S, SAY_S = 1800.0, 30.0
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +56,8 @@ def main(arguments: list[str]) -> int:
         whole = specimens(folder / "whole", data if data.is_dir() else None)
         models = write_quick_models(folder / "models")
         limits = {"decoder_cpu_s": READ_CPU_S, "decoders_memory_bytes": DECODERS_BYTES, "keep_slides_s": 60}
-        server = ServerProcess(folder, models, **limits).start()
+        server = ServerProcess(folder, models, **limits).begin()
+        server.wait_until(lambda: server.client.get("/readyz").status_code == 200, START_S)
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=stated.limit)
         end = float("inf") if stated.minutes is None else started + 60 * stated.minutes
         with client, footprint.watching(server):
