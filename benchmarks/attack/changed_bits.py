@@ -1,8 +1,11 @@
 """One changed bit in stored files: report, rasters, checksums, slide, findings of tiles, stamps."""
 
 import random
+import subprocess
+import sys
 
-from benchmarks.attack.ground import Ground, Tally, analysed, bring
+from benchmarks.attack.ground import Ground, Tally, analysed, bring, flip_bit
+from tests.server_process import ServerProcess
 
 STORED = (
     "results/*/report.json",
@@ -30,23 +33,39 @@ def attack(ground: Ground, tally: Tally) -> None:
             else answer.json()["type"]
         )
 
-    address = str(analysed(server, slide)["links"]["report"])  # type: ignore[index]
+    address = str(analysed(server, slide)["links"]["report"])
     expected = figures(address)
     for number in range(TRIES):
         pattern = STORED[number % len(STORED)]
         path = max(server.state.glob(pattern), key=lambda found: found.stat().st_mtime_ns)
-        data = bytearray(path.read_bytes())
-        bit = chance.randrange(8 * len(data))
-        data[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(bytes(data))
+        flip_bit(path, chance.randrange(2**30))
         shown = figures(address)
         tally.judge(shown in (expected, "urn:mitoserve:problem:result-lost"), f"{pattern}: another result")
         if bring(server, content) != slide:
             tally.judge(False, f"{pattern}: another slide")
         done = analysed(server, slide)
-        address = str(done["links"]["report"])  # type: ignore[index]
+        address = str(done["links"]["report"])
         tally.judge(
             done["state"] == "succeeded" and figures(address) == expected,
             f"{pattern}: not whole again, {done['detail']}",
         )
+    _scrub(server, tally, chance)
     server.stop()
+
+
+def _scrub(server: ServerProcess, tally: Tally, chance: random.Random) -> None:
+    """`mitoserve state scrub` finds nothing in what is whole, and each change of a slide, a result and findings of tiles."""
+    command = [sys.executable, "-m", "serving.cli", "state", "scrub"]
+
+    def said() -> tuple[int, str]:
+        ran = subprocess.run(command, env=server.environment, capture_output=True, text=True, timeout=240, check=False)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    status, text = said()
+    tally.judge(status == 0, f"scrub finds damage where none is: {text[-200:]}")
+    for kind, pattern in {"result": "results/*/report.json", "tiles": "tiles/**/*.npz", "slide": "slides/*/*"}.items():
+        newest = max(server.state.glob(pattern), key=lambda found: found.stat().st_mtime_ns)
+        flip_bit(newest, chance.randrange(2**30))
+        _, text = said()
+        name = newest.parent.name if kind != "tiles" else newest.name
+        tally.judge(kind in text and name[:12] in text, f"scrub misses a changed {kind}: {text[-300:]}")

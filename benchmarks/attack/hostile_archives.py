@@ -3,9 +3,8 @@
 import io
 import lzma
 import tarfile
-import zipfile
 
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.ground import Ground, Tally, packed
 
 SECRET = "a secret of the server's machine"
 
@@ -16,7 +15,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     secret.write_text(SECRET)
     server = ground.server()
     for name, content in _archives(str(secret)).items():
-        answer = server.client.post(f"/v1/slides?filename={name}", content=content, timeout=120)
+        answer = server.client.post(f"/v1/slides?filename={name}", content=content, timeout=300)
         tally.judge(400 <= answer.status_code < 500, f"{name}: {answer.status_code} {answer.text[:120]}")
         told = SECRET in answer.text or str(server.state) in answer.text or SECRET[:2].encode().hex() in answer.text
         tally.judge(not told, f"{name}: the answer tells {answer.text[:120]}")
@@ -31,21 +30,13 @@ def _archives(secret: str) -> dict[str, bytes]:
     slidedat = f"[GENERAL]\nSLIDE_VERSION = 01.03\nSLIDE_ID = A\n[HIERARCHICAL]\nINDEXFILE = {outside}\n[DATAFILE]\nFILE_COUNT = 1\nFILE_0 = {outside}\n"
     mrxs = {"a.mrxs": b"", "a/Slidedat.ini": slidedat.encode(), "a/Index.dat": b"01.02A"}
     return {
-        "outside.zip": _zip({outside: b"x", "a.png": b"\x89PNG\r\n\x1a\n"}),
-        "mrxs.zip": _zip(mrxs),
+        "outside.zip": packed({outside: b"x", "a.png": b"\x89PNG\r\n\x1a\n"}),
+        "mrxs.zip": packed(mrxs),
         "link.tar": _tar_with_link("a.png", secret),
         "pax.tar.xz": lzma.compress(_pax_bomb()),
-        "zeros.zip": _zip({"a.svs": bytes(64 * 2**20)}),
-        "records.zip": _zip({f"{n}.txt": b"" for n in range(20_000)}),
+        "zeros.zip": packed({"a.svs": bytes(64 * 2**20)}),
+        "records.zip": packed({f"{n}.txt": b"" for n in range(20_000)}),
     }
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def _tar_with_link(name: str, target: str) -> bytes:

@@ -27,7 +27,7 @@ def _attack(name: str, folder: Path, models: Path, sender: Connection) -> None:
         importlib.import_module(f"benchmarks.attack.{name}").attack(Ground(folder, models), tally)
     except Exception as error:
         tally.judge(False, f"{type(error).__name__}: {str(error)[:300]}")
-    sender.send((tally.tries, tally.survived, tally.lost))
+    sender.send((tally.tries, tally.survived, tally.lost, tally.skipped))
 
 
 def run(name: str, root: Path, models: Path, seconds: float) -> Tally:

@@ -12,7 +12,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     """Each start must be refused and leave slide and result as they are."""
     server = ground.server()
     slide = bring(server, ground.picture())
-    report = server.client.get(str(analysed(server, slide)["links"]["report"])).json()  # type: ignore[index]
+    report = server.client.get(str(analysed(server, slide)["links"]["report"])).json()
     file, aside = server.state / "mitoserve.sqlite", ground.folder / "aside.sqlite"
     file.rename(aside)
     tally.judge(server.client.get("/readyz").status_code == 503, "ready without its database")
@@ -42,6 +42,6 @@ def attack(ground: Ground, tally: Tally) -> None:
     now = sorted(path.relative_to(server.state) for path in server.state.rglob("*") if "sqlite" not in path.name)
     tally.judge(set(kept) <= set(now) | {p for p in kept if "incoming" in p.parts}, "files are gone")
     server.start()
-    again = server.client.get(str(analysed(server, slide)["links"]["report"])).json()  # type: ignore[index]
+    again = server.client.get(str(analysed(server, slide)["links"]["report"])).json()
     tally.judge(again["counts"] == report["counts"], "another result")
     server.stop()

@@ -1,46 +1,28 @@
 """A clock that is set two days forward and three back while slides arrive and are scored."""
 
 import base64
-import os
 import time
-from pathlib import Path
 
 from benchmarks.faults.ground import Ground, bring, check, submit, wait
+from benchmarks.wrong_clock import WrongClock
 from tests.server_process import ServerProcess
 
 DAY = 86400
 JUMPS = (2 * DAY, -DAY, 0)
 _TUS = {"Tus-Resumable": "1.0.0"}
-_SITE = """
-import os, time
-_real, _file = time.time, os.environ.get("PYTHONPATH", "").split(os.pathsep)[0] + "/offset"
-def _shifted():
-    try:
-        with open(_file) as handle:
-            return _real() + float(handle.read() or 0)
-    except (OSError, ValueError):
-        return _real()
-time.time = _shifted
-"""
-"""Read by every Python that the server starts: the wall clock with an offset that a file states."""
 
 
 def run(ground: Ground) -> str:
     """Jump three times during three analyses and an upload that began before the first."""
-    site = ground.folder / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(_SITE)
-    os.environ["PYTHONPATH"] = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    try:
+    clock = WrongClock(ground.folder)
+    with clock.read_by_children():
         server = ground.server()
-    finally:
-        os.environ["PYTHONPATH"] = os.environ["PYTHONPATH"].split(os.pathsep, 1)[1]
     slide = bring(server, ground.slide)
     content = ground.slide.read_bytes()
     address = _begun(server, content)
     wanted = {0.3: submit(server, slide, 0.3)}
     for number, jump in enumerate(JUMPS, 1):
-        _set(site, jump)
+        clock.set(jump)
         time.sleep(3)  # the analyses run on under the wrong time
         wanted[0.3 + number / 10] = submit(server, slide, 0.3 + number / 10)
     wait(server, list(wanted.values()))
@@ -66,9 +48,3 @@ def _begun(server: ServerProcess, content: bytes) -> str:
     patch = {**_TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
     assert server.client.patch(address, content=content[: len(content) // 2], headers=patch).status_code == 204
     return address
-
-
-def _set(site: Path, offset: float) -> None:
-    part = site / "offset.part"
-    part.write_text(str(offset))
-    part.replace(site / "offset")

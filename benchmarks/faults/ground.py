@@ -26,11 +26,22 @@ Report = dict[str, Any]
 class Ground:
     """Files that faults share, and a folder for the one that runs."""
 
-    slide: Path
+    shared: Path
     models: Path
     folder: Path
     undisturbed: dict[float, Report] = field(default_factory=dict)
     """Report by threshold."""
+
+    @property
+    def slide(self) -> Path:
+        """A slide of two chunks, written when it is first asked for."""
+        path = self.slide_path
+        return path if path.exists() else write_pyramid(path, noise(SIDE, SIDE, seed=5), compression="jpeg", levels=4)
+
+    @property
+    def slide_path(self) -> Path:
+        """Where the slide is, or will be."""
+        return self.shared / "slide.tif"
 
     def fresh(self, name: str) -> "Ground":
         """The same with an empty folder."""
@@ -53,10 +64,8 @@ class Ground:
 
 
 def prepared(folder: Path) -> Ground:
-    """Models and slide, written below `folder`."""
-    models = write_quick_models(folder / "models")
-    slide = write_pyramid(folder / "slide.tif", noise(SIDE, SIDE, seed=5), compression="jpeg", levels=4)
-    return Ground(slide, models, folder)
+    """Models, written below `folder`, where the slide will be too."""
+    return Ground(folder, write_quick_models(folder / "models"), folder)
 
 
 def bring(server: ServerProcess, slide: Path) -> str:

@@ -28,8 +28,8 @@ def run(ground: Ground) -> str:
     if None in programs:
         return "not run: it needs initdb, pg_ctl and moto_server (pip install moto[server])"
     initdb, control = str(programs[0]), str(programs[1])
-    slide = write_pyramid(ground.folder / "slide.tif", noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
-    ground = replace(ground, slide=slide, undisturbed={})
+    ground = replace(ground, shared=ground.folder, undisturbed={})
+    write_pyramid(ground.slide_path, noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
     with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, s3_server() as address:
         os.environ.update(s3_environment(address))
         with running(Path(folder), initdb, control):

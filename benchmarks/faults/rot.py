@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -24,17 +25,17 @@ from tests.server_process import ServerProcess, kill
 from tests.services import events
 
 KILLS = 100
-VICTIMS = ("server", "worker", "decoder", "decoder")
-"""Decoders twice: they start in milliseconds, and models take seconds to load."""
+VICTIMS = ("server", "worker", "decoder", "decoder", "decoder")
+"""Decoders more often: they start in milliseconds, and models take seconds to load."""
 AGAIN = 0.25
 """How often what was just started is killed before it is ready."""
 STARTING_S = 4.0
-PAUSE_S = (0.2, 6.0)
+PAUSE_S = (0.1, 4.0)
 """Processor seconds of the server and all below it between two kills: on a busy machine they are later, not earlier in the work."""
 IDLE_S, PATIENCE_S = 20.0, 1800.0
 AT_ONCE = 3
 """Analyses that wait or run at any moment."""
-SLIDES, WIDTH, HEIGHT = 4, 1500, 1000
+SLIDES, WIDTH, HEIGHT = 3, 1500, 1000
 """Of two tiles each: the released models take seconds for them."""
 SEED = 23
 STORED = ("slides/**/*.*", "results/*/*", "tiles/**/*.npz", "checkpoints/**/*.npz", "stamps/*")
@@ -94,6 +95,7 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
     for number, path in enumerate(paths):
         generate_slide(path, seed=SEED + number, width=WIDTH, height=HEIGHT)
     server = ServerProcess(ground.folder, default_models(), keep_tiles="on", model_window_s=600, lease_s=20)
+    server.client.timeout = httpx.Timeout(PATIENCE_S)  # a request may wait long on a busy machine
     server.begin().wait_until(lambda: _ready(server), PATIENCE_S)
     slides = [bring(server, path) for path in paths]
     accepted: list[_Accepted] = []
@@ -109,7 +111,10 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
         if chance.random() < 0.3:
             _bring_again(server, paths, slides)
         if count.killed.total() // SAY_EVERY > (count.killed.total() - 1) // SAY_EVERY:
-            print(f"{len(accepted)} accepted; {_named(count.killed)}; {_named(count.flipped)}", flush=True)
+            print(
+                f"{count.killed.total()} kills; {len(accepted)} accepted; {_named(count.killed)}; {_named(count.flipped)}",
+                flush=True,
+            )
     undisturbed = _Undisturbed(paths, load_detector(default_models()))
     _wait(server)
     damaged = [analysis for analysis in accepted if not _judge(server, undisturbed, analysis, count)]
