@@ -25,7 +25,7 @@ help:
 	@echo "make bench-peers        screen the same slides with other tools too, in environments of their own; write peers/"
 	@echo "make bench-small        count what scoring reads, copies and asks; fail where structure was lost"
 	@echo "make faults             kill, fill, cut, lock and set back what a server rests on; print what was counted"
-	@echo "make attack             attack a server of its own on loopback; print tries, survived, lost"
+	@echo "make attack             attack servers of its own on loopback for at most 12 minutes; print tries, survived, lost"
 	@echo "make fuzz               damaged slides, and whatever the OpenAPI document allows and forbids; print what was counted"
 	@echo "make schemas            write the JSON Schemas again after a change of their classes"
 	@echo "make vendor             fetch the viewer's libraries again from npm, at the pinned versions"

@@ -48,6 +48,7 @@ def run(name: str, root: Path, models: Path, seconds: float) -> Tally:
     except EOFError:
         tally.judge(False, "its process ended")
     process.join(5)
+    process.kill()  # where it has not come so far as to lead a group
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid or 0, signal.SIGKILL)
     process.join()
