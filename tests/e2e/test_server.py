@@ -3,10 +3,13 @@
 The Bento brings the models that ship, which take seconds for a tile: its slide is a small one.
 """
 
+import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from serving.synthetic.slide import generate_slide
 from serving.wsi.slide import open_slide
 from tests.e2e.processes import ROOT, served
 from tests.quick_models import write_quick_models
+from tests.samples import noise, write_mrxs
 
 pytestmark = pytest.mark.e2e
 
@@ -46,6 +50,51 @@ def test_a_checkout_serves_what_scoring_gives(checkout: httpx.Client, slide: Pat
     response = checkout.post("/v1/score", files={"slide": ("small.tif", slide.read_bytes())})
     assert response.status_code == 200, response.text
     assert _settled(response.text) == _scored(slide, models)
+
+
+@pytest.mark.parametrize("way", ["slides", "form", "score", "tus"])
+def test_an_archive_of_an_mrxs_slide_shows_no_byte_and_no_path_of_the_machine(
+    checkout: httpx.Client, tmp_path: Path, way: str
+) -> None:
+    """`Slidedat.ini` names a file of the machine as the slide's own, which the server's user may read."""
+    secret = tmp_path / "secret.dat"
+    secret.write_bytes(b"\x72\x6fot:secret-of-the-machine")
+    names = (
+        "../" * 20 + str(secret).lstrip("/"),
+        str(secret),
+        "../../../../../../etc/passwd",
+        "a/../../" + "../" * 20 + "etc/shadow",
+    )
+    for stated in names if way == "slides" else names[:1]:
+        for key in ("data", "index"):
+            path = write_mrxs(tmp_path / "a.mrxs", noise(100, 80), **{key: stated})  # type: ignore[arg-type]
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                for file in (path, *sorted(path.with_suffix("").iterdir())):
+                    archive.write(file, file.relative_to(tmp_path))
+            answer = _brought(checkout, packed.getvalue(), way)
+            assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), (
+                answer.text
+            )
+            assert "names a file that is not in its own folder" in answer.json()["detail"]
+            told = json.dumps(answer.json()) + str(answer.headers)
+            for hint in ("secret", "passwd", "shadow", "root:", "0x72", "72 6f", str(tmp_path), "..", "Data0000"):
+                assert hint not in told
+    assert checkout.get("/v1/slides").json()["slides"] == []
+    assert checkout.get("/livez").status_code == 200
+
+
+def _brought(client: httpx.Client, content: bytes, way: str) -> httpx.Response:
+    if way == "form":
+        return client.post("/v1/slides", files={"slide": ("a.zip", content)})
+    if way != "tus":
+        return client.post(f"/v1/{way}?filename=a.zip", content=content)
+    version = {"Tus-Resumable": "1.0.0"}
+    name = base64.b64encode(b"a.zip").decode()
+    stated = {"Upload-Length": str(len(content)), "Upload-Metadata": f"filename {name}"}
+    begun = client.post("/v1/uploads", headers=version | stated)
+    kind = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    return client.patch(begun.headers["location"], headers=version | kind, content=content)
 
 
 def test_a_server_survives_bad_slides(checkout: httpx.Client, slide: Path) -> None:
