@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> int:
                 found = found_in(written(Path(folder) / str(number), name, pixels), stored, detector)
             except MitoserveError as refusal:
                 failed += stored.refused is None or stored.refused not in str(refusal)
-                print(f"| {name} | refused: it {str(refusal).split(';')[0].partition(' ')[2]} | | |", flush=True)
+                print(refused_line(name, str(refusal)), flush=True)
                 continue
             reference = reference or found
             failed += stored.refused is not None or not found.agrees(reference, lossy=stored.lossy)
-            print(_line(name, found, reference), flush=True)
+            print(found_line(name, found, reference), flush=True)
     return 1 if failed else 0
 
 
@@ -58,9 +58,15 @@ def field(seed: int, *, dots: bool) -> Pixels:
     return pixels
 
 
-def _line(name: str, found: Found, reference: Found) -> str:
+def found_line(name: str, found: Found, reference: Found) -> str:
+    """A line of the table, of a file that was read."""
     away = found.distance(reference)
     return f"| {name} | {len(found.centres)} | {found.tissue_mm2:.4f} | {'-' if away is None else f'{away:.2f}'} |"
+
+
+def refused_line(name: str, refusal: str) -> str:
+    """A line of the table, of a file that was refused with the message `refusal`."""
+    return f"| {name} | refused: it {refusal.split(';', maxsplit=1)[0].partition(' ')[2]} | | |"
 
 
 if __name__ == "__main__":

@@ -352,6 +352,11 @@ FORMATS: dict[str, Stored] = {
     ),
     "OME-TIFF, three unnamed channels": Stored(ome("CYX"), refused="3 channels"),
     "OME-TIFF, fluorescence": Stored(ome("CYX", Channel={"Name": ["DAPI", "FITC", "Cy5"]}), refused="DAPI, FITC, Cy5"),
+    "mirrored TIFF": Stored(tiff(compression="deflate", extratags=[(274, 3, 1, 2, True)]), refused="Orientation 2"),
+    "turned big-endian TIFF, JPEG": Stored(
+        tiff(extratags=[(274, 3, 1, 6, True)], writer={"byteorder": ">"}, **_JPEG), refused="Orientation 6"
+    ),
+    "TIFF in strips": Stored(tiff(compression="deflate", tile=None), refused="strips and not in tiles"),
     "LERC TIFF": Stored(tiff(compression="lerc"), refused="LERC"),
     "grey PNG of 16 bits": Stored(picture("I;16"), refused="grey levels of 16 bits"),
     "CMYK JPEG": Stored(picture("CMYK", suffix=".jpg"), refused="CMYK"),

@@ -209,7 +209,7 @@ _TAR_OTHERS = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYP
 
 def _tar_entries(unpacked: Readable, bytes_out: _Allowance) -> Generator[Entry]:
     counted = _Counted(unpacked, bytes_out)  # headers and what is skipped count, too
-    with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Member, errorlevel=2) as archive:
+    with _opened_tar(counted) as archive:
         while (info := archive.next()) is not None:
             if info.isdir():
                 yield Entry(info.name, None)
@@ -217,6 +217,17 @@ def _tar_entries(unpacked: Readable, bytes_out: _Allowance) -> Generator[Entry]:
                 yield Entry(info.name, archive.extractfile(info))
             else:
                 raise _no_file(info.name, is_link=info.issym() or info.islnk())
+
+
+def _opened_tar(unpacked: "_Counted") -> tarfile.TarFile:
+    """The tar, whose first header is read."""
+    try:
+        return tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Member, errorlevel=2)
+    except tarfile.ReadError as error:
+        raise ArchiveError(
+            "the archive begins with no header of a tar: if it is one slide that was compressed, send that as it is; else the "
+            "archive is damaged, make it again"
+        ) from error
 
 
 class _Counted(io.RawIOBase):

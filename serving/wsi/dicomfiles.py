@@ -20,8 +20,11 @@ functional groups and the pixels."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 """Transfer syntax UID of data sets that are compressed as a whole, which no reader of slides takes. pydicom would
 unpack the whole of what it is given."""
-_READ = ("ImageType", "SOPClassUID", "SeriesInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored")
-_LAST = 0x00280101
+_READ = (
+    "ImageType", "SOPClassUID", "SeriesInstanceUID", "DimensionOrganizationType", "SamplesPerPixel", "PhotometricInterpretation",
+    "PlanarConfiguration", "BitsStored", "PixelRepresentation",
+)  # fmt: skip
+_LAST = 0x00280103
 """Tag of the last of these."""
 
 
@@ -41,6 +44,12 @@ class Instance:
     """Of a pixel."""
     bits: int = 0
     """Of a sample."""
+    planar: bool = False
+    """Whether all red samples of a tile come before all green ones."""
+    signed: bool = False
+    """Whether samples may be below zero."""
+    sparse: bool = False
+    """Whether tiles lie where their own positions say, and not row by row."""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -84,6 +93,9 @@ def read_instance(path: Path, called: str | None = None) -> Instance:
             photometric=str(found.get("PhotometricInterpretation") or ""),
             samples=int(found.get("SamplesPerPixel") or 0),
             bits=int(found.get("BitsStored") or 0),
+            planar=found.get("PlanarConfiguration") == 1,
+            signed=found.get("PixelRepresentation") == 1,
+            sparse=found.get("DimensionOrganizationType") == "TILED_SPARSE",
         )
     except Exception as error:  # pydicom raises what it meets: struct.error, KeyError, ValueError, RecursionError ...
         raise UnreadableSlideError(f"{name} is a damaged DICOM file; copy it again from the scanner") from error

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving.wsi.dicomfiles import WHOLE_SLIDE, Instance, read_instance
-from serving.wsi.errors import UnsupportedFormatError
+from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.words import counted
 
 JPEG = "1.2.840.10008.1.2.4.50"
@@ -24,6 +24,8 @@ _NEW = {
 """Transfer syntaxes of DICOM PS3.6, table A-1, that pydicom 3.0 has no name for."""
 _PIXELS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 """Begins encapsulated pixel data: tag (7FE0,0010), OB, undefined length (DICOM PS3.5, A.4)."""
+_PER_FRAME = b"\x00\x52\x30\x92"
+"""Tag of the sequence in which each tile states its position (5200,9230)."""
 _ITEM_HEADER = 8
 _START_BYTES = 2**16
 """Of a tile, in which the markers before its data stand."""
@@ -42,14 +44,19 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
     UnsupportedFormatError
         If not; the message names the codec, the colours or the depth.
     UnreadableSlideError
-        If a header does not parse.
+        If a header does not parse, or tiles that need a position have none.
     """
-    for path in paths:
-        level = read_instance(path)
-        if level.sop_class == WHOLE_SLIDE and level.volume:
-            _check_stored(level, name)
-            if level.transfer_syntax == JPEG:
-                _check_colours(level, name)
+    levels = [level for path in paths if (level := read_instance(path)).sop_class == WHOLE_SLIDE and level.volume]
+    if not levels:
+        raise UnsupportedFormatError(
+            f"{name} holds no level of a slide, only its label or an overview; send the other files of its series too"
+        )
+    for level in levels:
+        _check_stored(level, name)
+        if level.transfer_syntax == JPEG:
+            _check_colours(level, name)
+        if level.sparse:
+            _check_positions(level, name)
 
 
 def _check_stored(level: Instance, name: str) -> None:
@@ -62,11 +69,23 @@ def _check_stored(level: Instance, name: str) -> None:
             f"{name} holds pixels of {counted(level.samples, 'sample')} of {level.bits} bits "
             f"({level.photometric[:20] or 'colours not stated'}); stained tissue is read as 3 samples of 8 bits: {_SUGGESTION}"
         )
+    if level.signed or level.planar:
+        how = "signed samples" if level.signed else "red, green and blue one after the other (PlanarConfiguration 1)"
+        raise UnsupportedFormatError(f"{name} holds tiles of {how}, which is not read; {_SUGGESTION}")
     if level.photometric not in COLOURS[level.transfer_syntax]:
         raise UnsupportedFormatError(
             f"{name} states the colours {level.photometric[:20] or 'of no kind'} for {_syntax(level.transfer_syntax)}, which "
             f"is not read; {_SUGGESTION}"
         )
+
+
+def _check_positions(level: Instance, name: str) -> None:
+    """OpenSlide's libdicom asks for the positions of tiles without looking whether there are any, and ends its process."""
+    with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(_PER_FRAME) < 0:
+            raise UnreadableSlideError(
+                f"{name} states no positions of its tiles, which are in no order (TILED_SPARSE); copy it again from the scanner"
+            )
 
 
 def _check_colours(level: Instance, name: str) -> None:

@@ -20,6 +20,16 @@ from serving.wsi.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
 from serving.wsi.tiffslide import resolution_of
 
 READABLE = "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
+_OTHER_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"MSCF": "a cabinet archive",
+    b"PK\x07\x08": "a part of a zip in several parts",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
+    b"\x04\x22\x4d\x18": "compressed with LZ4",
+    b"\x1f\x9d": "compressed with compress",
+}
+"""What people send in place of a zip or tar, by how it begins."""
 LIBTIFF_COMPRESSIONS = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG")
 """What OpenSlide's libtiff decodes wherever it was built."""
 
@@ -62,6 +72,11 @@ def kind_of(path: Path, name: str) -> FileKind:
         return FileKind.TIFF
     if suffix in HAMAMATSU:
         return FileKind.VMS
+    for magic, called in _OTHER_ARCHIVES.items():
+        if head.startswith(magic):
+            raise UnsupportedFormatError(
+                f"{name} is {called}, which is not read; send the slide as it is, or its files as a zip or tar"
+            )
     raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 

@@ -22,8 +22,9 @@ from serving.wsi.limits import check_size
 from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.pyramid import PyramidSlide, trusted_levels
 from serving.wsi.resample import Pixels
+from serving.wsi.samples import UPRIGHT
 from serving.wsi.slidefiles import slide_files
-from serving.wsi.tiffslide import left_aside
+from serving.wsi.tiffslide import TILED_INSTEAD, left_aside
 
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
 """Formats whose levels are the directories of one TIFF, tile by tile: others overlap, pad or leave out tiles."""
@@ -73,8 +74,9 @@ def open_with_openslide(
         vendor = openslide.OpenSlide.detect_format(str(path))
         if vendor is None:
             raise UnsupportedFormatError(
-                f"{name} is a {kind.value} file that OpenSlide does not read as a slide: {READABLE}. "
-                "A tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`."
+                f"{name} is a TIFF in strips and not in tiles; {TILED_INSTEAD}"
+                if kind is FileKind.TIFF
+                else f"{name} is no slide of the kind {kind.value}: {READABLE}"
             )
         # Else what one kind is checked for would be passed by.
         if (vendor == "dicom") != (kind is FileKind.DICOM) or (is_large_ndpi(path) and vendor != "hamamatsu"):
@@ -172,7 +174,8 @@ class OpenSlideSlide(PyramidSlide):
         for page in shown:
             layout = page.layout
             if layout.is_plain or (
-                layout.compression in JPEG2000_OF_SCANNERS and (layout.samples, layout.bits) == (3, 8)
+                layout.compression in JPEG2000_OF_SCANNERS
+                and (layout.samples, layout.bits, layout.orientation) == (3, 8, UPRIGHT)
             ):
                 continue
             layout.check(self.name)

@@ -14,6 +14,9 @@ from serving.wsi.errors import UnsupportedFormatError
 from serving.wsi.resample import Pixels
 
 MAX_BITS = 16
+UPRIGHT = 1
+"""The first row is above and the first column left (TIFF 6.0, Orientation). Of the others, which are 2 to 8, libtiff mirrors some,
+tile by tile, and leaves the tiles where they are."""
 _RGB, _YCBCR, _GREY = "RGB", "YCBCR", ("MINISWHITE", "MINISBLACK")
 _UNSIGNED = 1
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -35,6 +38,7 @@ class SampleLayout:
 
     extra : kinds of the samples after the first three, as TIFF numbers them
     maximum : the sample value of full light
+    orientation : where the first row and column are, as TIFF numbers it; 1 is upright
     """
 
     photometric: str
@@ -45,11 +49,13 @@ class SampleLayout:
     sample_format: int
     extra: tuple[int, ...]
     maximum: int
+    orientation: int = UPRIGHT
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is 8-bit RGB or YCbCr, interleaved, and nothing else."""
+        """Whether it is 8-bit RGB or YCbCr, interleaved, upright, and nothing else."""
         plain = self.photometric in (_RGB, _YCBCR) and self.samples == 3 and not self.planar
+        plain = plain and self.orientation == UPRIGHT
         return plain and (self.bits, self.sample_format, self.maximum) == (8, _UNSIGNED, 255)
 
     def check(self, name: str, *, channels: int = 1) -> None:
@@ -60,8 +66,13 @@ class SampleLayout:
         Raises
         ------
         UnsupportedFormatError
-            If so; the message names the photometric, the sample count, the bit depth or the compression.
+            If so; the message names the photometric, the sample count, the bit depth, the compression or the orientation.
         """
+        if self.orientation != UPRIGHT:
+            raise UnsupportedFormatError(
+                f"{name} states that its picture is mirrored or turned (Orientation {self.orientation}), which programs show "
+                "in different ways; export it upright, for example with `vips autorot` and `vips tiffsave --tile --pyramid`"
+            )
         if reason := self._reason(channels):
             raise UnsupportedFormatError(
                 f"{name} holds {reason}; stained tissue is read as red, green and blue of 8 or 16 bits: "
@@ -137,7 +148,14 @@ def layout_of(page: tifffile.TiffPage, *, significant_bits: int | None = None) -
         sample_format=int(page.sampleformat) if isinstance(page.sampleformat, int) else 0,
         extra=tuple(int(kind) for kind in page.extrasamples),
         maximum=largest,
+        orientation=_orientation(page),
     )
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    """As the page states it; what means nothing is upright."""
+    stated = page.tags.get("Orientation")
+    return stated.value if stated is not None and stated.value in range(2, 9) else UPRIGHT
 
 
 def _named(names: type, value: object) -> str:

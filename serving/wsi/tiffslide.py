@@ -27,6 +27,7 @@ from serving.wsi.samples import SampleLayout, layout_of
 
 CACHE_BYTES = 32 * 2**20
 """Decoded tiles that are kept: neighbouring patches share a column of them."""
+TILED_INSTEAD = "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
 _INCH_UM, _CM_UM = 25_400.0, 10_000.0
 _LOOKED_AT = 16
 """Tiles of the smallest level whose brightest sample tells whether the stated range is used."""
@@ -117,10 +118,7 @@ def _largest(tiff: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     pages = [tifffile.TiffPage.aspage(page) for page in tiff.pages]
     tiled = [page for page in pages if page.is_tiled]
     if not tiled:
-        raise UnsupportedFormatError(
-            f"{name} is a TIFF that is not tiled; "
-            "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
-        )
+        raise UnsupportedFormatError(f"{name} is a TIFF in strips and not in tiles; {TILED_INSTEAD}")
     return max(tiled, key=lambda page: int(page.imagewidth) * int(page.imagelength))
 
 
@@ -139,10 +137,7 @@ def _reduced(
 def _level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None) -> _Level:
     first = pages[0]
     if not all(page.is_tiled and min(page.tilewidth, page.tilelength) > 0 for page in pages):
-        raise UnsupportedFormatError(
-            f"{name} has a level that is not tiled; "
-            "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
-        )
+        raise UnsupportedFormatError(f"{name} has a level in strips and not in tiles; {TILED_INSTEAD}")
     if min(first.imagewidth, first.imagelength) < 1:
         raise UnreadableSlideError(f"{name} states a picture without pixels; copy it again from the scanner")
     layouts = [layout_of(page, significant_bits=bits) for page in pages]

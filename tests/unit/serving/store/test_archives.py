@@ -1,3 +1,4 @@
+import bz2
 import contextlib
 import gzip
 import io
@@ -9,6 +10,7 @@ import tarfile
 import threading
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,15 @@ def test_what_cannot_be_unpacked_is_named(tmp_path: Path, at: int, value: int, r
     (tmp_path / "z").write_bytes(data)
     with pytest.raises(ArchiveError, match=reason):
         unpack(tmp_path / "z", tmp_path / "out", max_bytes=MIB)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_slide_that_was_compressed_alone_is_told_from_a_damaged_archive(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "slide.svs.gz").write_bytes(compress(TIFF * 10))
+    with pytest.raises(ArchiveError, match="one slide that was compressed, send that as it is"):
+        unpack(tmp_path / "slide.svs.gz", tmp_path / "out", max_bytes=MIB)
 
 
 def test_a_bomb_is_stopped_as_it_comes_out(tmp_path: Path) -> None:

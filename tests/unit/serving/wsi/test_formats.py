@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.formats import DOTS
+from benchmarks.formats import DOTS, found_line, refused_line
 from benchmarks.formats import field as section_with_dots
 from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.geometry import Region
@@ -54,23 +54,40 @@ def reference(section: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Foun
     return found_in(written(tmp_path_factory.mktemp("whole"), name, section), FORMATS[name], DotDetector())
 
 
+@pytest.fixture(scope="module")
+def table() -> list[str]:
+    """The lines of the page's table, without its head."""
+    page = (Path(__file__).parents[4] / "docs" / "formats.md").read_text()
+    return page.partition("| stored as |")[2].splitlines()[2:]
+
+
+def test_the_page_has_each_format_once_in_order(table: list[str]) -> None:
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table if line] == list(FORMATS)
+
+
 @pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is None])
 def test_figures_tissue_and_centres_do_not_depend_on_the_format(
-    tmp_path: Path, section: Pixels, reference: Found, name: str
+    tmp_path: Path, section: Pixels, reference: Found, table: list[str], name: str
 ) -> None:
     assert len(reference.centres) == len(DOTS)
     found = found_in(written(tmp_path, name, section), FORMATS[name], DotDetector())
     assert found.agrees(reference, lossy=FORMATS[name].lossy)
+    assert found_line(name, found, reference) in table, (
+        "python -m benchmarks.formats prints the table of docs/formats.md"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is not None])
-def test_what_is_not_converted_rightly_is_refused_by_name(tmp_path: Path, field: Pixels, name: str) -> None:
-    path = written(tmp_path, name, field)
+def test_what_is_not_converted_rightly_is_refused_by_name(
+    tmp_path: Path, section: Pixels, table: list[str], name: str
+) -> None:
+    path = written(tmp_path, name, section)
     with pytest.raises(UnsupportedFormatError) as refusal:
         open_slide(path, name="block-7")
     assert str(FORMATS[name].refused) in str(refusal.value)
     assert "block-7" in str(refusal.value)
     assert str(tmp_path) not in str(refusal.value)
+    assert refused_line(name, str(refusal.value)) in table
 
 
 @pytest.mark.parametrize("name", ["zstd TIFF", "OME-TIFF, planar", "16-bit big-endian TIFF", "big-endian TIFF, JPEG"])

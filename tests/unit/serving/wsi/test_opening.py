@@ -197,8 +197,23 @@ def test_a_header_without_data(tmp_path: Path) -> None:
 
 def test_a_tiff_that_is_not_tiled_is_no_slide(tmp_path: Path) -> None:
     Image.fromarray(noise(100, 100)).save(tmp_path / "a.tif")
-    with pytest.raises(UnsupportedFormatError, match="vips"):
+    with pytest.raises(UnsupportedFormatError, match=r"a\.tif is a TIFF in strips and not in tiles; .*vips"):
         open_slide(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+        (b"Rar!\x1a\x07\x01\0", "a RAR archive"),
+        (b"PK\7\x08PK\3\4", "a zip in several parts"),
+        (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
+    ],
+)
+def test_what_people_send_in_place_of_a_zip_is_named(tmp_path: Path, head: bytes, what: str) -> None:
+    (tmp_path / "slide.svs").write_bytes(head + bytes(300))
+    with pytest.raises(UnsupportedFormatError, match=f"{what}, which is not read; .* zip or tar"):
+        open_slide(tmp_path / "slide.svs")
 
 
 def test_forged_stored_tiles_are_refused_before_openslide_allocates_them(tmp_path: Path) -> None:

@@ -196,6 +196,9 @@ def test_names_of_systems() -> None:
         ({"PhotometricInterpretation": "YBR_FULL"}, "YBR_FULL for JPEG Baseline"),
         ({"PhotometricInterpretation": "MONOCHROME2", "SamplesPerPixel": 1}, r"1 sample of 8 bits \(MONOCHROME2\)"),
         ({"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}, "3 samples of 12 bits"),
+        ({"PlanarConfiguration": 1}, "red, green and blue one after the other"),
+        ({"PixelRepresentation": 1}, "signed samples"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "no level of a slide, only its label or an overview"),
         ({"PhotometricInterpretation": "RGB"}, "states RGB in its header, but its tiles say that they are YCbCr"),
     ],
 )
@@ -205,6 +208,12 @@ def test_how_pixels_are_stored_is_named_where_it_is_not_read(
     target = changed(slide, slide.with_name("changed"), **values, SeriesInstanceUID=generate_uid())
     with pytest.raises(UnsupportedFormatError, match=reason):
         open_slide(target)
+
+
+def test_tiles_without_order_and_positions_do_not_end_the_process(slide: Path) -> None:
+    changed(slide, slide, DimensionOrganizationType="TILED_SPARSE")
+    with pytest.raises(UnreadableSlideError, match="no positions of its tiles"):
+        open_slide(slide)
 
 
 def test_a_codec_that_is_newer_than_pydicom_is_named(slide: Path) -> None:
