@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from serving.scoring.analysis import Options
 from serving.scoring.onnx_detector import load_cascade
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.fakes import tissue
@@ -119,7 +119,7 @@ def _expected(models: Path, fields: list[Path]) -> dict[tuple[str, str], Any]:
         detector = load_cascade(folders, providers=["CPUExecutionProvider"])
         for field in fields:
             with open_slide(field) as slide:
-                report = score_slide(slide, detector, Options(mpp=0.25)).report
+                report = score_slide(slide, detector, ScoringOptions(mpp=0.25)).report
             found[version, report.slide.sha256] = [tile.scores for tile in report.tiles]
     return found
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from serving.exports import write_all
 from serving.report import Report
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.wsi.geometry import parse_roi
@@ -57,7 +57,7 @@ def score(
     MitoserveError
         If the slide cannot be read, states no resolution, or a model is missing or fails.
     """
-    options = Options(mpp=mpp, roi=None if roi is None else parse_roi(roi), threshold=threshold)
+    options = ScoringOptions(mpp=mpp, roi=None if roi is None else parse_roi(roi), threshold=threshold)
     chosen = detector if detector is not None else load_detector(models or default_models())
     if isinstance(slide, Path | str):
         with open_slide(Path(slide)) as opened:

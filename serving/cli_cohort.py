@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from serving.cli_scoring import options_of, scoring_options
+from serving.cli_scoring import parse_options, scoring_options
 from serving.cohort.cohort import Run, score_cohort
 from serving.cohort.dicomweb import Credential
 from serving.cohort.layout import Failure
@@ -24,6 +24,7 @@ from serving.console import labelled, open_console, said
 from serving.exports import EXPORTS
 from serving.settings import Settings, SettingsError
 from serving.wsi.errors import MitoserveError
+from serving.wsi.pixelsize import parse_mpp
 from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.words import counted
 
@@ -62,7 +63,7 @@ def cohort() -> None:
 )  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try slides again that failed by their own fault.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@scoring_options
+@scoring_options(without=("roi",))
 def score(
     manifest: str,
     *,
@@ -76,7 +77,7 @@ def score(
     as_json: bool,
     models: Path | None,
     provider: tuple[str, ...],
-    mpp: float | tuple[float, float] | None,
+    mpp: str | None,
     **scoring: Any,
 ) -> None:
     """Score the slides of MANIFEST; give the same command again to go on after whatever stopped it.
@@ -88,9 +89,9 @@ def score(
     started = time.monotonic()
     try:
         settings = Settings.from_environment()
-        options = options_of(mpp=None, **scoring)
+        options = parse_options(scoring)
         credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
-        found = with_mpp(manifest_at(manifest, credential=credential), mpp)
+        found = with_mpp(manifest_at(manifest, credential=credential), None if mpp is None else parse_mpp(mpp))
         for column in found.ignored:
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
         order = WorkOrder(results_at(out).address, options, also, provider or settings.providers)

@@ -13,9 +13,10 @@ from serving.comparison.page import comparison_page
 from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise
 from serving.jobs.shadows import ShadowRecord
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.detector import cards_of, counting_threshold
 from serving.scoring.onnx_detector import OnnxDetector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.store.shared import keeping_of
 from serving.wsi.geometry import Region
@@ -76,7 +77,9 @@ def _scored(server: Opened, first: str, second: str, paths: Sequence[Path], mpp:
 def _with_faint(path: Path, detector: OnnxDetector, mpp: float | None) -> Analysis:
     """The analysis with detections that do not count, to tell what moved over the threshold."""
     with open_slide(path) as slide:
-        return score_slide(slide, detector, Options(mpp=mpp, threshold=NEARLY * counting_threshold(cards_of(detector))))
+        return score_slide(
+            slide, detector, ScoringOptions(mpp=mpp, threshold=NEARLY * counting_threshold(cards_of(detector)))
+        )
 
 
 def _gathered(server: Opened, number: int | None) -> list[Pair]:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,18 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from serving.cli_remote import score_at
-from serving.cli_scoring import options_of, scoring_options
+from serving.cli_scoring import parse_options, scoring_options
 from serving.cli_settings import read_settings
 from serving.client import Client
 from serving.console import labelled, open_console, said, shown, text_column
 from serving.exports import write_all
 from serving.report import Report
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.errors import MitoserveError
-from serving.wsi.geometry import parse_roi
-from serving.wsi.pixelsize import PixelSize
+from serving.wsi.pixelsize import PixelSize, parse_mpp
 from serving.wsi.slide import open_slide
 from serving.wsi.words import counted
 
@@ -38,14 +36,12 @@ _err = open_console(stderr=True)
 @click.command()
 @click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SLIDE...")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
-@click.option("--roi", help="Only here: x,y,width,height in level-0 px, or a JSON list of [x, y] points.")
-@scoring_options
+@scoring_options()
 @click.option("--server", metavar="URL", help="Score there and not on this machine; MITOSIS_KEY holds the API key.")
 def score(
     slides: tuple[Path, ...],
     *,
     out: Path,
-    roi: str | None,
     models: Path | None,
     provider: tuple[str, ...],
     server: str | None,
@@ -57,11 +53,10 @@ def score(
     """
     settings = read_settings()
     try:
-        options = replace(options_of(**scoring), roi=None if roi is None else parse_roi(roi))
+        options = parse_options(scoring)
         if server is not None:
-            stated = {"roi": roi, **scoring}
             with Client(server, on_retry=partial(_say_retry, server)) as client:
-                _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, stated))
+                _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, scoring))
             return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
     except MitoserveError as error:
@@ -98,7 +93,7 @@ def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
     return folders
 
 
-def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -> Report:
+def _score_one(path: Path, folder: Path, detector: Detector, options: ScoringOptions) -> Report:
     with open_slide(path) as slide, _progress(shown(slide.name)) as on_progress:
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
@@ -107,8 +102,8 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: Options) -
 
 def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
     stated = {name: value for name, value in options.items() if value is not None}
-    if isinstance(mpp := stated.get("mpp"), tuple):
-        stated["mpp"] = PixelSize.of(mpp).text
+    if isinstance(mpp := stated.get("mpp"), str):
+        stated["mpp"] = PixelSize.of(parse_mpp(mpp)).text
     with _progress(shown(path.name)) as on_progress:
         return score_at(client, path, folder, stated, on_progress=on_progress)
 

@@ -1,87 +1,93 @@
-"""Command line options of how a slide is scored, which `score` and `cohort score` share."""
+"""Command line options of how a slide is scored, which `score` and `cohort score` share: those of `ScoringOptions`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from serving.cli_counting import counting_options
-from serving.report import QualityUse
-from serving.scoring.analysis import CountingOptions, Options
-from serving.scoring.counting import check_counting
+from serving.scoring.options import ScoringOptions, Stated, flat_fields, from_stated, stated_of
 from serving.wsi.errors import RequestError
-from serving.wsi.pixelsize import parse_mpp
+from serving.wsi.words import as_options
 
 
-class _MppType(click.ParamType[Any]):
-    """One number, or one for each axis."""
+class _Parsed(click.ParamType[Any]):
+    """A text that the option itself understands."""
 
-    name = "UM[,UM]"
+    name = "TEXT"
+
+    def __init__(self, stated: Stated) -> None:
+        self._parse = stated.parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         try:
-            return parse_mpp(value) if isinstance(value, str) else value
+            self._parse(value)
         except RequestError as error:
             self.fail(str(error), param, ctx)
+        return value
 
 
-MPP = _MppType()
-
-_OPTIONS = (
-    click.option("--mpp", type=MPP, help="Microns per level-0 px, in place of what the slide states; 0.25,0.5 for x and y."),
-    click.option("--threshold", type=click.FloatRange(0, 1), help="Detection probability, in place of the model card's."),
-    click.option(
-        "--cascade", type=click.Choice(["on", "off"]), default="on", show_default=True, help="off: Det everywhere."
-    ),
-    click.option(
-        "--min-tissue", "min_tissue_fraction", default=Options().min_tissue_fraction, show_default=True, type=click.FloatRange(0, 1),
-        help="Tiles with a smaller share of tissue are not scored.",
-    ),
-    click.option(
-        "--qc", type=click.Choice(get_args(QualityUse)), default=Options().qc, show_default=True,
-        help="Ink, bubbles, folds and blur: state their area, leave them out of all counts too, or do not look for them.",
-    ),
-    counting_options,
+_MODEL_OPTIONS = (
     click.option("--models", type=click.Path(path_type=Path), help="Models folder, in place of MITOSIS_MODELS."),
     click.option(
         "--provider",
         multiple=True,
         help="ONNX Runtime execution provider, repeat in order of preference; or CPU-int8, OpenVINO, OpenVINO-bf16, CUDA-fp16.",
     ),
-)  # fmt: skip
+)
 
 
-def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with the options that `options_of` takes, and with `models` and `provider`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def scoring_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: the command has the options that `parse_options` takes, and `models` and `provider`.
+
+    without : fields of the scoring's options that the command states elsewhere
+    """
+    fields = dict(flat_fields(ScoringOptions))
+    names = {name: stated_of(info).option or f"--{name.replace('_', '-')}" for name, info in fields.items()}
+    made = [_option(name, info, names) for name, info in fields.items() if name not in without]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed((*made, *_MODEL_OPTIONS)):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def options_of(
-    *,
-    mpp: float | tuple[float, float] | None,
-    threshold: float | None,
-    cascade: str,
-    min_tissue_fraction: float,
-    qc: QualityUse,
-    **counting: Any,
-) -> Options:
-    """What the command line asks of an analysis, but for a region.
+def parse_options(stated: dict[str, Any]) -> ScoringOptions:
+    """What the command line asks of an analysis, by the names of the scoring's options.
 
     Raises
     ------
     RequestError
         If how figures are counted contradicts itself.
     """
-    options = Options(
-        mpp=mpp,
-        threshold=threshold,
-        cascade=cascade == "on",
-        min_tissue_fraction=min_tissue_fraction,
-        counting=CountingOptions(**counting),
-        qc=qc,
+    return from_stated(ScoringOptions, stated)
+
+
+def _option(name: str, info: FieldInfo, names: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """One option. names : of all options on the command line, by field"""
+    stated = stated_of(info)
+    default = info.default if stated.form is None else stated.default
+    return click.option(
+        names[name],
+        name,
+        type=_type_of(info, stated),
+        default=default,
+        show_default=default is not None,
+        # Backticks mark fields and values in descriptions; a terminal shows them as they are.
+        help=as_options(info.description or "", list(names.values())).replace("`", ""),
     )
-    check_counting(options.counting)
-    return options
+
+
+def _type_of(info: FieldInfo, stated: Stated) -> click.ParamType[Any]:
+    form = info.annotation if stated.form is None else stated.form
+    if get_origin(form) is Literal:
+        return click.Choice(get_args(form))
+    if stated.choices:
+        return click.Choice(stated.choices)
+    if stated.form is not None:
+        return _Parsed(stated)
+    low, high = (next((getattr(one, end) for one in info.metadata if hasattr(one, end)), None) for end in ("ge", "le"))
+    return click.IntRange(low, high) if form is int else click.FloatRange(low, high)

@@ -15,8 +15,8 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.dicom import write_dicom_slide
@@ -396,7 +396,7 @@ class Found:
 def found_in(path: Path, stored: Stored, detector: Detector) -> Found:
     """What a detector finds in a stored field; where the file states no resolution, that of the field is given."""
     with open_slide(path) as slide:
-        report = score_slide(slide, detector, Options(mpp=None if stored.states_mpp else MPP)).report
+        report = score_slide(slide, detector, ScoringOptions(mpp=None if stored.states_mpp else MPP)).report
     centres = [(d.x + d.width / 2 - stored.at[0], d.y + d.height / 2 - stored.at[1]) for d in report.detections]
     placed = np.asarray(sorted(centres), np.float64).reshape(-1, 2) * report.slide.mpp
     return Found(placed, report.counts.tissue_area_mm2)

@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 from benchmarks.attack.ground import PATIENCE_S, Ground, Tally, bring, flip_bit, start
-from serving.scoring.analysis import Options
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.samples import noise, write_pyramid
@@ -37,7 +37,7 @@ def attack(ground: Ground, tally: Tally) -> None:
         server.client.get(f"{address}/events", timeout=PATIENCE_S)  # ends with the analysis
         answer = server.client.get(f"{address}/report")
         with open_slide(path) as opened:
-            undisturbed = score_slide(opened, detector, Options(mpp=0.25, threshold=threshold)).report
+            undisturbed = score_slide(opened, detector, ScoringOptions(mpp=0.25, threshold=threshold)).report
         expected = undisturbed.model_dump(mode="json")
         found = answer.json()
         same = answer.status_code == 200 and all(found[key] == expected[key] for key in KEYS)

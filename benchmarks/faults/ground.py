@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from serving.scoring.analysis import Options
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.quick_models import write_quick_models
@@ -57,7 +57,7 @@ class Ground:
         """What a run that nothing disturbs reports."""
         if threshold not in self.undisturbed:
             with open_slide(self.slide) as opened:
-                options = Options(mpp=0.25, threshold=threshold)
+                options = ScoringOptions(mpp=0.25, threshold=threshold)
                 report = score_slide(opened, load_detector(self.models), options).report
             self.undisturbed[threshold] = lasting(report.model_dump(mode="json"))
         return self.undisturbed[threshold]

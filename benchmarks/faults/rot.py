@@ -13,10 +13,10 @@ from rich.table import Table
 
 from benchmarks.faults.ground import Ground, Report, bring, lasting, submit
 from benchmarks.footprint import family_processor_s
-from serving.scoring.analysis import Options
 from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
@@ -76,7 +76,7 @@ class _Undisturbed:
     def report(self, slide: int, threshold: float) -> Report:
         """What is expected of the slide, by its number."""
         if (slide, threshold) not in self._reports:
-            options, tiles = Options(mpp=0.25, threshold=threshold), self._tiles.setdefault(slide, [])
+            options, tiles = ScoringOptions(mpp=0.25, threshold=threshold), self._tiles.setdefault(slide, [])
             with open_slide(self._slides[slide]) as opened:
                 scored = score_slide(
                     opened, self._detector, options, finished=tuple(tiles), on_finished=tiles.extend

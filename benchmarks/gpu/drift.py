@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import read_mirrored
 from serving.scoring.session import Session
@@ -52,7 +52,7 @@ def tiles_of(path: Path, model: ModelInput, *, count: int) -> NDArray[np.uint8]:
     """Tiles of a slide spread over its tissue, uint8, shape (N, side, side, 3), as Reg-NS sees those inside of tissue."""
     side = TILE_PX + model.stride_px
     with open_slide(path) as slide:
-        plan = make_plan(slide, Options(mpp=slide.mpp or model.mpp), model)
+        plan = make_plan(slide, ScoringOptions(mpp=slide.mpp or model.mpp), model)
         width, height = plan.frame.size_to_work(slide.width, slide.height)
         whole = [
             tile.patch.region

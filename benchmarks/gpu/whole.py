@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.passing import PassingDetector
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import Pace, pace_of
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
@@ -88,7 +88,7 @@ def scored(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
         started = time.perf_counter()
-        report = score_slide(slide, busy, Options()).report
+        report = score_slide(slide, busy, ScoringOptions()).report
         wall = time.perf_counter() - started
         peak = _peak_mib(os.getpid()) + _peak_mib(_pid(slide))
     tiles = report.tissue.tiles_scored
@@ -116,7 +116,7 @@ def read(
     """Tiles a second when nothing is done with them."""
     with open_isolated(decoders, path, name=path.name, sha256="0" * 64, lines=readers) as slide:
         started = time.perf_counter()
-        plan = make_plan(slide, Options(), model)
+        plan = make_plan(slide, ScoringOptions(), model)
         planned = time.perf_counter()
         clock = ReadClock()
         chosen = plan.tiles[:tiles]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.speed.slides import Case
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelInput
@@ -28,7 +28,7 @@ class Decoding:
 def measure_decoding(case: Case, model: ModelInput) -> Decoding:
     """One turn of both ways, at the slide's own resolution."""
     with open_with_openslide(case.path, case.name) as slide:
-        plan = make_plan(slide, Options(roi=case.roi, mpp=case.mpp), model)
+        plan = make_plan(slide, ScoringOptions(roi=case.roi, mpp=case.mpp), model)
         whole = Region(0, 0, slide.width, slide.height)
         patches = [plan.frame.region_to_level0(tile.patch.region).intersection(whole) for tile in plan.tiles]
     with (

@@ -11,8 +11,8 @@ from benchmarks.speed.recording import RecordingDetector
 from benchmarks.speed.slides import Case
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -59,7 +59,7 @@ def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result:
     with _opened(case, decoders) as slide:
         _forget_peak()
         started, used = time.perf_counter(), processor_s()
-        report = score_slide(slide, recording, Options(roi=case.roi, mpp=case.mpp)).report
+        report = score_slide(slide, recording, ScoringOptions(roi=case.roi, mpp=case.mpp)).report
         result.wall, result.processor["whole"] = time.perf_counter() - started, processor_s() - used
         assert slide._current is not None
         result.peak_mib = _peak_mib(os.getpid()) + _peak_mib(slide._current[0].pid)
@@ -78,7 +78,7 @@ def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result:
 def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Turn) -> None:
     with _opened(case, decoders) as slide:
         started, used = time.perf_counter(), processor_s()
-        plan = make_plan(slide, Options(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
+        plan = make_plan(slide, ScoringOptions(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
         planned, used_to_plan = time.perf_counter(), processor_s()
         with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
             for _ in patches:

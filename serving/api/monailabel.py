@@ -27,7 +27,7 @@ from serving.exports.asap import FIGURES, Annotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.intake import store_received
 from serving.store.naming import safe_name
@@ -114,7 +114,9 @@ def monailabel_routes(workload: Workload) -> APIRouter:
         wanted = _parsed(await request.body())
         slide = await run_sync(_named, workload, scope_of(request), image)
         roi = wanted.roi(*await run_sync(_frame, workload, slide))
-        return await _scored(workload, request, Submission(owner_of(request), slide.sha256, Options(roi=roi)), model)
+        return await _scored(
+            workload, request, Submission(owner_of(request), slide.sha256, ScoringOptions(roi=roi)), model
+        )
 
     @router.post(
         "/infer/wsi_v2/{model}",
@@ -147,7 +149,7 @@ def monailabel_routes(workload: Workload) -> APIRouter:
                 raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
             _parsed(text.encode())
             stored = await run_sync(_kept, workload, file, owner)
-        return await _scored(workload, request, Submission(owner, stored.sha256, Options(mpp=mpp)), model)
+        return await _scored(workload, request, Submission(owner, stored.sha256, ScoringOptions(mpp=mpp)), model)
 
     return router
 

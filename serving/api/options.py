@@ -1,107 +1,35 @@
 """The options of an analysis, as a query or as JSON, and what they ask of the scoring."""
 
 from collections import Counter
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.requests import Request
 
-from serving.report import QualityUse
-from serving.scoring.analysis import CountingOptions, Options
-from serving.scoring.counting import AREAS_MM2, FIELD_DIAMETERS_MM, MAX_FIELDS, MAX_HOTSPOTS, check_counting
-from serving.scoring.profiles import NO_PROFILE, profile_names
-from serving.scoring.windows import Shape
+from serving.scoring.options import CountingOptions, ScoringOptions, from_stated, stated_fields
 from serving.wsi.errors import RequestError
-from serving.wsi.geometry import MPP_RANGE, WorkFrame, parse_roi
-from serving.wsi.pixelsize import PixelSize, parse_mpp
+from serving.wsi.geometry import WorkFrame
+from serving.wsi.pixelsize import PixelSize
 
-_DEFAULTS = Options()
-_ROI = "Limits the analysis: x,y,width,height in level-0 px, or a JSON list of at least three [x, y] points."
-_COUNTING = CountingOptions()
-
-
-_PAIR = r"^ *[0-9.eE+-]{1,24} *, *[0-9.eE+-]{1,24} *$"
-"""Two numbers with a comma."""
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions))
+_ALL = create_model("_ALL", __config__=_STRICT, **stated_fields(ScoringOptions))
+_ROI = ScoringOptions.model_fields["roi"].description
 
 
-class CountingQuery(BaseModel):
-    """How figures are counted once they are found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hotspot_area: float | None = Field(
-        None, ge=AREAS_MM2[0], le=AREAS_MM2[1], description="mm2; by default the profile's, else 2."
-    )
-    hotspot_shape: Shape = Field("rectangle", description="A 4:3 rectangle or a disc.")
-    hotspots: int = Field(
-        _COUNTING.hotspots, ge=0, le=MAX_HOTSPOTS, description="At most so many; they do not overlap."
-    )
-    hotspot_min_tissue: float = Field(
-        _COUNTING.hotspot_min_tissue, ge=0, le=1, description="Windows with a smaller share of tissue do not compete."
-    )
-    field_diameter: float | None = Field(
-        None,
-        ge=FIELD_DIAMETERS_MM[0],
-        le=FIELD_DIAMETERS_MM[1],
-        description="mm, of a microscope's field; the hotspot's area is then that of `fields` of them.",
-    )
-    fields: int = Field(_COUNTING.fields, ge=1, le=MAX_FIELDS, description="High-power fields.")
-    profile: str = Field(
-        _COUNTING.profile,
-        pattern=f"^({'|'.join([*profile_names(), NO_PROFILE])})$",
-        description="Cut-offs for the first hotspot's count: " + ", ".join([*profile_names(), NO_PROFILE]) + ".",
-    )
-
-    def counting(self) -> CountingOptions:
-        """The options as scoring takes them.
-
-        Raises
-        ------
-        RequestError
-            If they contradict each other.
-        """
-        options = CountingOptions(**{name: getattr(self, name) for name in CountingQuery.model_fields})
-        check_counting(options)
-        return options
-
-
-class AnalysisOptions(CountingQuery):
+class AnalysisOptions(_ALL):  # type: ignore[misc, valid-type]  # its fields are those of the scoring's options
     """Options of an analysis; an unknown one is an error, so that no typing error goes unseen."""
 
-    mpp: Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(pattern=_PAIR, max_length=60)] | None = (
-        Field(
-            None,
-            description=f"Microns per level-0 px, {MPP_RANGE[0]} to {MPP_RANGE[1]}; overrides what the slide states. Two numbers with "
-            "a comma, `0.25,0.5`, where pixels are not square: along x and y.",
-        )
-    )
-    roi: str | None = Field(
-        None,
-        max_length=100_000,
-        description=_ROI,
-    )
-    threshold: float | None = Field(
-        None, ge=0, le=1, description="Probability from which a detection counts, in place of the model card's."
-    )
-    cascade: Literal["on", "off"] = Field(
-        "on", description="off runs the detector on every sub-tile, not only on those that screening passes on; slower."
-    )
-    min_tissue_fraction: float = Field(
-        _DEFAULTS.min_tissue_fraction, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
-    )
-    qc: QualityUse = Field(
-        _DEFAULTS.qc,
-        description="What becomes of ink, bubbles, folds and blur: `report` states their area, `exclude` takes them out of "
-        "tissue and figures too, `off` does not look for them.",
-    )
 
-
-class RecountQuery(CountingQuery):
+class RecountQuery(_COUNTING):  # type: ignore[misc, valid-type]  # its fields are those of the counting's options
     """A stored result counted again."""
 
     threshold: float | None = Field(
         None, ge=0, le=1, description="Leaves out detections below it; not below what the analysis was made with."
     )
+
+    def counting(self) -> CountingOptions:
+        """How figures are to be counted; raises `RequestError` if it contradicts itself."""
+        return from_stated(CountingOptions, self.model_dump())
 
 
 class ScoreQuery(AnalysisOptions):
@@ -130,25 +58,17 @@ def check_query(request: Request) -> None:
         raise RequestError(f"{', '.join(repeated)[:80]} is given more than once; give each option once")
 
 
-def to_options(asked: AnalysisOptions) -> Options:
+def to_options(asked: BaseModel) -> ScoringOptions:
     """The scoring options that a request states, checked before a byte of the slide is read.
 
     Raises
     ------
     RequestError
-        If the roi does not parse.
+        If the roi does not parse, or options contradict each other.
     ResolutionError
         If mpp lies outside the range that can be resampled.
     """
-    mpp = parse_mpp(asked.mpp) if isinstance(asked.mpp, str) else asked.mpp
-    for side in () if mpp is None else PixelSize.of(mpp):
+    options = from_stated(ScoringOptions, asked.model_dump())
+    for side in () if options.mpp is None else PixelSize.of(options.mpp):
         WorkFrame.of(side, model_mpp=side)
-    return Options(
-        mpp=mpp,
-        roi=None if asked.roi is None else parse_roi(asked.roi),
-        threshold=asked.threshold,
-        cascade=asked.cascade == "on",
-        min_tissue_fraction=asked.min_tissue_fraction,
-        counting=asked.counting(),
-        qc=asked.qc,
-    )
+    return options

@@ -26,7 +26,8 @@ from serving.jobs.results import load_result
 from serving.jobs.table import Submission
 from serving.observability import metrics
 from serving.report import Report
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import ScoringOptions
 from serving.store.intake import store_received
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -149,7 +150,7 @@ def answers() -> dict[str, Any]:
     return {"model": Report, "description": "The analysis, in the format that Accept prefers", "content": content}
 
 
-async def _submitted(workload: Workload, request: Request, query: ScoreQuery, options: Options) -> Job:
+async def _submitted(workload: Workload, request: Request, query: ScoreQuery, options: ScoringOptions) -> Job:
     """The analysis of the slide in the request's body; the slide is kept until it has ended."""
     owner, settings = owner_of(request), workload.settings
     async with receive_slide(request, workload, filename=query.filename) as received:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +24,10 @@ from serving.cohort.tables import Member, write_part
 from serving.exports import EXPORTS
 from serving.isolation.slide import open_isolated
 from serving.report import Report
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.detector import cards_of
 from serving.scoring.onnx_detector import load_cascade
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import pace_of, rounded_to, use_cores
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
@@ -54,7 +55,7 @@ class WorkOrder:
     """
 
     results: str
-    options: Options
+    options: ScoringOptions
     formats: tuple[str, ...] = ()
     providers: tuple[str, ...] | None = None
     threads: int = 1
@@ -143,11 +144,8 @@ class SlideWorker:
 
     def _reported(self, task: Task, coming: str | None) -> tuple[Report, Literal["scored", "kept"]]:
         entry = task.entry
-        options = replace(
-            self._order.options,
-            mpp=entry.mpp,
-            roi=None if entry.roi is None else parse_roi(entry.roi),
-        )
+        of_slide = {"mpp": entry.mpp, "roi": None if entry.roi is None else parse_roi(entry.roi)}
+        options = self._order.options.model_copy(update=of_slide)
         kept = None if task.kept is None else self._kept(entry.id, options)
         if kept is not None and not _newer(task):
             return kept, "kept"
@@ -163,7 +161,7 @@ class SlideWorker:
             self._keep(entry.id, analysis, path)
         return analysis.report, "scored"
 
-    def _kept(self, slide: str, options: Options) -> Report | None:
+    def _kept(self, slide: str, options: ScoringOptions) -> Report | None:
         """The report that is there, if it is one, of these options and models, with all files beside it."""
         report = read_report(self._results, slide)
         if report is None or not answers(report, options, self._cards, rounded=self._rounded):
@@ -171,7 +169,7 @@ class SlideWorker:
         files = self._results.list(f"{FILES}/{slide}") if self._order.formats else {}
         return report if all(EXPORTS[name].file_name in files for name in self._order.formats) else None
 
-    def _scored(self, path: Path, entry: Entry, sha256: str, options: Options) -> Analysis:
+    def _scored(self, path: Path, entry: Entry, sha256: str, options: ScoringOptions) -> Analysis:
         lines = pace_of(self._detector.provider).readers
         with open_isolated(self._decoders, path, name=name_of(entry.source), sha256=sha256, lines=lines) as slide:
             return score_slide(slide, self._detector, options, on_progress=self._count)

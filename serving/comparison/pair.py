@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.comparison.distributions import SCORE_EDGES, shares_of
 from serving.report import CountComponent, DetectionResult, Hotspot
-from serving.scoring.analysis import Analysis, CountingOptions, MitosisMap
+from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
+from serving.scoring.options import CountingOptions
 from serving.scoring.profiles import NO_PROFILE, profile_named
 from serving.scoring.recount import recount
 

@@ -8,7 +8,6 @@ import hashlib
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, select
@@ -19,8 +18,9 @@ from serving.jobs.job import Job
 from serving.jobs.results import load_result, read_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.places import SHADOWS
@@ -82,13 +82,13 @@ def repeat(tx: Connection, job: Job) -> None:
     put_row(tx, repeated)
 
 
-def shadow_options(options: Options, detector: Detector) -> Options:
+def shadow_options(options: ScoringOptions, detector: Detector) -> ScoringOptions:
     """The options of the analysis, but faint detections are kept too, to tell what moved over the threshold."""
-    return replace(options, threshold=NEARLY * _threshold(options, detector))
+    return options.model_copy(update={"threshold": NEARLY * _threshold(options, detector)})
 
 
 def save_pair(
-    repeated: Analysis, options: Options, detector: Detector, *, store: SlideStore, job: Job, stem: str
+    repeated: Analysis, options: ScoringOptions, detector: Detector, *, store: SlideStore, job: Job, stem: str
 ) -> str:
     """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
 
@@ -152,5 +152,5 @@ def somebody_waits(tx: Connection, worker: str) -> bool:
     return tx.execute(select(analyses.c.id).where(mine, OWN).limit(1)).first() is not None
 
 
-def _threshold(options: Options, detector: Detector) -> float:
+def _threshold(options: ScoringOptions, detector: Detector) -> float:
     return options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))

@@ -14,7 +14,7 @@ from serving.jobs.errors import IdempotencyError
 from serving.jobs.job import STATES, Event, Job
 from serving.jobs.known import cached, drop_lost, lose
 from serving.jobs.request import options_text, request_key
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.places import result_names
@@ -31,7 +31,7 @@ class Submission:
 
     owner: str
     sha256: str
-    options: Options
+    options: ScoringOptions
     name: str | None = None
     """What the report calls the slide; by default what its owner called it first."""
     priority: int = 0

@@ -11,9 +11,9 @@ from pathlib import Path
 from serving import __version__
 from serving.jobs.packing import read_findings
 from serving.jobs.request import digest
-from serving.scoring.analysis import Options
 from serving.scoring.cascade import Seen, TileFindings
 from serving.scoring.detector import Detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import pace_of, rounded_to
 from serving.scoring.pipeline import screening_threshold
 from serving.settings import Settings
@@ -24,7 +24,14 @@ class TileCache:
     """Findings of one slide's tiles: files in <slide>/<what determines scores>/<what determines boxes>/."""
 
     def __init__(
-        self, settings: Settings, sha256: str, detector: Detector, options: Options, mpp: float | None, *, owner: str
+        self,
+        settings: Settings,
+        sha256: str,
+        detector: Detector,
+        options: ScoringOptions,
+        mpp: float | None,
+        *,
+        owner: str,
     ) -> None:
         """mpp : of the slide; what the options state comes first. owner : whose analyses left it: how quickly one ends would
         tell another owner that somebody else has the slide."""

@@ -17,24 +17,20 @@ from serving.report import (
     Interval,
     TileResult,
 )
-from serving.scoring.analysis import CountingOptions, MitosisMap
+from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.bootstrap import tile_interval
 from serving.scoring.expected import Candidates, count_figures, expected_figures, map_weights
 from serving.scoring.hotspot import find_hotspots
+from serving.scoring.options import CountingOptions
 from serving.scoring.profiles import NO_PROFILE, Profile, profile_named
 from serving.scoring.tiling import Cell
 from serving.scoring.windows import Disc, Window, rectangle_sides, window_of
-from serving.wsi.errors import RequestError
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import CountCalibration
 
 HOTSPOT_MM2 = 2.0
 """The counting area of current practice (WHO classifications)."""
-AREAS_MM2 = (0.1, 100.0)
-MAX_HOTSPOTS = 20
-MAX_FIELDS = 100
-FIELD_DIAMETERS_MM = (0.1, 1.5)
 CALIBRATED = "calibrated by the model card's table; the interval is exploratory while few slides support the table"
 OF_PROBABILITIES = (
     "from the calibrated probabilities of all candidates; the interval holds chance and the differences between patients "
@@ -61,26 +57,6 @@ class Found:
     calibration: CountCalibration | None
     candidates: Candidates | None = None
     """Where the card states how to count probabilities: the expected count is then of these, and not of scores."""
-
-
-def check_counting(options: CountingOptions) -> None:
-    """Refuse counting options that are out of range or contradict each other.
-
-    Raises
-    ------
-    RequestError
-        If they do; the message names the option.
-    """
-    if options.hotspot_area is not None:
-        if options.field_diameter is not None:
-            raise RequestError("`hotspot_area` and `field_diameter` both state an area; give one of them")
-        _in_range("hotspot_area", options.hotspot_area, AREAS_MM2, "mm2")
-    if options.field_diameter is not None:
-        _in_range("field_diameter", options.field_diameter, FIELD_DIAMETERS_MM, "mm")
-    _in_range("fields", options.fields, (1, MAX_FIELDS), "high-power fields")
-    _in_range("hotspots", options.hotspots, (0, MAX_HOTSPOTS), "hotspots")
-    _in_range("hotspot_min_tissue", options.hotspot_min_tissue, (0, 1), "as a share")
-    _profile(options)
 
 
 def settings_of(options: CountingOptions, *, threshold: float | None = None) -> Counting:
@@ -139,11 +115,6 @@ def figures_by_tile(centres: NDArray[np.floating], cells: Sequence[Cell], pitch:
 def cells_of(tiles: Sequence[TileResult], pitch: float) -> list[Cell]:
     """(column, row) of tiles in the grid."""
     return [(round(tile.x / pitch), round(tile.y / pitch)) for tile in tiles]
-
-
-def _in_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
-    if not limits[0] <= value <= limits[1]:
-        raise RequestError(f"`{name}` is {value:g}; give {limits[0]:g} to {limits[1]:g} {unit}")
 
 
 def _profile(options: CountingOptions) -> Profile | None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from serving.quality.focus import structure_of
 from serving.report import Report
-from serving.scoring.analysis import Analysis, MitosisMap, Options, Overview
+from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.scoring.cascade import Cascade, Seen, TileFindings, check_finished, nothing_seen
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.masking import find_masking
 from serving.scoring.merging import SubTileBoxes, merge
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import pace_of
 from serving.scoring.plan import Plan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -31,14 +32,14 @@ from serving.wsi.squared import size_given, with_square_pixels
 
 _T = TypeVar("_T")
 
-DEFAULTS = Options()
+DEFAULTS = ScoringOptions()
 MIN_INSIDE = 0.25
 
 
 def score_slide(
     slide: Slide,
     detector: Detector,
-    options: Options = DEFAULTS,
+    options: ScoringOptions = DEFAULTS,
     *,
     on_progress: Callable[[int, int], None] | None = None,
     finished: Sequence[TileFindings] = (),
@@ -143,7 +144,7 @@ def _timed(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
     return found, time.perf_counter() - started
 
 
-def screening_threshold(detector: Detector, options: Options) -> float:
+def screening_threshold(detector: Detector, options: ScoringOptions) -> float:
     """The screening score from which Det looks at a sub-tile; -inf for all of them."""
     chosen = detector.screening_card.screening_threshold
     return chosen.score if options.cascade and chosen is not None else -np.inf
@@ -178,7 +179,7 @@ def _judged(merged: Detections, plan: Plan, slide: Slide, detector: Detector) ->
     return calibrated(merged, last), verify_s
 
 
-def _placed(found: Detections, plan: Plan, slide: Slide, options: Options) -> Detections:
+def _placed(found: Detections, plan: Plan, slide: Slide, options: ScoringOptions) -> Detections:
     """Candidates with boxes in level-0 px, of those that are centred in the slide and in the roi."""
     boxes = plan.frame.boxes_to_level0(found.boxes)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)

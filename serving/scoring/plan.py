@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.scoring.analysis import Options
-from serving.scoring.counting import check_counting
+from serving.scoring.options import ScoringOptions
 from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
 from serving.scoring.tissue import TissueMask, find_tissue
-from serving.wsi.errors import MissingResolutionError, RequestError, ResolutionError, RoiError
+from serving.wsi.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.wsi.geometry import COARSE_MPP, Region, Roi, WorkFrame
 from serving.wsi.modelcard import ModelInput
 from serving.wsi.pixelsize import PixelSize
@@ -39,7 +38,7 @@ class Plan:
     warnings: list[str]
 
 
-def make_plan(slide: Slide, options: Options, model: ModelInput) -> Plan:
+def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Plan:
     """The plan of one analysis.
 
     Raises
@@ -92,12 +91,7 @@ def _asked(roi: Roi | None, region: Region) -> bool:
     return roi is None or roi.touches(region)
 
 
-def _check(slide: Slide, options: Options) -> None:
-    if options.threshold is not None and not 0 <= options.threshold <= 1:
-        raise RequestError(f"`threshold` is {options.threshold:g}; give a probability between 0 and 1")
-    if not 0 <= options.min_tissue_fraction <= 1:
-        raise RequestError(f"`min_tissue_fraction` is {options.min_tissue_fraction:g}; give a share between 0 and 1")
-    check_counting(options.counting)
+def _check(slide: Slide, options: ScoringOptions) -> None:
     if options.roi is not None:
         overlap = options.roi.bounds.intersection(Region(0, 0, slide.width, slide.height))
         if not overlap.area:
@@ -107,7 +101,7 @@ def _check(slide: Slide, options: Options) -> None:
             )
 
 
-def _warnings(slide: Slide, options: Options, frame: WorkFrame, tiles: list[PlannedTile]) -> list[str]:
+def _warnings(slide: Slide, options: ScoringOptions, frame: WorkFrame, tiles: list[PlannedTile]) -> list[str]:
     found = list(slide.notes)
     if options.mpp is not None:
         stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import SCHEMA_VERSION, Quality
-from serving.scoring.analysis import Analysis, CountingOptions
+from serving.scoring.analysis import Analysis
 from serving.scoring.area import Area
-from serving.scoring.counting import Found, cells_of, check_counting, count, figures_by_tile, settings_of
+from serving.scoring.counting import Found, cells_of, count, figures_by_tile, settings_of
 from serving.scoring.expected import Candidates
 from serving.scoring.masking import counted_tissue
+from serving.scoring.options import CountingOptions
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in
 from serving.wsi.errors import RequestError
@@ -28,7 +29,6 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
         If an option is out of range, or the threshold is below the one that the analysis was made with: what was not kept
         cannot come back.
     """
-    check_counting(options)
     report, lattice = analysis.report, analysis.mitosis_map
     applied = report.models[-1].thresholds.get("detection", 0.0)
     if threshold is not None and not applied <= threshold <= 1:

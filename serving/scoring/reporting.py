@@ -24,13 +24,14 @@ from serving.report import (
     Timing,
     Tissue,
 )
-from serving.scoring.analysis import MitosisMap, Options
+from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import Found, count, figures_by_tile, settings_of
 from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.expected import Candidates
 from serving.scoring.masking import Masking, counted_figures, counted_tissue, quality_warnings, stated_quality
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import rounded_to
 from serving.scoring.plan import Plan
 from serving.scoring.tiling import TILE_PX
@@ -62,7 +63,7 @@ class Stopwatch:
 def make_report(
     slide: Slide,
     detector: Detector,
-    options: Options,
+    options: ScoringOptions,
     plan: Plan,
     *,
     tiles: list[TileFindings],
@@ -162,7 +163,7 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, r
     return "a-" + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def answers(report: Report, options: Options, cards: Sequence[ModelCard], *, rounded: str | None = None) -> bool:
+def answers(report: Report, options: ScoringOptions, cards: Sequence[ModelCard], *, rounded: str | None = None) -> bool:
     """Whether the slide of a stored report, scored again by these models with these options, gives the same report.
 
     cards : of the cascade, in the order in which its models see a slide; rounded : see `pace.rounded_to`
@@ -177,7 +178,7 @@ def answers(report: Report, options: Options, cards: Sequence[ModelCard], *, rou
     return report.analysis_id == analysis_id(report.slide, _models(cards, options), settings, rounded)
 
 
-def _models(cards: Sequence[ModelCard], options: Options) -> list[ModelInfo]:
+def _models(cards: Sequence[ModelCard], options: ScoringOptions) -> list[ModelInfo]:
     screening, *counting = cards
     passed = screening.screening_threshold
     infos = [_info(screening, {"screening": passed.score} if passed is not None and options.cascade else {})]
@@ -191,7 +192,7 @@ def _info(card: ModelCard, thresholds: dict[str, float]) -> ModelInfo:
     return ModelInfo(name=card.name, version=card.version, sha256=card.sha256(), thresholds=thresholds)
 
 
-def _settings(cards: Sequence[ModelCard], options: Options, work_mpp: float) -> Settings:
+def _settings(cards: Sequence[ModelCard], options: ScoringOptions, work_mpp: float) -> Settings:
     model = cards[0].input
     return Settings(
         cascade=options.cascade,

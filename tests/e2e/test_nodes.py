@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from serving.scoring.analysis import Options
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.proxies import CutProxy
@@ -53,7 +53,9 @@ class Nodes:
 
     def expected(self, number: int, threshold: float) -> dict[str, Any]:
         with open_slide(self.slides[number]) as opened:
-            report = score_slide(opened, load_detector(self.models), Options(mpp=0.25, threshold=threshold)).report
+            report = score_slide(
+                opened, load_detector(self.models), ScoringOptions(mpp=0.25, threshold=threshold)
+            ).report
         return lasting(report.model_dump(mode="json"))
 
 

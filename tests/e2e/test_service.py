@@ -11,8 +11,8 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-from serving.scoring.analysis import Options
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.slide import open_slide
@@ -74,7 +74,9 @@ def test_a_tus_client_uploads_and_goes_on_after_its_server_was_killed(server: Se
 
 def test_an_analysis_survives_the_death_of_every_process(server: ServerProcess, slide: Path, models: Path) -> None:
     with open_slide(slide) as opened:
-        expected = lasting(score_slide(opened, load_detector(models), Options(mpp=0.25)).report.model_dump(mode="json"))
+        expected = lasting(
+            score_slide(opened, load_detector(models), ScoringOptions(mpp=0.25)).report.model_dump(mode="json")
+        )
     assert expected["counts"]["mitotic_figures"] > 0
     body = {"slide": "", "options": {"mpp": 0.25}}
     with slide.open("rb") as handle:

@@ -23,7 +23,7 @@ from serving.jobs.worker import Worker
 from serving.registry.releases import Releases
 from serving.registry.shadows import Shadows
 from serving.registry.version import ModelVersion
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.settings import Settings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore
@@ -201,4 +201,4 @@ def submitted(store: SlideStore, jobs: JobTable, tmp_path: Path, *, seed: int) -
     folder.mkdir()
     (folder / "a.png").write_bytes(field(2000, 1000, seed=seed))
     slide = store.add(folder, "a.png", owner="ann", name=f"{seed}.png")
-    return jobs.submit(Submission("ann", slide.sha256, Options(mpp=0.25)), models_key=None)[0].id
+    return jobs.submit(Submission("ann", slide.sha256, ScoringOptions(mpp=0.25)), models_key=None)[0].id

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.wsi.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, DotDetector, plant, tissue
@@ -20,7 +20,7 @@ xs = st.one_of(near_edges, st.floats(0, WIDTH)).map(lambda v: min(max(v, DOT_PX)
 ys = st.one_of(near_edges, st.floats(0, HEIGHT)).map(lambda v: min(max(v, DOT_PX), HEIGHT - DOT_PX))
 
 
-def _report(pixels: NDArray[np.uint8], *, mpp: float = 0.25, options: Options = DEFAULTS) -> Report:
+def _report(pixels: NDArray[np.uint8], *, mpp: float = 0.25, options: ScoringOptions = DEFAULTS) -> Report:
     return score_slide(ArraySlide(pixels, mpp=mpp), DotDetector(), options).report
 
 
@@ -40,7 +40,7 @@ def _around(report: Report, x: float, y: float) -> bool:
 def test_a_dot_anywhere_counts_once(x: float, y: float, cascade: bool) -> None:
     pixels = TISSUE.copy()
     plant(pixels, x, y)
-    report = _report(pixels, options=Options(cascade=cascade))
+    report = _report(pixels, options=ScoringOptions(cascade=cascade))
     assert report.counts.mitotic_figures == sum(t.mitotic_count for t in report.tiles) == 1
     assert _around(report, x, y)
 
@@ -52,7 +52,7 @@ def test_a_dot_on_a_resampled_slide_counts_once(x: float, y: float, mpp: float) 
     side = round(DOT_PX * 0.25 / mpp)
     pixels = tissue(600, 500)
     plant(pixels, x, y, side=side)
-    report = _report(pixels, mpp=mpp, options=Options(threshold=0.3))
+    report = _report(pixels, mpp=mpp, options=ScoringOptions(threshold=0.3))
     assert report.counts.mitotic_figures == 1
     found = report.detections[0]
     assert abs(found.x + found.width / 2 - x) <= 3
@@ -69,7 +69,9 @@ def test_counts_per_mm2_are_the_same_at_twice_the_pixels_and_half_the_mpp(
     for column, row in places:
         plant(coarse, 50 + 80 * column + shift % 20, 50 + 80 * row + shift // 4, side=DOT_PX // 2)
     fine = coarse.repeat(2, 0).repeat(2, 1)
-    first, second = (_report(p, mpp=mpp, options=Options(threshold=0.3)) for p, mpp in ((coarse, 0.5), (fine, 0.25)))
+    first, second = (
+        _report(p, mpp=mpp, options=ScoringOptions(threshold=0.3)) for p, mpp in ((coarse, 0.5), (fine, 0.25))
+    )
     assert first.counts.mitotic_figures == second.counts.mitotic_figures == len(places)
     assert first.counts.tissue_area_mm2 == pytest.approx(second.counts.tissue_area_mm2, rel=0.01)
     assert first.counts.per_mm2 == pytest.approx(second.counts.per_mm2, rel=0.01)
@@ -83,7 +85,7 @@ def test_counts_per_mm2_are_the_same_at_twice_the_pixels_and_half_the_mpp(
 @example(250, 250, 0.25)
 @example(1, 260, 1.0)
 def test_slides_smaller_than_a_sub_tile_are_scored(width: int, height: int, mpp: float) -> None:
-    report = _report(tissue(width, height), mpp=mpp, options=Options(cascade=False))
+    report = _report(tissue(width, height), mpp=mpp, options=ScoringOptions(cascade=False))
     (first, *_) = report.tiles
     assert (first.x, first.y) == (0, 0)
     assert sum(t.width * t.height for t in report.tiles if t.y == 0) >= width

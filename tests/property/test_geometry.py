@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.tissue import find_tissue
 from serving.wsi.arrayslide import ArraySlide
@@ -48,7 +48,7 @@ def test_the_work_size_is_the_least_that_covers(mpp: float, width: int, height: 
 def test_tiles_and_sub_tiles_cover_every_pixel_of_the_roi(width: int, height: int, mpp: float, roi: Roi | None) -> None:
     slide = ArraySlide(tissue(width, height), mpp=mpp)
     try:
-        plan = make_plan(slide, Options(roi=roi, min_tissue_fraction=0), MODEL)
+        plan = make_plan(slide, ScoringOptions(roi=roi, min_tissue_fraction=0), MODEL)
     except RoiError:
         return
     x, y = np.meshgrid(np.arange(0, width, 7), np.arange(0, height, 7))

@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from serving.scoring.analysis import Options
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import load_screener
+from serving.scoring.options import ScoringOptions
 from serving.settings import default_models
 from serving.wsi.errors import MitoserveError
 from serving.wsi.research_use import RESEARCH_USE
@@ -140,7 +140,7 @@ def _check(args: _Wanted) -> None:
 
 
 def _one(path: Path, screener: Screener, args: _Wanted, *, complete: bool) -> ChosenSlide:
-    options = Options(mpp=args.mpp, min_tissue_fraction=args.min_tissue)
+    options = ScoringOptions(mpp=args.mpp, min_tissue_fraction=args.min_tissue)
     with open_slide(path) as slide:
         with _progress(f"rank {path.name}") as step:
             ranked = rank_tiles(slide, screener, options, step)

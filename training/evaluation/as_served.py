@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.matching import MATCH_RADIUS_UM
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.windows import Disc, Rectangle, Window
 from training.data.fields import MPP
@@ -29,7 +30,7 @@ def analysed_picture(detector: Detector, picture: Picture, root: Path, *, cascad
     cascade : False shows Det every sub-tile
     """
     with open_picture(root / picture.path, name=picture.id) as slide:
-        options = Options(mpp=picture.mpp or slide.mpp or MPP, threshold=LOWEST, cascade=cascade)
+        options = ScoringOptions(mpp=picture.mpp or slide.mpp or MPP, threshold=LOWEST, cascade=cascade)
         return score_slide(slide, detector, options)
 
 

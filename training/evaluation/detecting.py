@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector, cards_of
 from serving.scoring.onnx_detector import OnnxDetector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import EQUAL_SHARE, pooled
 from serving.wsi.modelcard import ModelCard
@@ -97,7 +97,7 @@ def _found(memory: Remembering, slide: Slide, mpp: float, fold: FoldDetections) 
     behind = memory.at(fold.screening or 0.0, verified=verified)
     # A share of all or of nothing gives what Det or the verifier says by itself; the models are asked once.
     said = [behind.with_share(share) for share in (1.0, 0.0)] if verified else [behind]
-    options = Options(threshold=0.0, mpp=mpp, qc="off")
+    options = ScoringOptions(threshold=0.0, mpp=mpp, qc="off")
     analyses = [score_slide(slide, one, options) for one in said]
     by_box = [{(d.x, d.y, d.width, d.height): d.probability for d in a.report.detections} for a in analyses]
     rows, opinions = [], []

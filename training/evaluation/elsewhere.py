@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from serving.scoring.analysis import Options
 from serving.scoring.detector import Detector
 from serving.scoring.matching import MATCH_RADIUS_UM
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from training.data.crops import CropBank
@@ -54,7 +54,7 @@ def recall_of_crops(
     for number in range(-(-len(bank) // CELLS**2)):
         pixels, boxes = collage(bank, CELLS, np.random.default_rng([_SEED, number]), share=share)
         slide = ArraySlide(pixels, mpp=MPP, name=f"collage-{number:02d}")
-        report = score_slide(slide, detector, Options(threshold=threshold)).report
+        report = score_slide(slide, detector, ScoringOptions(threshold=threshold)).report
         found.append(found_in(report, boxes, group="crops"))
         say(f"{slide.name}: {rates(found[-1:], threshold)}")
     return rates(found, threshold)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copy2
 
-from serving.scoring.analysis import Analysis, CountingOptions
+from serving.scoring.analysis import Analysis
 from serving.scoring.eight_bits import INT8
+from serving.scoring.options import CountingOptions
 from serving.scoring.recount import recount
 from serving.wsi.modelcard import CountCalibration, ModelCard, load_card
 from training.data.store import Picture

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.runners.job import Job, Work, tell
 from serving.exports import EXPORTS
-from serving.scoring.analysis import MitosisMap, Options
+from serving.scoring.analysis import MitosisMap
 from serving.scoring.onnx_detector import OnnxScreener, load_screener
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.detections import Detections
 from serving.wsi.modelcard import ModelCard, load_card
@@ -63,7 +64,7 @@ def main() -> None:
     with work.timed():
         detector = ScreeningOnly(load_screener(Path(job.model), providers=[job.settings["provider"]]), detection_card)
         with open_slide(Path(job.slide)) as slide:
-            analysis = score_slide(slide, detector, Options(min_tissue_fraction=_MIN_TISSUE))
+            analysis = score_slide(slide, detector, ScoringOptions(min_tissue_fraction=_MIN_TISSUE))
         export = EXPORTS["tiff"]
         (Path(job.out) / export.file_name).write_bytes(export.render(analysis))
     packages = ["numpy", "onnxruntime-gpu", "openslide-bin", "simplejpeg"]

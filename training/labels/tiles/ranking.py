@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import PlannedTile, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX, Patch
@@ -57,7 +57,7 @@ class RankedSlide:
 
 
 def rank_tiles(
-    slide: Slide, screener: Screener, options: Options, on_progress: Callable[[int, int], None]
+    slide: Slide, screener: Screener, options: ScoringOptions, on_progress: Callable[[int, int], None]
 ) -> RankedSlide:
     """Every whole 1,000 px tile with enough tissue, and its score.
 

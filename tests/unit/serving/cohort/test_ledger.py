@@ -15,7 +15,7 @@ from serving.cohort.status import status_of
 from serving.cohort.tables import part_of
 from serving.cohort.worker import Outcome, WorkOrder
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import StorageError, UnreadableSlideError
@@ -43,12 +43,12 @@ def report() -> Report:
     return score_slide(ArraySlide(tissue(600, 500), mpp=0.25), DotDetector()).report
 
 
-def ledger(results: FolderResults, entries: list[Entry], options: Options = DEFAULTS) -> Ledger:
+def ledger(results: FolderResults, entries: list[Entry], options: ScoringOptions = DEFAULTS) -> Ledger:
     return Ledger(results, entries, WorkOrder(results.address, options), make_cards())
 
 
 def begun(
-    results: FolderResults, entries: list[Entry], options: Options = DEFAULTS, *, again: bool = False
+    results: FolderResults, entries: list[Entry], options: ScoringOptions = DEFAULTS, *, again: bool = False
 ) -> list[str]:
     return [task.entry.id for task in ledger(results, entries, options).begin(again=again)]
 
@@ -73,7 +73,7 @@ def test_a_bad_slide_is_not_tried_again_until_something_changes(
     fail(results, entries, "b", BAD)
     assert begun(results, entries) == ["a", "c"]
     assert begun(results, entries, again=True) == ["a", "b", "c"]
-    assert begun(results, entries, Options(threshold=0.9)) == ["a", "b", "c"]
+    assert begun(results, entries, ScoringOptions(threshold=0.9)) == ["a", "b", "c"]
     assert begun(results, [entries[0], replace(entries[1], mpp=0.5), entries[2]]) == ["a", "b", "c"]
     future = (tmp_path / "b.svs").stat().st_mtime + 1000
     os.utime(tmp_path / "b.svs", (future, future))

@@ -13,7 +13,7 @@ from serving.cohort.layout import Failure
 from serving.cohort.ledger import Tally
 from serving.cohort.progress import ShownProgress
 from serving.cohort.worker import WorkOrder
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 
 FAILURE = Failure(slide="x", source="/x", problem="p", detail="d", passing=False, tries=1, key="k")
 
@@ -47,7 +47,7 @@ def test_a_terminal_gets_a_bar() -> None:
 
 def size(resources: Resources, **changes: object) -> tuple[int, int, int]:
     providers = changes.pop("providers", None)
-    run = Run(Path("models"), WorkOrder("out", Options(), providers=providers), **changes)  # type: ignore[arg-type]
+    run = Run(Path("models"), WorkOrder("out", ScoringOptions(), providers=providers), **changes)  # type: ignore[arg-type]
     found = crew_size(run, resources)
     return found.workers, found.threads, found.gpus
 

@@ -13,8 +13,8 @@ from serving.cohort.listing import manifest_at
 from serving.cohort.results import results_at
 from serving.cohort.status import status_of
 from serving.cohort.worker import SlideWorker, WorkOrder
-from serving.scoring.analysis import Options
 from serving.scoring.models import newest_cascade
+from serving.scoring.options import ScoringOptions
 from serving.wsi.modelcard import load_card
 from tests.quick_models import write_quick_models
 from tests.s3 import s3_environment, s3_server
@@ -45,7 +45,7 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
     assert len(manifest_at(f"{bucket}/in/").entries) == 3
     entries = manifest_at(f"{bucket}/in/cohort.csv").entries
     folders = newest_cascade(write_quick_models(tmp_path / "models"))
-    order = WorkOrder(f"{bucket}/out", Options(), formats=("geojson",))
+    order = WorkOrder(f"{bucket}/out", ScoringOptions(), formats=("geojson",))
     results = results_at(order.results)
     worker = SlideWorker(order, model_files(folders))
     try:

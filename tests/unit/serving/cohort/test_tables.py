@@ -14,7 +14,7 @@ from serving.cohort.layout import Failure, packed, report_name
 from serving.cohort.results import BucketResults, FolderResults, Results
 from serving.cohort.tables import DETECTIONS, PARTS, SLIDES, Member, part_name, part_of, remove_parts, write_part
 from serving.report import Report
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.research_use import RESEARCH_USE
@@ -30,7 +30,7 @@ def report() -> Report:
     pixels = tissue(1500, 1200)
     for x, y in ((300, 300), (900, 700)):
         plant(pixels, x, y)
-    return score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), Options()).report
+    return score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), ScoringOptions()).report
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -19,9 +19,9 @@ from serving.cohort.scratch import common_folder
 from serving.cohort.sources import facts_of
 from serving.cohort.worker import Outcome, SlideWorker, Task, WorkOrder
 from serving.isolation.limits import DecoderLimits
-from serving.scoring.analysis import Options
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_detector
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.errors import StorageError
 from serving.wsi.slide import open_slide
@@ -50,7 +50,7 @@ def make(models: Path, out: str, tmp_path_factory: pytest.TempPathFactory) -> It
     made: list[SlideWorker] = []
 
     def worker(root: Path = models, **changes: object) -> SlideWorker:
-        order = replace(WorkOrder(out, Options()), **changes)  # type: ignore[arg-type]
+        order = replace(WorkOrder(out, ScoringOptions()), **changes)  # type: ignore[arg-type]
         made.append(SlideWorker(order, model_files(newest_cascade(root))))
         return made[-1]
 
@@ -149,7 +149,7 @@ def test_a_slide_is_scored_again_for_another_question(
 
 def test_or_by_other_options_or_models(worker: SlideWorker, make: Make, slide: Path, out: str, tmp_path: Path) -> None:
     worker.score(task(slide, out))
-    assert make(options=Options(threshold=0.9)).score(task(slide, out)).state == "scored"
+    assert make(options=ScoringOptions(threshold=0.9)).score(task(slide, out)).state == "scored"
     other = write_quick_models(tmp_path / "other", scale=30)
     assert make(other).score(task(slide, out)).state == "scored"
 

@@ -11,7 +11,8 @@ from serving.comparison.page import comparison_page
 from serving.comparison.pair import Pair, compare, hotspot_iou
 from serving.comparison.summary import summarise
 from serving.report import Hotspot
-from serving.scoring.analysis import Analysis, CountingOptions, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.detections import Detections
 from serving.wsi.slide import open_slide
@@ -34,7 +35,7 @@ class Blind(DotDetector):
 
 
 def scored(path: Path, detector: DotDetector) -> Analysis:
-    options = Options(mpp=0.25, threshold=0.25, counting=CountingOptions(hotspot_area=0.1, profile="none"))
+    options = ScoringOptions(mpp=0.25, threshold=0.25, counting=CountingOptions(hotspot_area=0.1, profile="none"))
     with open_slide(path) as slide:
         return score_slide(slide, detector, options)
 

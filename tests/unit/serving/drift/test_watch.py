@@ -9,7 +9,7 @@ from serving.drift.measures import distances, reference_of
 from serving.drift.statistics import SlideStatistics, statistics_of
 from serving.drift.watch import DriftWatch, remember
 from serving.jobs.table import remove_rows
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -118,7 +118,7 @@ def test_an_analysis_has_statistics_without_reading_its_slide_again(tmp_path: Pa
     pixels = tissue(1000, 800)
     plant(pixels, 300, 300)
     with open_slide(write_picture(tmp_path / "a.png", pixels)) as opened:
-        analysis = score_slide(opened, DotDetector(), Options(mpp=0.25))
+        analysis = score_slide(opened, DotDetector(), ScoringOptions(mpp=0.25))
     found = statistics_of(analysis)
     assert found is not None
     assert sum(found.scores) == pytest.approx(1)

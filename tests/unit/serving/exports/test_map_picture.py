@@ -6,7 +6,8 @@ from PIL import Image
 
 from serving.exports.map_margins import PAD, footer_lines, header_lines
 from serving.exports.map_picture import SIDE_PX, draw_map, to_png
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import parse_roi
@@ -60,7 +61,7 @@ def test_rings_are_round_their_figures(analysis: Analysis) -> None:
 def test_slides_of_any_shape_are_drawn(size: tuple[int, int]) -> None:
     pixels = tissue(*size)
     plant(pixels, size[0] / 2, size[1] / 2)
-    drawn = draw_map(score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), Options(threshold=0.0)))
+    drawn = draw_map(score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), ScoringOptions(threshold=0.0)))
     assert drawn.width >= 620
     assert drawn.height >= 400
     assert max(drawn.size) < 1600
@@ -76,8 +77,8 @@ def test_glass_alone_is_drawn_and_says_so() -> None:
 
 def test_a_roi_is_outlined() -> None:
     slide = ArraySlide(tissue(1200, 1000), mpp=0.25)
-    roi = Options(roi=parse_roi("[[100,100],[1100,100],[600,900]]"))
-    whole, limited = (np.asarray(draw_map(score_slide(slide, DotDetector(), o))) for o in (Options(), roi))
+    roi = ScoringOptions(roi=parse_roi("[[100,100],[1100,100],[600,900]]"))
+    whole, limited = (np.asarray(draw_map(score_slide(slide, DotDetector(), o))) for o in (ScoringOptions(), roi))
     assert (whole != limited).any()
 
 

@@ -22,7 +22,8 @@ from pycocotools.coco import COCO
 
 from serving.exports import EXPORTS
 from serving.exports.errors import ExportError
-from serving.scoring.analysis import Analysis, CountingOptions, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.research_use import RESEARCH_USE
@@ -33,7 +34,7 @@ from tests.fakes import DotDetector, plant, tissue
 MPP = 0.23
 BOUNDS = (300, 200, 1800, 1100)
 SCHEMA = Path(__file__).with_name("histomicsui.schema.json")
-SMALL = Options(counting=CountingOptions(hotspot_area=0.1, hotspot_shape="disc"))
+SMALL = ScoringOptions(counting=CountingOptions(hotspot_area=0.1, hotspot_shape="disc"))
 
 
 @pytest.fixture(scope="module", params=["plain", "bounds"])

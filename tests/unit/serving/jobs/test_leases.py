@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from serving.jobs.errors import IdempotencyError, LeaseLostError
 from serving.jobs.leases import MAX_CRASHES, Lease, Leases, LeaseWatch
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.identity import DetachedError
@@ -36,7 +36,7 @@ def bring(store: SlideStore, owner: str, sha256: str = "a" * 64) -> None:
 
 
 def submission(owner: str, number: float, **more: object) -> Submission:
-    return Submission(owner, "a" * 64, Options(threshold=number / 1000), **more)  # type: ignore[arg-type]
+    return Submission(owner, "a" * 64, ScoringOptions(threshold=number / 1000), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_what_belongs_to_others_is_not_found(jobs: JobTable) -> None:
         with pytest.raises(NotFoundError):
             ask(made, owner="bob")
     with pytest.raises(NotFoundError):
-        jobs.submit(Submission("dan", "a" * 64, Options()), models_key=None)
+        jobs.submit(Submission("dan", "a" * 64, ScoringOptions()), models_key=None)
     assert jobs.page(owner="bob", states=(), sha256=None, before=None, limit=9) == []
     assert len(jobs.page(owner=None, states=(), sha256=None, before=None, limit=9)) == 1
 

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from serving.jobs.renumbering import renumber
 from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError, SlideChangedError
 from serving.store.intake import store_received
 from serving.store.places import kept_names, place_of
@@ -60,7 +60,7 @@ def as_before(store: SlideStore, made: Path) -> str:
         tx.execute(insert(blobs).values({**row, "sha256": former, "used_at": 0.0, "id_rule": 1}))
         for owner in ("ann", "bob"):
             tx.execute(insert(slides).values(owner=owner, sha256=former, name="s", kept=True, created_at=0.0))
-        options = options_text(Options())
+        options = options_text(ScoringOptions())
         values = {
             "owner": "ann",
             "sha256": former,
@@ -69,7 +69,7 @@ def as_before(store: SlideStore, made: Path) -> str:
             "priority": 0,
             "state": "succeeded",
         }
-        values |= {"id": "a", "request_key": request_key(former, Options()), "models_key": "m", "result": "a-1"}
+        values |= {"id": "a", "request_key": request_key(former, ScoringOptions()), "models_key": "m", "result": "a-1"}
         values |= {"created_at": 0.0, "tiles_done": 1, "crashes": 0, "token": 1, "worker": "", "beat": 0}
         tx.execute(insert(analyses).values(values))
     result = store.folder.parent / "results" / "a-1"  # a result of a former release has no checksums
@@ -96,7 +96,7 @@ def test_a_slide_of_the_former_rule_gets_its_new_id_and_keeps_the_old_one(store:
         assert (opened.width, opened.height) == (600, 500)
     jobs = JobTable(store.database, store)
     assert [job.id for job in jobs.page(owner="ann", states=(), sha256=former, before=None, limit=9)] == ["a"]
-    again, _ = jobs.submit(Submission("ann", former, Options()), models_key="m")
+    again, _ = jobs.submit(Submission("ann", former, ScoringOptions()), models_key="m")
     assert (again.sha256, again.state, again.result) == (slide.sha256, "succeeded", "a-1"), "the result is used again"
     assert brought(store, made, owner="eve").sha256 == slide.sha256
     assert renumber(store) == 0

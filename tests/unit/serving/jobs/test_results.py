@@ -11,7 +11,8 @@ from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
 from serving.jobs.request import models_key, options_from, options_text, request_key
 from serving.jobs.results import load_result, save_result
-from serving.scoring.analysis import Analysis, CountingOptions, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.store.shared import OnDisk
 from serving.wsi.arrayslide import ArraySlide
@@ -133,17 +134,19 @@ def test_a_full_disk_leaves_no_result(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_keys_follow_what_determines_a_result() -> None:
     asked = [
-        Options(),
-        Options(mpp=0.25),
-        Options(roi=parse_roi("0,0,9,9")),
-        Options(threshold=0.0),
-        Options(cascade=False),
-        Options(min_tissue_fraction=0.0),
-        Options(counting=CountingOptions(hotspot_shape="disc")),
-        Options(qc="off"),
+        ScoringOptions(),
+        ScoringOptions(mpp=0.25),
+        ScoringOptions(roi=parse_roi("0,0,9,9")),
+        ScoringOptions(threshold=0.0),
+        ScoringOptions(cascade=False),
+        ScoringOptions(min_tissue_fraction=0.0),
+        ScoringOptions(counting=CountingOptions(hotspot_shape="disc")),
+        ScoringOptions(qc="off"),
     ]
     assert [options_from(options_text(options)) for options in asked] == asked
-    assert len({request_key("a", options) for options in asked} | {request_key("b", Options())}) == len(asked) + 1
+    assert (
+        len({request_key("a", options) for options in asked} | {request_key("b", ScoringOptions())}) == len(asked) + 1
+    )
     cpu, half = "CPUExecutionProvider", "CUDA-fp16"
     key = models_key(list(make_cards()), cpu)
     assert key == models_key(list(make_cards()), "CUDAExecutionProvider")

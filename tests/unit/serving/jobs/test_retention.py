@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from serving.jobs.retention import Sweeper, sweep_strays
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.leaps import MAX_REST_S, LeapWatch
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
@@ -172,7 +172,7 @@ def test_results_go_at_once_with_the_last_analysis_that_has_them(
     store = make_store()
     jobs = JobTable(store.database, store)
     slide = add(store, tmp_path, 1)
-    made = [jobs.submit(Submission("ann", slide.sha256, Options()), models_key=None)[0].id for _ in range(2)]
+    made = [jobs.submit(Submission("ann", slide.sha256, ScoringOptions()), models_key=None)[0].id for _ in range(2)]
     with store.database.writing() as tx:
         tx.execute(update(analyses).values(state="succeeded", result="shared-1"))
     folder = store.kept.root / "results" / "shared-1"

@@ -16,7 +16,7 @@ from serving.jobs.table import JobTable, Submission
 from serving.registry.releases import Releases
 from serving.registry.shadows import Shadow, Shadows
 from serving.registry.version import ModelVersion
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, slides
@@ -55,7 +55,7 @@ def shadow(jobs: JobTable, shadows: Shadows) -> Shadow:
 
 
 def submitted(jobs: JobTable, owner: str, number: int) -> str:
-    wanted = Submission(owner, SLIDE, Options(threshold=number / 1000))
+    wanted = Submission(owner, SLIDE, ScoringOptions(threshold=number / 1000))
     return jobs.submit(wanted, models_key=None)[0].id
 
 

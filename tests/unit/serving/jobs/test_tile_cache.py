@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.tile_cache import TileCache
 from serving.report import Report
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.cascade import Seen, TileFindings
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import Settings, SettingsError
 from serving.store.shared import OnDisk
@@ -52,7 +53,7 @@ class Server:
     def score(self, **options: Any) -> tuple[Analysis, DotDetector, int]:
         """The analysis, what was asked of the detector for it, and how many patches were read."""
         self.analyses += 1
-        chosen, patches = Options(**options), self.slide.patches
+        chosen, patches = ScoringOptions(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
         cache = TileCache(Settings(state=self.state), SLIDE, detector, chosen, self.slide.mpp, owner="lab")
         checkpoints, seen = Checkpoints(OnDisk(self.state), f"{self.analyses}", "key"), cache.load()
@@ -82,7 +83,7 @@ def test_another_threshold_reads_and_computes_nothing_of_the_tiles(server: Serve
     server.score()
     again, asked, read = server.score(threshold=0.99)
     assert (asked.screened, asked.detected, read) == (0, 0, 0)
-    assert _alike(again, score_slide(server.slide, DotDetector(), Options(threshold=0.99)))
+    assert _alike(again, score_slide(server.slide, DotDetector(), ScoringOptions(threshold=0.99)))
 
 
 def test_an_roi_needs_only_tiles_whose_neighbours_differ(server: Server) -> None:
@@ -91,11 +92,11 @@ def test_an_roi_needs_only_tiles_whose_neighbours_differ(server: Server) -> None
     again, asked, read = server.score(roi=roi)
     assert len(again.report.tiles) < len(first.report.tiles)
     assert (asked.screened, read) == (0, 0)  # tiles to the right do not change what a tile owns
-    assert _alike(again, score_slide(server.slide, DotDetector(), Options(roi=roi)))
+    assert _alike(again, score_slide(server.slide, DotDetector(), ScoringOptions(roi=roi)))
     roi = rectangle(1000, 0, 2000, 2000)
     again, asked, read = server.score(roi=roi)
     assert (asked.screened > 0, read) == (True, 2)  # those whose left neighbour is not scored this time
-    assert _alike(again, score_slide(server.slide, DotDetector(), Options(roi=roi)))
+    assert _alike(again, score_slide(server.slide, DotDetector(), ScoringOptions(roi=roi)))
 
 
 def test_another_det_reads_only_where_something_passes_the_screening(server: Server) -> None:
@@ -109,7 +110,7 @@ def test_another_det_reads_only_where_something_passes_the_screening(server: Ser
     assert asked.screened == 0
     assert 0 < read < len(again.report.tiles)
     assert asked.detected > 0
-    assert again.report.counts == score_slide(server.slide, DotDetector(), Options()).report.counts
+    assert again.report.counts == score_slide(server.slide, DotDetector(), ScoringOptions()).report.counts
 
 
 def test_other_resolutions_quality_and_screening_share_nothing(server: Server) -> None:
@@ -163,14 +164,14 @@ def test_what_is_known_is_not_kept_twice(server: Server) -> None:
 def test_nothing_is_kept_where_an_operator_says_so(server: Server) -> None:
     settings = Settings.from_environment({"MITOSIS_KEEP_TILES": "off", "MITOSIS_STATE": str(server.state)})
     server.score()
-    assert TileCache(settings, SLIDE, server.detector, Options(), 0.25, owner="lab").load() == Seen()
+    assert TileCache(settings, SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab").load() == Seen()
     with pytest.raises(SettingsError, match="give on or off"):
         Settings.from_environment({"MITOSIS_KEEP_TILES": "maybe"})
 
 
 def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> None:
     server.detector.provider = "CUDAExecutionProvider"
-    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, Options(), 0.25, owner="lab")
+    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab")
     finished: list[TileFindings] = []
 
     def keep(chunk: Sequence[TileFindings]) -> None:

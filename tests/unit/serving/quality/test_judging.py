@@ -10,7 +10,8 @@ from PIL import Image
 from serving.quality.density import WHOLE
 from serving.quality.judging import REASONS, QualityMask
 from serving.report import Quality
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.synthetic.artefacts import KINDS, Artefact, place_artefacts, truth_raster
 from serving.synthetic.field import SyntheticTissue, everywhere
@@ -85,7 +86,7 @@ def test_real_fields_have_next_to_nothing_masked(shared_data: Path) -> None:
     assert fields
     for path in fields:
         with open_slide(path) as slide:
-            quality = _quality(score_slide(slide, DotDetector(), Options(mpp=0.2456)))
+            quality = _quality(score_slide(slide, DotDetector(), ScoringOptions(mpp=0.2456)))
         assert quality.masked_tissue_mm2 < 0.001, path.name
         assert quality.unjudged_focus_mm2 < 0.005, path.name
 
@@ -93,7 +94,7 @@ def test_real_fields_have_next_to_nothing_masked(shared_data: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (130, 90), (3000, 20)])
 def test_any_size_is_judged(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(100, 255, (size[1], size[0], 3)).astype(np.uint8)
-    analysis = score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), Options(min_tissue_fraction=0))
+    analysis = score_slide(ArraySlide(pixels, mpp=0.25), DotDetector(), ScoringOptions(min_tissue_fraction=0))
     quality = _quality(analysis)
     assert sum(area.area_mm2 for area in quality.areas) <= size[0] * size[1] * (0.25 / 1000) ** 2 + 1e-3
 

@@ -1,14 +1,13 @@
 """Whether a stored report is what scoring its slide again would give."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serving.report import Report
-from serving.scoring.analysis import CountingOptions, Options
 from serving.scoring.detector import cards_of
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.wsi.arrayslide import ArraySlide
@@ -19,7 +18,7 @@ from tests.fakes import DotDetector, make_cards, make_verifier_card, plant, tiss
 CARDS = list(make_cards())
 
 
-def scored(options: Options, detector: DotDetector | None = None) -> Report:
+def scored(options: ScoringOptions, detector: DotDetector | None = None) -> Report:
     pixels = tissue(1300, 900)
     plant(pixels, 400, 400)
     return score_slide(ArraySlide(pixels, mpp=0.25), detector or DotDetector(), options).report
@@ -28,32 +27,32 @@ def scored(options: Options, detector: DotDetector | None = None) -> Report:
 @pytest.mark.parametrize(
     "options",
     [
-        Options(),
-        Options(mpp=0.24),
-        Options(mpp=0.5),
-        Options(roi=parse_roi("100,100,800,700"), threshold=0.7, cascade=False, min_tissue_fraction=0, qc="off"),
+        ScoringOptions(),
+        ScoringOptions(mpp=0.24),
+        ScoringOptions(mpp=0.5),
+        ScoringOptions(roi=parse_roi("100,100,800,700"), threshold=0.7, cascade=False, min_tissue_fraction=0, qc="off"),
     ],
 )
-def test_a_report_answers_what_it_was_asked(options: Options) -> None:
+def test_a_report_answers_what_it_was_asked(options: ScoringOptions) -> None:
     assert answers(scored(options), options, CARDS)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        Options(mpp=0.25),
-        Options(roi=parse_roi("0,0,900,900")),
-        Options(threshold=0.6),
-        Options(cascade=False),
-        Options(min_tissue_fraction=0.2),
-        Options(counting=CountingOptions(hotspots=1)),
-        Options(qc="exclude"),
+        ScoringOptions(mpp=0.25),
+        ScoringOptions(roi=parse_roi("0,0,900,900")),
+        ScoringOptions(threshold=0.6),
+        ScoringOptions(cascade=False),
+        ScoringOptions(min_tissue_fraction=0.2),
+        ScoringOptions(counting=CountingOptions(hotspots=1)),
+        ScoringOptions(qc="exclude"),
     ],
 )
-def test_it_does_not_answer_anything_else(other: Options) -> None:
-    report = scored(Options())
+def test_it_does_not_answer_anything_else(other: ScoringOptions) -> None:
+    report = scored(ScoringOptions())
     assert not answers(report, other, CARDS)
-    assert not answers(scored(other), Options(), CARDS)
+    assert not answers(scored(other), ScoringOptions(), CARDS)
 
 
 @pytest.mark.parametrize(
@@ -65,21 +64,21 @@ def test_it_does_not_answer_anything_else(other: Options) -> None:
     ],
 )
 def test_nor_other_models(change: Callable[[list[ModelCard]], list[ModelCard]]) -> None:
-    assert not answers(scored(Options()), Options(), change(CARDS))
+    assert not answers(scored(ScoringOptions()), ScoringOptions(), change(CARDS))
 
 
 def test_nor_another_rounding_or_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = scored(Options())
-    assert not answers(report, Options(), CARDS, rounded="bf16")
+    report = scored(ScoringOptions())
+    assert not answers(report, ScoringOptions(), CARDS, rounded="bf16")
     monkeypatch.setattr("serving.scoring.reporting.__version__", "99.0")
-    assert not answers(report, Options(), CARDS)
+    assert not answers(report, ScoringOptions(), CARDS)
 
 
 def test_a_cascade_with_a_verifier_is_known_again(tmp_path: Path) -> None:
     detector = DotDetector(verification_card=make_verifier_card())
-    report = scored(Options(), detector)
-    assert answers(report, Options(), cards_of(detector))
-    assert not answers(report, Options(), CARDS)
+    report = scored(ScoringOptions(), detector)
+    assert answers(report, ScoringOptions(), cards_of(detector))
+    assert not answers(report, ScoringOptions(), CARDS)
 
 
 def replace_hash(card: ModelCard) -> ModelCard:
@@ -87,5 +86,5 @@ def replace_hash(card: ModelCard) -> ModelCard:
 
 
 def test_options_that_are_left_open_mean_what_the_card_says() -> None:
-    report = scored(Options())
-    assert answers(report, replace(Options(), threshold=0.5), CARDS)
+    report = scored(ScoringOptions())
+    assert answers(report, ScoringOptions(threshold=0.5), CARDS)

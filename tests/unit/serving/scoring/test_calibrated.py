@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from serving.report import Report
-from serving.scoring.analysis import Analysis, CountingOptions, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.expected import Z_95, count_figures
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.wsi.arrayslide import ArraySlide
@@ -45,7 +46,7 @@ def analysed(last: ModelCard, **options: object) -> Analysis:
         detector = replace(detector, verification_card=last)
     else:
         detector = replace(detector, detection_card=last)
-    return score_slide(slide(), detector, Options(**options))  # type: ignore[arg-type]
+    return score_slide(slide(), detector, ScoringOptions(**options))  # type: ignore[arg-type]
 
 
 LAST = [make_verifier_card(detection=0.5, candidate=0.1), make_cards()[1]]

@@ -1,9 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
 from serving.scoring.cascade import Cascade
 from serving.scoring.merging import SubTileBoxes
+from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.wsi.arrayslide import ArraySlide
@@ -16,7 +16,7 @@ def _everywhere(origins: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _run(pixels: NDArray[np.uint8], cascade: Cascade) -> SubTileBoxes:
     slide = ArraySlide(pixels, mpp=0.25)
-    plan = make_plan(slide, Options(), cascade.detector.screening_card.input)
+    plan = make_plan(slide, ScoringOptions(), cascade.detector.screening_card.input)
     with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
         return cascade.run(patches, lambda: None)
 

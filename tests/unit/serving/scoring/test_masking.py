@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.report import Quality, QualityUse
-from serving.scoring.analysis import Analysis, CountingOptions, Options
+from serving.scoring.analysis import Analysis
 from serving.scoring.masking import quality_warnings
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.wsi.arrayslide import ArraySlide
@@ -31,7 +32,7 @@ def _pixels() -> NDArray[np.uint8]:
 
 
 def _analysis(qc: QualityUse) -> Analysis:
-    return score_slide(ArraySlide(_pixels(), mpp=0.25), DotDetector(), Options(qc=qc))
+    return score_slide(ArraySlide(_pixels(), mpp=0.25), DotDetector(), ScoringOptions(qc=qc))
 
 
 def _quality(analysis: Analysis) -> Quality:
@@ -84,7 +85,7 @@ def test_counted_again_it_stays_as_it_was_asked_for() -> None:
 
 
 def test_only_the_roi_is_stated() -> None:
-    options = Options(roi=parse_roi(f"{INKED - 300},0,800,{HEIGHT}"))
+    options = ScoringOptions(roi=parse_roi(f"{INKED - 300},0,800,{HEIGHT}"))
     analysis = score_slide(ArraySlide(_pixels(), mpp=0.25), DotDetector(), options)
     areas = {a.reason: a.area_mm2 for a in _quality(analysis).areas}
     assert areas["pen"] == pytest.approx(300 * HEIGHT * (0.25 / 1000) ** 2 + EDGE_MM2, abs=EDGE_MM2)

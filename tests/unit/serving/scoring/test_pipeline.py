@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from serving.report import Report
 from serving.scoring import cascade, pace
-from serving.scoring.analysis import Options
 from serving.scoring.cascade import TileFindings
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
@@ -33,7 +33,7 @@ def _slide(name: str = "array") -> ArraySlide:
     return ArraySlide(_pixels(), mpp=0.25, name=name)
 
 
-def _report(options: Options = DEFAULTS, detector: DotDetector | None = None) -> Report:
+def _report(options: ScoringOptions = DEFAULTS, detector: DotDetector | None = None) -> Report:
     return score_slide(_slide(), detector or DotDetector(), options).report
 
 
@@ -101,14 +101,14 @@ def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
     assert same.analysis_id == _report().analysis_id
     cards = make_cards(screening=0.2)
     others = [
-        _report(Options(cascade=False)),
-        _report(Options(threshold=0.4)),
-        _report(Options(mpp=0.26)),
-        _report(Options(mpp=0.25)),  # changes mpp_source and the warnings
-        _report(Options(roi=parse_roi("0,0,500,500"))),
-        _report(Options(min_tissue_fraction=0.2)),
-        _report(Options(qc="exclude")),
-        _report(Options(qc="off")),
+        _report(ScoringOptions(cascade=False)),
+        _report(ScoringOptions(threshold=0.4)),
+        _report(ScoringOptions(mpp=0.26)),
+        _report(ScoringOptions(mpp=0.25)),  # changes mpp_source and the warnings
+        _report(ScoringOptions(roi=parse_roi("0,0,500,500"))),
+        _report(ScoringOptions(min_tissue_fraction=0.2)),
+        _report(ScoringOptions(qc="exclude")),
+        _report(ScoringOptions(qc="off")),
         _report(detector=DotDetector(cards[0], cards[1])),
         score_slide(ArraySlide(tissue(1800, 1500), mpp=0.25), DotDetector()).report,
     ]
@@ -118,7 +118,7 @@ def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
 def test_the_cascade_looks_where_scores_pass_and_nowhere_else() -> None:
     few, every = DotDetector(), DotDetector()
     _report(detector=few)
-    off = _report(Options(cascade=False), every)
+    off = _report(ScoringOptions(cascade=False), every)
     assert 0 < few.detected <= 9 * len(DOTS)  # a dot on the crossing of blocks is in 3 x 3 windows
     assert every.detected == 16 * 13  # all windows of the lattice that show any of 1800 x 1500 px
     assert off.counts.mitotic_figures == len(DOTS)
@@ -154,14 +154,14 @@ def test_the_threshold_is_the_callers_or_the_cards() -> None:
     plant(pixels, 300, 300, side=18)  # probability 18 * 18 / (24 * 24), .56
     slide = ArraySlide(pixels, mpp=0.25)
     assert score_slide(slide, DotDetector()).report.counts.mitotic_figures == 1
-    strict = score_slide(slide, DotDetector(), Options(threshold=0.6)).report
+    strict = score_slide(slide, DotDetector(), ScoringOptions(threshold=0.6)).report
     assert strict.counts.mitotic_figures == 0
     assert strict.hotspots == []
     assert strict.models[1].thresholds == {"detection": 0.6}
 
 
 def test_the_roi_limits_figures_exactly() -> None:
-    report = _report(Options(roi=parse_roi("[[0,0],[1100,0],[1100,700],[0,700]]")))
+    report = _report(ScoringOptions(roi=parse_roi("[[0,0],[1100,0],[1100,700],[0,700]]")))
     assert report.counts.mitotic_figures == 2
     assert sum(t.mitotic_count for t in report.tiles) == 2
     assert report.settings.roi == [(0, 0), (1100, 0), (1100, 700), (0, 700)]
@@ -231,7 +231,7 @@ def test_finished_tiles_of_another_plan_are_refused(monkeypatch: pytest.MonkeyPa
     kept: list[TileFindings] = []
     score_slide(_slide(), DotDetector(), on_finished=kept.extend)
     with pytest.raises(ValueError, match="not the first ones"):
-        score_slide(_slide(), DotDetector(), Options(roi=parse_roi("1200,0,500,500")), finished=kept)
+        score_slide(_slide(), DotDetector(), ScoringOptions(roi=parse_roi("1200,0,500,500")), finished=kept)
     with pytest.raises(ValueError, match="no whole chunks"):
         score_slide(_slide(), DotDetector(), finished=kept[:2])
     monkeypatch.setattr(cascade, "CHUNK_TILES", 2)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import AHEAD
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import Plan, make_plan
@@ -40,7 +40,7 @@ def _no_thread_stays_behind() -> Iterator[None]:
 
 
 def _plan(slide: ArraySlide) -> Plan:
-    return make_plan(slide, Options(), make_cards()[0].input)
+    return make_plan(slide, ScoringOptions(), make_cards()[0].input)
 
 
 def test_patches_come_in_order_with_their_pixels() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serving.scoring.analysis import Options
 from serving.scoring.detector import cards_of, counting_threshold
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pace import VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import CROWDED, pooled, verify_candidates
@@ -112,7 +112,7 @@ def test_the_last_card_counts_and_the_report_names_all_models(threshold: float, 
     pixels = tissue(600, 500)
     # A dot that fills the verifier's idea of one to 81 %.
     plant(pixels, 300, 250, side=round(0.9 * DOT_PX))
-    report = score_slide(ArraySlide(pixels, mpp=0.25, name="dot"), detector, Options()).report
+    report = score_slide(ArraySlide(pixels, mpp=0.25, name="dot"), detector, ScoringOptions()).report
     assert report.counts.mitotic_figures == counted
     assert counting_threshold(cards_of(detector)) == threshold
     assert [m.thresholds for m in report.models] == [{"screening": 0.05}, {"candidate": 0.1}, {"detection": threshold}]

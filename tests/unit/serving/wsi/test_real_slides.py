@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.errors import MissingResolutionError, UnreadableSlideError
 from serving.wsi.slide import open_slide
@@ -26,7 +26,7 @@ def test_a_slide_without_resolution_needs_the_override(shared_data: Path) -> Non
         assert slide.mpp is None
         with pytest.raises(MissingResolutionError, match=r"give `mpp`, such as 0\.25"):
             score_slide(slide, DotDetector())
-        report = score_slide(slide, DotDetector(), Options(mpp=0.25)).report
+        report = score_slide(slide, DotDetector(), ScoringOptions(mpp=0.25)).report
     assert report.slide.mpp_source == "override"
     assert [w for w in report.warnings if "given by the caller" in w]
 

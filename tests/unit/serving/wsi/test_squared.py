@@ -13,7 +13,8 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.report import Report
-from serving.scoring.analysis import Analysis, Options
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.wsi.arrayslide import ArraySlide
@@ -63,14 +64,14 @@ def test_figures_tissue_and_centres_are_those_of_square_pixels(field: Pixels, sc
     analysis = score_slide(slide, DotDetector())
     assert_same(analysis, reference)
     assert any("not square" in warning for warning in analysis.report.warnings)
-    given_by_caller = score_slide(ArraySlide(scaled(field, scale), mpp=None), DotDetector(), Options(mpp=size))
+    given_by_caller = score_slide(ArraySlide(scaled(field, scale), mpp=None), DotDetector(), ScoringOptions(mpp=size))
     assert_same(given_by_caller, reference)
-    overridden = score_slide(slide, DotDetector(), Options(mpp=size))
+    overridden = score_slide(slide, DotDetector(), ScoringOptions(mpp=size))
     assert_same(overridden, reference)
     assert overridden.report.analysis_id != analysis.report.analysis_id
     cards = (DotDetector().screening_card, DotDetector().detection_card)
-    assert answers(overridden.report, Options(mpp=size), cards)
-    assert not answers(overridden.report, Options(mpp=0.25), cards)
+    assert answers(overridden.report, ScoringOptions(mpp=size), cards)
+    assert not answers(overridden.report, ScoringOptions(mpp=0.25), cards)
 
 
 def test_files_that_other_programs_read_are_in_px_of_the_file(field: Pixels, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.scoring.analysis import Options
+from serving.scoring.options import ScoringOptions
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard
@@ -37,7 +37,7 @@ def slide() -> ArraySlide:
 
 
 def ranked(slide: ArraySlide, *, mpp: float | None = None) -> RankedSlide:
-    return rank_tiles(slide, DotScreener(), Options(mpp=mpp, min_tissue_fraction=0.5), lambda done, total: None)
+    return rank_tiles(slide, DotScreener(), ScoringOptions(mpp=mpp, min_tissue_fraction=0.5), lambda done, total: None)
 
 
 def test_the_score_of_a_tile_is_its_highest_sub_tile(slide: ArraySlide) -> None:
@@ -55,7 +55,7 @@ def test_glass_is_discarded_and_tiles_cut_by_the_border_are_counted(slide: Array
 
 def test_progress_counts_to_the_end(slide: ArraySlide) -> None:
     seen: list[tuple[int, int]] = []
-    rank_tiles(slide, DotScreener(), Options(min_tissue_fraction=0.5), lambda *done: seen.append(done))
+    rank_tiles(slide, DotScreener(), ScoringOptions(min_tissue_fraction=0.5), lambda *done: seen.append(done))
     assert seen == [(n, 5) for n in range(6)]
 
 
