@@ -32,13 +32,22 @@ class FlatTiff(PyramidSlide):
     bounds: tuple[int, int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
-    def __init__(self, tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: Path, name: str) -> None:
+    def __init__(
+        self, tiff: tifffile.TiffFile, page: tifffile.TiffPage, path: Path, name: str, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._tiff, self._page, self._path, self.name = tiff, page, path, name
         self.width, self.height = int(page.imagewidth), int(page.imagelength)
         self.level_sizes, self.levels = [(self.width, self.height)], [0]
         self._file = path.open("rb", buffering=0)
         self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._cache_bytes = cache_bytes
         self._lock = threading.Lock()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of decoded strips, in memory."""
+        with self._lock:
+            return sum(strip.nbytes for strip in self._kept.values())
 
     @cached_property
     def sha256(self) -> str:
@@ -89,13 +98,15 @@ class FlatTiff(PyramidSlide):
         strip = np.ascontiguousarray(decoded[0], np.uint8)
         with self._lock:
             self._kept[number] = strip
-            while len(self._kept) > 1 and sum(s.nbytes for s in self._kept.values()) > CACHE_BYTES:
+            while len(self._kept) > 1 and sum(s.nbytes for s in self._kept.values()) > self._cache_bytes:
                 self._kept.popitem(last=False)
         return strip
 
 
-def open_flat_tiff(path: Path, name: str) -> FlatTiff | None:
+def open_flat_tiff(path: Path, name: str, cache_bytes: int = CACHE_BYTES) -> FlatTiff | None:
     """A TIFF in strips of 8-bit RGB; None of any other file.
+
+    cache_bytes : of decoded strips that are kept, those used last
 
     Raises
     ------
@@ -118,4 +129,4 @@ def open_flat_tiff(path: Path, name: str) -> FlatTiff | None:
     if not plain:
         tiff.close()
         return None
-    return FlatTiff(tiff, page, path, name)
+    return FlatTiff(tiff, page, path, name, cache_bytes)

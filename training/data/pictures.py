@@ -13,7 +13,7 @@ from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.imageslide import MAX_IMAGE_PIXELS
 from serving.wsi.slide import Slide, open_slide
-from training.data.flat_tiff import open_flat_tiff
+from training.data.flat_tiff import CACHE_BYTES, open_flat_tiff
 from training.data.import_report import FormatError
 from training.data.mosaic import MosaicSlide
 
@@ -25,12 +25,12 @@ SUFFIXES = frozenset(
 _FLAT = frozenset({".tif", ".tiff", ".bmp"})
 
 
-def open_picture(path: Path, *, name: str | None = None) -> Slide:
+def open_picture(path: Path, *, name: str | None = None, strip_bytes: int = CACHE_BYTES) -> Slide:
     """A slide as serving opens it, a folder of tiles, or a flat TIFF or BMP field, which contests publish and no scanner writes.
 
     A TIFF of strips is decoded strip by strip.
 
-    name : what reports call it; by default the file's name
+    name : what reports call it; by default the file's name. strip_bytes : of decoded strips that are kept
 
     Raises
     ------
@@ -44,7 +44,7 @@ def open_picture(path: Path, *, name: str | None = None) -> Slide:
     except UnsupportedFormatError:
         if path.suffix.lower() not in _FLAT:
             raise
-    if (strips := open_flat_tiff(path, name or path.name)) is not None:
+    if (strips := open_flat_tiff(path, name or path.name, strip_bytes)) is not None:
         return strips
     with _flat(path) as image:
         return ArraySlide(np.asarray(image.convert("RGB")), mpp=None, name=name or path.name, vendor="flat")

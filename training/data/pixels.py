@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region
 from serving.wsi.slide import Slide
+from training.data.flat_tiff import FlatTiff
 from training.data.pictures import open_picture
 from training.data.sub_tiles import WINDOW_PX, SubTiles
 
 MEMORY_PX = 2**28
-"""Px of decoded pictures that a process keeps, 3 bytes each; whole-slide images are not decoded and count as 1 Mpx."""
+"""Px of decoded pictures and strips that a process keeps, 3 bytes each; whole-slide images are not decoded and count as 1 Mpx."""
 _IN_FILE_PX = 2**20
 
 _open: "OrderedDict[tuple[int, Path], Slide]" = OrderedDict()
@@ -33,12 +34,14 @@ def _opened(path: Path) -> Slide:
     key = (os.getpid(), path)
     slide = _open.get(key)
     if slide is None:
-        slide = _open[key] = open_picture(path)
-        while len(_open) > 1 and sum(_px(other) for other in _open.values()) > MEMORY_PX:
-            _open.popitem(last=False)[1].close()
+        slide = _open[key] = open_picture(path, strip_bytes=3 * MEMORY_PX)
     _open.move_to_end(key)
+    while len(_open) > 1 and sum(_px(other) for other in _open.values()) > MEMORY_PX:
+        _open.popitem(last=False)[1].close()
     return slide
 
 
 def _px(slide: Slide) -> int:
+    if isinstance(slide, FlatTiff):
+        return slide.kept_bytes // 3
     return slide.width * slide.height if isinstance(slide, ArraySlide) else _IN_FILE_PX

@@ -42,6 +42,19 @@ def test_a_tiff_of_strips_is_read_in_part_as_it_is_read_whole(tmp_path: Path, co
         assert (outside[:, 110:] == 255).all()
 
 
+def test_a_strip_is_decoded_once_for_all_sub_tiles(tmp_path: Path) -> None:
+    """What was read is still there when the file is not."""
+    path = tmp_path / "a.tif"
+    pixels = noise(500, 400)
+    Image.fromarray(pixels).save(path, compression="tiff_lzw")
+    table = sub_tiles_of([picture([], size=(500, 400)).model_copy(update={"path": path.name})])
+    first = [read_sub_tile(tmp_path, table, i) for i in range(len(table))]
+    with path.open("r+b") as handle:
+        handle.write(b"\0" * path.stat().st_size)
+    for i, sub_tile in enumerate(first):
+        assert (read_sub_tile(tmp_path, table, i) == sub_tile).all()
+
+
 def test_a_damaged_strip_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     Image.fromarray(tissue(600, 600)).save(path, compression="tiff_lzw")
