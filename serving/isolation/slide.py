@@ -4,8 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, MemoryShortError, SlideFacts
 from serving.wsi.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
 from serving.wsi.geometry import Region
+from serving.wsi.slidebase import SlideBase
 
 _T = TypeVar("_T")
 
@@ -42,7 +42,7 @@ def open_isolated(
     return IsolatedSlide(decoders, path, name=name, sha256=sha256, lines=lines)
 
 
-class IsolatedSlide:
+class IsolatedSlide(SlideBase):
     """See `Slide`; reads may come from several threads, of which the decoder serves `lines` at once."""
 
     def __init__(self, decoders: Decoders, path: Path, *, name: str, sha256: str, lines: int = LINES) -> None:
@@ -64,11 +64,6 @@ class IsolatedSlide:
 
     def __repr__(self) -> str:
         return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
-
-    @property
-    def mpp(self) -> float | None:
-        """See `Slide.mpp`."""
-        return None if self.pixel_size is None else self.pixel_size.mpp
 
     def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
         """See `Slide.read`; raises `DecoderError` where the read ends two processes."""
@@ -148,11 +143,3 @@ class IsolatedSlide:
         if current is not None:
             current[0].close()
         self._needed.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

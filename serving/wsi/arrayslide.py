@@ -1,15 +1,14 @@
 """A plain array with a slide's interface."""
 
 import hashlib
-from types import TracebackType
-from typing import Self
 
 from serving.wsi.geometry import Region
 from serving.wsi.pixelsize import PixelSize
 from serving.wsi.resample import Pixels, frame_around, padded_cut, resized
+from serving.wsi.slidebase import SlideBase
 
 
-class ArraySlide:
+class ArraySlide(SlideBase):
     """A picture in memory: fields of view, and tests that need exact pixels.
 
     pixels : uint8, shape (height, width, 3), RGB
@@ -29,11 +28,6 @@ class ArraySlide:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.width} x {self.height}, {self.pixel_size})"
-
-    @property
-    def mpp(self) -> float | None:
-        """See `Slide.mpp`."""
-        return None if self.pixel_size is None else self.pixel_size.mpp
 
     @property
     def sha256(self) -> str:
@@ -61,11 +55,3 @@ class ArraySlide:
 
     def close(self) -> None:
         """Nothing to release."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -4,8 +4,6 @@ Most of OpenSlide's time is not JPEG decoding: it is compositing, four channels,
 """
 
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,8 @@ from numpy.typing import NDArray
 
 from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
+from serving.wsi.tilecache import CACHE_BYTES, TileCache
 
-CACHE_BYTES = 32 * 2**20
-"""Decoded tiles that are kept: neighbouring patches share a column of them. OpenSlide keeps as much."""
 _START, _END, _ADOBE = b"\xff\xd8", b"\xff\xd9", b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
 """Start and end of image; APP14 up to the byte that tells RGB (0) from YCbCr (1), which tables and tiles of a TIFF may lack."""
 _SCAN, _JFIF, _APP14 = 0xDA, 0xE0, 0xEE
@@ -109,9 +106,7 @@ class JpegTiles:
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb", buffering=0)
-        self._kept: OrderedDict[tuple[int, int, int], Pixels] = OrderedDict()
-        self._kept_bytes = 0
-        self._lock = threading.Lock()
+        self._kept = TileCache(CACHE_BYTES)
 
     def read(self, level: JpegLevel, region: Region) -> Pixels | None:
         """The pixels of `region` (px of `level`), uint8, shape (height, width, 3), white outside of the level.
@@ -137,14 +132,10 @@ class JpegTiles:
 
     def _decoded(self, level: JpegLevel, tile: int) -> Pixels | None:
         key = (level.width, level.height, tile)
-        with self._lock:
-            if (kept := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                return kept
+        if (kept := self._kept.get(key)) is not None:
+            return kept
         pixels = self._decode(level, tile)
-        if pixels is not None:
-            self._keep(key, pixels)
-        return pixels
+        return None if pixels is None else self._kept.keep(key, pixels)
 
     def _decode(self, level: JpegLevel, tile: int) -> Pixels | None:
         size = (level.tile_height, level.tile_width)
@@ -160,14 +151,6 @@ class JpegTiles:
         except (OSError, ValueError):
             return None
         return pixels if pixels.shape[:2] == size else None
-
-    def _keep(self, key: tuple[int, int, int], pixels: Pixels) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._kept_bytes += pixels.nbytes
-            self._kept[key] = pixels
-            while self._kept_bytes > CACHE_BYTES:
-                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
 
 
 def _without_colour_markers(stream: bytes, *, tile: bool = False) -> bytes | None:

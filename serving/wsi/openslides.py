@@ -1,10 +1,7 @@
 """Whole-slide images through OpenSlide."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import openslide
@@ -16,7 +13,6 @@ from serving.wsi.directories import check_directories, is_large_ndpi
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, has_directory, kind_of
 from serving.wsi.geometry import Region
-from serving.wsi.hashing import slide_sha256
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles
 from serving.wsi.limits import check_size
 from serving.wsi.pixelsize import PixelSize, stated_size
@@ -127,19 +123,9 @@ class OpenSlideSlide(PyramidSlide):
         return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
 
     @property
-    def mpp(self) -> float | None:
-        """See `Slide.mpp`."""
-        return None if self.pixel_size is None else self.pixel_size.mpp
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """See `Slide.notes`."""
         return left_aside(self.level_sizes, self.levels)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Id of the slide: see `slide_sha256`."""
-        return slide_sha256(self._path)
 
     @property
     def direct_levels(self) -> list[int]:
@@ -244,14 +230,6 @@ class OpenSlideSlide(PyramidSlide):
         if self._tiles is not None:
             self._tiles.close()
         self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _pixel_size(handle: openslide.OpenSlide) -> PixelSize | None:

@@ -1,12 +1,16 @@
 """Slides that are stored several times, each time smaller: which of these levels are the slide, and reads from them."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from serving.wsi.geometry import Region
+from serving.wsi.hashing import slide_sha256
 from serving.wsi.resample import Pixels, frame_around, resized
+from serving.wsi.slidebase import SlideBase
 
 MAX_DECODED_PX = 64 * 2**20
 """Decoded in one piece, 256 MB: a slide without a pyramid is read in bands where a small picture shows much of it."""
@@ -42,7 +46,7 @@ def have_same_shape(level0: Size, level: Size) -> bool:
     return max(low for low, _ in ranges) <= min(high for _, high in ranges)
 
 
-class PyramidSlide(ABC):
+class PyramidSlide(SlideBase):
     """Reads at any scale from levels that a subclass decodes.
 
     `level_sizes` has the (width, height) of every stored level, level 0 first; `levels` says which of them are read.
@@ -53,6 +57,12 @@ class PyramidSlide(ABC):
     level_sizes: list[Size]
     levels: list[int]
     stored_scale = (1.0, 1.0)
+    _path: Path
+
+    @cached_property
+    def sha256(self) -> str:
+        """Id of the slide: see `slide_sha256`."""
+        return slide_sha256(self._path)
 
     @abstractmethod
     def _decode(self, level: int, cut: Region) -> Pixels:

@@ -4,12 +4,12 @@ Everything behind this door counts in square pixels, so areas, distances, tiles 
 other programs read beside the slide's own file is taken back to the file's pixels: see `Slide.stored_scale`.
 """
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from serving.wsi.geometry import Region
 from serving.wsi.pixelsize import PixelSize
 from serving.wsi.resample import Pixels
+from serving.wsi.slidebase import SlideBase
 
 if TYPE_CHECKING:
     from serving.wsi.slide import Slide
@@ -34,7 +34,7 @@ def size_given(slide: "Slide", mpp: float | tuple[float, float]) -> PixelSize:
     return PixelSize(stated.x * slide.stored_scale[0], stated.y * slide.stored_scale[1])
 
 
-class SquareSlide:
+class SquareSlide(SlideBase):
     """See `Slide`; level-0 px are squares of the shorter side of the file's."""
 
     def __init__(self, slide: "Slide", size: PixelSize) -> None:
@@ -63,11 +63,6 @@ class SquareSlide:
         return f"SquareSlide({self._slide!r})"
 
     @property
-    def mpp(self) -> float | None:
-        """See `Slide.mpp`."""
-        return None if self.pixel_size is None else self.pixel_size.mpp
-
-    @property
     def sha256(self) -> str:
         """Hash of the file."""
         return self._slide.sha256
@@ -88,11 +83,3 @@ class SquareSlide:
     def close(self) -> None:
         """See `Slide.close`."""
         self._slide.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -1,13 +1,8 @@
 """Tiled TIFFs that OpenSlide does not read, or not rightly: big-endian ones, OME-TIFF, planar, 16 bits, other compressions."""
 
-import os
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import tifffile
@@ -16,7 +11,6 @@ from numpy.typing import NDArray
 from serving.wsi.directories import open_pages
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
-from serving.wsi.hashing import slide_sha256
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
 from serving.wsi.ome import OmeImage, is_ome, slide_of
@@ -24,9 +18,9 @@ from serving.wsi.pixelsize import PixelSize, stated_size
 from serving.wsi.pyramid import PyramidSlide, have_same_shape, trusted_levels
 from serving.wsi.resample import Pixels
 from serving.wsi.samples import SampleLayout, layout_of
+from serving.wsi.segments import read_segment
+from serving.wsi.tilecache import CACHE_BYTES, TileCache
 
-CACHE_BYTES = 32 * 2**20
-"""Decoded tiles that are kept: neighbouring patches share a column of them."""
 TILED_INSTEAD = "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
 _INCH_UM, _CM_UM = 25_400.0, 10_000.0
 _LOOKED_AT = 16
@@ -189,17 +183,10 @@ class TiffSlide(PyramidSlide):
         self._stored = levels
         self._file = path.open("rb", buffering=0)
         self._jpeg = JpegTiles(path)
-        self._kept: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
-        self._kept_bytes = 0
-        self._lock = threading.Lock()
+        self._kept = TileCache(CACHE_BYTES)
 
     def __repr__(self) -> str:
         return f"TiffSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
-
-    @property
-    def mpp(self) -> float | None:
-        """See `Slide.mpp`."""
-        return None if self.pixel_size is None else self.pixel_size.mpp
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -208,11 +195,6 @@ class TiffSlide(PyramidSlide):
         if any(colours_contradict(page) for level in self._stored[:1] for page in level.pages):
             notes += ("the file states RGB, but its tiles hold YCbCr by their own header; the tiles were believed",)
         return notes
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return slide_sha256(self._path)
 
     def check_range(self) -> None:
         """Refuse a slide that uses a small part of the range that it states: see `SampleLayout.check_range`."""
@@ -229,14 +211,6 @@ class TiffSlide(PyramidSlide):
         self._jpeg.close()
         self._file.close()
         self._tiff.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _decode(self, level: int, cut: Region) -> Pixels:
         stored = self._stored[level]
@@ -257,23 +231,15 @@ class TiffSlide(PyramidSlide):
 
     def _tile(self, level: int, tile: int) -> Pixels:
         """All px of a tile, white where the file has none."""
-        with self._lock:
-            if (kept := self._kept.get((level, tile))) is not None:
-                self._kept.move_to_end((level, tile))
-                return kept
+        if (kept := self._kept.get((level, tile))) is not None:
+            return kept
         stored = self._stored[level]
         place = stored.place(tile)
         pixels = np.full((place.height, place.width, 3), 255, np.uint8)
         shown = self._shown(stored, tile)
         if shown is not None:
             pixels[: shown.shape[0], : shown.shape[1]] = shown
-        with self._lock:
-            if (level, tile) not in self._kept:
-                self._kept_bytes += pixels.nbytes
-            self._kept[level, tile] = pixels
-            while self._kept_bytes > CACHE_BYTES:
-                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
-        return pixels
+        return self._kept.keep((level, tile), pixels)
 
     def _shown(self, level: _Level, tile: int) -> Pixels | None:
         """The px of a tile that lie in the slide, or more; None where the file has none."""
@@ -292,7 +258,7 @@ class TiffSlide(PyramidSlide):
         planes = level.layout.samples if level.layout.planar else 1
         step = level.tiles
         parts = [
-            self._segment(page, tables, plane * step + tile)
+            read_segment(self._file, page, plane * step + tile, tables, name=self.name)
             for page, tables in zip(level.pages, level.tables, strict=True)
             for plane in range(planes)
         ]
@@ -304,21 +270,6 @@ class TiffSlide(PyramidSlide):
         if joined.shape[-1] != expected or joined.dtype.kind != "u":
             raise self._damaged(level, tile)
         return joined
-
-    def _segment(self, page: tifffile.TiffPage, tables: bytes | None, index: int) -> NDArray[np.unsignedinteger] | None:
-        count = int(page.databytecounts[index])
-        if not count:
-            return None
-        data = os.pread(self._file.fileno(), count, int(page.dataoffsets[index]))
-        try:
-            decoded, _, _ = page.decode(data, index, jpegtables=tables)
-        except MemoryError:
-            raise
-        except Exception as error:  # every codec has errors of its own
-            raise UnreadableSlideError(
-                f"{self.name} has a damaged tile (number {index} of {len(page.dataoffsets)}); copy it again from the scanner"
-            ) from error
-        return None if decoded is None else np.asarray(decoded[0])
 
     def _damaged(self, level: _Level, tile: int) -> UnreadableSlideError:
         place = level.place(tile)

@@ -1,25 +1,17 @@
 """TIFFs of strips, which microscope cameras and contests write: decoded strip by strip, not whole."""
 
-import os
-import threading
-from collections import OrderedDict
-from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import tifffile
 
 from serving.wsi.errors import UnreadableSlideError
 from serving.wsi.geometry import Region
-from serving.wsi.hashing import slide_sha256
-from serving.wsi.pixelsize import PixelSize
 from serving.wsi.pyramid import PyramidSlide
 from serving.wsi.resample import Pixels
+from serving.wsi.segments import read_segment
+from serving.wsi.tilecache import CACHE_BYTES, TileCache
 
-CACHE_BYTES = 2**25
-"""Of decoded strips, each slide."""
 _RGB = 3
 
 
@@ -27,9 +19,6 @@ class FlatTiff(PyramidSlide):
     """A TIFF whose only level is stored in strips. See `serving.wsi.slide.Slide`."""
 
     vendor = "flat"
-    mpp: float | None = None
-    pixel_size: PixelSize | None = None
-    bounds: tuple[int, int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
     def __init__(
@@ -39,33 +28,18 @@ class FlatTiff(PyramidSlide):
         self.width, self.height = int(page.imagewidth), int(page.imagelength)
         self.level_sizes, self.levels = [(self.width, self.height)], [0]
         self._file = path.open("rb", buffering=0)
-        self._kept: OrderedDict[int, Pixels] = OrderedDict()
-        self._cache_bytes = cache_bytes
-        self._lock = threading.Lock()
+        self.pixel_size = self.bounds = None
+        self._kept = TileCache(cache_bytes)
 
     @property
     def kept_bytes(self) -> int:
         """Of decoded strips, in memory."""
-        with self._lock:
-            return sum(strip.nbytes for strip in self._kept.values())
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return slide_sha256(self._path)
+        return self._kept.bytes
 
     def close(self) -> None:
         """See `Slide.close`."""
         self._file.close()
         self._tiff.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _decode(self, level: int, cut: Region) -> Pixels:
         pixels = np.full((cut.height, cut.width, _RGB), 255, np.uint8)
@@ -83,24 +57,12 @@ class FlatTiff(PyramidSlide):
 
     def _strip(self, number: int) -> Pixels:
         """A strip, uint8, (rows, width, 3)."""
-        with self._lock:
-            if (kept := self._kept.get(number)) is not None:
-                self._kept.move_to_end(number)
-                return kept
-        page = self._page
-        data = os.pread(self._file.fileno(), int(page.databytecounts[number]), int(page.dataoffsets[number]))
-        try:
-            decoded, _, _ = page.decode(data, number, jpegtables=page.jpegtables)
-        except Exception as error:  # every codec has errors of its own
-            raise UnreadableSlideError(f"{self.name} has a damaged strip (number {number}); copy it again") from error
+        if (kept := self._kept.get(number)) is not None:
+            return kept
+        decoded = read_segment(self._file, self._page, number, self._page.jpegtables, name=self.name, kind="strip")
         if decoded is None or decoded.shape[-1] != _RGB:
             raise UnreadableSlideError(f"{self.name} has a damaged strip (number {number}); copy it again")
-        strip = np.ascontiguousarray(decoded[0], np.uint8)
-        with self._lock:
-            self._kept[number] = strip
-            while len(self._kept) > 1 and sum(s.nbytes for s in self._kept.values()) > self._cache_bytes:
-                self._kept.popitem(last=False)
-        return strip
+        return self._kept.keep(number, np.ascontiguousarray(decoded, np.uint8))
 
 
 def open_flat_tiff(path: Path, name: str, cache_bytes: int = CACHE_BYTES) -> FlatTiff | None:

@@ -13,7 +13,8 @@ from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import MitoserveError, UnsupportedFormatError
 from serving.wsi.imageslide import MAX_IMAGE_PIXELS
 from serving.wsi.slide import Slide, open_slide
-from training.data.flat_tiff import CACHE_BYTES, open_flat_tiff
+from serving.wsi.tilecache import CACHE_BYTES
+from training.data.flat_tiff import open_flat_tiff
 from training.data.import_report import FormatError
 from training.data.mosaic import MosaicSlide
 

@@ -1,11 +1,13 @@
 """Names of the two MITOS contests: `A03_00`, `A03_00Aa`. A and H are one slide on two scanners, so one patient."""
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data.import_report import FormatError
+from training.data.import_report import FormatError, ImportReport
 from training.data.patient import mitos_case
+from training.data.readers.source import Sized, Source
 
 _NAME = re.compile(r"(?P<scanner>[AHM])(?P<number>\d\d)(_|$)")
 SCANNERS = {"A": "Aperio Scanscope XT", "H": "Hamamatsu Nanozoomer 2.0-HT", "M": "multispectral microscope"}
@@ -34,6 +36,32 @@ class MitosName:
     def attributes(self) -> dict[str, str]:
         """For the store."""
         return {"scanner": SCANNERS[self.scanner]}
+
+
+def label_files(source: Source, pattern: str, called: str) -> dict[str, Path]:
+    """Label files below the source's folder, by name without suffix.
+
+    Raises
+    ------
+    FormatError
+        If there are none. called : their names, for people
+    """
+    files = {file.stem: file for file in sorted(source.path.rglob(pattern))}
+    if not files:
+        raise FormatError(source.path, "folder", f"holds no {called}")
+    return files
+
+
+def contest_pictures(
+    source: Source, report: ImportReport, paths: Iterable[Path], mpp: Mapping[str, float]
+) -> Iterator[tuple[Path, MitosName, Sized]]:
+    """Pictures of the folder of images that open, with what their names say. mpp : um/px by scanner, as the contest states them"""
+    for path in paths:
+        name = mitos_name(path)
+        relative = source.pictures.relative(path)
+        sized = source.picture(report, relative, where=str(path), nominal_mpp=mpp.get(name.scanner))
+        if sized is not None:
+            yield path, name, sized
 
 
 def mitos_name(path: Path) -> MitosName:

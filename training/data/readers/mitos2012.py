@@ -7,7 +7,7 @@ from serving.wsi.parts import bounding
 from training.data.csv_rows import finite, lists
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.boxes import annotation
-from training.data.readers.mitos import mitos_name
+from training.data.readers.mitos import contest_pictures, label_files
 from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source
 from training.data.store import Annotation, Box, Dataset, Picture
@@ -29,21 +29,13 @@ def read_mitos2012(source: Source, report: ImportReport) -> Dataset:
     FormatError
         If a file is not laid out as published.
     """
-    files = {file.stem: file for file in sorted(source.path.rglob("*.csv"))}
-    if not files:
-        raise FormatError(source.path, "folder", "holds no <picture>.csv")
-    return source.dataset(FORMAT, _pictures(source, report, files))
+    return source.dataset(FORMAT, _pictures(source, report, label_files(source, "*.csv", "<picture>.csv")))
 
 
 def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> Iterator[Picture]:
     used = set()
-    for path in _without_overlays(source.pictures.all(), report):
-        name = mitos_name(path)
-        sized = source.picture(
-            report, source.pictures.relative(path), where=str(path), nominal_mpp=MPP.get(name.scanner)
-        )
-        if sized is None:
-            continue
+    shown = _without_overlays(source.pictures.all(), report)
+    for path, name, sized in contest_pictures(source, report, shown, MPP):
         file = files.get(path.stem)
         used.add(path.stem)
         yield Picture(

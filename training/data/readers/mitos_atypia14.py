@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training.data.csv_rows import Row, headerless
-from training.data.import_report import FormatError, ImportReport
+from training.data.import_report import ImportReport
 from training.data.readers.boxes import ambiguous, annotation, around, nominal_half
 from training.data.readers.classes import Label
-from training.data.readers.mitos import mitos_name
+from training.data.readers.mitos import contest_pictures, label_files
 from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Dataset, Picture
@@ -15,6 +15,7 @@ from training.data.store import Annotation, Dataset, Picture
 FORMAT = "mitos-atypia14"
 MPP = {"A": 0.2455, "H": 0.2274}
 """um/px at x40 as the contest states them; Hamamatsu's pixels are 0.2273 x 0.2275."""
+_COARSE = frozenset({"x10", "x20"})
 MITOSIS_CONFIDENCE = 0.5
 """From here on the contest counts an object as a mitosis."""
 _ENDINGS: dict[str, Label] = {"_not_mitosis": "look-alike", "_mitosis": "mitotic figure"}
@@ -31,24 +32,17 @@ def read_mitos_atypia14(source: Source, report: ImportReport) -> Dataset:
     FormatError
         If a file is not laid out as published.
     """
-    files = {file.stem: file for file in sorted(source.path.rglob("*_mitosis.csv"))}
-    if not files:
-        raise FormatError(source.path, "folder", "holds no <frame>_mitosis.csv")
+    files = label_files(source, "*_mitosis.csv", "<frame>_mitosis.csv")
     return source.dataset(FORMAT, _pictures(source, report, files))
 
 
 def _pictures(source: Source, report: ImportReport, files: dict[str, Path]) -> Iterator[Picture]:
     used: set[str] = set()
-    for path in source.pictures.all():
-        if path.parent.name in {"x10", "x20"}:
-            report.dropped["frames at x10 and x20"] += 1
-            continue
-        name = mitos_name(path)
-        sized = source.picture(
-            report, source.pictures.relative(path), where=str(path), nominal_mpp=MPP.get(name.scanner)
-        )
-        if sized is None:
-            continue
+    coarse, frames = (
+        [path for path in source.pictures.all() if (path.parent.name in _COARSE) == chosen] for chosen in (True, False)
+    )
+    report.dropped["frames at x10 and x20"] += len(coarse)
+    for path, name, sized in contest_pictures(source, report, frames, MPP):
         own = {files[key]: label for end, label in _ENDINGS.items() if (key := path.stem + end) in files}
         used.update(file.stem for file in own)
         annotations = tuple(a for file, label in own.items() for a in _annotations(report, file, label, sized))

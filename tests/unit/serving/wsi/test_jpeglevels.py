@@ -250,7 +250,8 @@ def test_absent_tiles_are_white(tmp_path: Path) -> None:
 
 
 def test_threads_share_a_slide_and_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jpeglevels, "CACHE_BYTES", 5 * 256 * 256 * 3)
+    most = 5 * 256 * 256 * 3
+    monkeypatch.setattr(jpeglevels, "CACHE_BYTES", most)
     path = write_pyramid(tmp_path / "a.tif", noise(2000, 1500), compression="jpeg")
     with opened(path) as slide, opened(path) as other:
         regions = [Region(x, y, 600, 600) for y in range(0, 1200, 300) for x in range(0, 1500, 250)]
@@ -259,8 +260,8 @@ def test_threads_share_a_slide_and_memory_is_bounded(tmp_path: Path, monkeypatch
         for region, pixels in zip(regions, found, strict=True):
             np.testing.assert_array_equal(pixels, other.read(region, region.width, region.height))
         assert slide._tiles is not None
-        kept = slide._tiles._kept.values()
-        assert sum(tile.nbytes for tile in kept) == slide._tiles._kept_bytes <= jpeglevels.CACHE_BYTES
+        kept = slide._tiles._kept
+        assert sum(tile.nbytes for tile in kept._tiles.values()) == kept.bytes <= most
 
 
 def test_a_patch_reads_each_tile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
