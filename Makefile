@@ -8,8 +8,13 @@ MPP    ?=
 OPENSEADRAGON := 6.1.1
 TUS           := 4.3.1
 VENDOR        := serving/viewer/vendor
+# An environment of its own: the developers' holds training and tools, too.
+SERVING       ?= .venv-serving
+LOCKED        := deploy/requirements.txt
+VERSION       := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' serving/__init__.py)
+SBOM          ?= mitoserve-$(VERSION).cdx.json
 
-.PHONY: help environment dev demo test test-unit coverage docs lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean
+.PHONY: help environment dev demo test test-unit coverage docs lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean lock sbom
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -32,6 +37,8 @@ help:
 	@echo "make browser            run the viewer's tests in a Chromium"
 	@echo "make environment        only check Python and make the environment; nothing is installed"
 	@echo "make settings           write docs/settings.md again after a change of settings"
+	@echo "make lock               write $(LOCKED) again after a change of constraints.txt or of what serving depends on"
+	@echo "make sbom               install what serves, by its hashes, into $(SERVING), and list it in a CycloneDX SBOM"
 	@echo "make access             write the table of docs/access.md again after a change of routes"
 
 demo: $(VENV)/.serving
@@ -111,8 +118,17 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.mutants
 	$(BIN)/python -m benchmarks.requests
 
+# The index is whatever uv is set to; none is written into the file.
+lock: $(VENV)/.dev
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --extra s3 --constraint constraints.txt \
+		--python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-annotate --quiet --output-file $(LOCKED)
+
+sbom: $(VENV)/.dev $(SERVING)/.locked
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-format JSON --output-file $(SBOM) $(SERVING)
+
 clean:
-	rm -rf $(VENV) demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SERVING) demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Before anything is written. In words that every Python reads, so that an old one gives no syntax error.
 check_python := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
@@ -132,6 +148,12 @@ environment:
 $(VENV)/.serving: pyproject.toml constraints.txt
 	$(environment)
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
+	@touch $@
+
+$(SERVING)/.locked: $(LOCKED)
+	@$(PYTHON) -c '$(check_python)'
+	$(PYTHON) -m venv --clear $(SERVING)
+	$(SERVING)/bin/python -m pip install -q --no-compile --require-hashes -r $(LOCKED)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
