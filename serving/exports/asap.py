@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
+from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Report
@@ -70,3 +71,6 @@ def _element(annotation: Annotation) -> str:
 
 def _attributes(stated: Mapping[str, str]) -> str:
     return " ".join(f"{name}={quoteattr(value)}" for name, value in stated.items())
+
+
+EXPORTS.add("asap", Export("asap.xml", "asap.xml", "application/xml", streamed(to_asap), rank=7))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
@@ -33,3 +34,6 @@ def to_coco(analysis: Analysis) -> Iterator[bytes]:
         for i, d in enumerate(report.detections, 1)  # pycocotools takes 0 for no match
     )
     return in_chunks(json.dumps(head)[:-1] + ',"annotations":[', boxes, "]}\n")
+
+
+EXPORTS.add("coco", Export("coco.json", "coco.json", "application/vnd.coco+json", streamed(to_coco), rank=9))

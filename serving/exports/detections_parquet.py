@@ -4,6 +4,7 @@ import io
 
 from serving.exports.detections_csv import COLUMNS
 from serving.exports.errors import needed
+from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
 
@@ -27,3 +28,8 @@ def to_parquet(analysis: Analysis) -> bytes:
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns).replace_schema_metadata(about), buffer)
     return buffer.getvalue()
+
+
+EXPORTS.add(
+    "parquet", Export("detections.parquet", "parquet", "application/vnd.apache.parquet", whole(to_parquet), rank=11)
+)

@@ -9,6 +9,7 @@ import numpy as np
 from serving import __version__
 from serving.exports.dicom_source import MANUFACTURER, MODEL, DicomSource, algorithm_version
 from serving.exports.errors import ExportError, needed
+from serving.exports.export import EXPORTS, Export
 from serving.exports.file_px import in_file_px
 from serving.scoring.analysis import Analysis
 
@@ -72,3 +73,9 @@ def to_dicom_annotations(analysis: Analysis, slide: Path | None) -> Iterator[byt
     buffer = io.BytesIO()
     annotations.save_as(buffer, enforce_file_format=True)
     yield buffer.getvalue()
+
+
+EXPORTS.add(
+    "dicom-ann",
+    Export("annotations.dcm", "ann.dcm", "application/dicom", to_dicom_annotations, needs_slide=True, rank=15),
+)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from serving.exports.dicom_annotations import NAME
 from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version
 from serving.exports.errors import needed
+from serving.exports.export import EXPORTS, Export
 from serving.exports.file_px import in_file_px
 from serving.report import Report
 from serving.scoring.analysis import Analysis
@@ -89,3 +90,9 @@ def _group(report: Report, source: DicomSource, name: str, region: Any, *measure
         algorithm_id=sr.AlgorithmIdentification(name=NAME, version=algorithm_version(report)),
         measurements=measured or None,
     )
+
+
+EXPORTS.add(
+    "dicom-sr",
+    Export("report.dcm", "sr.dcm", "application/vnd.mitoserve.sr+dicom", to_dicom_report, needs_slide=True, rank=16),
+)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
@@ -82,3 +83,14 @@ def _outline(hotspot: Hotspot) -> Ring:
         for i in range(CIRCLE_POINTS)
     ]
     return [*ring, ring[0]]
+
+
+EXPORTS.add(
+    "geojson", Export("detections.geojson", "geojson", "application/geo+json", streamed(to_geojson), usual=True, rank=1)
+)
+
+
+EXPORTS.add(
+    "geojson-gz",
+    Export("detections.geojson.gz", "geojson.gz", "application/gzip", streamed(to_gzipped_geojson), rank=5),
+)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from serving.exports.colours import colour_map
+from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
@@ -80,3 +81,11 @@ def _grid(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> di
 def _id(report: Report, key: str) -> str:
     """24 lower-case hex digits, the same whenever the analysis is."""
     return hashlib.sha256(f"{report.analysis_id}/{key}".encode()).hexdigest()[:24]
+
+
+EXPORTS.add(
+    "histomicsui",
+    Export(
+        "histomicsui.json", "histomicsui.json", "application/vnd.histomicsui+json", streamed(to_histomicsui), rank=6
+    ),
+)

@@ -5,6 +5,7 @@ import uuid
 
 import tifffile
 
+from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
 
@@ -31,3 +32,6 @@ def to_ome_tiff(analysis: Analysis) -> bytes:
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, lattice.scores, ome=True, metadata=metadata, compression="zlib", software="mitoserve")
     return buffer.getvalue()
+
+
+EXPORTS.add("ome-tiff", Export("mitosis-map.ome.tif", "ome.tif", "image/vnd.ome.tiff", whole(to_ome_tiff), rank=12))

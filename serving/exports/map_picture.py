@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from serving.exports.colours import colour_map, opacity
+from serving.exports.export import EXPORTS, Export, whole
 from serving.exports.map_margins import (
     FIGURE,
     HOTSPOT,
@@ -101,3 +102,6 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
     for d in report.detections:
         radius = max(math.hypot(d.width, d.height) / 2 * zoom, _MIN_RING_PX)
         ring(draw, (d.x + d.width / 2) * zoom, (d.y + d.height / 2) * zoom, radius, FIGURE)
+
+
+EXPORTS.add("png", Export("mitosis-map.png", "png", "image/png", whole(to_png), usual=True, rank=3))

@@ -5,6 +5,7 @@ import json
 
 import tifffile
 
+from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -43,3 +44,6 @@ def to_tiff(analysis: Analysis) -> bytes:
         compression="zlib",
     )
     return buffer.getvalue()
+
+
+EXPORTS.add("tiff", Export("mitosis-map.tif", "tiff", "image/tiff", whole(to_tiff), usual=True, rank=4))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
@@ -23,3 +24,6 @@ def to_midog(analysis: Analysis) -> Iterator[bytes]:
         for d in analysis.report.detections
     )
     return in_chunks('{"type":"Multiple points","points":[', points, '],"version":{"major":1,"minor":0}}\n')
+
+
+EXPORTS.add("midog", Export("midog.json", "midog.json", "application/vnd.midog+json", streamed(to_midog), rank=8))

@@ -3,6 +3,7 @@
 import base64
 from html import escape
 
+from serving.exports.export import EXPORTS, Export, whole
 from serving.exports.map_picture import to_png
 from serving.exports.printed import sections
 from serving.scoring.analysis import Analysis
@@ -32,3 +33,6 @@ def to_html(analysis: Analysis) -> bytes:
         f'<img alt="Mitosis map of {name}" src="data:image/png;base64,{picture}"><p class="use">{use}</p></main></body></html>\n'
     )
     return page.encode()
+
+
+EXPORTS.add("html", Export("report.html", "html", "text/html", whole(to_html), rank=13))

@@ -5,6 +5,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from serving.exports.errors import needed
+from serving.exports.export import EXPORTS, Export, whole
 from serving.exports.map_picture import draw_map
 from serving.exports.printed import sections
 from serving.scoring.analysis import Analysis
@@ -46,3 +47,6 @@ def _picture(analysis: Analysis, platypus: Any, width: float, height: float) -> 
     drawn.save(png, "PNG")
     scale = min(width / drawn.width, height / drawn.height)
     return platypus.Image(png, drawn.width * scale, drawn.height * scale)
+
+
+EXPORTS.add("pdf", Export("report.pdf", "pdf", "application/pdf", whole(to_pdf), rank=14))

@@ -3,6 +3,7 @@
 import csv
 import io
 
+from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
 SIDE = 7
@@ -19,3 +20,6 @@ def to_csv(analysis: Analysis) -> bytes:
         values = [score for row in t.scores for score in row]
         writer.writerow([t.x, t.y, t.width, t.height, t.tissue_fraction, t.max_score, t.mitotic_count, *values])
     return text.getvalue().encode()
+
+
+EXPORTS.add("csv", Export("tiles.csv", "csv", "text/csv", whole(to_csv), usual=True, rank=2))

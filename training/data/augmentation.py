@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from serving.plugins import Registry
 from training.data.stains import remixed
-from training.registry import Registry
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float32]

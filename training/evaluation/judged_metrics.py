@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.plugins import Registry
 from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.judgement import GroupRow
 from training.evaluation.summary import Measured
-from training.registry import Registry
 
 Times = NDArray[np.intp]
 """How often each group counts, shape (G,): once as they are, more or less in a draw with replacement."""

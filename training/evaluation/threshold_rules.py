@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
+from serving.plugins import Registry
 from training.evaluation.ranking import Ranking, ranked
-from training.registry import Registry
 
 Rule = Callable[[Ranking], float]
 THRESHOLD_RULES: Registry[Rule] = Registry("threshold rule")

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import nn
 
+from serving.plugins import Registry
 from training.data.store import Picture
 from training.engine.recipe import Recipe
 from training.engine.task import Task
-from training.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from serving.plugins import Registry
 from training.data.import_report import ImportReport
 from training.data.readers.source import Source
 from training.data.store import Dataset
-from training.registry import Registry
 
 UNSTATED = "not stated; check before use"
 CONTEST = "contest data, research use"

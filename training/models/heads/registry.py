@@ -5,8 +5,8 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import nn
 
+from serving.plugins import Registry
 from training.models.trunks.registry import Norm, Trunk
-from training.registry import Registry
 
 Learns = Literal["scores", "boxes"]
 """Of each sub-tile its score s_t, or the boxes of its figures with their agreement."""

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from serving.plugins import Registry
 from training.models.weights import Weights
-from training.registry import Registry
 
 Norm = Literal["learnt", "frozen", "folded"]
 """What becomes of batch norm: learnt; kept as the initial weights have it; or, kept, folded into the convolutions."""

@@ -1,8 +1,9 @@
-"""Things that are known by a name, each registered by a decorator where it is defined."""
+"""Things that are known by a name, each registered where it is defined, here or in a package that is installed beside."""
 
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,10 +19,12 @@ class Registry(Mapping[str, T], Generic[T]):
     package
         Package whose modules register themselves when they are imported; they are imported at the first look-up, so
         that a new file is all that a new entry takes.
+    group
+        Entry point group: modules of installed packages that it names are imported too, so that a plug-in needs no fork.
     """
 
-    def __init__(self, noun: str, package: str | None = None) -> None:
-        self.noun, self._package = noun, package
+    def __init__(self, noun: str, package: str | None = None, group: str | None = None) -> None:
+        self.noun, self._package, self._group = noun, package, group
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -49,6 +52,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """Take a name back; raises `KeyError` if it is not registered."""
         del self._entries[name]
 
+    def registered(self) -> list[tuple[str, T]]:
+        """What is registered so far; nothing is imported."""
+        return list(self._entries.items())
+
     def __getitem__(self, name: str) -> T:
         """The entry; raises `ValueError`, not `KeyError`, so that a command says which names there are."""
         self._load()
@@ -73,3 +80,21 @@ class Registry(Mapping[str, T], Generic[T]):
             package, self._package = self._package, None
             for module in pkgutil.iter_modules(import_module(package).__path__):
                 import_module(f"{package}.{module.name}")
+        if self._group is not None:
+            group, self._group = self._group, None
+            for plugin in sorted(entry_points(group=group), key=lambda found: (found.name, found.value)):
+                _load_plugin(plugin, self.noun)
+
+
+class PluginError(Exception):
+    """A plug-in does not load. What it was to add would be missing without a word."""
+
+
+def _load_plugin(plugin: EntryPoint, noun: str) -> None:
+    try:
+        plugin.load()
+    except Exception as error:
+        package = plugin.dist.name if plugin.dist is not None else "an installed package"
+        raise PluginError(
+            f"the {noun} {plugin.name} of {package} ({plugin.value}) does not load: {error}; mend or uninstall the package"
+        ) from error

@@ -1,0 +1,1 @@
+"""A format of its own for Mitoserve."""

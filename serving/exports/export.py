@@ -1,0 +1,90 @@
+"""A format of results, and the registry of all: each file of this package, and each plug-in, registers its own."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.plugins import Registry
+from serving.scoring.analysis import Analysis
+
+GROUP = "mitoserve.exports"
+"""Entry point group of plug-ins: each names a module that adds its formats to `EXPORTS` when it is imported."""
+_LAST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A format.
+
+    Parameters
+    ----------
+    file_name
+        Of what is written to a folder.
+    suffix
+        In addresses, `report.<suffix>`.
+    media_type
+        What a client asks for by `Accept`; no two formats share one.
+    chunks
+        From an analysis, and the slide's own file where it is at hand, to the parts of the file. Raises `ExportError` if the
+        format cannot hold this analysis, or needs a package or the slide.
+    usual
+        Whether `mitoserve score` writes it.
+    needs_slide
+        Whether it refers to the slide's own file.
+    rank
+        Place among all formats: the first that `Accept` allows is sent.
+    """
+
+    file_name: str
+    suffix: str
+    media_type: str
+    chunks: Callable[[Analysis, Path | None], Iterable[bytes]]
+    usual: bool = False
+    needs_slide: bool = False
+    rank: int = _LAST
+
+    def render(self, analysis: Analysis, slide: Path | None = None) -> bytes:
+        """The whole file. slide : the slide's own file, which DICOM refers to
+
+        Raises
+        ------
+        ExportError
+            If the format cannot hold this analysis, or needs a package or the slide.
+        """
+        return b"".join(self.chunks(analysis, slide))
+
+
+class ExportRegistry(Registry[Export]):
+    """Formats by name, in the order of their ranks; each has a suffix and a media type of its own."""
+
+    def add(self, name: str, entry: Export) -> None:
+        """Register a format.
+
+        Raises
+        ------
+        ValueError
+            If another has its name, suffix or media type.
+        """
+        for other, known in self.registered():
+            if entry.suffix == known.suffix or entry.media_type == known.media_type:
+                raise ValueError(
+                    f"the formats {other} and {name} share {entry.suffix} or {entry.media_type}: nobody could ask for one of them"
+                )
+        super().add(name, entry)
+
+    def __iter__(self) -> Iterator[str]:
+        names = list(super().__iter__())
+        return iter(sorted(names, key=lambda name: self[name].rank))
+
+
+EXPORTS = ExportRegistry("format", "serving.exports", GROUP)
+
+
+def whole(render: Callable[[Analysis], bytes]) -> Callable[[Analysis, Path | None], Iterable[bytes]]:
+    """`Export.chunks` of a function that makes the file at once and needs no slide."""
+    return lambda analysis, _: (render(analysis),)
+
+
+def streamed(render: Callable[[Analysis], Iterator[bytes]]) -> Callable[[Analysis, Path | None], Iterable[bytes]]:
+    """`Export.chunks` of a function that makes the file in parts and needs no slide."""
+    return lambda analysis, _: render(analysis)
