@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Place] = {
     ),
     "info": Place("serving.cli_info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
     "keys": Place(
-        "serving.cli_access", "keys", "Make, list and revoke the API keys of this server; MITOSIS_STATE says which server."
+        "serving.cli_access", "keys", "Make, list, rotate and revoke the API keys of this server; MITOSIS_STATE says which server."
     ),
     "models": Place(
         "serving.cli_models", "models", "List, check, add and choose the models of this server; MITOSIS_STATE says which server."
