@@ -48,7 +48,7 @@ def test_a_python_that_does_not_fit_is_refused_in_a_line_and_leaves_nothing(
 
 def test_an_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "venv"
-    (folder / "lib" / "python3.13" / "site-packages").mkdir(parents=True)
+    (folder / "lib" / "python3.9" / "site-packages").mkdir(parents=True)
     (folder / ".serving").touch()
     arguments = (f"PYTHON={sys.executable}", f"VENV={folder}", "environment")
     assert make(*arguments).returncode == 0
