@@ -35,6 +35,15 @@ class GoldenSlide:
     outlines: Sequence[Sequence[Box]]
     reviewed: NDArray[np.float64]
 
+    def in_level_0_px(self, stored_scale: tuple[float, float]) -> "GoldenSlide":
+        """The truth in level-0 px: QuPath writes px of the file, and a slide whose pixels are not square is read in square ones.
+
+        stored_scale : px of the file per level-0 px along x and y
+        """
+        across, down = stored_scale
+        outlines = [[(a / across, b / down, c / across, d / down) for a, b, c, d in parts] for parts in self.outlines]
+        return GoldenSlide(self.path, outlines, self.reviewed / (across, down, across, down))
+
     def figures(self, mpp: float) -> NDArray[np.float64]:
         """Centres (x, y) of the figures, float64, shape (N, 2); parts of an outline that are near are one figure.
 

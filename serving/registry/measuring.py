@@ -115,6 +115,7 @@ class _Tally:
             started = clock()
             report = score_slide(slide, detector).report
             self._seconds += (clock() - started) / cores
+            golden = golden.in_level_0_px(slide.stored_scale)
         self._tissue_mm2 += report.counts.tissue_area_mm2
         figures = golden.figures(report.slide.mpp)
         self._figures += len(figures)

@@ -18,7 +18,8 @@ _COLOURS = {FIGURE: [200, 0, 0], NOT_FIGURE: [0, 114, 178], _REVIEWED: [120, 120
 
 
 def corrections(report: Report, verdicts: Mapping[Who, Verdicts], added: Mapping[str, Box]) -> bytes:
-    """A feature for each object that was judged and one for the area around it, level-0 px.
+    """A feature for each object that was judged and one for the area around it, in px as QuPath counts them: of the file, from
+    where the slide's bounds begin.
 
     Where reviewers differ, most of them decide; objects on which as many say yes as no are left out, with their area.
     """
@@ -52,7 +53,9 @@ def _around(box: Box, report: Report) -> Box:
 
 
 def _feature(report: Report, key: str, box: Box, name: str, more: dict[str, str]) -> dict[str, Any]:
-    x, y, width, height = box
+    (across, down), (left, top) = report.slide.stored_scale or (1.0, 1.0), report.slide.origin
+    x, y = (box[0] - left) * across, (box[1] - top) * down
+    width, height = box[2] * across, box[3] * down
     ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
     return {
         "type": "Feature",

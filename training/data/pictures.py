@@ -53,11 +53,17 @@ def open_picture(path: Path, *, name: str | None = None, strip_bytes: int = CACH
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a picture says of itself."""
+    """What a picture says of itself.
+
+    stored_scale : px of the file per level-0 px along x and y: a slide whose pixels are not square is read in square ones
+    origin : (x, y), level-0 px, of what QuPath calls (0, 0)
+    """
 
     width: int
     height: int
     mpp: float | None
+    stored_scale: tuple[float, float] = (1.0, 1.0)
+    origin: tuple[int, int] = (0, 0)
 
 
 def facts_of(path: Path) -> Facts:
@@ -71,7 +77,8 @@ def facts_of(path: Path) -> Facts:
     try:
         try:
             with open_slide(path) as slide:
-                return Facts(slide.width, slide.height, slide.mpp)
+                origin = (0, 0) if slide.bounds is None else slide.bounds[:2]
+                return Facts(slide.width, slide.height, slide.mpp, slide.stored_scale, origin)
         except UnsupportedFormatError:
             if path.suffix.lower() not in _FLAT:
                 raise

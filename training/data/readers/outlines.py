@@ -21,7 +21,7 @@ class Outline:
 
     name : its class, None where it has none
     parts : the points of its outline, of each of its outlines if it has several, or the places of as many objects if
-    `places`; level-0 px
+    `places`; px of the file, or level-0 px once placed
     """
 
     name: str | None
@@ -33,9 +33,21 @@ class Outline:
         """The box around each part, px."""
         return [bounding(part) for part in self.parts]
 
+    def placed(self, stored_scale: tuple[float, float], origin: tuple[int, int]) -> "Outline":
+        """The outline in level-0 px; `origin`, level-0 px, is where its own px begin."""
+        (across, down), (left, top) = stored_scale, origin
+        parts = [[(x / across + left, y / down + top) for x, y in part] for part in self.parts]
+        return Outline(self.name, parts, self.places)
+
 
 def outlined_picture(
-    source: Source, report: ImportReport, file: Path, names: tuple[str, ...], outlines: Iterable[Outline]
+    source: Source,
+    report: ImportReport,
+    file: Path,
+    names: tuple[str, ...],
+    outlines: Iterable[Outline],
+    *,
+    from_bounds: bool = False,
 ) -> Picture | None:
     """The picture that a viewer's file belongs to; None, and a line in the report, if it is not in the folder.
 
@@ -44,13 +56,15 @@ def outlined_picture(
     box is wide are one figure, such as the plates of an anaphase; parts farther away are figures of their own.
 
     file : the viewer's file; names : how its picture may be called
+    from_bounds : the viewer counts px from where the slide's bounds begin
     """
-    sized = source.picture(report, *names, where="picture")
+    sized = source.picture(report, *names, where="picture", in_file_px=True)
     if sized is None:
         report.noted[f"files without a picture: {file.name}"] += 1
         return None
     annotations, reviewed = [], []
-    for outline in outlines:
+    origin = sized.origin if from_bounds else (0, 0)
+    for outline in (stored.placed(sized.stored_scale, origin) for stored in outlines):
         label = None if outline.name is None else source.classes.label_of(outline.name)
         if outline.name is not None and normal(outline.name) in source.classes.reviewed:
             reviewed += outline.boxes

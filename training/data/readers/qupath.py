@@ -65,7 +65,10 @@ def read_qupath(source: Source, report: ImportReport) -> Dataset:
     )
     if not files:
         raise FormatError(source.path, "folder", "holds no .geojson file")
-    found = (outlined_picture(source, report, file, _names(file), _outlines(source, report, file)) for file in files)
+    found = (
+        outlined_picture(source, report, file, _names(file), _outlines(source, report, file), from_bounds=True)
+        for file in files
+    )
     return source.dataset(FORMAT, [picture for picture in found if picture is not None])
 
 

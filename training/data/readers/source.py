@@ -42,6 +42,7 @@ class Source:
         stated: tuple[int, int] | None = None,
         where: str,
         nominal_mpp: float | None = None,
+        in_file_px: bool = False,
     ) -> "Sized | None":
         """The picture that an annotation file names, with its size; None, and a line in the report, if none is known.
 
@@ -49,11 +50,13 @@ class Source:
         stated : width and height that the annotation file gives; used where there is no picture
         where : the record that names it, for errors
         nominal_mpp : um/px that the data set's authors state, used where neither the caller nor the picture says
+        in_file_px : the caller knows that labels are in px of the file, and converts them
 
         Raises
         ------
         FormatError
-            If the picture has another size than the file states: the labels then lie in another picture's frame.
+            If the picture has another size than the file states: the labels then lie in another picture's frame. So they
+            may where its pixels are not square and nothing states a size.
         """
         found = self.pictures.find(*names)
         if found is None:
@@ -64,7 +67,15 @@ class Source:
             return Sized(names[0], *stated, self.mpp or nominal_mpp)
         facts = facts_of(found)
         _check_size(self.path, where, found, facts, stated)
-        return Sized(self.pictures.relative(found), facts.width, facts.height, self.mpp or facts.mpp or nominal_mpp)
+        if stated is None and not in_file_px and facts.stored_scale != (1.0, 1.0):
+            raise FormatError(
+                self.path,
+                where,
+                f"belongs to {found.name}, whose pixels are not square: whether its labels are in px of the file or in square ones "
+                "is not known; label it in QuPath or ASAP, or resample it",
+            )
+        mpp = self.mpp or facts.mpp or nominal_mpp
+        return Sized(self.pictures.relative(found), facts.width, facts.height, mpp, facts.stored_scale, facts.origin)
 
     def dataset(self, format_name: str, pictures: Iterable[Picture]) -> Dataset:
         """The data set of these pictures."""
@@ -79,12 +90,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A picture's path below the root, size and resolution."""
+    """A picture's path below the root, size and resolution; `stored_scale` and `origin` as `Facts` has them."""
 
     path: str
     width: int
     height: int
     mpp: float | None
+    stored_scale: tuple[float, float] = (1.0, 1.0)
+    origin: tuple[int, int] = (0, 0)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -17,7 +17,10 @@ from serving.registry.registry import Registry
 from serving.scoring.onnx_detector import load_cascade
 from serving.settings import Settings
 from serving.store.database import Database
+from serving.wsi.geometry import Region
+from serving.wsi.slide import open_slide
 from tests.fakes import tissue
+from tests.formats import tiff
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
 
@@ -157,6 +160,26 @@ def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
     (golden / "a.tif").touch()
     with pytest.raises(pytest.fail.Exception):
         gated.gates.verdict(release.models, gated.serving())
+
+
+def test_truth_in_px_of_the_file_is_that_of_a_slide_whose_pixels_are_not_square(
+    settings: Settings, golden: Path
+) -> None:
+    """QuPath writes px of the file; the slide is read in square ones."""
+    detector = load_cascade(
+        {name: settings.models / name / "0.0.1" for name in ("reg-ns", "det")}, providers=settings.providers
+    )
+    (square_px,) = measure([detector], read_golden(golden))
+    with open_slide(golden / "a.tif") as slide:
+        pixels = slide.read(Region(0, 0, slide.width, slide.height), slide.width, slide.height)
+    tiff(scale=(1, 0.5), compression="deflate")(golden / "a.tif", pixels)
+    truth = (golden / "a.geojson").read_text()
+    features = json.loads(truth)["features"]
+    for found in features:
+        found["geometry"]["coordinates"] = [[[x, y / 2] for x, y in ring] for ring in found["geometry"]["coordinates"]]
+    write_truth(golden / "a.geojson", features)
+    (oblong,) = measure([detector], read_golden(golden))
+    assert (oblong.figures, oblong.matched) == (square_px.figures, square_px.matched) == (2, 2)
 
 
 def test_places_where_nobody_looked_are_no_false_alarms(settings: Settings, golden: Path) -> None:

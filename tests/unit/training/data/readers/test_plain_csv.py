@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.formats import tiff
+from tests.samples import noise
 from tests.unit.training.data.readers.layout import boxes, by_id, draw, imported
 from training.data.import_report import FormatError
 from training.data.readers.classes import ClassNames
@@ -81,3 +83,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_columns_that_are_not_known_are_said(tmp_path: Path) -> None:
     _, report = imported("csv", write(tmp_path, "picture,x,y,label,mood\na.png,1,2,mitosis,good\n"))
     assert report.noted["column 'mood' is not known and was not read"] == 1
+
+
+def test_labels_of_unknown_px_on_pixels_that_are_not_square_are_refused(tmp_path: Path) -> None:
+    tiff(scale=(1, 0.5), compression="deflate")(tmp_path / "oblong.tif", noise(300, 200))
+    with pytest.raises(FormatError, match=r"oblong\.tif, whose pixels are not square"):
+        imported("csv", write(tmp_path, "picture,x,y,label\noblong.tif,100,50,mitosis\n"))

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from serving.exports.geojson import HOTSPOT, MITOSIS
 from serving.wsi.parts import bounding, joined
+from tests.formats import SCN_AT, scn, tiff
+from tests.samples import noise
 from tests.unit.training.data.readers.layout import boxes, draw, imported
 from training.data.import_report import FormatError
 from training.data.store import Box
@@ -167,3 +169,18 @@ def test_a_wrong_file_is_named_by_key(tmp_path: Path, broken: dict[str, Any], me
     path = write(tmp_path, feature("Mitosis"), {**feature("Mitosis"), **broken})
     with pytest.raises(FormatError, match=rf"a\.geojson: {message}"):
         imported("qupath", path)
+
+
+def test_px_of_the_file_become_those_that_the_slide_is_read_in(tmp_path: Path) -> None:
+    """Pixels that are not square are read as square ones, and QuPath counts from where the bounds of a slide begin."""
+    tiff(scale=(1, 0.5), compression="deflate")(tmp_path / "oblong.tif", noise(300, 200))
+    scn(tmp_path / "bounded.tif", noise(300, 200))
+    for name in ("oblong", "bounded"):
+        document = {"type": "FeatureCollection", "features": [feature("Mitosis")]}
+        (tmp_path / f"{name}.geojson").write_text(json.dumps(document))
+    dataset, _ = imported("qupath", tmp_path)
+    x, y = SCN_AT
+    assert {picture.id: boxes(picture) for picture in dataset} == {
+        "oblong": [("mitotic figure", (10, 40, 30, 100))],
+        "bounded": [("mitotic figure", (x + 10, y + 20, x + 30, y + 50))],
+    }
