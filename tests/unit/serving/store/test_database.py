@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text
 
 from serving.settings import Settings, SettingsError
 from serving.store import database as module
 from serving.store.database import Database, open_database, upgrade
-from serving.store.tables import counters, metadata
+from serving.store.tables import counters, metadata, slides
 from serving.wsi.errors import BusyError
 
 
@@ -31,6 +33,33 @@ def test_the_migrations_make_the_tables(database: Database) -> None:
         names = set(inspect(connection).get_table_names())
     assert names == set(metadata.tables) | {"alembic_version"}
     upgrade(database)  # a second start changes nothing
+
+
+def test_slides_that_were_mounted_stay_so_for_everybody_who_has_them(tmp_path: Path) -> None:
+    """Before 0008 that was known of a slide and not of each owner's."""
+    database = Database(f"sqlite:///{tmp_path / 'a.sqlite'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    with database.writing() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0007")
+        for sha256, mounted in (("m", True), ("s", False)):
+            blob = f"('{sha256}', 0, '/a', {mounted}, '', 1, 1, 'v', 0)"
+            columns = "sha256, size, main, mounted, stamp, width, height, vendor, used_at"
+            tx.execute(text(f"INSERT INTO blobs ({columns}) VALUES {blob}"))
+            for owner in ("ann", "bob"):
+                slide = f"('{owner}', '{sha256}', 'a', TRUE, 0)"
+                tx.execute(text(f"INSERT INTO slides (owner, sha256, name, kept, created_at) VALUES {slide}"))
+    upgrade(database)
+    with database.reading() as tx:
+        found = tx.execute(select(slides.c.owner, slides.c.sha256, slides.c.mounted)).all()
+    assert {tuple(row) for row in found} == {
+        ("ann", "m", True),
+        ("bob", "m", True),
+        ("ann", "s", False),
+        ("bob", "s", False),
+    }
+    database.close()
 
 
 def test_writers_take_turns(database: Database) -> None:
