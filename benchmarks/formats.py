@@ -16,7 +16,8 @@ from serving.scoring.onnx_detector import load_detector
 from serving.synthetic.field import generate_field
 from serving.wsi.errors import MitoserveError
 from tests.fakes import DotDetector, plant
-from tests.formats import FORMATS, Found, Pixels, found_in, written
+from tests.field_files import Pixels
+from tests.formats import FORMATS, Found, found_in, written
 
 SIDE = 1000
 """Px of the field, a tile."""

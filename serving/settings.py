@@ -1,14 +1,12 @@
 """What an operator may set: `MITOSIS_*` environment variables, read once at start and passed down."""
 
-import ipaddress
-import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+
+from serving import settingvalues as values
 
 _T = TypeVar("_T")
 
@@ -239,10 +237,10 @@ class Settings:
 
     def environment(self) -> dict[str, str]:
         """The variables that state these settings, for a process that this one starts."""
-        values = {name: getattr(self, name) for name in _PARSERS}
+        stated = {name: getattr(self, name) for name in _PARSERS}
         return {
             f"MITOSIS_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
-            for name, value in values.items()
+            for name, value in stated.items()
             if value is not None
         }
 
@@ -254,152 +252,54 @@ def _parsed(variable: str, text: str, parse: Callable[[str], _T]) -> _T:
         raise SettingsError(f"{variable}={text!r} cannot be used: {error}") from error
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _store(text: str) -> str:
-    return text if "://" in text else str(_path(text))
-
-
-def _objects(text: str) -> str:
-    return _store(text).rstrip("/")
-
-
-def _files(text: str) -> tuple[str, ...]:
-    return tuple(str(_path(name)) for name in _names(text))
-
-
-def _positive_int(text: str) -> int:
-    number = _natural(text)
-    if number == 0:
-        raise ValueError("it must be at least 1")
-    return number
-
-
-def _natural(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError("give a whole number in digits")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number) or number <= 0:
-        raise ValueError("give a positive number of seconds")
-    return number
-
-
-def _share(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError("give a number from 0 up")
-    return number
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(","))
-    if not all(names):
-        raise ValueError("a name between the commas is empty")
-    return names
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = _names(text)
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-            raise ValueError(f"{origin!r} is no web origin; write https://host or https://host:port")
-    return origins
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    return tuple(str(ipaddress.ip_network(name, strict=False)) for name in _names(text))
-
-
-def _root_path(text: str) -> str:
-    prefix = text.rstrip("/")
-    if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) and part.strip(".") for part in prefix.split("/")[1:]):
-        raise ValueError("write it as in an address, such as /mitoserve")
-    if prefix and not prefix.startswith("/"):
-        raise ValueError("it begins with a slash")
-    return prefix
-
-
-def _address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError("give an address that starts with https:// or http://")
-    return text
-
-
-def _issuer(text: str) -> str:
-    parts = urlsplit(_address(text))
-    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError("keys fetched without TLS prove nothing; give an https:// address")
-    return text
-
-
-def _log_format(text: str) -> str:
-    if text not in ("json", "text"):
-        raise ValueError("give json or text")
-    return text
-
-
-def _switch(text: str) -> str:
-    if text not in ("on", "off"):
-        raise ValueError("give on or off")
-    return text
-
-
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    "models": _path,
-    "model_store": _store,
-    "model_signers": _files,
-    "model_window_s": _seconds,
-    "golden_set": _path,
-    "gate_f1": _share,
-    "gate_brier": _share,
-    "gate_speed": _share,
-    "drift_analyses": _positive_int,
-    "state": _path,
+    "models": values.folder_path,
+    "model_store": values.store_address,
+    "model_signers": values.file_names,
+    "model_window_s": values.seconds,
+    "golden_set": values.folder_path,
+    "gate_f1": values.share,
+    "gate_brier": values.share,
+    "gate_speed": values.share,
+    "drift_analyses": values.positive_int,
+    "state": values.folder_path,
     "database": str,
-    "objects": _objects,
-    "cache_bytes": _natural,
-    "slide_root": _path,
-    "max_upload_bytes": _positive_int,
-    "min_free_bytes": _natural,
-    "disk_budget_bytes": _natural,
-    "keep_slides_s": _seconds,
-    "keep_analyses_s": _seconds,
-    "keep_tiles": _switch,
-    "upload_expires_s": _seconds,
-    "lease_s": _seconds,
-    "decoder_memory_bytes": _positive_int,
-    "decoders_memory_bytes": _natural,
-    "decoder_cpu_s": _positive_int,
+    "objects": values.objects_address,
+    "cache_bytes": values.natural,
+    "slide_root": values.folder_path,
+    "max_upload_bytes": values.positive_int,
+    "min_free_bytes": values.natural,
+    "disk_budget_bytes": values.natural,
+    "keep_slides_s": values.seconds,
+    "keep_analyses_s": values.seconds,
+    "keep_tiles": values.on_or_off,
+    "upload_expires_s": values.seconds,
+    "lease_s": values.seconds,
+    "decoder_memory_bytes": values.positive_int,
+    "decoders_memory_bytes": values.natural,
+    "decoder_cpu_s": values.positive_int,
     "decoder_user": str,
-    "webhook_hosts": _names,
+    "webhook_hosts": values.names,
     "webhook_secret": str,
-    "providers": _names,
-    "scratch": _path,
+    "providers": values.names,
+    "scratch": values.folder_path,
     "dicomweb_token": str,
-    "dicomweb_hosts": _names,
-    "max_running": _positive_int,
-    "max_waiting": _natural,
-    "upload_idle_s": _seconds,
-    "cors_origins": _origins,
-    "trusted_proxies": _networks,
-    "root_path": _root_path,
-    "oidc_issuer": _issuer,
+    "dicomweb_hosts": values.names,
+    "max_running": values.positive_int,
+    "max_waiting": values.natural,
+    "upload_idle_s": values.seconds,
+    "cors_origins": values.web_origins,
+    "trusted_proxies": values.networks,
+    "root_path": values.path_prefix,
+    "oidc_issuer": values.issuer_address,
     "oidc_audience": str,
     "oidc_scope_claim": str,
-    "loopback_without_key": _switch,
-    "requests_per_minute": _positive_int,
-    "requests_at_once": _positive_int,
-    "disk_quota_bytes": _natural,
-    "tls_certificate": _path,
-    "tls_key": _path,
-    "log_format": _log_format,
-    "traces_endpoint": _address,
+    "loopback_without_key": values.on_or_off,
+    "requests_per_minute": values.positive_int,
+    "requests_at_once": values.positive_int,
+    "disk_quota_bytes": values.natural,
+    "tls_certificate": values.folder_path,
+    "tls_key": values.folder_path,
+    "log_format": values.log_format,
+    "traces_endpoint": values.web_address,
 }

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from serving.store.slides import StoredSlide
+from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import Region
 from serving.wsi.iiif import Readable

@@ -11,7 +11,7 @@ from serving.api.frames import FrameQuery, frame_of
 from serving.api.pictures import MAX_AGE_S, Picture, Pictures
 from serving.api.problems import responses
 from serving.api.score import BINARY
-from serving.store.slides import StoredSlide
+from serving.store.slide_rows import StoredSlide
 from serving.wsi.deepzoom import TILE_PX, DeepZoom
 from serving.wsi.iiif import MAX_SIDE_PX, parse_iiif
 

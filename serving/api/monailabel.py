@@ -31,7 +31,7 @@ from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.intake import store_received
 from serving.store.naming import safe_name
-from serving.store.slides import StoredSlide
+from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError, SlideTooLargeError
 from serving.wsi.geometry import Roi
 from serving.wsi.research_use import RESEARCH_USE

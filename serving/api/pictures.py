@@ -18,7 +18,7 @@ from serving.api.owners import scope_of
 from serving.api.picture_cache import PictureCache
 from serving.api.workload import Workload
 from serving.isolation.slide import IsolatedSlide
-from serving.store.slides import StoredSlide
+from serving.store.slide_rows import StoredSlide
 
 READS = 4
 """Pictures made side by side; the rest wait here and not in the threads that all requests share."""

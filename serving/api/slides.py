@@ -20,7 +20,7 @@ from serving.api.receiving import receive_slide
 from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
 from serving.api.workload import Workload
 from serving.store.intake import store_received
-from serving.store.slides import StoredSlide
+from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError
 
 MAX_PAGE = 200

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.decoders import LINES, Decoder, DecoderDiedError, Decoders, MemoryShortError, SlideFacts
+from serving.isolation.decoderprocess import Decoder, DecoderDiedError, MemoryShortError
+from serving.isolation.decoders import LINES, Decoders, SlideFacts
 from serving.wsi.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
 from serving.wsi.geometry import Region
 from serving.wsi.slidebase import SlideBase

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from serving.jobs.packing import packed, read_findings
 from serving.scoring.cascade import TileFindings
+from serving.store.keeping import Keeping
 from serving.store.places import CHECKPOINTS
-from serving.store.shared import Keeping
 
 
 class Checkpoints:

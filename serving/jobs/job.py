@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Row
 
-from serving.store.slides import UNFINISHED
+from serving.store.slide_rows import UNFINISHED
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)

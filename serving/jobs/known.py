@@ -10,7 +10,7 @@ from serving.jobs.errors import LOST, ResultLostError
 from serving.jobs.job import Job
 from serving.jobs.results import check_result
 from serving.store.database import Database
-from serving.store.shared import Keeping
+from serving.store.keeping import Keeping
 from serving.store.tables import analyses
 
 _log = logging.getLogger("mitoserve.results")

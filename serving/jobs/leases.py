@@ -17,8 +17,9 @@ from serving.jobs.shadows import repeat, somebody_waits
 from serving.jobs.table import end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, running_shadow, runs_still
 from serving.store.database import Database
-from serving.store.shared import discard_folders
-from serving.store.slides import Dropped, SlideStore
+from serving.store.keeping import discard_folders
+from serving.store.slide_rows import Dropped
+from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses
 
 MAX_CRASHES = 5

@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from serving.jobs.request import options_from, request_key
+from serving.store.keeping import flush, remove_kept
 from serving.store.mounted import stamp_of_files
 from serving.store.objects import ObjectsError
 from serving.store.places import SLIDES, TILES, place_of
-from serving.store.shared import flush, remove_kept
-from serving.store.slides import Dropped, SlideStore
+from serving.store.slide_rows import Dropped
+from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
 from serving.store.tables import analyses, blobs, former_slide_ids, slide_statistics, slides, uploads
 from serving.wsi.errors import MitoserveError

@@ -14,8 +14,8 @@ from serving.quality.judging import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.checksums import DamagedError, name_with_sum, read_checked, states_sum
+from serving.store.keeping import Keeping, flush
 from serving.store.places import RESULTS
-from serving.store.shared import Keeping, flush
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
 _log = logging.getLogger("mitoserve.results")

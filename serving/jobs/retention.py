@@ -11,12 +11,13 @@ from sqlalchemy import Connection, func, select
 
 from serving.jobs.table import remove_rows
 from serving.store.database import Database
+from serving.store.keeping import discard_folders
 from serving.store.leaps import LeapWatch
 from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, SLIDES, TILES, UPLOADS, kept_names
 from serving.store.resumable import Uploads
 from serving.store.retention import sweep
-from serving.store.shared import discard_folders
-from serving.store.slides import UNFINISHED, SlideStore
+from serving.store.slide_rows import UNFINISHED
+from serving.store.slides import SlideStore
 from serving.store.strays import StrayWatch, look_of
 from serving.store.tables import analyses, blobs, shadows, uploads
 from serving.wsi.errors import BusyError

@@ -23,8 +23,8 @@ from serving.scoring.detector import Detector, cards_of, counting_threshold
 from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.keeping import Keeping
 from serving.store.places import SHADOWS
-from serving.store.shared import Keeping
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, slides
 

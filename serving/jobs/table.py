@@ -17,9 +17,10 @@ from serving.jobs.request import options_text, request_key
 from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.keeping import discard_folders
 from serving.store.places import result_names
-from serving.store.shared import discard_folders
-from serving.store.slides import UNFINISHED, Dropped, SlideStore, current_id
+from serving.store.slide_rows import UNFINISHED, Dropped, current_id
+from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
 PRIORITIES = (-10, 10)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from serving.store.archives import is_archive, unpack
 from serving.store.naming import suffix_of
-from serving.store.slides import SlideStore, StoredSlide
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
 from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
 from serving.wsi.slidefiles import SlideFiles
 

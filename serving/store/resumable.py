@@ -18,7 +18,8 @@ from serving.store.errors import NotFoundError, QuotaError
 from serving.store.intake import store_received
 from serving.store.places import UPLOADS
 from serving.store.quotas import check_quota
-from serving.store.slides import SlideStore, StoredSlide
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
 from serving.store.tables import uploads
 from serving.wsi.errors import BusyError, MitoserveError
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, func, select
 
-from serving.store.slides import UNFINISHED, Dropped, SlideStore
+from serving.store.slide_rows import UNFINISHED, Dropped
+from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, blobs, slides
 
 GRACE_S = 600.0

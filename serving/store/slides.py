@@ -4,15 +4,12 @@ import contextlib
 import errno
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
@@ -21,43 +18,36 @@ from serving.store.database import Database
 from serving.store.errors import (
     NotFoundError,
     QuotaError,
-    SharedSlideError,
     SlideChangedError,
     SlideDamagedError,
     SlideInUseError,
 )
+from serving.store.keeping import discard_folders, flush, nobody_asks, remove_kept, size_of
 from serving.store.mounted import check_unchanged, mounted_path, stamp_of
 from serving.store.places import SLIDES, STAMPS, TILES, place_of
 from serving.store.quotas import check_quota, quota_of, used_bytes
-from serving.store.shared import discard_folders, flush, keeping_of, nobody_asks, remove_kept, size_of
-from serving.store.stamps import SlideStamps
-from serving.store.tables import OWN, analyses, blobs, former_slide_ids, slides
+from serving.store.shared import keeping_of
+from serving.store.slide_rows import (
+    UNFINISHED,
+    Dropped,
+    StoredSlide,
+    blob_row,
+    current_id,
+    forget_unowned,
+    joined,
+    owner_meant,
+    put_rows,
+    stored_main,
+    stored_slide,
+)
+from serving.store.stamps import SlideStamps, files_of
+from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import ID_RULE, slide_sha256
-from serving.wsi.slidefiles import slide_files
 
 _GONE = ".gone-"
 _DAMAGED = "damaged"
 """In place of the stamp that a mounted slide has: the next upload of the slide is stored, whatever lies here."""
-UNFINISHED = ("queued", "running")
-"""States of an analysis that needs its slide."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSlide:
-    """A slide as its owner sees it."""
-
-    sha256: str
-    name: str
-    size: int
-    width: int
-    height: int
-    mpp: float | None
-    vendor: str
-    mounted: bool
-    created_at: float
-    number: int
-    """Position in the owner's list."""
 
 
 class SlideStore:
@@ -94,7 +84,7 @@ class SlideStore:
         with open_isolated(self.decoders, folder / main, name=name) as slide:
             # Only what opens as a slide is worth reading to the end.
             sha256 = sha256 or slide_sha256(folder / main)
-            row = _blob(slide, sha256, main, size=size_of(folder))
+            row = blob_row(slide, sha256, main, size=size_of(folder))
         flush(folder)
         while not self._added(row, folder, owner=owner, name=name, kept=kept, upload=upload):
             pass  # it was stored when it was looked for, and forgotten when it should get its row
@@ -108,7 +98,7 @@ class SlideStore:
         main = str(PurePosixPath(copy, str(row["main"])))
         place = place_of(sha256, main)
         with self.database.reading() as tx:
-            known = _stored_main(tx, sha256)
+            known = stored_main(tx, sha256)
             damaged = tx.execute(select(blobs.c.stamp).where(blobs.c.sha256 == sha256)).scalar() == _DAMAGED
             self._check_quota(tx, row, owner, upload)
         needed = known is None or damaged or not self.is_intact(sha256)
@@ -116,14 +106,14 @@ class SlideStore:
             self.kept.put(folder, place)  # may take long, so no transaction waits for it
         try:
             with self.database.writing() as tx:
-                stored = _stored_main(tx, sha256)
+                stored = stored_main(tx, sha256)
                 if stored is None and not needed:
                     return False
                 self._check_quota(tx, row, owner, upload)
                 taken = needed and stored in (None, known)
                 if taken:
                     self.kept.settle(folder, place)
-                _put(tx, {**row, "main": main}, owner=owner, name=name, kept=kept, replaces=taken)
+                put_rows(tx, {**row, "main": main}, owner=owner, name=name, kept=kept, replaces=taken)
         except QuotaError:
             if needed:
                 remove_kept(self.kept, place)  # something else of the owner's was kept meanwhile
@@ -153,10 +143,10 @@ class SlideStore:
         stamp = stamp_of(path)
         with open_isolated(self.decoders, path, name=path.name) as slide:
             # Only what opens as a slide is worth reading to the end.
-            row = _blob(slide, slide_sha256(path), str(path), size=0) | {"mounted": True, "stamp": stamp}
+            row = blob_row(slide, slide_sha256(path), str(path), size=0) | {"mounted": True, "stamp": stamp}
         sha256 = str(row["sha256"])
         with self.database.writing() as tx:
-            _put(tx, row, owner=owner, name=path.name, kept=True)
+            put_rows(tx, row, owner=owner, name=path.name, kept=True)
         return self.get(sha256, owner=owner)
 
     def get(self, sha256: str, *, owner: str | None) -> StoredSlide:
@@ -168,16 +158,16 @@ class SlideStore:
             If there is none.
         """
         with self.database.reading() as tx:
-            row = tx.execute(_joined(owner).where(slides.c.sha256 == current_id(tx, sha256)).limit(1)).first()
+            row = tx.execute(joined(owner).where(slides.c.sha256 == current_id(tx, sha256)).limit(1)).first()
         if row is None:
             raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
-        return _stored(row)
+        return stored_slide(row)
 
     def page(self, *, owner: str | None, after: int, limit: int) -> list[StoredSlide]:
         """Slides behind number `after`, the newest last."""
-        chosen = _joined(owner).where(slides.c.number > after).order_by(slides.c.number).limit(limit)
+        chosen = joined(owner).where(slides.c.number > after).order_by(slides.c.number).limit(limit)
         with self.database.reading() as tx:
-            return [_stored(row) for row in tx.execute(chosen)]
+            return [stored_slide(row) for row in tx.execute(chosen)]
 
     @contextmanager
     def path(self, sha256: str) -> Iterator[Path | None]:
@@ -211,7 +201,7 @@ class SlideStore:
         path, stamp = self._located(sha256, stack, going)
         if stamp:
             check_unchanged(path, stamp)
-        if self._stamps.verify(path, _files_of(path, mounted=bool(stamp)), sha256):
+        if self._stamps.verify(path, files_of(path, mounted=bool(stamp)), sha256):
             return path
         with self.database.reading() as tx:
             row = tx.execute(select(blobs.c.main, blobs.c.id_rule).where(blobs.c.sha256 == sha256)).first()
@@ -224,7 +214,7 @@ class SlideStore:
         if row is not None and self.kept.drop_copy(place_of(sha256, row.main)):
             stack.close()
             path, _ = self._located(sha256, stack, going)
-            if self._stamps.verify(path, _files_of(path, mounted=False), sha256):
+            if self._stamps.verify(path, files_of(path, mounted=False), sha256):
                 return path
         self.kept.check()  # what is out of reach is not damaged
         with self.database.writing() as tx:  # a server that has a copy of its own would take it for stored
@@ -281,13 +271,7 @@ class SlideStore:
         """
         with self.database.writing() as tx:
             sha256 = current_id(tx, sha256)
-            owners = list(tx.execute(select(slides.c.owner).where(slides.c.sha256 == sha256)).scalars())
-            if owner not in owners:
-                if not anybodys or not owners:
-                    raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
-                if len(owners) > 1:
-                    raise SharedSlideError(f"say whose slide is meant: ?owner= one of {', '.join(sorted(owners))}")
-                owner = owners[0]
+            owner = owner_meant(tx, sha256, owner, anybodys=anybodys)
             mine = (slides.c.sha256 == sha256) & (slides.c.owner == owner)
             waiting = (
                 (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED) & OWN & (analyses.c.owner == owner)
@@ -300,21 +284,16 @@ class SlideStore:
             gone = self.drop_unowned(tx, sha256)
         self.discard(gone)
 
-    def drop_unowned(self, tx: Connection, sha256: str) -> "Dropped | None":
+    def drop_unowned(self, tx: Connection, sha256: str) -> Dropped | None:
         """Forget a blob that nobody has and no analysis needs; gives what it left, for `discard` after the commit."""
-        owned = tx.execute(select(slides.c.number).where(slides.c.sha256 == sha256).limit(1)).first()
-        needed = tx.execute(
-            select(analyses.c.id).where(analyses.c.sha256 == sha256, analyses.c.state.in_(UNFINISHED), OWN).limit(1)
-        ).first()
-        row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
-        if owned or needed or row is None:
+        row = forget_unowned(tx, sha256)
+        if row is None:
             return None
-        tx.execute(delete(blobs).where(blobs.c.sha256 == sha256))
         folder = self.folder / sha256
         place = None if row.mounted else place_of(sha256, row.main)
         return Dropped(sha256, self.set_aside(folder) if folder.exists() else None, place)
 
-    def discard(self, gone: "Dropped | None") -> None:
+    def discard(self, gone: Dropped | None) -> None:
         """Remove what no row names any more."""
         if gone is None:
             return
@@ -363,92 +342,3 @@ class SlideStore:
         self.kept.make_room(length)
         if shutil.disk_usage(self.folder).free - length < self.settings.min_free_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """What is left of a slide that was forgotten."""
-
-    sha256: str
-    folder: Path | None
-    """On this disk."""
-    place: str | None
-    """Where it is kept; None where it was mounted."""
-
-
-def current_id(tx: Connection, sha256: str) -> str:
-    """The id of the slide that has, or before the rule of ids changed had, the id `sha256`."""
-    if tx.execute(select(blobs.c.sha256).where(blobs.c.sha256 == sha256)).first() is not None:
-        return sha256
-    found = select(former_slide_ids.c.sha256).where(former_slide_ids.c.former == sha256)
-    return str(tx.execute(found).scalar() or sha256)
-
-
-def _joined(owner: str | None) -> Select[Any]:
-    chosen = select(slides, blobs).join_from(slides, blobs, slides.c.sha256 == blobs.c.sha256)
-    return chosen if owner is None else chosen.where(slides.c.owner == owner)
-
-
-def _stored(row: Row[Any]) -> StoredSlide:
-    found = row._mapping
-    names = ("sha256", "name", "created_at", "number", "mounted")
-    return StoredSlide(
-        **{name: found[slides.c[name]] for name in names},
-        **{name: found[blobs.c[name]] for name in ("width", "height", "mpp", "vendor")},
-        size=0 if found[slides.c.mounted] else found[blobs.c.size],  # that others brought the bytes is theirs to know
-    )
-
-
-def _blob(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict[str, object]:
-    return {
-        "sha256": sha256,
-        "size": size,
-        "main": main,
-        "mounted": False,
-        "stamp": "",
-        "width": slide.width,
-        "height": slide.height,
-        "mpp": slide.mpp,
-        "vendor": slide.vendor[:80],
-        "used_at": time.time(),
-        "id_rule": ID_RULE,
-    }
-
-
-def _files_of(path: Path, *, mounted: bool) -> list[Path]:
-    """All files that a slide's pixels depend on, the one to open first."""
-    if mounted:
-        return slide_files(path).paths
-    folder = path if path.is_dir() else path.parent
-    return [path, *sorted(file for file in folder.rglob("*") if file.is_file())]
-
-
-def _put(tx: Connection, row: dict[str, object], *, owner: str, name: str, kept: bool, replaces: bool = False) -> None:
-    """Insert or renew the rows; a stored blob stays stored when it is mounted too, unless this one `replaces` it.
-
-    So does an owner's slide, whose bytes count for the owner's quota for as long as it has them.
-    """
-    sha256 = row["sha256"]
-    known = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
-    if known is None:
-        tx.execute(insert(blobs).values(row))
-    elif known or replaces:
-        tx.execute(update(blobs).where(blobs.c.sha256 == sha256).values(row))
-    else:
-        tx.execute(update(blobs).where(blobs.c.sha256 == sha256).values(used_at=row["used_at"]))
-    mine = (slides.c.owner == owner) & (slides.c.sha256 == sha256)
-    if tx.execute(select(slides.c.number).where(mine)).first() is None:
-        values = {"owner": owner, "sha256": sha256, "name": name, "kept": kept, "created_at": time.time()}
-        tx.execute(insert(slides).values({**values, "mounted": row["mounted"]}))
-        return
-    if not row["mounted"]:
-        tx.execute(update(slides).where(mine).values(mounted=False))
-    if kept:
-        tx.execute(update(slides).where(mine).values(kept=True, name=name))
-    else:
-        tx.execute(update(slides).where(mine, ~slides.c.kept).values(name=name, created_at=time.time()))
-
-
-def _stored_main(tx: Connection, sha256: str) -> str | None:
-    """The file to open of a slide that is stored; None where there is none, or only a mounted file."""
-    return tx.execute(select(blobs.c.main).where(blobs.c.sha256 == sha256, ~blobs.c.mounted)).scalar()

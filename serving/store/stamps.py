@@ -14,6 +14,7 @@ from pathlib import Path
 
 from serving.wsi.errors import MitoserveError
 from serving.wsi.hashing import slide_sha256
+from serving.wsi.slidefiles import slide_files
 
 AGAIN_S = 7 * 86400.0
 """A stamp is good for so long."""
@@ -81,3 +82,11 @@ def _look(files: Iterable[Path]) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def files_of(path: Path, *, mounted: bool) -> list[Path]:
+    """All files that a slide's pixels depend on, the one to open first."""
+    if mounted:
+        return slide_files(path).paths
+    folder = path if path.is_dir() else path.parent
+    return [path, *sorted(file for file in folder.rglob("*") if file.is_file())]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from serving.wsi.hashing import slide_sha256
+from tests.archives import header
 from tests.clients import LocalClient
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_pyramid
 from tests.services import kind, serving
-from tests.unit.serving.store.test_archives import header
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from serving.wsi.deepzoom import DeepZoom
 from serving.wsi.iiif import MAX_SIDE_PX
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
-from tests.formats import scaled, tiff
+from tests.field_files import scaled, tiff
 from tests.samples import noise, write_pyramid
 from tests.services import bring, ended, kind, serving, submit
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.isolation.decoders import KEPT_BYTES, DecoderDiedError, Decoders
+from serving.isolation.decoderprocess import KEPT_BYTES, DecoderDiedError
+from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.pipeline import score_slide

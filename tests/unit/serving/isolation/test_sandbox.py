@@ -23,9 +23,9 @@ from serving.store.archives import extract
 from serving.store.unpacking import UnpackLimits
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
+from tests.archives import contents, packed
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_mrxs, write_picture, write_pyramid
-from tests.unit.serving.store.test_archives import contents, packed
 
 needs_landlock = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock, or it is off")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of other users")

@@ -11,15 +11,16 @@ from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
 from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError, SlideChangedError
+from serving.store.in_objects import InObjects
 from serving.store.intake import store_received
 from serving.store.places import kept_names, place_of
-from serving.store.shared import InObjects
-from serving.store.slides import SlideStore, StoredSlide
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, former_slide_ids, slides
 from serving.wsi.hashing import slide_sha256
+from tests.archives import zip_of
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture
-from tests.unit.serving.store.test_archives import zip_of
 
 
 def former_id(files: list[Path]) -> str:

@@ -20,7 +20,7 @@ from serving.store.database import Database
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
 from tests.fakes import tissue
-from tests.formats import tiff
+from tests.field_files import tiff
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
 

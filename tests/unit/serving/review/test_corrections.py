@@ -13,7 +13,7 @@ from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector, plant, tissue
-from tests.formats import MPP, scn, tiff
+from tests.field_files import MPP, scn, tiff
 from tests.unit.training.data.readers.layout import boxes, imported
 
 FIGURES = [(200, 300), (420, 350)]

@@ -1,15 +1,12 @@
 import bz2
 import contextlib
 import gzip
-import io
 import lzma
-import resource
 import stat
 import struct
 import tarfile
 import threading
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,52 +17,12 @@ from hypothesis import strategies as st
 from serving.store.archives import AT_ONCE, WAITING, extract, is_archive, unpack
 from serving.store.errors import ArchiveError
 from serving.store.unpacking import MAX_DEPTH, extract_here, plain_parts
-from serving.wsi.errors import BusyError, MitoserveError, SlideTooLargeError
+from serving.wsi.errors import BusyError, MitoserveError
 from serving.wsi.hashing import slide_sha256
-from serving.wsi.slidefiles import MAX_ENTRIES, slide_files
+from serving.wsi.slidefiles import slide_files
+from tests.archives import MIB, MRXS, PICTURE, TIFF, contents, member, packed, plain, tar_of, zip_of
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture, write_pyramid
-
-MIB = 2**20
-PICTURE = b"\xff\xd8\xff" + bytes(200)
-TIFF = b"II*\0" + bytes(200)
-MRXS = {
-    "S1.mrxs": PICTURE,
-    "S1/Slidedat.ini": b"\xef\xbb\xbf[HIERARCHICAL]\r\nINDEXFILE = Index.dat\r\n[DATAFILE]\r\nFILE_COUNT = 1\r\nFILE_0 = Data0000.dat\r\n",
-    "S1/Index.dat": b"x",
-    "S1/Data0000.dat": bytes(5000),
-}
-
-
-def zip_of(path: Path, entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in entries.items():
-            info = zipfile.ZipInfo("x")
-            info.filename, info.compress_type = name, compression
-            archive.writestr(info, content)
-    return path
-
-
-def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for info, content in members:
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def packed(path: Path, entries: dict[str, bytes], mode: str) -> Path:
-    if mode == "zip":
-        return zip_of(path, entries)
-    return tar_of(path, [(plain(name), content) for name, content in entries.items()], mode)
-
-
-def plain(name: str) -> tarfile.TarInfo:
-    return tarfile.TarInfo(name)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
@@ -216,87 +173,6 @@ def test_a_slide_that_was_compressed_alone_is_told_from_a_damaged_archive(
     (tmp_path / "slide.svs.gz").write_bytes(compress(TIFF * 10))
     with pytest.raises(ArchiveError, match="one slide that was compressed, send that as it is"):
         unpack(tmp_path / "slide.svs.gz", tmp_path / "out", max_bytes=MIB)
-
-
-def test_a_bomb_is_stopped_as_it_comes_out(tmp_path: Path) -> None:
-    bomb = zip_of(tmp_path / "z", {"slide.svs": bytes(200 * MIB)}, compression=zipfile.ZIP_DEFLATED)
-    assert bomb.stat().st_size < MIB
-    with pytest.raises(SlideTooLargeError, match="times its size"):
-        unpack(bomb, tmp_path / "out", max_bytes=2**40)
-    assert sum(p.stat().st_size for p in (tmp_path / "out").rglob("*")) <= 21 * MIB
-
-
-def header(name: bytes, kind: bytes, size: int) -> bytes:
-    """One block of a tar."""
-    block = bytearray(512)
-    block[: len(name)] = name
-    block[100:108], block[124:136], block[156:157] = b"0000644\0", b"%011o\0" % size, kind
-    block[257:265] = b"ustar\x0000"
-    block[148:156] = b" " * 8
-    block[148:156] = b"%06o\0 " % sum(block)
-    return bytes(block)
-
-
-def member(name: bytes, kind: bytes, content: bytes) -> bytes:
-    return header(name, kind, len(content)) + content + bytes(-len(content) % 512)
-
-
-def test_headers_count_like_contents(tmp_path: Path) -> None:
-    """Extended headers of 300 MiB that say that they are names, in archives of some KB: nothing of them is held."""
-    size = 300 * MIB
-    packer = lzma.LZMACompressor(preset=0)
-    body = b"".join([packer.compress(b"a" * MIB) for _ in range(size // MIB)]) + packer.flush()
-    for kind in (b"x", b"g", b"L", b"K", b"X"):
-        (tmp_path / "t").write_bytes(lzma.compress(header(b"./pax", kind, size)) + body)
-        assert (tmp_path / "t").stat().st_size < MIB
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        with pytest.raises(ArchiveError, match="header"):
-            unpack(tmp_path / "t", tmp_path / f"out-{ord(kind)}", max_bytes=2**40)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        assert after <= max(before, 200 * 1024), "KiB of the largest child"
-
-
-def test_small_headers_without_end_are_stopped(tmp_path: Path) -> None:
-    comment = b"60000 comment=" + b"a" * (60000 - 15) + b"\n"
-    extended = member(b"pax", b"x", comment)
-    members = [extended + member(b"f%d" % number, b"0", b"") for number in range(500)]
-    (tmp_path / "t").write_bytes(gzip.compress(b"".join(members), 6))
-    with pytest.raises(SlideTooLargeError):
-        unpack(tmp_path / "t", tmp_path / "out", max_bytes=2**40)
-    (tmp_path / "t").write_bytes(member(b"pax", b"x", b"11 path=ab\n") * 3000)
-    with pytest.raises(ArchiveError):
-        unpack(tmp_path / "t", tmp_path / "nested", max_bytes=2**40)
-
-
-def test_a_zip_with_a_million_records_is_refused_before_they_are_parsed(tmp_path: Path) -> None:
-    record = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
-    records = record * 1_000_000
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(records), 4, 0)
-    (tmp_path / "z").write_bytes(b"PK\3\4" + records + end)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with pytest.raises(ArchiveError, match="entries"):
-        unpack(tmp_path / "z", tmp_path / "out", max_bytes=2**40)
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert now.ru_utime - used.ru_utime < 5, "processor time, which a busy machine does not change; they took 26 s"
-
-
-def test_too_many_entries_are_refused(tmp_path: Path) -> None:
-    zip_of(tmp_path / "z", {f"{n}.dcm": b"" for n in range(MAX_ENTRIES + 1)})
-    with pytest.raises(ArchiveError, match="entries"):
-        extract_here(tmp_path / "z", tmp_path / "out", MIB)
-
-
-def test_a_dictionary_of_gigabytes_is_no_memory_of_ours(tmp_path: Path) -> None:
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 64 * 2**20}]
-    data = bytearray(lzma.compress(member(b"a.tif", b"0", TIFF) + bytes(1024), filters=filters))
-    # The dictionary's size is one byte of the block header, which a CRC covers; 4 GiB is what the largest one means.
-    at = 12
-    length = (data[at] + 1) * 4
-    data[data.index(b"\x21\x01", at) + 2] = 40
-    data[at + length - 4 : at + length] = struct.pack("<I", zlib.crc32(data[at : at + length - 4]))
-    (tmp_path / "t").write_bytes(data)
-    with pytest.raises(ArchiveError, match="memory"):
-        unpack(tmp_path / "t", tmp_path / "out", max_bytes=MIB)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from serving.store import stamps
 from serving.store.errors import NotFoundError, SlideChangedError, SlideDamagedError
-from serving.store.slides import SlideStore, StoredSlide
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
 from serving.store.stamps import AGAIN_S
 from serving.wsi.hashing import slide_sha256
 from tests.fakes import tissue

@@ -16,10 +16,10 @@ from serving.jobs.retention import sweep_strays, wanted
 from serving.settings import Settings, SettingsError
 from serving.store.database import open_database
 from serving.store.errors import NotFoundError
+from serving.store.in_objects import InObjects
 from serving.store.objects import Objects, ObjectsError
 from serving.store.places import kept_names
 from serving.store.resumable import UploadElsewhereError, Uploads
-from serving.store.shared import InObjects
 from serving.store.slides import SlideStore
 from serving.store.strays import APART_S, StrayWatch
 from serving.store.tables import analyses, slides

@@ -9,7 +9,8 @@ from sqlalchemy import insert, update
 
 from serving.store.errors import NotFoundError, SlideInUseError
 from serving.store.retention import GRACE_S, sweep
-from serving.store.slides import SlideStore, StoredSlide
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, slides
 from tests.fakes import tissue
 from tests.samples import write_picture

@@ -13,7 +13,8 @@ from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector
-from tests.formats import FORMATS, MPP, Found, found_in, scaled, written
+from tests.field_files import MPP, scaled
+from tests.formats import FORMATS, Found, found_in, written
 from tests.mutants import Specimen, entries_of, mutate
 from tests.samples import noise
 

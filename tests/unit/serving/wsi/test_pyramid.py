@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serving.wsi.pyramid import have_same_shape, trusted_levels
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
-from tests.formats import scaled
+from tests.field_files import scaled
 from tests.samples import noise
 
 sides = st.integers(600, 200_000)

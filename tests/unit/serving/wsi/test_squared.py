@@ -25,7 +25,7 @@ from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
 from serving.wsi.squared import SquareSlide, with_square_pixels
 from tests.fakes import DotDetector, plant, tissue
-from tests.formats import scaled, tiff
+from tests.field_files import scaled, tiff
 
 WIDTH, HEIGHT = 1200, 1000
 FIGURES = [(200, 300), (620, 500), (900, 820)]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.formats import tiff
+from tests.field_files import tiff
 from tests.samples import noise
 from tests.unit.training.data.readers.layout import boxes, by_id, draw, imported
 from training.data.import_report import FormatError

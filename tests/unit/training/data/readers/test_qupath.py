@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from serving.exports.geojson import HOTSPOT, MITOSIS
 from serving.wsi.parts import bounding, joined
-from tests.formats import SCN_AT, scn, tiff
+from tests.field_files import SCN_AT, scn, tiff
 from tests.samples import noise
 from tests.unit.training.data.readers.layout import boxes, draw, imported
 from training.data.import_report import FormatError
