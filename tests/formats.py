@@ -166,6 +166,10 @@ FORMATS: dict[str, Stored] = {
         tiff(extratags=[(274, 3, 1, 6, True)], writer={"byteorder": ">"}, **_JPEG), refused="Orientation 6"
     ),
     "TIFF in strips": Stored(tiff(compression="deflate", tile=None), refused="strips and not in tiles"),
+    "JPEG 2000 TIFF of YCbCr (34712)": Stored(
+        tiff(photometric="ycbcr", compression="jpeg2000", convert=ycbcr),
+        refused="YCBCR pixels compressed with JPEG2000",
+    ),
     "LERC TIFF": Stored(tiff(compression="lerc"), refused="LERC"),
     "grey PNG of 16 bits": Stored(picture("I;16"), refused="grey levels of 16 bits"),
     "CMYK JPEG": Stored(picture("CMYK", suffix=".jpg"), refused="CMYK"),

@@ -21,8 +21,8 @@ _RGB, _YCBCR, _GREY = "RGB", "YCBCR", ("MINISWHITE", "MINISBLACK")
 _UNSIGNED = 1
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 """Kinds of alpha channels (TIFF 6.0, ExtraSamples)."""
-_COLOUR_TRANSFORMED = ("JPEG", "APERIO_JP2000_YCBC", "JPEG2000", "APERIO_JP2000_RGB", "JPEG_2000_LOSSY", "WEBP")
-"""Compressions whose decoder gives RGB for YCbCr, or whose YCbCr is converted here."""
+_COLOUR_TRANSFORMED = ("JPEG", "APERIO_JP2000_YCBC", "WEBP")
+"""Compressions whose decoder gives RGB for YCbCr, or whose YCbCr is converted here. That of JPEG 2000 depends on the codestream."""
 READ_COMPRESSIONS = (
     "NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG", "APERIO_JP2000_YCBC", "APERIO_JP2000_RGB", "JPEG2000",
     "JPEG_2000_LOSSY", "ZSTD", "ZSTD_DEPRECATED", "WEBP", "JPEGXL", "JPEGXL_DNG", "LZMA",

@@ -31,3 +31,11 @@ def test_links_and_pictures_exist(name: str) -> None:
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text())) <= targets
+
+
+def test_settings_are_those_of_their_page() -> None:
+    """The table of the README has rows of docs/settings.md, which is written from the settings themselves."""
+    row = re.compile(r"^\| (`MITOSIS_\w+`) \| ([^|]+) \|", re.MULTILINE)
+    shown = dict(row.findall((ROOT / "README.md").read_text()))
+    assert len(shown) >= 8
+    assert shown.items() <= dict(row.findall((ROOT / "docs" / "settings.md").read_text())).items()
