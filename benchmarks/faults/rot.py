@@ -30,13 +30,15 @@ VICTIMS = ("server", "worker", "decoder", "decoder", "decoder")
 AGAIN = 0.25
 """How often what was just started is killed before it is ready."""
 STARTING_S = 4.0
-PAUSE_S = (0.1, 4.0)
+PAUSE_S = (0.1, 5.0)
 """Processor seconds of the server and all below it between two kills: on a busy machine they are later, not earlier in the work."""
 IDLE_S, PATIENCE_S = 20.0, 1800.0
 AT_ONCE = 3
 """Analyses that wait or run at any moment."""
-SLIDES, WIDTH, HEIGHT = 3, 1500, 1000
-"""Of two tiles each: the released models take seconds for them."""
+SLIDES, WIDTH, HEIGHT = 4, 1000, 1000
+"""Of one tile each, or kills would come before anything is done: the released models take seconds for a tile."""
+BROUGHT = 0.4
+"""How often slides are brought again after a kill, so that there are whole ones to work on."""
 SEED = 23
 STORED = ("slides/**/*.*", "results/*/*", "tiles/**/*.npz", "checkpoints/**/*.npz", "stamps/*")
 """In the state folder: all that is written once."""
@@ -98,7 +100,9 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
     server.client.timeout = httpx.Timeout(PATIENCE_S)  # a request may wait long on a busy machine
     server.begin().wait_until(lambda: _ready(server), PATIENCE_S)
     slides = [bring(server, path) for path in paths]
-    accepted: list[_Accepted] = []
+    # One of each, so that from the first kill on there are results and findings of tiles to change, and not slides alone.
+    accepted = [_submitted(server, slides, number, 0.5) for number in range(SLIDES)]
+    _wait(server)
     while count.killed.total() < kills and time.monotonic() < end:
         accepted += [
             _submitted(server, slides, chance.randrange(SLIDES), round(chance.uniform(0.05, 0.95), 2))
@@ -107,8 +111,7 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
         _work(server, chance.uniform(*PAUSE_S))
         _flip(server, chance, count)
         _kill(server, chance, count)
-        _flip(server, chance, count)
-        if chance.random() < 0.3:
+        if chance.random() < BROUGHT:
             _bring_again(server, paths, slides)
         if count.killed.total() // SAY_EVERY > (count.killed.total() - 1) // SAY_EVERY:
             print(
