@@ -32,7 +32,7 @@ AGAIN = 0.25
 STARTING_S = 4.0
 PAUSE_S = (0.1, 5.0)
 """Processor seconds of the server and all below it between two kills: on a busy machine they are later, not earlier in the work."""
-IDLE_S, PATIENCE_S = 20.0, 1800.0
+IDLE_S, PATIENCE_S = 2.0, 1800.0
 AT_ONCE = 3
 """Analyses that wait or run at any moment."""
 SLIDES, WIDTH, HEIGHT = 4, 1000, 1000
@@ -110,10 +110,11 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
         ]
         _work(server, chance.uniform(*PAUSE_S))
         _flip(server, chance, count)
+        before = count.killed.total()
         _kill(server, chance, count)
         if chance.random() < BROUGHT:
             _bring_again(server, paths, slides)
-        if count.killed.total() // SAY_EVERY > (count.killed.total() - 1) // SAY_EVERY:
+        if count.killed.total() // SAY_EVERY > before // SAY_EVERY:
             print(
                 f"{count.killed.total()} kills; {len(accepted)} accepted; {_named(count.killed)}; {_named(count.flipped)}",
                 flush=True,
