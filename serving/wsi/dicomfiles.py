@@ -21,7 +21,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 """Transfer syntax UID of data sets that are compressed as a whole, which no reader of slides takes. pydicom would
 unpack the whole of what it is given."""
 _READ = (
-    "ImageType", "SOPClassUID", "SeriesInstanceUID", "DimensionOrganizationType", "SamplesPerPixel", "PhotometricInterpretation",
+    "ImageType", "SOPClassUID", "SeriesInstanceUID", "ConcatenationUID", "DimensionOrganizationType", "SamplesPerPixel", "PhotometricInterpretation",
     "PlanarConfiguration", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
 _LAST = 0x00280103
@@ -50,6 +50,8 @@ class Instance:
     """Whether samples may be below zero."""
     sparse: bool = False
     """Whether tiles lie where their own positions say, and not row by row."""
+    concatenation: str = ""
+    """UID of a level that is stored in several files, of which this is one; empty for others."""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -95,6 +97,7 @@ def read_instance(path: Path, called: str | None = None) -> Instance:
             bits=int(found.get("BitsStored") or 0),
             planar=found.get("PlanarConfiguration") == 1,
             signed=found.get("PixelRepresentation") == 1,
+            concatenation=str(found.get("ConcatenationUID") or ""),
             sparse=found.get("DimensionOrganizationType") == "TILED_SPARSE",
         )
     except Exception as error:  # pydicom raises what it meets: struct.error, KeyError, ValueError, RecursionError ...

@@ -1,6 +1,7 @@
 """Whether the pixels of a DICOM slide are stored as its reader takes them, and in the colours that its header states."""
 
 import mmap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,8 +25,13 @@ _NEW = {
 """Transfer syntaxes of DICOM PS3.6, table A-1, that pydicom 3.0 has no name for."""
 _PIXELS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 """Begins encapsulated pixel data: tag (7FE0,0010), OB, undefined length (DICOM PS3.5, A.4)."""
+_FOCAL_PLANES = b"\x48\x00\x03\x03UL\x04\x00"
+"""Tag, representation and length of TotalPixelMatrixFocalPlanes (0048,0303), behind which the number stands. What stands before it,
+such as colour profiles, may be longer than the part of a header that is parsed."""
 _PER_FRAME = b"\x00\x52\x30\x92"
 """Tag of the sequence in which each tile states its position (5200,9230)."""
+_BEFORE_PIXELS = 2**24
+"""Of a file, in which a tag is looked for: colour profiles, the longest elements in front, have a few MiB."""
 _ITEM_HEADER = 8
 _START_BYTES = 2**16
 """Of a tile, in which the markers before its data stand."""
@@ -51,8 +57,14 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
         raise UnsupportedFormatError(
             f"{name} holds no level of a slide, only its label or an overview; send the other files of its series too"
         )
+    parts = Counter(level.concatenation for level in levels if level.concatenation)
+    if 1 in parts.values():
+        raise UnsupportedFormatError(
+            f"{name} has a level that is stored in several files (a concatenation), of which one alone is here; send all of them"
+        )
     for level in levels:
         _check_stored(level, name)
+        _check_planes(level, name)
         if level.transfer_syntax == JPEG:
             _check_colours(level, name)
         if level.sparse:
@@ -79,10 +91,20 @@ def _check_stored(level: Instance, name: str) -> None:
         )
 
 
+def _check_planes(level: Instance, name: str) -> None:
+    with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_FOCAL_PLANES, 0, _BEFORE_PIXELS)
+        planes = (
+            int.from_bytes(content[at + len(_FOCAL_PLANES) : at + len(_FOCAL_PLANES) + 4], "little") if at >= 0 else 1
+        )
+    if planes > 1:
+        raise UnsupportedFormatError(f"{name} holds {planes} focal planes; export one of them")
+
+
 def _check_positions(level: Instance, name: str) -> None:
     """OpenSlide's libdicom asks for the positions of tiles without looking whether there are any, and ends its process."""
     with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(_PER_FRAME) < 0:
+        if content.find(_PER_FRAME, 0, _BEFORE_PIXELS) < 0:
             raise UnreadableSlideError(
                 f"{name} states no positions of its tiles, which are in no order (TILED_SPARSE); copy it again from the scanner"
             )

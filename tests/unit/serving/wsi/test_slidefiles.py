@@ -198,6 +198,8 @@ def test_names_of_systems() -> None:
         ({"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}, "3 samples of 12 bits"),
         ({"PlanarConfiguration": 1}, "red, green and blue one after the other"),
         ({"PixelRepresentation": 1}, "signed samples"),
+        ({"TotalPixelMatrixFocalPlanes": 3}, "holds 3 focal planes; export one of them"),
+        ({"ConcatenationUID": "1.2.3"}, r"several files \(a concatenation\), of which one alone is here"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]}, "no level of a slide, only its label or an overview"),
         ({"PhotometricInterpretation": "RGB"}, "states RGB in its header, but its tiles say that they are YCbCr"),
     ],
