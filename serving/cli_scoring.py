@@ -24,7 +24,7 @@ class _Parsed(click.ParamType[Any]):
         try:
             self._parse(value)
         except RequestError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(as_options(str(error), [] if param is None else param.opts), param, ctx)
         return value
 
 

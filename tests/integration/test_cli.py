@@ -97,9 +97,16 @@ def test_a_region_outside_is_written_as_it_was_given(slide: Path, tmp_path: Path
 
 
 def test_wrong_options_try_nothing(slide: Path, tmp_path: Path) -> None:
-    for option, value in (("--roi", "1,2,3"), ("--threshold", "7"), ("--models", tmp_path), ("--provider", "Abacus")):
+    for option, value in (
+        ("--roi", "1,2,3"),
+        ("--mpp", "0"),
+        ("--threshold", "7"),
+        ("--models", tmp_path),
+        ("--provider", "Abacus"),
+    ):
         result = run("score", slide, "--out", tmp_path / "out", option, value)
         assert result.exit_code == 2, (option, result.output)
+        assert f"`{option[2:]}`" not in result.output, "its name over HTTP"
     assert not (tmp_path / "out").exists()
 
 
