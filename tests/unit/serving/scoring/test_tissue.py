@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from serving.quality.density import WHOLE
 from serving.scoring.tissue import find_tissue, tissue_of
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, parse_roi
+from serving.wsi.slide import open_slide
 from tests.fakes import tissue
 from tests.sections import KINDS, Kind, agreement, draw, fill
 
@@ -58,6 +61,20 @@ def test_tissue_is_told_from_glass_on_slides_of_many_kinds(name: str, seed: int)
     area, overlap = agreement(draw(KINDS[name], seed))
     assert area == pytest.approx(1, abs=0.03)
     assert overlap > 0.95
+
+
+def test_real_fields_are_tissue_and_real_slides_have_glass_too(shared_data: Path) -> None:
+    """Fields were chosen inside sections; the shares of the two scans were measured and their masks looked at."""
+    for path in sorted((shared_data / "icpr2012" / "fields").glob("*.jpg"))[::4]:
+        assert _share(path, 0.2456) > 0.95, path.name
+    assert _share(shared_data / "slides" / "cmu-1-small-region.svs", 0.5) == pytest.approx(0.40, abs=0.03)
+    assert _share(shared_data / "slides" / "tcga-cr-7395-no-mpp.svs", 0.5) == pytest.approx(0.64, abs=0.03)
+
+
+def _share(path: Path, mpp: float) -> float:
+    """Of a slide's pixels, those of tissue."""
+    with open_slide(path) as slide:
+        return find_tissue(slide, mpp, None).area_px / (slide.width * slide.height)
 
 
 def test_pigment_and_ink_without_tissue_are_told_apart() -> None:
