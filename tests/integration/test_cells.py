@@ -15,6 +15,7 @@ from training.paper.grid import Job, jobs
 from training.paper.outcome import read_outcome
 from training.paper.reproduce import Cell, Study, run_cell
 from training.paper.scales import SCALES, prepared
+from training.recipes.reading import read_recipe
 
 pytestmark = pytest.mark.integration
 
@@ -67,3 +68,17 @@ def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll, tmp_pa
     assert here is not None
     assert np.allclose(there.scores, here.scores, atol=1e-5)
     assert list(run_all(train, [Cell(job)])) == [(job.name, 0.0)]
+
+
+def test_a_second_seed_is_a_training_of_its_own(tmp_path: Path) -> None:
+    (job,) = (job for job in GRID if job.name == "Reg_2")
+    study = Study("tiny", tmp_path, 0)
+    for cell in (Cell(job), Cell(job, 1)):
+        run_cell(study, cell, torch.device("cpu"))
+    first, second = (read_outcome(tmp_path / "jobs" / name) for name in ("Reg_2", "Reg_2_seed-1"))
+    assert first is not None
+    assert second is not None
+    assert first.scores.shape == second.scores.shape
+    assert not np.allclose(first.scores, second.scores)
+    seeds = [read_recipe(tmp_path / "jobs" / name).seed for name in ("Reg_2", "Reg_2_seed-1")]
+    assert seeds == [job.recipe.seed, job.recipe.seed + 1]

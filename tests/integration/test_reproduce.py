@@ -8,10 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from serving.wsi.research_use import RESEARCH_USE
+from training.paper.grid import read_sizes
+from training.paper.outcome import read_outcome
+from training.paper.reproduce import reproduce
 
 pytestmark = pytest.mark.integration
 
@@ -42,9 +46,26 @@ def test_the_study_goes_on_after_a_kill_and_writes_its_report(tmp_path: Path) ->
     said = whole.communicate()[0]
     assert whole.returncode == 0, said
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
-    assert len(list(tmp_path.glob("jobs/*/outcome.json"))) == 98
+    trained = [path.parent for path in tmp_path.glob("jobs/*/outcome.json")]
+    assert len(trained) == 98
+    for folder in trained:
+        assert {"model.pt", "recipe.json", "scores.npz"} <= {path.name for path in folder.iterdir()}
+        outcome = read_outcome(folder)
+        assert outcome is not None
+        assert len(outcome.validation) > 0, "a threshold can be chosen on them later"
+        assert np.isfinite(outcome.validation).all()
     assert "Naive aggregation costs more" in said
     _check_report(tmp_path)
+
+
+def test_sizes_of_a_file_are_checked_against_the_data_before_the_first_training(tmp_path: Path) -> None:
+    sizes = tmp_path / "sizes.toml"
+    sizes.write_text('events = [2, 3, 4, 6, 5000, "all"]\nnegatives = [2, 3, 4, 6, 900000]\n')
+    with pytest.raises(ValueError, match="ask for more than the data hold; give other --sizes") as refused:
+        reproduce("tiny", tmp_path / "out", sizes=read_sizes(sizes), say=lambda _: None)
+    assert "Det_5000: 5000 events asked for" in str(refused.value)
+    assert "Reg-NS_all_900000neg: 900000 negative sub-tiles asked for" in str(refused.value)
+    assert not (tmp_path / "out" / "jobs").exists()
 
 
 def _check_report(out: Path) -> None:
