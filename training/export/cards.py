@@ -29,8 +29,8 @@ class Made:
 
     version: str
     runs: tuple[Path, ...]
-    drift: Drift
     parameters: int
+    drift: Drift
 
     @property
     def backbone(self) -> str:

@@ -17,6 +17,7 @@ from serving.wsi.modelcard import ModelCard, ScreeningThreshold, load_card
 from training.data.store import Dataset
 from training.evaluation.judgement import Judgement, ModelName
 from training.export.cards import Made, det_card, kept_card, regns_card, screening_threshold, verifier_card
+from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.judged_card import judged_card, judged_limits
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
@@ -24,6 +25,7 @@ from training.export.parts import Parts
 from training.export.publishing import hashes, publish
 from training.export.rounding import Samples, drift_of, middles, rounded
 from training.export.run_graphs import det_graph, regns_graph, verifier_graph
+from training.export.whole_tile import WholeTileRegNSGraph
 
 SCORE_TOLERANCE = 1e-4
 BOX_TOLERANCE_PX = 0.05
@@ -79,7 +81,7 @@ def release(
             if name in parts.kept:
                 card = _kept(parts.kept[name], folder, version, judgement, parts.last)
             else:
-                card = _MAKERS[name](parts, folder, version, judgement, samples)
+                card = _anew(name, parts, folder, version, judgement=judgement, samples=samples)
                 say(f"{name}: {card.weights}")
             if name == "reg-ns":
                 card = card.model_copy(update={"screening_threshold": threshold})
@@ -131,38 +133,26 @@ def _kept(old: Path, folder: Path, version: str, judgement: Judgement, last: Mod
     return kept_card(card, version, judgement, last)
 
 
-def _regns(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
-    (run,) = parts.runs["reg-ns"]
-    graph = regns_graph(run)
+def _anew(
+    name: ModelName, parts: Parts, folder: Path, version: str, *, judgement: Judgement, samples: Samples
+) -> ModelCard:
+    runs = tuple(parts.runs[name])
+    graph: RegNSGraph | WholeTileRegNSGraph | DetGraph | VerifierGraph
+    export: Export
+    if name == "reg-ns":
+        graph, export = regns_graph(*runs), export_regns
+        sample, pixels = parity_tile(), samples.tiles
+    elif name == "det":
+        graph, export = det_graph(*runs), export_det
+        sample, pixels = parity_windows(), samples.windows
+    else:
+        graph, export = verifier_graph(runs), export_verifier
+        sample, pixels = (middles(w, graph.window_px) for w in (parity_windows(), samples.windows))
     half = rounded(graph)
-    parameters = _write(folder, half, export_regns, parity_tile())
-    drift = drift_of(graph, half, samples.tiles, samples.where)
-    return regns_card(Made(version, (run,), drift, parameters), judgement, parts.last)
-
-
-def _det(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
-    (run,) = parts.runs["det"]
-    graph = det_graph(run)
-    half = rounded(graph)
-    parameters = _write(folder, half, export_det, parity_windows())
-    drift = drift_of(graph, half, samples.windows, samples.where)
-    return det_card(Made(version, (run,), drift, parameters), judgement, parts.last)
-
-
-def _verifier(parts: Parts, folder: Path, version: str, judgement: Judgement, samples: Samples) -> ModelCard:
-    runs = tuple(parts.runs["verifier"])
-    graph = verifier_graph(runs)
-    half, side = rounded(graph), int(graph.window_px)
-    parameters = _write(folder, half, export_verifier, middles(parity_windows(), side))
-    drift = drift_of(graph, half, middles(samples.windows, side), samples.where)
-    return verifier_card(Made(version, runs, drift, parameters), judgement, side)
-
-
-_MAKERS: dict[str, Callable[[Parts, Path, str, Judgement, Samples], ModelCard]] = {
-    "reg-ns": _regns,
-    "det": _det,
-    "verifier": _verifier,
-}
+    made = Made(version, runs, _write(folder, half, export, sample), drift_of(graph, half, pixels, samples.where))
+    if isinstance(graph, VerifierGraph):
+        return verifier_card(made, judgement, graph.window_px)
+    return (regns_card if name == "reg-ns" else det_card)(made, judgement, parts.last)
 
 
 def _write(folder: Path, graph: nn.Module, export: Export, sample: NDArray[np.uint8]) -> int:
