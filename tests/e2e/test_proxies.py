@@ -144,16 +144,17 @@ def _key(state: Path) -> str:
     return open_access(Settings(state=state)).keys.create("lab", ["score"])[0]
 
 
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The configuration that ships, with shorter times: only the numbers of seconds and the ports are others."""
+@pytest.fixture(scope="module", params=[("nginx.conf", "127.0.0.1:3000"), ("nginx.several.conf", "mitoserve:3000")])
+def limited(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A configuration that ships, with shorter times: only the numbers of seconds and the addresses are others."""
     folder = tmp_path_factory.mktemp("limited")
     port = free_port()
+    name, upstream = request.param
     with served(folder / "state") as ground:
-        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        text = (ROOT / "deploy" / name).read_text()
         for old, new in {
             "listen 80;": f"listen 127.0.0.1:{port};",
-            "127.0.0.1:3000": ground.address.removeprefix("http://"),
+            upstream: ground.address.removeprefix("http://"),
             "client_header_timeout 10s": "client_header_timeout 1s",
             "client_body_timeout 60s": "client_body_timeout 1s",
         }.items():
