@@ -25,10 +25,10 @@ def main() -> None:
         generate_slide(path, seed=3, width=4000, height=4000, tissue_fraction=0.9)
         server = ServerProcess(folder, default_models()).start()
         slide = server.client.put("/v1/slides?filename=slide.tif", content=path.read_bytes()).json()["id"]
-        taken = _submitted(server, slide, 0)
+        taken = _submit(server, slide, 0)
         seconds = []
         for number in range(1, ROUNDS + 1):
-            following = _submitted(server, slide, number)
+            following = _submit(server, slide, number)
             server.wait_until(lambda a=taken: server.client.get(a).json()["progress"]["tiles_done"] > 0, PATIENCE_S)
             started = time.perf_counter()
             server.client.delete(taken).raise_for_status()
@@ -42,7 +42,7 @@ def main() -> None:
     )
 
 
-def _submitted(server: ServerProcess, slide: str, number: int) -> str:
+def _submit(server: ServerProcess, slide: str, number: int) -> str:
     """Address of an analysis that no other's result answers."""
     body = {"slide": slide, "options": {"threshold": 0.5 + number / 100}}
     return str(server.client.post("/v1/analyses", json=body).raise_for_status().headers["location"])

@@ -26,7 +26,7 @@ import psutil
 from benchmarks.processor import processor_s
 from serving.synthetic.slide import generate_slide
 from tests.quick_models import write_quick_models
-from tests.ray_workers import workers_of
+from tests.ray_workers import find_workers
 from tests.samples import noise, write_pyramid
 
 SIDE = 1024
@@ -38,7 +38,7 @@ LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CohortInputs:
     """What is scored, and with which models."""
 
     manifest: Path
@@ -59,13 +59,13 @@ def main(*, slides: int, rounds: int, models: Path | None, kills: bool, folder: 
     """Print all figures."""
     with tempfile.TemporaryDirectory(prefix="cohort-") as temporary:
         place = folder or Path(temporary)
-        ground = Ground(place / "cohort.csv", models or place / "models")
+        inputs = CohortInputs(place / "cohort.csv", models or place / "models")
         _draw(place, slides)
         print(f"{slides} slides of {SIDE} px, {BAD} of them bad; load {os.getloadavg()[0]:.1f}", flush=True)
         paces: dict[int, list[float]] = {1: [], 2: []}
         for turn in range(rounds):
             for workers in (1, 2):
-                pace, cost, peak = _timed(ground, Path(temporary) / f"{turn}-{workers}", slides, workers)
+                pace, cost, peak = _time_cohort(inputs, Path(temporary) / f"{turn}-{workers}", slides, workers)
                 paces[workers].append(pace)
                 print(
                     f"  {workers} worker{'s' * (workers > 1)}: {pace:.2f} slides/s, {cost:.2f} processor s a slide, "
@@ -79,16 +79,16 @@ def main(*, slides: int, rounds: int, models: Path | None, kills: bool, folder: 
             )
         if not kills:
             return
-        _at_once(ground, Path(temporary))
-        _kill(ground, Path(temporary) / "killed", slides)
+        _at_once(inputs, Path(temporary))
+        _kill(inputs, Path(temporary) / "killed", slides)
 
 
-def _draw(ground: Path, slides: int) -> None:
+def _draw(inputs: Path, slides: int) -> None:
     """Good slides, and one each that is cut off, empty, no slide, of no resolution, and missing."""
-    if (ground / "cohort.csv").exists():
+    if (inputs / "cohort.csv").exists():
         return
-    write_quick_models(ground / "models")
-    folder = ground / "slides"
+    write_quick_models(inputs / "models")
+    folder = inputs / "slides"
     folder.mkdir(parents=True)
     names = [f"{number:03}.tif" for number in range(slides - BAD)]
     for number, name in enumerate(names):
@@ -104,12 +104,12 @@ def _draw(ground: Path, slides: int) -> None:
     rows = [
         f"slides/{name},{name.partition('.')[0]}" for name in [*names, "cut.tif", "empty.tif", "text.svs", "unsaid.tif"]
     ]
-    (ground / "cohort.csv").write_text("\n".join(["slide,id", *rows, "slides/missing.svs,missing"]) + "\n")
+    (inputs / "cohort.csv").write_text("\n".join(["slide,id", *rows, "slides/missing.svs,missing"]) + "\n")
 
 
-def _start(ground: Ground, out: Path, workers: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(ground.manifest), "--out", str(out)]
-    command += ["--models", str(ground.models), "--workers", str(workers), "--threads", "1", "--json"]
+def _start(inputs: CohortInputs, out: Path, workers: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "serving.cli", "cohort", "score", str(inputs.manifest), "--out", str(out)]
+    command += ["--models", str(inputs.models), "--workers", str(workers), "--threads", "1", "--json"]
     with out.with_suffix(".log").open("a") as log:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
@@ -122,10 +122,10 @@ def _summary(driver: "subprocess.Popen[str]", out: Path) -> dict[str, Any]:
     return summary
 
 
-def _timed(ground: Ground, out: Path, slides: int, workers: int) -> tuple[float, float, int]:
+def _time_cohort(inputs: CohortInputs, out: Path, slides: int, workers: int) -> tuple[float, float, int]:
     """Slides a second, processor seconds of each, and the most memory that all processes had of their own, in bytes."""
     used = processor_s()
-    driver = _start(ground, out, workers)
+    driver = _start(inputs, out, workers)
     peak, cost, looked = 0, 0.0, 0.0
     while driver.poll() is None:
         cost = max(cost, processor_s() - used)
@@ -138,10 +138,10 @@ def _timed(ground: Ground, out: Path, slides: int, workers: int) -> tuple[float,
     return (len(times) - 1) / (times[-1] - times[0]), cost / len(times), peak
 
 
-def _at_once(ground: Ground, folder: Path) -> None:
+def _at_once(inputs: CohortInputs, folder: Path) -> None:
     """What two workers do while one does its share, from when both have begun until the first cohort is through."""
     outs = {workers: folder / f"beside-{workers}" for workers in (1, 2)}
-    drivers = {workers: _start(ground, out, workers) for workers, out in outs.items()}
+    drivers = {workers: _start(inputs, out, workers) for workers, out in outs.items()}
     count = {workers: lambda out=out: len(list(out.glob("reports/*.gz"))) for workers, out in outs.items()}
     while not all(number() for number in count.values()):
         time.sleep(0.05)
@@ -170,18 +170,18 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _kill(ground: Ground, out: Path, slides: int) -> None:
+def _kill(inputs: CohortInputs, out: Path, slides: int) -> None:
     def reports() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.gz")}
 
-    driver = _start(ground, out, 2)
+    driver = _start(inputs, out, 2)
     while len(reports()) < slides // 5:
         time.sleep(0.05)
     at_worker = len(reports())
-    workers_of(driver.pid)[0].send_signal(signal.SIGKILL)
+    find_workers(driver.pid)[0].send_signal(signal.SIGKILL)
     while len(reports()) < slides // 2:
         time.sleep(0.05)
-    processes, workers = psutil.Process(driver.pid).children(recursive=True), workers_of(driver.pid)
+    processes, workers = psutil.Process(driver.pid).children(recursive=True), find_workers(driver.pid)
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     started = time.monotonic()
@@ -189,7 +189,7 @@ def _kill(ground: Ground, out: Path, slides: int) -> None:
     print(f"a worker was killed after {at_worker} reports; the driver after {len(reports())}, its workers ended within "
           f"{time.monotonic() - started:.1f} s", flush=True)  # fmt: skip
     before = reports()
-    summary = _summary(_start(ground, out, 2), out)
+    summary = _summary(_start(inputs, out, 2), out)
     after = reports()
     again = sum(after[name] != when for name, when in before.items())
     problems = Counter(failure["problem"] for failure in summary["failures"])

@@ -17,7 +17,7 @@ from serving.synthetic.field import generate_field
 from serving.wsi.errors import MitoserveError
 from tests.fakes import DotDetector, plant
 from tests.field_files import Pixels
-from tests.formats import FORMATS, Found, found_in, written
+from tests.formats import FORMATS, DecodedPicture, find_in, write
 
 SIDE = 1000
 """Px of the field, a tile."""
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, stored) in enumerate(FORMATS.items()):
             try:
-                found = found_in(written(Path(folder) / str(number), name, pixels), stored, detector)
+                found = find_in(write(Path(folder) / str(number), name, pixels), stored, detector)
             except MitoserveError as refusal:
                 failed += stored.refused is None or stored.refused not in str(refusal)
                 print(refused_line(name, str(refusal)), flush=True)
@@ -59,7 +59,7 @@ def field(seed: int, *, dots: bool) -> Pixels:
     return pixels
 
 
-def found_line(name: str, found: Found, reference: Found) -> str:
+def found_line(name: str, found: DecodedPicture, reference: DecodedPicture) -> str:
     """A line of the table, of a file that was read."""
     away = found.distance(reference)
     return f"| {name} | {len(found.centres)} | {found.tissue_mm2:.4f} | {'-' if away is None else f'{away:.2f}'} |"

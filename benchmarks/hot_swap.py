@@ -33,7 +33,7 @@ PATIENCE_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class HotSwapOutcome:
     """What was counted."""
 
     succeeded: int
@@ -65,33 +65,33 @@ def main() -> None:
         print(problem)
 
 
-def hot_swap(folder: Path, *, count: int, swaps: int) -> Outcome:
+def hot_swap(folder: Path, *, count: int, swaps: int) -> HotSwapOutcome:
     """Submit `count` analyses, move `swaps` times between two releases while they run, and look at every report."""
     for version, scale in SCALES.items():
         write_quick_models(folder / "models", version, scale=scale)
     fields = [_field(folder, seed) for seed in range(FIELDS)]
-    expected = _expected(folder / "models", fields)
+    expected = _compute_expected(folder / "models", fields)
     server = ServerProcess(folder, folder / "models", providers="CPUExecutionProvider", model_window_s=10).start()
     try:
         first, second = SCALES
         _move(server, {"models": [first]}, first)
-        slides = [_brought(server, field) for field in fields]
-        _analysed(server, [_submitted(server, slide, n) for n, slide in enumerate(slides)])
+        slides = [_upload(server, field) for field in fields]
+        _wait_for_analyses(server, [_submit(server, slide, n) for n, slide in enumerate(slides)])
         before = _memory(server)
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)  # so that all of them wait in the line when the first move is asked for
-        waiting = [_submitted(server, slides[n % FIELDS], FIELDS + n) for n in range(count)]
+        waiting = [_submit(server, slides[n % FIELDS], FIELDS + n) for n in range(count)]
         os.kill(worker, signal.SIGCONT)
         moves = []
         for swap in range(swaps):
             moves.append(_move(server, *(({"models": [second]}, second) if swap % 2 == 0 else (None, first))))
-            _analysed(server, [waiting[(swap + 1) * count // (swaps + 1)]])
-        views = _analysed(server, waiting)
+            _wait_for_analyses(server, [waiting[(swap + 1) * count // (swaps + 1)]])
+        views = _wait_for_analyses(server, waiting)
         after = _memory(server)
         reports = [server.client.get(view["links"]["report"]).json() for view in views if view["state"] == "succeeded"]
     finally:
         server.stop()
-    return Outcome(
+    return HotSwapOutcome(
         succeeded=len(reports),
         failed=tuple(str(view["detail"]) for view in views if view["state"] != "succeeded"),
         untrue=tuple(word for report in reports if (word := _untrue(report, expected))),
@@ -111,7 +111,7 @@ def _field(folder: Path, seed: int) -> Path:
     return path
 
 
-def _expected(models: Path, fields: list[Path]) -> dict[tuple[str, str], Any]:
+def _compute_expected(models: Path, fields: list[Path]) -> dict[tuple[str, str], Any]:
     """The tiles' scores by version and slide, computed in this process."""
     found = {}
     for version in SCALES:
@@ -141,19 +141,19 @@ def _version(report: dict[str, Any]) -> str:
     return str(report["models"][0]["version"])
 
 
-def _brought(server: ServerProcess, field: Path) -> str:
+def _upload(server: ServerProcess, field: Path) -> str:
     answer = server.client.post(f"/v1/slides?filename={field.name}", content=field.read_bytes())
     return str(answer.raise_for_status().json()["id"])
 
 
-def _submitted(server: ServerProcess, slide: str, number: int) -> str:
+def _submit(server: ServerProcess, slide: str, number: int) -> str:
     """Address of an analysis that no other's result answers."""
     options = {"mpp": 0.25, "threshold": 0.3 + number / 100_000}
     answer = server.client.post("/v1/analyses", json={"slide": slide, "options": options})
     return str(answer.raise_for_status().headers["location"])
 
 
-def _analysed(server: ServerProcess, addresses: list[str]) -> list[dict[str, Any]]:
+def _wait_for_analyses(server: ServerProcess, addresses: list[str]) -> list[dict[str, Any]]:
     """The analyses when all have ended."""
     views = []
     for address in addresses:

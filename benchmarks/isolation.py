@@ -17,8 +17,8 @@ from benchmarks.processor import processor_s
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
+from serving.scoring.batch_sizes import READERS
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.pace import READERS
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
@@ -42,13 +42,13 @@ def main() -> None:
         generate_slide(path, seed=3, width=SIDE, height=SIDE, tissue_fraction=0.9)
         with open_slide(path) as here, open_isolated(decoders, path, name="slide.tif", sha256=here.sha256) as there:
             megapixels = sum(r.area for r in _patches()) / 1e6
-            plain, isolated = _interleaved(_read_all, here, there, rounds=ROUNDS)
+            plain, isolated = _interleave(_read_all, here, there, rounds=ROUNDS)
             _print(f"reading {megapixels:.0f} Mpx with {READERS} threads", plain, isolated)
-            plain, isolated = _interleaved(lambda slide: score_slide(slide, DotDetector()), here, there, rounds=ROUNDS)
+            plain, isolated = _interleave(lambda slide: score_slide(slide, DotDetector()), here, there, rounds=ROUNDS)
             _print("scoring with a detector that takes no time to speak of", plain, isolated)
             if sys.argv[1:] == ["models"]:
                 detector = load_detector(default_models())
-                plain, isolated = _interleaved(lambda slide: score_slide(slide, detector), here, there, rounds=3)
+                plain, isolated = _interleave(lambda slide: score_slide(slide, detector), here, there, rounds=3)
                 _print("scoring with the released models", plain, isolated)
     decoders.close()
 
@@ -63,7 +63,7 @@ def _read_all(slide: Slide) -> None:
             pass
 
 
-def _interleaved(
+def _interleave(
     work: Callable[[Slide], object], here: Slide, there: Slide, *, rounds: int
 ) -> tuple[list[Times], list[Times]]:
     found: tuple[list[Times], list[Times]] = ([], [])

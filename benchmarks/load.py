@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from serving.access.keys import KeyStore
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_pyramid
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _keys(state: Path) -> list[str]:
     """Two keys that may score."""
-    database = open_database(Settings(state=state))
+    database = open_database(ServerSettings(state=state))
     made = [KeyStore(database).create(name, ["read", "score"])[0] for name in ("first", "second")]
     database.close()
     return made
@@ -84,13 +84,13 @@ def _client(port: int, path: Path, token: str, key: int, in_line: threading.Barr
         made = client.post(f"/v1/slides?filename={path.name}", content=path.read_bytes()).raise_for_status()
         if key == 1:
             in_line.wait(300)
-        ids = [_submitted(client, made.json()["id"], number) for number in range(EACH)]
+        ids = [_submit(client, made.json()["id"], number) for number in range(EACH)]
         if key == 0:
             in_line.wait(300)
         return ids
 
 
-def _submitted(client: httpx.Client, slide: str, number: int) -> str:
+def _submit(client: httpx.Client, slide: str, number: int) -> str:
     body = {"slide": slide, "options": {"mpp": 0.25, "threshold": 0.3 + number / 10}}
     return str(client.post("/v1/analyses", json=body).raise_for_status().json()["id"])
 
@@ -128,10 +128,10 @@ def _print_shares(ended: list[tuple[dict[str, Any], int]]) -> None:
 
 def _until_done(server: ServerProcess, tokens: list[str]) -> None:
     for token in tokens:
-        server.wait_until(lambda token=token: _left(server, token) == 0, 900)  # type: ignore[misc]
+        server.wait_until(lambda token=token: _count_left(server, token) == 0, 900)  # type: ignore[misc]
 
 
-def _left(server: ServerProcess, token: str) -> int:
+def _count_left(server: ServerProcess, token: str) -> int:
     page = server.client.get(
         "/v1/analyses?state=queued&state=running&limit=1", headers={"Authorization": f"Bearer {token}"}
     ).json()

@@ -14,7 +14,7 @@ REPORT_BYTES_PER_MM2 = 783 * 16
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerKind:
     """What scores one slide at a time.
 
     seconds_per_mm2 : of tissue, with all that it has
@@ -31,11 +31,11 @@ class Worker:
 
 
 WORKERS = (
-    Worker("2 cores, AVX2", 229 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 229 s"),
-    Worker("2 cores, AVX2, CPU-int8", 229 / 2.35 / 2.31, 0.2, 2, False, "1 / 2.31 of the time, on nine fields"),
-    Worker("2 cores, AVX-512", 110 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 110 s"),
-    Worker("2 cores, AVX-512, CPU-int8", 42 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 42 s"),
-    Worker(
+    WorkerKind("2 cores, AVX2", 229 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 229 s"),
+    WorkerKind("2 cores, AVX2, CPU-int8", 229 / 2.35 / 2.31, 0.2, 2, False, "1 / 2.31 of the time, on nine fields"),
+    WorkerKind("2 cores, AVX-512", 110 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 110 s"),
+    WorkerKind("2 cores, AVX-512, CPU-int8", 42 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 42 s"),
+    WorkerKind(
         "H200, 16 cores", (49.6 - 1.1) / (3025 / 16), 1.1, 16, True, "3,025 tiles of the most active tissue, 49.6 s"
     ),
 )
@@ -67,7 +67,7 @@ class Estimate:
     most_workers: int
 
 
-def estimate(worker: Worker, cohort: Cohort, workers: int) -> Estimate:
+def estimate(worker: WorkerKind, cohort: Cohort, workers: int) -> Estimate:
     """Hours and price of a cohort on so many workers, none of which waits for another but for storage."""
     seconds = worker.seconds_per_slide + worker.seconds_per_mm2 * cohort.tissue_mm2
     most = cohort.storage_gb_s / (cohort.gigabytes / seconds)

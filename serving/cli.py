@@ -16,7 +16,7 @@ from serving.wsi.research_use import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandLocation:
     """Where a command is defined, and the first sentence of its help."""
 
     module: str
@@ -29,27 +29,27 @@ class Place:
         return command
 
 
-COMMANDS: Mapping[str, Place] = {
-    "audit": Place("serving.cli_access", "audit", "Read and check the log of who did what."),
-    "cohort": Place("serving.cli_cohort", "cohort", "Score many slides over a cluster, and see how far that is."),
-    "export": Place(
+COMMANDS: Mapping[str, CommandLocation] = {
+    "audit": CommandLocation("serving.cli_access", "audit", "Read and check the log of who did what."),
+    "cohort": CommandLocation("serving.cli_cohort", "cohort", "Score many slides over a cluster, and see how far that is."),
+    "export": CommandLocation(
         "serving.cli_export", "export", "Write REPORT (report.json, with mitosis-map.tif beside it) in another format."
     ),
-    "info": Place("serving.cli_info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
-    "keys": Place(
+    "info": CommandLocation("serving.cli_info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
+    "keys": CommandLocation(
         "serving.cli_access", "keys", "Make, list, rotate and revoke the API keys of this server; MITOSIS_STATE says which server."
     ),
-    "models": Place(
+    "models": CommandLocation(
         "serving.cli_models", "models", "List, check, add and choose the models of this server; MITOSIS_STATE says which server."
     ),
-    "score": Place(
+    "score": CommandLocation(
         "serving.cli_score", "score", "Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out."
     ),
-    "serve": Place("serving.cli_serve", "serve", "Serve the HTTP API through BentoML."),
-    "state": Place(
+    "serve": CommandLocation("serving.cli_serve", "serve", "Serve the HTTP API through BentoML."),
+    "state": CommandLocation(
         "serving.cli_storage", "state", "Check what this server keeps; MITOSIS_STATE, MITOSIS_DATABASE and MITOSIS_OBJECTS say where."
     ),
-    "tune": Place(
+    "tune": CommandLocation(
         "serving.cli_tune", "tune_threads", "Measure how many threads compute fastest on this machine, and use that many from now on."
     ),
 }  # fmt: skip
@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, Place] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, and listed without that."""
 
-    def __init__(self, *args: Any, places: Mapping[str, Place], **options: Any) -> None:
+    def __init__(self, *args: Any, places: Mapping[str, CommandLocation], **options: Any) -> None:
         super().__init__(*args, **options)
         self._places = places
 

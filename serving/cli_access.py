@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from serving.access.access import Access, open_access
-from serving.access.audit import Entry
+from serving.access.access import AccessControl, open_access
+from serving.access.audit import AuditEntry
 from serving.access.keys import Key
 from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
 from serving.console import open_console, open_table
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.wsi.errors import MitoserveError
 
 _out = open_console()
@@ -100,7 +100,7 @@ def create(
     expires_at: datetime | None,
 ) -> None:
     """Make a key for NAME and print it, this once only: what is kept cannot be turned back into it."""
-    settings, access = _opened()
+    settings, access = _open_access()
     token, key = access.keys.create(
         name[:200],
         scopes,
@@ -116,7 +116,7 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """List the keys and their states, without the keys themselves; times are UTC."""
-    _, access = _opened()
+    _, access = _open_access()
     headers = (
         "id",
         "name",
@@ -163,7 +163,7 @@ def rotate(*, key_id: str, overlap: timedelta, expires_at: datetime | None) -> N
     Id, scopes, limits and what the key owns stay. The old one opens for the overlap still, and one that was rotated before
     nothing any more. The end stays as it was, unless another is given.
     """
-    _, access = _opened()
+    _, access = _open_access()
     try:
         token, key = access.keys.rotate(key_id, overlap=overlap, expires_at=expires_at)
     except MitoserveError as error:
@@ -181,7 +181,7 @@ def rotate(*, key_id: str, overlap: timedelta, expires_at: datetime | None) -> N
 @click.argument("key_id", metavar="ID")
 def revoke(*, key_id: str) -> None:
     """Revoke the key ID; it opens nothing any more, a second from now."""
-    _, access = _opened()
+    _, access = _open_access()
     try:
         access.keys.revoke(key_id)
     except MitoserveError as error:
@@ -193,7 +193,7 @@ def revoke(*, key_id: str) -> None:
 @keys.command("local")
 def show_local() -> None:
     """Print the key of this machine, which opens its server until `keys create` has made one."""
-    settings, access = _opened()
+    settings, access = _open_access()
     if access.door.locked:
         raise click.ClickException(
             "this server has keys or an identity provider, and takes no other; make one with `mitoserve keys create`"
@@ -212,7 +212,7 @@ def audit() -> None:
 @audit.command()
 def show() -> None:
     """Print every record, a JSON object a line, oldest first."""
-    _, access = _opened()
+    _, access = _open_access()
     for record in access.audit.records():
         click.echo(json.dumps(asdict(record)))
 
@@ -224,7 +224,7 @@ def verify(*, known: str | None) -> None:
 
     Note the printed hash somewhere else: only against it does it show that the newest records were cut off.
     """
-    _, access = _opened()
+    _, access = _open_access()
     try:
         count, newest = access.audit.verify(known=known)
     except MitoserveError as error:
@@ -232,9 +232,9 @@ def verify(*, known: str | None) -> None:
     click.echo(f"{count} records hold; the newest has the hash {newest}")
 
 
-def _opened() -> tuple[Settings, Access]:
+def _open_access() -> tuple[ServerSettings, AccessControl]:
     try:
-        settings = Settings.from_environment()
+        settings = ServerSettings.from_environment()
         return settings, open_access(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
@@ -244,5 +244,5 @@ def _until(key: Key) -> str:
     return "" if key.expires_at is None else f", until {key.expires_at[:19]} UTC"
 
 
-def _record(access: Access, action: str, subject: str) -> None:
-    access.audit.append(Entry(f"shell:{getpass.getuser()}", action, "done", subject=subject))
+def _record(access: AccessControl, action: str, subject: str) -> None:
+    access.audit.append(AuditEntry(f"shell:{getpass.getuser()}", action, "done", subject=subject))

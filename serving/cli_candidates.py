@@ -5,16 +5,16 @@ from pathlib import Path
 
 import click
 
-from serving.cli_state import Opened, actor, golden_option, opened
+from serving.cli_state import ServerState, actor, golden_option, open_server_state
 from serving.console import open_console, open_table
-from serving.drift.statistics import SlideStatistics, statistics_of
-from serving.drift.watch import Drift, DriftWatch
+from serving.drift.statistics import SlideStatistics, collect_statistics
+from serving.drift.watch import DriftMonitor, DriftResult
 from serving.jobs.shadows import ShadowRecord
 from serving.registry.errors import GoldenSetError
 from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
 from serving.scoring.pipeline import score_slide
-from serving.store.shared import keeping_of
+from serving.store.disk_blob_store import open_blob_store
 from serving.wsi.modelcard import ModelCard
 from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
@@ -35,7 +35,7 @@ def shadow(*, labels: tuple[str, ...], share: float, stop: bool) -> None:
     """
     if stop and labels:
         raise click.UsageError("name a candidate to start a shadow, or give --stop")
-    with opened() as server:
+    with open_server_state() as server:
         shadows = server.registry.shadows
         if labels:
             made = server.registry.shadow(labels, share, actor())
@@ -49,7 +49,7 @@ def shadow(*, labels: tuple[str, ...], share: float, stop: bool) -> None:
             server.record("models shadow --stop", str(running[0].number))
             click.echo(f"shadow {running[0].number} is stopped; `mitoserve models compare` sums up what it gathered")
         else:
-            _list_shadows(shadows.latest(), ShadowRecord(server.database, keeping_of(server.settings)))
+            _list_shadows(shadows.latest(), ShadowRecord(server.database, open_blob_store(server.settings)))
 
 
 @click.command()
@@ -57,7 +57,7 @@ def shadow(*, labels: tuple[str, ...], share: float, stop: bool) -> None:
 @golden_option
 def gate(*, labels: tuple[str, ...], golden: Path | None) -> None:
     """Score the golden set with a cascade and with what serves, and say whether it would be promoted; exit code 1 if not."""
-    with opened() as server:
+    with open_server_state() as server:
         models = server.registry.cascade(labels)
         server.registry.check(models)
         found = server.registry.gates.verdict(models, server.registry.serving(), golden, again=True)
@@ -83,9 +83,9 @@ def reference(*, first: int | None, latest: int | None, golden: Path | None, as_
     """Say what recent slides are compared with, or choose it: slides of this server, or of a golden set."""
     if sum(value is not None for value in (first, latest, golden)) > 1:
         raise click.UsageError("give one of --first, --latest and --golden")
-    with opened() as server:
+    with open_server_state() as server:
         card = _screening_card(server)
-        watch = DriftWatch(server.database, server.settings.drift_analyses)
+        watch = DriftMonitor(server.database, server.settings.drift_analyses)
         if golden is not None:
             watch.put(card, _golden_statistics(server, golden), f"golden set {golden.name}", actor())
         elif first is not None or latest is not None:
@@ -109,9 +109,9 @@ def reference(*, first: int | None, latest: int | None, golden: Path | None, as_
 @click.command()
 def drift() -> None:
     """Compare the latest slides with the reference."""
-    with opened() as server:
+    with open_server_state() as server:
         card = _screening_card(server)
-        found = DriftWatch(server.database, server.settings.drift_analyses).drift(card)
+        found = DriftMonitor(server.database, server.settings.drift_analyses).drift(card)
     _print_drift(found)
 
 
@@ -135,18 +135,18 @@ def _models(made: Shadow) -> str:
     return ", ".join(model.label for model in made.models)
 
 
-def _screening_card(server: Opened) -> ModelCard:
+def _screening_card(server: ServerState) -> ModelCard:
     """Of the Reg-NS that serves; raises `MitoserveError`."""
-    return next(server.registry.named(m.label)[1] for m in server.registry.serving() if m.name == "reg-ns")
+    return next(server.registry.find_labelled(m.label)[1] for m in server.registry.serving() if m.name == "reg-ns")
 
 
-def _golden_statistics(server: Opened, golden: Path) -> list[SlideStatistics]:
+def _golden_statistics(server: ServerState, golden: Path) -> list[SlideStatistics]:
     """Of the slides of a golden set, scored with what serves; raises `MitoserveError`."""
     detector, found = server.registry.load(server.registry.serving()), []
     for known in read_golden(golden):
         click.echo(f"{known.path.name} ...", err=True)
         with open_slide(known.path) as slide:
-            statistics = statistics_of(score_slide(slide, detector))
+            statistics = collect_statistics(score_slide(slide, detector))
         if statistics is not None:
             found.append(statistics)
     if not found:
@@ -154,7 +154,7 @@ def _golden_statistics(server: Opened, golden: Path) -> list[SlideStatistics]:
     return found
 
 
-def _print_drift(found: Drift) -> None:
+def _print_drift(found: DriftResult) -> None:
     if found.reference is None:
         click.echo("there is no reference yet; `mitoserve models reference` makes one")
         return

@@ -10,23 +10,23 @@ from typing import Any
 import click
 
 from serving.cli_scoring import parse_options, scoring_options
-from serving.cohort.cohort import Run, score_cohort
+from serving.cohort.cohort import CohortRun, score_cohort
 from serving.cohort.dicomweb import Credential
 from serving.cohort.layout import Failure
-from serving.cohort.ledger import Tally
+from serving.cohort.ledger import CohortTally
 from serving.cohort.listing import manifest_at
 from serving.cohort.manifest import with_mpp
 from serving.cohort.progress import ShownProgress
-from serving.cohort.results import results_at
-from serving.cohort.status import Status, status_of
+from serving.cohort.results import open_result_store
+from serving.cohort.status import Status, read_status
 from serving.cohort.worker import WorkOrder
-from serving.console import labelled, open_console, said
+from serving.console import format_label, format_message, open_console
 from serving.exports import EXPORTS
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.wsi.errors import MitoserveError
 from serving.wsi.pixelsize import parse_mpp
 from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""
@@ -88,16 +88,16 @@ def score(
     """
     started = time.monotonic()
     try:
-        settings = Settings.from_environment()
+        settings = ServerSettings.from_environment()
         options = parse_options(scoring)
         credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
         found = with_mpp(manifest_at(manifest, credential=credential), None if mpp is None else parse_mpp(mpp))
         for column in found.ignored:
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
-        order = WorkOrder(results_at(out).address, options, also, provider or settings.providers)
-        run = Run(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
+        order = WorkOrder(open_result_store(out).address, options, also, provider or settings.providers)
+        run = CohortRun(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
     except (SettingsError, MitoserveError, OSError) as error:
-        raise click.UsageError(said(error)) from error
+        raise click.UsageError(format_message(error)) from error
     try:
         with ShownProgress(_err) as progress:
             tally = score_cohort(found.entries, run, progress)
@@ -105,7 +105,7 @@ def score(
         _warn(f"stopped; the same command goes on, `mitoserve cohort status {out}` says how far it is")
         sys.exit(INTERRUPTED)
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(format_message(error)) from error
     _tell(tally, order.results, time.monotonic() - started, as_json=as_json)
     sys.exit(SOME_FAILED if tally.failures else 0)
 
@@ -116,9 +116,9 @@ def score(
 def status(out: str, *, as_json: bool) -> None:
     """Say what of the cohort at PATH or URL is done, failed and left; exit code 1 if not all is done."""
     try:
-        found = status_of(results_at(out))
+        found = read_status(open_result_store(out))
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(format_message(error)) from error
     if as_json:
         click.echo(json.dumps(found.summary(), indent=1))
     else:
@@ -130,7 +130,7 @@ def status(out: str, *, as_json: bool) -> None:
     sys.exit(SOME_FAILED if found.done < found.slides else 0)
 
 
-def _tell(tally: Tally, out: str, seconds: float, *, as_json: bool) -> None:
+def _tell(tally: CohortTally, out: str, seconds: float, *, as_json: bool) -> None:
     done, failures = tally.scored + tally.kept, list(tally.failures.values())
     if as_json:
         summary = Status(tally.slides, done, failures, tally.left).summary()
@@ -145,7 +145,7 @@ def _tell(tally: Tally, out: str, seconds: float, *, as_json: bool) -> None:
         click.echo(json.dumps(summary | pace, indent=1))
         return
     _out.print(
-        f"{done} of {counted(tally.slides, 'slide')} done, {tally.scored} scored now ({counted(tally.tiles, 'tile')}, {seconds:.0f} s) "
+        f"{done} of {format_count(tally.slides, 'slide')} done, {tally.scored} scored now ({format_count(tally.tiles, 'tile')}, {seconds:.0f} s) "
         f"-> {out}",
         soft_wrap=True,
     )
@@ -157,7 +157,9 @@ def _name(failures: Sequence[Failure], most: int) -> None:
     for failure in failures[:most]:
         tries = f" ({failure.tries} tries)" if failure.tries > 1 else ""
         _err.print(
-            labelled("failed", "red", f"{failure.slide} {failure.problem}{tries}: {said(failure.detail)}"),
+            format_label(
+                "failed", "red", f"{failure.slide} {failure.problem}{tries}: {format_message(failure.detail)}"
+            ),
             soft_wrap=True,
         )
     if len(failures) > most:
@@ -165,4 +167,4 @@ def _name(failures: Sequence[Failure], most: int) -> None:
 
 
 def _warn(text: str) -> None:
-    _err.print(labelled("warning", "yellow", text), soft_wrap=True)
+    _err.print(format_label("warning", "yellow", text), soft_wrap=True)

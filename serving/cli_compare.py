@@ -8,17 +8,17 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from serving.cli_state import Opened, opened
+from serving.cli_state import ServerState, open_server_state
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise
 from serving.jobs.shadows import ShadowRecord
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import cards_of, counting_threshold
+from serving.scoring.detector import counting_threshold, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.store.shared import keeping_of
+from serving.store.disk_blob_store import open_blob_store
 from serving.wsi.geometry import Region
 from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
@@ -46,21 +46,21 @@ def compare_cascades(
     """
     if slides != (len(words) > 2) or (words and (not slides or number is not None)):
         raise click.UsageError("write FIRST SECOND --slides SLIDE..., or --shadow NUMBER")
-    with opened() as server:
+    with open_server_state() as server:
         if slides:
             paths = [Path(word) for word in words[2:]]
-            pairs = _scored(server, words[0], words[1], paths, mpp)
+            pairs = _score_pairs(server, words[0], words[1], paths, mpp)
         else:
-            paths, pairs = [], _gathered(server, number)
+            paths, pairs = [], _gather_pairs(server, number)
     found = summarise(pairs)
     _print_comparison(found)
     if out is not None:
         _write(found, pairs, paths, out)
 
 
-def _scored(server: Opened, first: str, second: str, paths: Sequence[Path], mpp: float | None) -> list[Pair]:
+def _score_pairs(server: ServerState, first: str, second: str, paths: Sequence[Path], mpp: float | None) -> list[Pair]:
     """Each slide scored with both; raises `MitoserveError`."""
-    cascades = [server.registry.load(server.registry.completed(name.split(","))) for name in (first, second)]
+    cascades = [server.registry.load(server.registry.complete(name.split(","))) for name in (first, second)]
     pairs = []
     for path in paths:
         click.echo(f"{path.name} ...", err=True)
@@ -68,7 +68,7 @@ def _scored(server: Opened, first: str, second: str, paths: Sequence[Path], mpp:
         pairs.append(
             compare(
                 *analyses,
-                thresholds=(counting_threshold(cards_of(cascades[0])), counting_threshold(cards_of(cascades[1]))),
+                thresholds=(counting_threshold(list_cards(cascades[0])), counting_threshold(list_cards(cascades[1]))),
             )
         )
     return pairs
@@ -78,11 +78,11 @@ def _with_faint(path: Path, detector: OnnxDetector, mpp: float | None) -> Analys
     """The analysis with detections that do not count, to tell what moved over the threshold."""
     with open_slide(path) as slide:
         return score_slide(
-            slide, detector, ScoringOptions(mpp=mpp, threshold=NEARLY * counting_threshold(cards_of(detector)))
+            slide, detector, ScoringOptions(mpp=mpp, threshold=NEARLY * counting_threshold(list_cards(detector)))
         )
 
 
-def _gathered(server: Opened, number: int | None) -> list[Pair]:
+def _gather_pairs(server: ServerState, number: int | None) -> list[Pair]:
     """What a shadow has gathered; raises `MitoserveError`."""
     shadows = server.registry.shadows
     known = [shadows.get(number)] if number is not None else shadows.latest()[:1]
@@ -90,7 +90,7 @@ def _gathered(server: Opened, number: int | None) -> list[Pair]:
         raise click.ClickException(
             "no shadow has run; `mitoserve models shadow` starts one, or name two cascades and slides"
         )
-    return [pair for _, pair in ShadowRecord(server.database, keeping_of(server.settings)).pairs(known[0].number)]
+    return [pair for _, pair in ShadowRecord(server.database, open_blob_store(server.settings)).pairs(known[0].number)]
 
 
 def _print_comparison(found: Comparison) -> None:

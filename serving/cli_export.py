@@ -7,7 +7,7 @@ import click
 import tifffile
 from pydantic import ValidationError
 
-from serving.console import said
+from serving.console import format_message
 from serving.exports import EXPORTS, write
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
@@ -34,7 +34,7 @@ def export(report: Path, *, format_: str, slide: Path | None, out: Path | None) 
             format_, read_analysis(report, slide), out or report.parent / EXPORTS[format_].file_name, slide=slide
         )
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(format_message(error)) from error
     click.echo(path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from serving.console import open_console, said, shown
+from serving.console import escape_control, format_message, open_console
 from serving.wsi.errors import MitoserveError
 from serving.wsi.slide import open_slide
 
@@ -25,6 +25,6 @@ def info(slide: Path) -> None:
                 "sha256": opened.sha256,
             }
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(format_message(error)) from error
     for name, value in rows.items():
-        _out.print(f"{name:8} {shown(value)}", soft_wrap=True)
+        _out.print(f"{name:8} {escape_control(value)}", soft_wrap=True)

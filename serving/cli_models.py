@@ -7,7 +7,7 @@ from rich.text import Text
 
 from serving.cli_candidates import COMMANDS
 from serving.cli_compare import compare_cascades
-from serving.cli_state import actor, golden_option, opened
+from serving.cli_state import actor, golden_option, open_server_state
 from serving.console import open_console, open_table
 from serving.registry.releases import Release
 from serving.wsi.modelcard import ModelCard
@@ -31,14 +31,14 @@ for _command in (compare_cascades, *COMMANDS):
 @models.command("list")
 def list_versions() -> None:
     """List every version, whether it serves, its threshold and what was measured."""
-    with opened() as server:
+    with open_server_state() as server:
         found = server.registry.versions()
     if not found:
         raise click.ClickException("there are no models; set MITOSIS_MODELS")
     table = open_table("model", "version", "", "task", "threshold", "measured", "sha256")
     for row in found:
         state = "serves" if row.serves else "retired" if row.retired else ""
-        stated = (Text(row.fault, "red"), "", "", "") if row.card is None else _stated(row.card)
+        stated = (Text(row.fault, "red"), "", "", "") if row.card is None else _describe_card(row.card)
         table.add_row(row.name, row.version, state, *stated)
     _out.print(table)
     _out.print(RESEARCH_USE)
@@ -48,8 +48,8 @@ def list_versions() -> None:
 @click.argument("label", metavar="NAME@VERSION")
 def show(*, label: str) -> None:
     """Print the card of a version: what it is, its thresholds, what was measured, its limits."""
-    with opened() as server:
-        _, card = server.registry.named(label)
+    with open_server_state() as server:
+        _, card = server.registry.find_labelled(label)
     click.echo(card.model_dump_json(indent=1))
 
 
@@ -57,8 +57,8 @@ def show(*, label: str) -> None:
 @click.argument("labels", nargs=-1, metavar="[NAME@VERSION]...")
 def verify(*, labels: tuple[str, ...]) -> None:
     """Check versions on this machine, by default those that serve; exit code 1 and the reason if one may not."""
-    with opened() as server:
-        chosen = [server.registry.named(label)[0] for label in labels] or server.registry.serving()
+    with open_server_state() as server:
+        chosen = [server.registry.find_labelled(label)[0] for label in labels] or server.registry.serving()
         for found in server.registry.check(chosen, again=True):
             listed = ", ".join(f"{name} {value:.1e}" for name, value in found.parity.items())
             signed = f", signed by {found.signer}" if found.signer else ""
@@ -73,7 +73,7 @@ def verify(*, labels: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def add(*, folder: Path) -> None:
     """Check the version in FOLDER and keep it in MITOSIS_MODEL_STORE; what serves stays as it is."""
-    with opened() as server:
+    with open_server_state() as server:
         version = server.registry.add(folder)
         server.record("models add", version.label)
     click.echo(f"{version.label} is kept; `mitoserve models promote` makes it serve")
@@ -93,7 +93,7 @@ def promote(*, labels: tuple[str, ...], golden: Path | None, force: bool, becaus
     reason = because.strip()
     if force != bool(reason):
         raise click.UsageError("--force and --because go together: say why the gates shall not be asked")
-    with opened() as server:
+    with open_server_state() as server:
         release = server.registry.promote(labels, actor(), golden=golden, because=reason or None)
         server.record("models promote", f"{release.number} forced: {reason}" if force else str(release.number))
     _tell(release)
@@ -102,7 +102,7 @@ def promote(*, labels: tuple[str, ...], golden: Path | None, force: bool, becaus
 @models.command()
 def rollback() -> None:
     """Make the cascade serve again that the present one replaced."""
-    with opened() as server:
+    with open_server_state() as server:
         release = server.registry.rollback(actor())
         server.record("models rollback", str(release.number))
     _tell(release)
@@ -112,7 +112,7 @@ def rollback() -> None:
 @click.argument("label", metavar="NAME@VERSION")
 def retire(*, label: str) -> None:
     """Let a version never serve again; its files stay for what it said before."""
-    with opened() as server:
+    with open_server_state() as server:
         version = server.registry.retire(label)
         server.record("models retire", version.label)
     click.echo(f"{version.label} is retired")
@@ -122,7 +122,7 @@ def retire(*, label: str) -> None:
 def releases() -> None:
     """List what served when, the newest first, with who asked for it and why some were refused."""
     table = open_table("release", "models", "state", "by", "reason")
-    with opened() as server:
+    with open_server_state() as server:
         current = server.registry.releases.current()
         for release in server.registry.releases.latest():
             why = f"gates not asked: {release.because}" if release.because else release.detail
@@ -131,7 +131,7 @@ def releases() -> None:
     _out.print(table)
 
 
-def _stated(card: ModelCard) -> tuple[str, str, str, str]:
+def _describe_card(card: ModelCard) -> tuple[str, str, str, str]:
     """Task, threshold, what it achieved, and the hash of the weights."""
     if card.screening_threshold is not None:
         return card.task, f"{card.screening_threshold.score:.3g}", card.screening_threshold.achieved, card.sha256()[:12]

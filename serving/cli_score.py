@@ -14,7 +14,7 @@ from serving.cli_remote import score_at
 from serving.cli_scoring import parse_options, scoring_options
 from serving.cli_settings import read_settings
 from serving.client import Client
-from serving.console import labelled, open_console, said, shown, text_column
+from serving.console import escape_control, format_label, format_message, open_console, text_column
 from serving.exports import write_all
 from serving.report import Report
 from serving.scoring.detector import Detector
@@ -24,7 +24,7 @@ from serving.scoring.pipeline import score_slide
 from serving.wsi.errors import MitoserveError
 from serving.wsi.pixelsize import PixelSize, parse_mpp
 from serving.wsi.slide import open_slide
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 SOME_FAILED = 1
 """Exit code when at least one slide could not be scored; 2 means that nothing was tried."""
@@ -60,7 +60,7 @@ def score(
             return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
     except MitoserveError as error:
-        raise click.UsageError(said(error)) from error
+        raise click.UsageError(format_message(error)) from error
     _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
 
 
@@ -72,11 +72,11 @@ def _score_all(slides: tuple[Path, ...], out: Path, score_one: Callable[[Path, P
             report = score_one(slide, folder)
         except (MitoserveError, OSError) as error:
             failed += 1
-            _err.print(labelled("failed", "red", f"{slide}: {said(error)}"), soft_wrap=True)
+            _err.print(format_label("failed", "red", f"{slide}: {format_message(error)}"), soft_wrap=True)
         else:
             _summarise(report, folder)
     if failed:
-        _err.print(f"{failed} of {counted(len(slides), 'slide')} failed")
+        _err.print(f"{failed} of {format_count(len(slides), 'slide')} failed")
         sys.exit(SOME_FAILED)
 
 
@@ -94,7 +94,7 @@ def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
 
 
 def _score_one(path: Path, folder: Path, detector: Detector, options: ScoringOptions) -> Report:
-    with open_slide(path) as slide, _progress(shown(slide.name)) as on_progress:
+    with open_slide(path) as slide, _progress(escape_control(slide.name)) as on_progress:
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)
     return analysis.report
@@ -103,13 +103,13 @@ def _score_one(path: Path, folder: Path, detector: Detector, options: ScoringOpt
 def _score_there(client: Client, path: Path, folder: Path, options: Mapping[str, object]) -> Report:
     stated = {name: value for name, value in options.items() if value is not None}
     if isinstance(mpp := stated.get("mpp"), str):
-        stated["mpp"] = PixelSize.of(parse_mpp(mpp)).text
-    with _progress(shown(path.name)) as on_progress:
+        stated["mpp"] = PixelSize.from_mpp(parse_mpp(mpp)).text
+    with _progress(escape_control(path.name)) as on_progress:
         return score_at(client, path, folder, stated, on_progress=on_progress)
 
 
 def _say_retry(server: str, reason: str, seconds: float) -> None:
-    _err.print(labelled("waiting", "yellow", f"{server}: {reason}; next try in {seconds:.0f} s"), soft_wrap=True)
+    _err.print(format_label("waiting", "yellow", f"{server}: {reason}; next try in {seconds:.0f} s"), soft_wrap=True)
 
 
 @contextmanager
@@ -133,9 +133,9 @@ def _summarise(report: Report, folder: Path) -> None:
     counts = report.counts
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm2"
     _out.print(
-        f"{shown(report.slide.name)}: {counted(counts.mitotic_figures, 'mitotic figure')} in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
-        f"{report.timing.wall_s:.0f} s -> {shown(str(folder))}",
+        f"{escape_control(report.slide.name)}: {format_count(counts.mitotic_figures, 'mitotic figure')} in {counts.tissue_area_mm2:.2f} mm2 ({density}), "
+        f"{report.timing.wall_s:.0f} s -> {escape_control(str(folder))}",
         soft_wrap=True,
     )
     for warning in report.warnings:
-        _err.print(labelled("warning", "yellow", f"{report.slide.name}: {said(warning)}"), soft_wrap=True)
+        _err.print(format_label("warning", "yellow", f"{report.slide.name}: {format_message(warning)}"), soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from serving.scoring.options import ScoringOptions, Stated, flat_fields, from_stated, stated_of
+from serving.scoring.options import ScoringOptions, Stated, find_stated, flat_fields, from_stated
 from serving.wsi.errors import RequestError
 from serving.wsi.words import as_options
 
@@ -44,7 +44,7 @@ def scoring_options(*, without: Collection[str] = ()) -> Callable[[Callable[...,
     without : fields of the scoring's options that the command states elsewhere
     """
     fields = dict(flat_fields(ScoringOptions))
-    names = {name: stated_of(info).option or f"--{name.replace('_', '-')}" for name, info in fields.items()}
+    names = {name: find_stated(info).option or f"--{name.replace('_', '-')}" for name, info in fields.items()}
     made = [_option(name, info, names) for name, info in fields.items() if name not in without]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,12 +68,12 @@ def parse_options(stated: dict[str, Any]) -> ScoringOptions:
 
 def _option(name: str, info: FieldInfo, names: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """One option. names : of all options on the command line, by field"""
-    stated = stated_of(info)
+    stated = find_stated(info)
     default = info.default if stated.form is None else stated.default
     return click.option(
         names[name],
         name,
-        type=_type_of(info, stated),
+        type=_find_type(info, stated),
         default=default,
         show_default=default is not None,
         # Backticks mark fields and values in descriptions; a terminal shows them as they are.
@@ -81,7 +81,7 @@ def _option(name: str, info: FieldInfo, names: Mapping[str, str]) -> Callable[[C
     )
 
 
-def _type_of(info: FieldInfo, stated: Stated) -> click.ParamType[Any]:
+def _find_type(info: FieldInfo, stated: Stated) -> click.ParamType[Any]:
     form = info.annotation if stated.form is None else stated.form
     if get_origin(form) is Literal:
         return click.Choice(get_args(form))

@@ -12,7 +12,7 @@ import click
 from serving.access.access import open_access
 from serving.access.local_key import local_key
 from serving.cli_settings import read_settings
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.wsi.errors import MitoserveError
 
 LAST_REQUESTS_S = 20
@@ -70,7 +70,7 @@ def _free_port(host: str, port: int) -> int:
         raise click.ClickException(why) from error
 
 
-def _say_where(settings: Settings, host: str, port: int) -> None:
+def _say_where(settings: ServerSettings, host: str, port: int) -> None:
     """Print the address to open in a browser, with the key of this machine while that is what opens it."""
     scheme = "http" if settings.tls_certificate is None else "https"
     shown = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound

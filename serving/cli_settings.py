@@ -2,12 +2,12 @@
 
 import click
 
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 
 
-def read_settings() -> Settings:
+def read_settings() -> ServerSettings:
     """The settings of the environment; a wrong one ends the command with its message."""
     try:
-        return Settings.from_environment()
+        return ServerSettings.from_environment()
     except SettingsError as error:
         raise click.UsageError(str(error)) from error

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from serving.access.audit import AuditLog, Entry
-from serving.console import said
-from serving.registry.registry import Registry
-from serving.settings import Settings, SettingsError
+from serving.access.audit import AuditEntry, AuditLog
+from serving.console import format_message
+from serving.registry.registry import ModelRegistry
+from serving.settings import ServerSettings, SettingsError
 from serving.store.database import Database, open_database
 from serving.wsi.errors import MitoserveError
 
@@ -20,16 +20,16 @@ SUBJECT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ServerState:
     """The state of a server that commands act on."""
 
-    settings: Settings
+    settings: ServerSettings
     database: Database
-    registry: Registry
+    registry: ModelRegistry
 
     def record(self, action: str, subject: str) -> None:
         """Put a change on record."""
-        entry = Entry(actor(), action, "done", subject=subject[:SUBJECT_CHARACTERS])
+        entry = AuditEntry(actor(), action, "done", subject=subject[:SUBJECT_CHARACTERS])
         AuditLog(self.database).append(entry)
 
 
@@ -41,17 +41,17 @@ golden_option = click.option(
 
 
 @contextmanager
-def opened() -> Iterator[Opened]:
+def open_server_state() -> Iterator[ServerState]:
     """The state of the server; errors end the command with their message."""
     try:
-        settings = Settings.from_environment()
+        settings = ServerSettings.from_environment()
         database = open_database(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
     try:
-        yield Opened(settings, database, Registry(settings, database))
+        yield ServerState(settings, database, ModelRegistry(settings, database))
     except (MitoserveError, OSError) as error:
-        raise click.ClickException(said(error)) from error
+        raise click.ClickException(format_message(error)) from error
     finally:
         database.close()
 

@@ -7,14 +7,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from serving.cli_state import opened
+from serving.cli_state import open_server_state
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.jobs.scrub import SEVERE, Finding, Tally, count
+from serving.jobs.scrub import SEVERE, Finding, ScrubTally, count
 from serving.jobs.scrub import scrub as scrubbed
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
-from serving.store.shared import keeping_of
+from serving.store.disk_blob_store import open_blob_store
 from serving.store.slides import SlideStore
 from serving.wsi.errors import MitoserveError
 
@@ -37,13 +37,13 @@ def adopt(*, yes: bool) -> None:
     elsewhere on purpose. Slides and results that it does not know stay where they are as long as they are most of what there is.
     """
     try:
-        settings = Settings.from_environment()
+        settings = ServerSettings.from_environment()
         where = f"{settings.state}" + (f" and {settings.objects}" if settings.objects else "")
         if not yes:
             click.confirm(f"Make {where} belong to {settings.database or 'the database in it'}?", abort=True)
         database = open_database(settings, adopt=True)
         try:
-            keeping_of(settings).start(database, adopt=True)
+            open_blob_store(settings).start(database, adopt=True)
         finally:
             database.close()
     except (SettingsError, MitoserveError) as error:
@@ -62,8 +62,8 @@ def scrub(*, repair: bool) -> None:
     until it was repaired. Damaged slides are replaced by their next upload.
     """
     found: list[Finding] = []
-    tally = Tally()
-    with opened() as server:
+    tally = ScrubTally()
+    with open_server_state() as server:
         decoders = Decoders(DecoderLimits())
         try:
             store = SlideStore(server.database, server.settings, decoders)

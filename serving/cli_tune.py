@@ -5,12 +5,12 @@ from collections.abc import Callable
 import click
 
 from serving.console import open_console, open_table
+from serving.scoring.batch_sizes import GPU_PROVIDERS, use_cores
 from serving.scoring.models import model_folder
-from serving.scoring.onnx_detector import chosen_providers, load_screener
-from serving.scoring.pace import GPU_PROVIDERS, use_cores
+from serving.scoring.onnx_detector import choose_providers, load_screener
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tuning import candidates, noise_tile, tune
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.wsi.errors import MitoserveError
 
 _out = open_console()
@@ -25,8 +25,8 @@ def tune_threads(*, provider: tuple[str, ...]) -> None:
     Takes a minute. Do it while nothing else runs here, and again after a change of the machine.
     """
     try:
-        settings = Settings.from_environment()
-        chosen = chosen_providers(provider or settings.providers)
+        settings = ServerSettings.from_environment()
+        chosen = choose_providers(provider or settings.providers)
         if chosen[0] in GPU_PROVIDERS:
             raise click.UsageError(f"{chosen[0]} computes on a GPU: there is no number of threads to find")
         folder, tile = model_folder(settings.models, "reg-ns"), noise_tile(TILE_PX + 125)

@@ -30,7 +30,7 @@ def open_table(*headers: str) -> Table:
     return Table(*(Column(header, overflow="fold") for header in headers))
 
 
-def said(message: object) -> str:
+def format_message(message: object) -> str:
     """An error or a warning as the running command says it: with its options in place of the API's names."""
     context = click.get_current_context(silent=True)
     options = () if context is None else [name for param in context.command.params for name in param.opts]
@@ -42,11 +42,11 @@ def text_column(template: str) -> TextColumn:
     return TextColumn(template, markup=False)
 
 
-def labelled(label: str, style: str, text: str) -> Text:
+def format_label(label: str, style: str, text: str) -> Text:
     """A word in a colour, and the text behind it."""
-    return Text.assemble((label, style), " ", shown(text))
+    return Text.assemble((label, style), " ", escape_control(text))
 
 
-def shown(text: str) -> str:
+def escape_control(text: str) -> str:
     """The text on one line, with every character that would not be seen written out, such as \\x1b."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

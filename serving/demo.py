@@ -11,7 +11,7 @@ from serving.report import Report
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide
 from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 SEED = 7
 
@@ -45,7 +45,7 @@ def compare(report: Report, truth: SlideTruth) -> str:
     boxes = np.asarray(truth.mitotic_figures, np.float64).reshape(-1, 4)
     pairs = match_centres(found, (boxes[:, :2] + boxes[:, 2:]) / 2, MATCH_RADIUS_UM / report.slide.mpp)
     return (
-        f"generated truth: {counted(len(boxes), 'mitotic figure')}, {counted(len(truth.lookalikes), 'look-alike')}; "
+        f"generated truth: {format_count(len(boxes), 'mitotic figure')}, {format_count(len(truth.lookalikes), 'look-alike')}; "
         f"recall {len(pairs) / max(len(boxes), 1):.2f}, precision {len(pairs) / max(len(found), 1):.2f} "
         "(generated cells say that the chain works, nothing of accuracy on tissue)"
     )

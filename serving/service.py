@@ -14,18 +14,18 @@ import bentoml
 import click
 
 from serving.access.access import open_access
-from serving.access.doorkeeper import check_binding
+from serving.access.authenticator import check_binding
 from serving.api.app import create_app
 from serving.isolation.limits import end_with_parent, hide_memory
 from serving.observability.logs import configure_logging
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 
 TIMEOUT_S = 6 * 3600
 """BentoML's limit counts from a request's first byte to its answer's: a 16 GiB upload over a slow line, the wait behind
-other slides and the analysis itself. A stalled upload ends long before, by `Settings.upload_idle_s`."""
+other slides and the analysis itself. A stalled upload ends long before, by `ServerSettings.upload_idle_s`."""
 
 
-def _refuse_open_door(settings: Settings) -> None:
+def _refuse_open_door(settings: ServerSettings) -> None:
     """End `bentoml serve` where it would let everybody in.
 
     BentoML tells a service nothing of the address; its command, which imports this module before it listens, knows it.
@@ -41,7 +41,7 @@ def _refuse_open_door(settings: Settings) -> None:
 
 
 hide_memory()  # decoders must not find here what only this process may know
-settings = Settings.from_environment()
+settings = ServerSettings.from_environment()
 # uvicorn, which BentoML starts after it has imported this, would believe every process on this machine what it forwards.
 os.environ["FORWARDED_ALLOW_IPS"] = ""
 _refuse_open_door(settings)

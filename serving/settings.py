@@ -30,8 +30,8 @@ def default_state() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that may differ from one server to the next. `Settings()` holds the defaults."""
+class ServerSettings:
+    """Everything that may differ from one server to the next. `ServerSettings()` holds the defaults."""
 
     models: Path = field(default_factory=default_models)
     """`MITOSIS_MODELS`: folder of <name>/<version>/{model.onnx, card.json}."""
@@ -212,7 +212,7 @@ class Settings:
     http://localhost:4318/v1/traces; none by default, and then nothing is traced."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ServerSettings":
         """The settings that `environment` states; an absent or empty variable leaves the default.
 
         Raises
@@ -225,7 +225,7 @@ class Settings:
             variable = f"MITOSIS_{name.upper()}"
             text = environment.get(variable, "").strip()
             if text:
-                stated[name] = _parsed(variable, text, parse)
+                stated[name] = _parse(variable, text, parse)
         if ("tls_certificate" in stated) != ("tls_key" in stated):
             raise SettingsError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
         settings = cls(**stated)
@@ -245,7 +245,7 @@ class Settings:
         }
 
 
-def _parsed(variable: str, text: str, parse: Callable[[str], _T]) -> _T:
+def _parse(variable: str, text: str, parse: Callable[[str], _T]) -> _T:
     try:
         return parse(text)
     except ValueError as error:

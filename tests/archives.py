@@ -16,7 +16,7 @@ MRXS = {
 }
 
 
-def zip_of(path: Path, entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
+def make_zip(path: Path, entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> Path:
     """A zip of entries by name."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in entries.items():
@@ -26,7 +26,7 @@ def zip_of(path: Path, entries: dict[str, bytes], *, compression: int = zipfile.
     return path
 
 
-def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w") -> Path:
+def make_tar(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w") -> Path:
     """A tar of members. mode : of `tarfile.open`"""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for info, content in members:
@@ -35,11 +35,11 @@ def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str =
     return path
 
 
-def packed(path: Path, entries: dict[str, bytes], mode: str) -> Path:
+def pack(path: Path, entries: dict[str, bytes], mode: str) -> Path:
     """A zip or tar of entries by name."""
     if mode == "zip":
-        return zip_of(path, entries)
-    return tar_of(path, [(plain(name), content) for name, content in entries.items()], mode)
+        return make_zip(path, entries)
+    return make_tar(path, [(plain(name), content) for name, content in entries.items()], mode)
 
 
 def plain(name: str) -> tarfile.TarInfo:

@@ -26,7 +26,7 @@ _CM_UM = 10_000
 Pixels = NDArray[np.uint8]
 
 
-def scaled(pixels: Pixels, scale: tuple[float, float]) -> Pixels:
+def scale_pixels(pixels: Pixels, scale: tuple[float, float]) -> Pixels:
     """The field with `scale` px for each of its own along x and y."""
     size = round(pixels.shape[1] * scale[0]), round(pixels.shape[0] * scale[1])
     kind = Image.Resampling.BOX if max(scale) <= 1 else Image.Resampling.BICUBIC
@@ -44,7 +44,7 @@ def tiff(
     """A writer of a tiled TIFF; convert : from RGB to what is stored; writer, options : of tifffile."""
 
     def write(path: Path, pixels: Pixels) -> Path:
-        stored = scaled(pixels, scale) if scale != (1.0, 1.0) else pixels
+        stored = scale_pixels(pixels, scale) if scale != (1.0, 1.0) else pixels
         resolution: dict[str, Any] = {}
         if stated:
             per_cm = tuple(_CM_UM * s / MPP for s in scale)
@@ -85,7 +85,7 @@ def ome_with_pyramid(path: Path, pixels: Pixels) -> Path:
     with tifffile.TiffWriter(path, ome=True) as file:
         file.write(pixels[:100, :300], metadata={"axes": "YXS", "Name": "macro"}, **common)
         file.write(pixels, subifds=1, metadata=about, **common)
-        file.write(scaled(pixels, (0.5, 0.5)), subfiletype=1, **common)
+        file.write(scale_pixels(pixels, (0.5, 0.5)), subfiletype=1, **common)
     return path
 
 
@@ -128,7 +128,7 @@ def picture(
     """A writer of a picture in one of Pillow's modes."""
 
     def write(path: Path, pixels: Pixels) -> Path:
-        image = Image.fromarray(scaled(pixels, scale) if scale != (1.0, 1.0) else pixels)
+        image = Image.fromarray(scale_pixels(pixels, scale) if scale != (1.0, 1.0) else pixels)
         image = (
             Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
             if mode == "I;16"
@@ -168,7 +168,7 @@ def dicom(path: Path, pixels: Pixels) -> Path:
 
 def dicom_oblong(path: Path, pixels: Pixels) -> Path:
     """A DICOM slide whose pixels are twice as high as wide."""
-    folder = write_dicom_slide(path.with_suffix(""), scaled(pixels, (1, 0.5)), mpp=MPP)
+    folder = write_dicom_slide(path.with_suffix(""), scale_pixels(pixels, (1, 0.5)), mpp=MPP)
     file = next(folder.glob("*.dcm"))
     stored = pydicom.dcmread(file)
     spacing = [2 * MPP / 1000, MPP / 1000]  # of rows, then of columns

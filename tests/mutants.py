@@ -16,7 +16,7 @@ import tifffile
 
 from serving.synthetic.slide import generate_slide
 from tests.dicom import write_dicom_slide
-from tests.formats import written
+from tests.formats import write
 from tests.ndpi import write_ndpi
 from tests.samples import noise, write_dicom, write_mrxs, write_picture, write_pyramid
 
@@ -62,16 +62,16 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     found |= {"DICOM": write_dicom(folder / "volume.dcm", pixels), "generated TIFF": folder / "generated.tif"}
     generate_slide(found["generated TIFF"], seed=1, width=SIDE, height=SIDE)
     for number, way in enumerate(_WAYS):
-        found[way] = _named(written(folder / f"way-{number}", way, pixels), folder / f"way-{number}")
+        found[way] = _named(write(folder / f"way-{number}", way, pixels), folder / f"way-{number}")
     found["NDPI"] = write_ndpi(folder / "scan.ndpi", noise(768, 512))
     dicom = write_dicom_slide(folder / "series", pixels, mpp=0.25)
     mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
-    found |= {f"DICOM in {kind}": _packed(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")}
-    found["MRXS in zip"] = _packed(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")])
+    found |= {f"DICOM in {kind}": _pack(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")}
+    found["MRXS in zip"] = _pack(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")])
     if real is not None:
         suffixes = (".svs", ".tif", ".tiff", ".ndpi", ".dcm")
         found |= {f"real, {path.name}": path for path in sorted(real.iterdir()) if path.suffix in suffixes}
-    return [Specimen(path.name, path.read_bytes(), entries_of(path), kind) for kind, path in found.items()]
+    return [Specimen(path.name, path.read_bytes(), read_entries(path), kind) for kind, path in found.items()]
 
 
 def _named(path: Path, to: Path) -> Path:
@@ -79,7 +79,7 @@ def _named(path: Path, to: Path) -> Path:
     return path.rename(to.with_name(to.name + "".join(path.suffixes[-1:])))
 
 
-def _packed(base: Path, kind: str, members: list[Path]) -> Path:
+def _pack(base: Path, kind: str, members: list[Path]) -> Path:
     """An archive of files and folders that lie in one folder."""
     with tempfile.TemporaryDirectory() as name:
         for member in members:
@@ -195,7 +195,7 @@ _NAMES = ("../*", "/*", "a\\*", "*/", "*/x", "x" * 300, "./*", "\u202e*", "*\n",
 """What a file inside an archive may be called; `*` is its own name."""
 
 
-def entries_of(path: Path) -> tuple[tuple[int, int], ...]:
+def read_entries(path: Path) -> tuple[tuple[int, int], ...]:
     """(offset, length) of each entry of a TIFF's directories; none of other formats."""
     if path.read_bytes()[:2] not in (b"II", b"MM"):
         return ()

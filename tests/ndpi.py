@@ -80,17 +80,19 @@ def write_ndpi(
         writer = NdpiWriter(file, high_bits)
         for level in range(levels):
             shown = np.ascontiguousarray(pixels[:: 2**level, :: 2**level])
-            writer.directory(*level_of(shown, 40.0 / 2**level, tiled=tiled), at=at)
+            writer.directory(*read_level(shown, 40.0 / 2**level, tiled=tiled), at=at)
         macro = np.full((60, 160, 3), 200, np.uint8)
-        writer.directory(*level_of(macro, -1.0, tiled=False), at=at)
-        values, _ = level_of(macro, -2.0, tiled=False)
+        writer.directory(*read_level(macro, -1.0, tiled=False), at=at)
+        values, _ = read_level(macro, -2.0, tiled=False)
         grey = {258: (_SHORT, 1, struct.pack("<H", 8)), 259: (_SHORT, 1, struct.pack("<H", 1))}
         grey |= {262: (_SHORT, 1, struct.pack("<H", 1)), 277: (_SHORT, 1, struct.pack("<H", 1))}
         writer.directory({**values, **grey}, bytes(160 * 60), at=at)
     return path
 
 
-def level_of(pixels: NDArray[np.uint8], lens: float, *, tiled: bool) -> tuple[dict[int, tuple[int, int, bytes]], bytes]:
+def read_level(
+    pixels: NDArray[np.uint8], lens: float, *, tiled: bool
+) -> tuple[dict[int, tuple[int, int, bytes]], bytes]:
     """What the directory of a picture says, and its strip.
 
     lens : objective that has such pixels; -1 for a macro picture, -2 for a map

@@ -39,7 +39,7 @@ def site(port: int, locations: str) -> str:
 
 
 @contextmanager
-def proxied(folder: Path, sites: str, port: int) -> Iterator[str]:
+def proxy(folder: Path, sites: str, port: int) -> Iterator[str]:
     """The address of an nginx that serves `sites` on `port`, until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nginx.conf"
@@ -68,5 +68,5 @@ def plain_proxy(folder: Path, upstream: int, *, more: str = "", at: str = "/", t
     """nginx as people first write it: `proxy_pass` and nothing else, but for the lines in `more`."""
     port = free_port()
     location = f"location {at} {{ proxy_pass http://127.0.0.1:{upstream}{to}; {more} }}"
-    with proxied(folder, site(port, location), port) as address:
+    with proxy(folder, site(port, location), port) as address:
         yield address + at.rstrip("/")

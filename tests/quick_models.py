@@ -72,7 +72,7 @@ def quick_screening(scale: float, *, stride: int = STRIDE) -> onnx.GraphProto:
     constants = {
         "red": np.asarray(0, np.int64),
         "one": np.asarray([1], np.int64),
-        **_sampled(every),
+        **_sample(every),
         "white": np.float32(255),
         "scale": np.float32(scale),
     }
@@ -102,7 +102,7 @@ def quick_detection() -> onnx.GraphProto:
         ),
     ]
     constants = {
-        **_sampled(5),
+        **_sample(5),
         "axes": np.asarray([1, 2, 3], np.int64),
         "white": np.float32(255),
         "one": np.float32(1),
@@ -187,7 +187,7 @@ def darkest_place() -> onnx.GraphProto:
     )
 
 
-def _sampled(every: int) -> dict[str, NDArray[np.int64]]:
+def _sample(every: int) -> dict[str, NDArray[np.int64]]:
     """What `Slice` needs to take every so many px of both sides of a picture."""
     values = {"start": [0, 0], "end": [2**31, 2**31], "sides": [1, 2], "every": [every, every]}
     return {name: np.asarray(value, np.int64) for name, value in values.items()}

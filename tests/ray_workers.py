@@ -5,7 +5,7 @@ import contextlib
 import psutil
 
 
-def workers_of(driver: int) -> list[psutil.Process]:
+def find_workers(driver: int) -> list[psutil.Process]:
     """The workers below a driver's process."""
     found = []
     for process in psutil.Process(driver).children(recursive=True):

@@ -48,7 +48,7 @@ def write_pyramid(
                 per_cm = _CM_UM / (mpp * step)
                 resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
             tiff.write(
-                _halved(pixels, level),
+                _halve(pixels, level),
                 tile=(tile, tile),
                 photometric="rgb",
                 compression=compression,
@@ -191,7 +191,7 @@ def write_forged_tile(path: Path, pixels: NDArray[np.uint8], *, tile: int) -> Pa
     return path
 
 
-def _halved(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+def _halve(pixels: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     step = 2**times
     height, width = (max(n // step, 1) for n in pixels.shape[:2])
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))

@@ -15,9 +15,9 @@ PROGRAM = """
 import logging, sys
 import uvicorn
 from serving.api.app import create_app
-from serving.settings import Settings
+from serving.settings import ServerSettings
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-uvicorn.run(create_app(Settings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", proxy_headers=False)
+uvicorn.run(create_app(ServerSettings.from_environment()), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", proxy_headers=False)
 """
 START_S = 240.0
 _GIVEN = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "LANG", "OMP_NUM_THREADS")

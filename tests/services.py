@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.api.app import create_app
-from serving.jobs.models import GivenModels, Loaded
+from serving.jobs.models import GivenModels, LoadedModels
 from serving.jobs.request import models_key
-from serving.scoring.detector import Detector, cards_of
-from serving.settings import Settings
+from serving.scoring.detector import Detector, list_cards
+from serving.settings import ServerSettings
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
 
@@ -41,16 +41,16 @@ class WithCandidate(GivenModels):
 
     def __init__(self, load: Callable[[], Detector], candidate: Detector, number: int) -> None:
         super().__init__(load)
-        self._candidate = Loaded(candidate, models_key(cards_of(candidate), candidate.provider), release=number)
+        self._candidate = LoadedModels(candidate, models_key(list_cards(candidate), candidate.provider), release=number)
 
-    def shadow(self, current: Loaded | None) -> Loaded | None:
+    def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
         return self._candidate
 
 
 @contextmanager
 def serving(state: Path, load: Callable[[], Detector] = DotDetector, **settings: Any) -> Iterator[LocalClient]:
     """A client of a ready server whose state is in `state`."""
-    app = create_app(Settings(state=state, **settings), load=load)
+    app = create_app(ServerSettings(state=state, **settings), load=load)
     with LocalClient(app, raise_server_exceptions=False) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         yield client
@@ -90,7 +90,7 @@ def submit(client: LocalClient, slide: str, **request: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def ended(client: LocalClient, analysis: str) -> dict[str, Any]:
+def wait_for_end(client: LocalClient, analysis: str) -> dict[str, Any]:
     """The analysis, once it has ended."""
     until(lambda: client.get(f"/v1/analyses/{analysis}").json()["state"] in ("succeeded", "failed", "cancelled"))
     return dict(client.get(f"/v1/analyses/{analysis}").json())

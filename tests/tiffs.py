@@ -10,7 +10,7 @@ ASCII, SHORT, LONG, LONG8 = 2, 3, 4, 16
 
 
 @dataclass(frozen=True)
-class Entry:
+class TagEntry:
     """An entry of a directory. value : its bytes, where they are not stated elsewhere; at : where they are said to lie"""
 
     tag: int
@@ -43,7 +43,7 @@ class Writer:
     def number(self, kind: int, *values: int) -> bytes:
         return struct.pack(self.order + {SHORT: "H", LONG: "I", LONG8: "Q"}[kind] * len(values), *values)
 
-    def directory(self, entries: Sequence[Entry], following: int | None = None) -> int:
+    def directory(self, entries: Sequence[TagEntry], following: int | None = None) -> int:
         """Add a directory, and the values that do not fit into it behind it; gives where it lies.
 
         following : the next one's address; by default behind this one and its values

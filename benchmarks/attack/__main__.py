@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.attack.ground import Tally
+from benchmarks.attack.environment import AttackTally
 from benchmarks.attack.runner import names, run
 from tests.quick_models import write_quick_models
 
@@ -39,11 +39,13 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mitoserve-attack-") as folder:
         models = write_quick_models(Path(folder) / "models")
 
-        def tried(name: str) -> tuple[str, Tally, float]:
+        def tried(name: str) -> tuple[str, AttackTally, float]:
             started = time.monotonic()
             left = min(stated.seconds, end - started)
             tally = (
-                run(name, Path(folder), models, left) if left > 0 else Tally(tries=1, lost=["there was no time for it"])
+                run(name, Path(folder), models, left)
+                if left > 0
+                else AttackTally(tries=1, lost=["there was no time for it"])
             )
             seconds = time.monotonic() - started
             print(f"{name}: {tally.tries} tries, {len(tally.lost)} lost, {seconds:.0f} s", flush=True)
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> int:
     return 1 if any(tally.lost for _, tally, _ in found) else 0
 
 
-def _print(found: list[tuple[str, Tally, float]]) -> None:
+def _print(found: list[tuple[str, AttackTally, float]]) -> None:
     table, console = Table("attack", "tries", "survived", "lost", "seconds"), Console(width=160)
     for name, tally, seconds in found:
         title = (importlib.import_module(f"benchmarks.attack.{name}").__doc__ or name).splitlines()[0]

@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 
-from benchmarks.attack.ground import Ground, Tally, analysed, bring, flip_bit
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, analyse, flip_bit, upload_slide
 from tests.server_process import ServerProcess
 
 STORED = (
@@ -19,11 +19,11 @@ TRIES = 30
 SEED = 5
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each result that is given is the undisturbed one, and bringing and submitting again makes all whole."""
-    chance, content = random.Random(SEED), ground.picture()
-    server = ground.server(keep_tiles="on")
-    slide = bring(server, content)
+    chance, content = random.Random(SEED), environment.picture()
+    server = environment.server(keep_tiles="on")
+    slide = upload_slide(server, content)
 
     def figures(address: str) -> object:
         answer = server.client.get(address)
@@ -33,7 +33,7 @@ def attack(ground: Ground, tally: Tally) -> None:
             else answer.json()["type"]
         )
 
-    address = str(analysed(server, slide)["links"]["report"])
+    address = str(analyse(server, slide)["links"]["report"])
     expected = figures(address)
     for number in range(TRIES):
         pattern = STORED[number % len(STORED)]
@@ -41,9 +41,9 @@ def attack(ground: Ground, tally: Tally) -> None:
         flip_bit(path, chance.randrange(2**30))
         shown = figures(address)
         tally.judge(shown in (expected, "urn:mitoserve:problem:result-lost"), f"{pattern}: another result")
-        if bring(server, content) != slide:
+        if upload_slide(server, content) != slide:
             tally.judge(False, f"{pattern}: another slide")
-        done = analysed(server, slide)
+        done = analyse(server, slide)
         address = str(done["links"]["report"])
         tally.judge(
             done["state"] == "succeeded" and figures(address) == expected,
@@ -53,7 +53,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     server.stop()
 
 
-def _scrub(server: ServerProcess, tally: Tally, chance: random.Random) -> None:
+def _scrub(server: ServerProcess, tally: AttackTally, chance: random.Random) -> None:
     """`mitoserve state scrub` finds nothing in what is whole, and each change of a slide, a result and findings of tiles."""
     command = [sys.executable, "-m", "serving.cli", "state", "scrub"]
 

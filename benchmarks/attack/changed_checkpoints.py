@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from benchmarks.attack.ground import PATIENCE_S, Ground, Tally, bring, flip_bit, start
+from benchmarks.attack.environment import PATIENCE_S, AttackEnvironment, AttackTally, flip_bit, start, upload_slide
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
@@ -16,13 +16,13 @@ SIDE, TRIES, SEED = 7000, 4, 17
 KEYS = ("counts", "detections", "tiles")
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """The analysis goes on after the next start and ends once, with the numbers of an undisturbed one."""
     chance = random.Random(SEED)
-    path = write_pyramid(ground.folder / "slide.tif", noise(SIDE, SIDE, seed=3), compression="jpeg", levels=4)
-    server = ground.server()
-    slide = bring(server, path.read_bytes(), "slide.tif")
-    detector = load_detector(ground.models)
+    path = write_pyramid(environment.folder / "slide.tif", noise(SIDE, SIDE, seed=3), compression="jpeg", levels=4)
+    server = environment.server()
+    slide = upload_slide(server, path.read_bytes(), "slide.tif")
+    detector = load_detector(environment.models)
     for number in range(TRIES):
         threshold = 0.3 + number / 100  # another one, or the first result would be given again
         asked = {"slide": slide, "options": {"mpp": 0.25, "threshold": threshold}}

@@ -1,19 +1,19 @@
 """A start with a clock 40 days ahead, and one that is put right again."""
 
-from benchmarks.attack.ground import Ground, Tally, analysed, bring, start
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, analyse, start, upload_slide
 from benchmarks.wrong_clock import WrongClock
 from serving.jobs.retention import SWEEP_S
 
 DAY = 86_400
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Nothing is deleted: slide, result and an unfinished upload are there before, during and after."""
-    clock = WrongClock(ground.folder)
+    clock = WrongClock(environment.folder)
     with clock.read_by_children():
-        server = ground.server(keep_slides_s=30 * DAY, keep_analyses_s=35 * DAY)
-    slide = bring(server, ground.picture())
-    report = str(analysed(server, slide)["links"]["report"])
+        server = environment.server(keep_slides_s=30 * DAY, keep_analyses_s=35 * DAY)
+    slide = upload_slide(server, environment.picture())
+    report = str(analyse(server, slide)["links"]["report"])
     headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000", "Upload-Metadata": "filename YS5wbmc="}
     upload = server.client.post("/v1/uploads", headers=headers).headers["location"]
     server.terminate()

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.environment import AttackEnvironment, AttackTally
 from benchmarks.footprint import Footprint
-from tests.tiffs import ASCII, LONG, Entry, Writer
+from tests.tiffs import ASCII, LONG, TagEntry, Writer
 
 SIDE, AT_ONCE = 13_000, 6
 DECODERS_BYTES, BUDGET_BYTES = 2 * 2**30, 3 * 2**30
@@ -17,9 +17,9 @@ LIMIT_S = 120.0
 """Of one answer; a machine that does much else needs most of it."""
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """All processes together stay within their memory, each file is answered in time, and a good slide still opens."""
-    server, footprint = ground.server(decoders_memory_bytes=DECODERS_BYTES), Footprint()
+    server, footprint = environment.server(decoders_memory_bytes=DECODERS_BYTES), Footprint()
 
     def bring(named: tuple[str, bytes]) -> None:
         name, content = named
@@ -38,7 +38,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     peak = footprint.peak_bytes
     tally.judge(peak < BUDGET_BYTES, f"{peak / 2**20:.0f} MiB of all processes, more than {BUDGET_BYTES / 2**20:.0f}")
     tally.judge(footprint.deaths == 0 and server.alive(), "the server or its worker ended")
-    answer = server.client.post("/v1/slides", files={"slide": ("a.png", ground.picture())}, timeout=LIMIT_S)
+    answer = server.client.post("/v1/slides", files={"slide": ("a.png", environment.picture())}, timeout=LIMIT_S)
     tally.judge(answer.status_code == 201, f"a good slide afterwards: {answer.status_code}")
     server.stop()
 
@@ -54,12 +54,12 @@ def _bomb(number: int) -> bytes:
 
 def _tiffs() -> dict[str, bytes]:
     circle = Writer("<", False)
-    circle.directory([Entry(256, LONG, 1, circle.number(LONG, 100))], 8)
+    circle.directory([TagEntry(256, LONG, 1, circle.number(LONG, 100))], 8)
     many = Writer("<", False)
     for number in range(60_000):
-        many.directory([Entry(256, LONG, 1, many.number(LONG, 100))], 0 if number == 59_999 else None)
+        many.directory([TagEntry(256, LONG, 1, many.number(LONG, 100))], 0 if number == 59_999 else None)
     long = Writer("<", False)
-    long.directory([Entry(270, ASCII, 48 * 2**20, at=200)], 0)
+    long.directory([TagEntry(270, ASCII, 48 * 2**20, at=200)], 0)
     return {
         "circle.tif": bytes(circle.made),
         "many.tif": bytes(many.made),

@@ -5,12 +5,12 @@ import threading
 import time
 from contextlib import suppress
 
-from benchmarks.attack.ground import Ground, Tally, bring
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, upload_slide
 
 MESSAGES = 10
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """What goes to the receiver that answers must arrive."""
     taken: list[bytes] = []
 
@@ -32,8 +32,8 @@ def attack(ground: Ground, tally: Tally) -> None:
     for listener, drips in zip(listeners, (True, False), strict=True):
         threading.Thread(target=serve, args=(listener, drips), daemon=True).start()
     hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
-    server = ground.server(webhook_hosts=",".join(hosts), webhook_secret="s" * 24)
-    slide = bring(server, ground.picture())
+    server = environment.server(webhook_hosts=",".join(hosts), webhook_secret="s" * 24)
+    slide = upload_slide(server, environment.picture())
     for number in range(MESSAGES):
         for host in hosts:
             asked = {"slide": slide, "options": {"mpp": 0.25, "threshold": 0.1 + number / 100}}

@@ -6,17 +6,17 @@ import numpy as np
 import pydicom
 from pydicom.uid import generate_uid
 
-from benchmarks.attack.ground import Ground, Tally, packed
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, packed
 from tests.dicom import write_dicom_slide
 from tests.samples import noise
 
 NAMES = ("0.dcm", "1.dcm", "2.dcm")
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """None that is stored has the id of the true one, whichever comes first, and what systems leave beside it changes no id."""
-    server = ground.server()
-    whole = _series(ground.folder)
+    server = environment.server()
+    whole = _series(environment.folder)
     ids: dict[str, str] = {}
 
     def bring(what: str, files: dict[str, bytes]) -> str | None:

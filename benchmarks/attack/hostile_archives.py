@@ -6,7 +6,7 @@ import struct
 import tarfile
 import time
 
-from benchmarks.attack.ground import Ground, Tally, packed
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, packed
 from benchmarks.footprint import Footprint, memory_bytes
 
 SECRET = "a secret of the server's machine"
@@ -16,11 +16,11 @@ GROWTH_BYTES = 700 * 2**20
 """Of all processes together: what unpacks may take 512 MiB."""
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each is refused, as a slide and as a model, no answer holds what lies elsewhere, and the server goes on in bounded memory."""
-    secret = ground.folder / "secret.txt"
+    secret = environment.folder / "secret.txt"
     secret.write_text(SECRET)
-    server, footprint = ground.server(), Footprint()
+    server, footprint = environment.server(), Footprint()
     before = memory_bytes(server.pid)
     with footprint.watching(server):
         for name, content in _archives(str(secret)).items():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.environment import AttackEnvironment, AttackTally
 from tests.server_process import ServerProcess
 
 BODY_BYTES = 64 * 2**20
@@ -14,9 +14,9 @@ ANSWER_S = 30.0
 """On a machine that does much else."""
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each is refused, the server goes on, and its memory stays bounded."""
-    server = ground.server()
+    server = environment.server()
     before = _resident(server)
     keys = "&".join("mpp=1" for _ in range(10_000))
 

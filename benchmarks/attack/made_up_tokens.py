@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.environment import AttackEnvironment, AttackTally
 from tests.clients import bearer
 from tests.issuer import Issuer, rsa_key, running_issuer
 
 MADE_UP, SLOW_S, ANSWER_S = 30, 8.0, 6.0
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """None comes in, and who has a good token is not held up."""
     with running_issuer() as issuer:
-        server = ground.server(oidc_issuer=issuer.address, loopback_without_key="off")
+        server = environment.server(oidc_issuer=issuer.address, loopback_without_key="off")
         good = issuer.token()
 
         def status(token: str) -> int:

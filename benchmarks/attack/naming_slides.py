@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.attack.ground import Ground, Tally, packed, packed_folder
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, packed, packed_folder
 from tests.samples import noise, write_mrxs
 
 SECRET = "a secret of the server's machine"
@@ -15,13 +15,17 @@ BRIGHT, DARK = 235, 60
 _VMS = "[Virtual Microscope Specimen]\nNoJpegColumns=1\nNoJpegRows=1\nMapFile={map}\nImageFile={image}\nMacroImage={macro}\n"
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each is refused or shows its own pixels alone, brought as an archive and mounted, and no answer tells what lies elsewhere."""
-    text, picture, root = ground.folder / "secret.txt", ground.folder / "secret.jpg", ground.folder / "mounted"
+    text, picture, root = (
+        environment.folder / "secret.txt",
+        environment.folder / "secret.jpg",
+        environment.folder / "mounted",
+    )
     text.write_text(SECRET)
     Image.fromarray(np.full((80, 100, 3), BRIGHT, np.uint8)).save(picture)
     root.mkdir()
-    server = ground.server(slide_root=root)
+    server = environment.server(slide_root=root)
 
     def judge(what: str, answer: httpx.Response) -> None:
         said = [answer.text]
@@ -32,7 +36,7 @@ def attack(ground: Ground, tally: Tally) -> None:
             tally.judge(not bright, f"{what}: shows the picture that lies elsewhere")
         tally.judge(answer.status_code < 500, f"{what}: {answer.status_code} {answer.text[:200]}")
         told = any(
-            secret in text for text in said for secret in (SECRET, str(ground.folder), f"0x{ord(SECRET[0]):02x}")
+            secret in text for text in said for secret in (SECRET, str(environment.folder), f"0x{ord(SECRET[0]):02x}")
         )
         tally.judge(not told, f"{what}: the answer tells {answer.text[:200]}")
 
@@ -45,7 +49,7 @@ def attack(ground: Ground, tally: Tally) -> None:
         for target in (text, picture):
             for key in ("data", "index"):
                 what = f"{key} of an MRXS, {kind}, {target.name}"
-                folder = ground.folder / what.replace(", ", "-").replace(" ", "-")
+                folder = environment.folder / what.replace(", ", "-").replace(" ", "-")
                 folder.mkdir()
                 write_mrxs(folder / "a.mrxs", np.full((80, 100, 3), DARK, np.uint8), **{key: written(target)})
                 judge(what, server.client.post("/v1/slides?filename=a.zip", content=packed_folder(folder)))
@@ -60,7 +64,7 @@ def attack(ground: Ground, tally: Tally) -> None:
             )
             judge(f"VMS alone, {kind}, {target.name}", server.client.post("/v1/slides?filename=a.vms", content=vms))
     (root / "link.jpg").symlink_to(picture)
-    (root / "linked").symlink_to(ground.folder)
+    (root / "linked").symlink_to(environment.folder)
     for path in (
         "link.jpg",
         "linked/secret.jpg",
@@ -71,7 +75,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     ):
         answer = server.client.post("/v1/slides", json={"path": path})
         tally.judge(400 <= answer.status_code < 500, f"mounted {path}: {answer.status_code}")
-    own = ground.folder / "own"
+    own = environment.folder / "own"
     own.mkdir()
     write_mrxs(own / "a.mrxs", noise(100, 80))
     answer = server.client.post("/v1/slides?filename=a.zip", content=packed_folder(own))

@@ -2,9 +2,9 @@
 
 import httpx
 
-from benchmarks.attack.ground import Ground, Tally, caller
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, caller
 from serving.access.access import open_access
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from tests.samples import noise, write_pyramid
 from tests.services import events
 
@@ -12,11 +12,11 @@ NAMES = ("SMITH-JOHN-1950", "DOE-JANE-1960")
 ASKED = {"options": {"mpp": 0.25, "min_tissue_fraction": 0}}
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each sees its own alone, and deleting, analysing and reading leave the other's as they are."""
-    server = ground.server(keep_tiles="on")
+    server = environment.server(keep_tiles="on")
     mine, theirs, admin = caller(server, "first"), caller(server, "second"), caller(server, "boss", "admin")
-    slides = ground.picture(), _damaged(ground)
+    slides = environment.picture(), _damaged(environment)
     told: list[str] = []
     stored = []
     for content, suffix in zip(slides, (".png", ".tif"), strict=True):
@@ -53,7 +53,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     mine.get(f"/v1/slides/{NAMES[0]}.svs")
     log = server.log.read_text()
     tally.judge(not any(name in log for name in NAMES), "a name of a patient is in the log")
-    records = list(open_access(Settings(state=server.state)).audit.records())
+    records = list(open_access(ServerSettings(state=server.state)).audit.records())
     tally.judge(any(record.action.startswith("DELETE") for record in records), "a deletion is not on record")
     tally.judge(not any(name in str(record) for record in records for name in NAMES), "the audit log names a patient")
     read = [record for record in records if record.actor.startswith("key:") and record.subject == whole]
@@ -61,7 +61,7 @@ def attack(ground: Ground, tally: Tally) -> None:
     server.stop()
 
 
-def _delete(tally: Tally, slide: str, mine: httpx.Client, theirs: httpx.Client, admin: httpx.Client) -> None:
+def _delete(tally: AttackTally, slide: str, mine: httpx.Client, theirs: httpx.Client, admin: httpx.Client) -> None:
     """An administrator deletes, then an owner: each time one owner's slide alone goes."""
     address = f"/v1/slides/{slide}"
 
@@ -79,9 +79,9 @@ def _delete(tally: Tally, slide: str, mine: httpx.Client, theirs: httpx.Client, 
     left("deleted twice", mine=200, theirs=404)
 
 
-def _damaged(ground: Ground) -> bytes:
+def _damaged(environment: AttackEnvironment) -> bytes:
     """A TIFF whose directory is whole and of whose tiles some are not."""
-    path = write_pyramid(ground.folder / "damaged.tif", noise(1200, 1200), compression="jpeg", levels=2)
+    path = write_pyramid(environment.folder / "damaged.tif", noise(1200, 1200), compression="jpeg", levels=2)
     content = bytearray(path.read_bytes())
     middle = len(content) // 3
     content[middle : middle + 30_000] = b"\xff\xd8\xff" * 10_000

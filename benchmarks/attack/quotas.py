@@ -5,20 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from benchmarks.attack.ground import Ground, Tally, caller, packed
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, caller, packed
 from tests.samples import noise, write_pyramid
 
 TUS = {"Tus-Resumable": "1.0.0"}
 AT_ONCE = 6
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """What is stored never exceeds the quota, whichever way it comes and however much comes at once."""
-    server = ground.server()
-    pictures = [ground.picture(seed) for seed in range(12)]
+    server = environment.server()
+    pictures = [environment.picture(seed) for seed in range(12)]
     quota = 3 * max(map(len, pictures)) + 100
     flat = write_pyramid(
-        ground.folder / "flat.tif", noise(400, 400) // 200 * 200, compression=None, levels=1
+        environment.folder / "flat.tif", noise(400, 400) // 200 * 200, compression=None, levels=1
     ).read_bytes()
     archive = packed({"a.tif": flat})
     tally.judge(len(archive) < len(flat), "the archive is no smaller than the slide")

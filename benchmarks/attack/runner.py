@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import benchmarks.attack
-from benchmarks.attack.ground import Ground, Tally
+from benchmarks.attack.environment import AttackEnvironment, AttackTally
 
-_OTHERS = {"__main__", "ground", "runner"}
+_OTHERS = {"__main__", "environment", "runner"}
 
 
 def names() -> list[str]:
@@ -22,15 +22,15 @@ def names() -> list[str]:
 
 def _attack(name: str, folder: Path, models: Path, sender: Connection) -> None:
     os.setsid()  # so that its servers can be ended with it
-    tally = Tally()
+    tally = AttackTally()
     try:
-        importlib.import_module(f"benchmarks.attack.{name}").attack(Ground(folder, models), tally)
+        importlib.import_module(f"benchmarks.attack.{name}").attack(AttackEnvironment(folder, models), tally)
     except Exception as error:
         tally.judge(False, f"{type(error).__name__}: {str(error)[:300]}")
     sender.send((tally.tries, tally.survived, tally.lost, tally.skipped))
 
 
-def run(name: str, root: Path, models: Path, seconds: float) -> Tally:
+def run(name: str, root: Path, models: Path, seconds: float) -> AttackTally:
     """Run one attack; one that does not end in time has lost."""
     folder = root / name
     folder.mkdir()
@@ -39,10 +39,10 @@ def run(name: str, root: Path, models: Path, seconds: float) -> Tally:
     process = context.Process(target=_attack, args=(name, folder, models, sender))
     process.start()
     sender.close()
-    tally = Tally()
+    tally = AttackTally()
     try:
         if receiver.poll(seconds):
-            tally = Tally(*receiver.recv())
+            tally = AttackTally(*receiver.recv())
         else:
             tally.judge(False, f"it did not end in {seconds:g} s")
     except EOFError:

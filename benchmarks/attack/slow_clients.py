@@ -4,16 +4,16 @@ import socket
 import time
 from contextlib import ExitStack
 
-from benchmarks.attack.ground import Ground, Tally, bring
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, upload_slide
 from benchmarks.footprint import memory_bytes
 
 CONNECTIONS, IDLE_S = 200, 4
 ANSWER_S, GROWTH_BYTES = 20.0, 200 * 2**20
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Others are served meanwhile, what stalls is ended and leaves nothing, and memory stays bounded."""
-    server = ground.server(upload_idle_s=IDLE_S)
+    server = environment.server(upload_idle_s=IDLE_S)
     host, before = f"Host: 127.0.0.1:{server.port}\r\n", memory_bytes(server.pid)
     kinds = {
         "nothing": "",
@@ -33,7 +33,7 @@ def attack(ground: Ground, tally: Tally) -> None:
             started = time.monotonic()
             status = server.client.get("/v1/slides").status_code
             tally.judge(status == 200 and time.monotonic() - started < ANSWER_S, f"others: {status}")
-        bring(server, ground.picture())
+        upload_slide(server, environment.picture())
         for kind in ("a stalled slide", "a stalled form"):
             ended = sum(_ended(line) for line in lines[kind])
             tally.judge(ended == len(lines[kind]), f"{kind}: {ended} of {len(lines[kind])} were ended")

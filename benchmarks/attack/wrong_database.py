@@ -4,27 +4,27 @@ import shutil
 import subprocess
 import sys
 
-from benchmarks.attack.ground import Ground, Tally, analysed, bring
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, analyse, upload_slide
 from tests.server_process import PROGRAM
 
 
-def attack(ground: Ground, tally: Tally) -> None:
+def attack(environment: AttackEnvironment, tally: AttackTally) -> None:
     """Each start must be refused and leave slide and result as they are."""
-    server = ground.server()
-    slide = bring(server, ground.picture())
-    report = server.client.get(str(analysed(server, slide)["links"]["report"])).json()
-    file, aside = server.state / "mitoserve.sqlite", ground.folder / "aside.sqlite"
+    server = environment.server()
+    slide = upload_slide(server, environment.picture())
+    report = server.client.get(str(analyse(server, slide)["links"]["report"])).json()
+    file, aside = server.state / "mitoserve.sqlite", environment.folder / "aside.sqlite"
     file.rename(aside)
     tally.judge(server.client.get("/readyz").status_code == 503, "ready without its database")
-    answer = server.client.post("/v1/slides", files={"slide": ("b.png", ground.picture(9))})
+    answer = server.client.post("/v1/slides", files={"slide": ("b.png", environment.picture(9))})
     tally.judge(answer.status_code == 503, f"accepted a slide without its database: {answer.status_code}")
     aside.rename(file)
     tally.judge(server.client.get("/readyz").status_code == 200, "not ready with its database back")
     server.terminate()
     kept = sorted(path.relative_to(server.state) for path in server.state.rglob("*") if "sqlite" not in path.name)
-    other = ground.folder / "other"
+    other = environment.folder / "other"
     other.mkdir()
-    for url in (f"sqlite:///{ground.folder}/new.sqlite", None):
+    for url in (f"sqlite:///{environment.folder}/new.sqlite", None):
         if url is None:
             shutil.move(file, aside)
         environment = server.environment | ({} if url is None else {"MITOSIS_DATABASE": url})
@@ -42,6 +42,6 @@ def attack(ground: Ground, tally: Tally) -> None:
     now = sorted(path.relative_to(server.state) for path in server.state.rglob("*") if "sqlite" not in path.name)
     tally.judge(set(kept) <= set(now) | {p for p in kept if "incoming" in p.parts}, "files are gone")
     server.start()
-    again = server.client.get(str(analysed(server, slide)["links"]["report"])).json()
+    again = server.client.get(str(analyse(server, slide)["links"]["report"])).json()
     tally.judge(again["counts"] == report["counts"], "another result")
     server.stop()

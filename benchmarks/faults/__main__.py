@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.faults import clock, disk, kills, network, nodes, rot, sharing
-from benchmarks.faults.ground import Ground, prepared
+from benchmarks.faults.environment import FaultEnvironment, prepare
 
-FAULTS: dict[str, Callable[[Ground], str]] = {
+FAULTS: dict[str, Callable[[FaultEnvironment], str]] = {
     "kills": kills.run,
     "disk-upload": disk.during_upload,
     "disk-scoring": disk.during_scoring,
     "cut-upload": network.run,
     "clock": clock.run,
-    "locked": sharing.locked,
+    "locked": sharing.lock_database,
     "two-servers": sharing.two_servers,
-    "stopped-worker": sharing.stopped_worker,
+    "stopped-worker": sharing.stop_worker,
     "nodes": nodes.run,
     "rot": rot.run,
 }
@@ -39,11 +39,11 @@ def main(arguments: list[str]) -> int:
     faults = FAULTS | {"rot": partial(rot.run, kills=stated.kills, minutes=stated.minutes)}
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        ground = prepared(Path(folder))
+        environment = prepare(Path(folder))
         for name in stated.names or faults:
             started = time.monotonic()
             try:
-                counted = faults[name](ground.fresh(name))
+                counted = faults[name](environment.fresh(name))
             except AssertionError as error:
                 failed += 1
                 counted = f"FAILED: {error}"

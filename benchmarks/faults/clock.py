@@ -3,7 +3,7 @@
 import base64
 import time
 
-from benchmarks.faults.ground import Ground, bring, check, submit, wait
+from benchmarks.faults.environment import FaultEnvironment, check, submit, upload_slide, wait
 from benchmarks.wrong_clock import WrongClock
 from tests.server_process import ServerProcess
 
@@ -12,21 +12,21 @@ JUMPS = (2 * DAY, -DAY, 0)
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
-def run(ground: Ground) -> str:
+def run(environment: FaultEnvironment) -> str:
     """Jump three times during three analyses and an upload that began before the first."""
-    clock = WrongClock(ground.folder)
+    clock = WrongClock(environment.folder)
     with clock.read_by_children():
-        server = ground.server()
-    slide = bring(server, ground.slide)
-    content = ground.slide.read_bytes()
-    address = _begun(server, content)
+        server = environment.server()
+    slide = upload_slide(server, environment.slide)
+    content = environment.slide.read_bytes()
+    address = _begin_upload(server, content)
     wanted = {0.3: submit(server, slide, 0.3)}
     for number, jump in enumerate(JUMPS, 1):
         clock.set(jump)
         time.sleep(3)  # the analyses run on under the wrong time
         wanted[0.3 + number / 10] = submit(server, slide, 0.3 + number / 10)
     wait(server, list(wanted.values()))
-    count = check(server, ground, wanted)
+    count = check(server, environment, wanted)
     assert count.runs == len(wanted), f"begun {count.runs} times"
     half = len(content) // 2
     headers = {**_TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": str(half)}
@@ -40,7 +40,7 @@ def run(ground: Ground) -> str:
     )
 
 
-def _begun(server: ServerProcess, content: bytes) -> str:
+def _begin_upload(server: ServerProcess, content: bytes) -> str:
     """Address of an upload of which half has arrived."""
     name = base64.b64encode(b"slide.tif").decode()
     headers = {**_TUS, "Upload-Length": str(len(content)), "Upload-Metadata": f"filename {name}"}

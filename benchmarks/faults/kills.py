@@ -3,7 +3,7 @@
 import random
 import time
 
-from benchmarks.faults.ground import Ground, bring, check, submit, wait
+from benchmarks.faults.environment import FaultEnvironment, check, submit, upload_slide, wait
 from tests.server_process import kill
 
 ANALYSES, KILLS = 10, 20
@@ -11,11 +11,11 @@ PAUSE_S = (0.5, 4.0)
 SEED = 11
 
 
-def run(ground: Ground) -> str:
+def run(environment: FaultEnvironment) -> str:
     """Kill one of the three, chosen by chance, at 20 random moments during 10 analyses."""
     chance = random.Random(SEED)
-    server = ground.server()
-    slide = bring(server, ground.slide)
+    server = environment.server()
+    slide = upload_slide(server, environment.slide)
     wanted = {round(0.3 + n / 100, 2): "" for n in range(ANALYSES)}
     for threshold in wanted:
         wanted[threshold] = submit(server, slide, threshold)
@@ -32,7 +32,7 @@ def run(ground: Ground) -> str:
         if all(server.client.get(f"/v1/analyses/{a}").json()["state"] == "succeeded" for a in wanted.values()):
             break
     wait(server, list(wanted.values()))
-    count = check(server, ground, wanted)
+    count = check(server, environment, wanted)
     server.stop()
     named = ", ".join(f"{number} of {what}" for what, number in killed.items())
     assert sum(killed.values()) == KILLS, f"all had ended after {named}"

@@ -8,7 +8,7 @@ import struct
 
 from tusclient.client import TusClient
 
-from benchmarks.faults.ground import Ground
+from benchmarks.faults.environment import FaultEnvironment
 from serving.wsi.hashing import slide_sha256
 
 CUTS = 10
@@ -16,10 +16,10 @@ SEED = 4
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
-def run(ground: Ground) -> str:
+def run(environment: FaultEnvironment) -> str:
     """Cut at 10 random offsets, with and without warning; then finish, and compare the hash."""
-    chance, content = random.Random(SEED), ground.slide.read_bytes()
-    server = ground.server()
+    chance, content = random.Random(SEED), environment.slide.read_bytes()
+    server = environment.server()
     name = base64.b64encode(b"slide.tif").decode()
     headers = {**_TUS, "Upload-Length": str(len(content)), "Upload-Metadata": f"filename {name}"}
     address = server.client.post("/v1/uploads", headers=headers).headers["location"]
@@ -36,7 +36,7 @@ def run(ground: Ground) -> str:
     )
     assert uploader.offset == resumed
     uploader.upload()
-    stored = server.client.get(f"/v1/slides/{slide_sha256(ground.slide)}")
+    stored = server.client.get(f"/v1/slides/{slide_sha256(environment.slide)}")
     assert stored.status_code == 200, stored.text
     assert stored.json()["size"] == len(content)
     server.stop()

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.faults.ground import Ground, bring, lasting, submit, wait
+from benchmarks.faults.environment import FaultEnvironment, submit, upload_slide, wait, without_timing
 from tests.postgres import running
 from tests.s3 import s3_environment, s3_server
 from tests.samples import noise, write_pyramid
@@ -22,24 +22,24 @@ SEED = 7
 SIDE = 3000
 
 
-def run(ground: Ground) -> str:
+def run(environment: FaultEnvironment) -> str:
     """Kill one of the two at random moments during 40 analyses; it comes back with an empty disk."""
     programs = [shutil.which(name) for name in ("initdb", "pg_ctl", "moto_server")]
     if None in programs:
         return "not run: it needs initdb, pg_ctl and moto_server (pip install moto[server])"
     initdb, control = str(programs[0]), str(programs[1])
-    ground = replace(ground, shared=ground.folder, undisturbed={})
-    write_pyramid(ground.slide_path, noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
+    environment = replace(environment, shared=environment.folder, undisturbed={})
+    write_pyramid(environment.slide_path, noise(SIDE, SIDE, seed=5), compression="jpeg", levels=3)
     with tempfile.TemporaryDirectory(prefix="mitoserve-pg-") as folder, s3_server() as address:
         os.environ.update(s3_environment(address))
         with running(Path(folder), initdb, control):
-            return _killed(ground, f"postgresql+psycopg://lab@/postgres?host={folder}")
+            return _kill_nodes(environment, f"postgresql+psycopg://lab@/postgres?host={folder}")
 
 
-def _killed(ground: Ground, database: str) -> str:
+def _kill_nodes(environment: FaultEnvironment, database: str) -> str:
     chance = random.Random(SEED)
-    nodes = [_node(ground, name, database) for name in ("a", "b")]
-    slide = bring(nodes[0], ground.slide)
+    nodes = [_node(environment, name, database) for name in ("a", "b")]
+    slide = upload_slide(nodes[0], environment.slide)
     wanted = {round(0.3 + n / 100, 2): "" for n in range(ANALYSES)}
     for number, threshold in enumerate(wanted):
         wanted[threshold] = submit(nodes[number % 2], slide, threshold)
@@ -61,7 +61,9 @@ def _killed(ground: Ground, database: str) -> str:
         shown = client.get(f"/v1/analyses/{analysis}").json()
         assert shown["state"] == "succeeded", shown
         report = client.get(shown["links"]["report"]).json()
-        assert lasting(report) == ground.expected(threshold), f"{analysis} differs from an undisturbed run"
+        assert without_timing(report) == environment.make_expected_report(threshold), (
+            f"{analysis} differs from an undisturbed run"
+        )
         kinds = Counter(kind for _, kind, _ in events(client.get(shown["links"]["events"]).text))
         assert kinds["succeeded"] == 1, f"{analysis} ended {kinds['succeeded']} times"
         begun += kinds["running"]
@@ -73,12 +75,12 @@ def _killed(ground: Ground, database: str) -> str:
     )
 
 
-def _node(ground: Ground, name: str, database: str) -> ServerProcess:
-    folder = ground.folder / name
+def _node(environment: FaultEnvironment, name: str, database: str) -> ServerProcess:
+    folder = environment.folder / name
     folder.mkdir()
-    settings = {"database": database, "objects": f"s3://bucket/{ground.folder.name}"}
+    settings = {"database": database, "objects": f"s3://bucket/{environment.folder.name}"}
     settings |= {"providers": "CPUExecutionProvider", "model_window_s": 30}
-    return ServerProcess(folder, ground.models, **settings).start()
+    return ServerProcess(folder, environment.models, **settings).start()
 
 
 def _kill_all(node: ServerProcess) -> None:

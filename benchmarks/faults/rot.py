@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.faults.ground import Ground, Report, bring, lasting, submit
+from benchmarks.faults.environment import FaultEnvironment, Report, submit, upload_slide, without_timing
 from benchmarks.footprint import family_processor_s
 from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector
@@ -83,30 +83,30 @@ class _Undisturbed:
                 scored = score_slide(
                     opened, self._detector, options, finished=tuple(tiles), on_finished=tiles.extend
                 ).report
-            self._reports[slide, threshold] = lasting(scored.model_dump(mode="json"))
+            self._reports[slide, threshold] = without_timing(scored.model_dump(mode="json"))
         return self._reports[slide, threshold]
 
 
-def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
+def run(environment: FaultEnvironment, *, kills: int = KILLS, minutes: float = 60.0) -> str:
     """Submit, kill one of server, worker and decoder, and change a bit of a stored file, again and again.
 
     minutes : until no further kill begins
     """
     end, chance, count = time.monotonic() + 60 * minutes, random.Random(SEED), _Count()
-    paths = [ground.folder / f"slide-{number}.tif" for number in range(SLIDES)]
+    paths = [environment.folder / f"slide-{number}.tif" for number in range(SLIDES)]
     for number, path in enumerate(paths):
         generate_slide(path, seed=SEED + number, width=WIDTH, height=HEIGHT)
-    server = ServerProcess(ground.folder, default_models(), keep_tiles="on", model_window_s=600, lease_s=20)
+    server = ServerProcess(environment.folder, default_models(), keep_tiles="on", model_window_s=600, lease_s=20)
     server.client.timeout = httpx.Timeout(PATIENCE_S)  # a request may wait long on a busy machine
     server.begin().wait_until(lambda: _ready(server), PATIENCE_S)
-    slides = [bring(server, path) for path in paths]
+    slides = [upload_slide(server, path) for path in paths]
     # One of each, so that from the first kill on there are results and findings of tiles to change, and not slides alone.
     accepted = [_submitted(server, slides, number, 0.5) for number in range(SLIDES)]
     _wait(server)
     while count.killed.total() < kills and time.monotonic() < end:
         accepted += [
             _submitted(server, slides, chance.randrange(SLIDES), round(chance.uniform(0.05, 0.95), 2))
-            for _ in range(AT_ONCE - _unfinished(server))
+            for _ in range(AT_ONCE - _count_unfinished(server))
         ]
         _work(server, chance.uniform(*PAUSE_S))
         _flip(server, chance, count)
@@ -116,7 +116,7 @@ def run(ground: Ground, *, kills: int = KILLS, minutes: float = 60.0) -> str:
             _bring_again(server, paths, slides)
         if count.killed.total() // SAY_EVERY > before // SAY_EVERY:
             print(
-                f"{count.killed.total()} kills; {len(accepted)} accepted; {_named(count.killed)}; {_named(count.flipped)}",
+                f"{count.killed.total()} kills; {len(accepted)} accepted; {_format_counts(count.killed)}; {_format_counts(count.flipped)}",
                 flush=True,
             )
     undisturbed = _Undisturbed(paths, load_detector(default_models()))
@@ -159,27 +159,27 @@ def _submitted(server: ServerProcess, slides: list[str], slide: int, threshold: 
 
 
 def _bring_again(server: ServerProcess, paths: Sequence[Path], slides: list[str]) -> None:
-    assert [bring(server, path) for path in paths] == slides
+    assert [upload_slide(server, path) for path in paths] == slides
 
 
 def _ready(server: ServerProcess) -> bool:
     return server.client.get("/readyz").status_code == 200
 
 
-def _unfinished(server: ServerProcess) -> int:
+def _count_unfinished(server: ServerProcess) -> int:
     shown = server.client.get("/v1/analyses?state=queued&state=running&limit=200").json()
     return len(shown["analyses"])
 
 
 def _wait(server: ServerProcess) -> None:
-    server.wait_until(lambda: _unfinished(server) == 0, PATIENCE_S)
+    server.wait_until(lambda: _count_unfinished(server) == 0, PATIENCE_S)
 
 
 def _work(server: ServerProcess, seconds: float) -> None:
     """Let the server use so much processor time, or have nothing to do for a while."""
     before, idle_at = family_processor_s(server.pid), time.monotonic() + IDLE_S
     while family_processor_s(server.pid) < before + seconds:
-        if time.monotonic() > idle_at and _unfinished(server) == 0:
+        if time.monotonic() > idle_at and _count_unfinished(server) == 0:
             return
         time.sleep(0.1)  # polls other processes, which announce nothing
 
@@ -229,7 +229,7 @@ def _judge(server: ServerProcess, undisturbed: _Undisturbed, analysis: _Accepted
     address = f"/v1/analyses/{analysis.id}"
     shown, answer = server.client.get(address).json(), server.client.get(f"{address}/report")
     if answer.status_code == 200:
-        right = lasting(answer.json()) == undisturbed.report(analysis.slide, analysis.threshold)
+        right = without_timing(answer.json()) == undisturbed.report(analysis.slide, analysis.threshold)
         ended = Counter(kind for _, kind, _ in events(server.client.get(f"{address}/events").text))["succeeded"]
         count.right += right
         count.wrong += not right
@@ -243,5 +243,5 @@ def _judge(server: ServerProcess, undisturbed: _Undisturbed, analysis: _Accepted
     return True
 
 
-def _named(counted: Counter[str]) -> str:
+def _format_counts(counted: Counter[str]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counted.items()))

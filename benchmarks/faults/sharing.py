@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 
-from benchmarks.faults.ground import Ground, bring, check, submit, wait
+from benchmarks.faults.environment import FaultEnvironment, check, submit, upload_slide, wait
 from tests.server_process import ServerProcess
 
 LOCKED_S = 25.0
@@ -15,10 +15,10 @@ ANALYSES = 8
 STOPPED_S = 8.0
 
 
-def locked(ground: Ground) -> str:
+def lock_database(environment: FaultEnvironment) -> str:
     """Hold SQLite's write lock while an analysis runs: requests get 503, nothing is lost."""
-    server = ground.server()
-    slide = bring(server, ground.slide)
+    server = environment.server()
+    slide = upload_slide(server, environment.slide)
     wanted = {0.3: submit(server, slide, 0.3)}
     address = f"/v1/analyses/{wanted[0.3]}"
     server.wait_until(lambda: server.client.get(address).json()["progress"]["tiles_done"] > 0, 60)
@@ -37,7 +37,7 @@ def locked(ground: Ground) -> str:
     holder.close()
     wanted[0.5] = submit(server, slide, 0.5)
     wait(server, list(wanted.values()))
-    count = check(server, ground, wanted)
+    count = check(server, environment, wanted)
     assert len(server.client.get("/v1/analyses").json()["analyses"]) == len(wanted), "a refused request left a trace"
     server.stop()
     return (
@@ -46,15 +46,15 @@ def locked(ground: Ground) -> str:
     )
 
 
-def two_servers(ground: Ground) -> str:
+def two_servers(environment: FaultEnvironment) -> str:
     """Submit to both in turn: each analysis runs once, on either."""
-    first, second = ground.server(), ground.server()
-    slide = bring(first, ground.slide)
+    first, second = environment.server(), environment.server()
+    slide = upload_slide(first, environment.slide)
     wanted = {round(0.3 + n / 100, 2): "" for n in range(ANALYSES)}
     for number, threshold in enumerate(wanted):
         wanted[threshold] = submit((first, second)[number % 2], slide, threshold)
     wait(first, list(wanted.values()))
-    count = check(second, ground, wanted)
+    count = check(second, environment, wanted)
     assert count.runs == ANALYSES, f"{ANALYSES} analyses were begun {count.runs} times"
     shares = _shares(first)
     first.stop()
@@ -63,10 +63,10 @@ def two_servers(ground: Ground) -> str:
     return f"{count.succeeded} analyses begun {count.runs} times, {' and '.join(map(str, shares))} by each server"
 
 
-def stopped_worker(ground: Ground) -> str:
+def stop_worker(environment: FaultEnvironment) -> str:
     """Freeze a worker for longer than its lease: another takes over, and what the frozen one writes later is void."""
-    first, second = ground.server(), ground.server()
-    slide = bring(first, ground.slide)
+    first, second = environment.server(), environment.server()
+    slide = upload_slide(first, environment.slide)
     wanted = {0.3: submit(first, slide, 0.3)}
     address = f"/v1/analyses/{wanted[0.3]}"
     first.wait_until(lambda: first.client.get(address).json()["progress"]["tiles_done"] > 0, 60)
@@ -78,7 +78,7 @@ def stopped_worker(ground: Ground) -> str:
         os.kill(pid, signal.SIGCONT)
     wait(first, list(wanted.values()))
     time.sleep(1)  # time for the frozen one to try to write
-    count = check(first, ground, wanted)
+    count = check(first, environment, wanted)
     assert count.runs == 2, f"begun {count.runs} times"
     first.stop()
     second.stop()

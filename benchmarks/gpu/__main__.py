@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
             (stated.out / "gpu.json").write_text(json.dumps(results, indent=1))
         bench.close()
     print(f"== {time.perf_counter() - started:.0f} s in all; failed: {', '.join(failed) or 'none'}", flush=True)
-    print("\n".join(shown(results)), flush=True)
+    print("\n".join(summary_lines(results)), flush=True)
     return int(bool(failed))
 
 
@@ -86,7 +86,7 @@ def _part(name: str, measure: Callable[[], Any]) -> tuple[Any, bool]:
     return found, True
 
 
-def shown(results: dict[str, Any]) -> list[str]:
+def summary_lines(results: dict[str, Any]) -> list[str]:
     """What the issue asks for, a line each, as far as it was measured."""
     lines = []
     graph, whole, drift = (results.get(name) for name in ("graph", "whole", "drift"))

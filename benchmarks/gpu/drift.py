@@ -34,7 +34,7 @@ def drift(exact: Mapping[str, NDArray[np.float32]], rounded: Mapping[str, NDArra
     }
 
 
-def sample_of(folder: Path) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
+def read_sample(folder: Path) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
     """The real windows that a released model brings, and what it gave for them in float32."""
     with np.load(folder / "parity.npz") as sample:
         found = {name: sample[name] for name in sample.files}
@@ -48,7 +48,7 @@ def outputs(session: Session, inputs: NDArray[np.uint8], *, at_once: int = 8) ->
     return {output: np.concatenate([part[i] for part in parts]) for i, output in enumerate(names)}
 
 
-def tiles_of(path: Path, model: ModelInput, *, count: int) -> NDArray[np.uint8]:
+def read_tiles(path: Path, model: ModelInput, *, count: int) -> NDArray[np.uint8]:
     """Tiles of a slide spread over its tissue, uint8, shape (N, side, side, 3), as Reg-NS sees those inside of tissue."""
     side = TILE_PX + model.stride_px
     with open_slide(path) as slide:

@@ -30,7 +30,7 @@ def open_graph(folder: Path, provider: str, options: Mapping[str, str] | None = 
     return open_session(folder, load_card(folder), [provider])
 
 
-def measured(session: Session, inputs: NDArray[np.uint8], *, per_input: int = 1) -> dict[str, float]:
+def measure_rate(session: Session, inputs: NDArray[np.uint8], *, per_input: int = 1) -> dict[str, float]:
     """Windows a second of one thread, copies from and to host memory included.
 
     per_input : windows that one input holds
@@ -39,7 +39,7 @@ def measured(session: Session, inputs: NDArray[np.uint8], *, per_input: int = 1)
     return _rate(run, len(inputs) * per_input)
 
 
-def measured_on_device(
+def measure_on_device(
     session: CudaSession,
     inputs: NDArray[np.uint8],
     *,
@@ -67,7 +67,7 @@ def measured_on_device(
     return _rate(run, len(inputs) * per_input)
 
 
-def measured_together(
+def measure_together(
     session: Session, inputs: NDArray[np.uint8], *, threads: int, per_input: int = 1
 ) -> dict[str, float]:
     """Windows a second of several threads that ask at the same time."""

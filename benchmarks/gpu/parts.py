@@ -14,19 +14,19 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from benchmarks.gpu.drift import drift, outputs, sample_of, tiles_of
-from benchmarks.gpu.graphs import measured, measured_on_device, measured_together, open_graph
-from benchmarks.gpu.instant import InstantDetector
+from benchmarks.gpu.drift import drift, outputs, read_sample, read_tiles
+from benchmarks.gpu.graphs import measure_on_device, measure_rate, measure_together, open_graph
 from benchmarks.gpu.slides import write_tissue
-from benchmarks.gpu.whole import read, scored, stated
+from benchmarks.gpu.whole import describe_batches, read, score
+from benchmarks.gpu.zero_cost_detector import ZeroCostDetector
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.scoring import cuda_session, pace
+from serving.scoring import batch_sizes, cuda_session
+from serving.scoring.batch_sizes import choose_batch_sizes, cores
 from serving.scoring.cuda_session import CUDA, HALF, CudaSession
 from serving.scoring.gpus import gpus
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_cascade
-from serving.scoring.pace import cores, pace_of
 from serving.scoring.session import Session
 from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import SyntheticTissue
@@ -54,7 +54,7 @@ class Bench:
         self._asked, self._folder = asked, folder
         if asked.pace:
             changed = dict(pair.split("=") for pair in asked.pace)
-            pace.GPU = replace(pace.GPU, **{name: int(value) for name, value in changed.items()})
+            batch_sizes.GPU = replace(batch_sizes.GPU, **{name: int(value) for name, value in changed.items()})
         self._provider: str = asked.provider
         self._models = newest_cascade(asked.models)
         self._on_gpu = self._provider in cuda_session.PROVIDERS
@@ -73,7 +73,7 @@ class Bench:
             "load": os.getloadavg(),
             "providers": onnxruntime.get_available_providers(),
             "provider": self._provider,
-            "pace": stated(pace_of(self._provider)),
+            "pace": describe_batches(choose_batch_sizes(self._provider)),
         }
         if self._on_gpu:
             import pynvml  # noqa: PLC0415  # absent where there is no GPU
@@ -95,7 +95,7 @@ class Bench:
             return {"none": "there is nothing to choose on a processor"}
         found: dict[str, Any] = {}
         for name, options in _LAYOUTS.items():
-            found[name] = self._tried(lambda options=options: self._choice(options))  # type: ignore[misc]
+            found[name] = self._try(lambda options=options: self._choice(options))  # type: ignore[misc]
             print("  ", name, found[name], flush=True)
         good = {name: row["per_s"] for name, row in found.items() if "per_s" in row}
         if good:
@@ -113,33 +113,33 @@ class Bench:
 
         def captured() -> dict[str, float]:
             session = CudaSession(self._models["reg-ns"] / "model.onnx", self._provider, options=_CAPTURED)
-            return measured_on_device(session, tiles, per_input=SUB_TILES, shapes=[(8, rows, rows)])
+            return measure_on_device(session, tiles, per_input=SUB_TILES, shapes=[(8, rows, rows)])
 
         found = {
-            "every algorithm tried": self._tried(lambda: self._choice(_EVERY_ALGORITHM)),
-            "captured graph, on the device": self._tried(captured),
+            "every algorithm tried": self._try(lambda: self._choice(_EVERY_ALGORITHM)),
+            "captured graph, on the device": self._try(captured),
         }
         print("  ", found, flush=True)
         return found
 
     def _choice(self, options: dict[str, str]) -> dict[str, float]:
         session = open_graph(self._models["reg-ns"], self._provider, options)
-        return measured(session, self._tiles(8), per_input=SUB_TILES)
+        return measure_rate(session, self._tiles(8), per_input=SUB_TILES)
 
     def graph(self) -> list[dict[str, Any]]:
         """Reg-NS alone: one thread at every batch, and with the data on the GPU already."""
         session = self._session("reg-ns", self._provider)
         rows = []
         for batch in self._asked.batches:
-            rows.append(self._tried(lambda batch=batch: self._alone(session, batch)))  # type: ignore[misc]
+            rows.append(self._try(lambda batch=batch: self._alone(session, batch)))  # type: ignore[misc]
             print("  ", rows[-1], flush=True)
         return rows
 
     def _alone(self, session: Session, batch: int) -> dict[str, float]:
         tiles = self._tiles(batch)
-        row = {**measured(session, tiles, per_input=SUB_TILES), "tiles": batch}
+        row = {**measure_rate(session, tiles, per_input=SUB_TILES), "tiles": batch}
         if isinstance(session, CudaSession):
-            row["on_device_per_s"] = measured_on_device(session, tiles, per_input=SUB_TILES)["per_s"]
+            row["on_device_per_s"] = measure_on_device(session, tiles, per_input=SUB_TILES)["per_s"]
         return row
 
     def det(self) -> list[dict[str, Any]]:
@@ -157,18 +157,18 @@ class Bench:
         for batch in batches:
             corners = np.random.default_rng(1).integers(0, whole.shape[0] - px, (batch, 2))
             windows = np.stack([whole[y : y + px, x : x + px] for x, y in corners])
-            rows.append(measured(session, windows))
+            rows.append(measure_rate(session, windows))
             if self._on_gpu:
-                rows.append(measured_together(session, windows, threads=pace_of(self._provider).chunks))
+                rows.append(measure_together(session, windows, threads=choose_batch_sizes(self._provider).chunks))
             print("  ", rows[-2:], flush=True)
         return rows
 
     def together(self) -> list[dict[str, Any]]:
         """Reg-NS from several threads at the batch that serving gives it."""
-        session, batch = self._session("reg-ns", self._provider), pace_of(self._provider).tiles
+        session, batch = self._session("reg-ns", self._provider), choose_batch_sizes(self._provider).tiles
         rows = []
         for threads in (1, 2, 4):
-            rows.append(measured_together(session, self._tiles(batch), threads=threads, per_input=SUB_TILES))
+            rows.append(measure_together(session, self._tiles(batch), threads=threads, per_input=SUB_TILES))
             print("  ", rows[-1], flush=True)
         return rows
 
@@ -185,7 +185,7 @@ class Bench:
         """Half precision and TF32 against float32, on the models' own real windows and on those of real slides."""
         found: dict[str, Any] = {}
         for name, folder in self._models.items():
-            given, published = sample_of(folder)
+            given, published = read_sample(folder)
             sets = {"sample": given, **dict(self._real(name))}
             exact = self._session(name, CUDA, _EXACT) if self._on_gpu else self._session(name, self._provider)
             reference = {which: outputs(exact, windows) for which, windows in sets.items()}
@@ -202,7 +202,7 @@ class Bench:
         """Windows of the real slides for one model."""
         px = self._card(name).input.window_px
         for path in self._asked.slide:
-            tiles = tiles_of(path, self._card("reg-ns").input, count=REAL_TILES)
+            tiles = read_tiles(path, self._card("reg-ns").input, count=REAL_TILES)
             if name == "reg-ns":
                 yield path.name, tiles
             else:
@@ -211,7 +211,7 @@ class Bench:
 
     def reading(self) -> list[dict[str, Any]]:
         """The generated slide read by ever more threads."""
-        most = pace_of(self._provider).readers
+        most = choose_batch_sizes(self._provider).readers
         rows = []
         for readers in sorted({2, most // 2, most} - {0}):
             rows.append(read(self._slide, self._card("reg-ns").input, self._decoders, readers=readers, tiles=1000))
@@ -221,26 +221,26 @@ class Bench:
     def instant(self) -> dict[str, Any]:
         """The whole slide where models answer at once: reading and all around the models."""
         names = [self._card(name) for name in ("reg-ns", "det", "verifier")]
-        return self._scored(InstantDetector(*names, self._provider))
+        return self._score(ZeroCostDetector(*names, self._provider))
 
     def whole_first(self) -> dict[str, Any]:
         """A slide of a fiftieth of the tiles: the GPU meets every shape, which takes its time once."""
         small = self._folder / "small.tif"
         write_tissue(small, tiles=max(self._asked.tiles // 30, 4), block=self._block)
-        return self._scored(self._detector, small)
+        return self._score(self._detector, small)
 
     def whole(self) -> dict[str, Any]:
         """The generated slide from end to end."""
-        return self._scored(self._detector)
+        return self._score(self._detector)
 
     def whole_tf32(self) -> dict[str, Any]:
         """The same in TF32."""
         if not self._on_gpu:
             return {}
-        return self._scored(load_cascade(self._models, providers=[CUDA]))
+        return self._score(load_cascade(self._models, providers=[CUDA]))
 
-    def _scored(self, detector: Any, path: Path | None = None) -> dict[str, Any]:
-        found = scored(path or self._slide, detector, self._decoders)
+    def _score(self, detector: Any, path: Path | None = None) -> dict[str, Any]:
+        found = score(path or self._slide, detector, self._decoders)
         print("  ", found, flush=True)
         return found
 
@@ -282,7 +282,7 @@ class Bench:
         return self._open[key]
 
     @staticmethod
-    def _tried(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _try(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What it gives, or why it failed: one size that does not fit shall not end the others."""
         try:
             return measure()

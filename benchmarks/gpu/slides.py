@@ -33,7 +33,7 @@ def write_tissue(path: Path, *, tiles: int, block: Pixels) -> int:
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         while level == 0 or size > SMALLEST_LEVEL_PX:
             tiff.write(
-                _stored(size, block),
+                _encode_tiles(size, block),
                 shape=(size, size, 3),
                 dtype=np.uint8,
                 tile=(STORED_PX, STORED_PX),
@@ -45,11 +45,11 @@ def write_tissue(path: Path, *, tiles: int, block: Pixels) -> int:
                 resolutionunit="CENTIMETER",
             )
             size, level = -(-size // SHRINK), level + 1
-            block = _reduced(block)
+            block = _reduce(block)
     return columns**2
 
 
-def _stored(size: int, block: Pixels) -> Iterator[bytes]:
+def _encode_tiles(size: int, block: Pixels) -> Iterator[bytes]:
     """The compressed tiles of a level, row by row."""
     repeats = [-(-STORED_PX // side) for side in block.shape[:2]]
     whole = np.tile(block, (*repeats, 1))
@@ -68,7 +68,7 @@ def _stored(size: int, block: Pixels) -> Iterator[bytes]:
     return (ready[row % rows, column % columns] for row in range(count) for column in range(count))
 
 
-def _reduced(block: Pixels) -> Pixels:
+def _reduce(block: Pixels) -> Pixels:
     """The block as the next level shows it: means of `SHRINK` x `SHRINK` px."""
     height, width = (side // SHRINK for side in block.shape[:2])
     return np.asarray(block.reshape(height, SHRINK, width, SHRINK, 3).mean((1, 3)).round(), np.uint8)

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.passing import PassingDetector
+from benchmarks.passthrough_detector import PassthroughDetector
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import Pace, pace_of
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class BusyDetector(PassingDetector):
+class BusyDetector(PassthroughDetector):
     """Passes everything on and notes when anything was being computed."""
 
     spans: list[tuple[float, float, str]] = field(default_factory=list)
@@ -39,15 +39,15 @@ class BusyDetector(PassingDetector):
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector`."""
-        return self._noted("screen", self.detector.screen, tiles)
+        return self._time_call("screen", self.detector.screen, tiles)
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector`."""
-        return self._noted("detect", self.detector.detect, sub_tiles)
+        return self._time_call("detect", self.detector.detect, sub_tiles)
 
     def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector`."""
-        return self._noted("verify", self.detector.verify, windows)
+        return self._time_call("verify", self.detector.verify, windows)
 
     def busy_s(self) -> float:
         """Seconds in which at least one call was under way."""
@@ -71,7 +71,7 @@ class BusyDetector(PassingDetector):
             }
         return found
 
-    def _noted(self, kind: str, ask: Callable[[NDArray[np.uint8]], _T], inputs: NDArray[np.uint8]) -> _T:
+    def _time_call(self, kind: str, ask: Callable[[NDArray[np.uint8]], _T], inputs: NDArray[np.uint8]) -> _T:
         started = time.perf_counter()
         found = ask(inputs)
         self.spans.append((started, time.perf_counter(), kind))
@@ -80,10 +80,10 @@ class BusyDetector(PassingDetector):
         return found
 
 
-def scored(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]:
+def score(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]:
     """Seconds, rates and shares of one slide, isolated as in the service."""
     busy = BusyDetector(detector)
-    pace = pace_of(detector.provider)
+    pace = choose_batch_sizes(detector.provider)
     with open_isolated(decoders, path, name=path.name, sha256="0" * 64, lines=pace.readers) as slide, _looks() as looks:
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
@@ -134,7 +134,7 @@ def read(
     }
 
 
-def stated(pace: Pace) -> dict[str, int]:
+def describe_batches(pace: BatchSizes) -> dict[str, int]:
     """A pace as JSON has it."""
     return {name: getattr(pace, name) for name in pace.__slots__}
 

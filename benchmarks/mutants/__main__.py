@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             _bring_all(client, whole, todo, outcomes, end)
         footprint.deaths += not server.alive()
         server.stop()
-    return _told(outcomes, footprint, time.monotonic() - started, stated.limit)
+    return _report(outcomes, footprint, time.monotonic() - started, stated.limit)
 
 
 def _bring_all(client: httpx.Client, whole: list[Specimen], todo: list[str], outcomes: Outcomes, end: float) -> None:
@@ -87,7 +87,7 @@ def _bring_all(client: httpx.Client, whole: list[Specimen], todo: list[str], out
         list(pool.map(bring, todo))
 
 
-def _told(outcomes: Outcomes, footprint: Footprint, seconds: float, limit_s: float) -> int:
+def _report(outcomes: Outcomes, footprint: Footprint, seconds: float, limit_s: float) -> int:
     """Print what was counted; gives the exit code."""
     found, failed = outcomes.all, failures(outcomes.all)
     hangs, within = sum(o.hung for o in found), footprint.peak_bytes <= BUDGET_BYTES

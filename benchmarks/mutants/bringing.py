@@ -42,21 +42,21 @@ class _Visit:
         """The outcome, and what was wrong with the server's answer if anything was."""
         stored = self._asked("PUT", "/v1/slides", params={"filename": name}, content=data)
         if stored.status_code != 201:
-            return _refused("brought", stored)
+            return _describe_refusal("brought", stored)
         slide = stored.json()["id"]
         thumbnail = self._asked("GET", f"/v1/slides/{slide}/thumbnail", params={"max_side": 64})
         if thumbnail.status_code != 200:
-            return _refused("thumbnail", thumbnail)
+            return _describe_refusal("thumbnail", thumbnail)
         if not analyse:
             return "read", None
         body = {"slide": slide, "options": {"mpp": 0.25, "roi": REGION, "min_tissue_fraction": 0}}
         submitted = self._asked("POST", "/v1/analyses", json=body)
         if submitted.status_code != 202:
-            return _refused("analysis", submitted)
+            return _describe_refusal("analysis", submitted)
         address = submitted.headers["location"]
         self._asked("GET", f"{address}/events")  # ends with the analysis
         report = self._asked("GET", f"{address}/report")
-        return ("analysed", None) if report.status_code == 200 else _refused("analysis", report)
+        return ("analysed", None) if report.status_code == 200 else _describe_refusal("analysis", report)
 
     def _asked(self, method: str, address: str, **request: object) -> httpx.Response:
         """The answer; a server that asks to come again later is asked again, for as long as an answer may take."""
@@ -69,6 +69,6 @@ class _Visit:
             time.sleep(float(answer.headers["retry-after"]))  # as the answer asks
 
 
-def _refused(when: str, answer: httpx.Response) -> tuple[str, str | None]:
+def _describe_refusal(when: str, answer: httpx.Response) -> tuple[str, str | None]:
     kind = str(answer.json()["type"]).rsplit(":", 1)[-1]
     return f"{answer.status_code} {when}: {kind}", answer.text if answer.status_code >= 500 else None

@@ -14,28 +14,28 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.bouts import best_settings, bout
-from benchmarks.peers.contestants import Settings, default_providers, ours, peers
-from benchmarks.peers.environments import PEERS, default_folder, python_of
-from benchmarks.peers.ground import ROOT, Ground
+from benchmarks.peers.environments import PEERS, default_folder, find_python
+from benchmarks.peers.inputs import ROOT, PeerInputs
 from benchmarks.peers.lattice import Square, UnequalError
 from benchmarks.peers.measure import FailedError
+from benchmarks.peers.rounds import best_settings, run_rounds
 from benchmarks.peers.table import markdown
+from benchmarks.peers.tools import Settings, default_providers, ours, peers
 from benchmarks.speed.summary import machine
 from serving.settings import default_models
 
 
 def main(arguments: list[str]) -> int:
     """Measure; the exit code is 1 where tools failed or did not do the same."""
-    stated = _parsed(arguments)
+    stated = _parse_arguments(arguments)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: stated.cores])
     stated.out.mkdir(parents=True, exist_ok=True)
     try:
-        pythons = {peer: python_of(stated.environments.absolute(), peer) for peer in stated.peers}
+        pythons = {peer: find_python(stated.environments.absolute(), peer) for peer in stated.peers}
         with tempfile.TemporaryDirectory() as name:
             data = Path(stated.data).absolute()
-            found = _measured(
-                Ground.prepared(Path(name), stated.models.absolute(), data, pythons, stated.cores), stated
+            found = _measure(
+                PeerInputs.prepare(Path(name), stated.models.absolute(), data, pythons, stated.cores), stated
             )
     except (UnequalError, FailedError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parsed(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers")
     parser.add_argument("--out", type=Path, default=Path("peers"), help="folder for peers.json and peers.md")
     parser.add_argument("--rounds", type=int, default=3)
@@ -63,21 +63,21 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _measured(ground: Ground, stated: argparse.Namespace) -> dict[str, Any]:
+def _measure(inputs: PeerInputs, stated: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Settings] = {}
     trials: dict[str, list[dict[str, Any]]] = {}
     if stated.try_settings:
-        settings, trials = best_settings(ground)
-    contestants = [
-        *peers(ground.models, ground.script, ground.pythons, settings),
-        *ours(ground.models, ground.released, stated.providers),
+        settings, trials = best_settings(inputs)
+    tools = [
+        *peers(inputs.models, inputs.script, inputs.pythons, settings),
+        *ours(inputs.models, inputs.released, stated.providers),
     ]
     square = Square(stated.tiles)
-    slides = ground.slides(square)
+    slides = inputs.slides(square)
     for name in set(stated.slides) - set(slides):
         print(f"no {name} slide: set MITOSIS_DATA to the folder that holds slides/", flush=True)
     found = {
-        name: bout(ground, slides[name], square, contestants, stated.rounds) for name in stated.slides if name in slides
+        name: run_rounds(inputs, slides[name], square, tools, stated.rounds) for name in stated.slides if name in slides
     }
     return {"machine": machine(), "rounds": stated.rounds, "tried": trials, "slides": found}
 

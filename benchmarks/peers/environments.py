@@ -16,7 +16,7 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitoserve-peers"
 
 
-def python_of(folder: Path, peer: str) -> Path:
+def find_python(folder: Path, peer: str) -> Path:
     """The Python of a peer's environment below `folder`, made first where it is not there as its requirements say.
 
     Raises
@@ -24,11 +24,11 @@ def python_of(folder: Path, peer: str) -> Path:
     subprocess.CalledProcessError
         If pip cannot install it; pip has said why.
     """
-    shared = _made(folder / _TORCH, REQUIREMENTS / f"{_TORCH}.txt")
-    return _bin(_made(folder / peer, REQUIREMENTS / f"{peer}.txt", sees=shared))
+    shared = _make_environment(folder / _TORCH, REQUIREMENTS / f"{_TORCH}.txt")
+    return _bin(_make_environment(folder / peer, REQUIREMENTS / f"{peer}.txt", sees=shared))
 
 
-def _made(environment: Path, requirements: Path, sees: Path | None = None) -> Path:
+def _make_environment(environment: Path, requirements: Path, sees: Path | None = None) -> Path:
     """The environment, with everything that `requirements` names and, after that, what another one has."""
     done, wanted = environment / "installed", hashlib.sha256(requirements.read_bytes()).hexdigest()
     if done.is_file() and done.read_text() == wanted:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.peers.lattice import Origin
-from benchmarks.peers.runners.job import Job
+from benchmarks.peers.runners.job import RunnerJob
 
 _LINES = 15
 
@@ -19,7 +19,7 @@ class FailedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Tool:
     """A tool with its settings.
 
     runner : module that is run. model : what it loads. peer : whether it is another project's
@@ -36,7 +36,7 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ToolRun:
     """Seconds of one run.
 
     work, work_processor : from opening model and slide to written scores. The processor's share is all that the command
@@ -51,7 +51,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToolResult:
     """What a tool found, and the packages that it ran on."""
 
     origins: list[Origin]
@@ -59,7 +59,7 @@ class Told:
     packages: dict[str, str]
 
 
-def measure(contestant: Contestant, job: Job, folder: Path, environment: Mapping[str, str]) -> tuple[Turn, Told]:
+def measure(tool: Tool, job: RunnerJob, folder: Path, environment: Mapping[str, str]) -> tuple[ToolRun, ToolResult]:
     """Run a tool once in a new `folder`; its working folder, so that nothing is written elsewhere.
 
     Raises
@@ -68,9 +68,9 @@ def measure(contestant: Contestant, job: Job, folder: Path, environment: Mapping
         If it ends with an error.
     """
     folder.mkdir(parents=True)
-    told = replace(job, model=str(contestant.model), out=str(folder), settings=dict(contestant.settings))
+    told = replace(job, model=str(tool.model), out=str(folder), settings=dict(tool.settings))
     told.write(folder / "job.json")
-    command = [str(contestant.python), "-m", contestant.runner, str(folder / "job.json")]
+    command = [str(tool.python), "-m", tool.runner, str(folder / "job.json")]
     with (folder / "log.txt").open("w") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -79,10 +79,10 @@ def measure(contestant: Contestant, job: Job, folder: Path, environment: Mapping
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         last = "\n".join((folder / "log.txt").read_text().splitlines()[-_LINES:])
-        raise FailedError(f"{contestant.name} ended with {process.returncode}:\n{last}")
+        raise FailedError(f"{tool.name} ended with {process.returncode}:\n{last}")
     found = json.loads((folder / "told.json").read_text())
     processor = used.ru_utime + used.ru_stime
-    turn = Turn(found["seconds"], processor - found["processor_before"], whole, processor)
+    turn = ToolRun(found["seconds"], processor - found["processor_before"], whole, processor)
     origins = [(x, y) for x, y, _ in found["scores"]]
     scores = dict(zip(origins, (score for _, _, score in found["scores"]), strict=True))
-    return turn, Told(origins, scores, found["packages"])
+    return turn, ToolResult(origins, scores, found["packages"])

@@ -31,7 +31,7 @@ def write_slides(folder: Path, data: Path, square: Square) -> dict[str, Path]:
     scan = data / "slides" / REAL
     if scan.is_file():
         blocks["real"] = _middle(scan, side)
-    return {name: _written(folder / name / f"{name}.tif", block, square) for name, block in blocks.items()}
+    return {name: _write(folder / name / f"{name}.tif", block, square) for name, block in blocks.items()}
 
 
 def _middle(scan: Path, side: int) -> Pixels:
@@ -40,7 +40,7 @@ def _middle(scan: Path, side: int) -> Pixels:
         return slide.read(region, side, side)
 
 
-def _written(path: Path, block: Pixels, square: Square) -> Path:
+def _write(path: Path, block: Pixels, square: Square) -> Path:
     """A tiled JPEG TIFF of two levels that states its resolution."""
     slide = np.full((square.slide_px, square.slide_px, 3), _GLASS, np.uint8)
     start = square.first + RIM_PX

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.peers.measure import Contestant, Turn
+from benchmarks.peers.measure import Tool, ToolRun
 
 _HEAD = (
     "tool", "windows/s", "work, s", "processor, s", "command, s", "its processor, s", "start, s",
@@ -13,7 +13,7 @@ _HEAD = (
 )  # fmt: skip
 
 
-def rows(turns: Mapping[str, Sequence[Turn]], contestants: Sequence[Contestant], windows: int) -> list[dict[str, Any]]:
+def rows(turns: Mapping[str, Sequence[ToolRun]], tools: Sequence[Tool], windows: int) -> list[dict[str, Any]]:
     """Of each tool its medians, and how many times as fast as the fastest peer it was.
 
     Both ratios are medians of the rounds' own ratios, since what else the machine does changes between rounds. Which peer
@@ -24,25 +24,23 @@ def rows(turns: Mapping[str, Sequence[Turn]], contestants: Sequence[Contestant],
     ValueError
         If there is no peer to compare with.
     """
-    peers = [contestant.name for contestant in contestants if contestant.peer]
+    peers = [tool.name for tool in tools if tool.peer]
     if not peers:
         raise ValueError("nothing to compare with: name at least one peer")
     fastest = {field: min(peers, key=lambda name: _median(turns[name], field)) for field in ("work", "work_processor")}
     return [
         {
-            "tool": contestant.name,
-            "peer": contestant.peer,
-            "settings": dict(contestant.settings),
-            "windows_per_s": windows / _median(turns[contestant.name], "work"),
-            **{field: _median(turns[contestant.name], field) for field in Turn.__slots__},
-            "start": statistics.median(turn.whole - turn.work for turn in turns[contestant.name]),
-            "times_fastest": _ratio(turns[fastest["work"]], turns[contestant.name], "work"),
-            "times_fastest_processor": _ratio(
-                turns[fastest["work_processor"]], turns[contestant.name], "work_processor"
-            ),
-            "turns": [asdict(turn) for turn in turns[contestant.name]],
+            "tool": tool.name,
+            "peer": tool.peer,
+            "settings": dict(tool.settings),
+            "windows_per_s": windows / _median(turns[tool.name], "work"),
+            **{field: _median(turns[tool.name], field) for field in ToolRun.__slots__},
+            "start": statistics.median(turn.whole - turn.work for turn in turns[tool.name]),
+            "times_fastest": _ratio(turns[fastest["work"]], turns[tool.name], "work"),
+            "times_fastest_processor": _ratio(turns[fastest["work_processor"]], turns[tool.name], "work_processor"),
+            "turns": [asdict(turn) for turn in turns[tool.name]],
         }
-        for contestant in contestants
+        for tool in tools
     ]
 
 
@@ -61,11 +59,11 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _median(turns: Sequence[Turn], field: str) -> float:
+def _median(turns: Sequence[ToolRun], field: str) -> float:
     return statistics.median(float(getattr(turn, field)) for turn in turns)
 
 
-def _ratio(reference: Sequence[Turn], turns: Sequence[Turn], field: str) -> float:
+def _ratio(reference: Sequence[ToolRun], turns: Sequence[ToolRun], field: str) -> float:
     return statistics.median(
         float(getattr(theirs, field) / getattr(ours, field)) for theirs, ours in zip(reference, turns, strict=True)
     )

@@ -12,11 +12,11 @@ from serving.wsi.modelcard import load_card
 from training.export.graphs import RegNSGraph
 from training.export.onnx_files import export_regns, store_in_half
 from training.export.publishing import hashes, publish
-from training.models.released import released_weights
+from training.models.released import read_released_weights
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class NetworkFiles:
     """torch_weights : of `WindowScreener`. exact, shipped : version folders of the serving contract"""
 
     torch_weights: Path
@@ -24,17 +24,17 @@ class Models:
     shipped: Path
 
 
-def write_models(released: Path, folder: Path) -> Models:
+def write_models(released: Path, folder: Path) -> NetworkFiles:
     """The newest released Reg-NS as torch weights, and as a graph whose sub-tiles' scores depend on nothing else.
 
     released : a models folder. The weights are the file's own: half precision in the file, float32 in arithmetic.
     """
     shipped = model_folder(released, "reg-ns")
     screener = WindowScreener()
-    screener.load_state_dict({**screener.state_dict(), **released_weights(shipped / "model.onnx")})
+    screener.load_state_dict({**screener.state_dict(), **read_released_weights(shipped / "model.onnx")})
     weights = folder / "weights.pt"
     torch.save(screener.state_dict(), weights)
-    return Models(weights, _exact(screener, shipped, folder), shipped)
+    return NetworkFiles(weights, _exact(screener, shipped, folder), shipped)
 
 
 def _exact(screener: WindowScreener, shipped: Path, folder: Path) -> Path:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.speed.decoding import Decoding, measure_decoding
-from benchmarks.speed.measure import Turn, measure
+from benchmarks.speed.measure import SlideRun, measure
 from benchmarks.speed.page import write_page
-from benchmarks.speed.slides import Case, Pixels, generated_cases, real_cases
-from benchmarks.speed.structure import count_structure, lost
-from benchmarks.speed.summary import summary, written
+from benchmarks.speed.slides import Case, Pixels, find_real_cases, make_generated_cases
+from benchmarks.speed.structure import count_structure, find_lost
+from benchmarks.speed.summary import summary, write_summary
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.scoring.detector import Detector
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         if stated.small:
             counted = count_structure(Path(name))
-            complaints = lost(counted)
+            complaints = find_lost(counted)
             print("\n".join([str(counted), *complaints]))
             return int(bool(complaints))
         block = SyntheticTissue(1, 30.0, 30.0).draw(Region(0, 0, BLOCK_PX, BLOCK_PX))
@@ -51,22 +51,22 @@ def main(arguments: list[str]) -> int:
         stated.out.mkdir(parents=True, exist_ok=True)
         for turns, decodings in rounds(cases, detector, count=stated.rounds):
             found = summary(turns, decodings, cases)
-            print(written(stated.out, found), write_page(stated.out, found), flush=True)
+            print(write_summary(stated.out, found), write_page(stated.out, found), flush=True)
     return 0
 
 
 def all_cases(folder: Path, sides: list[int], *, tiles: int, block: Pixels) -> list[Case]:
     """The generated slides and, where they are at hand, the real ones."""
     data = Path(os.environ.get("MITOSIS_DATA", Path(__file__).parents[2] / "../shared/data"))
-    return generated_cases(folder, sides, tiles=tiles, block=block) + real_cases(data, tiles=tiles)
+    return make_generated_cases(folder, sides, tiles=tiles, block=block) + find_real_cases(data, tiles=tiles)
 
 
 def rounds(
     cases: list[Case], detector: Detector, *, count: int
-) -> Iterator[tuple[dict[str, list[Turn]], dict[str, list[Decoding]]]]:
+) -> Iterator[tuple[dict[str, list[SlideRun]], dict[str, list[Decoding]]]]:
     """After each round all turns so far, by slide; a turn before the first, which does not count, warms up."""
     decoders = Decoders(DecoderLimits())
-    turns: dict[str, list[Turn]] = {case.name: [] for case in cases}
+    turns: dict[str, list[SlideRun]] = {case.name: [] for case in cases}
     decodings: dict[str, list[Decoding]] = {case.name: [] for case in cases}
     measure(cases[0], detector, decoders, turn=0)
     for turn in range(count):

@@ -19,7 +19,7 @@ from serving.scoring.reading import ReadClock, read_ahead
 
 
 @dataclass(slots=True)
-class Turn:
+class SlideRun:
     """What one turn took, seconds unless said."""
 
     wall: float = 0.0
@@ -40,9 +40,9 @@ class Turn:
     """Processor seconds of `whole`, `plan`, `read` alone and `models` alone, decoder included: others' load leaves them alone."""
 
 
-def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) -> Turn:
+def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) -> SlideRun:
     """One turn. The floors come after the whole slide or, reading, before it: whatever the machine also does hits all."""
-    result, recording = Turn(), RecordingDetector(detector)
+    result, recording = SlideRun(), RecordingDetector(detector)
     stages: list[Callable[[], None]] = [
         lambda: _read_alone(case, detector, decoders, result),
         lambda: _score(case, recording, decoders, result),
@@ -55,8 +55,8 @@ def measure(case: Case, detector: Detector, decoders: Decoders, *, turn: int) ->
     return result
 
 
-def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result: Turn) -> None:
-    with _opened(case, decoders) as slide:
+def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result: SlideRun) -> None:
+    with _open(case, decoders) as slide:
         _forget_peak()
         started, used = time.perf_counter(), processor_s()
         report = score_slide(slide, recording, ScoringOptions(roi=case.roi, mpp=case.mpp)).report
@@ -75,8 +75,8 @@ def _score(case: Case, recording: RecordingDetector, decoders: Decoders, result:
             result.sub_tiles += batch * (height // stride - 1) * (width // stride - 1)
 
 
-def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Turn) -> None:
-    with _opened(case, decoders) as slide:
+def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: SlideRun) -> None:
+    with _open(case, decoders) as slide:
         started, used = time.perf_counter(), processor_s()
         plan = make_plan(slide, ScoringOptions(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
         planned, used_to_plan = time.perf_counter(), processor_s()
@@ -87,13 +87,13 @@ def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Turn
         result.processor |= {"plan": used_to_plan - used, "read": processor_s() - used_to_plan}
 
 
-def _models_alone(recording: RecordingDetector, result: Turn) -> None:
+def _models_alone(recording: RecordingDetector, result: SlideRun) -> None:
     started, used = time.perf_counter(), processor_s()
     recording.replay()
     result.models_floor, result.processor["models"] = time.perf_counter() - started, processor_s() - used
 
 
-def _opened(case: Case, decoders: Decoders) -> IsolatedSlide:
+def _open(case: Case, decoders: Decoders) -> IsolatedSlide:
     return open_isolated(decoders, case.path, name=case.name, sha256="0" * 64)
 
 

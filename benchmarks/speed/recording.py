@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.passing import PassingDetector
+from benchmarks.passthrough_detector import PassthroughDetector
 from serving.wsi.detections import Detections
 
 KEPT = 4
@@ -25,7 +25,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class RecordingDetector(PassingDetector):
+class RecordingDetector(PassthroughDetector):
     """Passes everything on to `detector` and writes down what."""
 
     calls: list[Call] = field(default_factory=list)

@@ -42,7 +42,7 @@ class Case:
     """Whether it is one of those that differ in their glass alone."""
 
 
-def generated_cases(folder: Path, sides: Sequence[int], *, tiles: int, block: Pixels) -> list[Case]:
+def make_generated_cases(folder: Path, sides: Sequence[int], *, tiles: int, block: Pixels) -> list[Case]:
     """Slides of each side in JPEG tiles of 256 px, and of the smallest side in tiles of 512 px too.
 
     tiles : how many tiles of tissue each has, rounded up to a square
@@ -57,7 +57,7 @@ def generated_cases(folder: Path, sides: Sequence[int], *, tiles: int, block: Pi
     return cases
 
 
-def real_cases(data: Path, *, tiles: int) -> list[Case]:
+def find_real_cases(data: Path, *, tiles: int) -> list[Case]:
     """The real slides in `data`/slides that can be opened, each with a square of `tiles` tiles in its middle."""
     cases = []
     for path in sorted((data / "slides").glob("*.[st][vi]*")):
@@ -65,7 +65,7 @@ def real_cases(data: Path, *, tiles: int) -> list[Case]:
             continue
         with open_slide(path) as slide:
             mpp = slide.mpp or REAL_MPP[path.name]
-            scale = WorkFrame.of(mpp, MODEL_MPP).scale
+            scale = WorkFrame.from_mpp(mpp, MODEL_MPP).scale
             square = _middle(round(slide.width / scale), round(slide.height / scale), tiles)
             x, y, right, bottom = (v * scale for v in (square.x, square.y, square.right, square.bottom))
             roi = Roi(((x, y), (right, y), (right, bottom), (x, bottom)))
@@ -85,7 +85,7 @@ def write_slide(path: Path, *, side: int, stored_px: int, tiles: int, block: Pix
         while level == 0 or side // (shrink // SHRINK) > SMALLEST_LEVEL_PX:
             size = -(-side // shrink)
             tiff.write(
-                _stored(size, stored_px, _shrunk(square, shrink), _reduced(block, shrink)),
+                _encode_tiles(size, stored_px, _shrunk(square, shrink), _reduce(block, shrink)),
                 shape=(size, size, 3),
                 dtype=np.uint8,
                 tile=(stored_px, stored_px),
@@ -106,7 +106,7 @@ def _middle(width: int, height: int, tiles: int) -> Region:
     return Region(x, y, columns * TILE_PX, rows * TILE_PX)
 
 
-def _stored(size: int, stored_px: int, square: Region, block: Pixels) -> Iterator[bytes]:
+def _encode_tiles(size: int, stored_px: int, square: Region, block: Pixels) -> Iterator[bytes]:
     """The compressed tiles of a level, row by row."""
     glass = np.full((stored_px, stored_px, 3), GLASS, np.uint8)
     empty = _jpeg(glass)
@@ -131,7 +131,7 @@ def _shrunk(square: Region, shrink: int) -> Region:
     return Region(square.x // shrink, square.y // shrink, square.width // shrink, square.height // shrink)
 
 
-def _reduced(block: Pixels, shrink: int) -> Pixels:
+def _reduce(block: Pixels, shrink: int) -> Pixels:
     """The block as a coarser level shows it: means of `shrink` x `shrink` px."""
     height, width = (n // shrink * shrink for n in block.shape[:2])
     cut = block[:height, :width].reshape(height // shrink, shrink, width // shrink, shrink, 3)

@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from benchmarks.speed.slides import write_slide
-from serving.scoring.pace import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
+from serving.scoring.batch_sizes import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
 from serving.scoring.tiling import TILE_PX
 from serving.wsi.detections import Detections
@@ -60,7 +60,7 @@ class Structure:
     """Most memory at once, in patches."""
 
 
-def lost(counted: Structure) -> list[str]:
+def find_lost(counted: Structure) -> list[str]:
     """What is worse than it was built to be, in words; empty where nothing is."""
     limits = {
         "calls of Reg-NS": (counted.screen_calls, counted.tiles),

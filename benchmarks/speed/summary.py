@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.decoding import Decoding
-from benchmarks.speed.measure import Turn
+from benchmarks.speed.measure import SlideRun
 from benchmarks.speed.slides import Case
 
 _PACKAGES = ("numpy", "onnxruntime-gpu", "openslide-bin", "openslide-python", "pillow", "simplejpeg")
 
 
 def summary(
-    turns: Mapping[str, Sequence[Turn]], decodings: Mapping[str, Sequence[Decoding]], cases: Sequence[Case]
+    turns: Mapping[str, Sequence[SlideRun]], decodings: Mapping[str, Sequence[Decoding]], cases: Sequence[Case]
 ) -> dict[str, Any]:
     """All that is known of each slide, ready for JSON; ratios are medians of the turns' own ratios."""
     slides = {case.name: _slide(case, turns[case.name], decodings[case.name]) for case in cases}
@@ -38,14 +38,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def written(folder: Path, found: dict[str, Any]) -> Path:
+def write_summary(folder: Path, found: dict[str, Any]) -> Path:
     """The JSON file of a summary."""
     path = folder / "speed.json"
     path.write_text(json.dumps(found, indent=1) + "\n")
     return path
 
 
-def _slide(case: Case, turns: Sequence[Turn], decodings: Sequence[Decoding]) -> dict[str, Any]:
+def _slide(case: Case, turns: Sequence[SlideRun], decodings: Sequence[Decoding]) -> dict[str, Any]:
     def median(values: Sequence[float]) -> float:
         return round(statistics.median(values), 4)
 
@@ -76,7 +76,7 @@ def _slide(case: Case, turns: Sequence[Turn], decodings: Sequence[Decoding]) -> 
     }
 
 
-def _processor_ratio(turn: Turn) -> float:
+def _processor_ratio(turn: SlideRun) -> float:
     """Processor time of a whole slide over that of all that it has to do: plan, read, compute."""
     return turn.processor["whole"] / max(sum(turn.processor[name] for name in ("plan", "read", "models")), 0.01)
 

@@ -3,23 +3,23 @@
 from dataclasses import dataclass
 
 from serving.access.audit import AuditLog
-from serving.access.doorkeeper import Doorkeeper
+from serving.access.authenticator import Authenticator
 from serving.access.keys import KeyStore
 from serving.access.oidc import Provider, TokenVerifier
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessControl:
     """The keys, the audit log and the door of one server."""
 
     keys: KeyStore
     audit: AuditLog
-    door: Doorkeeper
+    door: Authenticator
 
 
-def open_access(settings: Settings) -> Access:
+def open_access(settings: ServerSettings) -> AccessControl:
     """The access that `settings` describe; makes the database where there is none.
 
     Raises
@@ -29,10 +29,10 @@ def open_access(settings: Settings) -> Access:
     """
     database = open_database(settings)
     keys = KeyStore(database)
-    return Access(keys, AuditLog(database), Doorkeeper(keys, _tokens(settings), settings))
+    return AccessControl(keys, AuditLog(database), Authenticator(keys, _tokens(settings), settings))
 
 
-def _tokens(settings: Settings) -> TokenVerifier | None:
+def _tokens(settings: ServerSettings) -> TokenVerifier | None:
     if settings.oidc_issuer is None:
         return None
     return TokenVerifier(

@@ -23,7 +23,7 @@ START = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """Something that was done or refused."""
 
     actor: str
@@ -42,7 +42,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Record(Entry):
+class AuditRecord(AuditEntry):
     """An entry with its place in the chain."""
 
     sequence: int = 0
@@ -50,7 +50,7 @@ class Record(Entry):
     previous: str = START
     hash: str = ""
 
-    def computed_hash(self) -> str:
+    def compute_hash(self) -> str:
         """SHA-256 of every other field, as JSON with sorted keys."""
         fields = {name: value for name, value in asdict(self).items() if name != "hash"}
         return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -62,7 +62,7 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, entry: Entry) -> Record:
+    def append(self, entry: AuditEntry) -> AuditRecord:
         """`entry` as the newest record, on disk.
 
         Raises
@@ -75,21 +75,21 @@ class AuditLog:
             with self._database.writing() as tx:
                 sequence, previous = tx.execute(newest).one_or_none() or (0, START)
                 at = datetime.now(UTC).isoformat(timespec="microseconds")
-                record = Record(**asdict(entry), sequence=sequence + 1, at=at, previous=previous)
-                record = replace(record, hash=record.computed_hash())
+                record = AuditRecord(**asdict(entry), sequence=sequence + 1, at=at, previous=previous)
+                record = replace(record, hash=record.compute_hash())
                 tx.execute(insert(tables.audit).values(**asdict(record)))
         except (BusyError, OSError, SQLAlchemyError) as error:
             raise AuditError(f"the audit log cannot be written ({type(error).__name__})") from error
         return record
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[AuditRecord]:
         """Every record, oldest first."""
         with self._database.reading() as connection:
             rows = connection.execution_options(yield_per=1000).execute(
                 select(tables.audit).order_by(tables.audit.c.sequence)
             )
             for row in rows.mappings():
-                yield Record(**row)
+                yield AuditRecord(**row)
 
     def verify(self, *, known: str | None = None) -> tuple[int, str]:
         """How many records there are and the hash of the newest, after the whole chain was computed again.
@@ -104,7 +104,7 @@ class AuditLog:
         count, previous, found = 0, START, known is None or known == START
         for record in self.records():
             count += 1
-            if (record.sequence, record.previous, record.hash) != (count, previous, record.computed_hash()):
+            if (record.sequence, record.previous, record.hash) != (count, previous, record.compute_hash()):
                 raise AuditError(f"the audit log was tampered with at record {count}")
             previous = record.hash
             found = found or previous == known

@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 
 FILE = "local.key"
 """In the state folder."""
@@ -16,7 +16,7 @@ PREFIX = "mito_local_"
 """The viewer takes a key out of an address only if it begins so: anybody can make up an address with a key of their own."""
 
 
-def local_key(settings: Settings) -> str:
+def local_key(settings: ServerSettings) -> str:
     """The key; made where there is none. Delete the file to have another at the next start.
 
     Raises

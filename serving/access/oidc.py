@@ -76,9 +76,9 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             # The library's words may repeat parts of the token; its class says enough.
             raise AuthenticationError(f"the token does not hold ({type(error).__name__})") from error
-        return self._of(claims)
+        return self._principal_from_claims(claims)
 
-    def _of(self, claims: Mapping[str, Any]) -> Principal:
+    def _principal_from_claims(self, claims: Mapping[str, Any]) -> Principal:
         subject = claims["sub"]
         if not (subject.isascii() and subject.isprintable() and 0 < len(subject) <= _SUBJECT_LENGTH):
             raise AuthenticationError("the token's subject is not 1 to 255 printable ASCII characters")

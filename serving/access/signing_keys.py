@@ -57,7 +57,7 @@ class SigningKeys:
         if known is not None and age < FRESH_S:
             return known
         if known is not None and age < STALE_S:
-            return self._renewed(key_id, known)
+            return self._renew(key_id, known)
         with self._lock:
             if key_id not in self._keys or time.monotonic() - self._fetched >= STALE_S:
                 self._ask_again()
@@ -65,7 +65,7 @@ class SigningKeys:
             raise AuthenticationError("the token's key is none of those that the identity provider publishes")
         return self._keys[key_id]
 
-    def _renewed(self, key_id: str, known: jwt.PyJWK) -> jwt.PyJWK:
+    def _renew(self, key_id: str, known: jwt.PyJWK) -> jwt.PyJWK:
         """The key as the provider publishes it now; as it is known where another caller asks already, or nobody answers."""
         if time.monotonic() - self._failed < REST_S or not self._lock.acquire(blocking=False):
             return known
@@ -89,23 +89,23 @@ class SigningKeys:
 
     def _fetch(self) -> None:
         try:
-            self._keys = _published(self._issuer)
+            self._keys = _fetch_keys(self._issuer)
         except IdentityProviderError:
             self._failed = time.monotonic()
             raise
         self._fetched = time.monotonic()
 
 
-def _published(issuer: str) -> dict[str, jwt.PyJWK]:
+def _fetch_keys(issuer: str) -> dict[str, jwt.PyJWK]:
     address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    document = _fetched(address)
+    document = _fetch_json(address)
     stated, keys = document.get("issuer"), document.get("jwks_uri")
     if stated != issuer or not isinstance(keys, str):
         raise IdentityProviderError(f"{address} is of another issuer; MITOSIS_OIDC_ISSUER must be as it states it")
     if not _is_sure(keys, issuer):
         raise IdentityProviderError(f"{address} states an address of its keys without https; they would prove nothing")
     try:
-        found = jwt.PyJWKSet.from_dict(_fetched(keys)).keys
+        found = jwt.PyJWKSet.from_dict(_fetch_json(keys)).keys
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
         raise IdentityProviderError(
             f"what is published at {keys} is no set of keys ({type(error).__name__})"
@@ -130,7 +130,7 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _fetched(address: str) -> dict[str, Any]:
+def _fetch_json(address: str) -> dict[str, Any]:
     """The JSON object at an address, within a time and a size; a redirect is not followed: it may lead anywhere."""
     deadline, content = time.monotonic() + _TIMEOUT_S, b""
     try:

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
-from serving.api.owners import owner_of, scope_of
+from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchPageError, responses
-from serving.api.score import RESULT_ERRORS, answers, choose_export, exported, result_of
+from serving.api.score import RESULT_ERRORS, choose_export, export_response, format_responses, load_job_result
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
 from serving.jobs.job import State
@@ -74,7 +74,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
         options = to_options(wanted.options)
         webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
         submission = Submission(
-            owner_of(request),
+            request_owner(request),
             wanted.slide,
             options,
             priority=wanted.priority,
@@ -82,7 +82,9 @@ def analysis_routes(workload: Workload) -> APIRouter:
             idempotency_key=idempotency_key,
             idempotency_hash=hashlib.sha256(wanted.model_dump_json().encode()).hexdigest(),
         )
-        job, _ = await run_sync(lambda: workload.jobs.submit(submission, models_key=workload.crew.models_key()))
+        job, _ = await run_sync(
+            lambda: workload.jobs.submit(submission, models_key=workload.worker_registry.models_key())
+        )
         return JSONResponse(view(job).model_dump(mode="json"), 202, {"Location": location(job)})
 
     @router.get("/v1/analyses", summary="List analyses", responses=responses("malformed-request", "busy"))
@@ -94,7 +96,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> AnalysisPage:
         """Your analyses, the newest first."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         jobs = await run_sync(
             lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
         )
@@ -107,7 +109,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
     @router.get("/v1/analyses/{analysis_id}", summary="One analysis", responses=responses("not-found", "busy"))
     async def get(request: Request, analysis_id: str) -> AnalysisView:
         """State, progress and time left; with the error where it failed."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         return view(await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner)))
 
     @router.delete(
@@ -117,7 +119,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
     )
     async def cancel(request: Request, analysis_id: str) -> AnalysisView:
         """Cancels what has not ended: its worker stops within two seconds. What has ended is removed."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
         if job.finished:
             await run_sync(lambda: workload.jobs.forget(analysis_id, owner=owner))
@@ -129,7 +131,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
         summary="The result",
         response_class=Response,
         responses={
-            200: answers(),
+            200: format_responses(),
             **responses(
                 *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
             ),
@@ -147,7 +149,7 @@ def analysis_routes(workload: Workload) -> APIRouter:
         summary="The result in a format",
         response_class=Response,
         responses={
-            200: answers(),
+            200: format_responses(),
             **responses(
                 *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
             ),
@@ -169,19 +171,19 @@ def analysis_routes(workload: Workload) -> APIRouter:
 
     async def answered(request: Request, analysis_id: str, export: str, query: RecountQuery) -> Response:
         check_query(request)
-        owner = scope_of(request)
+        owner = visible_owner(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        analysis = await run_sync(lambda: _counted(result_of(workload, job), query))
+        analysis = await run_sync(lambda: _recount(load_job_result(workload, job), query))
         headers = {"Cache-Control": "private, immutable"}
         if not EXPORTS[export].needs_slide:
-            return await exported(export, analysis, headers=headers)
+            return await export_response(export, analysis, headers=headers)
         async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
-            return await exported(export, analysis, slide=slide, headers=headers)
+            return await export_response(export, analysis, slide=slide, headers=headers)
 
     return router
 
 
-def _counted(analysis: Analysis, query: RecountQuery) -> Analysis:
+def _recount(analysis: Analysis, query: RecountQuery) -> Analysis:
     """The analysis as it is where the query asks for nothing, else counted again."""
     if not query.model_fields_set:
         return analysis

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.addresses import address
 from serving.api.problems import KINDS
-from serving.jobs.job import Job, State
+from serving.jobs.job import AnalysisJob, State
 from serving.wsi.research_use import RESEARCH_USE
 
 
@@ -48,7 +48,7 @@ class AnalysisPage(_Part):
     next: str | None = Field(description="Address of the next page; null on the last.")
 
 
-def view(job: Job) -> AnalysisView:
+def view(job: AnalysisJob) -> AnalysisView:
     """The analysis as clients see it."""
     own = location(job)
     return AnalysisView(
@@ -67,7 +67,7 @@ def view(job: Job) -> AnalysisView:
     )
 
 
-def location(job: Job) -> str:
+def location(job: AnalysisJob) -> str:
     """Address of the analysis."""
     return address(f"/v1/analyses/{job.id}")
 

@@ -30,7 +30,7 @@ from serving.api.pictures import Pictures
 from serving.api.proxies import Proxies
 from serving.api.registry import registry_routes
 from serving.api.request_log import RequestLog
-from serving.api.results import Results
+from serving.api.results import ResultCache
 from serving.api.reviews import review_routes
 from serving.api.routes import METHODS
 from serving.api.score import score_routes
@@ -41,7 +41,7 @@ from serving.api.viewer import viewer_routes
 from serving.api.workload import Workload
 from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.wsi.research_use import RESEARCH_USE
 
 API_VERSION = "1.0"
@@ -56,7 +56,7 @@ _EXPOSED = (
 """Headers of answers that a web page may read."""
 
 
-def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
+def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
     """The app for `settings`; a worker process loads the models in `settings.models`.
 
     load : gives other models, which a worker in this process runs
@@ -78,7 +78,7 @@ def create_app(settings: Settings, *, load: Callable[[], Detector] | None = None
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
         app.include_router(routes(workload))
-    pictures, results = Pictures(workload), Results(workload)
+    pictures, results = Pictures(workload), ResultCache(workload)
     for router in (
         deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results), review_routes(workload, results),
         viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),

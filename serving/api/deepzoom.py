@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from serving.api.frames import FrameQuery, frame_of
-from serving.api.pictures import MAX_AGE_S, Picture, Pictures
+from serving.api.frames import FrameQuery, parse_frame
+from serving.api.pictures import MAX_AGE_S, PictureRequest, Pictures
 from serving.api.problems import NoSuchTileError, responses
 from serving.api.score import BINARY
 from serving.wsi.deepzoom import DeepZoom
@@ -47,13 +47,13 @@ def deepzoom_routes(pictures: Pictures) -> APIRouter:
     ) -> Response:
         """One tile. Level 0 is one px; each further level is twice as large, up to the slide itself."""
         slide = await pictures.slide(request, slide_id)
-        seen = frame_of(slide, frame)
+        seen = parse_frame(slide, frame)
         place = DeepZoom(seen.width, seen.height).tile(level, column, row)
         if place is None:
             raise NoSuchTileError("the slide has no such tile; deepzoom.dzi states its size")
-        picture = Picture(
+        picture = PictureRequest(
             f"deepzoom/{seen.name}{level}/{column}_{row}",
-            lambda opened: seen.of(opened).read(place.region, place.width, place.height),
+            lambda opened: seen.wrap(opened).read(place.region, place.width, place.height),
         )
         return await pictures.answer(request, slide, picture)
 

@@ -10,7 +10,7 @@ from serving.api.analysis import iso
 from serving.api.problems import responses
 from serving.api.workload import Workload
 from serving.drift.measures import Level, Name
-from serving.drift.watch import Drift
+from serving.drift.watch import DriftResult
 from serving.wsi.driftreference import DriftReference
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -61,7 +61,7 @@ def drift_routes(workload: Workload) -> APIRouter:
         """Scores and colours of the latest slides against a reference; nothing is said of any single slide."""
 
         def found() -> DriftView:
-            card = workload.crew.cards()[0]
+            card = workload.worker_registry.cards()[0]
             return _view(f"{card.name}@{card.version}", workload.drift.drift(card))
 
         return await run_sync(found)
@@ -69,7 +69,7 @@ def drift_routes(workload: Workload) -> APIRouter:
     return router
 
 
-def _view(screening: str, drift: Drift) -> DriftView:
+def _view(screening: str, drift: DriftResult) -> DriftView:
     known = drift.reference
     return DriftView(
         screening=screening,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import Response, StreamingResponse
 
-from serving.api.owners import scope_of
+from serving.api.owners import visible_owner
 from serving.api.problems import responses
 from serving.api.workload import FIRST_LOOK_S, LAST_LOOK_S, Workload
 from serving.jobs.job import State
@@ -63,7 +63,7 @@ def event_routes(workload: Workload) -> APIRouter:
         The stream ends with the last state. An id that was seen is never sent again after `Last-Event-ID`; where it was
         the last one, the answer is 204, which keeps a browser from coming back.
         """
-        owner = scope_of(request)
+        owner = visible_owner(request)
         after = _number(last_event_id)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
         if job.finished and not await run_sync(partial(workload.jobs.events, analysis_id, after=after)):

@@ -8,7 +8,7 @@ from fastapi import Query
 from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import Region
-from serving.wsi.iiif import Readable
+from serving.wsi.iiif import RegionSource
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import Slide
 
@@ -36,7 +36,7 @@ class Frame:
     name: str
     """Tells pictures in this frame from others of the slide; empty for its own."""
 
-    def of(self, slide: Slide) -> Readable:
+    def wrap(self, slide: Slide) -> RegionSource:
         """The slide, read in this frame's px."""
         return StretchedSlide(slide, self) if self.name else slide
 
@@ -55,7 +55,7 @@ class StretchedSlide:
         return self._slide.read(Region(x, y, max(right - x, 1), max(bottom - y, 1)), width, height)
 
 
-def frame_of(slide: StoredSlide, asked: str | None) -> Frame:
+def parse_frame(slide: StoredSlide, asked: str | None) -> Frame:
     """The frame that a request asks for, by default the slide's own.
 
     Raises

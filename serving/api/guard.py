@@ -16,9 +16,9 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access.access import Access
-from serving.access.audit import Entry
-from serving.access.doorkeeper import Caller
+from serving.access.access import AccessControl
+from serving.access.audit import AuditEntry
+from serving.access.authenticator import Caller
 from serving.access.errors import (
     AuditError,
     AuthenticationError,
@@ -29,7 +29,7 @@ from serving.access.errors import (
 from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
 from serving.api.problems import problem
-from serving.api.routes import bounded_method, matches, route_path, route_template
+from serving.api.routes import bound_method, matches, route_path, route_template
 from serving.observability.logs import request_id
 from serving.wsi.errors import BusyError, MitoserveError
 
@@ -67,7 +67,7 @@ _THREADS = 8
 class Guard:
     """Lets in who may come in."""
 
-    def __init__(self, app: ASGIApp, access: Callable[[], Access], *, requests_at_once: int) -> None:
+    def __init__(self, app: ASGIApp, access: Callable[[], AccessControl], *, requests_at_once: int) -> None:
         self._app, self._access, self._at_once = app, access, requests_at_once
         self._under_way: Counter[str] = Counter()
         self._reads: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -141,7 +141,7 @@ class Guard:
             return True
         if scope["method"] not in SAFE or "sees_everybodys" not in state or principal is LOCAL or status >= 400:
             return False
-        key, now = (principal.id, _named(scope) or route_template(scope)), time.monotonic()
+        key, now = (principal.id, _addressed_id(scope) or route_template(scope)), time.monotonic()
         if now - self._reads.get(key, -math.inf) < READS_S:
             return False
         self._reads[key] = now
@@ -169,8 +169,8 @@ class Guard:
         await answer(scope, receive, send)
 
     async def _record(self, scope: Scope, actor: str, status: int, *, subject: str = "") -> None:
-        action = f"{bounded_method(scope)} {route_template(scope)}"
-        entry = Entry(actor, action, str(status), subject=subject, request_id=request_id.get())
+        action = f"{bound_method(scope)} {route_template(scope)}"
+        entry = AuditEntry(actor, action, str(status), subject=subject, request_id=request_id.get())
         await run_sync(self._access().audit.append, entry, limiter=self._records)
 
 
@@ -199,12 +199,12 @@ def _subject(scope: Scope, start: Message) -> str:
     that asks for one."""
     state = scope.get("state", {})
     location = Headers(raw=start["headers"]).get("location", "").rstrip("/")
-    named = state.get("made") or location.rsplit("/", 1)[-1] or _named(scope)
+    named = state.get("made") or location.rsplit("/", 1)[-1] or _addressed_id(scope)
     reason = state.get("reason")
     return (f"{named} forced: {reason}" if reason else named)[:200]
 
 
-def _named(scope: Scope) -> str:
+def _addressed_id(scope: Scope) -> str:
     """What the address names: ids, never a caller's words."""
     found = scope.get("path_params", {})
     ids = [str(found[name]) for name in ("slide_id", "upload_id", "analysis_id") if name in found]

@@ -19,7 +19,7 @@ _EXTENDED = re.compile(r"([A-Za-z0-9_-]{1,20})'[A-Za-z0-9-]{0,40}'(.*)", re.DOTA
 _ENCODED_WORD = re.compile(r"=\?[A-Za-z0-9_-]{1,20}\?[BbQq]\?[^?]*\?=")
 
 
-def joined(request: Request, name: str) -> str:
+def join_field_lines(request: Request, name: str) -> str:
     """The value of a field that may stand on several lines (RFC 9110, 5.3); empty where there is none."""
     return ", ".join(request.headers.getlist(name))
 
@@ -60,7 +60,7 @@ def parameters(field: bytes) -> dict[str, str]:
         text = field.decode("latin-1")
     found: dict[str, str] = {}
     for name, value in _PARAMETER.findall(text):
-        found.setdefault(name.lower(), _unquoted(value.strip()))
+        found.setdefault(name.lower(), _unquote(value.strip()))
     return found
 
 
@@ -71,7 +71,7 @@ def disposition_name(field: bytes) -> str | None:
     hold `%22` for a quotation mark, as browsers write it in forms.
     """
     found = parameters(field)
-    extended = _extended(found.get("filename*", ""))
+    extended = _decode_extended(found.get("filename*", ""))
     if extended:
         return extended
     plain = found.get("filename")
@@ -85,14 +85,14 @@ def as_sent(text: str) -> bytes:
     return text.encode("latin-1", "replace")
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     """The content of a quoted string; a backslash before anything but a quotation mark or another is part of a Windows path."""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value.strip('"')
     return re.sub(r'\\(["\\])', r"\1", value[1:-1])
 
 
-def _extended(value: str) -> str:
+def _decode_extended(value: str) -> str:
     """The text of an extended value (RFC 8187); empty where it is malformed."""
     found = _EXTENDED.fullmatch(value)
     if found is None or found[1].lower() not in ("utf-8", "iso-8859-1"):

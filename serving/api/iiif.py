@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from serving.api.addresses import address
 from serving.api.deepzoom import PICTURE_ERRORS
-from serving.api.frames import FrameQuery, frame_of
-from serving.api.pictures import MAX_AGE_S, Picture, Pictures
+from serving.api.frames import FrameQuery, parse_frame
+from serving.api.pictures import MAX_AGE_S, PictureRequest, Pictures
 from serving.api.problems import responses
 from serving.api.score import BINARY
 from serving.store.slide_rows import StoredSlide
@@ -75,10 +75,10 @@ def iiif_routes(pictures: Pictures) -> APIRouter:
     ) -> Response:
         """A region at a size, turned; the last part is quality and format, such as default.jpg."""
         slide = await pictures.slide(request, slide_id)
-        seen = frame_of(slide, frame)
+        seen = parse_frame(slide, frame)
         wanted = parse_iiif((seen.width, seen.height), region, size, rotation, leaf)
         name = f"iiif/{seen.name}{region}/{size}/{rotation}/{leaf}"
-        picture = Picture(name, lambda opened: wanted.read(seen.of(opened)), wanted.format)
+        picture = PictureRequest(name, lambda opened: wanted.read(seen.wrap(opened)), wanted.format)
         return await pictures.answer(request, slide, picture)
 
     return router

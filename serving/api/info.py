@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import PlainTextResponse, Response
 
+from serving.api.disk_space import check_disk_space, read_free_bytes
 from serving.api.problems import NoSuchModelError, NotReadyError, responses
-from serving.api.room import check_room, free_bytes
 from serving.api.workload import Workload
 from serving.drift.measures import LEVELS, NAMES
 from serving.isolation import landlock
@@ -56,8 +56,8 @@ def info_routes(workload: Workload) -> APIRouter:
         answer and are those that it started with; else 503 with the reason."""
         try:
             await run_sync(workload.database.check)
-            await run_sync(workload.crew.cards)
-            await run_sync(check_room, workload.store)
+            await run_sync(workload.worker_registry.cards)
+            await run_sync(check_disk_space, workload.store)
             await run_sync(workload.store.kept.check)
         except BusyError as error:
             raise NotReadyError(str(error)) from error
@@ -72,7 +72,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     def prometheus() -> Response:
         """Requests, analyses, errors, stages, drift, disks and GPUs, in Prometheus's text format."""
-        metrics.set_free(free_bytes(workload.settings))
+        metrics.set_free(read_free_bytes(workload.settings))
         metrics.set_decoders_bound(landlock.version() > 0)
         metrics.set_analyses(workload.jobs.counts())
         shadow = workload.registry.shadows.running()
@@ -85,7 +85,7 @@ def info_routes(workload: Workload) -> APIRouter:
     @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
     async def models() -> Models:
         """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
-        return Models(models=await run_sync(workload.crew.cards))
+        return Models(models=await run_sync(workload.worker_registry.cards))
 
     @router.get(
         "/v1/models/{name}",
@@ -95,7 +95,7 @@ def info_routes(workload: Workload) -> APIRouter:
     )
     async def model(name: str) -> ModelCard:
         """The card of the model `name`."""
-        cards = await run_sync(workload.crew.cards)
+        cards = await run_sync(workload.worker_registry.cards)
         for card in cards:
             if card.name == name:
                 return card
@@ -111,7 +111,7 @@ def info_routes(workload: Workload) -> APIRouter:
 
 def _state_drift(workload: Workload) -> None:
     try:
-        found = workload.drift.drift(workload.crew.cards()[0])
+        found = workload.drift.drift(workload.worker_registry.cards()[0])
     except ModelError:  # they are still loading, or cannot be loaded, which /readyz tells
         return
     known = {measure.name: (measure.value, LEVELS.index(measure.level)) for measure in found.measures}

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from serving.api.addresses import address
-from serving.api.owners import scope_of
+from serving.api.owners import visible_owner
 from serving.api.problems import responses
-from serving.api.results import Results
+from serving.api.results import ResultCache
 from serving.api.score import BINARY
 
 FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -30,7 +30,7 @@ class MapView(BaseModel):
     scores: str = Field(description="Address of the scores: float32, little-endian, row by row; NaN where none.")
 
 
-def map_routes(results: Results) -> APIRouter:
+def map_routes(results: ResultCache) -> APIRouter:
     """The routes of the mitosis map."""
     router = APIRouter(tags=["viewers"])
 
@@ -41,8 +41,8 @@ def map_routes(results: Results) -> APIRouter:
     )
     async def frame(request: Request, analysis_id: str) -> MapView:
         """Where the lattice of scores lies on the slide."""
-        owner = scope_of(request)
-        job, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        owner = visible_owner(request)
+        job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
         lattice = analysis.mitosis_map
         rows, columns = lattice.scores.shape
         return MapView(
@@ -67,8 +67,8 @@ def map_routes(results: Results) -> APIRouter:
     )
     async def scores(request: Request, analysis_id: str) -> Response:
         """Every score of the lattice."""
-        owner = scope_of(request)
-        _, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        owner = visible_owner(request)
+        _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
         content = analysis.mitosis_map.scores.astype("<f4").tobytes()
         return Response(content, media_type="application/octet-stream", headers=FOREVER)
 

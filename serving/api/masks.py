@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from serving.api.addresses import address
 from serving.api.maps import FOREVER
-from serving.api.owners import scope_of
+from serving.api.owners import visible_owner
 from serving.api.problems import responses
-from serving.api.results import Results
+from serving.api.results import ResultCache
 from serving.api.score import BINARY
-from serving.quality.judging import REASONS
+from serving.quality.quality_mask import REASONS
 from serving.scoring.analysis import Analysis
 from serving.scoring.tissue import TissueMask, tissue_in
 from serving.wsi.geometry import Roi
@@ -39,7 +39,7 @@ class MaskView(BaseModel):
     picture: str = Field(description="Address of the picture: PNG, 8 bit grey.")
 
 
-def mask_routes(results: Results) -> APIRouter:
+def mask_routes(results: ResultCache) -> APIRouter:
     """The routes of the mask."""
     router = APIRouter(tags=["viewers"])
 
@@ -50,8 +50,8 @@ def mask_routes(results: Results) -> APIRouter:
     )
     async def frame(request: Request, analysis_id: str) -> MaskView:
         """Where the mask lies on the slide, and what its values mean."""
-        owner = scope_of(request)
-        job, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        owner = visible_owner(request)
+        job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
         tissue = await run_sync(lambda: _tissue(analysis))
         rows, columns = tissue.tissue.shape
         return MaskView(
@@ -75,8 +75,8 @@ def mask_routes(results: Results) -> APIRouter:
     )
     async def picture(request: Request, analysis_id: str) -> Response:
         """The mask as a picture; its values are numbers of classes and look black."""
-        owner = scope_of(request)
-        _, analysis = await run_sync(lambda: results.of(analysis_id, owner=owner))
+        owner = visible_owner(request)
+        _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
         return Response(await run_sync(lambda: _png(analysis)), media_type="image/png", headers=FOREVER)
 
     return router

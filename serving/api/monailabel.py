@@ -19,18 +19,18 @@ from starlette.responses import Response
 
 from serving import __version__
 from serving.api.headers import whole_number
-from serving.api.owners import owner_of, scope_of
+from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchModelError, responses
-from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, result_of
+from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, load_job_result
 from serving.api.workload import Workload
-from serving.exports.asap import FIGURES, Annotation, asap_document
+from serving.exports.asap import FIGURES, AsapAnnotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
 from serving.report import Report
 from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
-from serving.store.intake import store_received
 from serving.store.naming import safe_name
+from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError, SlideTooLargeError
 from serving.wsi.geometry import Roi
@@ -99,7 +99,7 @@ def monailabel_routes(workload: Workload) -> APIRouter:
     )
     async def exists(request: Request, image: Annotated[str, Query(max_length=1000)]) -> Response:
         """200 if you have a slide whose file is called so, without its suffix."""
-        await run_sync(_named, workload, scope_of(request), image)
+        await run_sync(_find_slide, workload, visible_owner(request), image)
         return Response()
 
     @router.post(
@@ -111,11 +111,11 @@ def monailabel_routes(workload: Workload) -> APIRouter:
     async def infer(request: Request, model: str, image: Annotated[str, Query(max_length=1000)]) -> Response:
         """Figures in the region that is asked for, both in level-0 px from where the slide's bounds begin."""
         _check_model(model)
-        wanted = _parsed(await request.body())
-        slide = await run_sync(_named, workload, scope_of(request), image)
+        wanted = _parse_request(await request.body())
+        slide = await run_sync(_find_slide, workload, visible_owner(request), image)
         roi = wanted.roi(*await run_sync(_frame, workload, slide))
-        return await _scored(
-            workload, request, Submission(owner_of(request), slide.sha256, ScoringOptions(roi=roi)), model
+        return await _score(
+            workload, request, Submission(request_owner(request), slide.sha256, ScoringOptions(roi=roi)), model
         )
 
     @router.post(
@@ -142,14 +142,14 @@ def monailabel_routes(workload: Workload) -> APIRouter:
         length = whole_number(request.headers.get("content-length", ""))
         if length is None or length > MAX_CROP_BYTES:
             raise SlideTooLargeError(f"a crop may have {MAX_CROP_BYTES} bytes; bring the slide itself for more")
-        owner = owner_of(request)
+        owner = request_owner(request)
         async with request.form(max_files=1, max_fields=4, max_part_size=2**20) as form:
             file, text = form.get("file"), form.get("wsi")
             if not isinstance(file, UploadFile) or not isinstance(text, str):
                 raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
-            _parsed(text.encode())
-            stored = await run_sync(_kept, workload, file, owner)
-        return await _scored(workload, request, Submission(owner, stored.sha256, ScoringOptions(mpp=mpp)), model)
+            _parse_request(text.encode())
+            stored = await run_sync(_store_crop, workload, file, owner)
+        return await _score(workload, request, Submission(owner, stored.sha256, ScoringOptions(mpp=mpp)), model)
 
     return router
 
@@ -164,7 +164,7 @@ def asap_reply(report: Report, model: str) -> bytes:
     stated |= {"X": "0", "Y": "0", "W": str(report.slide.width), "H": str(report.slide.height)}
     left, top = report.slide.origin
     figures = (
-        Annotation(
+        AsapAnnotation(
             LABEL, (d.x - left, d.y - top, d.width, d.height), _GROUP, "Polygon", {"Score": f"{d.probability:g}"}
         )
         for d in report.detections
@@ -172,12 +172,12 @@ def asap_reply(report: Report, model: str) -> bytes:
     return b"".join(asap_document(figures, (_GROUP,), stated))
 
 
-async def _scored(workload: Workload, request: Request, wanted: Submission, model: str) -> Response:
+async def _score(workload: Workload, request: Request, wanted: Submission, model: str) -> Response:
     """The answer once the analysis has ended; one whose client goes away is cancelled."""
     with workload.place():
-        job, _ = await run_sync(lambda: workload.jobs.submit(wanted, models_key=workload.crew.models_key()))
-        job = await workload.ended(job, request.receive)
-        analysis = await run_sync(lambda: result_of(workload, job))
+        job, _ = await run_sync(lambda: workload.jobs.submit(wanted, models_key=workload.worker_registry.models_key()))
+        job = await workload.wait_until_ended(job, request.receive)
+        analysis = await run_sync(lambda: load_job_result(workload, job))
     return Response(asap_reply(analysis.report, model), media_type="text/xml")
 
 
@@ -187,14 +187,14 @@ def _check_model(name: str) -> float | None:
     return MODELS[name]
 
 
-def _parsed(content: bytes) -> InferRequest:
+def _parse_request(content: bytes) -> InferRequest:
     try:
         return InferRequest.model_validate(json.loads(content or b"{}"))
     except (ValueError, ValidationError, RecursionError) as error:
         raise RequestError("the body is no JSON with 'location' and 'size', two whole numbers each") from error
 
 
-def _named(workload: Workload, owner: str | None, image: str) -> StoredSlide:
+def _find_slide(workload: Workload, owner: str | None, image: str) -> StoredSlide:
     """The newest slide that is called so; the extension knows no more of it than its name without suffix."""
     after, found, image = 0, None, unicodedata.normalize("NFC", image)  # as names are stored
     while page := workload.store.page(owner=owner, after=after, limit=_PAGE):
@@ -211,7 +211,7 @@ def _frame(workload: Workload, slide: StoredSlide) -> tuple[tuple[int, int], tup
         return ((0, 0) if opened.bounds is None else opened.bounds[:2]), opened.stored_scale
 
 
-def _kept(workload: Workload, file: UploadFile, owner: str) -> StoredSlide:
+def _store_crop(workload: Workload, file: UploadFile, owner: str) -> StoredSlide:
     """The crop, stored until its analysis has ended."""
     with TemporaryDirectory(prefix="crop-", dir=workload.spool) as name:
         path = Path(name) / "crop.part"
@@ -220,4 +220,4 @@ def _kept(workload: Workload, file: UploadFile, owner: str) -> StoredSlide:
                 handle.write(piece)
         limit = workload.settings.max_upload_bytes
         stated = safe_name(file.filename or "crop.png")
-        return store_received(workload.store, path, owner=owner, name=stated, max_bytes=limit, kept=False)
+        return store_received_file(workload.store, path, owner=owner, name=stated, max_bytes=limit, kept=False)

@@ -15,7 +15,7 @@ def choose(accept: str, offers: Mapping[str, str]) -> str:
     NotAcceptableError
         If the header accepts none of them.
     """
-    ranges = [_parsed(part) for part in accept.split(",") if part.strip()] or [("*/*", 1.0)]
+    ranges = [_parse_range(part) for part in accept.split(",") if part.strip()] or [("*/*", 1.0)]
     qualities = {key: _quality(media_type, ranges) for key, media_type in offers.items()}
     best = max(qualities, key=lambda key: qualities[key])
     if qualities[best] <= 0:
@@ -32,7 +32,7 @@ def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
     return 0.0
 
 
-def _parsed(part: str) -> tuple[str, float]:
+def _parse_range(part: str) -> tuple[str, float]:
     """A media range without its parameters, and its quality; a quality that does not parse counts as 1."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
     quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")

@@ -69,6 +69,6 @@ def to_options(asked: BaseModel) -> ScoringOptions:
         If mpp lies outside the range that can be resampled.
     """
     options = from_stated(ScoringOptions, asked.model_dump())
-    for side in () if options.mpp is None else PixelSize.of(options.mpp):
-        WorkFrame.of(side, model_mpp=side)
+    for side in () if options.mpp is None else PixelSize.from_mpp(options.mpp):
+        WorkFrame.from_mpp(side, model_mpp=side)
     return options

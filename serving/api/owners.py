@@ -5,12 +5,12 @@ from starlette.requests import Request
 from serving.access.principal import Principal
 
 
-def owner_of(request: Request) -> str:
+def request_owner(request: Request) -> str:
     """Who owns what the request creates."""
     return _principal(request).id
 
 
-def scope_of(request: Request) -> str | None:
+def visible_owner(request: Request) -> str | None:
     """Whose things the request sees; None for everybody's, which administrators see."""
     principal = _principal(request)
     if not principal.may("admin"):

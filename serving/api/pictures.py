@@ -13,8 +13,8 @@ from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from serving.api.headers import joined
-from serving.api.owners import scope_of
+from serving.api.headers import join_field_lines
+from serving.api.owners import visible_owner
 from serving.api.picture_cache import PictureCache
 from serving.api.workload import Workload
 from serving.isolation.slide import IsolatedSlide
@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PictureRequest:
     """One picture of a slide.
 
     name : says which, among all pictures of the slide
@@ -52,10 +52,10 @@ class Pictures:
 
     async def slide(self, request: Request, slide_id: str) -> StoredSlide:
         """The slide, if it is there for whoever asks; raises `NotFoundError` if not."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         return await run_sync(lambda: self._workload.store.get(slide_id, owner=owner))
 
-    async def answer(self, request: Request, slide: StoredSlide, picture: Picture) -> Response:
+    async def answer(self, request: Request, slide: StoredSlide, picture: PictureRequest) -> Response:
         """The picture of a slide that `slide` gave; 304 where the client has it.
 
         Raises
@@ -66,22 +66,22 @@ class Pictures:
         key = f"{slide.sha256}/{picture.name}"
         tag = f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": f"private, max-age={MAX_AGE_S}, immutable"}
-        if tag in joined(request, "if-none-match"):
+        if tag in join_field_lines(request, "if-none-match"):
             return Response(status_code=304, headers=headers)
         content = self._cache.get(key)
         if content is None:
-            content = await self._made(request, slide, picture)
+            content = await self._make(request, slide, picture)
             self._cache.put(key, content)
         return Response(content, media_type=f"image/{picture.format.lower()}", headers=headers)
 
-    async def _made(self, request: Request, slide: StoredSlide, picture: Picture) -> bytes:
+    async def _make(self, request: Request, slide: StoredSlide, picture: PictureRequest) -> bytes:
         async with self._reads:
             # Whoever zooms on leaves many tiles behind that were asked for and are of no use any more.
             if await request.is_disconnected():
                 raise ClientDisconnect
-            return await run_sync(self._encoded, slide, picture)
+            return await run_sync(self._encode, slide, picture)
 
-    def _encoded(self, slide: StoredSlide, picture: Picture) -> bytes:
+    def _encode(self, slide: StoredSlide, picture: PictureRequest) -> bytes:
         with self._workload.open_slides.using(slide.sha256) as opened:
             pixels = picture.read(opened)
         buffer = io.BytesIO()

@@ -56,7 +56,7 @@ class MethodError(MitoserveError):
     slug = "method-not-allowed"
 
 
-class AnalysisFailedError(MitoserveError):
+class FailedAnalysisError(MitoserveError):
     """An analysis ended with an error, which is the answer to whoever asks for its result."""
 
     def __init__(self, slug: str, detail: str) -> None:
@@ -115,60 +115,60 @@ class Problem(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """An error's HTTP status and its title."""
 
     status: int
     title: str
 
 
-KINDS: Mapping[str, Kind] = {
-    "malformed-request": Kind(400, "The request is malformed"),
-    "empty-upload": Kind(400, "The upload is empty"),
-    "unauthenticated": Kind(401, "The server does not know who you are"),
-    "forbidden": Kind(403, "You may not do this"),
-    "not-found": Kind(404, "There is nothing at this address"),
-    "method-not-allowed": Kind(405, "This address does not take this method"),
-    "not-exportable": Kind(422, "The analysis cannot be had in this format"),
-    "not-acceptable": Kind(406, "No format on offer is acceptable"),
-    "upload-stalled": Kind(408, "The body of the request stalled"),
-    "slide-in-use": Kind(409, "An analysis needs the slide"),
-    "slide-shared": Kind(409, "Several owners have the slide"),
-    "not-finished": Kind(409, "The analysis has no result"),
-    "offset-conflict": Kind(409, "The upload is at another offset"),
-    "model-conflict": Kind(409, "It does not go with the models that are kept"),
-    "upload-elsewhere": Kind(409, "Another server receives the upload"),
-    "result-lost": Kind(410, "The result of the analysis is lost"),
-    "slide-damaged": Kind(410, "The stored slide is damaged"),
-    "upload-gone": Kind(410, "The upload has expired"),
-    "tus-version": Kind(412, "Another version of tus is spoken here"),
-    "slide-too-large": Kind(413, "The slide is too large"),
-    "body-too-large": Kind(413, "The body of the request is too large"),
-    "address-too-long": Kind(414, "The address is too long"),
-    "unsupported-format": Kind(415, "Not a slide format"),
-    "bad-archive": Kind(422, "The archive cannot be used"),
-    "decoder-died": Kind(422, "Reading the slide ended its reader"),
-    "not-mounted": Kind(422, "The path is not in the server's folder of slides"),
-    "slide-changed": Kind(422, "The mounted slide has changed"),
-    "idempotency-conflict": Kind(422, "The idempotency key belongs to another request"),
-    "webhook-not-allowed": Kind(422, "The webhook's address is not allowed"),
-    "model-refused": Kind(422, "The model may not serve on this machine"),
-    "unreadable-slide": Kind(422, "The slide cannot be read"),
-    "missing-mpp": Kind(422, "The slide states no resolution"),
-    "mpp-out-of-range": Kind(422, "The resolution is out of range"),
-    "roi-outside-slide": Kind(422, "The region of interest is outside the slide"),
-    "too-many-requests": Kind(429, "You ask too often"),
-    "headers-too-large": Kind(431, "The headers are too large"),
-    "upload-locked": Kind(423, "Another request writes to the upload"),
-    "checksum-mismatch": Kind(460, "The checksum does not match"),
-    "internal-error": Kind(500, "The server failed"),
-    "identity-provider-unavailable": Kind(503, "Tokens cannot be checked"),
-    "audit-unavailable": Kind(503, "What is done cannot be recorded"),
-    "model-unavailable": Kind(503, "The models are not available"),
-    "not-ready": Kind(503, "The server should not be sent work now"),
-    "busy": Kind(503, "The server is busy"),
-    "quota-exceeded": Kind(507, "The owner's quota is used up"),
-    "disk-full": Kind(507, "The server has no room for the slide"),
+KINDS: Mapping[str, ProblemKind] = {
+    "malformed-request": ProblemKind(400, "The request is malformed"),
+    "empty-upload": ProblemKind(400, "The upload is empty"),
+    "unauthenticated": ProblemKind(401, "The server does not know who you are"),
+    "forbidden": ProblemKind(403, "You may not do this"),
+    "not-found": ProblemKind(404, "There is nothing at this address"),
+    "method-not-allowed": ProblemKind(405, "This address does not take this method"),
+    "not-exportable": ProblemKind(422, "The analysis cannot be had in this format"),
+    "not-acceptable": ProblemKind(406, "No format on offer is acceptable"),
+    "upload-stalled": ProblemKind(408, "The body of the request stalled"),
+    "slide-in-use": ProblemKind(409, "An analysis needs the slide"),
+    "slide-shared": ProblemKind(409, "Several owners have the slide"),
+    "not-finished": ProblemKind(409, "The analysis has no result"),
+    "offset-conflict": ProblemKind(409, "The upload is at another offset"),
+    "model-conflict": ProblemKind(409, "It does not go with the models that are kept"),
+    "upload-elsewhere": ProblemKind(409, "Another server receives the upload"),
+    "result-lost": ProblemKind(410, "The result of the analysis is lost"),
+    "slide-damaged": ProblemKind(410, "The stored slide is damaged"),
+    "upload-gone": ProblemKind(410, "The upload has expired"),
+    "tus-version": ProblemKind(412, "Another version of tus is spoken here"),
+    "slide-too-large": ProblemKind(413, "The slide is too large"),
+    "body-too-large": ProblemKind(413, "The body of the request is too large"),
+    "address-too-long": ProblemKind(414, "The address is too long"),
+    "unsupported-format": ProblemKind(415, "Not a slide format"),
+    "bad-archive": ProblemKind(422, "The archive cannot be used"),
+    "decoder-died": ProblemKind(422, "Reading the slide ended its reader"),
+    "not-mounted": ProblemKind(422, "The path is not in the server's folder of slides"),
+    "slide-changed": ProblemKind(422, "The mounted slide has changed"),
+    "idempotency-conflict": ProblemKind(422, "The idempotency key belongs to another request"),
+    "webhook-not-allowed": ProblemKind(422, "The webhook's address is not allowed"),
+    "model-refused": ProblemKind(422, "The model may not serve on this machine"),
+    "unreadable-slide": ProblemKind(422, "The slide cannot be read"),
+    "missing-mpp": ProblemKind(422, "The slide states no resolution"),
+    "mpp-out-of-range": ProblemKind(422, "The resolution is out of range"),
+    "roi-outside-slide": ProblemKind(422, "The region of interest is outside the slide"),
+    "too-many-requests": ProblemKind(429, "You ask too often"),
+    "headers-too-large": ProblemKind(431, "The headers are too large"),
+    "upload-locked": ProblemKind(423, "Another request writes to the upload"),
+    "checksum-mismatch": ProblemKind(460, "The checksum does not match"),
+    "internal-error": ProblemKind(500, "The server failed"),
+    "identity-provider-unavailable": ProblemKind(503, "Tokens cannot be checked"),
+    "audit-unavailable": ProblemKind(503, "What is done cannot be recorded"),
+    "model-unavailable": ProblemKind(503, "The models are not available"),
+    "not-ready": ProblemKind(503, "The server should not be sent work now"),
+    "busy": ProblemKind(503, "The server is busy"),
+    "quota-exceeded": ProblemKind(507, "The owner's quota is used up"),
+    "disk-full": ProblemKind(507, "The server has no room for the slide"),
 }
 """Every kind of error that leaves the server; the metrics' label takes no other value."""
 
@@ -177,7 +177,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem+json response."""
-    for kind, handler in {**_HANDLERS, Exception: _unexpected}.items():
+    for kind, handler in {**_HANDLERS, Exception: _answer_unexpected}.items():
         app.add_exception_handler(kind, handler)
 
 
@@ -214,7 +214,7 @@ async def answer(request: Request, error: Exception) -> Response:
     raise error
 
 
-async def _intended(_: Request, error: Exception) -> Response:
+async def _answer_intended(_: Request, error: Exception) -> Response:
     if not isinstance(error, MitoserveError):
         raise error
     headers = {}
@@ -227,7 +227,7 @@ async def _intended(_: Request, error: Exception) -> Response:
     return problem(error.slug, str(error), headers=headers)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _answer_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     return problem("malformed-request", "; ".join(_fault(fault) for fault in error.errors()))
@@ -240,7 +240,7 @@ def _fault(fault: Mapping[str, Any]) -> str:
     return f"{where}: {fault['msg']}"
 
 
-async def _protocol(request: Request, error: Exception) -> Response:
+async def _answer_protocol(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "malformed-request")
@@ -251,31 +251,31 @@ async def _protocol(request: Request, error: Exception) -> Response:
     return problem(slug, detail, headers=error.headers)
 
 
-async def _gone(_: Request, __: Exception) -> Response:
+async def _answer_client_gone(_: Request, __: Exception) -> Response:
     return problem("malformed-request", "The client went away before its request was complete.")
 
 
-async def _operating_system(request: Request, error: Exception) -> Response:
+async def _answer_os_error(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         _log.error("no room for an upload: %s", error.strerror)
         return problem(
             "disk-full",
             "The server's disk is full. Try again later; its operator can set MITOSIS_STATE to a larger one.",
         )
-    return await _unexpected(request, error)
+    return await _answer_unexpected(request, error)
 
 
-async def _unfit(request: Request, error: Exception) -> Response:
+async def _answer_unfit_value(request: Request, error: Exception) -> Response:
     """A value that no column can hold is the caller's: a number beyond 64 bits, a NUL or half a surrogate pair in a text."""
     cause = error.orig if isinstance(error, StatementError) else error
     if isinstance(error, DataError) or isinstance(cause, OverflowError | UnicodeError):
         return problem(
             "malformed-request", "The request holds a number or a character that cannot be stored; correct it."
         )
-    return await _unexpected(request, error)
+    return await _answer_unexpected(request, error)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def _answer_unexpected(request: Request, error: Exception) -> Response:
     instance = f"urn:uuid:{uuid.uuid4()}"
     # The route's template and not the address: a client may have put a slide's name into that.
     _log.error("%s %s failed, %s", request.method, route_template(request.scope), instance, exc_info=error)
@@ -285,12 +285,12 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 
 _HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    MitoserveError: _intended,
-    RequestValidationError: _invalid,
-    HTTPException: _protocol,
-    ClientDisconnect: _gone,
-    OSError: _operating_system,
-    StatementError: _unfit,
-    OverflowError: _unfit,
-    UnicodeError: _unfit,
+    MitoserveError: _answer_intended,
+    RequestValidationError: _answer_invalid,
+    HTTPException: _answer_protocol,
+    ClientDisconnect: _answer_client_gone,
+    OSError: _answer_os_error,
+    StatementError: _answer_unfit_value,
+    OverflowError: _answer_unfit_value,
+    UnicodeError: _answer_unfit_value,
 }

@@ -35,7 +35,7 @@ class Proxies:
             return
         prefix = self._prefix
         if self._is_proxy((scope.get("client") or ("",))[0]):
-            prefix = self._believed(scope) or prefix
+            prefix = self._apply_forwarded(scope) or prefix
         # In place: whoever called this reads afterwards which route was found. A path that has the prefix keeps it: some
         # proxies take it off, others do not.
         if prefix and scope["path"] != prefix and not scope["path"].startswith(f"{prefix}/"):
@@ -61,7 +61,7 @@ class Proxies:
             return False
         return any(found in network for network in self._trusted)
 
-    def _believed(self, scope: Scope) -> str:
+    def _apply_forwarded(self, scope: Scope) -> str:
         """Give the request what its proxy states; gives the prefix, empty where none is stated that could be one."""
         headers = Headers(scope=scope)
         for stated in reversed(_values(headers, "x-forwarded-for")):

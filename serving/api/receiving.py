@@ -12,13 +12,13 @@ from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from serving.api.bodies import open_body, too_large
-from serving.api.headers import joined, whole_number
-from serving.api.owners import owner_of
+from serving.api.headers import join_field_lines, whole_number
+from serving.api.owners import request_owner
 from serving.api.problems import StalledError
 from serving.api.workload import Workload
 from serving.observability import metrics
-from serving.settings import Settings
-from serving.store.naming import safe_name, suffix_of
+from serving.settings import ServerSettings
+from serving.store.naming import find_suffix, safe_name
 from serving.wsi.errors import EmptyUploadError, UnsupportedFormatError
 
 MAIN_FILES = (".mrxs", ".vms", ".vmu")
@@ -50,8 +50,8 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
     ClientDisconnect
         If the client goes away.
     """
-    settings, owner = workload.settings, owner_of(request)
-    length = _stated_length(request, settings)
+    settings, owner = workload.settings, request_owner(request)
+    length = _check_content_length(request, settings)
     left = await run_sync(workload.store.bytes_left, owner, max(length - _FORM_BYTES, 0))
     await run_sync(workload.store.check_room, length)
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=workload.spool))
@@ -65,7 +65,7 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
             filename=filename,
         )
         try:
-            with workload.arriving.of(owner, None if left is None else left + _FORM_BYTES) as counted:
+            with workload.arriving.counting(owner, None if left is None else left + _FORM_BYTES) as counted:
                 await stream(request, counted(body.write), settings)
             name = safe_name(body.finish())
         finally:
@@ -80,9 +80,9 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
             await run_sync(shutil.rmtree, folder, True)
 
 
-def _stated_length(request: Request, settings: Settings) -> int:
+def _check_content_length(request: Request, settings: ServerSettings) -> int:
     """Bytes that the headers state, else 0; refuses before a byte is read what they already rule out."""
-    coding = joined(request, "content-encoding") or "identity"
+    coding = join_field_lines(request, "content-encoding") or "identity"
     if {part.strip() for part in coding.lower().split(",")} != {"identity"}:
         raise UnsupportedFormatError(f"the body has Content-Encoding {coding[:40]!r}; send the slide as it is")
     length = whole_number(request.headers.get("content-length", "")) or 0
@@ -94,14 +94,14 @@ def _stated_length(request: Request, settings: Settings) -> int:
 def check_name(name: str) -> None:
     """Refuse the main file of a slide of several files before its bytes arrive: alone it has no pixels."""
     if name.lower().endswith(MAIN_FILES):
-        suffix = suffix_of(name)
+        suffix = find_suffix(name)
         raise UnsupportedFormatError(
             f"a {suffix} file alone holds no pixels, they are in files of their own beside it; "
             f"pack all of them: zip -r slide.zip SLIDE{suffix} SLIDE"
         )
 
 
-async def stream(request: Request, write: Callable[[bytes], None], settings: Settings) -> None:
+async def stream(request: Request, write: Callable[[bytes], None], settings: ServerSettings) -> None:
     """Feed the request's chunks to `write` in a thread, so that a slow disk never stops the event loop.
 
     Where the client goes away or stalls, what had arrived is written before `ClientDisconnect` or `StalledError` is raised.

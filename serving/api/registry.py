@@ -11,17 +11,17 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.owners import owner_of
+from serving.api.owners import request_owner
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import BINARY
 from serving.api.workload import Workload
-from serving.jobs.crew import Member
-from serving.registry.checkup import Checkup
-from serving.registry.registry import Listed
+from serving.jobs.worker_registry import RegisteredWorker
+from serving.registry.model_store import CARD
+from serving.registry.registry import ListedVersion
 from serving.registry.releases import Release, State
-from serving.registry.shelf import CARD
-from serving.registry.version import ModelVersion
+from serving.registry.version import VersionId
+from serving.registry.version_check import VersionCheck
 from serving.store.archives import extract
 from serving.store.errors import ArchiveError
 from serving.wsi.modelcard import ModelCard
@@ -135,7 +135,7 @@ def registry_routes(workload: Workload) -> APIRouter:
         settings = workload.settings
         async with receive_slide(request, workload, filename="version.zip") as received:
 
-            def keep() -> tuple[ModelVersion, ModelCard]:
+            def keep() -> tuple[VersionId, ModelCard]:
                 folder = received.path.parent / "version"
                 extract(received.path, folder, max_bytes=settings.max_upload_bytes)
                 version = workload.registry.add(_version_folder(folder))
@@ -152,7 +152,7 @@ def registry_routes(workload: Workload) -> APIRouter:
     )
     async def show(name: str, version: str) -> ModelCard:
         """What it is, its thresholds, what was measured, its limits."""
-        return (await run_sync(lambda: workload.registry.named(f"{name}@{version}")))[1]
+        return (await run_sync(lambda: workload.registry.find_labelled(f"{name}@{version}")))[1]
 
     @router.post(
         "/versions/{name}/{version}/check",
@@ -162,8 +162,8 @@ def registry_routes(workload: Workload) -> APIRouter:
     async def check(name: str, version: str) -> CheckView:
         """Hashes, signature, opset, contract, parity and speed; the answer may take minutes."""
 
-        def found() -> Checkup:
-            chosen, _ = workload.registry.named(f"{name}@{version}")
+        def found() -> VersionCheck:
+            chosen, _ = workload.registry.find_labelled(f"{name}@{version}")
             return workload.registry.check([chosen], again=True)[0]
 
         return CheckView.model_validate(await run_sync(found), from_attributes=True)
@@ -183,7 +183,7 @@ def registry_routes(workload: Workload) -> APIRouter:
     async def releases() -> Releases:
         """What served when and why some were refused; and what each worker runs now."""
         found = await run_sync(workload.registry.releases.latest)
-        members = await run_sync(workload.crew.members)
+        members = await run_sync(workload.worker_registry.members)
         return Releases(releases=[_release(r) for r in found], workers=[_worker(m) for m in members])
 
     @router.get(
@@ -205,9 +205,9 @@ def registry_routes(workload: Workload) -> APIRouter:
     async def promote(request: Request, wanted: Wanted) -> Response:
         """The workers check and load it beside what serves, ask its gates where there is a golden set, then run new analyses
         on it; ask at Location how that went."""
-        actor, because = owner_of(request), wanted.because.strip() if wanted.force else None
+        actor, because = request_owner(request), wanted.because.strip() if wanted.force else None
         request.state.reason = because or ""
-        return _accepted(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
+        return _accept(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
 
     @router.post(
         "/rollback",
@@ -218,8 +218,8 @@ def registry_routes(workload: Workload) -> APIRouter:
     )
     async def rollback(request: Request) -> Response:
         """As a promotion of what the present release replaced; a second time goes back one more."""
-        actor = owner_of(request)
-        return _accepted(await run_sync(lambda: workload.registry.releases.back(actor)))
+        actor = request_owner(request)
+        return _accept(await run_sync(lambda: workload.registry.releases.back(actor)))
 
     return router
 
@@ -232,7 +232,7 @@ def _version_folder(folder: Path) -> Path:
     return found[0]
 
 
-def _accepted(release: Release) -> Response:
+def _accept(release: Release) -> Response:
     location = address(f"/v1/registry/releases/{release.number}")
     return JSONResponse(_release(release).model_dump(mode="json"), 202, {"Location": location})
 
@@ -250,10 +250,10 @@ def _release(release: Release) -> ReleaseView:
     )
 
 
-def _version(row: Listed) -> VersionView:
+def _version(row: ListedVersion) -> VersionView:
     return VersionView.model_validate(row, from_attributes=True)
 
 
-def _worker(member: Member) -> WorkerView:
+def _worker(member: RegisteredWorker) -> WorkerView:
     models = [f"{card.name}@{card.version}" for card in member.cards]
     return WorkerView(id=member.id, state=member.state, models=models, detail=member.detail)

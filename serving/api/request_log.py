@@ -8,7 +8,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.routes import bounded_method, route_template
+from serving.api.routes import bound_method, route_template
 from serving.observability import metrics
 from serving.observability.logs import request_id
 from serving.observability.tracing import request_span
@@ -50,7 +50,7 @@ class RequestLog:
                 await self._app(scope, receive, answer)
             finally:
                 seconds = time.perf_counter() - started
-                method, route = bounded_method(scope), route_template(scope)
+                method, route = bound_method(scope), route_template(scope)
                 span.update_name(f"{method} {route}")
                 span.set_attributes({"http.request.method": method, "http.route": route})
                 span.set_attribute("http.response.status_code", status)

@@ -3,16 +3,16 @@
 import threading
 from collections import OrderedDict
 
-from serving.api.score import result_of
+from serving.api.score import load_job_result
 from serving.api.workload import Workload
-from serving.jobs.job import Job
+from serving.jobs.job import AnalysisJob
 from serving.scoring.analysis import Analysis
 
 KEPT = 2
 """A result of 100,000 detections takes some 100 MB."""
 
 
-class Results:
+class ResultCache:
     """The results of analyses that have ended."""
 
     def __init__(self, workload: Workload) -> None:
@@ -20,7 +20,7 @@ class Results:
         self._kept: OrderedDict[tuple[str, str], Analysis] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, analysis_id: str, *, owner: str | None) -> tuple[Job, Analysis]:
+    def get(self, analysis_id: str, *, owner: str | None) -> tuple[AnalysisJob, Analysis]:
         """An analysis of the owner's and its result.
 
         Raises
@@ -34,7 +34,7 @@ class Results:
             if (found := self._kept.get(key)) is not None and job.state == "succeeded":
                 self._kept.move_to_end(key)
                 return job, found
-        found = result_of(self._workload, job)
+        found = load_job_result(self._workload, job)
         with self._lock:
             self._kept[key] = found
             if len(self._kept) > KEPT:

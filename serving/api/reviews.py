@@ -9,17 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import iso
-from serving.api.owners import owner_of, scope_of
+from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
-from serving.api.results import Results
+from serving.api.results import ResultCache
 from serving.api.score import BINARY
 from serving.api.workload import Workload
 from serving.report import Report
 from serving.review.agreement import agreements
-from serving.review.book import Change, ReviewBook
 from serving.review.corrections import corrections
-from serving.review.entry import LABELS, Action, Entry
-from serving.review.verdicts import added_boxes, tally, verdicts_of
+from serving.review.review_entry import LABELS, Action, ReviewEntry
+from serving.review.review_store import ReviewChange, ReviewStore
+from serving.review.verdicts import collect_verdicts, find_added_boxes, tally
 from serving.wsi.research_use import RESEARCH_USE
 
 
@@ -109,7 +109,7 @@ class ReviewView(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def review_routes(workload: Workload, results: Results) -> APIRouter:
+def review_routes(workload: Workload, results: ResultCache) -> APIRouter:
     """The routes of reviews."""
     router = APIRouter(tags=["reviews"])
 
@@ -120,8 +120,8 @@ def review_routes(workload: Workload, results: Results) -> APIRouter:
     )
     async def read(request: Request, analysis_id: str) -> ReviewView:
         """The record, each reviewer's counts, and how far they agree."""
-        owner = scope_of(request)
-        you = owner_of(request)
+        owner = visible_owner(request)
+        you = request_owner(request)
         return await run_sync(lambda: _view(workload, results, analysis_id, owner=owner, you=you))
 
     @router.post(
@@ -133,13 +133,13 @@ def review_routes(workload: Workload, results: Results) -> APIRouter:
     )
     async def record(request: Request, analysis_id: str, wanted: ReviewRequest) -> Response:
         """Adds an entry to the record; the result stays as it is."""
-        owner, author = scope_of(request), owner_of(request)
+        owner, author = visible_owner(request), request_owner(request)
         box = None if wanted.box is None else (wanted.box.x, wanted.box.y, wanted.box.width, wanted.box.height)
-        change = Change(author, wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
+        change = ReviewChange(author, wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
 
-        def recorded() -> Entry:
-            job, analysis = results.of(analysis_id, owner=owner)
-            return ReviewBook(workload.database).record(job.id, change, detections=len(analysis.report.detections))
+        def recorded() -> ReviewEntry:
+            job, analysis = results.get(analysis_id, owner=owner)
+            return ReviewStore(workload.database).record(job.id, change, detections=len(analysis.report.detections))
 
         entry = await run_sync(recorded)
         return JSONResponse(_entry(entry).model_dump(mode="json"), 201)
@@ -159,13 +159,13 @@ def review_routes(workload: Workload, results: Results) -> APIRouter:
         reviewer: Annotated[str | None, Query(max_length=80, description="Only theirs; else most decide.")] = None,
     ) -> Response:
         """What was judged, as mitotic figure or not; `python -m training import qupath` reads it."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
 
         def made() -> tuple[Report, bytes]:
-            job, analysis = results.of(analysis_id, owner=owner)
-            entries = ReviewBook(workload.database).entries(job.id)
-            found = {who: own for who, own in verdicts_of(entries).items() if reviewer in (None, who[1])}
-            return analysis.report, corrections(analysis.report, found, added_boxes(entries))
+            job, analysis = results.get(analysis_id, owner=owner)
+            entries = ReviewStore(workload.database).entries(job.id)
+            found = {who: own for who, own in collect_verdicts(entries).items() if reviewer in (None, who[1])}
+            return analysis.report, corrections(analysis.report, found, find_added_boxes(entries))
 
         report, content = await run_sync(made)
         headers = {"Content-Disposition": f'attachment; filename="{report.analysis_id}-corrections.geojson"'}
@@ -174,10 +174,10 @@ def review_routes(workload: Workload, results: Results) -> APIRouter:
     return router
 
 
-def _view(workload: Workload, results: Results, analysis_id: str, *, owner: str | None, you: str) -> ReviewView:
-    job, analysis = results.of(analysis_id, owner=owner)
-    entries = ReviewBook(workload.database).entries(job.id)
-    verdicts = verdicts_of(entries)
+def _view(workload: Workload, results: ResultCache, analysis_id: str, *, owner: str | None, you: str) -> ReviewView:
+    job, analysis = results.get(analysis_id, owner=owner)
+    entries = ReviewStore(workload.database).entries(job.id)
+    verdicts = collect_verdicts(entries)
     tallies = [tally(who, own, len(analysis.report.detections)) for who, own in sorted(verdicts.items())]
     return ReviewView(
         you=you,
@@ -189,7 +189,7 @@ def _view(workload: Workload, results: Results, analysis_id: str, *, owner: str 
     )
 
 
-def _entry(entry: Entry) -> EntryView:
+def _entry(entry: ReviewEntry) -> EntryView:
     box = None
     if entry.box is not None:
         x, y, width, height = entry.box

@@ -31,7 +31,7 @@ def route_template(scope: Scope) -> str:
     return next((template for template in paths if matches(template, route_path(scope))), "unmatched")
 
 
-def bounded_method(scope: Scope) -> str:
+def bound_method(scope: Scope) -> str:
     """The method, or `other` for one that the server has no use for."""
     return scope["method"] if scope["method"] in METHODS else "other"
 

@@ -12,23 +12,23 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from serving.api.analysis import AnalysisView, location, view
 from serving.api.bodies import FIELD
-from serving.api.headers import joined
+from serving.api.headers import join_field_lines
 from serving.api.negotiation import choose
 from serving.api.options import ScoreQuery, check_query, to_options
-from serving.api.owners import owner_of
-from serving.api.problems import AnalysisFailedError, responses
+from serving.api.owners import request_owner
+from serving.api.problems import FailedAnalysisError, responses
 from serving.api.receiving import receive_slide
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
-from serving.jobs.job import Job
+from serving.jobs.job import AnalysisJob
 from serving.jobs.results import load_result
 from serving.jobs.table import Submission
 from serving.observability import metrics
 from serving.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import ScoringOptions
-from serving.store.intake import store_received
+from serving.store.received_slides import store_received_file
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 FORM = {
@@ -74,7 +74,7 @@ def score_routes(workload: Workload) -> APIRouter:
         tags=["scoring"],
         response_class=Response,
         responses={
-            200: answers(),
+            200: format_responses(),
             202: {"model": AnalysisView, "description": "Accepted (with `Prefer: respond-async`); Location says where"},
             **responses(*ARRIVAL_ERRORS, *RESULT_ERRORS),
         },
@@ -96,21 +96,21 @@ def score_routes(workload: Workload) -> APIRouter:
         check_query(request)
         options = to_options(query)
         export = choose_export(request)
-        await run_sync(workload.crew.cards)
+        await run_sync(workload.worker_registry.cards)
         if _wants_no_wait(request):
-            job = await _submitted(workload, request, query, options)
+            job = await _submit(workload, request, query, options)
             headers = {"Location": location(job), "Preference-Applied": "respond-async"}
             return JSONResponse(view(job).model_dump(mode="json"), 202, headers)
         with workload.place():
-            job = await _submitted(workload, request, query, options)
-            job = await workload.ended(job, request.receive)
-            analysis = await run_sync(lambda: result_of(workload, job))
-            return await exported(export, analysis)
+            job = await _submit(workload, request, query, options)
+            job = await workload.wait_until_ended(job, request.receive)
+            analysis = await run_sync(lambda: load_job_result(workload, job))
+            return await export_response(export, analysis)
 
     return router
 
 
-async def exported(
+async def export_response(
     export: str, analysis: Analysis, *, slide: Path | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The analysis in a format, as it is made; what cannot be made is refused before the answer begins."""
@@ -124,13 +124,13 @@ async def exported(
 
 def choose_export(request: Request) -> str:
     """The key of the export that `Accept` prefers; raises `NotAcceptableError` if it accepts none."""
-    return choose(joined(request, "accept") or "*/*", {name: e.media_type for name, e in EXPORTS.items()})
+    return choose(join_field_lines(request, "accept") or "*/*", {name: e.media_type for name, e in EXPORTS.items()})
 
 
-def result_of(workload: Workload, job: Job) -> Analysis:
+def load_job_result(workload: Workload, job: AnalysisJob) -> Analysis:
     """The result of a job that has ended; raises the error that it ended with."""
     if job.state != "succeeded" or job.result is None:
-        raise AnalysisFailedError(
+        raise FailedAnalysisError(
             job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
         )
     try:
@@ -140,7 +140,7 @@ def result_of(workload: Workload, job: Job) -> Analysis:
         raise
 
 
-def answers() -> dict[str, Any]:
+def format_responses() -> dict[str, Any]:
     """The OpenAPI response of an analysis in every format on offer."""
     content: dict[str, Any] = {}
     for export in EXPORTS.values():
@@ -150,13 +150,13 @@ def answers() -> dict[str, Any]:
     return {"model": Report, "description": "The analysis, in the format that Accept prefers", "content": content}
 
 
-async def _submitted(workload: Workload, request: Request, query: ScoreQuery, options: ScoringOptions) -> Job:
+async def _submit(workload: Workload, request: Request, query: ScoreQuery, options: ScoringOptions) -> AnalysisJob:
     """The analysis of the slide in the request's body; the slide is kept until it has ended."""
-    owner, settings = owner_of(request), workload.settings
+    owner, settings = request_owner(request), workload.settings
     async with receive_slide(request, workload, filename=query.filename) as received:
 
-        def submit() -> Job:
-            stored = store_received(
+        def submit() -> AnalysisJob:
+            stored = store_received_file(
                 workload.store,
                 received.path,
                 owner=owner,
@@ -166,11 +166,11 @@ async def _submitted(workload: Workload, request: Request, query: ScoreQuery, op
                 kept=False,
             )
             wanted = Submission(owner, stored.sha256, options, name=received.name)
-            return workload.jobs.submit(wanted, models_key=workload.crew.models_key())[0]
+            return workload.jobs.submit(wanted, models_key=workload.worker_registry.models_key())[0]
 
         return await run_sync(submit)
 
 
 def _wants_no_wait(request: Request) -> bool:
     """Whether the client prefers an asynchronous answer (RFC 7240, 4.1)."""
-    return bool(re.search(r"(^|,)\s*respond-async\s*($|[,;])", joined(request, "prefer"), re.IGNORECASE))
+    return bool(re.search(r"(^|,)\s*respond-async\s*($|[,;])", join_field_lines(request, "prefer"), re.IGNORECASE))

@@ -12,16 +12,16 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.headers import joined
+from serving.api.headers import join_field_lines
 from serving.api.negotiation import choose
-from serving.api.owners import owner_of
+from serving.api.owners import request_owner
 from serving.api.problems import responses
 from serving.api.registry import Label
 from serving.api.score import BINARY
 from serving.api.workload import Workload
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
-from serving.comparison.summary import Comparison, latest_of, summarise
+from serving.comparison.summary import Comparison, find_latest_models, summarise
 from serving.registry.shadows import Shadow, State
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -113,7 +113,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
 
         The workers check and load them; a shadow that runs already is stopped.
         """
-        actor = owner_of(request)
+        actor = request_owner(request)
 
         def started() -> ShadowView:
             return _view(workload, workload.registry.shadow(wanted.models, wanted.share, actor, check=False))
@@ -150,7 +150,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
     )
     async def comparison(request: Request, number: ShadowNumber) -> Response:
         """Counts, places, hotspots, categories and scores of all slides that both have scored."""
-        wanted = choose(joined(request, "accept") or "*/*", _FORMATS)
+        wanted = choose(join_field_lines(request, "accept") or "*/*", _FORMATS)
 
         def made() -> bytes:
             workload.registry.shadows.get(number)
@@ -179,7 +179,7 @@ def shadow_routes(workload: Workload) -> APIRouter:
         def found() -> tuple[tuple[list[str], list[str]], list[Place]]:
             workload.registry.shadows.get(number)
             pairs = _pairs(workload, number)
-            models = latest_of([pair for _, pair in pairs])
+            models = find_latest_models([pair for _, pair in pairs])
             return models, list(islice(_places(pairs, kind or ()), offset, offset + limit + 1))
 
         models, places = await run_sync(found)
@@ -211,7 +211,7 @@ def _view(workload: Workload, shadow: Shadow) -> ShadowView:
 def _pairs(workload: Workload, number: int) -> list[tuple[str, Pair]]:
     """What a shadow has gathered beside the release that served last while it ran."""
     found = list(workload.shadows.pairs(number))
-    latest = latest_of([pair for _, pair in found])
+    latest = find_latest_models([pair for _, pair in found])
     return [(analysis, pair) for analysis, pair in found if (pair.first.models, pair.second.models) == latest]
 
 

@@ -14,12 +14,12 @@ from serving.access.errors import ForbiddenError
 from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.headers import is_json
-from serving.api.owners import owner_of, scope_of
+from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
 from serving.api.workload import Workload
-from serving.store.intake import store_received
+from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.wsi.errors import RequestError
 
@@ -90,12 +90,12 @@ def slide_routes(workload: Workload) -> APIRouter:
         ] = None,
     ) -> Response:
         """Streams the slide to disk and opens it once. The same slide twice is stored once."""
-        owner = owner_of(request)
+        owner = request_owner(request)
         if is_json(request.headers.get("content-type", "")):
-            path = await _stated_path(request)
+            path = await _read_path(request)
             stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
         else:
-            stored = await _received(workload, request, owner, filename)
+            stored = await _receive(workload, request, owner, filename)
         return JSONResponse(_view(stored).model_dump(), 201, {"Location": address(f"/v1/slides/{stored.sha256}")})
 
     for method in ("post", "put"):
@@ -116,7 +116,7 @@ def slide_routes(workload: Workload) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     ) -> SlidePage:
         """Your slides, the oldest first."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         found = await run_sync(lambda: workload.store.page(owner=owner, after=after, limit=limit + 1))
         more = None
         if len(found) > limit:
@@ -127,7 +127,7 @@ def slide_routes(workload: Workload) -> APIRouter:
     @router.get("/v1/slides/{slide_id}", summary="One slide", responses=responses("not-found", "busy"))
     async def get(request: Request, slide_id: str) -> SlideView:
         """Size, resolution and vendor."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         return _view(await run_sync(lambda: workload.store.get(slide_id, owner=owner)))
 
     @router.get(
@@ -145,7 +145,7 @@ def slide_routes(workload: Workload) -> APIRouter:
         max_side: Annotated[int, Query(ge=16, le=MAX_THUMBNAIL_PX, description="Longer side, px.")] = 512,
     ) -> Response:
         """The slide without label and macro picture, which are never read."""
-        owner = scope_of(request)
+        owner = visible_owner(request)
         content = await run_sync(lambda: _thumbnail(workload, slide_id, owner, max_side))
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
 
@@ -166,22 +166,22 @@ def slide_routes(workload: Workload) -> APIRouter:
 
         Everybody who brought the slide has it on their own. An administrator who has none removes that of the one who has it.
         """
-        administrator = scope_of(request) is None
-        if owner is not None and not administrator and owner != owner_of(request):
+        administrator = visible_owner(request) is None
+        if owner is not None and not administrator and owner != request_owner(request):
             raise ForbiddenError("only administrators remove slides of others")
-        whose = owner or owner_of(request)
+        whose = owner or request_owner(request)
         await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=administrator and owner is None))
         return Response(status_code=204)
 
     return router
 
 
-async def _received(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
+async def _receive(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
     settings = workload.settings
     async with receive_slide(request, workload, filename=filename) as received:
 
         def keep() -> StoredSlide:
-            return store_received(
+            return store_received_file(
                 workload.store,
                 received.path,
                 owner=owner,
@@ -193,7 +193,7 @@ async def _received(workload: Workload, request: Request, owner: str, filename: 
         return await run_sync(keep)
 
 
-async def _stated_path(request: Request) -> str:
+async def _read_path(request: Request) -> str:
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def noticed_stop(on_stop: Callable[[], None]) -> Iterator[None]:
+def notice_stop(on_stop: Callable[[], None]) -> Iterator[None]:
     """Call `on_stop` when this process is asked to end, then do what was to be done at that signal.
 
     ASGI servers first wait for their requests and only then tell the app, but a request that waits for an analysis, or

@@ -50,7 +50,7 @@ class TusRoute(APIRoute):
         return handler
 
 
-def stated_length(request: Request, max_bytes: int) -> int:
+def read_upload_length(request: Request, max_bytes: int) -> int:
     """The `Upload-Length`; raises `RequestError` or `SlideTooLargeError`."""
     stated = request.headers.get("upload-length", "")
     if not (stated.isascii() and stated.isdecimal()) or not stated.strip("0"):
@@ -61,7 +61,7 @@ def stated_length(request: Request, max_bytes: int) -> int:
     return length
 
 
-def stated_filename(metadata: str) -> str:
+def read_filename(metadata: str) -> str:
     """The value of `filename` or `name` in an `Upload-Metadata` header."""
     if len(metadata) > _MAX_METADATA:
         raise RequestError("Upload-Metadata is too long; it needs the filename alone")
@@ -78,7 +78,7 @@ def stated_filename(metadata: str) -> str:
     return name
 
 
-def stated_checksum(request: Request) -> tuple[str, bytes] | None:
+def read_checksum(request: Request) -> tuple[str, bytes] | None:
     """Algorithm and digest of `Upload-Checksum`, if there is one; raises `RequestError`."""
     header = request.headers.get("upload-checksum")
     if header is None:
@@ -93,7 +93,7 @@ def stated_checksum(request: Request) -> tuple[str, bytes] | None:
     return algorithm, digest
 
 
-def expires(at: float) -> dict[str, str]:
+def make_expiry_header(at: float) -> dict[str, str]:
     """The header that states when the upload is given up."""
     return {"Upload-Expires": formatdate(at, usegmt=True)}
 

@@ -14,24 +14,32 @@ from starlette.responses import JSONResponse, Response
 from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.headers import media_type, whole_number
-from serving.api.owners import owner_of, scope_of
+from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import check_name, stream
 from serving.api.score import ARRIVAL_ERRORS
 from serving.api.tus import (
     TusRoute,
-    expires,
+    make_expiry_header,
+    read_checksum,
+    read_filename,
+    read_upload_length,
     slide_header,
-    stated_checksum,
-    stated_filename,
-    stated_length,
     tus_errors,
     tus_headers,
 )
 from serving.api.workload import Workload
 from serving.observability import metrics
 from serving.store.naming import safe_name
-from serving.store.resumable import ALGORITHMS, ChecksumError, OffsetError, Part, Upload, UploadLockedError, checksum
+from serving.store.resumable import (
+    ALGORITHMS,
+    ChecksumError,
+    OffsetError,
+    Upload,
+    UploadLockedError,
+    UploadPart,
+    checksum,
+)
 from serving.wsi.errors import RequestError, UnsupportedFormatError
 
 EXTENSIONS = "creation,checksum,expiration,termination"
@@ -88,15 +96,16 @@ def upload_routes(workload: Workload) -> APIRouter:
     )
     async def create(request: Request) -> Response:
         """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
-        length = stated_length(request, workload.settings.max_upload_bytes)
+        length = read_upload_length(request, workload.settings.max_upload_bytes)
         metadata = request.headers.get("upload-metadata", "")
-        name, owner = safe_name(stated_filename(metadata)), owner_of(request)
+        name, owner = safe_name(read_filename(metadata)), request_owner(request)
         check_name(name)
         upload = await run_sync(
             lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
         )
         return Response(
-            status_code=201, headers={"Location": address(f"/v1/uploads/{upload.id}"), **expires(upload.expires_at)}
+            status_code=201,
+            headers={"Location": address(f"/v1/uploads/{upload.id}"), **make_expiry_header(upload.expires_at)},
         )
 
     @router.head(
@@ -107,11 +116,11 @@ def upload_routes(workload: Workload) -> APIRouter:
     )
     async def offset(request: Request, upload_id: str) -> Response:
         """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
-        upload = await _settled(workload, request, upload_id)
+        upload = await _settle(workload, request, upload_id)
         headers = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
         if upload.metadata:
             headers["Upload-Metadata"] = upload.metadata
-        return Response(headers=headers | expires(upload.expires_at) | slide_header(upload.sha256))
+        return Response(headers=headers | make_expiry_header(upload.expires_at) | slide_header(upload.sha256))
 
     @router.get(
         one,
@@ -121,7 +130,7 @@ def upload_routes(workload: Workload) -> APIRouter:
     )
     async def look(request: Request, upload_id: str) -> Response:
         """The same as JSON, with the id of the slide that it became."""
-        upload = await _settled(workload, request, upload_id)
+        upload = await _settle(workload, request, upload_id)
         shown = UploadView(
             id=upload.id,
             name=upload.name,
@@ -197,7 +206,7 @@ def upload_routes(workload: Workload) -> APIRouter:
 async def _append(workload: Workload, request: Request, upload_id: str) -> Response:
     if media_type(request.headers.get("content-type", "")) != _CONTENT_TYPE:
         raise UnsupportedFormatError(f"send the bytes with Content-Type: {_CONTENT_TYPE}")
-    expected, owner = stated_checksum(request), scope_of(request)
+    expected, owner = read_checksum(request), visible_owner(request)
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
     stated = whole_number(request.headers.get("upload-offset", ""))
     if stated is None:
@@ -205,19 +214,19 @@ async def _append(workload: Workload, request: Request, upload_id: str) -> Respo
     if upload.complete and stated != upload.length:
         raise OffsetError(f"the upload is complete, at {upload.length}")
     if not upload.sha256:
-        await _received(workload, request, upload, stated, expected)
+        await _append_body(workload, request, upload, stated, expected)
     expires_at = await run_sync(workload.uploads.extend, upload)
-    upload = await _settled(workload, request, upload_id)
-    headers = {"Upload-Offset": str(upload.offset), **expires(expires_at), **slide_header(upload.sha256)}
+    upload = await _settle(workload, request, upload_id)
+    headers = {"Upload-Offset": str(upload.offset), **make_expiry_header(expires_at), **slide_header(upload.sha256)}
     return Response(status_code=204, headers=headers)
 
 
-async def _received(
+async def _append_body(
     workload: Workload, request: Request, upload: Upload, offset: int, expected: tuple[str, bytes] | None
 ) -> None:
     """Append the request's body to the upload's file."""
     with contextlib.ExitStack() as stack:
-        part = await _entered(stack, workload, upload)
+        part = await _enter_upload(stack, workload, upload)
         start = part.offset
         if start != offset:
             raise OffsetError(f"the upload is at {start}, not at {offset}; go on there")
@@ -241,7 +250,7 @@ async def _received(
         await run_sync(part.flush)
 
 
-async def _entered(stack: contextlib.ExitStack, workload: Workload, upload: Upload) -> Part:
+async def _enter_upload(stack: contextlib.ExitStack, workload: Workload, upload: Upload) -> UploadPart:
     """The upload's file for this request alone; waits a while for the request before."""
     deadline = anyio.current_time() + LOCK_S
     while True:
@@ -253,9 +262,9 @@ async def _entered(stack: contextlib.ExitStack, workload: Workload, upload: Uplo
             await anyio.sleep(0.05)
 
 
-async def _settled(workload: Workload, request: Request, upload_id: str) -> Upload:
+async def _settle(workload: Workload, request: Request, upload_id: str) -> Upload:
     """The upload as it stands; one that is complete has become a slide, also if the server died in between."""
-    owner = scope_of(request)
+    owner = visible_owner(request)
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
     if not upload.complete or upload.sha256:
         return upload
@@ -266,7 +275,7 @@ async def _settled(workload: Workload, request: Request, upload_id: str) -> Uplo
 
 
 async def _end(workload: Workload, request: Request, upload_id: str) -> Response:
-    owner = scope_of(request)
+    owner = visible_owner(request)
     upload = await run_sync(lambda: workload.uploads.get(upload_id, owner=owner))
     await run_sync(workload.uploads.end, upload)
     return Response(status_code=204)

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from serving.api.addresses import address
-from serving.api.headers import joined
+from serving.api.headers import join_field_lines
 from serving.api.problems import NoSuchPageError, responses
 from serving.api.score import BINARY
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -31,7 +31,7 @@ _EMPTY = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ViewerFile:
     """A file of the viewer."""
 
     content: bytes
@@ -39,7 +39,7 @@ class Page:
     tag: str
 
 
-def viewer_routes(settings: Settings) -> APIRouter:
+def viewer_routes(settings: ServerSettings) -> APIRouter:
     """The routes of the viewer's files."""
     router = APIRouter(tags=["viewers"])
     headers = {
@@ -58,7 +58,7 @@ def viewer_routes(settings: Settings) -> APIRouter:
             content = _LINKS.sub(lambda found: found[0][:-1] + address("/").encode(), content)
             tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         own = {**headers, "ETag": tag}
-        if tag in joined(request, "if-none-match"):
+        if tag in join_field_lines(request, "if-none-match"):
             return Response(status_code=304, headers=own)
         return Response(content, media_type=page.media_type, headers=own)
 
@@ -106,19 +106,19 @@ def content_policy(origins: tuple[str, ...]) -> str:
 
 
 @cache
-def pages() -> dict[str, Page]:
+def pages() -> dict[str, ViewerFile]:
     """Every file of the viewer by its name below the package; no name that a caller writes becomes a path."""
-    return dict(_found(resources.files("serving.viewer"), ""))
+    return dict(_find_files(resources.files("serving.viewer"), ""))
 
 
-def _found(folder: Traversable, prefix: str) -> list[tuple[str, Page]]:
+def _find_files(folder: Traversable, prefix: str) -> list[tuple[str, ViewerFile]]:
     found = []
     for entry in folder.iterdir():
         name = f"{prefix}{entry.name}"
         suffix = entry.name.rsplit(".", 1)[-1]
         if entry.is_dir():
-            found += _found(entry, f"{name}/")
+            found += _find_files(entry, f"{name}/")
         elif suffix in _TYPES:
             content = entry.read_bytes()
-            found.append((name, Page(content, _TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')))
+            found.append((name, ViewerFile(content, _TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')))
     return found

@@ -15,14 +15,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from serving.api.analysis import location
-from serving.api.arriving import Arriving
+from serving.api.incoming_bytes import IncomingBytes
 from serving.api.problems import StoppingError
-from serving.api.stopping import noticed_stop
-from serving.drift.watch import DriftWatch
+from serving.api.stopping import notice_stop
+from serving.drift.watch import DriftMonitor
 from serving.isolation.decoders import Decoders
-from serving.jobs.crew import Crew
 from serving.jobs.delivery import Deliverer
-from serving.jobs.job import Job
+from serving.jobs.job import AnalysisJob
 from serving.jobs.models import GivenModels
 from serving.jobs.renumbering import renumber
 from serving.jobs.retention import Sweeper
@@ -30,14 +29,15 @@ from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
 from serving.jobs.worker import Worker
+from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
-from serving.registry.registry import Registry
+from serving.registry.registry import ModelRegistry
 from serving.scoring.detector import Detector
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database, open_database
 from serving.store.decoding import open_decoders
 from serving.store.open_slides import OpenSlides
-from serving.store.places import kept_names
+from serving.store.places import list_kept_names
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
@@ -52,13 +52,13 @@ _log = logging.getLogger("mitoserve.http")
 class Workload:
     """Opens the stores, keeps a worker running, and admits a bounded number of requests that wait for a result."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Detector] | None) -> None:
+    def __init__(self, settings: ServerSettings, load: Callable[[], Detector] | None) -> None:
         self.settings = settings
         self.decoders = open_decoders(settings)
-        self.arriving = Arriving()
+        self.arriving = IncomingBytes()
         self._load = load
         self._at_server = 0
-        self._open: _Open | None = None
+        self._open: _OpenResources | None = None
         self._stopping = False
 
     @asynccontextmanager
@@ -67,7 +67,7 @@ class Workload:
         self._stopping = False
         with contextlib.ExitStack() as stack:
             await run_sync(self._start, stack)
-            with noticed_stop(self.stop_waiting):
+            with notice_stop(self.stop_waiting):
                 yield
             self._open = None
             with anyio.CancelScope(shield=True):
@@ -85,52 +85,52 @@ class Workload:
     @property
     def database(self) -> Database:
         """What is kept in tables."""
-        return self._opened.database
+        return self._resources.database
 
     @property
     def store(self) -> SlideStore:
         """The slides."""
-        return self._opened.store
+        return self._resources.store
 
     @property
     def open_slides(self) -> OpenSlides:
         """The slides that are looked at."""
-        return self._opened.open_slides
+        return self._resources.open_slides
 
     @property
     def uploads(self) -> Uploads:
         """The resumable uploads."""
-        return self._opened.uploads
+        return self._resources.uploads
 
     @property
     def jobs(self) -> JobTable:
         """The analyses."""
-        return self._opened.jobs
+        return self._resources.jobs
 
     @property
-    def crew(self) -> Crew:
+    def worker_registry(self) -> WorkerRegistry:
         """The workers and their models."""
-        return self._opened.crew
+        return self._resources.worker_registry
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> ModelRegistry:
         """The versions of models."""
-        return self._opened.registry
+        return self._resources.registry
 
     @property
     def shadows(self) -> ShadowRecord:
         """What shadows have gathered."""
-        return self._opened.shadows
+        return self._resources.shadows
 
     @property
-    def drift(self) -> DriftWatch:
+    def drift(self) -> DriftMonitor:
         """What is known of slides lately."""
-        return self._opened.drift
+        return self._resources.drift
 
     @property
     def spool(self) -> Path:
         """Folder for what arrives."""
-        return self._opened.spool
+        return self._resources.spool
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -153,7 +153,7 @@ class Workload:
         finally:
             self._move(-1)
 
-    async def ended(self, job: Job, receive: Receive) -> Job:
+    async def wait_until_ended(self, job: AnalysisJob, receive: Receive) -> AnalysisJob:
         """The analysis when it has ended; where the client goes away first, it is cancelled.
 
         receive : the request's, its body consumed
@@ -191,7 +191,7 @@ class Workload:
         return job
 
     @property
-    def _opened(self) -> "_Open":
+    def _resources(self) -> "_OpenResources":
         if self._open is None:
             raise BusyError("the server is starting or stopping; try again in a moment")
         return self._open
@@ -201,10 +201,10 @@ class Workload:
         stack.callback(database.close)
         stack.callback(self.decoders.close)
         spool = stack.enter_context(open_spool(self.settings.state / "incoming"))
-        opened = _Open(database, self.settings, self.decoders, spool)
+        opened = _OpenResources(database, self.settings, self.decoders, spool)
         opened.store.kept.start(database)
         with database.reading() as tx:
-            names = kept_names(tx)
+            names = list_kept_names(tx)
         opened.store.kept.adopt(self.settings.state, names)
         renumber(opened.store)
         stack.callback(opened.open_slides.close)
@@ -212,7 +212,7 @@ class Workload:
             part.start()
             stack.callback(part.stop)
         if self._load is None:
-            supervisor = Supervisor(opened.store, opened.crew, opened.server)
+            supervisor = Supervisor(opened.store, opened.worker_registry, opened.server)
             supervisor.start()
             stack.callback(supervisor.stop)
         else:
@@ -224,10 +224,10 @@ class Workload:
         metrics.set_waiting(self._at_server)
 
 
-class _Open:
+class _OpenResources:
     """What is open while the server runs."""
 
-    def __init__(self, database: Database, settings: Settings, decoders: Decoders, spool: Path) -> None:
+    def __init__(self, database: Database, settings: ServerSettings, decoders: Decoders, spool: Path) -> None:
         self.server = uuid.uuid4().hex
         self.database = database
         self.store = SlideStore(database, settings, decoders)
@@ -236,17 +236,17 @@ class _Open:
             decoders.budget.when_short(self.open_slides.close_unused)
         self.uploads = Uploads(database, self.store, settings)
         self.jobs = JobTable(database, self.store)
-        self.crew = Crew(database, self.server)
-        self.registry = Registry(settings, database)
+        self.worker_registry = WorkerRegistry(database, self.server)
+        self.registry = ModelRegistry(settings, database)
         self.shadows = ShadowRecord(database, self.store.kept)
-        self.drift = DriftWatch(database, settings.drift_analyses)
+        self.drift = DriftMonitor(database, settings.drift_analyses)
         self.spool = spool
 
 
-def _worker_here(opened: _Open, load: Callable[[], Detector]) -> Callable[[], None]:
+def _worker_here(opened: _OpenResources, load: Callable[[], Detector]) -> Callable[[], None]:
     """Start a worker in this process, which a caller's own models need; gives what stops it."""
     stop = threading.Event()
-    worker = Worker(uuid.uuid4().hex, opened.store, opened.crew, GivenModels(load), stop)
+    worker = Worker(uuid.uuid4().hex, opened.store, opened.worker_registry, GivenModels(load), stop)
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()
 

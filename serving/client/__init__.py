@@ -1,8 +1,11 @@
 """A client of a Mitoserve server: `Client` waits, `AsyncClient` is awaited; both say the same. It needs no models."""
 
-from serving.client.answers import Analysis, Progress, Slide
+from serving.client.answers import RemoteAnalysis, RemoteProgress, RemoteSlide
 from serving.client.clients import AsyncClient, Client
 from serving.client.errors import AnalysisFailedError, ClientError, ConnectionLostError, RefusedError
+
+Analysis, Progress, Slide = RemoteAnalysis, RemoteProgress, RemoteSlide
+"""Their names until 0.1, kept for one more release."""
 
 __all__ = [
     "Analysis",
@@ -13,5 +16,8 @@ __all__ = [
     "ConnectionLostError",
     "Progress",
     "RefusedError",
+    "RemoteAnalysis",
+    "RemoteProgress",
+    "RemoteSlide",
     "Slide",
 ]

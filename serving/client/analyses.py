@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.client.answers import Analysis, Progress
-from serving.client.effects import Ask, OnProgress, Pause, Steps, asked
+from serving.client.answers import RemoteAnalysis, RemoteProgress
+from serving.client.effects import Ask, OnProgress, Pause, Steps, send_with_retry
 from serving.client.errors import AnalysisFailedError, ClientError
 from serving.exports import EXPORTS
 
@@ -15,26 +15,26 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.2, 2.0
 """Between looks at an analysis: a field takes a second, a slide minutes."""
 
 
-def start(slide: str, options: Mapping[str, Any]) -> Steps[Analysis]:
+def start(slide: str, options: Mapping[str, Any]) -> Steps[RemoteAnalysis]:
     """A new analysis of a slide; asked twice because the line broke, it is started once."""
     content = json.dumps({"slide": slide, "options": dict(options)}).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
-    answer = yield from asked(Ask("POST", "/v1/analyses", headers=headers, content=content))
-    return analysis_of(answer.json())
+    answer = yield from send_with_retry(Ask("POST", "/v1/analyses", headers=headers, content=content))
+    return parse_analysis(answer.json())
 
 
-def look(analysis: str) -> Steps[Analysis]:
+def look(analysis: str) -> Steps[RemoteAnalysis]:
     """The analysis as it is now."""
-    answer = yield from asked(Ask("GET", f"/v1/analyses/{analysis}"))
-    return analysis_of(answer.json())
+    answer = yield from send_with_retry(Ask("GET", f"/v1/analyses/{analysis}"))
+    return parse_analysis(answer.json())
 
 
 def cancel(analysis: str) -> Steps[None]:
     """Ask for the analysis to end; one that has ended is removed with its result."""
-    yield from asked(Ask("DELETE", f"/v1/analyses/{analysis}"))
+    yield from send_with_retry(Ask("DELETE", f"/v1/analyses/{analysis}"))
 
 
-def wait(analysis: str, *, on_progress: OnProgress | None) -> Steps[Analysis]:
+def wait(analysis: str, *, on_progress: OnProgress | None) -> Steps[RemoteAnalysis]:
     """The analysis once it has succeeded.
 
     Raises
@@ -60,17 +60,17 @@ def fetch(analysis: str, *, export: str, into: Path | None) -> Steps[bytes]:
     if export not in EXPORTS:
         raise ClientError(f"no format {export!r}; on offer are {', '.join(EXPORTS)}")
     accept = {"Accept": EXPORTS[export].media_type}
-    answer = yield from asked(Ask("GET", f"/v1/analyses/{analysis}/report", headers=accept, into=into))
+    answer = yield from send_with_retry(Ask("GET", f"/v1/analyses/{analysis}/report", headers=accept, into=into))
     return answer.content
 
 
-def analysis_of(document: Mapping[str, Any]) -> Analysis:
+def parse_analysis(document: Mapping[str, Any]) -> RemoteAnalysis:
     """The analysis that a server's document states."""
     progress = document["progress"]
-    return Analysis(
+    return RemoteAnalysis(
         id=str(document["id"]),
         state=document["state"],
-        progress=Progress(progress["tiles_done"], progress["tiles_total"], progress["seconds_left"]),
+        progress=RemoteProgress(progress["tiles_done"], progress["tiles_total"], progress["seconds_left"]),
         problem=document.get("detail"),
         details=dict(document),
     )

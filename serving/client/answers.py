@@ -8,7 +8,7 @@ ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Slide:
+class RemoteSlide:
     """A slide that the server keeps."""
 
     id: str
@@ -18,7 +18,7 @@ class Slide:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RemoteProgress:
     """How far an analysis is."""
 
     tiles_done: int
@@ -29,12 +29,12 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
+class RemoteAnalysis:
     """An analysis as the server had it when it answered."""
 
     id: str
     state: State
-    progress: Progress
+    progress: RemoteProgress
     problem: str | None
     """What went wrong, of one that failed."""
 

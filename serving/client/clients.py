@@ -10,8 +10,8 @@ import httpx
 
 from serving import __version__
 from serving.client import analyses, uploads
-from serving.client.answers import Analysis, Slide
-from serving.client.effects import Ask, Effect, OnProgress, OnRetry, Outcome, Pause, Read, Steps
+from serving.client.answers import RemoteAnalysis, RemoteSlide
+from serving.client.effects import Ask, Effect, OnProgress, OnRetry, Outcome, Pause, ReadFile, Steps
 from serving.client.errors import ClientError
 from serving.client.resume import Notes
 
@@ -43,36 +43,36 @@ class Client:
         on_retry: OnRetry | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._server, self._notes, self._on_retry = _checked(server), notes or Notes(), on_retry
+        self._server, self._notes, self._on_retry = _check_server(server), notes or Notes(), on_retry
         self._http = httpx.Client(base_url=server, headers=_headers(key), timeout=_TIMEOUT, transport=transport)
 
-    def upload(self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None) -> Slide:
+    def upload(self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None) -> RemoteSlide:
         """The slide in the file `slide`, brought to the server; an upload that broke off is gone on with."""
         return self._run(
             uploads.upload_slide(slide, server=self._server, name=name, on_progress=on_progress, notes=self._notes)
         )
 
-    def start(self, slide: Slide | str, **options: Any) -> Analysis:
+    def start(self, slide: RemoteSlide | str, **options: Any) -> RemoteAnalysis:
         """A new analysis of a slide; `options` are those of the API."""
         return self._run(analyses.start(_id(slide), options))
 
-    def look(self, analysis: Analysis | str) -> Analysis:
+    def look(self, analysis: RemoteAnalysis | str) -> RemoteAnalysis:
         """The analysis as it is now."""
         return self._run(analyses.look(_id(analysis)))
 
-    def wait(self, analysis: Analysis | str, *, on_progress: OnProgress | None = None) -> Analysis:
+    def wait(self, analysis: RemoteAnalysis | str, *, on_progress: OnProgress | None = None) -> RemoteAnalysis:
         """The analysis once it has succeeded; raises `AnalysisFailedError` if it does not."""
         return self._run(analyses.wait(_id(analysis), on_progress=on_progress))
 
-    def cancel(self, analysis: Analysis | str) -> None:
+    def cancel(self, analysis: RemoteAnalysis | str) -> None:
         """End the analysis; one that has ended is removed with its result."""
         self._run(analyses.cancel(_id(analysis)))
 
-    def fetch(self, analysis: Analysis | str, export: str = "report") -> bytes:
+    def fetch(self, analysis: RemoteAnalysis | str, export: str = "report") -> bytes:
         """The result in a format of `serving.exports.EXPORTS`."""
         return self._run(analyses.fetch(_id(analysis), export=export, into=None))
 
-    def download(self, analysis: Analysis | str, export: str, path: Path) -> None:
+    def download(self, analysis: RemoteAnalysis | str, export: str, path: Path) -> None:
         """Write the result to the file `path`, which appears whole or not at all."""
         self._run(analyses.fetch(_id(analysis), export=export, into=path))
 
@@ -101,7 +101,7 @@ class Client:
             _tell(effect, self._on_retry)
             time.sleep(effect.seconds)
             return None
-        if isinstance(effect, Read):
+        if isinstance(effect, ReadFile):
             return _read(effect)
         try:
             with self._http.stream(**_arguments(effect)) as response:
@@ -129,36 +129,38 @@ class AsyncClient:
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._server, self._notes, self._on_retry = _checked(server), notes or Notes(), on_retry
+        self._server, self._notes, self._on_retry = _check_server(server), notes or Notes(), on_retry
         self._http = httpx.AsyncClient(base_url=server, headers=_headers(key), timeout=_TIMEOUT, transport=transport)
 
-    async def upload(self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None) -> Slide:
+    async def upload(
+        self, slide: Path, *, name: str | None = None, on_progress: OnProgress | None = None
+    ) -> RemoteSlide:
         """See `Client.upload`."""
         return await self._run(
             uploads.upload_slide(slide, server=self._server, name=name, on_progress=on_progress, notes=self._notes)
         )
 
-    async def start(self, slide: Slide | str, **options: Any) -> Analysis:
+    async def start(self, slide: RemoteSlide | str, **options: Any) -> RemoteAnalysis:
         """See `Client.start`."""
         return await self._run(analyses.start(_id(slide), options))
 
-    async def look(self, analysis: Analysis | str) -> Analysis:
+    async def look(self, analysis: RemoteAnalysis | str) -> RemoteAnalysis:
         """See `Client.look`."""
         return await self._run(analyses.look(_id(analysis)))
 
-    async def wait(self, analysis: Analysis | str, *, on_progress: OnProgress | None = None) -> Analysis:
+    async def wait(self, analysis: RemoteAnalysis | str, *, on_progress: OnProgress | None = None) -> RemoteAnalysis:
         """See `Client.wait`."""
         return await self._run(analyses.wait(_id(analysis), on_progress=on_progress))
 
-    async def cancel(self, analysis: Analysis | str) -> None:
+    async def cancel(self, analysis: RemoteAnalysis | str) -> None:
         """See `Client.cancel`."""
         await self._run(analyses.cancel(_id(analysis)))
 
-    async def fetch(self, analysis: Analysis | str, export: str = "report") -> bytes:
+    async def fetch(self, analysis: RemoteAnalysis | str, export: str = "report") -> bytes:
         """See `Client.fetch`."""
         return await self._run(analyses.fetch(_id(analysis), export=export, into=None))
 
-    async def download(self, analysis: Analysis | str, export: str, path: Path) -> None:
+    async def download(self, analysis: RemoteAnalysis | str, export: str, path: Path) -> None:
         """See `Client.download`."""
         await self._run(analyses.fetch(_id(analysis), export=export, into=path))
 
@@ -187,7 +189,7 @@ class AsyncClient:
             _tell(effect, self._on_retry)
             await asyncio.sleep(effect.seconds)
             return None
-        if isinstance(effect, Read):
+        if isinstance(effect, ReadFile):
             return await asyncio.to_thread(_read, effect)
         try:
             async with self._http.stream(**_arguments(effect)) as response:
@@ -204,7 +206,7 @@ class AsyncClient:
             return error
 
 
-def _checked(server: str) -> str:
+def _check_server(server: str) -> str:
     """The address of a server without a slash at its end; raises `ClientError` for what is none."""
     try:
         url = httpx.URL(server)
@@ -229,7 +231,7 @@ def _arguments(ask: Ask) -> dict[str, Any]:
     return {"method": ask.method, "url": ask.path, "headers": ask.headers, "content": ask.content}
 
 
-def _read(read: Read) -> bytes:
+def _read(read: ReadFile) -> bytes:
     with read.path.open("rb") as file:
         file.seek(read.offset)
         return file.read(read.size)
@@ -240,5 +242,5 @@ def _part(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def _id(thing: Slide | Analysis | str) -> str:
+def _id(thing: RemoteSlide | RemoteAnalysis | str) -> str:
     return thing if isinstance(thing, str) else thing.id

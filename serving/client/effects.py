@@ -44,7 +44,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadFile:
     """Read bytes of a file."""
 
     path: Path
@@ -52,7 +52,7 @@ class Read:
     size: int
 
 
-Effect = Ask | Pause | Read
+Effect = Ask | Pause | ReadFile
 Outcome = httpx.Response | httpx.TransportError | bytes | None
 Steps = Generator[Effect, Outcome, T]
 OnProgress = Callable[[int, int], None]
@@ -67,7 +67,7 @@ _NO_KEY = (
 )
 
 
-def asked(ask: Ask, *, repeatable: bool = True) -> Steps[httpx.Response]:
+def send_with_retry(ask: Ask, *, repeatable: bool = True) -> Steps[httpx.Response]:
     """The answer to `ask`, which is sent again while the server is away or busy, if that does no harm.
 
     Raises

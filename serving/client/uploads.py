@@ -7,18 +7,18 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from serving.client.answers import Slide
+from serving.client.answers import RemoteSlide
 from serving.client.effects import (
     ATTEMPTS,
     Ask,
     OnProgress,
     Pause,
-    Read,
+    ReadFile,
     Steps,
-    asked,
     pause_s,
     reason,
     refusal,
+    send_with_retry,
 )
 from serving.client.errors import ClientError, ConnectionLostError, RefusedError
 from serving.client.resume import Notes
@@ -34,7 +34,7 @@ _AGAIN = frozenset({409, 423, 429, 460, 502, 503, 504})
 
 def upload_slide(
     path: Path, *, server: str, name: str | None, on_progress: OnProgress | None, notes: Notes
-) -> Steps[Slide]:
+) -> Steps[RemoteSlide]:
     """Bring the slide in `path` to the server, going on with an unfinished upload of the same file.
 
     Raises
@@ -80,7 +80,7 @@ def upload_slide(
 def _create(size: int, name: str, server: str) -> Steps[str]:
     metadata = f"filename {base64.b64encode(name.encode()).decode()}"
     headers = {**_VERSION, "Upload-Length": str(size), "Upload-Metadata": metadata}
-    answer = yield from asked(Ask("POST", "/v1/uploads", headers=headers))
+    answer = yield from send_with_retry(Ask("POST", "/v1/uploads", headers=headers))
     # The path alone: behind a proxy a server may not know its own name, and the key goes to no other.
     location, prefix = urlsplit(answer.headers["Location"]).path, urlsplit(server).path.rstrip("/")
     # Addresses are asked for below the server's, which has the prefix already.
@@ -90,7 +90,7 @@ def _create(size: int, name: str, server: str) -> Steps[str]:
 def _offset(address: str) -> Steps[int | None]:
     """How much of the upload the server has; None where it has none of it any more."""
     try:
-        answer = yield from asked(Ask("HEAD", address, headers=_VERSION))
+        answer = yield from send_with_retry(Ask("HEAD", address, headers=_VERSION))
     except RefusedError as error:
         if error.status in _GONE:
             return None
@@ -109,14 +109,14 @@ def _patch(address: str, offset: int, piece: bytes) -> Ask:
 
 
 def _read(path: Path, offset: int, size: int) -> Steps[bytes]:
-    piece = yield Read(path, offset, size)
+    piece = yield ReadFile(path, offset, size)
     if not isinstance(piece, bytes) or len(piece) != size:
         raise ClientError(f"{path} became shorter while it was sent")
     return piece
 
 
-def _slide(address: str) -> Steps[Slide]:
-    upload = yield from asked(Ask("GET", address))
-    answer = yield from asked(Ask("GET", f"/v1/slides/{upload.json()['slide']}"))
+def _slide(address: str) -> Steps[RemoteSlide]:
+    upload = yield from send_with_retry(Ask("GET", address))
+    answer = yield from send_with_retry(Ask("GET", f"/v1/slides/{upload.json()['slide']}"))
     document = answer.json()
-    return Slide(str(document["id"]), str(document["name"]), document)
+    return RemoteSlide(str(document["id"]), str(document["name"]), document)

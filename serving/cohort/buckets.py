@@ -28,7 +28,7 @@ def _store(root: str) -> "ObjectStore":
         raise CohortError(f"{root} is no storage that can be read: {_line(error)}") from error
 
 
-def located(url: str) -> tuple["ObjectStore", str]:
+def open_bucket(url: str) -> tuple["ObjectStore", str]:
     """The bucket, and the key in it, that a URL names.
 
     Raises
@@ -59,9 +59,9 @@ def storage_errors(url: str) -> Iterator[None]:
         raise UnavailableError(f"{url} cannot be had: {_line(error)}") from error
 
 
-def listed(url: str) -> Iterator[dict[str, Any]]:
+def list_objects(url: str) -> Iterator[dict[str, Any]]:
     """Every object below a URL: its `path` (key), `size` and `last_modified`; raises as `storage_errors`."""
-    store, prefix = located(url)
+    store, prefix = open_bucket(url)
     with storage_errors(url):
         for chunk in store.list(prefix or None):
             yield from (dict(meta) for meta in chunk)
@@ -77,7 +77,7 @@ def fetch(url: str, target: Path, *, max_bytes: int) -> None:
     SlideTooLargeError
         If it is larger than `max_bytes`.
     """
-    store, key = located(url)
+    store, key = open_bucket(url)
     with storage_errors(url), target.open("wb") as file:
         found = store.get(key)
         check_bytes(found.meta["size"], max_bytes, url)

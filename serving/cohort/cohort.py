@@ -9,14 +9,14 @@ import numpy as np
 
 from serving.cohort.cluster import Resources, cluster
 from serving.cohort.dispatch import TimeLimits, dispatch
-from serving.cohort.entry import Entry
 from serving.cohort.errors import CohortError
-from serving.cohort.ledger import Ledger, Tally
-from serving.cohort.results import results_at
+from serving.cohort.ledger import CohortTally, Ledger
+from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.results import open_result_store
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder
+from serving.scoring.batch_sizes import GPU_PROVIDERS, cores
 from serving.scoring.models import newest_cascade
-from serving.scoring.pace import GPU_PROVIDERS, cores
 from serving.wsi.modelcard import load_card
 
 WORKERS = 2
@@ -26,7 +26,7 @@ THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CohortRun:
     """How a cohort is scored, beside what `WorkOrder` says; the order's `threads` are for this machine to choose.
 
     models : folder of <name>/<version>/card.json, of which the newest are sent to the workers
@@ -45,18 +45,18 @@ class Run:
     again: bool = False
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Is told how far a cohort is."""
 
-    def began(self, tally: Tally, crew: "CrewSize") -> None:
+    def began(self, tally: CohortTally, pool: "WorkerPoolSize") -> None:
         """Workers are being started."""
 
-    def went_on(self, tally: Tally, tiles_under_way: int) -> None:
+    def went_on(self, tally: CohortTally, tiles_under_way: int) -> None:
         """Time has passed, or a slide has ended. tiles_under_way : done, of slides that have not ended"""
 
 
 @dataclass(frozen=True, slots=True)
-class CrewSize:
+class WorkerPoolSize:
     """gpus : that each worker has to itself"""
 
     workers: int
@@ -65,7 +65,7 @@ class CrewSize:
     nodes: int
 
 
-def score_cohort(entries: Sequence[Entry], run: Run, watcher: Watcher) -> Tally:
+def score_cohort(entries: Sequence[ManifestEntry], run: CohortRun, watcher: ProgressListener) -> CohortTally:
     """Score every slide that has no valid report yet; reports, reasons and tables are at the order's address.
 
     Whatever ended an earlier run, this one goes on from there: a slide is done when its report is there.
@@ -81,35 +81,35 @@ def score_cohort(entries: Sequence[Entry], run: Run, watcher: Watcher) -> Tally:
     """
     folders = newest_cascade(run.models)
     cards = [load_card(folder) for folder in folders.values()]
-    results = results_at(run.order.results)
+    results = open_result_store(run.order.results)
     ledger = Ledger(results, entries, run.order, cards)
     tasks = ledger.begin(again=run.again)
     wanted = (run.workers or WORKERS) * (run.threads or 1)
     with cluster(run.address, cpus=max(wanted, cores())) as resources:
-        from serving.cohort.ray_crew import RayCrew  # noqa: PLC0415 - Ray is an extra
+        from serving.cohort.ray_workers import RayWorkerPool  # noqa: PLC0415 - Ray is an extra
 
-        size = crew_size(run, resources)
-        crew = RayCrew(replace(run.order, threads=size.threads), model_files(folders), gpus=size.gpus)
+        size = choose_pool_size(run, resources)
+        pool = RayWorkerPool(replace(run.order, threads=size.threads), model_files(folders), gpus=size.gpus)
         try:
             watcher.began(ledger.tally, size)
             limits = TimeLimits(run.time_limit_s)
             for outcome, tries in dispatch(
                 tasks,
-                crew,
+                pool,
                 workers=size.workers,
                 limits=limits,
-                tick=lambda: watcher.went_on(ledger.tally, crew.tiles()),
+                tick=lambda: watcher.went_on(ledger.tally, pool.tiles()),
             ):
                 ledger.note(outcome, tries)
             parts = ledger.members()
-            crew.write_parts(parts)
+            pool.write_parts(parts)
             remove_parts(results, set(parts))
         finally:
-            crew.close()
+            pool.close()
     return ledger.tally
 
 
-def crew_size(run: Run, resources: Resources) -> CrewSize:
+def choose_pool_size(run: CohortRun, resources: Resources) -> WorkerPoolSize:
     """How many workers of what size.
 
     One a GPU with its share of the processors; without GPUs two on this machine, and on a cluster one for every few
@@ -135,7 +135,9 @@ def crew_size(run: Run, resources: Resources) -> CrewSize:
             "ask for fewer --threads"
         )
     room = resources.cpus // threads
-    return CrewSize(min(workers, room, resources.gpus) if gpus else min(workers, room), threads, gpus, resources.nodes)
+    return WorkerPoolSize(
+        min(workers, room, resources.gpus) if gpus else min(workers, room), threads, gpus, resources.nodes
+    )
 
 
 def _uses_gpus(providers: tuple[str, ...] | None) -> bool:

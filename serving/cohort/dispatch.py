@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from serving.cohort.entry import is_path
-from serving.cohort.errors import CohortError, TimeLimitError, WorkerDiedError, problem_of
-from serving.cohort.worker import Outcome, Task
+from serving.cohort.errors import CohortError, TimeLimitError, WorkerDiedError, describe_problem
+from serving.cohort.manifest_entry import is_path
+from serving.cohort.worker import SlideOutcome, SlideTask
 from serving.wsi.errors import MitoserveError
 
 MAX_TRIES = 3
@@ -22,39 +22,39 @@ W = TypeVar("W")
 
 
 @dataclass(frozen=True, slots=True)
-class Ready(Generic[W]):
+class WorkerReady(Generic[W]):
     """A worker can score."""
 
     worker: W
 
 
 @dataclass(frozen=True, slots=True)
-class Ended(Generic[W]):
+class TaskEnded(Generic[W]):
     """A worker is done with its slide."""
 
     worker: W
-    outcome: Outcome
+    outcome: SlideOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Died(Generic[W]):
+class WorkerDied(Generic[W]):
     """A worker is no more."""
 
     worker: W
     reason: str
 
 
-Event = Ready[W] | Ended[W] | Died[W]
+Event = WorkerReady[W] | TaskEnded[W] | WorkerDied[W]
 
 
-class Crew(Protocol[W]):
+class WorkerPool(Protocol[W]):
     """Workers, each a process somewhere, that score one slide at a time."""
 
     def add(self) -> W:
-        """Start a worker; `Ready` or `Died` follows."""
+        """Start a worker; `WorkerReady` or `WorkerDied` follows."""
 
-    def give(self, worker: W, task: Task, coming: str | None) -> None:
-        """Let an idle worker score a slide; `Ended` or `Died` follows. coming : see `SlideWorker.score`"""
+    def give(self, worker: W, task: SlideTask, coming: str | None) -> None:
+        """Let an idle worker score a slide; `TaskEnded` or `WorkerDied` follows. coming : see `SlideWorker.score`"""
 
     def events(self, timeout_s: float) -> list[Event[W]]:
         """What happened since, waiting for at most so long."""
@@ -100,13 +100,13 @@ class TimeLimits:
             self._rates.append(seconds / size)
 
 
-Last = tuple[Outcome, int]
+Last = tuple[SlideOutcome, int]
 """A task's last outcome, and the number of its tries."""
 
 
 def dispatch(
-    tasks: Sequence[Task],
-    crew: Crew[W],
+    tasks: Sequence[SlideTask],
+    pool: WorkerPool[W],
     *,
     workers: int,
     limits: TimeLimits,
@@ -124,12 +124,12 @@ def dispatch(
     CohortError
         If workers end before they can score, time and again.
     """
-    board = _Board(crew, deque(tasks), limits, clock)
+    board = _Board(pool, deque(tasks), limits, clock)
     for _ in range(min(workers, len(tasks))):
-        crew.add()
+        pool.add()
     while board.waiting or board.running:
         board.deal_out()
-        for event in crew.events(TICK_S):
+        for event in pool.events(TICK_S):
             yield from board.take_in(event)
         yield from board.end_what_is_late()
         tick()
@@ -137,7 +137,7 @@ def dispatch(
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    task: Task
+    task: SlideTask
     started: float
     limit_s: float
 
@@ -146,8 +146,8 @@ class _Running:
 class _Board(Generic[W]):
     """Which slides wait, and who scores which."""
 
-    crew: Crew[W]
-    waiting: "deque[Task]"
+    pool: WorkerPool[W]
+    waiting: "deque[SlideTask]"
     limits: TimeLimits
     clock: Callable[[], float]
     running: dict[W, _Running] = field(default_factory=dict)
@@ -161,36 +161,36 @@ class _Board(Generic[W]):
             worker, task = self.idle.pop(), self.waiting.popleft()
             self.tries[task.entry.id] += 1
             self.running[worker] = _Running(task, self.clock(), self.limits.seconds(task.facts.size))
-            self.crew.give(worker, task, _coming(self.waiting))
+            self.pool.give(worker, task, _coming(self.waiting))
 
     def take_in(self, event: Event[W]) -> Iterator[Last]:
         """What an event means; gives the slide that it was the last word on, if any."""
         run = self.running.pop(event.worker, None)
-        if isinstance(event, Died):
+        if isinstance(event, WorkerDied):
             self.false_starts = self.false_starts + 1 if run is None else 0
             if self.false_starts >= MAX_FALSE_STARTS:
                 raise CohortError(f"workers end before they can score: {event.reason}")
-            self.crew.add()
+            self.pool.add()
             if run is not None:
                 died = WorkerDiedError(f"the worker ended while it scored the slide: {event.reason}")
-                yield from self._ended(run, self._failed(run, died))
+                yield from self._end(run, self._failed_outcome(run, died))
             return
         self.idle.append(event.worker)
-        if isinstance(event, Ended) and run is not None:
+        if isinstance(event, TaskEnded) and run is not None:
             self.false_starts = 0
-            yield from self._ended(run, event.outcome)
+            yield from self._end(run, event.outcome)
 
     def end_what_is_late(self) -> Iterator[Last]:
         """Replace the workers whose slides took too long."""
         for worker, run in list(self.running.items()):
             if self.clock() - run.started > run.limit_s:
-                self.crew.kill(worker)
-                self.crew.add()
+                self.pool.kill(worker)
+                self.pool.add()
                 del self.running[worker]
                 late = TimeLimitError(f"scoring took more than {run.limit_s:.0f} s, which is far more than usual")
-                yield from self._ended(run, self._failed(run, late))
+                yield from self._end(run, self._failed_outcome(run, late))
 
-    def _ended(self, run: _Running, outcome: Outcome) -> Iterator[Last]:
+    def _end(self, run: _Running, outcome: SlideOutcome) -> Iterator[Last]:
         if outcome.state == "scored":
             self.limits.learn(run.task.facts.size, outcome.seconds)
         tries = self.tries[outcome.slide]
@@ -199,11 +199,11 @@ class _Board(Generic[W]):
         else:
             yield outcome, tries
 
-    def _failed(self, run: _Running, error: MitoserveError) -> Outcome:
-        return Outcome(run.task.entry.id, "failed", problem_of(error), seconds=self.clock() - run.started)
+    def _failed_outcome(self, run: _Running, error: MitoserveError) -> SlideOutcome:
+        return SlideOutcome(run.task.entry.id, "failed", describe_problem(error), seconds=self.clock() - run.started)
 
 
-def _coming(waiting: "deque[Task]") -> str | None:
+def _coming(waiting: "deque[SlideTask]") -> str | None:
     """The source of the next slide, where it has to be fetched and will not be found done already."""
     if not waiting or waiting[0].kept is not None or is_path(waiting[0].entry.source):
         return None

@@ -45,7 +45,7 @@ _PASSING = (UnavailableError, WorkerDiedError, TimeLimitError, StorageError, Bus
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SlideProblem:
     """What went wrong with one slide.
 
     kind : the slug of a problem, as in the server's problem documents
@@ -57,12 +57,14 @@ class Problem:
     passing: bool
 
 
-def problem_of(error: BaseException) -> Problem:
+def describe_problem(error: BaseException) -> SlideProblem:
     """What an error means for a slide."""
     if isinstance(error, MitoserveError):
-        return Problem(error.slug, str(error), isinstance(error, _PASSING))
+        return SlideProblem(error.slug, str(error), isinstance(error, _PASSING))
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        return Problem("disk-full", f"no room is left for the slide or its result ({error.strerror})", passing=True)
+        return SlideProblem(
+            "disk-full", f"no room is left for the slide or its result ({error.strerror})", passing=True
+        )
     if isinstance(error, OSError):
-        return Problem(UnavailableError.slug, f"{type(error).__name__}: {error}", passing=True)
-    return Problem("internal-error", f"{type(error).__name__}: {str(error)[:500]}", passing=True)
+        return SlideProblem(UnavailableError.slug, f"{type(error).__name__}: {error}", passing=True)
+    return SlideProblem("internal-error", f"{type(error).__name__}: {str(error)[:500]}", passing=True)

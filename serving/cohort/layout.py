@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.cohort.entry import Entry
-from serving.cohort.results import Results
+from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.results import ResultStore
 from serving.report import Report
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -27,7 +27,7 @@ class CohortRecord(_Record):
     software: str
     options: str = Field(description="Of every slide, as JSON; a slide's own mpp and roi come on top.")
     models: list[str]
-    slides: list[Entry]
+    slides: list[ManifestEntry]
     research_use: str = RESEARCH_USE
 
 
@@ -53,17 +53,17 @@ def failure_name(slide: str) -> str:
     return f"{FAILED}/{slide}{_FAILURE}"
 
 
-def slide_of(name: str) -> str:
+def parse_slide_id(name: str) -> str:
     """The slide that an object in `reports` or `failed` is of."""
     return name.removesuffix(_REPORT).removesuffix(_FAILURE)
 
 
-def packed(report: Report) -> bytes:
+def pack_report(report: Report) -> bytes:
     """A report as it is kept: JSON, gzip; the same for the same report."""
     return gzip.compress(report.model_dump_json().encode(), 6, mtime=0)
 
 
-def read_report(results: Results, slide: str) -> Report | None:
+def read_report(results: ResultStore, slide: str) -> Report | None:
     """The report of a slide; None where there is none, or what is there is none: cut off, damaged, of another version."""
     data = results.get(report_name(slide))
     if data is None:
@@ -74,7 +74,7 @@ def read_report(results: Results, slide: str) -> Report | None:
         return None
 
 
-def read_failure(results: Results, slide: str) -> Failure | None:
+def read_failure(results: ResultStore, slide: str) -> Failure | None:
     """Why a slide has no report; None where nothing readable says so."""
     data = results.get(failure_name(slide))
     try:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serving import __version__
-from serving.cohort.entry import Entry
-from serving.cohort.errors import CohortError, Problem
+from serving.cohort.errors import CohortError, SlideProblem
 from serving.cohort.layout import (
     COHORT,
     FAILED,
@@ -14,20 +13,21 @@ from serving.cohort.layout import (
     CohortRecord,
     Failure,
     failure_name,
+    parse_slide_id,
     read_failure,
-    slide_of,
 )
-from serving.cohort.results import Results
-from serving.cohort.sources import Facts, facts_of
-from serving.cohort.tables import Member, part_of
-from serving.cohort.worker import Outcome, Task, WorkOrder
+from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.results import ResultStore
+from serving.cohort.sources import SourceFile, stat_sources
+from serving.cohort.tables import TableMember, choose_part
+from serving.cohort.worker import SlideOutcome, SlideTask, WorkOrder
 from serving.jobs.request import models_key, options_text
 from serving.scoring.onnx_detector import CPU
 from serving.wsi.modelcard import ModelCard
 
 
 @dataclass(slots=True)
-class Tally:
+class CohortTally:
     """What became of the slides so far; `failures` also holds those of earlier runs."""
 
     slides: int
@@ -45,13 +45,15 @@ class Tally:
 class Ledger:
     """The slides of one cohort and what is kept of them at `results`."""
 
-    def __init__(self, results: Results, slides: Sequence[Entry], order: WorkOrder, cards: Sequence[ModelCard]) -> None:
+    def __init__(
+        self, results: ResultStore, slides: Sequence[ManifestEntry], order: WorkOrder, cards: Sequence[ModelCard]
+    ) -> None:
         self._results, self._slides = results, {entry.id: entry for entry in slides}
         self._order, self._cards = order, list(cards)
         self._known: dict[str, tuple[Failure, float]] = {}
-        self.tally = Tally(len(slides))
+        self.tally = CohortTally(len(slides))
 
-    def begin(self, *, again: bool) -> list[Task]:
+    def begin(self, *, again: bool) -> list[SlideTask]:
         """State what is asked for, and give what is to be done: first slides that seem to be done already.
 
         again : slides are tried again, too, that failed by their own fault
@@ -64,19 +66,21 @@ class Ledger:
         )
         self._results.put(COHORT, record.model_dump_json(indent=1).encode())
         for name, stored in self._results.list(FAILED).items():
-            failure = read_failure(self._results, slide_of(name))
+            failure = read_failure(self._results, parse_slide_id(name))
             if failure is not None:
                 self._known[failure.slide] = failure, stored.modified
-        reports = {slide_of(name): stored for name, stored in self._results.list(REPORTS).items()}
+        reports = {parse_slide_id(name): stored for name, stored in self._results.list(REPORTS).items()}
         tasks = []
-        for entry, facts in zip(self._slides.values(), facts_of(e.source for e in self._slides.values()), strict=True):
+        for entry, facts in zip(
+            self._slides.values(), stat_sources(e.source for e in self._slides.values()), strict=True
+        ):
             if not again and entry.id not in reports and self._fails_again(entry, facts):
                 self.tally.failures[entry.id] = self._known[entry.id][0]
             else:
-                tasks.append(Task(entry, facts, reports.get(entry.id)))
+                tasks.append(SlideTask(entry, facts, reports.get(entry.id)))
         return sorted(tasks, key=lambda task: task.kept is None)
 
-    def note(self, outcome: Outcome, tries: int) -> None:
+    def note(self, outcome: SlideOutcome, tries: int) -> None:
         """Take down how a slide ended, and keep the reason if it failed."""
         if outcome.problem is not None:
             self._fail(self._slides[outcome.slide], outcome.problem, tries)
@@ -89,7 +93,7 @@ class Ledger:
             self.tally.scored += 1
             self.tally.tiles += outcome.tiles
 
-    def members(self) -> dict[int, list[Member]]:
+    def members(self) -> dict[int, list[TableMember]]:
         """What each part of the tables is made of.
 
         Raises
@@ -97,17 +101,17 @@ class Ledger:
         CohortError
             If a report is gone.
         """
-        reports = {slide_of(name): stored for name, stored in self._results.list(REPORTS).items()}
-        parts: dict[int, list[Member]] = {}
+        reports = {parse_slide_id(name): stored for name, stored in self._results.list(REPORTS).items()}
+        parts: dict[int, list[TableMember]] = {}
         for entry in self._slides.values():
             failure = self.tally.failures.get(entry.id)
             stored = None if failure is not None else reports.get(entry.id)
             if failure is None and stored is None:
                 raise CohortError(f"the report of {entry.id} was removed meanwhile; give the command again")
-            parts.setdefault(part_of(entry.id), []).append(Member(entry, stored, failure))
+            parts.setdefault(choose_part(entry.id), []).append(TableMember(entry, stored, failure))
         return parts
 
-    def _fail(self, entry: Entry, problem: Problem, tries: int) -> None:
+    def _fail(self, entry: ManifestEntry, problem: SlideProblem, tries: int) -> None:
         failure = Failure(
             slide=entry.id,
             source=entry.source,
@@ -120,7 +124,7 @@ class Ledger:
         self._results.put(failure_name(entry.id), failure.model_dump_json(indent=1).encode())
         self.tally.failures[entry.id] = failure
 
-    def _fails_again(self, entry: Entry, facts: Facts) -> bool:
+    def _fails_again(self, entry: ManifestEntry, facts: SourceFile) -> bool:
         """Whether it was the fault of a slide that has not changed, with the same options and models."""
         if entry.id not in self._known:
             return False
@@ -129,7 +133,7 @@ class Ledger:
             return False
         return facts.modified is None or facts.modified <= written
 
-    def _key(self, entry: Entry) -> str:
+    def _key(self, entry: ManifestEntry) -> str:
         """Hash of what a result depends on beside the slide's pixels."""
         provider = self._order.providers[0] if self._order.providers else CPU
         stated = [options_text(self._order.options), models_key(self._cards, provider), __version__]

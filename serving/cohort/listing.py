@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
-from serving.cohort.buckets import listed, located, storage_errors
+from serving.cohort.buckets import list_objects, open_bucket, storage_errors
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_dicomweb
-from serving.cohort.entry import is_path
 from serving.cohort.errors import CohortError, ManifestError
-from serving.cohort.manifest import Manifest, manifest_of, read_manifest
-from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom, series_of
+from serving.cohort.manifest import Manifest, make_manifest, read_manifest
+from serving.cohort.manifest_entry import is_path
+from serving.wsi.dicomfiles import HEAD_BYTES, group_series, is_dicom
 from serving.wsi.errors import UnreadableSlideError
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".vms", ".vmu")
@@ -71,7 +71,7 @@ def manifest_at(argument: str, *, credential: Credential = NO_CREDENTIAL) -> Man
 
 
 def _some(sources: Iterable[str], where: str) -> Manifest:
-    manifest = manifest_of(iter(sources))
+    manifest = make_manifest(iter(sources))
     if not manifest.entries:
         raise CohortError(f"there are no slides in {where}")
     return manifest
@@ -104,7 +104,7 @@ def _dicom_in(place: Path, names: Sequence[str], *, alone: bool) -> Iterator[str
     dicom = [path for path in paths if _holds_dicom(path)]
     damaged = [path for path in paths if path.suffix.lower() == _DICOM and path not in dicom]
     try:
-        series = series_of(dicom)
+        series = group_series(dicom)
     except UnreadableSlideError:
         series, damaged = [], dicom
     if damaged or (len(series) == 1 and alone):
@@ -134,7 +134,7 @@ def _in_bucket(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     root = f"{parts.scheme}://{parts.netloc}"
     wild = _PATTERN.search(url)
-    keys = sorted(str(meta["path"]) for meta in listed(url[: wild.start()].rpartition("/")[0] if wild else url))
+    keys = sorted(str(meta["path"]) for meta in list_objects(url[: wild.start()].rpartition("/")[0] if wild else url))
     if wild:
         yield from (f"{root}/{quote(key)}" for key in keys if fnmatchcase(key, url.removeprefix(f"{root}/")))
         return
@@ -155,7 +155,7 @@ def _dicom_folders(root: str, keys: Sequence[str]) -> set[str]:
         if folder in found | looked or not (suffix == "" or suffix.isdecimal()):
             continue
         looked.add(folder)
-        store, path = located(f"{root}/{quote(key)}")
+        store, path = open_bucket(f"{root}/{quote(key)}")
         with storage_errors(f"{root}/{quote(key)}"):
             size = int(store.head(path)["size"])
             if size >= HEAD_BYTES and is_dicom(bytes(store.get_range(path, start=0, length=HEAD_BYTES))):
@@ -164,6 +164,6 @@ def _dicom_folders(root: str, keys: Sequence[str]) -> set[str]:
 
 
 def _object(url: str) -> bytes:
-    store, key = located(url)
+    store, key = open_bucket(url)
     with storage_errors(url):
         return bytes(store.get(key).bytes())

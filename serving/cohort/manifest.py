@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from serving.cohort.entry import ID, Entry, id_of, is_path
 from serving.cohort.errors import ManifestError
+from serving.cohort.manifest_entry import ID, ManifestEntry, is_path, make_slide_id
 from serving.wsi.errors import RequestError
 from serving.wsi.geometry import parse_roi
 from serving.wsi.pixelsize import parse_mpp
@@ -26,7 +26,7 @@ _BEYOND = "\n"
 class Manifest:
     """The slides of a cohort, in order, and the columns that were there but mean nothing here."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
     ignored: tuple[str, ...] = ()
 
 
@@ -46,7 +46,7 @@ def read_manifest(text: str, *, base: str, name: str) -> Manifest:
     """
     columns, rows = _rows(text, name)
     errors: list[str] = []
-    entries: list[Entry] = []
+    entries: list[ManifestEntry] = []
     lines: list[int] = []
     for line, row in rows:
         try:
@@ -55,7 +55,7 @@ def read_manifest(text: str, *, base: str, name: str) -> Manifest:
         except RequestError as error:
             # Its columns are called like the options, and are no options.
             errors.append(f"line {line}: {error}".replace("`", ""))
-    errors += _repeated(entries, lines)
+    errors += _find_repeated(entries, lines)
     if not entries and not errors:
         errors.append("it names no slide")
     if errors:
@@ -63,9 +63,9 @@ def read_manifest(text: str, *, base: str, name: str) -> Manifest:
     return Manifest(tuple(entries), tuple(c for c in columns if c not in COLUMNS))
 
 
-def manifest_of(sources: Iterator[str]) -> Manifest:
+def make_manifest(sources: Iterator[str]) -> Manifest:
     """A manifest of slides that were found rather than listed."""
-    return Manifest(tuple(Entry(id_of(source), source) for source in sources))
+    return Manifest(tuple(ManifestEntry(make_slide_id(source), source) for source in sources))
 
 
 def with_mpp(manifest: Manifest, mpp: float | tuple[float, float] | None) -> Manifest:
@@ -113,7 +113,7 @@ def _rows(text: str, name: str) -> tuple[list[str], list[Row]]:
     return columns, rows
 
 
-def _entry(row: dict[str, str], base: str) -> Entry:
+def _entry(row: dict[str, str], base: str) -> ManifestEntry:
     if _BEYOND in row:
         raise RequestError("it has more cells than the first line has columns; quote cells that hold the delimiter")
     stated = row.get("slide", "")
@@ -122,13 +122,13 @@ def _entry(row: dict[str, str], base: str) -> Entry:
     if not stated.isprintable():
         raise RequestError("the slide's name holds characters that cannot be printed")
     source = _absolute(stated, base)
-    identifier = row.get("id") or id_of(source)
+    identifier = row.get("id") or make_slide_id(source)
     if not ID.fullmatch(identifier):
         raise RequestError(f"id {identifier[:80]!r} names files: give at most 120 letters, digits, dots, - and _")
     roi = row.get("roi") or None
     if roi is not None:
         parse_roi(roi)
-    return Entry(identifier, source, row.get("case", ""), _mpp(row.get("mpp", "")), roi)
+    return ManifestEntry(identifier, source, row.get("case", ""), _mpp(row.get("mpp", "")), roi)
 
 
 def _mpp(text: str) -> float | tuple[float, float] | None:
@@ -145,10 +145,10 @@ def _absolute(stated: str, base: str) -> str:
     return os.path.abspath(Path(base) / stated)
 
 
-def _repeated(entries: list[Entry], lines: list[int]) -> list[str]:
+def _find_repeated(entries: list[ManifestEntry], lines: list[int]) -> list[str]:
     """What is wrong with lines that repeat the id, or the slide and region, of an earlier one."""
     found: list[str] = []
-    keys: list[tuple[str, Callable[[Entry], object]]] = [
+    keys: list[tuple[str, Callable[[ManifestEntry], object]]] = [
         ("slide", lambda e: (e.source, e.roi)),
         ("id", lambda e: e.id),
     ]

@@ -8,8 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from serving.cohort.cohort import CrewSize
-from serving.cohort.ledger import Tally
+from serving.cohort.cohort import WorkerPoolSize
+from serving.cohort.ledger import CohortTally
 from serving.console import text_column
 
 LINE_S = 30.0
@@ -17,7 +17,7 @@ LINE_S = 30.0
 
 
 class ShownProgress:
-    """See `Watcher`; to be used as a context."""
+    """See `ProgressListener`; to be used as a context."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
@@ -43,19 +43,19 @@ class ShownProgress:
     ) -> None:
         self._bar.stop()
 
-    def began(self, tally: Tally, crew: CrewSize) -> None:
-        """See `Watcher.began`."""
+    def began(self, tally: CohortTally, pool: WorkerPoolSize) -> None:
+        """See `ProgressListener.began`."""
         self._started = self._line = self._clock()
-        gpu = " and a GPU" if crew.gpus else ""
-        machines = f"{crew.nodes} machine{'s' if crew.nodes > 1 else ''}"
+        gpu = " and a GPU" if pool.gpus else ""
+        machines = f"{pool.nodes} machine{'s' if pool.nodes > 1 else ''}"
         self._say(
-            f"{tally.left} of {tally.slides} slides to look at; {crew.workers} workers of {crew.threads} "
+            f"{tally.left} of {tally.slides} slides to look at; {pool.workers} workers of {pool.threads} "
             f"threads{gpu} each on {machines}"
         )
         self._bar.update(self._task, description="scoring", total=tally.slides)
 
-    def went_on(self, tally: Tally, tiles_under_way: int) -> None:
-        """See `Watcher.went_on`."""
+    def went_on(self, tally: CohortTally, tiles_under_way: int) -> None:
+        """See `ProgressListener.went_on`."""
         self._bar.update(self._task, completed=tally.slides - tally.left, said=self._pace(tally, tiles_under_way))
         now = self._clock()
         if not self._console.is_terminal and now - self._line >= LINE_S:
@@ -66,11 +66,11 @@ class ShownProgress:
                 f"{self._pace(tally, tiles_under_way)}"
             )
 
-    def _pace(self, tally: Tally, tiles_under_way: int) -> str:
+    def _pace(self, tally: CohortTally, tiles_under_way: int) -> str:
         """Failed slides, slides and tiles a second, and the time that is left at this pace."""
         seconds = max(self._clock() - self._started, 1e-3)
         rate = tally.scored / seconds
-        left = f", {_spoken(tally.left / rate)} left" if rate and tally.left else ""
+        left = f", {_format_duration(tally.left / rate)} left" if rate and tally.left else ""
         tiles = (tally.tiles + tiles_under_way) / seconds
         return f"{len(tally.failures)} failed, {rate:.3g} slides/s, {tiles:.3g} tiles/s{left}"
 
@@ -78,7 +78,7 @@ class ShownProgress:
         self._console.print(text, highlight=False, soft_wrap=True)
 
 
-def _spoken(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """A time in the two largest of its units."""
     minutes = round(seconds / 60)
     if minutes < 2:

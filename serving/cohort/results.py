@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from serving.cohort.buckets import listed, located, storage_errors
-from serving.cohort.entry import is_path
+from serving.cohort.buckets import list_objects, open_bucket, storage_errors
 from serving.cohort.errors import MissingSlideError, UnavailableError
+from serving.cohort.manifest_entry import is_path
 
 _PART = ".part"
 _STALE_S = 3600.0
@@ -20,14 +20,14 @@ _STALE_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredObject:
     """An object. modified : seconds since 1970"""
 
     size: int
     modified: float
 
 
-class Results(Protocol):
+class ResultStore(Protocol):
     """Objects by name, such as `reports/a.json.gz`. Every method raises `UnavailableError` or OSError where storage fails."""
 
     address: str
@@ -38,14 +38,14 @@ class Results(Protocol):
     def get(self, name: str) -> bytes | None:
         """The object; None where there is none."""
 
-    def list(self, folder: str) -> dict[str, Stored]:
+    def list(self, folder: str) -> dict[str, StoredObject]:
         """The objects directly below `folder`, by their name in it."""
 
     def delete(self, name: str) -> None:
         """Remove an object, if it is there."""
 
 
-def results_at(address: str) -> Results:
+def open_result_store(address: str) -> ResultStore:
     """The results at a path or URL.
 
     Raises
@@ -54,18 +54,18 @@ def results_at(address: str) -> Results:
         If no storage is known by such URLs.
     """
     if is_path(address) or address.startswith("file://"):
-        return FolderResults(Path(address.removeprefix("file://")).absolute())
-    return BucketResults(address)
+        return FolderResultStore(Path(address.removeprefix("file://")).absolute())
+    return BucketResultStore(address)
 
 
-class FolderResults:
-    """See `Results`; files are written beside their place and renamed."""
+class FolderResultStore:
+    """See `ResultStore`; files are written beside their place and renamed."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.address = root, str(root)
 
     def put(self, name: str, data: bytes) -> None:
-        """See `Results.put`."""
+        """See `ResultStore.put`."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         # A name of its own: another try at the same slide may write at the same time.
@@ -82,15 +82,15 @@ class FolderResults:
             raise
 
     def get(self, name: str) -> bytes | None:
-        """See `Results.get`."""
+        """See `ResultStore.get`."""
         try:
             return (self.root / name).read_bytes()
         except FileNotFoundError:
             return None
 
-    def list(self, folder: str) -> dict[str, Stored]:
-        """See `Results.list`; what killed writers left long ago is removed on the way."""
-        found: dict[str, Stored] = {}
+    def list(self, folder: str) -> dict[str, StoredObject]:
+        """See `ResultStore.list`; what killed writers left long ago is removed on the way."""
+        found: dict[str, StoredObject] = {}
         with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
@@ -99,23 +99,23 @@ class FolderResults:
                         if entry.name.endswith(_PART) and time.time() - state.st_mtime > _STALE_S:
                             os.unlink(entry.path)
                     elif entry.is_file():
-                        found[entry.name] = Stored(state.st_size, state.st_mtime)
+                        found[entry.name] = StoredObject(state.st_size, state.st_mtime)
         return found
 
     def delete(self, name: str) -> None:
-        """See `Results.delete`."""
+        """See `ResultStore.delete`."""
         (self.root / name).unlink(missing_ok=True)
 
 
-class BucketResults:
-    """See `Results`; a PUT replaces an object at once."""
+class BucketResultStore:
+    """See `ResultStore`; a PUT replaces an object at once."""
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
-        located(self.address)
+        open_bucket(self.address)
 
     def put(self, name: str, data: bytes) -> None:
-        """See `Results.put`."""
+        """See `ResultStore.put`."""
         try:
             with self._at(name) as (store, key):
                 # Parts of a multipart upload would be kept, and paid for, where a writer is killed.
@@ -124,31 +124,31 @@ class BucketResults:
             raise UnavailableError(f"results cannot be kept: there is no bucket for {self.address}") from error
 
     def get(self, name: str) -> bytes | None:
-        """See `Results.get`."""
+        """See `ResultStore.get`."""
         try:
             with self._at(name) as (store, key):
                 return bytes(store.get(key).bytes())
         except MissingSlideError:
             return None
 
-    def list(self, folder: str) -> dict[str, Stored]:
-        """See `Results.list`."""
-        root = f"{located(self.address)[1]}/{folder}/".lstrip("/")
+    def list(self, folder: str) -> dict[str, StoredObject]:
+        """See `ResultStore.list`."""
+        root = f"{open_bucket(self.address)[1]}/{folder}/".lstrip("/")
         found = {}
-        for meta in listed(f"{self.address}/{folder}"):
+        for meta in list_objects(f"{self.address}/{folder}"):
             name = str(meta["path"]).removeprefix(root)
             if "/" not in name:
-                found[name] = Stored(int(meta["size"]), meta["last_modified"].timestamp())
+                found[name] = StoredObject(int(meta["size"]), meta["last_modified"].timestamp())
         return found
 
     def delete(self, name: str) -> None:
-        """See `Results.delete`."""
+        """See `ResultStore.delete`."""
         with contextlib.suppress(MissingSlideError), self._at(name) as (store, key):
             store.delete(key)
 
     @contextlib.contextmanager
     def _at(self, name: str) -> Iterator[tuple[Any, str]]:
-        store, key = located(f"{self.address}/{quote(name)}")
+        store, key = open_bucket(f"{self.address}/{quote(name)}")
         try:
             with storage_errors(f"{self.address}/{name}"):
                 yield store, key

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from serving.cohort.buckets import check_bytes, fetch, listed, located, storage_errors
+from serving.cohort.buckets import check_bytes, fetch, list_objects, open_bucket, storage_errors
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
-from serving.cohort.entry import is_path, name_of
 from serving.cohort.errors import MissingSlideError
+from serving.cohort.manifest_entry import is_path, parse_file_name
 from serving.wsi.errors import MitoserveError
 from serving.wsi.slidefiles import slide_files
 
@@ -21,17 +21,17 @@ ASKED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SourceFile:
     """What is known of a slide before it is opened. size : bytes; modified : seconds since 1970; None: not known."""
 
     size: int | None = None
     modified: float | None = None
 
 
-UNKNOWN = Facts()
+UNKNOWN = SourceFile()
 
 
-def facts_of(sources: Iterable[str]) -> list[Facts]:
+def stat_sources(sources: Iterable[str]) -> list[SourceFile]:
     """Size and time of slides, in their order; nothing is known of one that is missing or in an archive."""
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         return list(pool.map(_facts, sources))
@@ -63,7 +63,7 @@ class Sources:
                 raise MissingSlideError(f"there is no file {source}")
             yield path
             return
-        coming = self._taken(source) or self._pool.submit(self._fetched, source)
+        coming = self._take_prefetched(source) or self._pool.submit(self._fetch, source)
         path = coming.result()
         try:
             yield path
@@ -75,14 +75,14 @@ class Sources:
         if is_path(source) or (self._ahead is not None and self._ahead[0] == source):
             return
         self._forget()
-        self._ahead = source, self._pool.submit(self._fetched, source)
+        self._ahead = source, self._pool.submit(self._fetch, source)
 
     def close(self) -> None:
         """Remove what was fetched and not asked for."""
         self._forget()
         self._pool.shutdown()
 
-    def _taken(self, source: str) -> "Future[Path] | None":
+    def _take_prefetched(self, source: str) -> "Future[Path] | None":
         if self._ahead is None or self._ahead[0] != source:
             return None
         coming, self._ahead = self._ahead[1], None
@@ -93,10 +93,10 @@ class Sources:
             self._ahead[1].add_done_callback(_remove)
         self._ahead = None
 
-    def _fetched(self, source: str) -> Path:
+    def _fetch(self, source: str) -> Path:
         """The fetched slide, alone in a folder of its own."""
         folder = Path(tempfile.mkdtemp(prefix="slide-", dir=self._folder))
-        path = folder / name_of(source)
+        path = folder / parse_file_name(source)
         try:
             if is_dicomweb(source):
                 path.mkdir()
@@ -116,7 +116,7 @@ class Sources:
             return
         below = source.rstrip("/") if source.endswith("/") else source.rpartition(".")[0]
         folder = path if source.endswith("/") else path.with_suffix("")
-        metas = list(listed(f"{below}/"))
+        metas = list(list_objects(f"{below}/"))
         check_bytes(sum(int(meta["size"]) for meta in metas), self._max_bytes, source)
         if not metas:
             raise MissingSlideError(f"there are no objects below {below}/")
@@ -126,20 +126,20 @@ class Sources:
             fetch(f"{below}/{quote(name)}", folder / name, max_bytes=self._max_bytes)
 
 
-def _facts(source: str) -> Facts:
+def _facts(source: str) -> SourceFile:
     try:
         if is_dicomweb(source):
             return UNKNOWN
         if is_path(source):
             states = [file.stat() for file in slide_files(Path(source)).paths]
-            return Facts(sum(s.st_size for s in states), max((s.st_mtime for s in states), default=None))
+            return SourceFile(sum(s.st_size for s in states), max((s.st_mtime for s in states), default=None))
         if source.endswith("/"):
-            metas = list(listed(source))
+            metas = list(list_objects(source))
         else:
-            store, key = located(source)
+            store, key = open_bucket(source)
             with storage_errors(source):
                 metas = [dict(store.head(key))]
-        return Facts(
+        return SourceFile(
             sum(int(m["size"]) for m in metas), max((m["last_modified"].timestamp() for m in metas), default=None)
         )
     except (MitoserveError, OSError):

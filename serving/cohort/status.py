@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from serving.cohort.errors import CohortError
-from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, read_failure, slide_of
-from serving.cohort.results import Results
+from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, parse_slide_id, read_failure
+from serving.cohort.results import ResultStore
 from serving.wsi.research_use import RESEARCH_USE
 
 
@@ -32,7 +32,7 @@ class Status:
         }
 
 
-def status_of(results: Results) -> Status:
+def read_status(results: ResultStore) -> Status:
     """What is done, failed and left. Reports count by their names: whether they are valid, a run looks.
 
     Raises
@@ -51,8 +51,8 @@ def status_of(results: Results) -> Status:
         slides = {entry.id for entry in CohortRecord.model_validate_json(data).slides}
     except ValidationError as error:
         raise CohortError(f"{COHORT} at {results.address} is none that this release wrote: {error}") from error
-    reasons = (read_failure(results, slide_of(name)) for name in sorted(results.list(FAILED)))
+    reasons = (read_failure(results, parse_slide_id(name)) for name in sorted(results.list(FAILED)))
     failed = [failure for failure in reasons if failure is not None and failure.slide in slides]
-    reported = {slide_of(name) for name in results.list(REPORTS)} & slides
+    reported = {parse_slide_id(name) for name in results.list(REPORTS)} & slides
     done = reported - {failure.slide for failure in failed}
     return Status(len(slides), len(done), failed, len(slides) - len(done) - len(failed))

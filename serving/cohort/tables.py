@@ -12,10 +12,10 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from serving.cohort.entry import Entry
 from serving.cohort.errors import CohortError, UnavailableError
 from serving.cohort.layout import Failure, read_report
-from serving.cohort.results import Results, Stored
+from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.results import ResultStore, StoredObject
 from serving.report import Report
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -39,15 +39,15 @@ _DETECTION_COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TableMember:
     """A slide of a part, with its report as it is stored or the reason why it has none."""
 
-    entry: Entry
-    report: Stored | None
+    entry: ManifestEntry
+    report: StoredObject | None
     failure: Failure | None = None
 
 
-def part_of(slide: str) -> int:
+def choose_part(slide: str) -> int:
     """The part that a slide is in: by its id alone, so that a cohort that grows keeps its parts."""
     return hashlib.sha256(slide.encode()).digest()[0] % PARTS
 
@@ -57,7 +57,7 @@ def part_name(table: str, part: int) -> str:
     return f"{table}/part-{part:02}.parquet"
 
 
-def write_part(results: Results, part: int, members: Sequence[Member]) -> bool:
+def write_part(results: ResultStore, part: int, members: Sequence[TableMember]) -> bool:
     """Write a part of both tables, unless it is there and made of the same; whether it was written.
 
     Raises
@@ -68,7 +68,7 @@ def write_part(results: Results, part: int, members: Sequence[Member]) -> bool:
         If pyarrow is not installed.
     """
     parquet, digest = _arrow("pyarrow.parquet"), _digest(members)
-    if _made_of(results, parquet, part) == digest:
+    if _read_digest(results, parquet, part) == digest:
         return False
     slides: list[dict[str, Any]] = []
     detections: list[dict[str, Any]] = []
@@ -78,15 +78,15 @@ def write_part(results: Results, part: int, members: Sequence[Member]) -> bool:
             raise UnavailableError(f"the report of {member.entry.id} was removed or changed meanwhile; run again")
         slides.append(_slide_row(member, report))
         detections += _detection_rows(member.entry, report)
-    figures = _written(parquet, _DETECTION_COLUMNS, detections, {})
+    figures = _write_table(parquet, _DETECTION_COLUMNS, detections, {})
     results.put(part_name(DETECTIONS, part), figures)
     # The slides say that the part is complete, so they come last.
     about = {_MADE_OF: digest.encode(), _DETECTIONS_BYTES: str(len(figures)).encode()}
-    results.put(part_name(SLIDES, part), _written(parquet, _SLIDE_COLUMNS, slides, about))
+    results.put(part_name(SLIDES, part), _write_table(parquet, _SLIDE_COLUMNS, slides, about))
     return True
 
 
-def remove_parts(results: Results, wanted: set[int]) -> None:
+def remove_parts(results: ResultStore, wanted: set[int]) -> None:
     """Remove the parts that no slide of the cohort is in any more."""
     names = {part_name(SLIDES, part).rpartition("/")[2] for part in wanted}
     for table in (SLIDES, DETECTIONS):
@@ -94,7 +94,7 @@ def remove_parts(results: Results, wanted: set[int]) -> None:
             results.delete(f"{table}/{name}")
 
 
-def _slide_row(member: Member, report: Report | None) -> dict[str, Any]:
+def _slide_row(member: TableMember, report: Report | None) -> dict[str, Any]:
     entry, failure = member.entry, member.failure
     row: dict[str, Any] = {"slide": entry.id, "case": entry.case, "source": entry.source}
     if report is None:
@@ -129,13 +129,13 @@ def _slide_row(member: Member, report: Report | None) -> dict[str, Any]:
     return row | found
 
 
-def _detection_rows(entry: Entry, report: Report | None) -> list[dict[str, Any]]:
+def _detection_rows(entry: ManifestEntry, report: Report | None) -> list[dict[str, Any]]:
     if report is None:
         return []
     return [{"slide": entry.id, "case": entry.case, **found.model_dump()} for found in report.detections]
 
 
-def _written(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], about: dict[bytes, bytes]) -> bytes:
+def _write_table(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], about: dict[bytes, bytes]) -> bytes:
     arrow = _arrow("pyarrow")
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in columns.items()])
     table = arrow.Table.from_pylist(rows, schema)
@@ -144,7 +144,7 @@ def _written(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], 
     return buffer.getvalue()
 
 
-def _made_of(results: Results, parquet: Any, part: int) -> str | None:
+def _read_digest(results: ResultStore, parquet: Any, part: int) -> str | None:
     """The digest of the part that is there; None where there is none, or none that can be read or is complete."""
     data = results.get(part_name(SLIDES, part))
     beside = results.list(DETECTIONS).get(part_name(DETECTIONS, part).rpartition("/")[2])
@@ -156,7 +156,7 @@ def _made_of(results: Results, parquet: Any, part: int) -> str | None:
     return about[_MADE_OF].decode() if whole and _MADE_OF in about else None
 
 
-def _digest(members: Sequence[Member]) -> str:
+def _digest(members: Sequence[TableMember]) -> str:
     rows = [
         [
             asdict(member.entry),

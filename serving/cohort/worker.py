@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from serving import __version__
 from serving.cohort.dicomweb import Credential
-from serving.cohort.entry import Entry, name_of
-from serving.cohort.errors import Problem, problem_of
-from serving.cohort.layout import FILES, packed, read_report, report_name
-from serving.cohort.results import Stored, results_at
+from serving.cohort.errors import SlideProblem, describe_problem
+from serving.cohort.layout import FILES, pack_report, read_report, report_name
+from serving.cohort.manifest_entry import ManifestEntry, parse_file_name
+from serving.cohort.results import StoredObject, open_result_store
 from serving.cohort.scratch import common_folder, scratch
-from serving.cohort.sources import UNKNOWN, Facts, Sources
-from serving.cohort.tables import Member, write_part
+from serving.cohort.sources import UNKNOWN, SourceFile, Sources
+from serving.cohort.tables import TableMember, write_part
 from serving.exports import EXPORTS
 from serving.isolation.slide import open_isolated
 from serving.report import Report
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import cards_of
+from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding, use_cores
+from serving.scoring.detector import list_cards
 from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import pace_of, rounded_to, use_cores
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.decoding import open_decoders
 from serving.wsi.companions import check_folder
 from serving.wsi.geometry import parse_roi
@@ -62,21 +62,21 @@ class WorkOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SlideTask:
     """A slide to score. facts : what is known of its file; kept : the report that is there already"""
 
-    entry: Entry
-    facts: Facts = UNKNOWN
-    kept: Stored | None = None
+    entry: ManifestEntry
+    facts: SourceFile = UNKNOWN
+    kept: StoredObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SlideOutcome:
     """How a task ended. state : `kept` where a valid report was there already"""
 
     slide: str
     state: Literal["scored", "kept", "failed"]
-    problem: Problem | None = None
+    problem: SlideProblem | None = None
     tiles: int = 0
     seconds: float = 0.0
 
@@ -93,12 +93,12 @@ class SlideWorker:
             If they do not load on this machine.
         """
         use_cores(order.threads)
-        settings = Settings.from_environment()
-        self._order, self._results = order, results_at(order.results)
+        settings = ServerSettings.from_environment()
+        self._order, self._results = order, open_result_store(order.results)
         self._open = ExitStack()
         folder = self._open.enter_context(scratch(settings.scratch))
-        self._detector = load_cascade(_unpacked(models, folder), providers=order.providers)
-        self._cards, self._rounded = cards_of(self._detector), rounded_to(self._detector.provider)
+        self._detector = load_cascade(_unpack_models(models, folder), providers=order.providers)
+        self._cards, self._rounded = list_cards(self._detector), find_rounding(self._detector.provider)
         # Of the same total: the file's bytes stand for parts of it.
         place = common_folder(f"decoders-{settings.decoders_memory_bytes}")
         self._decoders = open_decoders(settings, folder=place, wait_s=MEMORY_WAIT_S)
@@ -116,7 +116,7 @@ class SlideWorker:
         """Tiles of the present slide that are done."""
         return self._tiles
 
-    def score(self, task: Task, coming: str | None = None) -> Outcome:
+    def score(self, task: SlideTask, coming: str | None = None) -> SlideOutcome:
         """Score one slide, unless a valid report is there; what goes wrong with the slide is in the answer.
 
         coming : the source that is likely to be asked for next
@@ -124,17 +124,17 @@ class SlideWorker:
         started = time.monotonic()
         self._tiles = 0
         try:
-            report, state = self._reported(task, coming)
+            report, state = self._report(task, coming)
         except Exception as error:
-            problem = problem_of(error)
+            problem = describe_problem(error)
             _log.warning("slide %s: %s", task.entry.id, problem.detail, exc_info=error)
-            return Outcome(task.entry.id, "failed", problem, seconds=time.monotonic() - started)
+            return SlideOutcome(task.entry.id, "failed", problem, seconds=time.monotonic() - started)
         finally:
             self._tiles = 0
         tiles = report.tissue.tiles_scored if state == "scored" else 0
-        return Outcome(task.entry.id, state, tiles=tiles, seconds=time.monotonic() - started)
+        return SlideOutcome(task.entry.id, state, tiles=tiles, seconds=time.monotonic() - started)
 
-    def write_part(self, part: int, members: Sequence[Member]) -> bool:
+    def write_part(self, part: int, members: Sequence[TableMember]) -> bool:
         """See `tables.write_part`."""
         return write_part(self._results, part, members)
 
@@ -142,26 +142,26 @@ class SlideWorker:
         """End the decoders and remove what was fetched."""
         self._open.close()
 
-    def _reported(self, task: Task, coming: str | None) -> tuple[Report, Literal["scored", "kept"]]:
+    def _report(self, task: SlideTask, coming: str | None) -> tuple[Report, Literal["scored", "kept"]]:
         entry = task.entry
         of_slide = {"mpp": entry.mpp, "roi": None if entry.roi is None else parse_roi(entry.roi)}
         options = self._order.options.model_copy(update=of_slide)
-        kept = None if task.kept is None else self._kept(entry.id, options)
+        kept = None if task.kept is None else self._read_kept(entry.id, options)
         if kept is not None and not _newer(task):
             return kept, "kept"
         with self._sources.at_hand(entry.source) as path:
             if coming is not None:
                 self._sources.expect(coming)
-            check_folder(path, name_of(entry.source), hard_links=False)
+            check_folder(path, parse_file_name(entry.source), hard_links=False)
             # Reads the file once in order: what is scored afterwards comes from the page cache.
             sha256 = slide_sha256(path)
             if kept is not None and kept.slide.sha256 == sha256:
                 return kept, "kept"
-            analysis = self._scored(path, entry, sha256, options)
+            analysis = self._score_slide(path, entry, sha256, options)
             self._keep(entry.id, analysis, path)
         return analysis.report, "scored"
 
-    def _kept(self, slide: str, options: ScoringOptions) -> Report | None:
+    def _read_kept(self, slide: str, options: ScoringOptions) -> Report | None:
         """The report that is there, if it is one, of these options and models, with all files beside it."""
         report = read_report(self._results, slide)
         if report is None or not answers(report, options, self._cards, rounded=self._rounded):
@@ -169,9 +169,11 @@ class SlideWorker:
         files = self._results.list(f"{FILES}/{slide}") if self._order.formats else {}
         return report if all(EXPORTS[name].file_name in files for name in self._order.formats) else None
 
-    def _scored(self, path: Path, entry: Entry, sha256: str, options: ScoringOptions) -> Analysis:
-        lines = pace_of(self._detector.provider).readers
-        with open_isolated(self._decoders, path, name=name_of(entry.source), sha256=sha256, lines=lines) as slide:
+    def _score_slide(self, path: Path, entry: ManifestEntry, sha256: str, options: ScoringOptions) -> Analysis:
+        lines = choose_batch_sizes(self._detector.provider).readers
+        with open_isolated(
+            self._decoders, path, name=parse_file_name(entry.source), sha256=sha256, lines=lines
+        ) as slide:
             return score_slide(slide, self._detector, options, on_progress=self._count)
 
     def _count(self, done: int, _: int) -> None:
@@ -181,20 +183,20 @@ class SlideWorker:
         """Keep what is asked for; the report last, for where it is, everything is."""
         for name in self._order.formats:
             self._results.put(self._file(slide, name), EXPORTS[name].render(analysis, path))
-        self._results.put(report_name(slide), packed(analysis.report))
+        self._results.put(report_name(slide), pack_report(analysis.report))
 
     @staticmethod
     def _file(slide: str, format_: str) -> str:
         return f"{FILES}/{slide}/{EXPORTS[format_].file_name}"
 
 
-def _newer(task: Task) -> bool:
+def _newer(task: SlideTask) -> bool:
     """Whether the slide was written after its report: it may be another one by now."""
     modified = task.facts.modified
     return modified is not None and task.kept is not None and modified > task.kept.modified
 
 
-def _unpacked(models: ModelFiles, folder: Path) -> dict[str, Path]:
+def _unpack_models(models: ModelFiles, folder: Path) -> dict[str, Path]:
     """Version folders with the files of the models: the driver sends them, so that all workers have the same."""
     folders = {}
     for name, files in models.items():

@@ -24,7 +24,7 @@ class PairedAgreement:
     """Lin's concordance correlation coefficient (1989); None too where all numbers are the same."""
 
 
-def paired_agreement(first: Sequence[float], second: Sequence[float]) -> PairedAgreement:
+def measure_agreement(first: Sequence[float], second: Sequence[float]) -> PairedAgreement:
     """The agreement of two equally long lists, pair by pair.
 
     Limits of agreement: Bland and Altman, Lancet 1986;327:307. Concordance, with variances over n as in its definition:

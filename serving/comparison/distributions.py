@@ -16,7 +16,7 @@ Shares = NDArray[np.float64]
 """float64, shape (bins,), adding up to 1, or all zero where there was nothing."""
 
 
-def shares_of(values: NDArray[np.floating], edges: NDArray[np.float64]) -> Shares:
+def compute_shares(values: NDArray[np.floating], edges: NDArray[np.float64]) -> Shares:
     """The share of each bin; NaN is left out. values : float, any shape"""
     counts = np.histogram(values[np.isfinite(values)], edges)[0].astype(np.float64)
     return np.asarray(counts / max(counts.sum(), 1.0))
@@ -32,7 +32,7 @@ def population_stability(reference: Shares, recent: Shares) -> float:
 
     Siddiqi, Credit Risk Scorecards (2006): below .1 no change, .1 to .25 some, above .25 a large one.
     """
-    groups = _merged(reference)
+    groups = _merge_bins(reference)
     p, q = (np.maximum(np.bincount(groups, shares), SMALLEST) for shares in (reference, recent))
     return float(((q - p) * np.log(q / p)).sum())
 
@@ -42,7 +42,7 @@ def largest_gap(first: Shares, second: Shares) -> float:
     return float(np.abs(np.cumsum(first - second)).max(initial=0.0))
 
 
-def _merged(reference: Shares) -> NDArray[np.intp]:
+def _merge_bins(reference: Shares) -> NDArray[np.intp]:
     """Which of the index's bins each bin belongs to: neighbours together until they hold `MERGED_SHARE`."""
     groups, group, held = np.empty(len(reference), np.intp), 0, 0.0
     left = float(reference.sum())

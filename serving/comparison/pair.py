@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.comparison.distributions import SCORE_EDGES, shares_of
+from serving.comparison.distributions import SCORE_EDGES, compute_shares
 from serving.report import CountComponent, DetectionResult, Hotspot
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.options import CountingOptions
-from serving.scoring.profiles import NO_PROFILE, profile_named
+from serving.scoring.profiles import NO_PROFILE, load_profile
 from serving.scoring.recount import recount
 
 KEPT = 200
@@ -83,7 +83,7 @@ def compare(first: Analysis, second: Analysis, *, thresholds: tuple[float, float
     """
     seen = first.report.detections, second.report.detections
     counted = [
-        counted_from(analysis, threshold) for analysis, threshold in zip((first, second), thresholds, strict=True)
+        apply_threshold(analysis, threshold) for analysis, threshold in zip((first, second), thresholds, strict=True)
     ]
     sides = [_side(analysis, threshold) for analysis, threshold in zip(counted, thresholds, strict=True)]
     slide = first.report.slide
@@ -106,7 +106,7 @@ def compare(first: Analysis, second: Analysis, *, thresholds: tuple[float, float
     )
 
 
-def counted_from(analysis: Analysis, threshold: float) -> Analysis:
+def apply_threshold(analysis: Analysis, threshold: float) -> Analysis:
     """The analysis with what counts at `threshold` alone."""
     if all(d.probability >= threshold for d in analysis.report.detections):
         return analysis
@@ -144,14 +144,14 @@ def _side(analysis: Analysis, threshold: float) -> Side:
         category=_category(component),
         label=None if component is None else component.estimate,
         mean_score=round(float(known.mean()), 5) if len(known) else None,
-        scores=[round(float(share), 6) for share in shares_of(scores, SCORE_EDGES)],
+        scores=[round(float(share), 6) for share in compute_shares(scores, SCORE_EDGES)],
     )
 
 
 def _category(component: CountComponent | None) -> int | None:
     if component is None or component.estimate is None:
         return None
-    return profile_named(component.profile).labels.index(component.estimate)
+    return load_profile(component.profile).labels.index(component.estimate)
 
 
 def _profile(first: CountComponent | None, second: CountComponent | None) -> str | None:

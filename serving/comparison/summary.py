@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.comparison.agreement import paired_agreement, weighted_kappa
+from serving.comparison.agreement import measure_agreement, weighted_kappa
 from serving.comparison.distributions import largest_gap, mean_shares, population_stability
 from serving.comparison.pair import Pair
-from serving.scoring.profiles import profile_named
+from serving.scoring.profiles import load_profile
 from serving.wsi.research_use import RESEARCH_USE
 
 
@@ -74,14 +74,14 @@ class Comparison(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def latest_of(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+def find_latest_models(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
     """The models of the last pair; none where there is no pair."""
     return (pairs[-1].first.models, pairs[-1].second.models) if pairs else ([], [])
 
 
 def summarise(all_pairs: Sequence[Pair]) -> Comparison:
     """Sum up the pairs of the two cascades that the last one is of: while a shadow ran, another release may have served."""
-    first, second = latest_of(all_pairs)
+    first, second = find_latest_models(all_pairs)
     pairs = [pair for pair in all_pairs if (pair.first.models, pair.second.models) == (first, second)]
     spots = [p for p in pairs if p.first.hotspot_figures is not None and p.second.hotspot_figures is not None]
     ious = [p.hotspot_iou for p in pairs if p.hotspot_iou is not None]
@@ -103,15 +103,15 @@ def summarise(all_pairs: Sequence[Pair]) -> Comparison:
 
 def _counts(pairs: Sequence[Pair], of: Callable[[Pair], tuple[int, int]]) -> CountAgreement:
     counts = [of(pair) for pair in pairs]
-    found = paired_agreement([a for a, _ in counts], [b for _, b in counts])
+    found = measure_agreement([a for a, _ in counts], [b for _, b in counts])
     return CountAgreement(
         pairs=found.pairs,
-        mean_first=_rounded(found.mean_first),
-        mean_second=_rounded(found.mean_second),
-        mean_difference=_rounded(found.mean_difference),
-        low=_rounded(found.low),
-        high=_rounded(found.high),
-        concordance=_rounded(found.concordance),
+        mean_first=_round(found.mean_first),
+        mean_second=_round(found.mean_second),
+        mean_difference=_round(found.mean_difference),
+        low=_round(found.low),
+        high=_round(found.high),
+        concordance=_round(found.concordance),
     )
 
 
@@ -123,13 +123,13 @@ def _places(pairs: Sequence[Pair]) -> PlaceAgreement:
         both=both,
         only_first=first - both,
         only_second=second - both,
-        agreement=_rounded(2 * both / (first + second)) if first + second else None,
+        agreement=_round(2 * both / (first + second)) if first + second else None,
         kinds=dict(sorted(kinds.items())),
     )
 
 
 def _categories(pairs: Sequence[Pair], profile: str) -> CategoryAgreement:
-    labels = profile_named(profile).labels
+    labels = load_profile(profile).labels
     rated = [
         (p.first.category, p.second.category)
         for p in pairs
@@ -137,7 +137,7 @@ def _categories(pairs: Sequence[Pair], profile: str) -> CategoryAgreement:
     ]
     table = [[rated.count((i, j)) for j in range(len(labels))] for i in range(len(labels))]
     return CategoryAgreement(
-        profile=profile, labels=list(labels), table=table, kappa=_rounded(weighted_kappa(rated, len(labels)))
+        profile=profile, labels=list(labels), table=table, kappa=_round(weighted_kappa(rated, len(labels)))
     )
 
 
@@ -150,14 +150,14 @@ def _scores(pairs: Sequence[Pair]) -> ScoreDifference:
     return ScoreDifference(
         mean_first=_mean([p.first.mean_score for p in scored if p.first.mean_score is not None]),
         mean_second=_mean([p.second.mean_score for p in scored if p.second.mean_score is not None]),
-        population_stability=_rounded(population_stability(first, second)),
-        largest_gap=_rounded(largest_gap(first, second)),
+        population_stability=_round(population_stability(first, second)),
+        largest_gap=_round(largest_gap(first, second)),
     )
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return _rounded(float(np.mean(values))) if values else None
+    return _round(float(np.mean(values))) if values else None
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 4)

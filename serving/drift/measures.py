@@ -43,7 +43,7 @@ class Measure:
     level: Level
 
 
-def reference_of(slides: Sequence[SlideStatistics], data: str) -> DriftReference:
+def make_reference(slides: Sequence[SlideStatistics], data: str) -> DriftReference:
     """What some slides, at least one, are like together."""
     return DriftReference(
         slides=len(slides),
@@ -60,8 +60,8 @@ def reference_of(slides: Sequence[SlideStatistics], data: str) -> DriftReference
 def distances(reference: DriftReference, recent: DriftReference) -> list[Measure]:
     """How far recent slides are from the reference; a stain that either does not show has no measure."""
     found = [
-        _judged("scores", _stability(reference.scores, recent.scores), "PSI", STABILITY, STABILITY_SOURCE),
-        _judged("density", _stability(reference.density, recent.density), "PSI", STABILITY, STABILITY_SOURCE),
+        _judge("scores", _stability(reference.scores, recent.scores), "PSI", STABILITY, STABILITY_SOURCE),
+        _judge("density", _stability(reference.density, recent.density), "PSI", STABILITY, STABILITY_SOURCE),
     ]
     stains: tuple[tuple[Name, StainReference | None, StainReference | None], ...] = (
         ("haematoxylin", reference.haematoxylin, recent.haematoxylin),
@@ -72,7 +72,7 @@ def distances(reference: DriftReference, recent: DriftReference) -> list[Measure
             spread = max(known.spread_deg, LEAST_SPREAD_DEG)
             limits = SIGMAS[0] * spread, SIGMAS[1] * spread
             angle = angle_between(np.asarray(known.colour), np.asarray(now.colour))
-            found.append(_judged(name, angle, "degrees", limits, SIGMAS_SOURCE))
+            found.append(_judge(name, angle, "degrees", limits, SIGMAS_SOURCE))
     return found
 
 
@@ -85,7 +85,7 @@ def _stability(reference: list[float], recent: list[float]) -> float:
     return population_stability(np.asarray(reference), np.asarray(recent))
 
 
-def _judged(name: Name, value: float, unit: str, limits: tuple[float, float], source: str) -> Measure:
+def _judge(name: Name, value: float, unit: str, limits: tuple[float, float], source: str) -> Measure:
     level = LEVELS[sum(value >= limit for limit in limits)]
     return Measure(name, value, unit, limits[0], limits[1], source, level)
 

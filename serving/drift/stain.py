@@ -21,7 +21,7 @@ class Stains:
     eosin: NDArray[np.float64]
 
 
-def stains_of(density: NDArray[np.floating]) -> Stains | None:
+def estimate_stains(density: NDArray[np.floating]) -> Stains | None:
     """The directions of both stains: the extreme angles in the plane that holds most of the optical density.
 
     Macenko et al., A method for normalizing histology slides for quantitative analysis, ISBI 2009. Haematoxylin is that which

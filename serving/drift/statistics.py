@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from serving.comparison.distributions import SCORE_EDGES, shares_of
-from serving.drift.stain import stains_of
-from serving.quality.density import SEEN_MPP, density_of
-from serving.quality.parts import box_of
+from serving.comparison.distributions import SCORE_EDGES, compute_shares
+from serving.drift.stain import estimate_stains
+from serving.quality.density import SEEN_MPP, measure_density
+from serving.quality.parts import find_bounding_box
 from serving.scoring.analysis import Analysis
-from serving.scoring.masking import counted_tissue
+from serving.scoring.quality_masking import exclude_masked_tissue
 from serving.scoring.tissue import tissue_in
 from serving.wsi.driftreference import Colour
 from serving.wsi.geometry import Roi
@@ -33,7 +33,7 @@ class SlideStatistics(BaseModel):
     eosin: Colour | None
 
 
-def statistics_of(analysis: Analysis) -> SlideStatistics | None:
+def collect_statistics(analysis: Analysis) -> SlideStatistics | None:
     """The statistics of an analysis; None where nothing was scored. What quality control masks is left out of the colours."""
     report, scores = analysis.report, analysis.mitosis_map.scores
     known, info = scores[np.isfinite(scores)], report.slide
@@ -41,27 +41,27 @@ def statistics_of(analysis: Analysis) -> SlideStatistics | None:
         return None
     roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
     mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
-    mask = counted_tissue(mask, analysis.quality, "exclude")
+    mask = exclude_masked_tissue(mask, analysis.quality, "exclude")
     held, (rows, columns) = mask.tissue & mask.analysed, mask.tissue.shape
-    box = box_of(held, int(SEEN_MPP / mask.mpp) + 1)
-    density = density_of(analysis.overview.pixels, (rows, columns), mask.mpp, box)[held[box]]
+    box = find_bounding_box(held, int(SEEN_MPP / mask.mpp) + 1)
+    density = measure_density(analysis.overview.pixels, (rows, columns), mask.mpp, box)[held[box]]
     if not len(density):
         return None
-    mean, stains = density.mean(1), stains_of(density)
+    mean, stains = density.mean(1), estimate_stains(density)
     return SlideStatistics(
-        scores=_rounded(shares_of(scores, SCORE_EDGES)),
+        scores=_round(compute_shares(scores, SCORE_EDGES)),
         mean_score=round(float(known.mean()), _DECIMALS),
-        density=_rounded(shares_of(mean, DENSITY_EDGES)),
+        density=_round(compute_shares(mean, DENSITY_EDGES)),
         mean_density=round(float(mean.mean()), _DECIMALS),
         haematoxylin=None if stains is None else _colour(stains.haematoxylin),
         eosin=None if stains is None else _colour(stains.eosin),
     )
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
+def _round(values: NDArray[np.float64]) -> list[float]:
     return [round(float(value), _DECIMALS) for value in values]
 
 
 def _colour(direction: NDArray[np.float64]) -> Colour:
-    red, green, blue = _rounded(direction)
+    red, green, blue = _round(direction)
     return red, green, blue

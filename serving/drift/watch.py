@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from serving.drift.measures import LEVELS, Level, Measure, distances, reference_of, score_gap
+from serving.drift.measures import LEVELS, Level, Measure, distances, make_reference, score_gap
 from serving.drift.statistics import SlideStatistics
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -36,7 +36,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftResult:
     """How recent slides compare with the reference."""
 
     reference: Reference | None
@@ -54,7 +54,7 @@ class Drift:
         return max((measure.level for measure in self.measures), key=LEVELS.index, default=None)
 
 
-class DriftWatch:
+class DriftMonitor:
     """The statistics and references of one database."""
 
     def __init__(self, database: Database, slides: int) -> None:
@@ -72,16 +72,16 @@ class DriftWatch:
             return None
         return Reference(DriftReference.model_validate_json(made.reference), made.source, made.at, made.past)
 
-    def drift(self, card: ModelCard) -> Drift:
+    def drift(self, card: ModelCard) -> DriftResult:
         """How the latest slides compare with the reference of a Reg-NS."""
         known, needed = self.reference(card), min(FEWEST, self._slides)
         with self._database.reading() as tx:
             past = 0 if known is None else known.past
             recent = [slide for _, slide in _latest(tx, card.sha256(), self._slides, past=past)]
         if known is None or len(recent) < needed:
-            return Drift(known, len(recent), needed, [], None)
-        now = reference_of(recent, "recent slides")
-        return Drift(known, len(recent), needed, distances(known.reference, now), score_gap(known.reference, now))
+            return DriftResult(known, len(recent), needed, [], None)
+        now = make_reference(recent, "recent slides")
+        return DriftResult(known, len(recent), needed, distances(known.reference, now), score_gap(known.reference, now))
 
     def take(self, card: ModelCard, *, first: int | None = None, latest: int | None = None, actor: str) -> Reference:
         """Make the first or the latest so many slides that a Reg-NS has scored the reference.
@@ -107,7 +107,7 @@ class DriftWatch:
             return _put(tx, card.sha256(), slides, source, actor=actor, past=0)
 
 
-def remember(
+def store_statistics(
     tx: Connection, analysis_id: str, slide: str, found: SlideStatistics, *, screening: str, enough: int
 ) -> None:
     """Keep the statistics of a slide; of the first `enough` that a Reg-NS has scored, a reference is made if it has none."""
@@ -149,7 +149,7 @@ def _newest(tx: Connection, screening: str) -> Row[Any] | None:
 def _put(
     tx: Connection, screening: str, slides: Sequence[SlideStatistics], source: str, *, actor: str, past: int
 ) -> Reference:
-    made, now = reference_of(slides, source), time.time()
+    made, now = make_reference(slides, source), time.time()
     values = {"screening": screening, "source": source, "past": past, "at": now, "actor": actor}
     tx.execute(insert(drift_references).values({**values, "reference": made.model_dump_json()}))
     return Reference(made, source, now, past)

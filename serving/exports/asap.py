@@ -18,7 +18,7 @@ FIGURES, HOTSPOTS = ("mitotic figure", "#c80000"), ("hotspot", "#0072b2")
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
+class AsapAnnotation:
     """A box (x, y, width, height), level-0 px, and what is said of it."""
 
     name: str
@@ -35,7 +35,7 @@ def to_asap(analysis: Analysis) -> Iterator[bytes]:
 
 
 def asap_document(
-    annotations: Iterable[Annotation], groups: Sequence[Group], stated: Mapping[str, str] | None = None
+    annotations: Iterable[AsapAnnotation], groups: Sequence[Group], stated: Mapping[str, str] | None = None
 ) -> Iterator[bytes]:
     """The document in chunks, UTF-8.
 
@@ -52,15 +52,15 @@ def asap_document(
     return in_chunks(head, map(_element, annotations), tail, between="")
 
 
-def _annotations(report: Report) -> Iterator[Annotation]:
+def _annotations(report: Report) -> Iterator[AsapAnnotation]:
     for i, d in enumerate(report.detections):
-        yield Annotation(f"figure {i} ({d.probability:.3f})", (d.x, d.y, d.width, d.height), FIGURES)
+        yield AsapAnnotation(f"figure {i} ({d.probability:.3f})", (d.x, d.y, d.width, d.height), FIGURES)
     for i, h in enumerate(report.hotspots, 1):
         name = f"hotspot {i}: {h.mitotic_figures} in {h.area_mm2:g} mm2"
-        yield Annotation(name, (h.x, h.y, h.width, h.height), HOTSPOTS)
+        yield AsapAnnotation(name, (h.x, h.y, h.width, h.height), HOTSPOTS)
 
 
-def _element(annotation: Annotation) -> str:
+def _element(annotation: AsapAnnotation) -> str:
     x, y, width, height = annotation.box
     corners = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
     points = "".join(f'<Coordinate Order="{i}" X="{a:.2f}" Y="{b:.2f}"/>' for i, (a, b) in enumerate(corners))

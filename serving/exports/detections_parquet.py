@@ -3,7 +3,7 @@
 import io
 
 from serving.exports.detections_csv import COLUMNS
-from serving.exports.errors import needed
+from serving.exports.errors import import_extra
 from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
@@ -16,7 +16,7 @@ def to_parquet(analysis: Analysis) -> bytes:
     ExportError
         If pyarrow is not installed.
     """
-    arrow, parquet = needed("pyarrow", "parquet"), needed("pyarrow.parquet", "parquet")
+    arrow, parquet = import_extra("pyarrow", "parquet"), import_extra("pyarrow.parquet", "parquet")
     report = analysis.report
     about = {
         "analysis": report.analysis_id,

@@ -8,7 +8,7 @@ import numpy as np
 
 from serving import __version__
 from serving.exports.dicom_source import MANUFACTURER, MODEL, DicomSource, algorithm_version
-from serving.exports.errors import ExportError, needed
+from serving.exports.errors import ExportError, import_extra
 from serving.exports.export import EXPORTS, Export
 from serving.exports.file_px import in_file_px
 from serving.scoring.analysis import Analysis
@@ -22,11 +22,11 @@ def to_dicom_annotations(analysis: Analysis, slide: Path | None) -> Iterator[byt
     Raises
     ------
     ExportError
-        See `DicomSource.of`; also without figures, since DICOM has no empty group.
+        See `DicomSource.from_report`; also without figures, since DICOM has no empty group.
     """
     report = in_file_px(analysis.report)
-    source = DicomSource.of(report, slide)
-    hd, codes = needed("highdicom", "dicom"), needed("pydicom.sr.codedict", "dicom").codes
+    source = DicomSource.from_report(report, slide)
+    hd, codes = import_extra("highdicom", "dicom"), import_extra("pydicom.sr.codedict", "dicom").codes
     if not report.detections:
         raise ExportError("there are no mitotic figures, and DICOM annotations have no empty group")
     boxes = [

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving.exports.dicom_annotations import NAME
 from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version
-from serving.exports.errors import needed
+from serving.exports.errors import import_extra
 from serving.exports.export import EXPORTS, Export
 from serving.exports.file_px import in_file_px
 from serving.report import Report
@@ -26,12 +26,12 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
     Raises
     ------
     ExportError
-        See `DicomSource.of`.
+        See `DicomSource.from_report`.
     """
     report = in_file_px(analysis.report)
-    source = DicomSource.of(report, slide)
-    hd = needed("highdicom", "dicom")
-    codes = needed("pydicom.sr.codedict", "dicom").codes
+    source = DicomSource.from_report(report, slide)
+    hd = import_extra("highdicom", "dicom")
+    codes = import_extra("pydicom.sr.codedict", "dicom").codes
     figures = sorted(report.detections, key=lambda d: -d.probability)[:MAX_FIGURES]
     centres = np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in figures], np.float64).reshape(-1, 2)
     point, polygon = hd.sr.GraphicTypeValues3D.POINT, hd.sr.GraphicTypeValues3D.POLYGON
@@ -76,13 +76,13 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
 
 
 def _region(source: DicomSource, kind: Any, points: NDArray[np.float64]) -> Any:
-    return needed("highdicom", "dicom").sr.ImageRegion3D(
+    return import_extra("highdicom", "dicom").sr.ImageRegion3D(
         graphic_type=kind, graphic_data=points, frame_of_reference_uid=source.dataset.FrameOfReferenceUID
     )
 
 
 def _group(report: Report, source: DicomSource, name: str, region: Any, *measured: Any) -> Any:
-    sr = needed("highdicom", "dicom").sr
+    sr = import_extra("highdicom", "dicom").sr
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=source.uid(report, name), identifier=name),
         referenced_region=region,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import __version__
-from serving.exports.errors import ExportError, needed
+from serving.exports.errors import ExportError, import_extra
 from serving.report import Report
 from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
 from serving.wsi.errors import MitoserveError
@@ -24,7 +24,7 @@ class DicomSource:
     dataset: Any
 
     @classmethod
-    def of(cls, report: Report, slide: Path | None) -> "DicomSource":
+    def from_report(cls, report: Report, slide: Path | None) -> "DicomSource":
         """The level that the report's coordinates are of.
 
         Raises
@@ -32,11 +32,11 @@ class DicomSource:
         ExportError
             If highdicom is not installed, or the slide is not given, is no DICOM slide or another one.
         """
-        needed("highdicom", "dicom")
-        pydicom = needed("pydicom", "dicom")
+        import_extra("highdicom", "dicom")
+        pydicom = import_extra("pydicom", "dicom")
         if slide is None:
             raise ExportError("DICOM refers to the slide's own files: give the slide too (--slide), while it is stored")
-        files = _files_of(slide)
+        files = _find_files(slide)
         if not files:
             raise ExportError(
                 f"{report.slide.name} is no DICOM slide, and DICOM annotations refer to one; convert it with wsidicomizer "
@@ -52,7 +52,7 @@ class DicomSource:
 
     def to_mm(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Total pixel matrix (x, y) px to the slide's frame of reference, mm: shape (N, 2) -> (N, 3)."""
-        spatial, shared = needed("highdicom.spatial", "dicom"), self.dataset.SharedFunctionalGroupsSequence[0]
+        spatial, shared = import_extra("highdicom.spatial", "dicom"), self.dataset.SharedFunctionalGroupsSequence[0]
         origin = self.dataset.TotalPixelMatrixOriginSequence[0]
         transformer = spatial.ImageToReferenceTransformer(
             image_position=(
@@ -67,11 +67,11 @@ class DicomSource:
 
     def uid(self, report: Report, key: str) -> str:
         """A UID that is the same whenever the analysis is."""
-        made = needed("pydicom.uid", "dicom").generate_uid(entropy_srcs=[report.analysis_id, key])
+        made = import_extra("pydicom.uid", "dicom").generate_uid(entropy_srcs=[report.analysis_id, key])
         return str(made)
 
 
-def _files_of(slide: Path) -> list[Path]:
+def _find_files(slide: Path) -> list[Path]:
     """The files of a DICOM slide; none where it is another one, or not there."""
     try:
         files = slide_files(slide)

@@ -12,7 +12,7 @@ class ExportError(MitoserveError):
     slug = "not-exportable"
 
 
-def needed(module: str, extra: str) -> ModuleType:
+def import_extra(module: str, extra: str) -> ModuleType:
     """A package that only some formats need.
 
     Raises

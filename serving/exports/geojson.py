@@ -13,7 +13,7 @@ from serving.exports.streaming import in_chunks
 from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis
 from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 MITOSIS = {"name": "Mitosis", "color": [200, 0, 0]}
 HOTSPOT = {"name": "Mitotic hotspot", "color": [0, 114, 178]}
@@ -47,7 +47,7 @@ def _features(report: Report) -> Iterator[dict[str, Any]]:
     for i, h in enumerate(report.hotspots):
         properties: dict[str, Any] = {
             "objectType": "annotation",
-            "name": f"Hotspot {i + 1}: {counted(h.mitotic_figures, 'mitotic figure')} in {h.area_mm2:g} mm2",
+            "name": f"Hotspot {i + 1}: {format_count(h.mitotic_figures, 'mitotic figure')} in {h.area_mm2:g} mm2",
             "isLocked": True,
             "classification": HOTSPOT,
             "measurements": {"mitotic figures": h.mitotic_figures, "per mm2": h.per_mm2},

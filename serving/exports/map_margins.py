@@ -24,7 +24,7 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A line of text; a "²" in it is drawn as a raised 2, since Pillow's own font has no such sign and no "µ"."""
 
     text: str
@@ -37,7 +37,7 @@ class Line:
         return round(self.size * _LEADING)
 
 
-def header_lines(report: Report, width: int) -> list[Line]:
+def header_lines(report: Report, width: int) -> list[TextLine]:
     """The slide's name, its counts, and what they were made with, in lines of at most `width` px."""
     counts = report.counts
     noun = "mitotic figure" if counts.mitotic_figures == 1 else "mitotic figures"
@@ -58,9 +58,9 @@ def header_lines(report: Report, width: int) -> list[Line]:
         report.analysis_id,
     ]
     return [
-        Line(_shortened(report.slide.name, 22, width), 22, _INK),
-        *(Line(text, 17, _INK) for text in _wrapped(result, "  ·  ", 17, width)),
-        *(Line(text, 13, _MUTED) for text in _wrapped(made, "  ·  ", 13, width)),
+        TextLine(_shorten(report.slide.name, 22, width), 22, _INK),
+        *(TextLine(text, 17, _INK) for text in _wrap(result, "  ·  ", 17, width)),
+        *(TextLine(text, 13, _MUTED) for text in _wrap(made, "  ·  ", 13, width)),
     ]
 
 
@@ -73,25 +73,25 @@ def component_line(component: CountComponent) -> str:
     return f"mitotic-count component estimate: {component.estimate} ({component.profile}; {', '.join(away)})"
 
 
-def footer_lines(report: Report, width: int) -> list[Line]:
+def footer_lines(report: Report, width: int) -> list[TextLine]:
     """The report's warnings and the research-use line."""
     component = report.counts.component
-    sources = [] if component is None else _wrapped(f"Cut-offs: {component.source}".split(" "), " ", 13, width)
-    warnings = [line for w in report.warnings for line in _wrapped(f"Warning: {w}".split(" "), " ", 13, width)]
-    research = _wrapped(report.research_use.split(" "), " ", 15, width)
+    sources = [] if component is None else _wrap(f"Cut-offs: {component.source}".split(" "), " ", 13, width)
+    warnings = [line for w in report.warnings for line in _wrap(f"Warning: {w}".split(" "), " ", 13, width)]
+    research = _wrap(report.research_use.split(" "), " ", 15, width)
     return [
-        *(Line(text, 13, _MUTED) for text in sources),
-        *(Line(text, 13, _WARNING) for text in warnings),
-        *(Line(text, 15, _RESEARCH) for text in research),
+        *(TextLine(text, 13, _MUTED) for text in sources),
+        *(TextLine(text, 13, _WARNING) for text in warnings),
+        *(TextLine(text, 15, _RESEARCH) for text in research),
     ]
 
 
-def text_height(lines: Sequence[Line]) -> int:
+def text_height(lines: Sequence[TextLine]) -> int:
     """Px that the lines take, one below the other."""
     return sum(line.height for line in lines)
 
 
-def draw_lines(draw: ImageDraw.ImageDraw, corner: tuple[int, int], lines: Sequence[Line]) -> None:
+def draw_lines(draw: ImageDraw.ImageDraw, corner: tuple[int, int], lines: Sequence[TextLine]) -> None:
     """Draw lines below each other from the top left corner."""
     x, y = corner
     for line in lines:
@@ -103,25 +103,25 @@ def draw_legend(page: Image.Image, corner: tuple[int, int], report: Report, zoom
     """Colour scale, symbols and scale bar. zoom : drawn px per level-0 px"""
     draw = ImageDraw.Draw(page)
     x, y = corner
-    _write(draw, (x, y), Line("Reg-NS score", 14, _INK))
+    _write(draw, (x, y), TextLine("Reg-NS score", 14, _INK))
     y += 26
     page.paste(legend_bar(18, _BAR_PX), (x, y))
     draw.rectangle((x - 1, y - 1, x + 18, y + _BAR_PX), outline=_MUTED)
     for tick, label in ((1.0, "1 or more"), (0.5, "0.5"), (0.0, "0")):
         at = y + round((_BAR_PX - 1) * (1 - tick))
         draw.line((x + 18, at, x + 23, at), fill=_INK)
-        _write(draw, (x + 28, at - 8), Line(label, 13, _INK))
+        _write(draw, (x + 28, at - 8), TextLine(label, 13, _INK))
     y += _BAR_PX + 22
     ring(draw, x + 9, y + 8, 7, FIGURE)
-    _write(draw, (x + 28, y), Line("mitotic figure", 13, _INK))
+    _write(draw, (x + 28, y), TextLine("mitotic figure", 13, _INK))
     if report.hotspots:
         y += 24
         draw.rectangle((x + 1, y + 2, x + 17, y + 14), outline=HOTSPOT, width=3)
-        _write(draw, (x + 28, y), Line("hotspot", 13, _INK))
+        _write(draw, (x + 28, y), TextLine("hotspot", 13, _INK))
     if report.settings.roi is not None:
         y += 24
         draw.rectangle((x + 1, y + 2, x + 17, y + 14), outline=ROI, width=2)
-        _write(draw, (x + 28, y), Line("analysed region", 13, _INK))
+        _write(draw, (x + 28, y), TextLine("analysed region", 13, _INK))
     _draw_scale_bar(draw, (x, y + 38), zoom / report.slide.mpp)
 
 
@@ -136,7 +136,7 @@ def _draw_scale_bar(draw: ImageDraw.ImageDraw, corner: tuple[int, int], px_per_u
     length_um = _round_length(LEGEND_WIDTH * 0.7 / px_per_um)
     draw.rectangle((x, y, x + length_um * px_per_um, y + 4), fill=_INK)
     label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} microns"
-    _write(draw, (x, y + 9), Line(label, 13, _INK))
+    _write(draw, (x, y + 9), TextLine(label, 13, _INK))
 
 
 def _round_length(at_most_um: float) -> float:
@@ -145,20 +145,20 @@ def _round_length(at_most_um: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= at_most_um)
 
 
-def _write(draw: ImageDraw.ImageDraw, corner: tuple[int, int], line: Line) -> None:
+def _write(draw: ImageDraw.ImageDraw, corner: tuple[int, int], line: TextLine) -> None:
     x, y = float(corner[0]), corner[1]
     for i, part in enumerate(line.text.split("²")):
         if i:
-            draw.text((x, y - line.size * 0.1), "2", fill=line.colour, font=_font(_raised(line.size)))
-            x += _length("2", _raised(line.size))
+            draw.text((x, y - line.size * 0.1), "2", fill=line.colour, font=_font(_superscript_size(line.size)))
+            x += _length("2", _superscript_size(line.size))
         draw.text((x, y), part, fill=line.colour, font=_font(line.size))
         x += _length(part, line.size)
 
 
-def _wrapped(parts: Sequence[str], between: str, size: int, width: int) -> list[str]:
+def _wrap(parts: Sequence[str], between: str, size: int, width: int) -> list[str]:
     """The parts in as few lines as hold them; a part that is too long for a line is shortened."""
     lines: list[str] = []
-    for part in (_shortened(part, size, width) for part in parts):
+    for part in (_shorten(part, size, width) for part in parts):
         longer = f"{lines[-1]}{between}{part}" if lines else ""
         if lines and _length(longer, size) <= width:
             lines[-1] = longer
@@ -167,7 +167,7 @@ def _wrapped(parts: Sequence[str], between: str, size: int, width: int) -> list[
     return lines
 
 
-def _shortened(text: str, size: int, width: int) -> str:
+def _shorten(text: str, size: int, width: int) -> str:
     """The text, its middle left out as far as it takes to fit: the ends of file names tell them apart."""
     if _length(text, size) <= width:
         return text
@@ -181,10 +181,12 @@ def _without_middle(text: str, keep: int) -> str:
 
 def _length(text: str, size: int) -> float:
     parts = text.split("²")
-    return sum(_font(size).getlength(part) for part in parts) + (len(parts) - 1) * _font(_raised(size)).getlength("2")
+    return sum(_font(size).getlength(part) for part in parts) + (len(parts) - 1) * _font(
+        _superscript_size(size)
+    ).getlength("2")
 
 
-def _raised(size: int) -> int:
+def _superscript_size(size: int) -> int:
     return round(size * 0.65)
 
 

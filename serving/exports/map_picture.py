@@ -42,7 +42,7 @@ def to_png(analysis: Analysis) -> bytes:
 
 def draw_map(analysis: Analysis) -> Image.Image:
     """Slide, translucent scores, a ring a figure, the hotspot, legend, scale bar, and in words what it all means."""
-    slide, zoom = _drawn_slide(analysis)
+    slide, zoom = _draw_slide(analysis)
     width = max(slide.width + LEGEND_WIDTH, MIN_TEXT_WIDTH) + 2 * PAD
     header = header_lines(analysis.report, width - 2 * PAD)
     footer = footer_lines(analysis.report, width - 2 * PAD)
@@ -58,19 +58,19 @@ def draw_map(analysis: Analysis) -> Image.Image:
     return page
 
 
-def _drawn_slide(analysis: Analysis) -> tuple[Image.Image, float]:
+def _draw_slide(analysis: Analysis) -> tuple[Image.Image, float]:
     """The slide with everything drawn on it, and its pixels per level-0 px."""
     report, pixels = analysis.report, analysis.overview.pixels
     side = min(SIDE_PX, max(pixels.shape[:2]) * MAX_ENLARGEMENT)
     zoom = side / max(report.slide.width, report.slide.height)
     size = max(round(report.slide.width * zoom), 1), max(round(report.slide.height * zoom), 1)
     slide = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
-    slide = _overlaid(slide, analysis.mitosis_map, zoom)
+    slide = _overlay_scores(slide, analysis.mitosis_map, zoom)
     _draw_findings(ImageDraw.Draw(slide), analysis, zoom)
     return slide, zoom
 
 
-def _overlaid(slide: Image.Image, lattice: MitosisMap, zoom: float) -> Image.Image:
+def _overlay_scores(slide: Image.Image, lattice: MitosisMap, zoom: float) -> Image.Image:
     """The slide under its scores, interpolated between the centres of sub-tiles, and the more opaque the higher."""
     scores = np.pad(np.clip(np.nan_to_num(lattice.scores, nan=0.0), 0, 1), ((0, 1), (0, 1)))
     # A lattice pixel is `step` wide around the centre of its sub-tile, which is half a window from the corner.

@@ -4,7 +4,7 @@ import io
 from typing import Any
 from xml.sax.saxutils import escape
 
-from serving.exports.errors import needed
+from serving.exports.errors import import_extra
 from serving.exports.export import EXPORTS, Export, whole
 from serving.exports.map_picture import draw_map
 from serving.exports.printed import sections
@@ -19,7 +19,7 @@ def to_pdf(analysis: Analysis) -> bytes:
     ExportError
         If ReportLab is not installed.
     """
-    platypus, styles = needed("reportlab.platypus", "pdf"), needed("reportlab.lib.styles", "pdf")
+    platypus, styles = import_extra("reportlab.platypus", "pdf"), import_extra("reportlab.lib.styles", "pdf")
     sheet, report = styles.getSampleStyleSheet(), analysis.report
     body, title, heading = sheet["BodyText"], sheet["Title"], sheet["Heading2"]
 
@@ -28,7 +28,7 @@ def to_pdf(analysis: Analysis) -> bytes:
 
     buffer = io.BytesIO()
     document = platypus.SimpleDocTemplate(
-        buffer, pagesize=needed("reportlab.lib.pagesizes", "pdf").A4, invariant=1, title=report.slide.name,
+        buffer, pagesize=import_extra("reportlab.lib.pagesizes", "pdf").A4, invariant=1, title=report.slide.name,
         author="mitoserve", subject=report.research_use,
     )  # fmt: skip
     story = [text(report.slide.name, title), text(report.research_use)]

@@ -69,10 +69,10 @@ class MemoryBudget:
             If others have it for too long.
         """
         units, deadline = min(-(-size // UNIT), self._units), time.monotonic() + self._wait_s
-        while (reservation := self._tried(units)) is None:
+        while (reservation := self._try_reserve(units)) is None:
             for give_back in self._short:
                 give_back()
-            if (reservation := self._tried(units)) is not None:
+            if (reservation := self._try_reserve(units)) is not None:
                 break
             if time.monotonic() > deadline:
                 raise BusyError(
@@ -82,7 +82,7 @@ class MemoryBudget:
             time.sleep(_LOOK_S)
         return reservation
 
-    def _tried(self, units: int) -> Reservation | None:
+    def _try_reserve(self, units: int) -> Reservation | None:
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, handle)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.landlock import libraries, see_only
+from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import DecoderLimits, allow_cpu
-from serving.wsi.companions import folder_of
+from serving.wsi.companions import find_companion_folder
 from serving.wsi.errors import MitoserveError
 from serving.wsi.geometry import Region
 from serving.wsi.imageslide import PictureMemoryError
@@ -29,7 +29,7 @@ MESSAGE_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Channel:
     """One of the parent's lines to this process: requests come and answers go by the socket, pixels by the memory."""
 
     socket: socket.socket
@@ -37,20 +37,20 @@ class Line:
     """Handle of the memory file."""
 
 
-def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
+def serve(lines: Sequence[Channel], limits: DecoderLimits) -> None:
     """Open the slide that the first request names, then answer reads on all lines until the parent closes them.
 
     The working folder is the slide's, and from now on this process sees nothing but the slide and Python's libraries.
     """
     first = lines[0]
-    request = _received(first)
+    request = _receive(first)
     if request is None:
         return
     allow_cpu(min(limits.opening_cpu_s, limits.read_cpu_s))
     path, name = Path(request["path"]), request["name"]
     names = (str(path), path.name, name)
     try:
-        see_only([*libraries(), *_places(path)])
+        restrict_reading([*libraries(), *_places(path)])
         slide = open_slide(path, name=name, memory=limits.memory_bytes)
     except (MitoserveError, OSError, MemoryError) as error:
         _answer(first, _failure(error, names))
@@ -68,15 +68,15 @@ def serve(lines: Sequence[Line], limits: DecoderLimits) -> None:
 def _places(path: Path) -> list[Path]:
     """What belongs to the slide: its main file, and the folder of further ones."""
     try:
-        folder = folder_of(path)
+        folder = find_companion_folder(path)
     except OSError:  # there is no such file, or it cannot be read: opening it says so
         return []
     return [place for place in {path, path if folder is None else folder} if place.exists()]
 
 
-def _answer_reads(line: Line, slide: Slide, limits: DecoderLimits, names: Sequence[str]) -> None:
+def _answer_reads(line: Channel, slide: Slide, limits: DecoderLimits, names: Sequence[str]) -> None:
     shared = mmap.mmap(line.memory, 0) if _size(line.memory) else None
-    while (request := _received(line)) is not None:
+    while (request := _receive(line)) is not None:
         allow_cpu(limits.read_cpu_s)
         try:
             pixels = _pixels(slide, request)
@@ -95,7 +95,7 @@ def _pixels(slide: Slide, request: dict[str, Any]) -> NDArray[np.uint8]:
     return slide.read(Region(*request["region"]), request["width"], request["height"])
 
 
-def _received(line: Line) -> dict[str, Any] | None:
+def _receive(line: Channel) -> dict[str, Any] | None:
     """The next request; None when the parent is gone."""
     try:
         packet = line.socket.recv(MESSAGE_BYTES)
@@ -104,7 +104,7 @@ def _received(line: Line) -> dict[str, Any] | None:
     return json.loads(packet) if packet else None
 
 
-def _answer(line: Line, message: dict[str, Any]) -> None:
+def _answer(line: Channel, message: dict[str, Any]) -> None:
     try:
         line.socket.send(json.dumps(message).encode()[:MESSAGE_BYTES])
     except OSError:

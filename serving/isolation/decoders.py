@@ -15,7 +15,7 @@ from typing import Any
 
 from serving.isolation.budget import MemoryBudget
 from serving.isolation.decoder import MESSAGE_BYTES
-from serving.isolation.decoderprocess import Decoder, DecoderDiedError, Ending, Line
+from serving.isolation.decoder_process import Decoder, DecoderChannel, DecoderDiedError, ExitReason
 from serving.isolation.limits import DecoderLimits, hide_memory
 from serving.wsi.errors import StorageError, UnreadableSlideError
 from serving.wsi.pixelsize import PixelSize
@@ -87,8 +87,8 @@ class Decoders:
         with contextlib.ExitStack() as stack:
             if self.budget is not None:
                 stack.callback(self.budget.reserve(memory).release)
-            place, file = _located(path, name)
-            pairs = [Line() for _ in range(lines)]
+            place, file = _locate(path, name)
+            pairs = [DecoderChannel() for _ in range(lines)]
             for line in pairs:
                 stack.callback(line.close)
             handles = [handle for line in pairs for handle in (line.theirs.fileno(), line.memory)]
@@ -105,7 +105,7 @@ class Decoders:
                 pairs,
                 stack.pop_all(),
                 wall_s=self.limits.read_wall_s,
-                how_ended=self.how_ended,
+                how_ended=self.exit_reason,
             )
         try:
             opened = decoder.call({"path": file, "name": name})
@@ -122,18 +122,18 @@ class Decoders:
             tuple(opened["stored_scale"]),
         )
 
-    def how_ended(self, pid: int) -> Ending:
+    def exit_reason(self, pid: int) -> ExitReason:
         """How the decoder `pid`, which has ended, came to its end."""
         try:
             status = self._ask({"ended": pid}, [])[0]["status"]
         except DecoderDiedError:
-            return Ending("it was ended from outside")
+            return ExitReason("it was ended from outside")
         if status == -signal.SIGXCPU:
-            return Ending("it took more processor time than a read or an opening may", exhausted=True)
+            return ExitReason("it took more processor time than a read or an opening may", exhausted=True)
         if status is not None and status < 0:
             crashed = -status in _OWN_ENDINGS
-            return Ending(f"the reader was ended by {signal.Signals(-status).name}", crashed=crashed)
-        return Ending("the reader stopped", crashed=True)
+            return ExitReason(f"the reader was ended by {signal.Signals(-status).name}", crashed=crashed)
+        return ExitReason("the reader stopped", crashed=True)
 
     def close(self) -> None:
         """End the zygote, and with it every decoder."""
@@ -145,7 +145,7 @@ class Decoders:
         with self._lock:
             for attempt in (1, 2):
                 if self._zygote is None:
-                    self._zygote = _started(self._user)
+                    self._zygote = _start_zygote(self._user)
                 _, control = self._zygote
                 try:
                     socket.send_fds(control, [json.dumps(request).encode()], handles)
@@ -168,7 +168,7 @@ class Decoders:
             self._zygote = None
 
 
-def _located(path: Path, name: str) -> tuple[int, str]:
+def _locate(path: Path, name: str) -> tuple[int, str]:
     """A handle of the slide's folder, and the slide's name in it; the decoder needs no way there and learns of none.
 
     The path may be a link. What lies in the folder may not, which the decoder checks.
@@ -183,7 +183,7 @@ def _located(path: Path, name: str) -> tuple[int, str]:
         raise StorageError(f"the folder of {name} cannot be opened; try again") from error
 
 
-def _started(user: str | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _start_zygote(user: str | None) -> tuple[subprocess.Popen[bytes], socket.socket]:
     hide_memory()  # decoders are processes of the same user, unless told otherwise
     account = []
     if user is not None:

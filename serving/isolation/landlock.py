@@ -45,7 +45,7 @@ def libraries() -> list[Path]:
     return [place for place in _LIBRARIES if os.access(place, os.R_OK)]
 
 
-def see_only(places: Iterable[Path], *, fill: Path | None = None) -> bool:
+def restrict_reading(places: Iterable[Path], *, fill: Path | None = None) -> bool:
     """Bind this thread, and all that it starts, to reading `places` for good: files, and folders with all below them.
 
     fill : a folder in which it may also make folders and write new files
@@ -64,13 +64,13 @@ def see_only(places: Iterable[Path], *, fill: Path | None = None) -> bool:
     files = (1 << max(count for first, count in _FILE_RIGHTS.items() if first <= known)) - 1
     handled = struct.pack("=QQQ", files, _PORT_RIGHTS if known >= 4 else 0, _SCOPES if known >= 6 else 0)
     handled = handled[: 24 if known >= 6 else 16 if known >= 4 else 8]
-    ruleset = _checked(_call(_CREATE_RULESET, handled, len(handled), 0))
+    ruleset = _check_result(_call(_CREATE_RULESET, handled, len(handled), 0))
     try:
         for place in places:
             _allow(ruleset, place, _READ_FILE | _READ_DIR if place.is_dir() else _READ_FILE)
         if fill is not None:
             _allow(ruleset, fill, _READ_FILE | _READ_DIR | _WRITE_FILE | _MAKE_FOLDER | _MAKE_FILE)
-        _checked(_call(_RESTRICT_SELF, ruleset, 0))
+        _check_result(_call(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
     return True
@@ -79,7 +79,7 @@ def see_only(places: Iterable[Path], *, fill: Path | None = None) -> bool:
 def _allow(ruleset: int, place: Path, rights: int) -> None:
     handle = os.open(place, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        _checked(_call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, handle), 0))
+        _check_result(_call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, handle), 0))
     finally:
         os.close(handle)
 
@@ -91,7 +91,7 @@ def _call(number: int, *arguments: int | bytes | None) -> int:
     return int(kernel.syscall(ctypes.c_long(number), *stated))
 
 
-def _checked(answer: int) -> int:
+def _check_result(answer: int) -> int:
     if answer < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

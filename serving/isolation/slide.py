@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.isolation.decoderprocess import Decoder, DecoderDiedError, MemoryShortError
+from serving.isolation.decoder_process import Decoder, DecoderDiedError, MemoryShortError
 from serving.isolation.decoders import LINES, Decoders, SlideFacts
 from serving.wsi.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
 from serving.wsi.geometry import Region
@@ -54,7 +54,7 @@ class IsolatedSlide(SlideBase):
         self._closed = False
         self._lock = threading.Lock()
         self._needed = contextlib.ExitStack()
-        facts = self._tried(lambda _, facts: facts)
+        facts = self._with_retry(lambda _, facts: facts)
         self.width, self.height, self.pixel_size, self.vendor = (
             facts.width,
             facts.height,
@@ -76,16 +76,16 @@ class IsolatedSlide(SlideBase):
         return self._pixels({"max_side": max_side}, max_side * max_side * 3)
 
     def _pixels(self, request: dict[str, Any], max_bytes: int) -> NDArray[np.uint8]:
-        return self._tried(lambda decoder, _: decoder.pixels(request, max_bytes))
+        return self._with_retry(lambda decoder, _: decoder.pixels(request, max_bytes))
 
-    def _tried(self, ask: Callable[[Decoder, SlideFacts], _T]) -> _T:
+    def _with_retry(self, ask: Callable[[Decoder, SlideFacts], _T]) -> _T:
         """What `ask` gives, with another process if the first dies of it or has too little memory."""
         deaths, ending = 0, ""
         while deaths < TRIES:
             decoder: Decoder | None = None
             memory = self._memory
             try:
-                decoder, facts = self._opened()
+                decoder, facts = self._open()
                 return ask(decoder, facts)
             except DecoderDiedError as death:
                 deaths, ending = deaths + 1, str(death)
@@ -110,7 +110,7 @@ class IsolatedSlide(SlideBase):
             "the file is damaged, or not what it says it is; export it again, for example with `vips tiffsave`"
         )
 
-    def _opened(self) -> tuple[Decoder, SlideFacts]:
+    def _open(self) -> tuple[Decoder, SlideFacts]:
         with self._lock:
             if self._closed:
                 raise ValueError(f"{self.name} is closed")

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from serving.isolation.decoder import MESSAGE_BYTES, Line, serve
+from serving.isolation.decoder import MESSAGE_BYTES, Channel, serve
 from serving.isolation.limits import DecoderLimits, hide_memory, restrict
 
 MAX_HANDLES = 33
@@ -57,7 +57,7 @@ def _fork(control: socket.socket, handles: list[int], limits: DecoderLimits) -> 
             os.close(folder)
             restrict(limits)
             pairs = zip(lines[::2], lines[1::2], strict=True)
-            serve([Line(socket.socket(fileno=s), memory) for s, memory in pairs], limits)
+            serve([Channel(socket.socket(fileno=s), memory) for s, memory in pairs], limits)
         finally:
             os._exit(0)
     for handle in handles:

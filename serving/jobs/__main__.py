@@ -5,13 +5,13 @@ import signal
 import sys
 import threading
 
-from serving.jobs.crew import Crew
 from serving.jobs.models import ReleasedModels
 from serving.jobs.worker import Worker
+from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability.logs import configure_logging
 from serving.observability.tracing import configure_tracing
-from serving.registry.registry import Registry
-from serving.settings import Settings
+from serving.registry.registry import ModelRegistry
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.decoding import open_decoders
 from serving.store.slides import SlideStore
@@ -19,7 +19,7 @@ from serving.store.slides import SlideStore
 
 def main(server: str, worker: str) -> None:
     """Run analyses until the parent closes standard input, or SIGTERM comes."""
-    settings = Settings.from_environment()
+    settings = ServerSettings.from_environment()
     configure_logging(settings.log_format)
     configure_tracing(settings.traces_endpoint)
     stop = threading.Event()
@@ -30,8 +30,8 @@ def main(server: str, worker: str) -> None:
     decoders = open_decoders(settings)
     try:
         store = SlideStore(database, settings, decoders)
-        models = ReleasedModels(Registry(settings, database))
-        Worker(worker, store, Crew(database, server), models, stop).run()
+        models = ReleasedModels(ModelRegistry(settings, database))
+        Worker(worker, store, WorkerRegistry(database, server), models, stop).run()
     finally:
         decoders.close()
         database.close()

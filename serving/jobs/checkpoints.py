@@ -9,16 +9,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.jobs.packing import packed, read_findings
+from serving.jobs.findings_format import pack_findings, read_findings
 from serving.scoring.cascade import TileFindings
-from serving.store.keeping import Keeping
+from serving.store.blob_store import BlobStore
 from serving.store.places import CHECKPOINTS
 
 
 class Checkpoints:
     """The finished chunks of one analysis, in checkpoints/<analysis>/<key>/."""
 
-    def __init__(self, kept: Keeping, analysis_id: str, key: str) -> None:
+    def __init__(self, kept: BlobStore, analysis_id: str, key: str) -> None:
         self._kept, self._analysis = kept, f"{CHECKPOINTS}/{analysis_id}"
         self._name = f"{self._analysis}/{key}"
         self.folder = kept.root / self._name
@@ -44,7 +44,7 @@ class Checkpoints:
         path = self._path(self._chunks)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            part.write_bytes(packed(chunk))
+            part.write_bytes(pack_findings(chunk))
             part.replace(path)
         except OSError:
             part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from serving.jobs.errors import WebhookError
 from serving.jobs.webhooks import check_webhook, sign
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import deliveries
 from serving.wsi.errors import BusyError
@@ -50,7 +50,7 @@ class _Message:
 class Deliverer:
     """Sends what is due, in a thread of its own. What arrived may come again: a receiver knows it by its id."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: ServerSettings) -> None:
         self._database, self._settings = database, settings
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="webhooks")
@@ -74,7 +74,7 @@ class Deliverer:
             while not self._stop.is_set():
                 message = None
                 if len(under_way) < AT_ONCE:
-                    message = await asyncio.to_thread(self._claimed, Counter(under_way.values()))
+                    message = await asyncio.to_thread(self._claim_next, Counter(under_way.values()))
                 if message is None:
                     await asyncio.sleep(_POLL_S)
                 else:
@@ -84,7 +84,7 @@ class Deliverer:
 
     async def _deliver(self, client: httpx.AsyncClient, message: _Message) -> None:
         """Send one message and note how that ended; nothing is raised."""
-        outcome, done = await self._sent(client, message)
+        outcome, done = await self._send(client, message)
         state = "delivered" if done else ("waiting" if message.attempts <= len(BACKOFF_S) else "failed")
         try:
             await asyncio.to_thread(self._note, message, state, outcome)
@@ -93,7 +93,7 @@ class Deliverer:
         if state == "failed":
             _log.error("webhook %s was given up after %d attempts: %s", message.id, message.attempts, outcome)
 
-    async def _sent(self, client: httpx.AsyncClient, message: _Message) -> tuple[str, bool]:
+    async def _send(self, client: httpx.AsyncClient, message: _Message) -> tuple[str, bool]:
         """How sending ended, in words, and whether the receiver has the message."""
         now, content = int(time.time()), message.body.encode()
         headers = {
@@ -120,7 +120,7 @@ class Deliverer:
         with self._database.writing() as tx:
             tx.execute(update(deliveries).where(deliveries.c.id == message.id).values(values))
 
-    def _claimed(self, under_way: Counter[str]) -> _Message | None:
+    def _claim_next(self, under_way: Counter[str]) -> _Message | None:
         """The next message to send, None where there is none or the database does not answer."""
         try:
             return self._claim(time.time(), under_way)

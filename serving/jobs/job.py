@@ -13,7 +13,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class AnalysisJob:
     """One analysis. Times are seconds since 1970."""
 
     number: int
@@ -44,7 +44,7 @@ class Job:
     """Number of the shadow that it is part of."""
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Job":
+    def from_row(cls, row: Row[Any]) -> "AnalysisJob":
         """The job in a row of the table."""
         return cls(**{name: getattr(row, name) for name in cls.__slots__})
 
@@ -67,7 +67,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class JobEvent:
     """Something that happened to an analysis; ids only grow."""
 
     id: int

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Update, func, select, update
 
 from serving.jobs.errors import LeaseLostError
-from serving.jobs.job import Job
-from serving.jobs.known import cached, is_there
-from serving.jobs.shadows import repeat, somebody_waits
+from serving.jobs.job import AnalysisJob
+from serving.jobs.result_cache import find_cached, is_intact
+from serving.jobs.shadows import has_waiting, queue_shadow
 from serving.jobs.table import end, next_token, note, remove_rows
-from serving.registry.shadows import end_shadow, running_shadow, runs_still
+from serving.registry.shadows import end_shadow, is_running, running_shadow
+from serving.store.blob_store import discard_folders
 from serving.store.database import Database
-from serving.store.keeping import discard_folders
-from serving.store.slide_rows import Dropped
+from serving.store.slide_rows import DroppedSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses
 
@@ -28,7 +28,7 @@ CRASHED = "workers ended while they scored with it, one after the other; the ser
 """Why a shadow ends whose analysis took down so many."""
 
 
-def _nothing(_: Connection, __: Job) -> None:
+def _nothing(_: Connection, __: AnalysisJob) -> None:
     """Nothing else is written."""
 
 
@@ -36,7 +36,7 @@ def _nothing(_: Connection, __: Job) -> None:
 class Lease:
     """The right to run one analysis."""
 
-    job: Job
+    job: AnalysisJob
     token: int
 
 
@@ -59,7 +59,7 @@ class Leases:
             running = tx.execute(
                 select(analyses.c.id, analyses.c.token, analyses.c.beat).where(analyses.c.state == "running")
             ).all()
-            lost = self._watch.lost(((r.id, r.token, r.beat) for r in running), lease_s=lease_s)
+            lost = self._watch.find_lost(((r.id, r.token, r.beat) for r in running), lease_s=lease_s)
             waiting = tx.execute(select(analyses.c.id).where(analyses.c.state == "queued", OWN).limit(1)).first()
         for analysis_id, token in lost:
             self.requeue(analysis_id, token)
@@ -69,13 +69,13 @@ class Leases:
             job = _next(tx)
             if job is None:
                 return None
-            done = cached(tx, replace(job, token=next_token(tx), models_key=models_key, detail=None), models_key)
+            done = find_cached(tx, replace(job, token=next_token(tx), models_key=models_key, detail=None), models_key)
             if done is None:
-                return self._leased(tx, job, models_key)
+                return self._start_lease(tx, job, models_key)
             known = done.result or ""
             gone = end(tx, self._store, done) if known in intact else None
         self._store.discard(gone)
-        if known not in intact and is_there(self._database, self._store.kept, known):
+        if known not in intact and is_intact(self._database, self._store.kept, known):
             intact |= {known}
         return self.claim(models_key, lease_s=lease_s, intact=intact)
 
@@ -87,9 +87,9 @@ class Leases:
                 return None
         with self._database.writing() as tx:
             row = tx.execute(select(analyses).where(mine).order_by(analyses.c.number).limit(1)).first()
-            if row is None or somebody_waits(tx, self._worker):
+            if row is None or has_waiting(tx, self._worker):
                 return None
-            return self._leased(tx, Job.of(row), models_key)
+            return self._start_lease(tx, AnalysisJob.from_row(row), models_key)
 
     def holds(self, lease: Lease) -> bool:
         """Whether the lease still counts; asks without writing.
@@ -97,12 +97,12 @@ class Leases:
         A shadow's does not where somebody's own analysis waits or runs here, nor once its shadow has ended.
         """
         with self._database.reading() as tx:
-            if _held(tx, lease) is None:
+            if _find_held(tx, lease) is None:
                 return False
             if lease.job.shadow is None:
                 return True
             running = running_shadow(tx)
-            return running is not None and running.number == lease.job.shadow and not somebody_waits(tx, self._worker)
+            return running is not None and running.number == lease.job.shadow and not has_waiting(tx, self._worker)
 
     def beat(self, lease: Lease) -> bool:
         """Show that the worker lives; gives whether the lease still counts."""
@@ -117,13 +117,13 @@ class Leases:
             tx.execute(_mine(lease).values(values | {"beat": analyses.c.beat + 1}))
             note(tx, job, "progress")
 
-    def advanced(self, lease: Lease) -> None:
+    def note_chunk(self, lease: Lease) -> None:
         """Record that a chunk is finished for good, so that crashes are counted anew; raises `LeaseLostError`."""
         with self._database.writing() as tx:
             _current(tx, lease)
             tx.execute(_mine(lease).values(crashes=0, beat=analyses.c.beat + 1))
 
-    def succeed(self, lease: Lease, result: str, also: Callable[[Connection, Job], None] = _nothing) -> None:
+    def succeed(self, lease: Lease, result: str, also: Callable[[Connection, AnalysisJob], None] = _nothing) -> None:
         """End with a result, in folder `result`; raises `LeaseLostError`, and then the result does not count.
 
         also : what else is written, if the result counts
@@ -134,22 +134,22 @@ class Leases:
             ended = replace(job, state="succeeded", finished_at=time.time(), result=result, seconds_left=None)
             also(tx, job)
             if job.shadow_of is None:
-                repeat(tx, ended)
+                queue_shadow(tx, ended)
             gone = end(tx, self._store, replace(ended, tiles_done=done))
         self._store.discard(gone)
 
     def fail(self, lease: Lease, problem: str, detail: str) -> None:
         """End with an error; raises `LeaseLostError`."""
         with self._database.writing() as tx:
-            gone = _failed(tx, self._store, _current(tx, lease), problem, detail)
+            gone = _fail(tx, self._store, _current(tx, lease), problem, detail)
         self._store.discard(gone)
 
     def release(self, lease: Lease, detail: str | None = None) -> None:
         """Put the analysis back into its place in the line; does nothing where the lease is lost."""
         left: list[str] = []
         with self._database.writing() as tx:
-            job = _held(tx, lease)
-            if job is not None and job.shadow is not None and not runs_still(tx, job.shadow):
+            job = _find_held(tx, lease)
+            if job is not None and job.shadow is not None and not is_running(tx, job.shadow):
                 left = remove_rows(tx, [job.id])
             elif job is not None:
                 tx.execute(_mine(lease).values(state="queued", worker="", seconds_left=None, detail=detail))
@@ -164,19 +164,19 @@ class Leases:
             row = tx.execute(select(analyses).where(same)).first()
             if row is None:
                 return
-            job, crashes = Job.of(row), row.crashes + 1
+            job, crashes = AnalysisJob.from_row(row), row.crashes + 1
             if crashes >= MAX_CRASHES:
                 if job.shadow is not None:
                     end_shadow(tx, job.shadow, "failed", CRASHED)
                 detail = f"{crashes} workers in a row ended while they ran this analysis; the server's log may say why"
-                gone = _failed(tx, self._store, replace(job, token=next_token(tx)), "internal-error", detail)
+                gone = _fail(tx, self._store, replace(job, token=next_token(tx)), "internal-error", detail)
             else:
                 values = {"state": "queued", "worker": "", "crashes": crashes, "seconds_left": None}
                 tx.execute(update(analyses).where(same).values(values | {"token": next_token(tx)}))
                 note(tx, replace(job, state="queued", seconds_left=None))
         self._store.discard(gone)
 
-    def _leased(self, tx: Connection, job: Job, models_key: str) -> Lease:
+    def _start_lease(self, tx: Connection, job: AnalysisJob, models_key: str) -> Lease:
         """A lease on a job that waits; it runs from now on."""
         token = next_token(tx)
         started = job.started_at or time.time()
@@ -202,7 +202,7 @@ class LeaseWatch:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, int], float] = {}
 
-    def lost(self, running: Iterable[tuple[str, int, int]], *, lease_s: float) -> list[tuple[str, int]]:
+    def find_lost(self, running: Iterable[tuple[str, int, int]], *, lease_s: float) -> list[tuple[str, int]]:
         """(id, token) of those of `running`, (id, token, beat), that have not changed for `lease_s`."""
         now = time.monotonic()
         self._seen = {key: self._seen.get(key, now) for key in running}
@@ -214,25 +214,25 @@ def _mine(lease: Lease) -> Update:
     return update(analyses).where(same)
 
 
-def _held(tx: Connection, lease: Lease) -> Job | None:
+def _find_held(tx: Connection, lease: Lease) -> AnalysisJob | None:
     same = (analyses.c.id == lease.job.id) & (analyses.c.token == lease.token) & (analyses.c.state == "running")
     row = tx.execute(select(analyses).where(same)).first()
-    return None if row is None else Job.of(row)
+    return None if row is None else AnalysisJob.from_row(row)
 
 
-def _current(tx: Connection, lease: Lease) -> Job:
-    job = _held(tx, lease)
+def _current(tx: Connection, lease: Lease) -> AnalysisJob:
+    job = _find_held(tx, lease)
     if job is None:
         raise LeaseLostError(lease.job.id)
     return job
 
 
-def _failed(tx: Connection, store: SlideStore, job: Job, problem: str, detail: str) -> Dropped | None:
+def _fail(tx: Connection, store: SlideStore, job: AnalysisJob, problem: str, detail: str) -> DroppedSlide | None:
     ended = replace(job, state="failed", finished_at=time.time(), problem=problem, detail=detail, seconds_left=None)
     return end(tx, store, ended)
 
 
-def _next(tx: Connection) -> Job | None:
+def _next(tx: Connection) -> AnalysisJob | None:
     """The queued analysis whose turn it is."""
     same = analyses.alias()
     turns = select(analyses.c.owner, func.max(analyses.c.token).label("last")).group_by(analyses.c.owner).subquery()
@@ -253,4 +253,4 @@ def _next(tx: Connection) -> Job | None:
         .limit(1)
     )
     row = tx.execute(chosen).first()
-    return None if row is None else Job.of(row)
+    return None if row is None else AnalysisJob.from_row(row)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serving.jobs.request import models_key
-from serving.registry.errors import RefusedError
-from serving.registry.registry import Registry
+from serving.registry.errors import VersionRefusedError
+from serving.registry.registry import ModelRegistry
 from serving.registry.releases import Release
-from serving.registry.version import ModelVersion
-from serving.scoring.detector import Detector, cards_of
+from serving.registry.version import VersionId
+from serving.scoring.detector import Detector, list_cards
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 RETRY_S = 30.0
@@ -20,21 +20,21 @@ DEFAULT = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModels:
     """A cascade that can score."""
 
     detector: Detector
     key: str
     """See `models_key`."""
-    models: tuple[ModelVersion, ...] = ()
+    models: tuple[VersionId, ...] = ()
     release: int = DEFAULT
     """Number of the release, or of the shadow."""
 
 
-class Models(Protocol):
+class ModelSource(Protocol):
     """Says which models a worker should run."""
 
-    def next(self, current: Loaded | None) -> Loaded | None:
+    def next(self, current: LoadedModels | None) -> LoadedModels | None:
         """What should take the place of `current`, loaded beside it; None where that should stay.
 
         Raises
@@ -43,10 +43,10 @@ class Models(Protocol):
             If what should serve cannot be loaded.
         """
 
-    def took(self, loaded: Loaded) -> None:
+    def took(self, loaded: LoadedModels) -> None:
         """Hear that new analyses run on `loaded`."""
 
-    def shadow(self, current: Loaded | None) -> Loaded | None:
+    def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
         """What the shadow that runs should score with: `current` where that is it; None where none runs or can.
 
         Raises
@@ -63,36 +63,36 @@ class GivenModels:
         self._load = load
         self._asked = False
 
-    def next(self, current: Loaded | None) -> Loaded | None:
-        """See `Models.next`; a failure is not tried again."""
+    def next(self, current: LoadedModels | None) -> LoadedModels | None:
+        """See `ModelSource.next`; a failure is not tried again."""
         if self._asked:
             return None
         self._asked = True
         detector = self._load()
-        return Loaded(detector, models_key(cards_of(detector), detector.provider))
+        return LoadedModels(detector, models_key(list_cards(detector), detector.provider))
 
-    def took(self, loaded: Loaded) -> None:
-        """See `Models.took`."""
+    def took(self, loaded: LoadedModels) -> None:
+        """See `ModelSource.took`."""
 
-    def shadow(self, current: Loaded | None) -> Loaded | None:
-        """See `Models.shadow`; there is no candidate but the registry's."""
+    def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
+        """See `ModelSource.shadow`; there is no candidate but the registry's."""
         return None
 
 
 class ReleasedModels:
     """The release that serves; one that waits to be tried is tried first."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
         self._failed: dict[int, float] = {}
         self._shadow_failed: tuple[int, float] = (DEFAULT, -RETRY_S)
 
-    def next(self, current: Loaded | None) -> Loaded | None:
-        """See `Models.next`."""
+    def next(self, current: LoadedModels | None) -> LoadedModels | None:
+        """See `ModelSource.next`."""
         wanted, promoted = self._registry.releases.look()
         if wanted is not None:
             try:
-                return self._tried(wanted, current)
+                return self._try_out(wanted, current)
             except BusyError:
                 raise
             except MitoserveError as error:
@@ -108,13 +108,13 @@ class ReleasedModels:
             self._failed[number] = time.monotonic()
             raise
 
-    def took(self, loaded: Loaded) -> None:
-        """See `Models.took`."""
+    def took(self, loaded: LoadedModels) -> None:
+        """See `ModelSource.took`."""
         if loaded.release != DEFAULT:
             self._registry.releases.settle(loaded.release)
 
-    def shadow(self, current: Loaded | None) -> Loaded | None:
-        """See `Models.shadow`. A candidate that may not serve here ends its shadow; one out of reach is tried again."""
+    def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
+        """See `ModelSource.shadow`. A candidate that may not serve here ends its shadow; one out of reach is tried again."""
         found = self._registry.shadows.running()
         if found is None or (current is not None and current.release == found.number):
             return None if found is None else current
@@ -123,7 +123,7 @@ class ReleasedModels:
             return None
         try:
             detector = self._registry.load(found.models)
-        except RefusedError as error:
+        except VersionRefusedError as error:
             self._registry.shadows.stop(found.number, failed=str(error))
             return None
         except ModelError as error:
@@ -132,22 +132,22 @@ class ReleasedModels:
             return None
         if found.detail:
             self._registry.shadows.note(found.number, "")
-        return self._loaded(found.number, found.models, detector)
+        return self._loaded_models(found.number, found.models, detector)
 
-    def _tried(self, wanted: Release, current: Loaded | None) -> Loaded:
+    def _try_out(self, wanted: Release, current: LoadedModels | None) -> LoadedModels:
         """A release that waits: the models that run already are not loaded again."""
         if current is not None and current.models == wanted.models:
             return replace(current, release=wanted.number)
-        return self._loaded(wanted.number, wanted.models, self._registry.try_out(wanted))
+        return self._loaded_models(wanted.number, wanted.models, self._registry.try_out(wanted))
 
-    def _models(self, promoted: Release | None) -> tuple[ModelVersion, ...]:
+    def _models(self, promoted: Release | None) -> tuple[VersionId, ...]:
         return self._registry.serving() if promoted is None else promoted.models
 
-    def _load(self, number: int, models: tuple[ModelVersion, ...], current: Loaded | None) -> Loaded:
+    def _load(self, number: int, models: tuple[VersionId, ...], current: LoadedModels | None) -> LoadedModels:
         if current is not None and current.models == models:
             return replace(current, release=number)
-        return self._loaded(number, models, self._registry.load(models))
+        return self._loaded_models(number, models, self._registry.load(models))
 
     @staticmethod
-    def _loaded(number: int, models: tuple[ModelVersion, ...], detector: Detector) -> Loaded:
-        return Loaded(detector, models_key(cards_of(detector), detector.provider), models, number)
+    def _loaded_models(number: int, models: tuple[VersionId, ...], detector: Detector) -> LoadedModels:
+        return LoadedModels(detector, models_key(list_cards(detector), detector.provider), models, number)

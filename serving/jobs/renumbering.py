@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from serving.jobs.request import options_from, request_key
-from serving.store.keeping import flush, remove_kept
-from serving.store.mounted import stamp_of_files
+from serving.jobs.request import decode_options, request_key
+from serving.store.blob_store import flush, remove_kept
+from serving.store.mounted import make_files_stamp
 from serving.store.objects import ObjectsError
-from serving.store.places import SLIDES, TILES, place_of
-from serving.store.slide_rows import Dropped
+from serving.store.places import SLIDES, TILES, choose_place
+from serving.store.slide_rows import DroppedSlide
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
 from serving.store.tables import analyses, blobs, former_slide_ids, slide_statistics, slides, uploads
@@ -58,10 +58,10 @@ def _is_one_file(row: Row[tuple[object, ...]]) -> bool:
 
 def _renumber_stored(store: SlideStore, row: Row[tuple[object, ...]]) -> bool:
     """Store the slide's own files under the new id, as links to the same bytes on this disk, and remove the former folder."""
-    former = place_of(row.sha256, row.main)
+    former = choose_place(row.sha256, row.main)
     copy = store.kept.new_copy()
-    with store.kept.held(former) as folder, open_spool(store.settings.state / "renumbering") as spool:
-        files = _files_of(folder / PurePosixPath(SLIDES, row.sha256, row.main).relative_to(former))
+    with store.kept.hold(former) as folder, open_spool(store.settings.state / "renumbering") as spool:
+        files = _find_files(folder / PurePosixPath(SLIDES, row.sha256, row.main).relative_to(former))
         sha256 = slide_sha256(files.main_path)
         if sha256 == row.sha256:
             _settle(store, sha256)
@@ -71,7 +71,7 @@ def _renumber_stored(store: SlideStore, row: Row[tuple[object, ...]]) -> bool:
         _link(files, made)
         flush(made)
         main = str(PurePosixPath(copy, files.main))
-        place = place_of(sha256, main)
+        place = choose_place(sha256, main)
         store.kept.put(made, place)
         with store.database.writing() as tx:
             there = tx.execute(select(blobs.c.sha256).where(blobs.c.sha256 == row.sha256)).first() is not None
@@ -87,7 +87,7 @@ def _renumber_stored(store: SlideStore, row: Row[tuple[object, ...]]) -> bool:
     if there:
         _move_tiles(store, row.sha256, sha256)
         left = store.folder / row.sha256
-        store.discard(Dropped(row.sha256, store.set_aside(left) if left.exists() else None, former))
+        store.discard(DroppedSlide(row.sha256, store.set_aside(left) if left.exists() else None, former))
     return there
 
 
@@ -96,9 +96,9 @@ def _renumber_mounted(store: SlideStore, row: Row[tuple[object, ...]]) -> bool:
     path = Path(row.main)
     if _former_stamp(path) != row.stamp:
         return False
-    files = _files_of(path)
+    files = _find_files(path)
     sha256 = slide_sha256(files.main_path)
-    stamp = stamp_of_files(files.paths)
+    stamp = make_files_stamp(files.paths)
     with store.database.writing() as tx:
         there = tx.execute(select(blobs.c.sha256).where(blobs.c.sha256 == row.sha256)).first() is not None
         known = tx.execute(select(blobs.c.sha256).where(blobs.c.sha256 == sha256)).first() is not None
@@ -124,7 +124,7 @@ def _move_rows(tx: Connection, former: str, sha256: str) -> None:
     chosen = select(analyses.c.id, analyses.c.options, analyses.c.request_key).where(analyses.c.sha256 == former)
     for job in tx.execute(chosen).all():
         values = {"sha256": sha256}
-        options = options_from(job.options)
+        options = decode_options(job.options)
         if job.request_key == request_key(former, options):  # else it is of another release, whose results are not used
             values["request_key"] = request_key(sha256, options)
         tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
@@ -146,7 +146,7 @@ def _move_tiles(store: SlideStore, former: str, sha256: str) -> None:
         (tiles / former).rename(tiles / sha256)
 
 
-def _files_of(path: Path) -> SlideFiles:
+def _find_files(path: Path) -> SlideFiles:
     """The files of the slide at `path`; in a folder of several DICOM series those of the one that was opened until now."""
     try:
         return slide_files(path)
@@ -175,4 +175,4 @@ def _former_stamp(path: Path) -> str:
         files = [path, *(file for file in beside.iterdir() if file.is_file())]
     else:
         files = [path]
-    return stamp_of_files(files)
+    return make_files_stamp(files)

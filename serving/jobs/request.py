@@ -5,8 +5,8 @@ import json
 
 from serving import __version__
 from serving.report import SCHEMA_VERSION
+from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import rounded_to
 from serving.wsi.modelcard import ModelCard
 
 
@@ -15,7 +15,7 @@ def options_text(options: ScoringOptions) -> str:
     return json.dumps(options.model_dump(mode="json"), sort_keys=True)
 
 
-def options_from(text: str) -> ScoringOptions:
+def decode_options(text: str) -> ScoringOptions:
     """The options that `options_text` wrote, of this release or of an earlier one that had fewer."""
     return ScoringOptions.model_validate_json(text)
 
@@ -27,7 +27,7 @@ def request_key(sha256: str, options: ScoringOptions) -> str:
 
 def models_key(cards: list[ModelCard], provider: str) -> str:
     """Hash of all that models are and were set to, and of what `provider` rounds to where it rounds more than others."""
-    rounded = rounded_to(provider)
+    rounded = find_rounding(provider)
     return digest([*(card.model_dump(mode="json") for card in cards), *([rounded] if rounded else [])])
 
 

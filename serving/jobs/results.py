@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from serving.jobs.errors import LOST, ResultLostError
-from serving.quality.judging import QualityMask
+from serving.quality.quality_mask import QualityMask
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
-from serving.store.checksums import DamagedError, name_with_sum, read_checked, states_sum
-from serving.store.keeping import Keeping, flush
+from serving.store.blob_store import BlobStore, flush
+from serving.store.checksums import DamagedError, name_with_sum, read_verified, states_sum
 from serving.store.places import RESULTS
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
@@ -24,7 +24,7 @@ _FIELDS = ("x", "y", "step", "window", "mpp")
 
 def save_result(
     analysis: Analysis,
-    kept: Keeping,
+    kept: BlobStore,
     stem: str,
     *,
     folder: str = RESULTS,
@@ -62,7 +62,7 @@ def save_result(
     return name
 
 
-def load_result(kept: Keeping, name: str, *, slide_name: str) -> Analysis:
+def load_result(kept: BlobStore, name: str, *, slide_name: str) -> Analysis:
     """The result in folder `name`; its slide is called as whoever asks called it.
 
     Raises
@@ -87,13 +87,13 @@ def load_result(kept: Keeping, name: str, *, slide_name: str) -> Analysis:
     return Analysis(report.model_copy(update={"slide": slide}), lattice, overview, quality)
 
 
-def check_result(kept: Keeping, name: str, *, folder: str = RESULTS) -> None:
+def check_result(kept: BlobStore, name: str, *, folder: str = RESULTS) -> None:
     """Raise `ResultLostError` where a result is gone or damaged."""
     read_result(kept, name, folder=folder)
 
 
 def read_result(
-    kept: Keeping, name: str, *, folder: str = RESULTS, only: Collection[str] | None = None
+    kept: BlobStore, name: str, *, folder: str = RESULTS, only: Collection[str] | None = None
 ) -> dict[str, bytes]:
     """The contents of a result's files by name, as they were written; a damaged copy of what is kept elsewhere is replaced.
 
@@ -107,13 +107,13 @@ def read_result(
     place = f"{folder}/{name}"
     try:
         try:
-            with kept.held(place) as held:
-                return read_checked(held, name, only=only)
+            with kept.hold(place) as held:
+                return read_verified(held, name, only=only)
         except DamagedError:
             if not kept.drop_copy(place):
                 raise
-        with kept.held(place) as held:  # what comes damaged again is damaged where it is kept
-            return read_checked(held, name, only=only)
+        with kept.hold(place) as held:  # what comes damaged again is damaged where it is kept
+            return read_verified(held, name, only=only)
     except (FileNotFoundError, DamagedError) as error:
         _log.error("the result %s cannot be read: %s", place, error)
         raise ResultLostError(LOST) from error

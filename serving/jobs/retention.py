@@ -10,15 +10,15 @@ from pathlib import Path, PurePath, PurePosixPath
 from sqlalchemy import Connection, func, select
 
 from serving.jobs.table import remove_rows
+from serving.store.blob_store import discard_folders
+from serving.store.clock_jumps import ClockJumpDetector
 from serving.store.database import Database
-from serving.store.keeping import discard_folders
-from serving.store.leaps import LeapWatch
-from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, SLIDES, TILES, UPLOADS, kept_names
+from serving.store.orphans import OrphanTracker, fingerprint_folder
+from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, SLIDES, TILES, UPLOADS, list_kept_names
 from serving.store.resumable import Uploads
 from serving.store.retention import sweep
 from serving.store.slide_rows import UNFINISHED
 from serving.store.slides import SlideStore
-from serving.store.strays import StrayWatch, look_of
 from serving.store.tables import analyses, blobs, shadows, uploads
 from serving.wsi.errors import BusyError
 
@@ -34,8 +34,8 @@ class Sweeper:
     def __init__(self, store: SlideStore, uploads: Uploads) -> None:
         self._store, self._uploads = store, uploads
         state = store.settings.state
-        self._leaps = LeapWatch(state / "clock.json", lambda: newest_time(store.database))
-        self._strays, self._look_again = StrayWatch(state / "strays.json"), 0.0
+        self._leaps = ClockJumpDetector(state / "clock.json", lambda: newest_time(store.database))
+        self._orphans, self._look_again = OrphanTracker(state / "strays.json"), 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention")
 
@@ -56,9 +56,9 @@ class Sweeper:
         self._uploads.sweep(now)
         sweep(self._store, now)
         sweep_analyses(self._store, now)
-        sweep_strays(self._store, self._strays, now)
+        sweep_orphans(self._store, self._orphans, now)
         if time.monotonic() >= self._look_again:
-            gone = self._store.kept.sweep(lambda: wanted(self._store))
+            gone = self._store.kept.sweep(lambda: make_reference_check(self._store))
             self._look_again = time.monotonic() + LOOK_S
             if gone:
                 _log.info("%d folders were left over and are deleted", len(gone))
@@ -88,7 +88,7 @@ def sweep_analyses(store: SlideStore, now: float) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def find_strays(store: SlideStore, tx: Connection) -> tuple[list[Path], int]:
+def find_orphans(store: SlideStore, tx: Connection) -> tuple[list[Path], int]:
     """Folders that no row names, and how many folders there are: of slides, results, checkpoints, tiles and uploads.
 
     What a running analysis has just written has its name.
@@ -111,17 +111,17 @@ def find_strays(store: SlideStore, tx: Connection) -> tuple[list[Path], int]:
     return [path for path, is_named in found if not is_named], len(found)
 
 
-def sweep_strays(store: SlideStore, watch: StrayWatch, now: float) -> list[Path]:
+def sweep_orphans(store: SlideStore, watch: OrphanTracker, now: float) -> list[Path]:
     """Delete folders that no row names, if `watch` lets them go; gives which.
 
     With an object store what lies here are copies, and those of what others deleted go at once.
     """
     state = store.settings.state
     with store.database.writing() as tx:
-        strays, total = find_strays(store, tx)
-        names = {str(path.relative_to(state)): path for path in strays}
-        copies = [] if store.settings.objects is None else [path for path in strays if path.parent.name != UPLOADS]
-        looks = {name: look_of(path) for name, path in names.items() if path not in copies}
+        orphans, total = find_orphans(store, tx)
+        names = {str(path.relative_to(state)): path for path in orphans}
+        copies = [] if store.settings.objects is None else [path for path in orphans if path.parent.name != UPLOADS]
+        looks = {name: fingerprint_folder(path) for name, path in names.items() if path not in copies}
         going = [*copies, *(names[name] for name in watch.due(looks, total=total, now=now))]
         # Set aside inside the transaction, so that none is taken for a slide that arrives next.
         gone = [store.set_aside(path) if path.parent == store.folder else path for path in going]
@@ -140,10 +140,10 @@ def newest_time(database: Database) -> float | None:
     return max((at for at in found if at is not None), default=None)
 
 
-def wanted(store: SlideStore) -> Callable[[str], bool]:
+def make_reference_check(store: SlideStore) -> Callable[[str], bool]:
     """Says of the name of a folder that is kept whether a row names it, or an analysis under way may be about to."""
     with store.database.reading() as tx:
-        named = set(kept_names(tx))
+        named = set(list_kept_names(tx))
         active = set(tx.execute(select(analyses.c.id).where(analyses.c.state.in_(UNFINISHED))).scalars())
     return lambda name: name in named or _job(PurePosixPath(name)) in active
 

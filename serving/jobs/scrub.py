@@ -9,10 +9,10 @@ from typing import Literal
 from sqlalchemy import select, text, true
 
 from serving.jobs.errors import ResultLostError
-from serving.jobs.known import lose
-from serving.jobs.packing import unpacked
+from serving.jobs.findings_format import unpack_findings
+from serving.jobs.result_cache import note_lost
 from serving.jobs.results import check_result
-from serving.jobs.retention import find_strays
+from serving.jobs.retention import find_orphans
 from serving.store.checksums import DamagedError, states_sum
 from serving.store.places import CHECKPOINTS, RESULTS, TILES, result_names
 from serving.store.slides import SlideStore
@@ -36,7 +36,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Tally:
+class ScrubTally:
     """How much was read."""
 
     slides: int = 0
@@ -48,7 +48,7 @@ class Tally:
 
 
 def scrub(
-    store: SlideStore, tally: Tally, *, repair: bool, step: Callable[[], None] = lambda: None
+    store: SlideStore, tally: ScrubTally, *, repair: bool, step: Callable[[], None] = lambda: None
 ) -> Iterator[Finding]:
     """Every fault that there is; `tally` counts what was read, and `step` is called after each thing.
 
@@ -66,8 +66,8 @@ def scrub(
     yield from _results(store, tally, step, repair=repair)
     yield from _findings(store, tally, step, repair=repair)
     with store.database.reading() as tx:
-        strays, _ = find_strays(store, tx)
-    for path in strays:
+        orphans, _ = find_orphans(store, tx)
+    for path in orphans:
         yield Finding(
             "stray", str(path.relative_to(store.settings.state)), "no row of the database names it", repaired=False
         )
@@ -90,7 +90,7 @@ def _database(store: SlideStore) -> Iterator[Finding]:
             yield Finding("database", store.database.path.name, line[:200], repaired=False)
 
 
-def _slides(store: SlideStore, tally: Tally, step: Callable[[], None]) -> Iterator[Finding]:
+def _slides(store: SlideStore, tally: ScrubTally, step: Callable[[], None]) -> Iterator[Finding]:
     with store.database.reading() as tx:
         ids = tx.execute(select(blobs.c.sha256).order_by(blobs.c.used_at)).scalars().all()
     for sha256 in ids:
@@ -103,7 +103,7 @@ def _slides(store: SlideStore, tally: Tally, step: Callable[[], None]) -> Iterat
         step()
 
 
-def _results(store: SlideStore, tally: Tally, step: Callable[[], None], *, repair: bool) -> Iterator[Finding]:
+def _results(store: SlideStore, tally: ScrubTally, step: Callable[[], None], *, repair: bool) -> Iterator[Finding]:
     with store.database.reading() as tx:
         names = result_names(tx, true())
     for name in names:
@@ -113,16 +113,16 @@ def _results(store: SlideStore, tally: Tally, step: Callable[[], None], *, repai
             check_result(store.kept, result, folder=folder)
         except ResultLostError:
             if repair and folder == RESULTS:
-                lose(store.database, store.kept, result)
+                note_lost(store.database, store.kept, result)
             yield Finding("result", name, "lost or damaged; submit its analysis again", repaired=repair)
         tally.results += 1
         step()
 
 
-def _findings(store: SlideStore, tally: Tally, step: Callable[[], None], *, repair: bool) -> Iterator[Finding]:
+def _findings(store: SlideStore, tally: ScrubTally, step: Callable[[], None], *, repair: bool) -> Iterator[Finding]:
     for path in _files(store):
         try:
-            unpacked(path.read_bytes())
+            unpack_findings(path.read_bytes())
         except FileNotFoundError:  # its analysis ended meanwhile
             continue
         except (DamagedError, OSError) as error:

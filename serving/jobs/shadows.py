@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
-from serving.comparison.pair import NEARLY, Pair, compare, counted_from
+from serving.comparison.pair import NEARLY, Pair, apply_threshold, compare
 from serving.jobs.errors import ResultLostError
-from serving.jobs.job import Job
+from serving.jobs.job import AnalysisJob
 from serving.jobs.results import load_result, read_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.options import ScoringOptions
+from serving.store.blob_store import BlobStore
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.keeping import Keeping
 from serving.store.places import SHADOWS
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, slides
@@ -34,7 +34,7 @@ FAULTS = 5
 _PAIR = "pair.json"
 
 
-def owner_of(database: Database, job: Job) -> str:
+def find_owner(database: Database, job: AnalysisJob) -> str:
     """Whose analysis it is; of one that repeats another for a shadow, whose that is."""
     if job.shadow_of is None:
         return job.owner
@@ -42,7 +42,7 @@ def owner_of(database: Database, job: Job) -> str:
         return tx.execute(select(analyses.c.owner).where(analyses.c.id == job.shadow_of)).scalar() or job.owner
 
 
-def repeat(tx: Connection, job: Job) -> None:
+def queue_shadow(tx: Connection, job: AnalysisJob) -> None:
     """Put what has just succeeded into the shadow's line, if a shadow runs and wants it.
 
     A slide that goes with its analyses is not kept for a shadow's sake.
@@ -53,7 +53,7 @@ def repeat(tx: Connection, job: Job) -> None:
     kept = (slides.c.owner == job.owner) & (slides.c.sha256 == job.sha256) & slides.c.kept
     if tx.execute(select(slides.c.number).where(kept)).first() is None:
         return
-    repeated = Job(
+    repeated = AnalysisJob(
         number=0,
         id=uuid.uuid4().hex,
         owner=NOBODY,
@@ -88,7 +88,7 @@ def shadow_options(options: ScoringOptions, detector: Detector) -> ScoringOption
 
 
 def save_pair(
-    repeated: Analysis, options: ScoringOptions, detector: Detector, *, store: SlideStore, job: Job, stem: str
+    repeated: Analysis, options: ScoringOptions, detector: Detector, *, store: SlideStore, job: AnalysisJob, stem: str
 ) -> str:
     """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
 
@@ -110,13 +110,13 @@ def save_pair(
     threshold = _threshold(options, detector)
     pair = compare(first, repeated, thresholds=(applied, threshold))
     more = {_PAIR: pair.model_dump_json().encode()}
-    return save_result(counted_from(repeated, threshold), store.kept, stem, folder=SHADOWS, more=more)
+    return save_result(apply_threshold(repeated, threshold), store.kept, stem, folder=SHADOWS, more=more)
 
 
 class ShadowRecord:
     """What the shadows of one database have gathered."""
 
-    def __init__(self, database: Database, kept: Keeping) -> None:
+    def __init__(self, database: Database, kept: BlobStore) -> None:
         self._database, self._kept = database, kept
 
     def counts(self, number: int) -> dict[str, int]:
@@ -146,11 +146,11 @@ class ShadowRecord:
             yield row.shadow_of, pair
 
 
-def somebody_waits(tx: Connection, worker: str) -> bool:
+def has_waiting(tx: Connection, worker: str) -> bool:
     """Whether an analysis that somebody asked for waits anywhere, or runs on this worker."""
     mine = (analyses.c.state == "queued") | ((analyses.c.state == "running") & (analyses.c.worker == worker))
     return tx.execute(select(analyses.c.id).where(mine, OWN).limit(1)).first() is not None
 
 
 def _threshold(options: ScoringOptions, detector: Detector) -> float:
-    return options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
+    return options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))

@@ -9,8 +9,8 @@ import threading
 import time
 import uuid
 
-from serving.jobs.crew import Crew
 from serving.jobs.leases import Leases
+from serving.jobs.worker_registry import WorkerRegistry
 from serving.store.slides import SlideStore
 from serving.wsi.errors import BusyError
 
@@ -25,8 +25,10 @@ _log = logging.getLogger("mitoserve.supervisor")
 class Supervisor:
     """Starts a worker, waits for its end, starts another."""
 
-    def __init__(self, store: SlideStore, crew: Crew, server: str, command: list[str] | None = None) -> None:
-        self._store, self._crew, self._server = store, crew, server
+    def __init__(
+        self, store: SlideStore, worker_registry: WorkerRegistry, server: str, command: list[str] | None = None
+    ) -> None:
+        self._store, self._worker_registry, self._server = store, worker_registry, server
         self._command = command or [sys.executable, "-m", "serving.jobs"]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor")
@@ -44,30 +46,30 @@ class Supervisor:
         rest = 0.5
         while not self._stop.is_set():
             worker, started = uuid.uuid4().hex, time.monotonic()
-            with self._started(worker) as process:
+            with self._start_worker(worker) as process:
                 while process.poll() is None and not self._stop.wait(0.1):
                     pass
                 if self._stop.is_set():
-                    _ended(process)
-            self._bury(worker)
+                    _end_process(process)
+            self._requeue_after(worker)
             if not self._stop.is_set():
                 _log.error("worker %s ended with status %s; another is started", worker, process.returncode)
                 rest = 0.5 if time.monotonic() - started > _STEADY_S else min(rest * 2, _MAX_REST_S)
                 self._stop.wait(rest)
 
-    def _started(self, worker: str) -> "subprocess.Popen[bytes]":
+    def _start_worker(self, worker: str) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
         environment = {**os.environ, **self._store.settings.environment(), "PYTHONPATH": path}
         return subprocess.Popen([*self._command, self._server, worker], env=environment, stdin=subprocess.PIPE)
 
-    def _bury(self, worker: str) -> None:
+    def _requeue_after(self, worker: str) -> None:
         """Put back what a dead worker ran; where the database does not answer, its leases run out by themselves."""
         with contextlib.suppress(BusyError, OSError):
             Leases(self._store.database, self._store, worker).requeue_all()
-            self._crew.leave(worker)
+            self._worker_registry.leave(worker)
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> None:
+def _end_process(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
         process.wait(STOP_S)

@@ -11,15 +11,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from serving.jobs.errors import IdempotencyError
-from serving.jobs.job import STATES, Event, Job
-from serving.jobs.known import cached, drop_lost, lose
+from serving.jobs.job import STATES, AnalysisJob, JobEvent
 from serving.jobs.request import options_text, request_key
+from serving.jobs.result_cache import drop_lost, find_cached, note_lost
 from serving.scoring.options import ScoringOptions
+from serving.store.blob_store import discard_folders
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.store.keeping import discard_folders
 from serving.store.places import result_names
-from serving.store.slide_rows import UNFINISHED, Dropped, current_id
+from serving.store.slide_rows import UNFINISHED, DroppedSlide, current_id
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
 
@@ -48,7 +48,7 @@ class JobTable:
     def __init__(self, database: Database, store: SlideStore) -> None:
         self.database, self._store = database, store
 
-    def submit(self, wanted: Submission, *, models_key: str | None) -> tuple[Job, bool]:
+    def submit(self, wanted: Submission, *, models_key: str | None) -> tuple[AnalysisJob, bool]:
         """The accepted analysis, and whether it is new: not a repetition under the same idempotency key.
 
         models_key : of the models that would run now; a result that they have given already is used again
@@ -64,7 +64,7 @@ class JobTable:
             key = request_key(current_id(tx, wanted.sha256), wanted.options)
         drop_lost(self.database, self._store.kept, wanted.owner, key, models_key)
         with self.database.writing() as tx:
-            if wanted.idempotency_key is not None and (known := _repeated(tx, wanted)) is not None:
+            if wanted.idempotency_key is not None and (known := _find_repeated(tx, wanted)) is not None:
                 return known, False
             wanted = replace(wanted, sha256=current_id(tx, wanted.sha256))
             key = request_key(wanted.sha256, wanted.options)
@@ -74,7 +74,7 @@ class JobTable:
                 raise NotFoundError(f"no slide {wanted.sha256[:80]!r}; GET /v1/slides lists yours")
             now = time.time()
             tx.execute(update(blobs).where(blobs.c.sha256 == wanted.sha256).values(used_at=now))
-            job = Job(
+            job = AnalysisJob(
                 number=0,
                 id=uuid.uuid4().hex,
                 owner=wanted.owner,
@@ -97,14 +97,14 @@ class JobTable:
                 request_key=key,
                 models_key=None,
             )
-            job = cached(tx, job, models_key) or job
+            job = find_cached(tx, job, models_key) or job
             job = put_row(tx, job, idempotency_key=wanted.idempotency_key, idempotency_hash=wanted.idempotency_hash)
             note(tx, job)
             gone = _without_temporary(tx, self._store, job) if job.finished else None
         self._store.discard(gone)
         return job, True
 
-    def get(self, analysis_id: str, *, owner: str | None) -> Job:
+    def get(self, analysis_id: str, *, owner: str | None) -> AnalysisJob:
         """An analysis of the owner's; anybody's where None.
 
         Raises
@@ -113,11 +113,11 @@ class JobTable:
             If there is none.
         """
         with self.database.reading() as tx:
-            return _found(tx, analysis_id, owner)
+            return _require_job(tx, analysis_id, owner)
 
     def page(
         self, *, owner: str | None, states: Sequence[str], sha256: str | None, before: int | None, limit: int
-    ) -> list[Job]:
+    ) -> list[AnalysisJob]:
         """Analyses, the newest first, that were submitted before number `before`."""
         chosen = select(analyses).where(OWN).order_by(analyses.c.number.desc()).limit(limit)
         if owner is not None:
@@ -129,17 +129,17 @@ class JobTable:
         with self.database.reading() as tx:
             if sha256 is not None:
                 chosen = chosen.where(analyses.c.sha256 == current_id(tx, sha256))
-            return [Job.of(row) for row in tx.execute(chosen)]
+            return [AnalysisJob.from_row(row) for row in tx.execute(chosen)]
 
     def counts(self) -> dict[str, int]:
         """How many analyses there are in each state."""
         with self.database.reading() as tx:
             return count_states(tx, OWN)
 
-    def cancel(self, analysis_id: str, *, owner: str | None) -> Job:
+    def cancel(self, analysis_id: str, *, owner: str | None) -> AnalysisJob:
         """The analysis, cancelled if it had not ended. Its worker loses its lease, and stops when it sees that."""
         with self.database.writing() as tx:
-            job = _found(tx, analysis_id, owner)
+            job = _require_job(tx, analysis_id, owner)
             if job.finished:
                 return job
             job = replace(job, state="cancelled", finished_at=time.time(), seconds_left=None, token=next_token(tx))
@@ -150,25 +150,25 @@ class JobTable:
     def forget(self, analysis_id: str, *, owner: str | None) -> None:
         """Remove a finished analysis; its result goes with the last analysis that shares it."""
         with self.database.writing() as tx:
-            job = _found(tx, analysis_id, owner)
+            job = _require_job(tx, analysis_id, owner)
             left = remove_rows(tx, [job.id])
         discard_folders(self._store.kept, left)
 
-    def lose(self, job: Job) -> None:
-        """Note that the job's result is lost; see `known.lose`."""
+    def lose(self, job: AnalysisJob) -> None:
+        """Note that the job's result is lost; see `result_cache.note_lost`."""
         if job.result is not None:
-            lose(self.database, self._store.kept, job.result)
+            note_lost(self.database, self._store.kept, job.result)
 
     def exists(self, analysis_id: str) -> bool:
         """Whether there is such an analysis still."""
         with self.database.reading() as tx:
             return tx.execute(select(analyses.c.id).where(analyses.c.id == analysis_id)).first() is not None
 
-    def events(self, analysis_id: str, *, after: int) -> list[Event]:
+    def events(self, analysis_id: str, *, after: int) -> list[JobEvent]:
         """What happened to an analysis since event `after`."""
         chosen = select(events).where(events.c.analysis == analysis_id, events.c.id > after).order_by(events.c.id)
         with self.database.reading() as tx:
-            return [Event(row.id, row.kind, row.data) for row in tx.execute(chosen.limit(1000))]
+            return [JobEvent(row.id, row.kind, row.data) for row in tx.execute(chosen.limit(1000))]
 
 
 def count_states(tx: Connection, which: ColumnElement[bool]) -> dict[str, int]:
@@ -178,15 +178,15 @@ def count_states(tx: Connection, which: ColumnElement[bool]) -> dict[str, int]:
     return {state: found.get(state, 0) for state in STATES}
 
 
-def put_row(tx: Connection, job: Job, **more: object) -> Job:
+def put_row(tx: Connection, job: AnalysisJob, **more: object) -> AnalysisJob:
     """The job, inserted: with the number that its row has."""
-    kept = {name: getattr(job, name) for name in Job.__slots__ if name != "number"}
+    kept = {name: getattr(job, name) for name in AnalysisJob.__slots__ if name != "number"}
     values = {**kept, "crashes": 0, "worker": "", "beat": 0, **more}
     number = tx.execute(insert(analyses).values(values)).inserted_primary_key
     return replace(job, number=number[0] if number else 0)
 
 
-def note(tx: Connection, job: Job, kind: str | None = None) -> None:
+def note(tx: Connection, job: AnalysisJob, kind: str | None = None) -> None:
     """Record what a job has become, for those who follow it and for its webhook; nobody follows a shadow's."""
     if job.shadow_of is not None:
         return
@@ -199,7 +199,7 @@ def note(tx: Connection, job: Job, kind: str | None = None) -> None:
         tx.execute(insert(deliveries).values(values))
 
 
-def end(tx: Connection, store: SlideStore, job: Job) -> Dropped | None:
+def end(tx: Connection, store: SlideStore, job: AnalysisJob) -> DroppedSlide | None:
     """Write a job's last state; a slide that was kept for its sake alone goes: gives what it left, for `discard`."""
     changed = (
         "state",
@@ -243,7 +243,7 @@ def next_token(tx: Connection) -> int:
     return int(value) + 1
 
 
-def _without_temporary(tx: Connection, store: SlideStore, job: Job) -> Dropped | None:
+def _without_temporary(tx: Connection, store: SlideStore, job: AnalysisJob) -> DroppedSlide | None:
     """Forget the job's slide if it was kept for its analyses alone and none is left; gives what it left, for `discard`."""
     waiting = select(analyses.c.id).where(
         analyses.c.sha256 == job.sha256, analyses.c.owner == job.owner, analyses.c.state.in_(UNFINISHED)
@@ -256,7 +256,7 @@ def _without_temporary(tx: Connection, store: SlideStore, job: Job) -> Dropped |
     return store.drop_unowned(tx, job.sha256)
 
 
-def _repeated(tx: Connection, wanted: Submission) -> Job | None:
+def _find_repeated(tx: Connection, wanted: Submission) -> AnalysisJob | None:
     same = (analyses.c.owner == wanted.owner) & (analyses.c.idempotency_key == wanted.idempotency_key)
     row = tx.execute(select(analyses).where(same)).first()
     if row is None:
@@ -267,14 +267,14 @@ def _repeated(tx: Connection, wanted: Submission) -> Job | None:
         # Its result is lost: the key is for the analysis that is computed in its place.
         tx.execute(update(analyses).where(analyses.c.id == row.id).values(idempotency_key=None, idempotency_hash=None))
         return None
-    return Job.of(row)
+    return AnalysisJob.from_row(row)
 
 
-def _found(tx: Connection, analysis_id: str, owner: str | None) -> Job:
+def _require_job(tx: Connection, analysis_id: str, owner: str | None) -> AnalysisJob:
     row = tx.execute(select(analyses).where(analyses.c.id == analysis_id, OWN)).first()
     if row is None or (owner is not None and row.owner != owner):
         raise NotFoundError(f"no analysis {analysis_id[:80]!r}; GET /v1/analyses lists yours")
-    return Job.of(row)
+    return AnalysisJob.from_row(row)
 
 
 def _iso(seconds: float) -> str:

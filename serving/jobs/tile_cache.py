@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving import __version__
-from serving.jobs.packing import read_findings
+from serving.jobs.findings_format import read_findings
 from serving.jobs.request import digest
-from serving.scoring.cascade import Seen, TileFindings
+from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding
+from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.detector import Detector
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import pace_of, rounded_to
 from serving.scoring.pipeline import screening_threshold
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.places import TILES
 
 
@@ -25,7 +25,7 @@ class TileCache:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServerSettings,
         sha256: str,
         detector: Detector,
         options: ScoringOptions,
@@ -40,22 +40,22 @@ class TileCache:
             __version__,
             repr(options.mpp if options.mpp is not None else mpp),
             detector.screening_card.model_dump(mode="json"),
-            rounded_to(detector.provider),
+            find_rounding(detector.provider),
             options.qc == "off",
             owner,
         ]
-        self._used = settings.keep_tiles == "on" and pace_of(detector.provider).tiles == 1
+        self._used = settings.keep_tiles == "on" and choose_batch_sizes(detector.provider).tiles == 1
         self._screened = settings.state / TILES / sha256 / digest(screening)[:32]
         self._found = self._screened / digest([detector.detection_card.model_dump(mode="json"), repr(threshold)])[:32]
 
-    def load(self) -> Seen:
+    def load(self) -> FindingsCache:
         """All that is known; damaged files are deleted."""
         if not self._used:
-            return Seen()
+            return FindingsCache()
         screened = {tile.patch: tile for tile in _tiles(self._screened.glob("*/*.npz"))}
-        return Seen({tile.patch: tile for tile in _tiles(self._found.glob("*.npz"))}, screened)
+        return FindingsCache({tile.patch: tile for tile in _tiles(self._found.glob("*.npz"))}, screened)
 
-    def keep(self, chunks: Path, name: str, seen: Seen) -> None:
+    def keep(self, chunks: Path, name: str, seen: FindingsCache) -> None:
         """Take over the files of finished chunks in `chunks` that hold more than `seen` does.
 
         name : no other analysis has it. What cannot be kept is computed again some day: nothing is raised.

@@ -7,10 +7,10 @@ import hmac
 from urllib.parse import urlsplit
 
 from serving.jobs.errors import WebhookError
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
 
-def check_webhook(url: str, settings: Settings) -> str:
+def check_webhook(url: str, settings: ServerSettings) -> str:
     """The address, if this server may call it.
 
     Raises

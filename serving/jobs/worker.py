@@ -11,28 +11,28 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from serving.drift.statistics import statistics_of
-from serving.drift.watch import remember
+from serving.drift.statistics import collect_statistics
+from serving.drift.watch import store_statistics
 from serving.jobs.checkpoints import Checkpoints
-from serving.jobs.crew import Crew
 from serving.jobs.errors import LeaseLostError
-from serving.jobs.heart import POLL_S, Heart, Progress, StoppedError
-from serving.jobs.job import Job
+from serving.jobs.heartbeat import POLL_S, Heartbeat, ProgressWriter, StoppedError
+from serving.jobs.job import AnalysisJob
 from serving.jobs.leases import Lease, Leases
 from serving.jobs.memory import give_back_memory
-from serving.jobs.models import Loaded, Models
-from serving.jobs.request import options_from
+from serving.jobs.models import LoadedModels, ModelSource
+from serving.jobs.request import decode_options
 from serving.jobs.results import save_result
-from serving.jobs.shadows import owner_of, save_pair, shadow_options
+from serving.jobs.shadows import find_owner, save_pair, shadow_options
 from serving.jobs.tile_cache import TileCache
+from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
-from serving.observability.logs import logged_analysis
+from serving.observability.logs import log_analysis
 from serving.observability.tracing import work_span
 from serving.scoring.analysis import Analysis
+from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import TileFindings
-from serving.scoring.detector import Detector, cards_of
+from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
-from serving.scoring.pace import pace_of
 from serving.scoring.pipeline import score_slide
 from serving.store.slides import SlideStore
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
@@ -53,15 +53,15 @@ class Worker:
 
     id: str
     store: SlideStore
-    crew: Crew
-    models: Models
+    worker_registry: WorkerRegistry
+    models: ModelSource
     stop: threading.Event
-    _loaded: Loaded | None = None
-    _candidate: Loaded | None = None
+    _loaded: LoadedModels | None = None
+    _candidate: LoadedModels | None = None
 
     def run(self) -> None:
         """Run analyses until asked to stop, with the models that should serve at the time when each begins."""
-        self._insist(lambda: self.crew.enter(self.id))
+        self._retry_until_committed(lambda: self.worker_registry.enter(self.id))
         lines = [
             threading.Thread(target=self._serve, name=f"analyses-{number}")
             for number in range(self.store.settings.max_running)
@@ -76,7 +76,7 @@ class Worker:
         for line in lines:
             line.join()
         with contextlib.suppress(BusyError, OSError):
-            self.crew.leave(self.id)
+            self.worker_registry.leave(self.id)
 
     def _follow(self) -> None:
         """Load what should serve and does not yet. What is loaded serves until that is done, and if it fails."""
@@ -89,15 +89,15 @@ class Worker:
                 "the models could not be loaded: %s", error, exc_info=None if isinstance(error, ModelError) else error
             )
             reason, state = str(error), "failed" if self._loaded is None else "ready"
-            self._insist(lambda: self.crew.failed(self.id, reason, state=state))
+            self._retry_until_committed(lambda: self.worker_registry.note_failure(self.id, reason, state=state))
         else:
             if found is None:
                 return
-            self._insist(lambda: self.crew.ready(self.id, found.detector, found.key))
+            self._retry_until_committed(lambda: self.worker_registry.ready(self.id, found.detector, found.key))
             self._loaded = found
             give_back_memory()
-            self._insist(lambda: self.models.took(found))
-            _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in cards_of(found.detector)))
+            self._retry_until_committed(lambda: self.models.took(found))
+            _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in list_cards(found.detector)))
 
     def _follow_shadow(self) -> None:
         """Hold the models of the shadow that runs, once what serves is loaded."""
@@ -134,7 +134,7 @@ class Worker:
                 del loaded  # an idle line keeps no models that were replaced
                 self.stop.wait(POLL_S)
             else:
-                with logged_analysis(lease.job.id):
+                with log_analysis(lease.job.id):
                     done = self._run(lease, leases, loaded.detector, loaded.key)
                 if loaded is not self._loaded:
                     del loaded
@@ -157,7 +157,7 @@ class Worker:
                 del candidate
                 self.stop.wait(POLL_S)
                 continue
-            with logged_analysis(lease.job.id):
+            with log_analysis(lease.job.id):
                 done = self._run(lease, leases, candidate.detector, candidate.key)
             if candidate is not self._candidate:
                 del candidate
@@ -168,14 +168,14 @@ class Worker:
     def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because a disk is full or a store does not answer."""
         running, stop_models = detector.stoppable() if isinstance(detector, OnnxDetector) else (detector, _nothing)
-        heart = Heart(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
+        heartbeat = Heartbeat(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
-            with heart.beating(), work_span("analysis", analysis=lease.job.id):
-                result, analysis = self._score(lease, leases, running, heart, models_key)
+            with heartbeat.beating(), work_span("analysis", analysis=lease.job.id):
+                result, analysis = self._score(lease, leases, running, heartbeat, models_key)
                 keep = self._statistics(lease, analysis)
-                self._insist(lambda: leases.succeed(lease, result, keep))
+                self._retry_until_committed(lambda: leases.succeed(lease, result, keep))
         except Exception as error:
-            return self._ended(lease, leases, heart, error)
+            return self._end(lease, leases, heartbeat, error)
         with contextlib.suppress(BusyError):  # what is left is swept
             self._checkpoints(lease, models_key).remove()
         if lease.job.shadow is None:
@@ -183,25 +183,25 @@ class Worker:
         return True
 
     def _score(
-        self, lease: Lease, leases: Leases, detector: Detector, heart: Heart, models_key: str
+        self, lease: Lease, leases: Leases, detector: Detector, heartbeat: Heartbeat, models_key: str
     ) -> tuple[str, Analysis]:
         """The folder of the result, and the analysis."""
         job, checkpoints = lease.job, self._checkpoints(lease, models_key)
-        progress = Progress(lease, leases, heart)
+        progress = ProgressWriter(lease, leases, heartbeat)
 
         def keep(chunk: Sequence[TileFindings]) -> None:
-            heart.check()
+            heartbeat.check()
             self.store.check_intact(job.sha256)  # nothing is kept of bytes that changed meanwhile
             checkpoints.save(chunk)
             if job.shadow is None:
                 metrics.count_tiles(len(chunk))
             with contextlib.suppress(BusyError):
-                leases.advanced(lease)
+                leases.note_chunk(lease)
 
-        asked, lines = options_from(job.options), pace_of(detector.provider).readers
+        asked, lines = decode_options(job.options), choose_batch_sizes(detector.provider).readers
         options = asked if job.shadow is None else shadow_options(asked, detector)
-        with self.store.open(job.sha256, name=job.name, lines=lines, going=heart.check) as slide:
-            owner = owner_of(self.store.database, job)
+        with self.store.open(job.sha256, name=job.name, lines=lines, going=heartbeat.check) as slide:
+            owner = find_owner(self.store.database, job)
             cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp, owner=owner)
             seen = cache.load()
             analysis = score_slide(
@@ -214,7 +214,7 @@ class Worker:
                 seen=seen,
             )
             self.store.check_intact(job.sha256)
-        heart.check()
+        heartbeat.check()
         stem = f"{job.id}-{lease.token}"
         if job.shadow is None:
             result = save_result(analysis, self.store.kept, stem)
@@ -223,27 +223,27 @@ class Worker:
         cache.keep(checkpoints.folder, result, seen)
         return result, analysis
 
-    def _statistics(self, lease: Lease, analysis: Analysis) -> Callable[[Connection, Job], None]:
+    def _statistics(self, lease: Lease, analysis: Analysis) -> Callable[[Connection, AnalysisJob], None]:
         """What keeps the statistics of an analysis by which drift is watched; a slide without them is as good as any."""
         if lease.job.shadow is not None:
             return lambda *_: None
         try:
-            found = statistics_of(analysis)
+            found = collect_statistics(analysis)
         except Exception as error:
             _log.error("analysis %s has no statistics", lease.job.id, exc_info=error)
             found = None
         if found is None:
             return lambda *_: None
         screening, enough = analysis.report.models[0].sha256, self.store.settings.drift_analyses
-        return lambda tx, job: remember(tx, job.id, job.sha256, found, screening=screening, enough=enough)
+        return lambda tx, job: store_statistics(tx, job.id, job.sha256, found, screening=screening, enough=enough)
 
-    def _ended(self, lease: Lease, leases: Leases, heart: Heart, error: Exception) -> bool:
+    def _end(self, lease: Lease, leases: Leases, heartbeat: Heartbeat, error: Exception) -> bool:
         """Write what an error means for the analysis. What the models raised because they were stopped means nothing."""
-        if isinstance(error, LeaseLostError) or heart.lost:
+        if isinstance(error, LeaseLostError) or heartbeat.lost:
             _log.info("analysis %s was cancelled, taken over or gave way", lease.job.id)
             if lease.job.shadow is not None:
                 with contextlib.suppress(BusyError, OSError):
-                    self._insist(lambda: leases.release(lease))
+                    self._retry_until_committed(lambda: leases.release(lease))
             return True
         if isinstance(error, StoppedError) or self.stop.is_set():
             with contextlib.suppress(BusyError, OSError):
@@ -251,7 +251,7 @@ class Worker:
             return True
         if isinstance(error, BusyError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
             _log.warning("analysis %s has to wait: %s", lease.job.id, error)
-            self._insist(
+            self._retry_until_committed(
                 lambda: leases.release(lease, "waits for room on the server's disk, or for its database or objects")
             )
             return False
@@ -262,14 +262,14 @@ class Worker:
             _log.error("analysis %s failed, %s", lease.job.id, instance, exc_info=error)
             slug, detail = "internal-error", f"An unexpected error; the server's log has it under {instance}."
         with contextlib.suppress(LeaseLostError):
-            self._insist(lambda: leases.fail(lease, slug, detail))
+            self._retry_until_committed(lambda: leases.fail(lease, slug, detail))
         return True
 
     def _checkpoints(self, lease: Lease, models_key: str) -> Checkpoints:
         key = f"{lease.job.request_key[:32]}-{models_key[:32]}"
         return Checkpoints(self.store.kept, lease.job.id, key)
 
-    def _insist(self, write: Callable[[], _T]) -> _T:
+    def _retry_until_committed(self, write: Callable[[], _T]) -> _T:
         """What `write` gives, as often as the database has to be asked; when stopping, only once."""
         while True:
             try:

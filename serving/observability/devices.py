@@ -20,7 +20,7 @@ class GpuUse:
 
 def gpu_use() -> list[GpuUse]:
     """The use of every GPU of this machine; empty where the driver is missing or does not answer."""
-    if not _initialised():
+    if not _initialise():
         return []
     try:
         return [_use(index) for index in range(pynvml.nvmlDeviceGetCount())]
@@ -29,7 +29,7 @@ def gpu_use() -> list[GpuUse]:
 
 
 @cache
-def _initialised() -> bool:
+def _initialise() -> bool:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

@@ -37,7 +37,7 @@ def configure_logging(log_format: str) -> None:
 
 
 @contextmanager
-def logged_analysis(identifier: str) -> Iterator[None]:
+def log_analysis(identifier: str) -> Iterator[None]:
     """Everything logged inside carries the id of this analysis."""
     token = analysis_id.set(identifier)
     try:
@@ -60,7 +60,7 @@ class JsonFormatter(logging.Formatter):
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
         if record.exc_info and record.exc_info[1]:
-            line["errors"] = list(described(record.exc_info[1]))
+            line["errors"] = list(describe_error(record.exc_info[1]))
         return json.dumps(line, default=str)
 
 
@@ -74,12 +74,12 @@ class TextFormatter(logging.Formatter):
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
         lines = [f"{at} {record.levelname:7} {record.name} {record.getMessage()} {facts}".rstrip()]
         if record.exc_info and record.exc_info[1]:
-            for error in described(record.exc_info[1]):
+            for error in describe_error(record.exc_info[1]):
                 lines += [f"  {error['type']}: {error['text']}", *(f"    {place}" for place in error["places"])]
         return "\n".join(lines)
 
 
-def described(error: BaseException) -> Iterator[dict[str, str | list[str]]]:
+def describe_error(error: BaseException) -> Iterator[dict[str, str | list[str]]]:
     """Type, text and places of an error and of those that led to it, newest first; texts without file names."""
     seen: set[int] = set()
     cause: BaseException | None = error

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from serving.quality.colourless import is_colourless
 from serving.quality.density import Density
-from serving.quality.parts import Mask, dilated, eroded, opened
+from serving.quality.parts import Mask, morphological_dilate, morphological_erode, morphological_open
 
 METHOD = (
     "closed thin lines that take all colours alike, round as an ellipse, with what they enclose; bubbles that a slide's or "
@@ -27,8 +27,8 @@ _LONG = 3.0
 def find_bubbles(density: Density, mpp: float) -> Mask:
     """Bubbles, with their rims."""
     dark = is_colourless(density)
-    thin = dark & ~dilated(opened(dark, _STROKE_UM / 2, mpp), mpp, mpp)
-    rims = dilated(thin, _GAP_UM / 2, mpp)
+    thin = dark & ~morphological_dilate(morphological_open(dark, _STROKE_UM / 2, mpp), mpp, mpp)
+    rims = morphological_dilate(thin, _GAP_UM / 2, mpp)
     found = np.zeros_like(thin)
     labels, _ = ndimage.label(rims)
     for number, box in enumerate(ndimage.find_objects(labels), 1):
@@ -38,7 +38,7 @@ def find_bubbles(density: Density, mpp: float) -> Mask:
         whole = np.asarray(ndimage.binary_fill_holes(rim), np.bool_)
         if _is_bubble(whole, rim, mpp):
             found[box] |= whole
-    return eroded(found, _GAP_UM / 2, mpp)
+    return morphological_erode(found, _GAP_UM / 2, mpp)
 
 
 def _is_bubble(whole: Mask, rim: Mask, mpp: float) -> bool:

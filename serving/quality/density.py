@@ -16,7 +16,7 @@ Density = NDArray[np.float32]
 """float32, shape (rows, columns, 3): -ln of the share of red, green and blue light that passes, averaged over `SEEN_MPP`."""
 
 
-def density_of(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float, box: Box = WHOLE) -> Density:
+def measure_density(overview: NDArray[np.uint8], shape: tuple[int, int], mpp: float, box: Box = WHOLE) -> Density:
     """The density of a slide on a grid of `shape` elements of `mpp` um, or of the elements of a box of it.
 
     overview : uint8, shape (height, width, 3), RGB, at least as fine as the grid
@@ -35,6 +35,6 @@ def on_grid(overview: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.u
     return np.asarray(Image.fromarray(overview).resize(shape[::-1], Image.Resampling.BOX))
 
 
-def averaged(density: Density, um: float, mpp: float) -> Density:
+def average_density(density: Density, um: float, mpp: float) -> Density:
     """The density averaged over squares of `um`."""
     return np.asarray(ndimage.uniform_filter(density, (*[max(round(um / mpp), 1)] * 2, 0), mode="nearest"), np.float32)

@@ -40,7 +40,7 @@ Structure = NDArray[np.float32]
 `NEAR_PX` and `FAR_PX` apart, less that of neighbours; NaN where nothing was read."""
 
 
-def structure_of(pixels: NDArray[np.uint8], block: int) -> Structure:
+def measure_structure(pixels: NDArray[np.uint8], block: int) -> Structure:
     """The structure of the parts of each block of a picture; a part's pixels alone determine its numbers.
 
     pixels : uint8, shape (R * block, C * block, 3), RGB

@@ -8,7 +8,7 @@ colour than of another: a second layer takes more of all alike.
 import numpy as np
 
 from serving.quality.channels import extremes
-from serving.quality.density import Density, averaged
+from serving.quality.density import Density, average_density
 from serving.quality.parts import Mask, large_parts, parts_with
 
 METHOD = (
@@ -30,7 +30,7 @@ def find_folds(density: Density, tissue: Mask, mpp: float) -> Mask:
     if tissue.sum() < _LEAST_TISSUE:
         return np.zeros_like(tissue)
     usual = np.median(density[tissue], axis=0)
-    ratios = averaged(density, _OVER_UM, mpp) / np.maximum(usual, 1e-3)
+    ratios = average_density(density, _OVER_UM, mpp) / np.maximum(usual, 1e-3)
     layers, most = extremes(ratios)
     possible = tissue & (layers > _POSSIBLE) & (most < _ALIKE * layers)
     grown = parts_with(possible, layers > _CERTAIN)

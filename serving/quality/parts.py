@@ -11,12 +11,12 @@ Box = tuple[slice, slice]
 _DIAGONAL = np.ones((3, 3), np.bool_)
 
 
-def box_of(mask: Mask, margin: int) -> Box:
+def find_bounding_box(mask: Mask, margin: int) -> Box:
     """The smallest box with all of a mask and `margin` elements around it, as far as the mask goes."""
-    return span_of(np.asarray(mask.any(1)), margin), span_of(np.asarray(mask.any(0)), margin)
+    return find_span(np.asarray(mask.any(1)), margin), find_span(np.asarray(mask.any(0)), margin)
 
 
-def span_of(held: NDArray[np.bool_], margin: int) -> slice:
+def find_span(held: NDArray[np.bool_], margin: int) -> slice:
     """From the first to the last element that is held, with a margin; of none the first element."""
     places = np.flatnonzero(held)
     return slice(max(int(places[0]) - margin, 0), int(places[-1]) + 1 + margin) if len(places) else slice(0, 1)
@@ -38,22 +38,22 @@ def parts_with(mask: Mask, seeds: Mask) -> Mask:
     return np.asarray(keep[labels] & mask, np.bool_)
 
 
-def dilated(mask: Mask, um: float, mpp: float) -> Mask:
+def morphological_dilate(mask: Mask, um: float, mpp: float) -> Mask:
     """The mask grown by `um` on all sides."""
-    found, box = np.zeros_like(mask), box_of(mask, int(um / mpp) + 1)
+    found, box = np.zeros_like(mask), find_bounding_box(mask, int(um / mpp) + 1)
     if mask.any():
         found[box] = ndimage.distance_transform_edt(~mask[box]) * mpp <= um
     return found
 
 
-def eroded(mask: Mask, um: float, mpp: float) -> Mask:
+def morphological_erode(mask: Mask, um: float, mpp: float) -> Mask:
     """The mask without what is within `um` of its outside; beyond the picture's edge it goes on."""
-    found, box = mask.copy(), box_of(mask, 1)
+    found, box = mask.copy(), find_bounding_box(mask, 1)
     if not mask[box].all():
         found[box] = ndimage.distance_transform_edt(mask[box]) * mpp > um
     return found
 
 
-def opened(mask: Mask, um: float, mpp: float) -> Mask:
+def morphological_open(mask: Mask, um: float, mpp: float) -> Mask:
     """Where the mask holds a disc of radius `um`: what is thinner is gone."""
-    return dilated(eroded(mask, um, mpp), um, mpp)
+    return morphological_dilate(morphological_erode(mask, um, mpp), um, mpp)

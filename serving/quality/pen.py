@@ -5,7 +5,7 @@ import numpy as np
 from serving.quality.channels import least
 from serving.quality.colourless import is_colourless
 from serving.quality.density import Density
-from serving.quality.parts import Mask, dilated, large_parts, opened, parts_with
+from serving.quality.parts import Mask, large_parts, morphological_dilate, morphological_open, parts_with
 
 METHOD = (
     "ink takes more red than green light, which neither stain does (blue, green), or all colours alike in strokes wider than "
@@ -32,8 +32,8 @@ def find_ink(density: Density, mpp: float) -> Mask:
     """Where a marker was."""
     red, green, blue = np.moveaxis(density, 2, 0)
     coloured = (red - green > _RED_OVER_GREEN) & (red + green + blue > 3 * _FAINT)
-    black = opened(is_colourless(density), _STROKE_UM / 2, mpp)
-    return dilated(large_parts(coloured | black, _SPECK_MM2, mpp), _RIM_UM, mpp)
+    black = morphological_open(is_colourless(density), _STROKE_UM / 2, mpp)
+    return morphological_dilate(large_parts(coloured | black, _SPECK_MM2, mpp), _RIM_UM, mpp)
 
 
 def find_marks(density: Density, mpp: float) -> Mask:
@@ -47,5 +47,5 @@ def find_marks(density: Density, mpp: float) -> Mask:
     black = is_colourless(density) & (least(density) > _OPAQUE)
     if not (coloured.any() or black.any()):
         return coloured
-    strokes = opened(black, _STROKE_UM / 2, mpp) if black.any() else black
-    return dilated(large_parts(coloured | strokes, _SPECK_MM2, mpp), max(_MARK_RIM_UM, 2 * mpp), mpp)
+    strokes = morphological_open(black, _STROKE_UM / 2, mpp) if black.any() else black
+    return morphological_dilate(large_parts(coloured | strokes, _SPECK_MM2, mpp), max(_MARK_RIM_UM, 2 * mpp), mpp)

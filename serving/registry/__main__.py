@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from serving.isolation.limits import end_with_parent
-from serving.registry.apart import REFUSED
-from serving.registry.checkup import check_version
+from serving.registry.subprocesses import REFUSED
+from serving.registry.version_check import check_version
 from serving.wsi.errors import ModelError
 
 

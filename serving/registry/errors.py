@@ -3,7 +3,7 @@
 from serving.wsi.errors import MitoserveError
 
 
-class RefusedError(MitoserveError):
+class VersionRefusedError(MitoserveError):
     """A version may not serve on this machine; the message says why."""
 
     slug = "model-refused"

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
-from serving.registry.errors import GoldenSetError, RefusedError
+from serving.registry.errors import GoldenSetError, VersionRefusedError
 from serving.registry.golden import golden_digest, read_golden
 from serving.registry.machine import machine_hash
-from serving.registry.measuring import Measured, measure_apart
-from serving.registry.version import ModelVersion
-from serving.settings import Settings
+from serving.registry.measuring import CascadeMeasurement, measure_in_subprocess
+from serving.registry.version import VersionId
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import gate_runs
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
-Models = tuple[ModelVersion, ...]
+Models = tuple[VersionId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateVerdict:
     """How a candidate compares with what serves."""
 
     models: Models
-    candidate: Measured
-    serving: Measured
+    candidate: CascadeMeasurement
+    serving: CascadeMeasurement
     gates: tuple[Gate, ...]
 
     @property
@@ -56,12 +56,14 @@ class Verdict:
     def __str__(self) -> str:
         named = ", ".join(model.label for model in self.models)
         return (
-            f"{named} against what serves, on {counted(self.serving.slides, 'slide')} with {counted(self.serving.figures, 'mitotic figure')}: "
+            f"{named} against what serves, on {format_count(self.serving.slides, 'slide')} with {format_count(self.serving.figures, 'mitotic figure')}: "
             f"{'; '.join(str(gate) for gate in self.gates)}"
         )
 
 
-def judged(candidate: Measured, serving: Measured, settings: Settings) -> tuple[Gate, ...]:
+def judge_gates(
+    candidate: CascadeMeasurement, serving: CascadeMeasurement, settings: ServerSettings
+) -> tuple[Gate, ...]:
     """The gates of F1, calibration and speed, by the margins of `settings`."""
     least, slowest = serving.f1 - settings.gate_f1, serving.seconds_per_mm2 * (1 + settings.gate_speed)
     highest = (serving.brier or 0.0) + settings.gate_brier
@@ -96,16 +98,18 @@ NOT_JUDGED = (
 """What is said of a release that no gate judged and nobody forced."""
 
 
-class Gates:
+class GateStore:
     """The gates of one database; what was measured on this machine is remembered."""
 
-    def __init__(self, settings: Settings, database: Database, folders: Callable[[Models], Mapping[str, Path]]) -> None:
+    def __init__(
+        self, settings: ServerSettings, database: Database, folders: Callable[[Models], Mapping[str, Path]]
+    ) -> None:
         """`folders`: the version folders of a cascade, by name."""
         self._settings, self._database, self._folders = settings, database, folders
 
     def verdict(
         self, candidate: Models, serving: Models, golden: Path | None = None, *, again: bool = False
-    ) -> Verdict:
+    ) -> GateVerdict:
         """Score a golden set, by default that of the settings, with both and compare.
 
         again : even if that was done before
@@ -123,14 +127,14 @@ class Gates:
                 "there is no golden set; set MITOSIS_GOLDEN_SET to a folder of slides with their figures"
             )
         key = (_hash(candidate, serving), golden_digest(read_golden(folder)), machine_hash(self._settings))
-        measured = None if again else self._known(key)
+        measured = None if again else self._find_known(key)
         if measured is None:
-            measured = measure_apart([self._folders(candidate), self._folders(serving)], folder, self._settings)
+            measured = measure_in_subprocess([self._folders(candidate), self._folders(serving)], folder, self._settings)
             self._remember(key, measured)
         ours, theirs = measured
-        return Verdict(candidate, ours, theirs, judged(ours, theirs, self._settings))
+        return GateVerdict(candidate, ours, theirs, judge_gates(ours, theirs, self._settings))
 
-    def check(self, candidate: Models, serving: Models, golden: Path | None = None) -> Verdict | None:
+    def check(self, candidate: Models, serving: Models, golden: Path | None = None) -> GateVerdict | None:
         """Make sure that a cascade passes; None where there is no golden set to ask, or both are the same.
 
         Raises
@@ -140,25 +144,25 @@ class Gates:
         GoldenSetError, ModelError
             As `verdict`.
         """
-        if candidate == serving or self.unasked(golden):
+        if candidate == serving or self.has_no_golden_set(golden):
             return None
         found = self.verdict(candidate, serving, golden)
         if not found.passed:
-            raise RefusedError(f"its gates refuse {found}")
+            raise VersionRefusedError(f"its gates refuse {found}")
         return found
 
-    def unasked(self, golden: Path | None = None) -> bool:
+    def has_no_golden_set(self, golden: Path | None = None) -> bool:
         """Whether there is no golden set to ask."""
         return golden is None and self._settings.golden_set is None
 
-    def _known(self, key: tuple[str, str, str]) -> list[Measured] | None:
+    def _find_known(self, key: tuple[str, str, str]) -> list[CascadeMeasurement] | None:
         models, golden, machine = key
         same = (gate_runs.c.models == models) & (gate_runs.c.golden == golden) & (gate_runs.c.machine == machine)
         with self._database.reading() as tx:
             text = tx.execute(select(gate_runs.c.measured).where(same)).scalar()
-        return None if text is None else [Measured(**values) for values in json.loads(text)]
+        return None if text is None else [CascadeMeasurement(**values) for values in json.loads(text)]
 
-    def _remember(self, key: tuple[str, str, str], measured: Sequence[Measured]) -> None:
+    def _remember(self, key: tuple[str, str, str], measured: Sequence[CascadeMeasurement]) -> None:
         models, golden, machine = key
         same = (gate_runs.c.models == models) & (gate_runs.c.golden == golden) & (gate_runs.c.machine == machine)
         text = json.dumps([asdict(one) for one in measured])

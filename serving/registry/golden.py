@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.registry.errors import GoldenSetError
-from serving.store.mounted import stamp_of
+from serving.store.mounted import make_stamp
 from serving.wsi.classnames import MITOTIC, REVIEWED, normal
 from serving.wsi.parts import ONE_FIGURE_UM, Box, bounding, joined
 
@@ -81,13 +81,13 @@ def read_golden(folder: Path) -> list[GoldenSlide]:
 def golden_digest(slides: list[GoldenSlide]) -> str:
     """Hash of what the set says, and of the slides' names, sizes and times of change."""
     stated = [
-        (slide.path.name, stamp_of(slide.path), hashlib.sha256(_truth_of(slide.path).read_bytes()).hexdigest())
+        (slide.path.name, make_stamp(slide.path), hashlib.sha256(_truth_path(slide.path).read_bytes()).hexdigest())
         for slide in slides
     ]
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
-def _truth_of(slide: Path) -> Path:
+def _truth_path(slide: Path) -> Path:
     return slide.with_name(f"{slide.stem}{_TRUTH}")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import onnxruntime
 
 from serving import __version__
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
 
-def machine_hash(settings: Settings) -> str:
+def machine_hash(settings: ServerSettings) -> str:
     """Hash of this machine, its runtime and what `settings` ask of models."""
     signers = [
         [path, hashlib.sha256(Path(path).read_bytes()).hexdigest()]

@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.isolation.limits import end_with_parent
-from serving.registry.apart import REFUSED, run_apart
-from serving.registry.errors import RefusedError
+from serving.registry.errors import VersionRefusedError
 from serving.registry.golden import GoldenSlide, read_golden
-from serving.registry.warming import warm
+from serving.registry.subprocesses import REFUSED, run_in_subprocess
+from serving.registry.warming import warm_up
 from serving.report import Report
-from serving.scoring.eight_bits import INT8
+from serving.scoring.int8 import INT8
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reliability import reliability
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.wsi.errors import MitoserveError
 from serving.wsi.slide import open_slide
 
@@ -38,7 +38,7 @@ _ON_CPU = ("CPUExecutionProvider", INT8, *PRECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CascadeMeasurement:
     """What a cascade achieved on a golden set; figures of all slides together."""
 
     slides: int
@@ -66,7 +66,9 @@ class Measured:
         return self.seconds / max(self.tissue_mm2, 1e-9)
 
 
-def measure_apart(cascades: Sequence[Mapping[str, Path]], golden: Path, settings: Settings) -> list[Measured]:
+def measure_in_subprocess(
+    cascades: Sequence[Mapping[str, Path]], golden: Path, settings: ServerSettings
+) -> list[CascadeMeasurement]:
     """What each of the cascades, version folders by name, achieves on a golden set, in a process of its own.
 
     Raises
@@ -79,24 +81,24 @@ def measure_apart(cascades: Sequence[Mapping[str, Path]], golden: Path, settings
         "cascades": [{name: str(folder) for name, folder in folders.items()} for folders in cascades],
         "providers": settings.providers,
     }
-    answers = run_apart(
+    answers = run_in_subprocess(
         "serving.registry.measuring", request, timeout_s=MEASURE_S, what=lambda _: f"scoring the golden set {golden}"
     )
     if len(answers) != len(cascades):
-        raise RefusedError(f"scoring the golden set {golden} gave no word")
-    return [Measured(**answer) for answer in answers]
+        raise VersionRefusedError(f"scoring the golden set {golden} gave no word")
+    return [CascadeMeasurement(**answer) for answer in answers]
 
 
-def measure(detectors: Sequence[OnnxDetector], slides: Sequence[GoldenSlide]) -> list[Measured]:
+def measure(detectors: Sequence[OnnxDetector], slides: Sequence[GoldenSlide]) -> list[CascadeMeasurement]:
     """What each detector achieves on the slides; raises `MitoserveError` where a slide cannot be scored."""
     tallies = [_Tally() for _ in detectors]
     for detector in detectors:
-        warm(detector)
+        warm_up(detector)
     for number, golden in enumerate(slides):
         turns = list(zip(detectors, tallies, strict=True))
         for detector, tally in turns if number % 2 == 0 else reversed(turns):
             tally.add(golden, detector)
-    return [tally.measured(slides) for tally in tallies]
+    return [tally.summarise(slides) for tally in tallies]
 
 
 class _Tally:
@@ -119,14 +121,14 @@ class _Tally:
         self._tissue_mm2 += report.counts.tissue_area_mm2
         figures = golden.figures(report.slide.mpp)
         self._figures += len(figures)
-        for probability, hit in _judged(report, golden, figures):
+        for probability, hit in _judge_detections(report, golden, figures):
             self._probabilities.append(probability)
             self._hits.append(hit)
 
-    def measured(self, slides: Sequence[GoldenSlide]) -> Measured:
+    def summarise(self, slides: Sequence[GoldenSlide]) -> CascadeMeasurement:
         """Of all slides that were added."""
         p, hit = np.asarray(self._probabilities, np.float32), np.asarray(self._hits, np.bool_)
-        return Measured(
+        return CascadeMeasurement(
             slides=len(slides),
             figures=self._figures,
             found=len(p),
@@ -138,7 +140,7 @@ class _Tally:
         )
 
 
-def _judged(report: Report, golden: GoldenSlide, figures: NDArray[np.float64]) -> list[tuple[float, bool]]:
+def _judge_detections(report: Report, golden: GoldenSlide, figures: NDArray[np.float64]) -> list[tuple[float, bool]]:
     """Probability of each detection, and whether it is a figure; without those where nobody looked."""
     left, top = report.slide.origin
     found = np.asarray(

@@ -22,7 +22,9 @@ def read_opset(path: Path) -> int:
     """
     try:
         fields = _fields(path.read_bytes())
-        found = [_imported(field) for number, field in fields if number == _OPSET_IMPORT and isinstance(field, bytes)]
+        found = [
+            _parse_import(field) for number, field in fields if number == _OPSET_IMPORT and isinstance(field, bytes)
+        ]
     except (IndexError, ValueError) as error:
         raise ModelError(f"{path} is not an ONNX graph: {error}") from error
     versions = [version for domain, version in found if domain in _DEFAULT]
@@ -31,7 +33,7 @@ def read_opset(path: Path) -> int:
     return versions[0]
 
 
-def _imported(message: bytes) -> tuple[str, int]:
+def _parse_import(message: bytes) -> tuple[str, int]:
     fields = dict(_fields(message))
     domain, version = fields.get(_DOMAIN, b""), fields.get(_VERSION, 0)
     if not isinstance(domain, bytes) or not isinstance(version, int):

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.registry.checking import check_apart
-from serving.registry.checks import Checks
-from serving.registry.checkup import Checkup
 from serving.registry.errors import RegistryError
-from serving.registry.gates import NOT_JUDGED, Gates
-from serving.registry.releases import Release, Releases, State
-from serving.registry.shadows import Shadow, Shadows
-from serving.registry.shelf import CARD, Shelf
-from serving.registry.version import ModelVersion, parse_label
-from serving.registry.warming import warm
+from serving.registry.gates import NOT_JUDGED, GateStore
+from serving.registry.model_store import CARD, ModelStore
+from serving.registry.releases import Release, ReleaseStore, State
+from serving.registry.shadows import Shadow, ShadowStore
+from serving.registry.version import VersionId, parse_label
+from serving.registry.version_check import VersionCheck
+from serving.registry.version_check_cache import VersionCheckCache
+from serving.registry.version_check_process import check_in_subprocess
+from serving.registry.warming import warm_up
 from serving.scoring.models import version_order
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.wsi.errors import ModelError
@@ -30,7 +30,7 @@ SERVING = "serving"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedVersion:
     """A version as it is listed."""
 
     name: str
@@ -42,19 +42,19 @@ class Listed:
     retired: bool
 
 
-class Registry:
+class ModelRegistry:
     """The versions that ship, those in the store, and the releases of one database."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: ServerSettings, database: Database) -> None:
         self._settings = settings
         cache = settings.state / "model-cache"
-        self._shipped = Shelf(str(settings.models), cache)
-        self._store = Shelf(settings.model_store or f"{settings.objects or settings.state}/models", cache)
-        self.releases, self.shadows = Releases(database), Shadows(database)
-        self.gates = Gates(settings, database, self._folders)
-        self._checks = Checks(settings, database, self._folder)
+        self._shipped = ModelStore(str(settings.models), cache)
+        self._store = ModelStore(settings.model_store or f"{settings.objects or settings.state}/models", cache)
+        self.releases, self.shadows = ReleaseStore(database), ShadowStore(database)
+        self.gates = GateStore(settings, database, self._folders)
+        self._checks = VersionCheckCache(settings, database, self._folder)
 
-    def versions(self) -> list[Listed]:
+    def versions(self) -> list[ListedVersion]:
         """Every version, by name, the newest of each first.
 
         Raises
@@ -62,7 +62,7 @@ class Registry:
         ModelError
             If a place where models lie cannot be reached, or a folder's name is no version.
         """
-        serving, retired = {(m.name, m.version) for m in self.serving(required=False)}, self.releases.retired()
+        serving, retired = {(m.name, m.version) for m in self.serving(required=False)}, self.releases.list_retired()
         listed = []
         for name, version in self._numbers():
             card, fault = None, ""
@@ -71,10 +71,10 @@ class Registry:
             except ModelError as error:
                 fault = str(error)
             key = (name, version)
-            listed.append(Listed(name, version, card, fault, serves=key in serving, retired=key in retired))
+            listed.append(ListedVersion(name, version, card, fault, serves=key in serving, retired=key in retired))
         return listed
 
-    def find(self, name: str, version: str) -> tuple[ModelVersion, ModelCard]:
+    def find(self, name: str, version: str) -> tuple[VersionId, ModelCard]:
         """A version and its card.
 
         Raises
@@ -84,7 +84,9 @@ class Registry:
         ModelError
             If its card cannot be read, or two places hold different ones.
         """
-        found = [at for shelf in (self._shipped, self._store) if (at := shelf.find(name, version)) is not None]
+        found = [
+            at for model_store in (self._shipped, self._store) if (at := model_store.find(name, version)) is not None
+        ]
         if not found:
             raise NotFoundError(
                 f"no version {name}@{version} at {self._shipped.address} or {self._store.address}; see MITOSIS_MODELS and "
@@ -96,11 +98,11 @@ class Registry:
             )
         return found[0]
 
-    def named(self, label: str) -> tuple[ModelVersion, ModelCard]:
+    def find_labelled(self, label: str) -> tuple[VersionId, ModelCard]:
         """The version that is written like det@1.1.0, and its card; raises as `parse_label` and `find`."""
         return self.find(*parse_label(label))
 
-    def serving(self, *, required: bool = True) -> tuple[ModelVersion, ...]:
+    def serving(self, *, required: bool = True) -> tuple[VersionId, ...]:
         """What was promoted; before anything was, the newest version of each model.
 
         Raises
@@ -111,7 +113,7 @@ class Registry:
         release = self.releases.current()
         return self._newest(required=required) if release is None else release.models
 
-    def check(self, models: Sequence[ModelVersion], *, again: bool = False) -> list[Checkup]:
+    def check(self, models: Sequence[VersionId], *, again: bool = False) -> list[VersionCheck]:
         """What is found of versions on this machine, in a process of their own; what was found before is remembered.
 
         again : run the checks even so
@@ -125,19 +127,19 @@ class Registry:
         """
         return self._checks.check(models, again=again)
 
-    def load(self, models: Sequence[ModelVersion]) -> OnnxDetector:
+    def load(self, models: Sequence[VersionId]) -> OnnxDetector:
         """A cascade, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
         self.check(models)
         detector = load_cascade(self._folders(tuple(models)), providers=self._settings.providers)
         try:
-            warm(detector)
+            warm_up(detector)
         except (
             Exception
         ) as error:  # ONNX Runtime raises types of its own, such as for memory that two cascades do not share
             raise ModelError(f"{', '.join(m.label for m in models)} failed at first use: {error}") from error
         return detector
 
-    def add(self, folder: Path) -> ModelVersion:
+    def add(self, folder: Path) -> VersionId:
         """Check the version in `folder` and keep it in the store. What serves stays as it is.
 
         Raises
@@ -152,17 +154,17 @@ class Registry:
         path = folder / CARD
         if not path.is_file():
             raise ModelError(f"no {CARD} in {folder}; give the folder of one version, with its card, graph and sample")
-        version, _ = ModelVersion.of(path.read_bytes())
+        version, _ = VersionId.from_card(path.read_bytes())
         if self._shipped.find(version.name, version.version) is not None:
             raise RegistryError(f"{version.label} ships already; versions never change, choose another number")
-        (found,) = check_apart([folder], self._settings)
+        (found,) = check_in_subprocess([folder], self._settings)
         self._pin()
         self._store.put(folder, version)
         self.releases.note(version)
         self._checks.remember(version, found)
         return version
 
-    def cascade(self, labels: Sequence[str]) -> tuple[ModelVersion, ...]:
+    def cascade(self, labels: Sequence[str]) -> tuple[VersionId, ...]:
         """The cascade that is named: a version of each model, such as det@1.2.0, or one number that all of them have.
 
         Raises
@@ -177,7 +179,7 @@ class Registry:
             labels = [f"{name}@{labels[0]}" for name in ROLES if (name, labels[0]) in numbers] or [
                 f"reg-ns@{labels[0]}"
             ]
-        named = [self.named(label)[0] for label in labels]
+        named = [self.find_labelled(label)[0] for label in labels]
         names = [model.name for model in named]
         if unknown := [name for name in names if name not in ROLES or names.count(name) > 1]:
             raise RegistryError(
@@ -199,23 +201,23 @@ class Registry:
         Raises
         ------
         MitoserveError
-            As `cascade`, `check`, `Gates.check` and `Releases.want`.
+            As `cascade`, `check`, `GateStore.check` and `ReleaseStore.want`.
         """
         models = self.cascade(labels)
         self.check(models)
         if because is None:
             self.gates.check(models, self.serving(), golden)
-        return self._released(models, actor, tried=True, because=because, golden=golden)
+        return self._release(models, actor, tried=True, because=because, golden=golden)
 
     def want(self, labels: Sequence[str], actor: str, *, because: str | None = None) -> Release:
-        """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `Releases.want`.
+        """Ask the workers to try a cascade and to move over to it; raises as `cascade` and `ReleaseStore.want`.
 
         because : why its gates are not asked
         """
-        return self._released(self.cascade(labels), actor, tried=False, because=because)
+        return self._release(self.cascade(labels), actor, tried=False, because=because)
 
     def try_out(self, release: Release) -> OnnxDetector:
-        """The cascade of a release that waits, loaded, after its gates; raises as `load` and `Gates.check`."""
+        """The cascade of a release that waits, loaded, after its gates; raises as `load` and `GateStore.check`."""
         detector = self.load(release.models)
         if release.because is None:
             self.gates.check(release.models, self.serving())
@@ -227,7 +229,7 @@ class Registry:
         Raises
         ------
         MitoserveError
-            As `cascade`, `check` and `Shadows.start`.
+            As `cascade`, `check` and `ShadowStore.start`.
         """
         models = self.cascade(labels)
         if check:
@@ -235,7 +237,7 @@ class Registry:
         self._pin()
         return self.shadows.start(models, share, actor)
 
-    def completed(self, labels: Sequence[str]) -> tuple[ModelVersion, ...]:
+    def complete(self, labels: Sequence[str]) -> tuple[VersionId, ...]:
         """A cascade of which some versions are named, such as det@1.2.0, or one number of all; what serves does the rest.
 
         Raises
@@ -247,20 +249,20 @@ class Registry:
             return self.serving()
         if any("@" not in label for label in labels):
             return self.cascade(labels)
-        named = {self.named(label)[0].name for label in labels}
+        named = {self.find_labelled(label)[0].name for label in labels}
         rest = (
             [model.label for model in self.serving() if model.name not in named] if named < set(NEEDED) | named else []
         )
         return self.cascade([*labels, *rest])
 
     def rollback(self, actor: str) -> Release:
-        """Check the cascade that the present one replaced, and make it serve again; raises as `check` and `Releases.back`."""
+        """Check the cascade that the present one replaced, and make it serve again; raises as `check` and `ReleaseStore.back`."""
         self.check(self.releases.former().models)
         return self.releases.back(actor, state="promoted")
 
-    def retire(self, label: str) -> ModelVersion:
-        """Let a version never serve again; raises as `find` and `Releases.retire`."""
-        version, _ = self.named(label)
+    def retire(self, label: str) -> VersionId:
+        """Let a version never serve again; raises as `find` and `ReleaseStore.retire`."""
+        version, _ = self.find_labelled(label)
         self._pin()
         shadow = self.shadows.running()
         if shadow is not None and version in shadow.models:
@@ -268,9 +270,9 @@ class Registry:
         self.releases.retire(version)
         return version
 
-    def _released(
+    def _release(
         self,
-        models: tuple[ModelVersion, ...],
+        models: tuple[VersionId, ...],
         actor: str,
         *,
         tried: bool,
@@ -278,7 +280,7 @@ class Registry:
         golden: Path | None = None,
     ) -> Release:
         self._pin()
-        warning = NOT_JUDGED if because is None and self.gates.unasked(golden) else ""
+        warning = NOT_JUDGED if because is None and self.gates.has_no_golden_set(golden) else ""
         state: State = "promoted" if tried else "wanted"
         return self.releases.want(models, actor, state=state, because=because, detail=warning)
 
@@ -287,7 +289,7 @@ class Registry:
         if default := self._newest(required=False):
             self.releases.pin(default)
 
-    def _newest(self, *, required: bool) -> tuple[ModelVersion, ...]:
+    def _newest(self, *, required: bool) -> tuple[VersionId, ...]:
         found: dict[str, str] = {}
         for name, version in self._numbers():
             found.setdefault(name, version)
@@ -302,19 +304,19 @@ class Registry:
 
     def _numbers(self) -> list[tuple[str, str]]:
         """(name, version) of every folder with a card, by name, the newest first."""
-        numbers = {number for shelf in (self._shipped, self._store) for number in shelf.numbers()}
+        numbers = {number for model_store in (self._shipped, self._store) for number in model_store.numbers()}
         newest_first = sorted(numbers, key=lambda number: version_order(number[1]), reverse=True)
         return sorted(newest_first, key=lambda number: number[0])
 
-    def _folders(self, models: tuple[ModelVersion, ...]) -> dict[str, Path]:
+    def _folders(self, models: tuple[VersionId, ...]) -> dict[str, Path]:
         return {model.name: self._folder(model) for model in models}
 
-    def _folder(self, wanted: ModelVersion) -> Path:
+    def _folder(self, wanted: VersionId) -> Path:
         found, _ = self.find(wanted.name, wanted.version)
         if found != wanted:
             raise ModelError(
                 f"{wanted.label} is not what was promoted: its card had SHA-256 {wanted.digest[:12]}..., now "
                 f"{found.digest[:12]}...; restore it"
             )
-        shelf = self._shipped if self._shipped.find(wanted.name, wanted.version) else self._store
-        return shelf.folder(wanted)
+        model_store = self._shipped if self._shipped.find(wanted.name, wanted.version) else self._store
+        return model_store.folder(wanted)

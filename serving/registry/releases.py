@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, insert, select, update
 
 from serving.registry.errors import RegistryError
-from serving.registry.version import ModelVersion, parse_label
+from serving.registry.version import VersionId, parse_label
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import model_versions, releases
@@ -27,7 +27,7 @@ class Release:
     """One version of each model of a cascade."""
 
     number: int
-    models: tuple[ModelVersion, ...]
+    models: tuple[VersionId, ...]
     state: State
     detail: str
     """Why it was refused."""
@@ -41,13 +41,13 @@ class Release:
     """Why its gates are not asked: an operator's words, or `ROLLBACK`; None where they are."""
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Release":
+    def from_row(cls, row: Row[Any]) -> "Release":
         """The release in a row of the table."""
-        models = versions_from(row.models)
+        models = parse_versions(row.models)
         return cls(row.number, models, row.state, row.detail, row.at, row.actor, row.replaces, row.because)
 
 
-class Releases:
+class ReleaseStore:
     """The releases of one database, and the versions that they may be of."""
 
     def __init__(self, database: Database) -> None:
@@ -62,20 +62,20 @@ class Releases:
         """The release that waits to be tried, and the one that serves; None where there is none."""
         with self._database.reading() as tx:
             row = tx.execute(select(releases).where(releases.c.state == "wanted")).first()
-            return None if row is None else Release.of(row), current_release(tx)
+            return None if row is None else Release.from_row(row), current_release(tx)
 
     def get(self, number: int) -> Release:
         """The release of a number; raises `NotFoundError`."""
         with self._database.reading() as tx:
-            return _found(tx, number)
+            return _require_release(tx, number)
 
     def latest(self) -> list[Release]:
         """The latest releases, the newest first."""
         with self._database.reading() as tx:
             rows = tx.execute(select(releases).order_by(releases.c.number.desc()).limit(SHOWN))
-            return [Release.of(row) for row in rows]
+            return [Release.from_row(row) for row in rows]
 
-    def pin(self, models: tuple[ModelVersion, ...]) -> None:
+    def pin(self, models: tuple[VersionId, ...]) -> None:
         """Make what serves by default a release, so that further versions change nothing; nothing where there is one."""
         with self._database.writing() as tx:
             if current_release(tx) is None:
@@ -83,7 +83,7 @@ class Releases:
 
     def want(
         self,
-        models: tuple[ModelVersion, ...],
+        models: tuple[VersionId, ...],
         actor: str,
         *,
         state: State = "wanted",
@@ -130,7 +130,7 @@ class Releases:
             same = (releases.c.number == number) & (releases.c.state == "wanted")
             return bool(tx.execute(update(releases).where(same).values(values)).rowcount)
 
-    def retire(self, version: ModelVersion) -> None:
+    def retire(self, version: VersionId) -> None:
         """Let a version never serve again; its files stay, for what it said before.
 
         Raises
@@ -141,18 +141,18 @@ class Releases:
         with self._database.writing() as tx:
             check_versions(tx, (version,))
             busy = select(releases).where(releases.c.state == "wanted")
-            used = [current_release(tx), *(Release.of(row) for row in tx.execute(busy))]
+            used = [current_release(tx), *(Release.from_row(row) for row in tx.execute(busy))]
             if any(release is not None and version in release.models for release in used):
                 raise RegistryError(f"{version.label} serves or is about to; promote another version first")
             same = (model_versions.c.name == version.name) & (model_versions.c.version == version.version)
             tx.execute(update(model_versions).where(same).values(retired_at=time.time()))
 
-    def note(self, version: ModelVersion) -> None:
+    def note(self, version: VersionId) -> None:
         """Remember what a version is, so that a change is noticed; raises `RegistryError` where it has changed."""
         with self._database.writing() as tx:
             check_versions(tx, (version,), retired=True)
 
-    def retired(self) -> set[tuple[str, str]]:
+    def list_retired(self) -> set[tuple[str, str]]:
         """Name and version of all that are retired."""
         chosen = select(model_versions.c.name, model_versions.c.version).where(model_versions.c.retired_at.is_not(None))
         with self._database.reading() as tx:
@@ -163,26 +163,26 @@ def current_release(tx: Connection) -> Release | None:
     """The release that serves; None where nothing was promoted yet."""
     chosen = select(releases).where(releases.c.state == "promoted").order_by(releases.c.number.desc()).limit(1)
     row = tx.execute(chosen).first()
-    return None if row is None else Release.of(row)
+    return None if row is None else Release.from_row(row)
 
 
 def _former(tx: Connection) -> Release:
     current = current_release(tx)
     if current is None or current.replaces is None:
         raise RegistryError("there is no earlier release to go back to; promote a version by its name")
-    return _found(tx, current.replaces)
+    return _require_release(tx, current.replaces)
 
 
-def _found(tx: Connection, number: int) -> Release:
+def _require_release(tx: Connection, number: int) -> Release:
     row = tx.execute(select(releases).where(releases.c.number == number)).first()
     if row is None:
         raise NotFoundError(f"there is no release {number}; GET /v1/registry/releases lists them")
-    return Release.of(row)
+    return Release.from_row(row)
 
 
 def _append(
     tx: Connection,
-    models: tuple[ModelVersion, ...],
+    models: tuple[VersionId, ...],
     *,
     state: State,
     actor: str,
@@ -196,20 +196,20 @@ def _append(
     values = {"models": versions_text(models), "state": state, "detail": detail, "at": time.time(), "actor": actor}
     values |= {"replaces": replaces, "because": because}
     key = tx.execute(insert(releases).values(values)).inserted_primary_key
-    return _found(tx, key[0] if key else 0)
+    return _require_release(tx, key[0] if key else 0)
 
 
-def versions_text(models: tuple[ModelVersion, ...]) -> str:
+def versions_text(models: tuple[VersionId, ...]) -> str:
     """The versions of a cascade as they are kept."""
     return json.dumps({version.label: version.digest for version in models})
 
 
-def versions_from(text: str) -> tuple[ModelVersion, ...]:
+def parse_versions(text: str) -> tuple[VersionId, ...]:
     """What `versions_text` wrote."""
-    return tuple(ModelVersion(*parse_label(label), digest) for label, digest in json.loads(text).items())
+    return tuple(VersionId(*parse_label(label), digest) for label, digest in json.loads(text).items())
 
 
-def check_versions(tx: Connection, models: tuple[ModelVersion, ...], *, retired: bool = False) -> None:
+def check_versions(tx: Connection, models: tuple[VersionId, ...], *, retired: bool = False) -> None:
     """Make sure that versions are what they were when they were first used, and, unless `retired`, may serve.
 
     Raises

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from serving.registry.errors import RegistryError
-from serving.registry.releases import SHOWN, check_versions, current_release, versions_from, versions_text
-from serving.registry.version import ModelVersion
+from serving.registry.releases import SHOWN, check_versions, current_release, parse_versions, versions_text
+from serving.registry.version import VersionId
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import analyses, shadows
@@ -26,7 +26,7 @@ class Shadow:
     """A candidate and the share of analyses that it repeats."""
 
     number: int
-    models: tuple[ModelVersion, ...]
+    models: tuple[VersionId, ...]
     share: float
     state: State
     detail: str
@@ -38,9 +38,9 @@ class Shadow:
     ended_at: float | None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Shadow":
+    def from_row(cls, row: Row[Any]) -> "Shadow":
         """The shadow in a row of the table."""
-        models = versions_from(row.models)
+        models = parse_versions(row.models)
         return cls(row.number, models, row.share, row.state, row.detail, row.at, row.actor, row.ended_at)
 
     def repeats(self, analysis_id: str) -> bool:
@@ -49,7 +49,7 @@ class Shadow:
         return place < self.share
 
 
-class Shadows:
+class ShadowStore:
     """The shadows of one database."""
 
     def __init__(self, database: Database) -> None:
@@ -63,15 +63,15 @@ class Shadows:
     def get(self, number: int) -> Shadow:
         """The shadow of a number; raises `NotFoundError`."""
         with self._database.reading() as tx:
-            return _found(tx, number)
+            return _require_shadow(tx, number)
 
     def latest(self) -> list[Shadow]:
         """The latest shadows, the newest first."""
         with self._database.reading() as tx:
             rows = tx.execute(select(shadows).order_by(shadows.c.number.desc()).limit(SHOWN))
-            return [Shadow.of(row) for row in rows]
+            return [Shadow.from_row(row) for row in rows]
 
-    def start(self, models: tuple[ModelVersion, ...], share: float, actor: str) -> Shadow:
+    def start(self, models: tuple[VersionId, ...], share: float, actor: str) -> Shadow:
         """A new shadow; one that runs is stopped for it.
 
         Raises
@@ -92,7 +92,7 @@ class Shadows:
                 end_shadow(tx, row.number, "stopped", "another shadow was started")
             values = {"models": versions_text(models), "share": share, "state": "running", "detail": ""}
             key = tx.execute(insert(shadows).values(values | {"at": time.time(), "actor": actor})).inserted_primary_key
-            return _found(tx, key[0] if key else 0)
+            return _require_shadow(tx, key[0] if key else 0)
 
     def stop(self, number: int, *, failed: str | None = None) -> Shadow:
         """The shadow, ended; what it has gathered stays. What waited for it is forgotten.
@@ -105,9 +105,9 @@ class Shadows:
             If there is none.
         """
         with self._database.writing() as tx:
-            if _found(tx, number).state == "running":
+            if _require_shadow(tx, number).state == "running":
                 end_shadow(tx, number, "stopped" if failed is None else "failed", failed or "")
-            return _found(tx, number)
+            return _require_shadow(tx, number)
 
     def note(self, number: int, detail: str) -> None:
         """Say why a shadow cannot go on at the moment; empty once it can."""
@@ -116,15 +116,15 @@ class Shadows:
 
 
 def running_shadow(tx: Connection) -> Shadow | None:
-    """See `Shadows.running`."""
+    """See `ShadowStore.running`."""
     row = tx.execute(select(shadows).where(shadows.c.state == "running")).first()
     if row is None:
         return None
-    shadow, current = Shadow.of(row), current_release(tx)
+    shadow, current = Shadow.from_row(row), current_release(tx)
     return None if current is not None and current.models == shadow.models else shadow
 
 
-def runs_still(tx: Connection, number: int) -> bool:
+def is_running(tx: Connection, number: int) -> bool:
     """Whether a shadow has not ended, also while its models serve."""
     same = (shadows.c.number == number) & (shadows.c.state == "running")
     return tx.execute(select(shadows.c.number).where(same)).first() is not None
@@ -138,8 +138,8 @@ def end_shadow(tx: Connection, number: int, state: State, detail: str) -> None:
     tx.execute(delete(analyses).where(analyses.c.shadow == number, analyses.c.state == "queued"))
 
 
-def _found(tx: Connection, number: int) -> Shadow:
+def _require_shadow(tx: Connection, number: int) -> Shadow:
     row = tx.execute(select(shadows).where(shadows.c.number == number)).first()
     if row is None:
         raise NotFoundError(f"there is no shadow {number}; GET /v1/registry/shadows lists them")
-    return Shadow.of(row)
+    return Shadow.from_row(row)

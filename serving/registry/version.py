@@ -15,7 +15,7 @@ _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,4}")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelVersion:
+class VersionId:
     """A version that never changes: the digest is of its card, which states the hash of every other file."""
 
     name: str
@@ -29,7 +29,7 @@ class ModelVersion:
         return f"{self.name}@{self.version}"
 
     @classmethod
-    def of(cls, card: bytes) -> tuple[Self, ModelCard]:
+    def from_card(cls, card: bytes) -> tuple[Self, ModelCard]:
         """The version that the bytes of a card are of, and the card; raises `ModelError`."""
         try:
             stated = ModelCard.model_validate_json(card)

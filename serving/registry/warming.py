@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.onnx_detector import OnnxDetector
-from serving.scoring.pace import pace_of
 from serving.scoring.tiling import TILE_PX
 
 
-def warm(detector: OnnxDetector) -> None:
+def warm_up(detector: OnnxDetector) -> None:
     """Run every model once on as much as it will see at once."""
-    model, pace = detector.screening_card.input, pace_of(detector.provider)
+    model, pace = detector.screening_card.input, choose_batch_sizes(detector.provider)
     side = TILE_PX + model.stride_px
     detector.screen(np.zeros((pace.tiles, side, side, 3), np.uint8))
     detector.detect(np.zeros((pace.windows, model.window_px, model.window_px, 3), np.uint8))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from serving.comparison.agreement import weighted_kappa
-from serving.review.entry import LABELS
+from serving.review.review_entry import LABELS
 from serving.review.verdicts import Verdicts, Who
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReviewerAgreement:
     """Of two reviewers, on what both judged."""
 
     first: Who
@@ -21,13 +21,13 @@ class Agreement:
     """None where it is not defined: nothing was judged by both, or both said the same of everything."""
 
 
-def agreements(verdicts: Mapping[Who, Verdicts]) -> Iterator[Agreement]:
+def agreements(verdicts: Mapping[Who, Verdicts]) -> Iterator[ReviewerAgreement]:
     """The agreement of every two reviewers on whether an object is a mitotic figure."""
     for first, second in combinations(sorted(verdicts), 2):
         both = sorted(verdicts[first].keys() & verdicts[second].keys())
         pairs = [(LABELS[verdicts[first][target]], LABELS[verdicts[second][target]]) for target in both]
         agreed = sum(a == b for a, b in pairs)
-        yield Agreement(first, second, len(pairs), agreed, cohens_kappa(pairs))
+        yield ReviewerAgreement(first, second, len(pairs), agreed, cohens_kappa(pairs))
 
 
 def cohens_kappa(pairs: list[tuple[bool, bool]]) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from serving.report import Report
-from serving.review.entry import FIGURE, LABELS, NOT_FIGURE, Box, detection
+from serving.review.review_entry import FIGURE, LABELS, NOT_FIGURE, Box, make_detection_target
 from serving.review.verdicts import Verdicts, Who
 from serving.wsi.research_use import RESEARCH_USE
 
@@ -23,16 +23,18 @@ def corrections(report: Report, verdicts: Mapping[Who, Verdicts], added: Mapping
 
     Where reviewers differ, most of them decide; objects on which as many say yes as no are left out, with their area.
     """
-    boxes = {detection(i): (d.x, d.y, d.width, d.height) for i, d in enumerate(report.detections)} | dict(added)
+    boxes = {make_detection_target(i): (d.x, d.y, d.width, d.height) for i, d in enumerate(report.detections)} | dict(
+        added
+    )
     features = []
-    for target, is_figure, names in _decided(verdicts):
+    for target, is_figure, names in _find_decided(verdicts):
         name = FIGURE if is_figure else NOT_FIGURE
         features.append(_feature(report, target, boxes[target], name, {"labels": "; ".join(names)}))
         features.append(_feature(report, f"{target}/area", _around(boxes[target], report), _REVIEWED, {}))
     return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":")).encode() + b"\n"
 
 
-def _decided(verdicts: Mapping[Who, Verdicts]) -> Iterable[tuple[str, bool, list[str]]]:
+def _find_decided(verdicts: Mapping[Who, Verdicts]) -> Iterable[tuple[str, bool, list[str]]]:
     """Each object on which a majority says the same: its target, what they say, and every label that was given."""
     said: dict[str, Counter[str]] = {}
     for own in verdicts.values():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from serving.review.entry import FIGURE, LABELS, NOT_FIGURE, Box, Entry, added
+from serving.review.review_entry import FIGURE, LABELS, NOT_FIGURE, Box, ReviewEntry, make_added_target
 
 Who = tuple[str, str]
 Verdicts = Mapping[str, str]
@@ -11,7 +11,7 @@ Verdicts = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ReviewTally:
     """One reviewer's counts beside the model's."""
 
     author: str
@@ -31,24 +31,26 @@ class Tally:
         return self.accepted + self.added
 
 
-def standing(entries: Iterable[Entry]) -> list[Entry]:
+def find_standing(entries: Iterable[ReviewEntry]) -> list[ReviewEntry]:
     """The entries that were not undone, without those that undo."""
     kept = list(entries)
     undone = {int(entry.target) for entry in kept if entry.action == "undo"}
     return [entry for entry in kept if entry.action != "undo" and entry.number not in undone]
 
 
-def added_boxes(entries: Iterable[Entry]) -> dict[str, Box]:
+def find_added_boxes(entries: Iterable[ReviewEntry]) -> dict[str, Box]:
     """The boxes of objects that reviewers added, by target."""
-    return {added(e.number): e.box for e in standing(entries) if e.action == "add" and e.box is not None}
+    return {
+        make_added_target(e.number): e.box for e in find_standing(entries) if e.action == "add" and e.box is not None
+    }
 
 
-def verdicts_of(entries: Sequence[Entry]) -> dict[Who, dict[str, str]]:
+def collect_verdicts(entries: Sequence[ReviewEntry]) -> dict[Who, dict[str, str]]:
     """Each reviewer's verdicts, the last one on each target; objects whose addition was undone have none."""
-    there = added_boxes(entries)
+    there = find_added_boxes(entries)
     found: dict[Who, dict[str, str]] = {}
-    for entry in standing(entries):
-        target = added(entry.number) if entry.action == "add" else entry.target
+    for entry in find_standing(entries):
+        target = make_added_target(entry.number) if entry.action == "add" else entry.target
         if target.startswith("added-") and target not in there:
             continue
         label = {"accept": FIGURE, "reject": NOT_FIGURE}.get(entry.action) or entry.label or FIGURE
@@ -56,11 +58,11 @@ def verdicts_of(entries: Sequence[Entry]) -> dict[Who, dict[str, str]]:
     return found
 
 
-def tally(who: Who, verdicts: Verdicts, detections: int) -> Tally:
+def tally(who: Who, verdicts: Verdicts, detections: int) -> ReviewTally:
     """The counts of a reviewer. detections : number of the report's"""
     figures = {target for target, label in verdicts.items() if LABELS[label]}
     judged = {target for target in verdicts if target.startswith("detection-")}
-    return Tally(
+    return ReviewTally(
         *who,
         accepted=len(figures & judged),
         rejected=len(judged - figures),

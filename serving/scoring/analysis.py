@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.quality.judging import QualityMask
+from serving.quality.quality_mask import QualityMask
 from serving.report import Report
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.quality.parts import Box, box_of
+from serving.quality.parts import Box, find_bounding_box
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Area:
     """Outside it nothing is marked."""
 
     def __post_init__(self) -> None:
-        box = box_of(self.mask, 0)
+        box = find_bounding_box(self.mask, 0)
         marked = self.mask[box]
         sums = np.zeros((marked.shape[0] + 1, marked.shape[1] + 1), np.int32)
         inner = sums[1:, 1:]
@@ -40,7 +40,7 @@ class Area:
 
     def rectangle(self, x: float, y: float, width: float, height: float) -> float:
         """Marked level-0 px in a rectangle; nothing is marked outside the slide."""
-        sums = self._summed(np.asarray([x, x + width]), np.asarray([y, y + height]))
+        sums = self._sums_at(np.asarray([x, x + width]), np.asarray([y, y + height]))
         return float(sums[1, 1] - sums[0, 1] - sums[1, 0] + sums[0, 0])
 
     def disc(self, x: float, y: float, radius: float) -> float:
@@ -56,10 +56,10 @@ class Area:
 
     def shares(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Marked share of each field of a grid with lines at x (C + 1) and y (R + 1), level-0 px: shape (R, C)."""
-        marked = np.diff(np.diff(self._summed(x, y), axis=0), axis=1)
+        marked = np.diff(np.diff(self._sums_at(x, y), axis=0), axis=1)
         return np.asarray(marked / (np.diff(y)[:, None] * np.diff(x)[None]))
 
-    def _summed(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _sums_at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Marked level-0 px left of and above each of x and y: exact, since sums are straight between mask elements."""
         down, across = self._box
         rows = _between(self._sums, y / self.step_y - down.start)

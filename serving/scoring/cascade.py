@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.quality.focus import Structure
+from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
 from serving.scoring.merging import SubTileBoxes
-from serving.scoring.pace import Pace, pace_of
 from serving.scoring.plan import PlannedTile
 from serving.scoring.tiling import Patch
 from serving.wsi.detections import Detections
@@ -23,7 +23,7 @@ CHUNK_TILES = 32
 chunk shows Det the same batches as one that was never interrupted, and gives the same numbers to the last bit."""
 
 
-def nothing_seen() -> Structure:
+def make_empty_structure() -> Structure:
     """The structure of a patch at which nobody looked."""
     return np.empty((0, 0, 2), np.float32)
 
@@ -42,7 +42,7 @@ class TileFindings:
     scores: NDArray[np.float32]
     looked: NDArray[np.int64]
     found: tuple[Detections, ...]
-    structure: Structure = field(default_factory=nothing_seen)
+    structure: Structure = field(default_factory=make_empty_structure)
 
     def origins(self, stride: int) -> NDArray[np.float32]:
         """Corners of the sub-tiles that Det looked at, float32, shape (N, 2), work px."""
@@ -51,7 +51,7 @@ class TileFindings:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FindingsCache:
     """What earlier analyses of the slide found in patches, by the same Reg-NS.
 
     found : what both models say, of the same Det behind the same screening threshold
@@ -68,7 +68,7 @@ Fresh = tuple[PlannedTile, NDArray[np.uint8]]
 """A tile that models have to look at."""
 
 
-def check_finished(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
+def check_resumed_tiles(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
     """Make sure that finished tiles are whole chunks from the start of what is planned.
 
     Raises
@@ -87,22 +87,22 @@ Screened = tuple[Patch, NDArray[np.float32], NDArray[np.int64], Structure]
 
 
 @dataclass(slots=True)
-class Seconds:
+class StageSeconds:
     """What the models and the measurement of focus took, summed over threads."""
 
     screen: float = 0.0
     detect: float = 0.0
     quality: float = 0.0
 
-    def __add__(self, other: "Seconds") -> "Seconds":
-        return Seconds(self.screen + other.screen, self.detect + other.detect, self.quality + other.quality)
+    def __add__(self, other: "StageSeconds") -> "StageSeconds":
+        return StageSeconds(self.screen + other.screen, self.detect + other.detect, self.quality + other.quality)
 
 
-Chunk = tuple[list[TileFindings], Seconds]
+Chunk = tuple[list[TileFindings], StageSeconds]
 
 
 @dataclass(slots=True)
-class Cascade:
+class CascadeRunner:
     """Feeds patches to a detector and gathers what it says.
 
     threshold : screening score from which Det looks at a sub-tile; -inf for all of them
@@ -115,12 +115,12 @@ class Cascade:
     detector: Detector
     threshold: float
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
-    structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: nothing_seen()
+    structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: make_empty_structure()
     tiles: list[TileFindings] = field(default_factory=list)
-    seen: Seen = field(default_factory=Seen)
-    seconds: Seconds = field(default_factory=Seconds)
+    seen: FindingsCache = field(default_factory=FindingsCache)
+    seconds: StageSeconds = field(default_factory=StageSeconds)
 
-    def settled(self, tile: PlannedTile) -> TileFindings | None:
+    def find_settled(self, tile: PlannedTile) -> TileFindings | None:
         """What is known of a tile without its pixels; None where a model has to look at them."""
         known = self.seen.found.get(tile.patch)
         if known is not None:
@@ -137,7 +137,7 @@ class Cascade:
         on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
     ) -> SubTileBoxes:
         """Score all patches; `on_tile` is called after each, `on_finished` with the tiles of each chunk, in order."""
-        pace = pace_of(self.detector.provider)
+        pace = choose_batch_sizes(self.detector.provider)
         chunks = self._one_by_one(patches, on_tile, pace) if pace.chunks == 1 else self._at_once(patches, pace)
         for chunk, seconds in chunks:
             self.seconds += seconds
@@ -149,7 +149,7 @@ class Cascade:
                 on_tile()
         return self._raw()
 
-    def _one_by_one(self, patches: Iterator[Read], on_tile: Callable[[], None], pace: Pace) -> Iterator[Chunk]:
+    def _one_by_one(self, patches: Iterator[Read], on_tile: Callable[[], None], pace: BatchSizes) -> Iterator[Chunk]:
         """Chunks computed as their patches come, of which no more than one is held at a time."""
         while True:
             chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace)
@@ -157,7 +157,7 @@ class Cascade:
                 return
             yield chunk
 
-    def _at_once(self, patches: Iterator[Read], pace: Pace) -> Iterator[Chunk]:
+    def _at_once(self, patches: Iterator[Read], pace: BatchSizes) -> Iterator[Chunk]:
         """Chunks computed by several threads, in order; one more is read meanwhile."""
         computing: deque[Future[Chunk]] = deque()
         pool = ThreadPoolExecutor(pace.chunks, thread_name_prefix="cascade")
@@ -171,16 +171,16 @@ class Cascade:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _chunk(self, patches: Iterable[Read], pace: Pace) -> Chunk:
+    def _chunk(self, patches: Iterable[Read], pace: BatchSizes) -> Chunk:
         """Both models on the tiles of one chunk, but for those that are settled."""
-        seconds = Seconds()
+        seconds = StageSeconds()
         chunk: list[TileFindings] = []
         screened: list[Screened] = []
         windows: list[NDArray[np.uint8]] = []
         found: list[Detections] = []
-        for group in alike(self._unsettled(patches, chunk), pace.tiles):
+        for group in group_by_shape(self._skip_settled(patches, chunk), pace.tiles):
             for (tile, pixels), given in zip(group, self._scores(group, seconds), strict=True):
-                screened.append(self._screened(tile.patch, pixels, given, seconds))
+                screened.append(self._screen(tile.patch, pixels, given, seconds))
                 windows += self._cut(pixels, screened[-1])
             del group, tile, pixels
             # Tile by tile, no batch reaches across tiles: what Det says of one does not depend on which others are scored.
@@ -196,7 +196,7 @@ class Cascade:
         ]
         return sorted(chunk, key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0])), seconds
 
-    def _unsettled(self, patches: Iterable[Read], settled: list[TileFindings]) -> Iterator[Fresh]:
+    def _skip_settled(self, patches: Iterable[Read], settled: list[TileFindings]) -> Iterator[Fresh]:
         """The tiles that models have to look at; what is known of the others goes to `settled`."""
         for tile, given in patches:
             if isinstance(given, TileFindings):
@@ -205,7 +205,7 @@ class Cascade:
                 yield tile, given
             del given
 
-    def _scores(self, group: Sequence[Fresh], seconds: Seconds) -> Iterable[NDArray[np.float32]]:
+    def _scores(self, group: Sequence[Fresh], seconds: StageSeconds) -> Iterable[NDArray[np.float32]]:
         """The scores of each tile; a group of which not all is known is screened whole."""
         known = [self.seen.screened[tile.patch].scores for tile, _ in group if tile.patch in self.seen.screened]
         if len(known) == len(group):
@@ -215,8 +215,8 @@ class Cascade:
         seconds.screen += time.perf_counter() - started
         return scores
 
-    def _screened(
-        self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: Seconds
+    def _screen(
+        self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: StageSeconds
     ) -> Screened:
         """The patch's scores, which of its sub-tiles Det shall see, and how sharp it is."""
         rows, columns = np.mgrid[: scores.shape[0], : scores.shape[1]]
@@ -234,7 +234,7 @@ class Cascade:
         corners = np.stack(np.divmod(looked, scores.shape[1]), 1) * model.stride_px
         return [pixels[y : y + model.window_px, x : x + model.window_px].copy() for y, x in corners]
 
-    def _detect(self, windows: list[NDArray[np.uint8]], seconds: Seconds) -> list[Detections]:
+    def _detect(self, windows: list[NDArray[np.uint8]], seconds: StageSeconds) -> list[Detections]:
         batch = np.stack(windows)
         started = time.perf_counter()
         found = self.detector.detect(batch)
@@ -255,7 +255,7 @@ class Cascade:
         return SubTileBoxes(placed, sub_tile, origins[kept], scores[kept])
 
 
-def alike(patches: Iterable[Fresh], most: int) -> Iterator[list[Fresh]]:
+def group_by_shape(patches: Iterable[Fresh], most: int) -> Iterator[list[Fresh]]:
     """The patches in groups of one shape, of at most `most`; with 1 a patch is asked for when the one before is done with."""
     waiting: dict[tuple[int, ...], list[Fresh]] = {}
     for read in patches:

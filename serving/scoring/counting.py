@@ -20,12 +20,12 @@ from serving.report import (
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.bootstrap import tile_interval
-from serving.scoring.expected import Candidates, count_figures, expected_figures, map_weights
+from serving.scoring.expected import CountedCandidates, count_figures, estimate_figures, map_weights
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.options import CountingOptions
-from serving.scoring.profiles import NO_PROFILE, Profile, profile_named
+from serving.scoring.profiles import NO_PROFILE, Profile, load_profile
 from serving.scoring.tiling import Cell
-from serving.scoring.windows import Disc, Window, rectangle_sides, window_of
+from serving.scoring.windows import CountingWindow, Disc, make_window, rectangle_sides
 from serving.wsi.geometry import Region
 from serving.wsi.modelcard import CountCalibration
 
@@ -40,7 +40,7 @@ UNCALIBRATED = "uncalibrated: the model card has no calibration table, so small 
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CountingInput:
     """What an analysis found, before it is counted.
 
     centres : float64, shape (N, 2), (x, y), level-0 px, of figures that count
@@ -55,11 +55,11 @@ class Found:
     tile_blocks: int
     """Strides along a tile's side."""
     calibration: CountCalibration | None
-    candidates: Candidates | None = None
+    candidates: CountedCandidates | None = None
     """Where the card states how to count probabilities: the expected count is then of these, and not of scores."""
 
 
-def settings_of(options: CountingOptions, *, threshold: float | None = None) -> Counting:
+def resolve_counting(options: CountingOptions, *, threshold: float | None = None) -> Counting:
     """The options as the report states them, nothing left open."""
     profile = _profile(options)
     diameter = options.field_diameter
@@ -78,13 +78,13 @@ def settings_of(options: CountingOptions, *, threshold: float | None = None) -> 
     )
 
 
-def count(found: Found, settings: Counting) -> tuple[Counts, list[Hotspot], list[str]]:
+def count(found: CountingInput, settings: Counting) -> tuple[Counts, list[Hotspot], list[str]]:
     """Counts with their intervals, hotspots, and warnings."""
     mpp = found.lattice.mpp
     area = round(found.area.total * (mpp / 1000) ** 2, 4)
     detected = np.asarray([tile.mitotic_count for tile in found.tiles], np.float64)
     tissue = np.asarray([tile.tissue_fraction * tile.width * tile.height for tile in found.tiles]) * (mpp / 1000) ** 2
-    expected, places, adds = _expected(found, tissue, area)
+    expected, places, adds = _estimate_count(found, tissue, area)
     hotspots, warnings = _hotspots(found, settings, places, adds)
     counts = Counts(
         mitotic_figures=len(found.centres),
@@ -112,22 +112,22 @@ def figures_by_tile(centres: NDArray[np.floating], cells: Sequence[Cell], pitch:
     return counts
 
 
-def cells_of(tiles: Sequence[TileResult], pitch: float) -> list[Cell]:
+def find_cells(tiles: Sequence[TileResult], pitch: float) -> list[Cell]:
     """(column, row) of tiles in the grid."""
     return [(round(tile.x / pitch), round(tile.y / pitch)) for tile in tiles]
 
 
 def _profile(options: CountingOptions) -> Profile | None:
-    return None if options.profile == NO_PROFILE else profile_named(options.profile)
+    return None if options.profile == NO_PROFILE else load_profile(options.profile)
 
 
-def _expected(
-    found: Found, tissue: NDArray[np.float64], area: float
+def _estimate_count(
+    found: CountingInput, tissue: NDArray[np.float64], area: float
 ) -> tuple[ExpectedCount, NDArray[np.float64], NDArray[np.float64]]:
     """The expected count, and the places (x, y), level-0 px, shape (N, 2), that add to it with what each adds, shape (N,)."""
     if found.candidates is not None:
-        return _expected_of_candidates(found.candidates, area)
-    adds, owners = _expected_of_scores(found)
+        return _estimate_from_candidates(found.candidates, area)
+    adds, owners = _estimate_from_scores(found)
     by_tile = np.bincount(owners.ravel(), adds.ravel(), minlength=len(found.tiles) + 1)[1:].astype(np.float64)
     count = ExpectedCount(
         mitotic_figures=round(float(adds.sum()), 3),
@@ -139,8 +139,8 @@ def _expected(
     return count, _middles(found.lattice), adds.ravel()
 
 
-def _expected_of_candidates(
-    candidates: Candidates, area: float
+def _estimate_from_candidates(
+    candidates: CountedCandidates, area: float
 ) -> tuple[ExpectedCount, NDArray[np.float64], NDArray[np.float64]]:
     rule = candidates.rule
     mean, low, high = count_figures(candidates.probabilities, rule.factor, rule.spread)
@@ -162,18 +162,18 @@ def _expected_of_candidates(
     return count, candidates.centres, rule.factor * candidates.probabilities
 
 
-def _expected_of_scores(found: Found) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _estimate_from_scores(found: CountingInput) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """What each sub-tile adds, and which tile owns it (from 1; 0: none): both in the shape of the map."""
     lattice, side = found.lattice, found.tile_blocks
     pitch = lattice.step * side
-    cells = cells_of(found.tiles, pitch)
+    cells = find_cells(found.tiles, pitch)
     weights = map_weights(lattice, cells, side, found.area)
     owners = np.zeros(lattice.scores.shape, np.intp)
     # The sub-tiles on a tile's upper and left seam are its own where no neighbour's later part takes them.
     for number, (column, row) in sorted(enumerate(cells, 1), key=lambda item: (item[1][1], item[1][0])):
         part = owners[row * side : 1 + (row + 1) * side, column * side : 1 + (column + 1) * side]
         part[part == 0] = number
-    return expected_figures(lattice.scores, weights, found.calibration), owners
+    return estimate_figures(lattice.scores, weights, found.calibration), owners
 
 
 def _interval(values: NDArray[np.float64], tissue: NDArray[np.float64], area: float) -> Interval | None:
@@ -187,12 +187,12 @@ def _interval(values: NDArray[np.float64], tissue: NDArray[np.float64], area: fl
 
 
 def _hotspots(
-    found: Found, settings: Counting, adding: NDArray[np.float64], adds: NDArray[np.float64]
+    found: CountingInput, settings: Counting, adding: NDArray[np.float64], adds: NDArray[np.float64]
 ) -> tuple[list[Hotspot], list[str]]:
     """Hotspots and warnings. adding, adds : places, shape (N, 2), and what each adds to the expected count, shape (N,)"""
     within, mpp = found.within, found.lattice.mpp
     origin = np.asarray([within.x, within.y], np.float64)
-    window = window_of(settings.hotspot_shape, settings.hotspot_area_mm2, mpp, within)
+    window = make_window(settings.hotspot_shape, settings.hotspot_area_mm2, mpp, within)
     points = found.centres - origin
 
     def tissue(place: NDArray[np.float64]) -> float:
@@ -232,7 +232,7 @@ def _hotspots(
     return shown, warnings
 
 
-def _tissue(area: Area, window: Window, corner: NDArray[np.float64]) -> float:
+def _tissue(area: Area, window: CountingWindow, corner: NDArray[np.float64]) -> float:
     """Share of analysed tissue in a window."""
     x, y = float(corner[0]), float(corner[1])
     if isinstance(window, Disc):
@@ -248,7 +248,7 @@ def _middles(lattice: MitosisMap) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
 
 
-def _distribution(found: Found, settings: Counting) -> Distribution | None:
+def _distribution(found: CountingInput, settings: Counting) -> Distribution | None:
     """Counts in side-by-side 4:3 windows; a disc's are rectangles of its area."""
     within, mpp = found.within, found.lattice.mpp
     width, height = rectangle_sides(settings.hotspot_area_mm2 * (1000 / mpp) ** 2)
@@ -271,4 +271,4 @@ def _distribution(found: Found, settings: Counting) -> Distribution | None:
 def _component(hotspots: list[Hotspot], settings: Counting) -> CountComponent | None:
     if settings.profile is None or not hotspots:
         return None
-    return profile_named(settings.profile).component(hotspots[0].mitotic_figures, hotspots[0].area_mm2)
+    return load_profile(settings.profile).component(hotspots[0].mitotic_figures, hotspots[0].area_mm2)

@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serving.scoring.gpus import cudart
-from serving.scoring.half_precision import in_half_precision
+from serving.scoring.half_precision import convert_to_half
 from serving.scoring.half_precision import missing as missing_for_half
 
 HALF = "CUDA-fp16"
@@ -62,8 +62,8 @@ class CudaSession:
         self._provider = provider
         chosen = OPTIONS | (HALF_OPTIONS if provider == HALF else {}) | dict(options or {})
         self._options = {"device_id": str(device), **chosen}
-        self._graph = in_half_precision(path) if provider == HALF else path.read_bytes()
-        self._unused: list[onnxruntime.InferenceSession] = [self._opened()]
+        self._graph = convert_to_half(path) if provider == HALF else path.read_bytes()
+        self._unused: list[onnxruntime.InferenceSession] = [self._open()]
         self._of_shape: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
         self._signature = self._unused[0]
         self._lock = threading.Lock()
@@ -103,7 +103,7 @@ class CudaSession:
         ((name, array),) = feeds.items()
         staging = self._staging.get()
         try:
-            staged = staging.copy_of(array)
+            staged = staging.copy(array)
             session = self.session_for(staged.shape)
             binding = session.io_binding()
             binding.bind_input(name, "cpu", 0, staged.dtype.type, staged.shape, staged.ctypes.data)
@@ -118,12 +118,12 @@ class CudaSession:
         """The session that runs inputs of this shape, opened when it is first asked for."""
         with self._lock:
             if shape not in self._of_shape:
-                self._of_shape[shape] = self._unused.pop() if self._unused else self._opened()
+                self._of_shape[shape] = self._unused.pop() if self._unused else self._open()
                 if len(self._of_shape) > MOST_SHAPES:
                     del self._of_shape[next(iter(self._of_shape))]
             return self._of_shape[shape]
 
-    def _opened(self) -> onnxruntime.InferenceSession:
+    def _open(self) -> onnxruntime.InferenceSession:
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _FATAL
         session = onnxruntime.InferenceSession(self._graph, settings, providers=[(CUDA, self._options)])
@@ -141,7 +141,7 @@ class PageLocked:
         self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._free: Any = None
 
-    def copy_of(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def copy(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The array, uint8, copied here; the next copy overwrites it."""
         if self._buffer.size < array.size:
             self._grow(array.size)

@@ -53,7 +53,7 @@ class Detector(Protocol):
         """
 
 
-def cards_of(detector: Detector) -> list[ModelCard]:
+def list_cards(detector: Detector) -> list[ModelCard]:
     """The cards of all models of a cascade, in the order in which they see a slide."""
     cards = (detector.screening_card, detector.detection_card, detector.verification_card)
     return [card for card in cards if card is not None]

@@ -20,7 +20,7 @@ FULL_COVERAGE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class CountedCandidates:
     """Everything that the model that speaks last gave a probability, whether it counts as a figure or not.
 
     centres : float64, shape (N, 2), (x, y), level-0 px. probabilities : float64, shape (N,), calibrated
@@ -33,9 +33,9 @@ class Candidates:
     below: list[tuple[float, float, float]]
 
     @classmethod
-    def of(
+    def from_report(
         cls, counted: Sequence[DetectionResult], below: list[tuple[float, float, float]], rule: FigureCount
-    ) -> "Candidates":
+    ) -> "CountedCandidates":
         """From what a report holds, so that a stored result gives the same count as the analysis did."""
         rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in counted] + below
         array = np.asarray(rows, np.float64).reshape(-1, 3)
@@ -101,7 +101,7 @@ def map_weights(lattice: MitosisMap, cells: Sequence[Cell], side: int, area: Are
     return coverage_weights(scored, analysed * np.where(in_tiles, 1.0, coverage / FULL_COVERAGE))
 
 
-def expected_figures(
+def estimate_figures(
     scores: NDArray[np.float32], weights: NDArray[np.float64], calibration: CountCalibration | None
 ) -> NDArray[np.float64]:
     """What each sub-tile adds to the expected count: w_t g(s_t) / mean agreement; 0 where nothing was scored.

@@ -29,7 +29,7 @@ def missing() -> str | None:
     return None
 
 
-def in_half_precision(path: Path) -> bytes:
+def convert_to_half(path: Path) -> bytes:
     """The graph in `path` with a float16 trunk, serialised; inputs and outputs are unchanged.
 
     Raises
@@ -44,7 +44,7 @@ def in_half_precision(path: Path) -> bytes:
     model = onnx.load(path)
     graph = model.graph
     rewriting = _Rewriting(graph)
-    nodes = [rewritten for node in graph.node for rewritten in rewriting.of(node)]
+    nodes = [rewritten for node in graph.node for rewritten in rewriting.rewrite(node)]
     rewriting.check_outputs()
     del graph.node[:]
     graph.node.extend(nodes)
@@ -73,7 +73,7 @@ class _Rewriting:
         self._cast: dict[tuple[str, int], str] = {}
         self.constants: list[Any] = []
 
-    def of(self, node: Any) -> Iterable[Any]:
+    def rewrite(self, node: Any) -> Iterable[Any]:
         """The node, with the casts that it needs in front."""
         half = self._is_half(node)
         casts = []

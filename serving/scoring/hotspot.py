@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.windows import Places, Window
+from serving.scoring.windows import CountingWindow, Places
 
 OPEN_POINTS = 24
 """Squares of places that leave no more points open than so many are looked into and not divided further."""
@@ -20,7 +20,12 @@ _Key = tuple[float, float, float]
 
 
 def find_hotspots(
-    points: Places, *, window: Window, size: tuple[float, float], number: int, allowed: Allowed = lambda place: True
+    points: Places,
+    *,
+    window: CountingWindow,
+    size: tuple[float, float],
+    number: int,
+    allowed: Allowed = lambda place: True,
 ) -> Places:
     """Places of up to `number` windows that do not overlap, shape (M, 2): each the fullest that those before leave room for.
 
@@ -39,24 +44,24 @@ def find_hotspots(
         return allowed(place) and not any(window.meets(place[None], other)[0] for other in taken)
 
     while len(taken) < number and (best := _fullest(points, window, end, taken, allowed)) is not None:
-        taken = np.concatenate([taken, _centred(best, points, window, end, may_stand)[None]])
+        taken = np.concatenate([taken, _centre_window(best, points, window, end, may_stand)[None]])
     return taken
 
 
 def _fullest(
-    points: Places, window: Window, end: NDArray[np.float64], taken: Places, allowed: Allowed
+    points: Places, window: CountingWindow, end: NDArray[np.float64], taken: Places, allowed: Allowed
 ) -> NDArray[np.float64] | None:
     """The best place, by branch and bound: a square of places that may hold fewer than one is known to is left alone."""
     best: _Key | None = None
-    waiting = [_Square.of(points, window, np.zeros(2), np.nextafter(end, np.inf))]
+    waiting = [_Square.select(points, window, np.zeros(2), np.nextafter(end, np.inf))]
     while waiting and (best is None or waiting[0].promise <= best):
         square = heapq.heappop(waiting)
         if square.open > OPEN_POINTS and square.side > SMALLEST_PX:
             for part in square.parts(window):
-                if part.promise[0] < 0 and not _covered(part, window, taken):
+                if part.promise[0] < 0 and not _is_covered(part, window, taken):
                     heapq.heappush(waiting, part)
             continue
-        for key in _ranked(square, window, end, taken):
+        for key in _rank_places(square, window, end, taken):
             if best is not None and key >= best:
                 break
             if allowed(np.asarray([key[2], key[1]])):
@@ -65,7 +70,7 @@ def _fullest(
     return None if best is None else np.asarray([best[2], best[1]])
 
 
-def _ranked(square: "_Square", window: Window, end: NDArray[np.float64], taken: Places) -> Iterator[_Key]:
+def _rank_places(square: "_Square", window: CountingWindow, end: NDArray[np.float64], taken: Places) -> Iterator[_Key]:
     """The places in a square that hold anything and meet no window taken, the best first."""
     places = window.places(square.points, square.low, square.high, end)
     counts = window.holds(places, square.points).sum(1)
@@ -77,14 +82,14 @@ def _ranked(square: "_Square", window: Window, end: NDArray[np.float64], taken: 
         yield -float(counts[i]), float(places[i, 1]), float(places[i, 0])
 
 
-def _covered(square: "_Square", window: Window, taken: Places) -> bool:
+def _is_covered(square: "_Square", window: CountingWindow, taken: Places) -> bool:
     """Whether all places of a square meet one window taken: where a window stands no other may, and that area is convex."""
     corners = np.asarray([(x, y) for x in (square.low[0], square.high[0]) for y in (square.low[1], square.high[1])])
     return any(bool(window.meets(corners, other).all()) for other in taken)
 
 
-def _centred(
-    place: NDArray[np.float64], points: Places, window: Window, end: NDArray[np.float64], may_stand: Allowed
+def _centre_window(
+    place: NDArray[np.float64], points: Places, window: CountingWindow, end: NDArray[np.float64], may_stand: Allowed
 ) -> NDArray[np.float64]:
     held = window.holds(place[None], points)[0]
     extent = points[held].min(0) + points[held].max(0)
@@ -104,7 +109,9 @@ class _Square:
         self.points, self.low, self.high, self.promise, self.open = points, low, high, promise, undecided
 
     @classmethod
-    def of(cls, points: Places, window: Window, low: NDArray[np.float64], high: NDArray[np.float64]) -> "_Square":
+    def select(
+        cls, points: Places, window: CountingWindow, low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> "_Square":
         """The square, of all points that another one had."""
         may, sure = window.bounds(points, low, high)
         promise = (-float(may.sum()), float(low[1]), float(low[0]))
@@ -118,11 +125,11 @@ class _Square:
         """Of the longer side, px."""
         return float((self.high - self.low).max())
 
-    def parts(self, window: Window) -> Iterator["_Square"]:
+    def parts(self, window: CountingWindow) -> Iterator["_Square"]:
         """Halves of the square along its longer side."""
         axis = int(np.argmax(self.high - self.low))
         middle = (self.low[axis] + self.high[axis]) / 2
         low, high = self.low.copy(), self.high.copy()
         high[axis] = low[axis] = middle
-        yield self.of(self.points, window, self.low, high)
-        yield self.of(self.points, window, low, self.high)
+        yield self.select(self.points, window, self.low, high)
+        yield self.select(self.points, window, low, self.high)

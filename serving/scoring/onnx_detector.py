@@ -9,16 +9,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.scoring import cuda_session, eight_bits, openvino_session
-from serving.scoring.batches import in_batches
+from serving.scoring import cuda_session, int8, openvino_session
+from serving.scoring.batch_sizes import GPU_PROVIDERS, choose_batch_sizes
+from serving.scoring.batches import run_in_batches
 from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
-from serving.scoring.eight_bits import INT8, EightBitSession
 from serving.scoring.gpus import SpreadSession, gpus
+from serving.scoring.int8 import INT8, Int8Session
 from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
-from serving.scoring.pace import GPU_PROVIDERS, pace_of
 from serving.scoring.session import Session
-from serving.scoring.tuning import cache_folder, threads_of
+from serving.scoring.tuning import cache_folder, choose_threads
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, load_card
@@ -29,7 +29,7 @@ CPU = "CPUExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 OWN: dict[str, Callable[[str], str | None]] = {
     HALF: cuda_session.missing,
-    INT8: lambda _: eight_bits.missing(),
+    INT8: lambda _: int8.missing(),
     **dict.fromkeys(PRECISIONS, openvino_session.missing),
 }
 """Providers that ONNX Runtime does not name, and what says why one cannot run here."""
@@ -72,8 +72,8 @@ class OnnxScreener:
             found: list[NDArray[Any]] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(batch)}, self._run)
             return found
 
-        most = pace_of(self.provider).tiles
-        (scores,) = in_batches(tiles, run, most) if self.provider in GPU_PROVIDERS else run(tiles)
+        most = choose_batch_sizes(self.provider).tiles
+        (scores,) = run_in_batches(tiles, run, most) if self.provider in GPU_PROVIDERS else run(tiles)
         if not np.isfinite(scores).all():
             raise ModelError(f"{_label(self.card)} gave scores that are not finite")
         return scores
@@ -116,7 +116,9 @@ class OnnxDetector:
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """See `Detector.detect`."""
         names = ["boxes", "probabilities", "counts"]
-        boxes, probabilities, counts = self._run_on(self._detection, names, sub_tiles, pace_of(self.provider).windows)
+        boxes, probabilities, counts = self._run_on(
+            self._detection, names, sub_tiles, choose_batch_sizes(self.provider).windows
+        )
         if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
             raise ModelError(f"{_label(self.detection_card)} gave boxes that are not finite")
         return [
@@ -129,7 +131,7 @@ class OnnxDetector:
         if self._verification is None or self.verification_card is None:
             raise ModelError("this models folder has no verifier")
         found: NDArray[np.float32] = self._run_on(
-            self._verification, ["probabilities"], windows, pace_of(self.provider).candidates
+            self._verification, ["probabilities"], windows, choose_batch_sizes(self.provider).candidates
         )[0]
         if not np.isfinite(found).all():
             raise ModelError(f"{_label(self.verification_card)} gave probabilities that are not finite")
@@ -140,7 +142,7 @@ class OnnxDetector:
             found: list[NDArray[Any]] = session.run(names, {"windows": batch}, self._run)
             return found
 
-        return in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
+        return run_in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
 
 
 def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
@@ -153,7 +155,7 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
     ModelError
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
-    wanted = chosen_providers(providers)
+    wanted = choose_providers(providers)
     return load_cascade(newest_cascade(root), providers=wanted)
 
 
@@ -165,7 +167,7 @@ def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None
     ModelError
         As `load_detector`.
     """
-    wanted = chosen_providers(providers)
+    wanted = choose_providers(providers)
     screener = load_screener(folders["reg-ns"], providers=wanted)
     others = [folders[name] for name in ("det", "verifier") if name in folders]
     loaded = [(card, open_session(folder, card, wanted)) for folder in others for card in [load_card(folder)]]
@@ -182,7 +184,7 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
     ModelError
         If it is missing, altered, of another task or breaks the contract, or a provider is unknown.
     """
-    wanted = chosen_providers(providers)
+    wanted = choose_providers(providers)
     card = load_card(folder)
     if card.task != "screening":
         raise ModelError(f"{_label(card)} in {folder} is a {card.task} model; give the folder of a screening model")
@@ -190,7 +192,7 @@ def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> On
     return OnnxScreener(card, session.get_providers()[0], session)
 
 
-def chosen_providers(asked: Sequence[str] | None) -> list[str]:
+def choose_providers(asked: Sequence[str] | None) -> list[str]:
     """Those asked for, else the fastest that this machine has; raises `ModelError` for one that is unknown here."""
     available = onnxruntime.get_available_providers()
     if asked and asked[0] in OWN:
@@ -210,14 +212,14 @@ def chosen_providers(asked: Sequence[str] | None) -> list[str]:
 def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> Session:
     """The graph in `folder`, whose inputs and outputs are those of the card's task; raises `ModelError`."""
     try:
-        session = _opened(folder / "model.onnx", providers)
+        session = _open_onnx_session(folder / "model.onnx", providers)
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{_label(card)} does not load: {error}") from error
     _check_contract(session, card)
     return session
 
 
-def _opened(path: Path, providers: Sequence[str]) -> Session:
+def _open_onnx_session(path: Path, providers: Sequence[str]) -> Session:
     """The graph on the first of the providers, or on the next where CUDA does not load."""
     first, *others = providers
     if first in PRECISIONS:
@@ -231,13 +233,13 @@ def _opened(path: Path, providers: Sequence[str]) -> Session:
         except CudaMissingError:
             if not others:
                 raise
-            return _opened(path, others)
+            return _open_onnx_session(path, others)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads_of(first)
+    options.intra_op_num_threads = choose_threads(first)
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
     if first == INT8:
-        return EightBitSession(path, options)
+        return Int8Session(path, options)
     session: Session = onnxruntime.InferenceSession(path, options, providers=[_with_options(p) for p in providers])
     return session
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.tuning import threads_of
+from serving.scoring.tuning import choose_threads
 
 PRECISIONS = {"OpenVINO": "f32", "OpenVINO-bf16": "bf16"}
 """Providers that OpenVINO gives, and what they compute in. Rounding to bfloat16 moves results; the first does not."""
@@ -57,7 +57,7 @@ class OpenVinoSession:
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": PRECISIONS[provider],
-                "INFERENCE_NUM_THREADS": threads_of(provider),
+                "INFERENCE_NUM_THREADS": choose_threads(provider),
                 "PERFORMANCE_HINT": "LATENCY",
             },
         )

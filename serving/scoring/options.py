@@ -142,7 +142,7 @@ class ScoringOptions(_Options):
     counting: CountingOptions = CountingOptions()
 
 
-def stated_of(info: FieldInfo) -> Stated:
+def find_stated(info: FieldInfo) -> Stated:
     """How users state a field."""
     return next((one for one in info.metadata if isinstance(one, Stated)), Stated())
 
@@ -161,7 +161,7 @@ def stated_fields(options: type[BaseModel]) -> dict[str, Any]:
     """The fields in the form in which users state them, as `pydantic.create_model` takes them."""
     fields: dict[str, Any] = {}
     for name, info in flat_fields(options):
-        stated = stated_of(info)
+        stated = find_stated(info)
         if stated.form is None:
             fields[name] = (info.annotation, info)
         else:
@@ -186,5 +186,5 @@ def from_stated(options: type[_O], stated: dict[str, Any]) -> _O:
         if isinstance(nested, type) and issubclass(nested, _Options):
             values[name] = from_stated(nested, stated)
         elif name in stated:
-            values[name] = stated_of(info).parse(stated[name])
+            values[name] = find_stated(info).parse(stated[name])
     return options(**values)

@@ -11,20 +11,26 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.quality.focus import structure_of
+from serving.quality.focus import measure_structure
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
-from serving.scoring.cascade import Cascade, Seen, TileFindings, check_finished, nothing_seen
-from serving.scoring.detector import Detector, cards_of, counting_threshold
-from serving.scoring.masking import find_masking
+from serving.scoring.batch_sizes import choose_batch_sizes
+from serving.scoring.cascade import (
+    CascadeRunner,
+    FindingsCache,
+    TileFindings,
+    check_resumed_tiles,
+    make_empty_structure,
+)
+from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.merging import SubTileBoxes, merge
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import pace_of
-from serving.scoring.plan import Plan, make_plan
+from serving.scoring.plan import SlidePlan, make_plan
+from serving.scoring.quality_masking import find_masking
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
 from serving.scoring.tiling import TILE_PX
-from serving.scoring.verification import calibrated, verify_candidates
+from serving.scoring.verification import calibrate, verify_candidates
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import Roi
 from serving.wsi.slide import Slide
@@ -44,7 +50,7 @@ def score_slide(
     on_progress: Callable[[int, int], None] | None = None,
     finished: Sequence[TileFindings] = (),
     on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
-    seen: Seen | None = None,
+    seen: FindingsCache | None = None,
 ) -> Analysis:
     """Screen a slide, place boxes, merge and count them.
 
@@ -67,15 +73,15 @@ def score_slide(
     if options.mpp is not None:
         slide = with_square_pixels(slide, size_given(slide, options.mpp))
     plan = make_plan(slide, options, model)
-    check_finished(finished, plan.tiles)
+    check_resumed_tiles(finished, plan.tiles)
     clock = ReadClock()
-    cascade = Cascade(
+    cascade = CascadeRunner(
         detector,
         screening_threshold(detector, options),
         lambda origins: _shows_slide(origins, slide, plan, model.window_px),
-        lambda pixels: nothing_seen() if options.qc == "off" else structure_of(pixels, model.stride_px),
+        lambda pixels: make_empty_structure() if options.qc == "off" else measure_structure(pixels, model.stride_px),
         list(finished),
-        seen or Seen(),
+        seen or FindingsCache(),
     )
     done = len(finished)
 
@@ -87,7 +93,7 @@ def score_slide(
 
     if on_progress is not None:
         on_progress(done, len(plan.tiles))
-    pace = pace_of(detector.provider)
+    pace = choose_batch_sizes(detector.provider)
     with read_ahead(
         slide,
         plan.frame,
@@ -95,20 +101,20 @@ def score_slide(
         clock,
         readers=pace.readers,
         ahead=pace.ahead,
-        instead=cascade.settled,
+        instead=cascade.find_settled,
     ) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
     radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
     # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
     with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
-        draw = partial(_timed, find_masking, plan, cascade.tiles, model.stride_px)
+        draw = partial(_time_call, find_masking, plan, cascade.tiles, model.stride_px)
         drawing = pool.submit(draw) if options.qc != "off" and pace.chunks > 1 else None
         merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
-        judged, verify_s = _judged(merged, plan, slide, detector)
+        judged, verify_s = _verify_and_calibrate(merged, plan, slide, detector)
         inferred = time.perf_counter()
         masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
-    placed = _placed(judged, plan, slide, options)
-    threshold = options.threshold if options.threshold is not None else counting_threshold(cards_of(detector))
+    placed = _place_on_slide(judged, plan, slide, options)
+    threshold = options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))
     likely = placed.probabilities >= threshold
     lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
     report: Report = make_report(
@@ -137,7 +143,7 @@ def score_slide(
     return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]), mask)
 
 
-def _timed(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
+def _time_call(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
     """What it gives, and the seconds that it took."""
     started = time.perf_counter()
     found = compute(*given)
@@ -150,13 +156,13 @@ def screening_threshold(detector: Detector, options: ScoringOptions) -> float:
     return chosen.score if options.cascade and chosen is not None else -np.inf
 
 
-def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: Plan, window: int) -> NDArray[np.bool_]:
+def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: SlidePlan, window: int) -> NDArray[np.bool_]:
     """Which sub-tiles overlap the slide. origins : float32, shape (N, 2), work px."""
     low, high = origins * plan.frame.scale, (origins + window) * plan.frame.scale
     return np.asarray((high > 0).all(1) & (low[:, 0] < slide.width) & (low[:, 1] < slide.height))
 
 
-def _inside_slide(raw: SubTileBoxes, plan: Plan, slide: Slide) -> SubTileBoxes:
+def _inside_slide(raw: SubTileBoxes, plan: SlidePlan, slide: Slide) -> SubTileBoxes:
     """Boxes cut at the slide's border, without those of mirrored pixels, before they merge with what they mirror.
 
     A figure at the border and its mirror picture may share one box: that of which a quarter is inside stays.
@@ -169,17 +175,19 @@ def _inside_slide(raw: SubTileBoxes, plan: Plan, slide: Slide) -> SubTileBoxes:
     return replace(raw, detections=detections[kept], sub_tile=raw.sub_tile[kept])
 
 
-def _judged(merged: Detections, plan: Plan, slide: Slide, detector: Detector) -> tuple[Detections, float]:
+def _verify_and_calibrate(
+    merged: Detections, plan: SlidePlan, slide: Slide, detector: Detector
+) -> tuple[Detections, float]:
     """Candidates with the verifier's probability, where there is one, calibrated as the last card says; the seconds it took."""
-    card, last = detector.verification_card, cards_of(detector)[-1]
+    card, last = detector.verification_card, list_cards(detector)[-1]
     started, verify_s = time.perf_counter(), 0.0
     if card is not None:
         merged = verify_candidates(merged, slide, plan.frame, detector, card)
         verify_s = time.perf_counter() - started
-    return calibrated(merged, last), verify_s
+    return calibrate(merged, last), verify_s
 
 
-def _placed(found: Detections, plan: Plan, slide: Slide, options: ScoringOptions) -> Detections:
+def _place_on_slide(found: Detections, plan: SlidePlan, slide: Slide, options: ScoringOptions) -> Detections:
     """Candidates with boxes in level-0 px, of those that are centred in the slide and in the roi."""
     boxes = plan.frame.boxes_to_level0(found.boxes)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)
@@ -193,7 +201,7 @@ def _in_roi(roi: Roi | None, found: Detections) -> NDArray[np.bool_]:
     return np.ones(len(found), np.bool_) if roi is None else roi.contains(found.centres.astype(np.float64))
 
 
-def _mitosis_map(tiles: list[TileFindings], plan: Plan, stride: int, window: int) -> MitosisMap:
+def _mitosis_map(tiles: list[TileFindings], plan: SlidePlan, stride: int, window: int) -> MitosisMap:
     """All scores on one lattice that starts one stride before the slide's origin."""
     steps = TILE_PX // stride
     scores = np.full((plan.grid.rows * steps + 1, plan.grid.columns * steps + 1), np.nan, np.float32)

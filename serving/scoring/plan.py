@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from serving.scoring.options import ScoringOptions
-from serving.scoring.tiling import Cell, Patch, TileGrid, patch_of
+from serving.scoring.tiling import Cell, Patch, TileGrid, find_patch
 from serving.scoring.tissue import TissueMask, find_tissue
 from serving.wsi.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.wsi.geometry import COARSE_MPP, Region, Roi, WorkFrame
@@ -26,7 +26,7 @@ class PlannedTile:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SlidePlan:
     """Everything about a slide that is known before inference."""
 
     frame: WorkFrame
@@ -38,7 +38,7 @@ class Plan:
     warnings: list[str]
 
 
-def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Plan:
+def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> SlidePlan:
     """The plan of one analysis.
 
     Raises
@@ -60,7 +60,7 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Plan:
             "Give `mpp`, for each axis if they differ (0.25,0.5), if the file states a wrong one."
         )
     mpp = size.mpp
-    frame = WorkFrame.of(mpp, model.mpp)
+    frame = WorkFrame.from_mpp(mpp, model.mpp)
     grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
     # By the resolution that the report states: whoever counts its result again finds the same mask.
     tissue = find_tissue(slide, round(mpp, 6), options.roi)
@@ -68,15 +68,15 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Plan:
     regions = {
         cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)
     }
-    inside = {cell: region for cell, region in regions.items() if region.area and _asked(options.roi, region)}
+    inside = {cell: region for cell, region in regions.items() if region.area and _is_requested(options.roi, region)}
     fractions = {cell: tissue.fraction(region) for cell, region in inside.items()}
     chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction}
     tiles = [
-        PlannedTile(cell, region, fractions[cell], patch_of(cell, chosen, model.stride_px, model.window_px))
+        PlannedTile(cell, region, fractions[cell], find_patch(cell, chosen, model.stride_px, model.window_px))
         for cell, region in inside.items()
         if cell in chosen
     ]
-    return Plan(
+    return SlidePlan(
         frame=frame,
         mpp_source="slide" if options.mpp is None else "override",
         grid=grid,
@@ -87,7 +87,7 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Plan:
     )
 
 
-def _asked(roi: Roi | None, region: Region) -> bool:
+def _is_requested(roi: Roi | None, region: Region) -> bool:
     return roi is None or roi.touches(region)
 
 
@@ -105,7 +105,7 @@ def _warnings(slide: Slide, options: ScoringOptions, frame: WorkFrame, tiles: li
     found = list(slide.notes)
     if options.mpp is not None:
         stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"
-        found.append(f"mpp {PixelSize.of(options.mpp).text} was given by the caller; the slide states {stated}")
+        found.append(f"mpp {PixelSize.from_mpp(options.mpp).text} was given by the caller; the slide states {stated}")
     if frame.mpp > COARSE_MPP:
         found.append(
             f"low resolution: {frame.mpp:g} um/px is coarser than {COARSE_MPP} and was enlarged to {frame.work_mpp:g}; "

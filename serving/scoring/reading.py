@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.pace import AHEAD, READERS
+from serving.scoring.batch_sizes import AHEAD, READERS
 from serving.scoring.plan import PlannedTile
 from serving.wsi.geometry import Region, WorkFrame
 from serving.wsi.slide import Slide

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from serving.report import SCHEMA_VERSION, Quality
 from serving.scoring.analysis import Analysis
 from serving.scoring.area import Area
-from serving.scoring.counting import Found, cells_of, count, figures_by_tile, settings_of
-from serving.scoring.expected import Candidates
-from serving.scoring.masking import counted_tissue
+from serving.scoring.counting import CountingInput, count, figures_by_tile, find_cells, resolve_counting
+from serving.scoring.expected import CountedCandidates
 from serving.scoring.options import CountingOptions
+from serving.scoring.quality_masking import exclude_masked_tissue
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in
 from serving.wsi.errors import RequestError
@@ -39,15 +39,15 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
     info, whole = report.slide, Region(0, 0, report.slide.width, report.slide.height)
     roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
     mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
-    mask = counted_tissue(mask, analysis.quality, report.settings.qc)
+    mask = exclude_masked_tissue(mask, analysis.quality, report.settings.qc)
     detections = [d for d in report.detections if threshold is None or d.probability >= threshold]
     centres = np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in detections], np.float64).reshape(-1, 2)
     blocks = report.settings.tile_px // report.settings.stride_px
     pitch = lattice.step * blocks
-    by_tile = figures_by_tile(centres, cells_of(report.tiles, pitch), pitch)
+    by_tile = figures_by_tile(centres, find_cells(report.tiles, pitch), pitch)
     tiles = [t.model_copy(update={"mitotic_count": n}) for t, n in zip(report.tiles, by_tile, strict=True)]
     expected = report.counts.expected
-    found = Found(
+    found = CountingInput(
         centres=centres,
         tiles=tiles,
         lattice=lattice,
@@ -58,9 +58,9 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
         candidates=None
         if expected is None or expected.figure_count is None
         # A higher threshold leaves out detections, and not what was found.
-        else Candidates.of(report.detections, expected.below_threshold, expected.figure_count),
+        else CountedCandidates.from_report(report.detections, expected.below_threshold, expected.figure_count),
     )
-    counting = settings_of(options, threshold=threshold)
+    counting = resolve_counting(options, threshold=threshold)
     counts, hotspots, warnings = count(found, counting)
     settings = report.settings.model_copy(update={"counting": counting})
     changed = {

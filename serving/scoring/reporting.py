@@ -26,14 +26,20 @@ from serving.report import (
 )
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
+from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.cascade import TileFindings
-from serving.scoring.counting import Found, count, figures_by_tile, settings_of
-from serving.scoring.detector import Detector, cards_of, counting_threshold
-from serving.scoring.expected import Candidates
-from serving.scoring.masking import Masking, counted_figures, counted_tissue, quality_warnings, stated_quality
+from serving.scoring.counting import CountingInput, count, figures_by_tile, resolve_counting
+from serving.scoring.detector import Detector, counting_threshold, list_cards
+from serving.scoring.expected import CountedCandidates
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import rounded_to
-from serving.scoring.plan import Plan
+from serving.scoring.plan import SlidePlan
+from serving.scoring.quality_masking import (
+    QualityMasking,
+    exclude_masked_figures,
+    exclude_masked_tissue,
+    make_quality_section,
+    quality_warnings,
+)
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD, TissueMask
 from serving.wsi.detections import Detections
@@ -64,13 +70,13 @@ def make_report(
     slide: Slide,
     detector: Detector,
     options: ScoringOptions,
-    plan: Plan,
+    plan: SlidePlan,
     *,
     tiles: list[TileFindings],
     figures: Detections,
     unlikely: Detections,
     lattice: MitosisMap,
-    masking: Masking | None,
+    masking: QualityMasking | None,
     watch: Stopwatch,
 ) -> Report:
     """Everything that an analysis found, in the published schema.
@@ -80,24 +86,24 @@ def make_report(
     frame, everything = plan.frame, figures
     mask, quality = plan.tissue, None
     if masking is not None:
-        mask = counted_tissue(plan.tissue, masking.mask, options.qc)
-        figures = counted_figures(everything, masking.mask, options.qc)
-        quality = stated_quality(
+        mask = exclude_masked_tissue(plan.tissue, masking.mask, options.qc)
+        figures = exclude_masked_figures(everything, masking.mask, options.qc)
+        quality = make_quality_section(
             masking,
             plan.tissue,
             frame.mpp,
             masked=int(masking.mask.holds(figures.centres.astype(np.float64)).sum()),
             dropped=len(everything) - len(figures),
         )
-        unlikely = counted_figures(unlikely, masking.mask, options.qc)
-    models, settings = _models(cards_of(detector), options), _settings(cards_of(detector), options, frame.work_mpp)
+        unlikely = exclude_masked_figures(unlikely, masking.mask, options.qc)
+    models, settings = _models(list_cards(detector), options), _settings(list_cards(detector), options, frame.work_mpp)
     stride = detector.screening_card.input.stride_px
     results = _tiles(plan, mask, tiles, figures, stride)
     whole = Region(0, 0, slide.width, slide.height)
     analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
     detections = [_detection(figures, i) for i in range(len(figures))]
-    rule = cards_of(detector)[-1].figure_count
-    found = Found(
+    rule = list_cards(detector)[-1].figure_count
+    found = CountingInput(
         centres=figures.centres.astype(np.float64),
         tiles=results,
         lattice=lattice,
@@ -105,9 +111,9 @@ def make_report(
         within=analysed,
         tile_blocks=TILE_PX // stride,
         calibration=detector.screening_card.count_calibration,
-        candidates=None if rule is None else Candidates.of(detections, _below(unlikely), rule),
+        candidates=None if rule is None else CountedCandidates.from_report(detections, _below(unlikely), rule),
     )
-    counts, hotspots, warnings = count(found, settings_of(options.counting))
+    counts, hotspots, warnings = count(found, resolve_counting(options.counting))
     if quality is not None:
         warnings += quality_warnings(quality, options.qc, frame.area_mm2(plan.tissue.area_px))
     info = SlideInfo(
@@ -122,7 +128,7 @@ def make_report(
         stored_scale=None if slide.stored_scale == (1.0, 1.0) else slide.stored_scale,
     )
     return Report(
-        analysis_id=analysis_id(info, models, settings, rounded_to(detector.provider)),
+        analysis_id=analysis_id(info, models, settings, find_rounding(detector.provider)),
         slide=info,
         models=models,
         settings=settings,
@@ -166,12 +172,12 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, r
 def answers(report: Report, options: ScoringOptions, cards: Sequence[ModelCard], *, rounded: str | None = None) -> bool:
     """Whether the slide of a stored report, scored again by these models with these options, gives the same report.
 
-    cards : of the cascade, in the order in which its models see a slide; rounded : see `pace.rounded_to`
+    cards : of the cascade, in the order in which its models see a slide; rounded : see `batch_sizes.find_rounding`
     """
     if (report.slide.mpp_source == "override") != (options.mpp is not None):
         return False
     if options.mpp is not None:
-        used = zip(PixelSize.of(options.mpp), report.slide.file_px_um, strict=True)
+        used = zip(PixelSize.from_mpp(options.mpp), report.slide.file_px_um, strict=True)
         if any(abs(asked - side) > 1e-6 for asked, side in used):
             return False
     settings = _settings(cards, options, report.settings.work_mpp)
@@ -202,13 +208,13 @@ def _settings(cards: Sequence[ModelCard], options: ScoringOptions, work_mpp: flo
         window_px=model.window_px,
         stride_px=model.stride_px,
         work_mpp=round(work_mpp, 6),
-        counting=settings_of(options.counting),
+        counting=resolve_counting(options.counting),
         qc=options.qc,
     )
 
 
 def _tiles(
-    plan: Plan, mask: TissueMask, tiles: list[TileFindings], figures: Detections, stride: int
+    plan: SlidePlan, mask: TissueMask, tiles: list[TileFindings], figures: Detections, stride: int
 ) -> list[TileResult]:
     counts = figures_by_tile(figures.centres, [tile.cell for tile in plan.tiles], TILE_PX * plan.frame.scale)
     by_cell = {tile.patch.cell: tile for tile in tiles}

@@ -70,7 +70,7 @@ class Patch:
     first_column: int
 
 
-def patch_of(cell: Cell, scored: Set[Cell], stride: int, window: int) -> Patch:
+def find_patch(cell: Cell, scored: Set[Cell], stride: int, window: int) -> Patch:
     """The patch of tile `cell` when the tiles in `scored` are scored too; stride and window in work px."""
     column, row = cell
     steps = TILE_PX // stride

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from serving.quality.density import density_of
+from serving.quality.density import measure_density
 from serving.quality.glass import Glass, find_fill, find_glass
-from serving.quality.parts import box_of
+from serving.quality.parts import find_bounding_box
 from serving.quality.pen import find_marks
 from serving.wsi.geometry import Region, Roi
 from serving.wsi.slide import Slide
@@ -78,8 +78,8 @@ def tissue_in(overview: NDArray[np.uint8], width: int, height: int, mpp: float, 
     coarse = _within(overview, side)
     step_x, step_y = width / coarse.shape[1], height / coarse.shape[0]
     mask_mpp = mpp * (step_x + step_y) / 2
-    tissue = tissue_of(coarse, mask_mpp)
-    return TissueMask(tissue, _rasterised(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
+    tissue = segment_tissue(coarse, mask_mpp)
+    return TissueMask(tissue, _rasterise(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
 
 
 def _mask_side(width: int, height: int, mpp: float) -> int:
@@ -96,7 +96,7 @@ def _within(overview: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(coarse)
 
 
-def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
+def segment_tissue(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     """Tissue pixels of a picture of `mpp` um/px. overview : uint8, shape (h, w, 3) -> bool, shape (h, w)."""
     black, white = find_fill(overview, mpp)
     glass = find_glass(overview, ~(black | white))
@@ -105,7 +105,7 @@ def tissue_of(overview: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
     bands = [overview[top : top + _BAND] for top in range(0, len(overview), _BAND)]
     found = np.concatenate([glass.density(band) > threshold for band in bands])
     # The glass around has neither marks, specks nor holes, and reaches the box's edge as it does the picture's.
-    box = box_of(found, 1)
+    box = find_bounding_box(found, 1)
     part = found[box] & ~black[box]
     part = _as_beside(part, _unknown(overview[box], black[box], glass, mpp)) & ~black[box]
     pixel_mm2 = (mpp / 1000) ** 2
@@ -119,7 +119,7 @@ def _unknown(picture: NDArray[np.uint8], black: NDArray[np.bool_], glass: Glass,
     """Where a picture does not show whether there is tissue: under ink, and at the edge of black fill, which blends."""
     shape = (picture.shape[0], picture.shape[1])
     against = np.log((glass.light + 1) / 256)
-    marks = find_marks(density_of(picture, shape, mpp) + against.astype(np.float32), mpp)
+    marks = find_marks(measure_density(picture, shape, mpp) + against.astype(np.float32), mpp)
     return marks | (ndimage.binary_dilation(black, iterations=2) & ~black) if black.any() else marks
 
 
@@ -142,7 +142,7 @@ def _without_small(mask: NDArray[np.bool_], min_px: float) -> NDArray[np.bool_]:
     return np.asarray(keep[labels], np.bool_)
 
 
-def _rasterised(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
+def _rasterise(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
     """Mask pixels whose centre lies in the roi, so that their area is the roi's but for chance."""
     if roi is None:
         return np.broadcast_to(np.True_, shape)  # one element, however large the slide is

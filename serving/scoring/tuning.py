@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.scoring.pace import cores
+from serving.scoring.batch_sizes import cores
 
 ROUNDS = 5
 _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -27,7 +27,7 @@ WORTH = 0.97
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TuningResult:
     """What was measured.
 
     seconds : of one tile, the median, by number of threads
@@ -39,9 +39,9 @@ class Tuned:
     threads: int
 
 
-def threads_of(provider: str) -> int:
+def choose_threads(provider: str) -> int:
     """Threads of one graph: what `tune` found to be the fastest here, else one a processor."""
-    return _kept().get(_key(provider, cores()), cores())
+    return _read_kept().get(_key(provider, cores()), cores())
 
 
 def candidates() -> list[int]:
@@ -56,7 +56,7 @@ def tune(
     numbers: Sequence[int],
     *,
     clock: Callable[[], float] = time.perf_counter,
-) -> Tuned:
+) -> TuningResult:
     """Measure by turns, and keep what is fastest for this machine.
 
     opened : gives what computes one tile with so many threads
@@ -67,7 +67,7 @@ def tune(
     OSError
         If the answer cannot be kept.
     """
-    _keep({key: value for key, value in _kept().items() if key != _key(provider, numbers[0])})
+    _keep({key: value for key, value in _read_kept().items() if key != _key(provider, numbers[0])})
     runs = {number: opened(number) for number in numbers}
     for run in runs.values():
         run()  # the first one plans
@@ -80,8 +80,8 @@ def tune(
     seconds = {number: statistics.median(times) for number, times in taken.items()}
     fastest = min(seconds, key=seconds.__getitem__)
     chosen = fastest if seconds[fastest] < WORTH * seconds[numbers[0]] else numbers[0]
-    _keep({**_kept(), _key(provider, numbers[0]): chosen})
-    return Tuned(provider, seconds, chosen)
+    _keep({**_read_kept(), _key(provider, numbers[0]): chosen})
+    return TuningResult(provider, seconds, chosen)
 
 
 def _key(provider: str, processors: int) -> str:
@@ -107,7 +107,7 @@ def _physical() -> int:
         return cores()
 
 
-def _kept() -> dict[str, int]:
+def _read_kept() -> dict[str, int]:
     try:
         found = json.loads(_file().read_text())
         return {key: int(value) for key, value in found.items() if int(value) > 0}

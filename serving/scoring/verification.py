@@ -13,8 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
-from serving.scoring.pace import Pace, pace_of
 from serving.scoring.reading import read_mirrored
 from serving.scoring.tiling import TILE_PX
 from serving.wsi.detections import Detections
@@ -38,7 +38,7 @@ def verify_candidates(
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
-    side, pace = card.input.window_px, pace_of(detector.provider)
+    side, pace = card.input.window_px, choose_batch_sizes(detector.provider)
     corners = np.floor(candidates.centres - side / 2 + 0.5).astype(np.int64)
     order, groups = _neighbours(corners)
     windows = _windows(corners, groups, slide, frame, side, pace=pace)
@@ -47,11 +47,13 @@ def verify_candidates(
     verified = np.empty(len(candidates), np.float32)
     verified[order] = np.concatenate([np.empty(0, np.float32), *parts])
     share = EQUAL_SHARE if card.detector_share is None else card.detector_share
-    joint = pooled(candidates.probabilities, verified, share)
+    joint = pool_probabilities(candidates.probabilities, verified, share)
     return Detections(candidates.boxes, joint, candidates.scores)
 
 
-def pooled(first: NDArray[np.float32], second: NDArray[np.float32], share: float = EQUAL_SHARE) -> NDArray[np.float32]:
+def pool_probabilities(
+    first: NDArray[np.float32], second: NDArray[np.float32], share: float = EQUAL_SHARE
+) -> NDArray[np.float32]:
     """The logarithmic opinion pool of two probabilities: the weighted mean of their logits (Genest and Zidek, 1986).
 
     share : weight of the first, in 0..1; the second has the rest
@@ -62,7 +64,7 @@ def pooled(first: NDArray[np.float32], second: NDArray[np.float32], share: float
     return np.asarray(1 / (1 + np.exp(-(share * one + (1 - share) * other))), np.float32)
 
 
-def calibrated(found: Detections, card: ModelCard) -> Detections:
+def calibrate(found: Detections, card: ModelCard) -> Detections:
     """The same with the probabilities that the card's calibration makes of them; as they are where it states none.
 
     card : of the model that speaks last
@@ -88,7 +90,7 @@ def _windows(
     frame: WorkFrame,
     side: int,
     *,
-    pace: Pace,
+    pace: BatchSizes,
 ) -> Generator[NDArray[np.uint8]]:
     """The windows of each group, uint8, shape (N, side, side, 3), read by threads ahead of who asks for them."""
     pool = ThreadPoolExecutor(pace.readers, thread_name_prefix="candidate-reader")

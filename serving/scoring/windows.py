@@ -20,7 +20,7 @@ _RIM = 1 + 1e-9
 """Points on a disc's rim are in it, also after rounding."""
 
 
-class Window(Protocol):
+class CountingWindow(Protocol):
     """A shape of fixed size."""
 
     @property
@@ -51,7 +51,7 @@ class Window(Protocol):
         """Which points a place in [low, high) may hold, and which every place there holds, each shape (N,)."""
 
 
-def window_of(shape: Shape, area_mm2: float, mpp: float, within: Region) -> Window:
+def make_window(shape: Shape, area_mm2: float, mpp: float, within: Region) -> CountingWindow:
     """The window of an area, cut to a region that is too small for it; a disc stays one."""
     area = area_mm2 * (1000 / mpp) ** 2
     if shape == "disc":
@@ -74,7 +74,7 @@ class Rectangle:
 
     @property
     def area(self) -> float:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return self.width * self.height
 
     def places(self, points: Places, low: NDArray[np.float64], high: NDArray[np.float64], end: Places) -> Places:
@@ -84,17 +84,17 @@ class Rectangle:
         return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
 
     def holds(self, places: Places, points: Places) -> NDArray[np.bool_]:
-        """See `Window`."""
+        """See `CountingWindow`."""
         size = np.asarray([self.width, self.height])
         inside = (points[None] >= places[:, None]) & (points[None] < places[:, None] + size)
         return np.asarray(inside.all(2))
 
     def meets(self, places: Places, other: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return np.asarray((np.abs(places - other) < (self.width, self.height)).all(1))
 
     def bounds(self, points: Places, low: NDArray[np.float64], high: NDArray[np.float64]) -> Bounds:
-        """See `Window`."""
+        """See `CountingWindow`."""
         size = np.asarray([self.width, self.height])
         may = (points >= low) & (points < high + size)
         sure = (points >= high) & (points < low + size)
@@ -109,17 +109,17 @@ class Disc:
 
     @property
     def width(self) -> float:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return 2 * self.radius
 
     @property
     def height(self) -> float:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return 2 * self.radius
 
     @property
     def area(self) -> float:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return math.pi * self.radius**2
 
     def places(self, points: Places, low: NDArray[np.float64], high: NDArray[np.float64], end: Places) -> Places:
@@ -140,16 +140,16 @@ class Disc:
         return np.unique(places[inside], axis=0)
 
     def holds(self, places: Places, points: Places) -> NDArray[np.bool_]:
-        """See `Window`."""
+        """See `CountingWindow`."""
         away = places[:, None] + self.radius - points[None]
         return np.asarray((away**2).sum(2) <= self.radius**2 * _RIM)
 
     def meets(self, places: Places, other: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """See `Window`."""
+        """See `CountingWindow`."""
         return np.asarray(np.hypot(*(places - other).T) < 2 * self.radius)
 
     def bounds(self, points: Places, low: NDArray[np.float64], high: NDArray[np.float64]) -> Bounds:
-        """See `Window`."""
+        """See `CountingWindow`."""
         before, behind = low + self.radius - points, points - high - self.radius
         nearest = np.maximum(before, behind).clip(0)
         farthest = np.maximum(-before, -behind)

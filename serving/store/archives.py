@@ -51,7 +51,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int) -> SlideFiles:
     SlideTooLargeError, BusyError, OSError
         As `extract`.
     """
-    found = _unpacked(archive, folder, max_bytes, slide=True)
+    found = _unpack_in_process(archive, folder, max_bytes, slide=True)
     return SlideFiles(Path(found["folder"]), found["main"], tuple(found["names"]))
 
 
@@ -73,10 +73,10 @@ def extract(archive: Path, folder: Path, *, max_bytes: int) -> None:
     OSError
         If the disk is full or fails.
     """
-    _unpacked(archive, folder, max_bytes, slide=False)
+    _unpack_in_process(archive, folder, max_bytes, slide=False)
 
 
-def _unpacked(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
+def _unpack_in_process(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
     """The answer of a process that unpacks."""
     seconds = archive.stat().st_size // _BYTES_PER_CPU_S
     limits = UnpackLimits(max_bytes, cpu_s=30 + seconds, wall_s=120.0 + 4 * seconds)

@@ -35,7 +35,7 @@ def states_sum(name: str) -> bool:
     return _NAMED.search(name) is not None
 
 
-def read_checked(folder: Path, name: str, *, only: Collection[str] | None = None) -> dict[str, bytes]:
+def read_verified(folder: Path, name: str, *, only: Collection[str] | None = None) -> dict[str, bytes]:
     """The contents of the files of `folder`, by name, as they were written.
 
     name : of the folder, which lies in `folder` by this or another name; only : these files, where not all are needed

@@ -15,12 +15,12 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.store.identity import DetachedError, check_file, check_state, make_number, read_number, write_marker
 from serving.wsi.errors import BusyError
 
 FILE = "mitoserve.sqlite"
-"""In the state folder, unless `Settings.database` names another place."""
+"""In the state folder, unless `ServerSettings.database` names another place."""
 BUSY_S = 10.0
 """Seconds that a writer waits for another, which holds the database for milliseconds."""
 _WRITERS = 0x6D69746F
@@ -80,7 +80,7 @@ class Database:
             If the SQLite file was deleted, moved or replaced; a connection would see an empty one, or one that nobody has.
         """
         self._check_file()
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with _translate_errors(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -97,7 +97,7 @@ class Database:
             With `ENOSPC` if the disk is full.
         """
         self._check_file()
-        with _translated(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        with _translate_errors(), self.engine.connect().execution_options(write=True) as connection, connection.begin():
             if not self._sqlite:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS})"))
             self._check_number(connection)
@@ -127,7 +127,7 @@ class Database:
             )
 
 
-def open_database(settings: Settings, *, adopt: bool = False) -> Database:
+def open_database(settings: ServerSettings, *, adopt: bool = False) -> Database:
     """The database that `settings` name, made or brought up to date.
 
     adopt : make the state folder belong to it, whatever database it belonged to
@@ -172,7 +172,7 @@ def upgrade(database: Database) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:

@@ -9,12 +9,12 @@ from serving.isolation import landlock
 from serving.isolation.budget import WAIT_S, MemoryBudget, machine_memory
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 
 _log = logging.getLogger("mitoserve.decoders")
 
 
-def open_decoders(settings: Settings, *, folder: Path | None = None, wait_s: float = WAIT_S) -> Decoders:
+def open_decoders(settings: ServerSettings, *, folder: Path | None = None, wait_s: float = WAIT_S) -> Decoders:
     """Decoders with the limits and the user of `settings`; the log says what keeps them in.
 
     folder : their memory is that of all processes which name the same one, which must exist; by default the state folder

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
-from serving.settings import Settings, SettingsError
-from serving.store.places import RESULTS, SLIDES, kept_names
+from serving.settings import ServerSettings, SettingsError
+from serving.store.places import RESULTS, SLIDES, list_kept_names
 from serving.store.tables import counters
 from serving.wsi.errors import BusyError
 
@@ -41,7 +41,7 @@ def make_number(tx: Connection) -> int:
     return number
 
 
-def check_file(settings: Settings, file: Path) -> None:
+def check_file(settings: ServerSettings, file: Path) -> None:
     """Make sure that no new SQLite file takes the place of one that is lost.
 
     Raises
@@ -56,7 +56,7 @@ def check_file(settings: Settings, file: Path) -> None:
         )
 
 
-def check_state(settings: Settings, tx: Connection) -> int:
+def check_state(settings: ServerSettings, tx: Connection) -> int:
     """The database's number, once it is sure that the state folder belongs to it; the first start writes it there.
 
     Raises
@@ -67,7 +67,7 @@ def check_state(settings: Settings, tx: Connection) -> int:
     number, found = make_number(tx), read_marker(settings.state)
     if found is None:
         if settings.objects is None:
-            check_common(f"the state folder {settings.state}", _folders(settings.state), kept_names(tx))
+            check_common(f"the state folder {settings.state}", _folders(settings.state), list_kept_names(tx))
         write_marker(settings.state, number)
     elif found != str(number):
         raise SettingsError(

@@ -10,7 +10,7 @@ from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.slidefiles import slide_files
 
 
-def mounted_path(root: Path | None, name: str) -> Path:
+def find_mounted(root: Path | None, name: str) -> Path:
     """The file that `name` means below `root`, links followed.
 
     Raises
@@ -29,7 +29,7 @@ def mounted_path(root: Path | None, name: str) -> Path:
     base = root.resolve()
     try:
         # Without `strict`, a name that leads out is told from one that is missing.
-        path = _written(base, name).resolve()
+        path = _resolve_unicode(base, name).resolve()
     except (OSError, RuntimeError) as error:
         raise NotFoundError(f"there is no slide {name[:200]!r} in the server's folder") from error
     if not path.is_relative_to(base) or path == base:
@@ -42,7 +42,7 @@ def mounted_path(root: Path | None, name: str) -> Path:
     return path
 
 
-def _written(base: Path, name: str) -> Path:
+def _resolve_unicode(base: Path, name: str) -> Path:
     """The path as it lies on the disk: accented letters are one character there or two, and a client may write the other."""
     found = base / name
     if os.path.exists(found):
@@ -56,12 +56,12 @@ def _written(base: Path, name: str) -> Path:
     return found
 
 
-def stamp_of(path: Path) -> str:
+def make_stamp(path: Path) -> str:
     """Sizes and times of a slide's files, by which a change is noticed."""
-    return stamp_of_files(slide_files(path).paths)
+    return make_files_stamp(slide_files(path).paths)
 
 
-def stamp_of_files(paths: Iterable[Path]) -> str:
+def make_files_stamp(paths: Iterable[Path]) -> str:
     """Number, sizes and latest time of files."""
     states = [file.stat() for file in paths]
     return f"{len(states)}:{sum(s.st_size for s in states)}:{max((s.st_mtime_ns for s in states), default=0)}"
@@ -78,7 +78,7 @@ def check_unchanged(path: Path, stamp: str) -> None:
         If it was changed or removed.
     """
     try:
-        same = stamp_of(path) == stamp
+        same = make_stamp(path) == stamp
     except (OSError, UnreadableSlideError, UnsupportedFormatError):
         same = False
     if not same:

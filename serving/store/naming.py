@@ -20,11 +20,11 @@ def safe_name(stated: str) -> str:
     name = "".join(c for c in base if c.isprintable()).strip().lstrip(".")
     if not name:
         raise RequestError(f"{stated[:80]!r} is no file name; name the file with its suffix, such as slide.svs")
-    suffix = suffix_of(name)
+    suffix = find_suffix(name)
     return name[: NAME_LENGTH - len(suffix)].removesuffix(suffix) + suffix if len(name) > NAME_LENGTH else name
 
 
-def suffix_of(name: str) -> str:
+def find_suffix(name: str) -> str:
     """The last one or two suffixes of a name in lower case (`.svs`, `.ome.tif`); empty where there is none."""
     found = re.search(r"(\.[A-Za-z0-9]{1,8}){0,2}$", name)
     return found.group().lower() if found else ""

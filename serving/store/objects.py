@@ -30,13 +30,13 @@ class ObjectsError(BusyError):
     """The object store does not answer, or not as it should; what needs it waits."""
 
 
-class Objects:
+class ObjectFolders:
     """The objects below one address."""
 
     def __init__(self, address: str) -> None:
         """`address`: a folder, or a URL that obstore knows, such as s3://bucket/mitoserve."""
         self.address = address
-        self._store = _opened(address)
+        self._store = _open_store(address)
 
     def put(self, folder: Path, name: str) -> None:
         """Write the files of `folder`, and then that they are there.
@@ -48,7 +48,7 @@ class Objects:
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         index: list[tuple[str, int]] = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
-        with self._reached(missing=ObjectsError):
+        with self._translate_errors(missing=ObjectsError):
             for number, path in enumerate(files):
                 self._store.put(f"{name}/{number:06}", path)
             self._store.put(name + INDEX, json.dumps({"files": index, "sha256": _checksum(index)}).encode())
@@ -82,13 +82,13 @@ class Objects:
 
     def put_file(self, path: Path, name: str) -> None:
         """Write one file under a name of its own; it is there whole or not at all."""
-        with self._reached(missing=ObjectsError):
+        with self._translate_errors(missing=ObjectsError):
             self._store.put(name, path)
 
     def fetch_files(self, name: str, folder: Path) -> None:
         """Write what `put_file` gave names below `name` into `folder`, but for what is there already."""
-        with self._reached():
-            missing = [path for path, _ in self._listed(name) if not (folder / PurePosixPath(path).name).exists()]
+        with self._translate_errors():
+            missing = [path for path, _ in self._list(name) if not (folder / PurePosixPath(path).name).exists()]
         for path in missing:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = folder / f".{PurePosixPath(path).name}.part"
@@ -97,28 +97,28 @@ class Objects:
 
     def remove(self, name: str) -> None:
         """Remove a folder, or all files below a name; nothing where there is none."""
-        with self._reached():
-            found = [path for path, _ in self._listed(name)]
+        with self._translate_errors():
+            found = [path for path, _ in self._list(name)]
             for path in sorted(found, key=lambda path: path != name + INDEX):
                 with suppress(FileNotFoundError):  # another server was quicker
                     self._store.delete(path)
 
     def names(self, kind: str, name_of: Callable[[str], str]) -> dict[str, frozenset[tuple[str, int]]]:
-        """(path, bytes) of all objects below `kind`, by `name_of` of their path."""
+        """(path, bytes) of all objects below `kind`, by `parse_file_name` of their path."""
         found: dict[str, set[tuple[str, int]]] = {}
-        with self._reached():
+        with self._translate_errors():
             for path, size in self._below(f"{kind}/"):
                 found.setdefault(name_of(path), set()).add((path, size))
         return {name: frozenset(objects) for name, objects in found.items()}
 
-    def objects_of(self, name: str) -> frozenset[tuple[str, int]]:
+    def list_objects(self, name: str) -> frozenset[tuple[str, int]]:
         """(path, bytes) of the objects of a folder as they are now."""
-        with self._reached():
-            return frozenset(self._listed(name))
+        with self._translate_errors():
+            return frozenset(self._list(name))
 
     def read(self, name: str) -> bytes | None:
         """A small object; None where it is not there."""
-        with self._reached():
+        with self._translate_errors():
             try:
                 return bytes(self._store.get(name).bytes())
             except FileNotFoundError:
@@ -126,7 +126,7 @@ class Objects:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object."""
-        with self._reached(missing=ObjectsError):
+        with self._translate_errors(missing=ObjectsError):
             self._store.put(name, content)
 
     def _index(self, name: str) -> list[tuple[str, int]]:
@@ -149,10 +149,10 @@ class Objects:
                 file.write(chunk)
 
     def _chunks(self, path: str) -> Iterator[Any]:
-        with self._reached():
+        with self._translate_errors():
             yield from self._store.get(path).stream(min_chunk_size=_CHUNK_BYTES)
 
-    def _listed(self, name: str) -> Iterator[tuple[str, int]]:
+    def _list(self, name: str) -> Iterator[tuple[str, int]]:
         """The objects of a folder: the one that says that it is there, and those below its name."""
         with suppress(FileNotFoundError):
             yield name + INDEX, self._store.head(name + INDEX)["size"]
@@ -164,7 +164,7 @@ class Objects:
                 yield found["path"], found["size"]
 
     @contextmanager
-    def _reached(self, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
+    def _translate_errors(self, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
         """The store's errors as `ObjectsError`; what is not there is raised as `missing` says."""
         try:
             yield
@@ -182,7 +182,7 @@ def _checksum(files: Sequence[tuple[str, int]]) -> str:
     return hashlib.sha256(json.dumps([list(file) for file in files]).encode()).hexdigest()
 
 
-def _opened(address: str) -> "ObjectStore":
+def _open_store(address: str) -> "ObjectStore":
     try:
         from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
         from obstore.store import from_url  # noqa: PLC0415

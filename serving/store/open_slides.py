@@ -53,7 +53,7 @@ class OpenSlides:
             with self._lock:
                 entry.users -= 1
                 entry.used_at = time.monotonic()
-                gone = self._taken(0 if self._closed else self._limit)
+                gone = self._take_out(0 if self._closed else self._limit)
                 if self._timer is None and self._entries and not self._closed:
                     self._set_timer()
             _close(gone)
@@ -61,7 +61,7 @@ class OpenSlides:
     def close_unused(self) -> None:
         """Close slides that nobody reads at the moment: somebody else needs the memory."""
         with self._lock:
-            gone = self._taken(0)
+            gone = self._take_out(0)
         _close(gone)
 
     def close(self) -> None:
@@ -70,10 +70,10 @@ class OpenSlides:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            gone = self._taken(0)
+            gone = self._take_out(0)
         _close(gone)
 
-    def _taken(self, limit: int, *, unused_since: float = float("inf")) -> list["_Entry"]:
+    def _take_out(self, limit: int, *, unused_since: float = float("inf")) -> list["_Entry"]:
         """Take out, longest unused first, what is beyond `limit` or did not open, and give it to be closed."""
         idle = [sha256 for sha256, entry in self._entries.items() if not entry.users and entry.used_at < unused_since]
         beyond = len(self._entries) - limit
@@ -88,7 +88,7 @@ class OpenSlides:
     def _close_idle(self) -> None:
         with self._lock:
             self._timer = None
-            gone = self._taken(0, unused_since=time.monotonic() - self._idle_s)
+            gone = self._take_out(0, unused_since=time.monotonic() - self._idle_s)
             if self._entries and not self._closed:
                 self._set_timer()
         _close(gone)

@@ -11,16 +11,16 @@ COPY = "copy-"
 """Begins the name of one server's upload of a slide, so that none takes another's for its own."""
 
 
-def place_of(sha256: str, main: str) -> str:
+def choose_place(sha256: str, main: str) -> str:
     """The name under which a slide is kept whose file to open is `main`: its folder's, or that of a copy in it."""
     copy = main.split("/", maxsplit=1)[0]
     return f"{SLIDES}/{sha256}/{copy}" if copy.startswith(COPY) else f"{SLIDES}/{sha256}"
 
 
-def kept_names(tx: Connection) -> list[str]:
+def list_kept_names(tx: Connection) -> list[str]:
     """Names of the folders of all slides and results that rows name."""
     slides = tx.execute(select(blobs.c.sha256, blobs.c.main).where(~blobs.c.mounted))
-    return [*(place_of(row.sha256, row.main) for row in slides), *result_names(tx, true())]
+    return [*(choose_place(row.sha256, row.main) for row in slides), *result_names(tx, true())]
 
 
 def result_names(tx: Connection, which: ColumnElement[bool]) -> list[str]:

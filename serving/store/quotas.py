@@ -2,12 +2,14 @@
 
 from sqlalchemy import Connection, func, select
 
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.errors import QuotaError
 from serving.store.tables import blobs, keys, slides, uploads
 
 
-def check_quota(tx: Connection, settings: Settings, owner: str, more: int, *, instead_of: str | None = None) -> None:
+def check_quota(
+    tx: Connection, settings: ServerSettings, owner: str, more: int, *, instead_of: str | None = None
+) -> None:
     """Nothing, where `owner` may keep `more` bytes; in the transaction that keeps them, so that no two of them pass together.
 
     instead_of : an upload that becomes what is kept, so that it does not count beside it
@@ -17,7 +19,7 @@ def check_quota(tx: Connection, settings: Settings, owner: str, more: int, *, in
     QuotaError
         If it may not.
     """
-    quota = quota_of(tx, settings, owner)
+    quota = find_quota(tx, settings, owner)
     if quota is None:
         return
     used = used_bytes(tx, owner, but=instead_of)
@@ -28,7 +30,7 @@ def check_quota(tx: Connection, settings: Settings, owner: str, more: int, *, in
         )
 
 
-def quota_of(tx: Connection, settings: Settings, owner: str) -> int | None:
+def find_quota(tx: Connection, settings: ServerSettings, owner: str) -> int | None:
     """The bytes that `owner` may keep; None for as many as the disk holds."""
     kind, _, name = owner.partition(":")
     if kind == "key":

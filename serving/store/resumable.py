@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError, QuotaError
-from serving.store.intake import store_received
 from serving.store.places import UPLOADS
 from serving.store.quotas import check_quota
+from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import uploads
@@ -80,7 +80,7 @@ class Upload:
 class Uploads:
     """The resumable uploads of one state folder."""
 
-    def __init__(self, database: Database, slides: SlideStore, settings: Settings) -> None:
+    def __init__(self, database: Database, slides: SlideStore, settings: ServerSettings) -> None:
         self._database, self._slides, self._settings = database, slides, settings
         self._folder = settings.state / UPLOADS
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,10 +122,10 @@ class Uploads:
             raise NotFoundError(f"no upload {upload_id[:80]!r}; begin one with POST /v1/uploads")
         if row.expires_at < time.time() and row.sha256 is None:
             raise UploadGoneError("the upload has expired; begin another with POST /v1/uploads")
-        offset = row.length if row.sha256 else self._received(row.id)
+        offset = row.length if row.sha256 else self._count_received(row.id)
         return Upload(row.id, row.owner, row.name, row.length, offset, row.metadata, row.expires_at, row.sha256)
 
-    def _received(self, upload_id: str) -> int:
+    def _count_received(self, upload_id: str) -> int:
         """Bytes of an upload that are here."""
         part = self._folder / upload_id / "part"
         if part.exists():
@@ -138,7 +138,7 @@ class Uploads:
         )
 
     @contextmanager
-    def writing(self, upload: Upload) -> Iterator["Part"]:
+    def writing(self, upload: Upload) -> Iterator["UploadPart"]:
         """The end of the upload's file, for one writer at a time.
 
         Raises
@@ -153,7 +153,7 @@ class Uploads:
             raise UploadGoneError("the upload was ended; begin another with POST /v1/uploads") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield Part(handle, upload.length)
+            yield UploadPart(handle, upload.length)
         except BlockingIOError as error:
             raise UploadLockedError("another request writes to this upload; wait for it to end") from error
         finally:
@@ -177,7 +177,7 @@ class Uploads:
         folder = self._folder / upload.id
         try:
             with self.writing(upload):
-                stored = store_received(
+                stored = store_received_file(
                     self._slides,
                     folder / "part",
                     owner=upload.owner,
@@ -214,7 +214,7 @@ class Uploads:
         return time.time() + self._settings.upload_expires_s
 
 
-class Part:
+class UploadPart:
     """The growing file of an upload, open at its end."""
 
     def __init__(self, handle: int, length: int) -> None:

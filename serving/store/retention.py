@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, exists, func, select
 
-from serving.store.slide_rows import UNFINISHED, Dropped
+from serving.store.slide_rows import UNFINISHED, DroppedSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, blobs, slides
 
@@ -19,7 +19,7 @@ _log = logging.getLogger("mitoserve.store")
 def sweep(store: SlideStore, now: float) -> list[str]:
     """Delete what retention allows to; gives the hashes of the slides that went. Pinned slides never go."""
     settings, names = store.settings, []
-    gone: list[Dropped | None] = []
+    gone: list[DroppedSlide | None] = []
     pinned = exists().where(analyses.c.sha256 == slides.c.sha256, analyses.c.state.in_(UNFINISHED), OWN)
     with store.database.writing() as tx:
         old = select(blobs.c.sha256).where(blobs.c.used_at < now - settings.keep_slides_s)
@@ -40,7 +40,7 @@ def sweep(store: SlideStore, now: float) -> list[str]:
     return names
 
 
-def _within_budget(store: SlideStore, tx: Connection, gone: list[Dropped | None]) -> list[str]:
+def _within_budget(store: SlideStore, tx: Connection, gone: list[DroppedSlide | None]) -> list[str]:
     """Forget slides, the longest unused first, until the others fit."""
     if not store.settings.disk_budget_bytes:
         return []

@@ -34,7 +34,7 @@ class StoredSlide:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedSlide:
     """What is left of a slide that was forgotten."""
 
     sha256: str
@@ -52,13 +52,13 @@ def current_id(tx: Connection, sha256: str) -> str:
     return str(tx.execute(found).scalar() or sha256)
 
 
-def joined(owner: str | None) -> Select[Any]:
+def select_slides(owner: str | None) -> Select[Any]:
     """Rows of slides with those of their blobs; of `owner` alone, unless None."""
     chosen = select(slides, blobs).join_from(slides, blobs, slides.c.sha256 == blobs.c.sha256)
     return chosen if owner is None else chosen.where(slides.c.owner == owner)
 
 
-def stored_slide(row: Row[Any]) -> StoredSlide:
+def make_stored_slide(row: Row[Any]) -> StoredSlide:
     """The slide of a row of `joined`."""
     found = row._mapping
     names = ("sha256", "name", "created_at", "number", "mounted")
@@ -114,12 +114,12 @@ def put_rows(
         tx.execute(update(slides).where(mine, ~slides.c.kept).values(name=name, created_at=time.time()))
 
 
-def stored_main(tx: Connection, sha256: str) -> str | None:
+def find_main(tx: Connection, sha256: str) -> str | None:
     """The file to open of a slide that is stored; None where there is none, or only a mounted file."""
     return tx.execute(select(blobs.c.main).where(blobs.c.sha256 == sha256, ~blobs.c.mounted)).scalar()
 
 
-def owner_meant(tx: Connection, sha256: str, owner: str, *, anybodys: bool) -> str:
+def resolve_owner(tx: Connection, sha256: str, owner: str, *, anybodys: bool) -> str:
     """Whose slide is meant: `owner`'s, or with `anybodys` that of the one who has it.
 
     Raises

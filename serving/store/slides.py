@@ -13,8 +13,10 @@ from sqlalchemy import Connection, delete, select, update
 
 from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.settings import Settings
+from serving.settings import ServerSettings
+from serving.store.blob_store import discard_folders, flush, measure_size, nobody_asks, remove_kept
 from serving.store.database import Database
+from serving.store.disk_blob_store import open_blob_store
 from serving.store.errors import (
     NotFoundError,
     QuotaError,
@@ -22,25 +24,23 @@ from serving.store.errors import (
     SlideDamagedError,
     SlideInUseError,
 )
-from serving.store.keeping import discard_folders, flush, nobody_asks, remove_kept, size_of
-from serving.store.mounted import check_unchanged, mounted_path, stamp_of
-from serving.store.places import SLIDES, STAMPS, TILES, place_of
-from serving.store.quotas import check_quota, quota_of, used_bytes
-from serving.store.shared import keeping_of
+from serving.store.mounted import check_unchanged, find_mounted, make_stamp
+from serving.store.places import SLIDES, STAMPS, TILES, choose_place
+from serving.store.quotas import check_quota, find_quota, used_bytes
 from serving.store.slide_rows import (
     UNFINISHED,
-    Dropped,
+    DroppedSlide,
     StoredSlide,
     blob_row,
     current_id,
+    find_main,
     forget_unowned,
-    joined,
-    owner_meant,
+    make_stored_slide,
     put_rows,
-    stored_main,
-    stored_slide,
+    resolve_owner,
+    select_slides,
 )
-from serving.store.stamps import SlideStamps, files_of
+from serving.store.stamps import SlideStamps, list_files
 from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import ID_RULE, slide_sha256
@@ -53,9 +53,9 @@ _DAMAGED = "damaged"
 class SlideStore:
     """The slides of one state folder."""
 
-    def __init__(self, database: Database, settings: Settings, decoders: Decoders) -> None:
+    def __init__(self, database: Database, settings: ServerSettings, decoders: Decoders) -> None:
         self.database, self.settings, self.decoders = database, settings, decoders
-        self.kept = keeping_of(settings)
+        self.kept = open_blob_store(settings)
         self.folder = self.kept.root / SLIDES
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stamps = SlideStamps(settings.state / STAMPS)
@@ -84,21 +84,21 @@ class SlideStore:
         with open_isolated(self.decoders, folder / main, name=name) as slide:
             # Only what opens as a slide is worth reading to the end.
             sha256 = sha256 or slide_sha256(folder / main)
-            row = blob_row(slide, sha256, main, size=size_of(folder))
+            row = blob_row(slide, sha256, main, size=measure_size(folder))
         flush(folder)
-        while not self._added(row, folder, owner=owner, name=name, kept=kept, upload=upload):
+        while not self._add(row, folder, owner=owner, name=name, kept=kept, upload=upload):
             pass  # it was stored when it was looked for, and forgotten when it should get its row
         return self.get(sha256, owner=owner)
 
-    def _added(
+    def _add(
         self, row: Mapping[str, object], folder: Path, *, owner: str, name: str, kept: bool, upload: str | None
     ) -> bool:
         """Store the slide unless it is stored undamaged, and give it its rows; False where that changed in between."""
         sha256, copy = str(row["sha256"]), self.kept.new_copy()
         main = str(PurePosixPath(copy, str(row["main"])))
-        place = place_of(sha256, main)
+        place = choose_place(sha256, main)
         with self.database.reading() as tx:
-            known = stored_main(tx, sha256)
+            known = find_main(tx, sha256)
             damaged = tx.execute(select(blobs.c.stamp).where(blobs.c.sha256 == sha256)).scalar() == _DAMAGED
             self._check_quota(tx, row, owner, upload)
         needed = known is None or damaged or not self.is_intact(sha256)
@@ -106,7 +106,7 @@ class SlideStore:
             self.kept.put(folder, place)  # may take long, so no transaction waits for it
         try:
             with self.database.writing() as tx:
-                stored = stored_main(tx, sha256)
+                stored = find_main(tx, sha256)
                 if stored is None and not needed:
                     return False
                 self._check_quota(tx, row, owner, upload)
@@ -120,8 +120,8 @@ class SlideStore:
             raise
         if needed and not taken:
             remove_kept(self.kept, place)  # somebody else brought it meanwhile
-        elif taken and stored is not None and place_of(sha256, stored) != place:
-            discard_folders(self.kept, [place_of(sha256, stored)])
+        elif taken and stored is not None and choose_place(sha256, stored) != place:
+            discard_folders(self.kept, [choose_place(sha256, stored)])
         return True
 
     def _check_quota(self, tx: Connection, row: Mapping[str, object], owner: str, upload: str | None) -> None:
@@ -138,9 +138,9 @@ class SlideStore:
         MitoserveError
             If the name leads elsewhere, or the file is no slide.
         """
-        path = mounted_path(self.settings.slide_root, path_name)
+        path = find_mounted(self.settings.slide_root, path_name)
         check_folder(path, path.name, hard_links=False)
-        stamp = stamp_of(path)
+        stamp = make_stamp(path)
         with open_isolated(self.decoders, path, name=path.name) as slide:
             # Only what opens as a slide is worth reading to the end.
             row = blob_row(slide, slide_sha256(path), str(path), size=0) | {"mounted": True, "stamp": stamp}
@@ -158,23 +158,23 @@ class SlideStore:
             If there is none.
         """
         with self.database.reading() as tx:
-            row = tx.execute(joined(owner).where(slides.c.sha256 == current_id(tx, sha256)).limit(1)).first()
+            row = tx.execute(select_slides(owner).where(slides.c.sha256 == current_id(tx, sha256)).limit(1)).first()
         if row is None:
             raise NotFoundError(f"no slide {sha256[:80]!r}; GET /v1/slides lists yours")
-        return stored_slide(row)
+        return make_stored_slide(row)
 
     def page(self, *, owner: str | None, after: int, limit: int) -> list[StoredSlide]:
         """Slides behind number `after`, the newest last."""
-        chosen = joined(owner).where(slides.c.number > after).order_by(slides.c.number).limit(limit)
+        chosen = select_slides(owner).where(slides.c.number > after).order_by(slides.c.number).limit(limit)
         with self.database.reading() as tx:
-            return [stored_slide(row) for row in tx.execute(chosen)]
+            return [make_stored_slide(row) for row in tx.execute(chosen)]
 
     @contextmanager
     def path(self, sha256: str) -> Iterator[Path | None]:
         """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here undamaged."""
         with contextlib.ExitStack() as stack:
             try:
-                found = self._found(sha256, stack, nobody_asks)
+                found = self._find(sha256, stack, nobody_asks)
             except (NotFoundError, SlideDamagedError, SlideChangedError):
                 found = None
             yield found
@@ -191,17 +191,17 @@ class SlideStore:
     def check_intact(self, sha256: str) -> None:
         """Raise what `open` raises where the slide is not what it was when it was opened; quick where nothing was written."""
         with contextlib.ExitStack() as stack:
-            self._found(sha256, stack, nobody_asks)
+            self._find(sha256, stack, nobody_asks)
 
-    def _found(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> Path:
+    def _find(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> Path:
         """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`.
 
         A damaged copy of a slide that is kept elsewhere is brought again.
         """
-        path, stamp = self._located(sha256, stack, going)
+        path, stamp = self._locate(sha256, stack, going)
         if stamp:
             check_unchanged(path, stamp)
-        if self._stamps.verify(path, files_of(path, mounted=bool(stamp)), sha256):
+        if self._stamps.verify(path, list_files(path, mounted=bool(stamp)), sha256):
             return path
         with self.database.reading() as tx:
             row = tx.execute(select(blobs.c.main, blobs.c.id_rule).where(blobs.c.sha256 == sha256)).first()
@@ -211,10 +211,10 @@ class SlideStore:
             raise SlideChangedError(
                 "this slide in the server's folder of slides is not the file any more that it was; register it again"
             )
-        if row is not None and self.kept.drop_copy(place_of(sha256, row.main)):
+        if row is not None and self.kept.drop_copy(choose_place(sha256, row.main)):
             stack.close()
-            path, _ = self._located(sha256, stack, going)
-            if self._stamps.verify(path, files_of(path, mounted=False), sha256):
+            path, _ = self._locate(sha256, stack, going)
+            if self._stamps.verify(path, list_files(path, mounted=False), sha256):
                 return path
         self.kept.check()  # what is out of reach is not damaged
         with self.database.writing() as tx:  # a server that has a copy of its own would take it for stored
@@ -234,12 +234,12 @@ class SlideStore:
             If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
         """
         with contextlib.ExitStack() as stack:
-            path = self._found(sha256, stack, going)
+            path = self._find(sha256, stack, going)
             slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
             slide.need(stack.pop_all())
             return slide
 
-    def _located(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
+    def _locate(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
         """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""
         with self.database.reading() as tx:
             row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
@@ -248,9 +248,9 @@ class SlideStore:
             raise NotFoundError(gone)
         if row.mounted:
             return Path(row.main), row.stamp
-        place = place_of(sha256, row.main)
+        place = choose_place(sha256, row.main)
         try:
-            folder = stack.enter_context(self.kept.held(place, going))
+            folder = stack.enter_context(self.kept.hold(place, going))
         except FileNotFoundError as error:
             raise NotFoundError(gone) from error
         return folder / PurePosixPath(SLIDES, sha256, row.main).relative_to(place), ""
@@ -271,7 +271,7 @@ class SlideStore:
         """
         with self.database.writing() as tx:
             sha256 = current_id(tx, sha256)
-            owner = owner_meant(tx, sha256, owner, anybodys=anybodys)
+            owner = resolve_owner(tx, sha256, owner, anybodys=anybodys)
             mine = (slides.c.sha256 == sha256) & (slides.c.owner == owner)
             waiting = (
                 (analyses.c.sha256 == sha256) & analyses.c.state.in_(UNFINISHED) & OWN & (analyses.c.owner == owner)
@@ -284,16 +284,16 @@ class SlideStore:
             gone = self.drop_unowned(tx, sha256)
         self.discard(gone)
 
-    def drop_unowned(self, tx: Connection, sha256: str) -> Dropped | None:
+    def drop_unowned(self, tx: Connection, sha256: str) -> DroppedSlide | None:
         """Forget a blob that nobody has and no analysis needs; gives what it left, for `discard` after the commit."""
         row = forget_unowned(tx, sha256)
         if row is None:
             return None
         folder = self.folder / sha256
-        place = None if row.mounted else place_of(sha256, row.main)
-        return Dropped(sha256, self.set_aside(folder) if folder.exists() else None, place)
+        place = None if row.mounted else choose_place(sha256, row.main)
+        return DroppedSlide(sha256, self.set_aside(folder) if folder.exists() else None, place)
 
-    def discard(self, gone: Dropped | None) -> None:
+    def discard(self, gone: DroppedSlide | None) -> None:
         """Remove what no row names any more."""
         if gone is None:
             return
@@ -313,7 +313,7 @@ class SlideStore:
         """What a folder was called before it was set aside; None where it was not."""
         return folder.name.removeprefix(_GONE).rsplit("-", 1)[0] if folder.name.startswith(_GONE) else None
 
-    def bytes_of(self, owner: str) -> int:
+    def used_bytes(self, owner: str) -> int:
         """Bytes of the slides that `owner` has here, and of its uploads that are no slides yet."""
         with self.database.reading() as tx:
             return used_bytes(tx, owner)
@@ -328,7 +328,7 @@ class SlideStore:
         """
         with self.database.reading() as tx:
             check_quota(tx, self.settings, owner, more)
-            quota = quota_of(tx, self.settings, owner)
+            quota = find_quota(tx, self.settings, owner)
             return None if quota is None else quota - used_bytes(tx, owner)
 
     def check_room(self, length: int) -> None:

@@ -29,7 +29,7 @@ def open_spool(root: Path) -> Iterator[Path]:
         raise SettingsError(f"uploads cannot be stored in {root}: {error}; set MITOSIS_STATE") from error
     if owner != os.getuid() or root.is_symlink():
         raise SettingsError(f"uploads cannot be stored in {root}: it belongs to another user; set MITOSIS_STATE")
-    with _locked(root):
+    with _lock(root):
         _remove_orphans(root)
         folder = Path(tempfile.mkdtemp(prefix="server-", dir=root))
         lock = _try_lock(folder)
@@ -50,7 +50,7 @@ def _remove_orphans(root: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder`, waiting for it: servers that start together look for orphans one by one."""
     handle = os.open(folder, os.O_RDONLY)
     try:

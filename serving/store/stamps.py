@@ -33,7 +33,7 @@ class SlideStamps:
         """
         try:
             look = _look(files)
-            if self._stamped(sha256, look):
+            if self._has_stamp(sha256, look):
                 return True
             if slide_sha256(path) != sha256:
                 return False
@@ -56,7 +56,7 @@ class SlideStamps:
         """Ids of the slides that have a stamp."""
         return [path.name for path in self._folder.glob("[!.]*")]
 
-    def _stamped(self, sha256: str, look: str) -> bool:
+    def _has_stamp(self, sha256: str, look: str) -> bool:
         try:
             line, check = (self._folder / sha256).read_text().split("\n")[:2]
             at, known = line.split(" ")
@@ -84,7 +84,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def files_of(path: Path, *, mounted: bool) -> list[Path]:
+def list_files(path: Path, *, mounted: bool) -> list[Path]:
     """All files that a slide's pixels depend on, the one to open first."""
     if mounted:
         return slide_files(path).paths

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from serving.isolation.landlock import libraries, see_only
+from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import give_up
 from serving.store.errors import ArchiveError
 from serving.wsi.errors import MitoserveError, SlideTooLargeError
@@ -72,21 +72,21 @@ class UnpackLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ArchiveMember:
     """A member of an archive. content : None for a folder"""
 
     name: str
-    content: "Readable | None"
+    content: "ByteSource | None"
 
 
-class Readable(Protocol):
+class ByteSource(Protocol):
     """What a member, or a whole archive, is read from."""
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes; the end gives none."""
 
 
-def extract_here(archive: Path, folder: Path, max_bytes: int) -> None:
+def extract_in_process(archive: Path, folder: Path, max_bytes: int) -> None:
     """Unpack a zip or tar into the new or empty `folder`; see `serving.store.archives.extract`."""
     folder.mkdir(exist_ok=True)
     bytes_out = _Allowance(archive, max_bytes)
@@ -126,7 +126,7 @@ class _Allowance:
             )
 
 
-def _entries(archive: Path, bytes_out: _Allowance) -> Generator[Entry]:
+def _entries(archive: Path, bytes_out: _Allowance) -> Generator[ArchiveMember]:
     with archive.open("rb") as handle:
         head = handle.read(6)
         handle.seek(0)
@@ -155,7 +155,7 @@ class _DirectoryBound(io.BufferedReader):
         return found
 
 
-def _zip_entries(handle: IO[bytes], bytes_out: _Allowance) -> Generator[Entry]:
+def _zip_entries(handle: IO[bytes], bytes_out: _Allowance) -> Generator[ArchiveMember]:
     # zipfile reads the directory in one piece, and all of it, when it opens an archive.
     with zipfile.ZipFile(_DirectoryBound(io.FileIO(handle.fileno(), closefd=False))) as archive:
         members = archive.infolist()
@@ -166,15 +166,15 @@ def _zip_entries(handle: IO[bytes], bytes_out: _Allowance) -> Generator[Entry]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _no_file(info.filename, is_link=kind == stat.S_IFLNK)
             if info.filename.endswith(("/", "\\")):
-                yield Entry(info.filename, None)
+                yield ArchiveMember(info.filename, None)
                 continue
             _check_method(info)
             with archive.open(info) as content:
-                yield Entry(info.filename, _Counted(content, bytes_out))
+                yield ArchiveMember(info.filename, _Counted(content, bytes_out))
 
 
 def _check_method(info: zipfile.ZipInfo) -> None:
-    name = _shown(info.filename)
+    name = _printable_name(info.filename)
     if info.flag_bits & 0x1 or info.compress_type == 99:
         raise ArchiveError(f"{name} in the archive is encrypted; make the archive again without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
@@ -207,14 +207,14 @@ _TAR_OTHERS = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYP
 """Links and devices, of which nothing is read."""
 
 
-def _tar_entries(unpacked: Readable, bytes_out: _Allowance) -> Generator[Entry]:
+def _tar_entries(unpacked: ByteSource, bytes_out: _Allowance) -> Generator[ArchiveMember]:
     counted = _Counted(unpacked, bytes_out)  # headers and what is skipped count, too
     with _opened_tar(counted) as archive:
         while (info := archive.next()) is not None:
             if info.isdir():
-                yield Entry(info.name, None)
+                yield ArchiveMember(info.name, None)
             elif info.isreg() and not info.issparse():
-                yield Entry(info.name, archive.extractfile(info))
+                yield ArchiveMember(info.name, archive.extractfile(info))
             else:
                 raise _no_file(info.name, is_link=info.issym() or info.islnk())
 
@@ -233,7 +233,7 @@ def _opened_tar(unpacked: "_Counted") -> tarfile.TarFile:
 class _Counted(io.RawIOBase):
     """A file whose bytes are counted as they are read."""
 
-    def __init__(self, file: Readable, bytes_out: _Allowance) -> None:
+    def __init__(self, file: ByteSource, bytes_out: _Allowance) -> None:
         self._file, self._bytes_out = file, bytes_out
 
     def readable(self) -> bool:
@@ -247,7 +247,7 @@ class _Counted(io.RawIOBase):
         return found
 
 
-def _write(entry: Entry, folder: Path, bytes_out: _Allowance) -> None:
+def _write(entry: ArchiveMember, folder: Path, bytes_out: _Allowance) -> None:
     parts = plain_parts(entry.name)
     if not parts or any(is_system_name(part) for part in parts):
         return
@@ -259,7 +259,9 @@ def _write(entry: Entry, folder: Path, bytes_out: _Allowance) -> None:
                 while block := entry.content.read(_BLOCK):
                     file.write(block)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArchiveError(f"the archive holds the same name twice, {_shown(entry.name)}; make it again") from error
+        raise ArchiveError(
+            f"the archive holds the same name twice, {_printable_name(entry.name)}; make it again"
+        ) from error
 
 
 def plain_parts(name: str) -> tuple[str, ...]:
@@ -270,7 +272,7 @@ def plain_parts(name: str) -> tuple[str, ...]:
     ArchiveError
         If it leads elsewhere, is too deep or too long, or has characters that no name has; each is said.
     """
-    shown, unified = _shown(name), name.replace("\\", "/")
+    shown, unified = _printable_name(name), name.replace("\\", "/")
     parts = tuple(part for part in unified.split("/") if part not in ("", "."))
     drive = parts and parts[0][1:2] == ":" and not is_system_name(parts[0])
     if unified.startswith("/") or ".." in parts or drive:
@@ -290,14 +292,14 @@ def plain_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _shown(name: str) -> str:
+def _printable_name(name: str) -> str:
     """A member's name for people, whatever is in it."""
     return "".join(c if c.isprintable() else "?" for c in name[:80]) + ("..." if len(name) > 80 else "")
 
 
 def _no_file(name: str, *, is_link: bool) -> ArchiveError:
     kind = "a link" if is_link else "a device or another special file"
-    return ArchiveError(f"{_shown(name)} in the archive is {kind}; send files only")
+    return ArchiveError(f"{_printable_name(name)} in the archive is {kind}; send files only")
 
 
 def bind(limits: UnpackLimits, archive: Path, folder: Path) -> None:
@@ -313,12 +315,12 @@ def bind(limits: UnpackLimits, archive: Path, folder: Path) -> None:
         resource.setrlimit(kind, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s))
     give_up()
-    see_only([*libraries(), archive], fill=folder)
+    restrict_reading([*libraries(), archive], fill=folder)
 
 
 def _answer(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
     try:
-        extract_here(archive, folder, max_bytes)
+        extract_in_process(archive, folder, max_bytes)
         if not slide:
             return {}
         found = find_slide(folder, "the archive")

@@ -6,7 +6,7 @@ import click
 
 from serving.synthetic.artefacts import KINDS, Kind
 from serving.synthetic.slide import generate_slide, truth_path, write_geojson
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 
 @click.command()
@@ -48,7 +48,7 @@ def main(
     if geojson:
         write_geojson(truth, out.with_suffix(".geojson"))
     click.echo(
-        f"{out}: {width} x {height} px, {counted(len(truth.mitotic_figures), 'mitotic figure')}; truth in {truth_path(out)}"
+        f"{out}: {width} x {height} px, {format_count(len(truth.mitotic_figures), 'mitotic figure')}; truth in {truth_path(out)}"
     )
 
 

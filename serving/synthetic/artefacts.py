@@ -64,7 +64,7 @@ class Artefact:
         """Whether it may change pixels of the region."""
         return bool(self.extent.intersection(region).area)
 
-    def drawn(self, light: Light, x: NDArray[np.float64], y: NDArray[np.float64], below: Callable[[], Light]) -> Light:
+    def draw(self, light: Light, x: NDArray[np.float64], y: NDArray[np.float64], below: Callable[[], Light]) -> Light:
         """The light of columns x and rows y with the artefact in its way.
 
         below : gives the light through another piece of tissue, which lies under a fold
@@ -75,12 +75,12 @@ class Artefact:
             streaks = 0.9 + 0.1 * np.sin(far / 9.0)
             return _through(light, streaks[..., None] * inside * np.asarray(_INKS[self.ink], np.float32))
         if self.kind == "fold":
-            return _mixed(light, _spread(light * below() / GLASS, _FOLDED_PX), inside)
+            return _mix(light, _spread(light * below() / GLASS, _FOLDED_PX), inside)
         if self.kind == "bubble":
             veiled = _spread(light, _UNDER_AIR_PX) * (1 - _VEIL) + 180 * _VEIL
             rim = np.exp(-(((far - self.radius + _RIM_PX) / _RIM_PX) ** 2))[..., None]
-            return _through(_mixed(light, veiled, inside), _RIM_DENSITY * rim * inside)
-        return _mixed(light, _spread(light, _DEFOCUS_PX), inside)
+            return _through(_mix(light, veiled, inside), _RIM_DENSITY * rim * inside)
+        return _mix(light, _spread(light, _DEFOCUS_PX), inside)
 
 
 def truth_raster(artefacts: Sequence[Artefact], width: int, height: int, pitch: int) -> NDArray[np.uint8]:
@@ -110,7 +110,7 @@ def place_artefacts(
     for kind in kinds:
         for _ in range(_TRIES):
             made = _anywhere(kind, rng, width, height)
-            if _on_tissue(made, is_tissue) and all(_apart(made, other) for other in placed):
+            if _on_tissue(made, is_tissue) and all(_is_apart(made, other) for other in placed):
                 placed.append(made)
                 break
         else:
@@ -137,7 +137,7 @@ def _on_tissue(artefact: Artefact, is_tissue: Callable[[float, float], bool]) ->
     )
 
 
-def _apart(one: Artefact, other: Artefact) -> bool:
+def _is_apart(one: Artefact, other: Artefact) -> bool:
     between = min(
         float(other.distance(np.asarray([x]), np.asarray([y]))[0, 0]) for a, b in zip(one.points, one.points[1:] or one.points, strict=False)
         for x, y in (a, ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2), b)
@@ -149,7 +149,7 @@ def _through(light: Light, density: NDArray[np.float32]) -> Light:
     return np.asarray(light * np.exp(-density), np.float32)
 
 
-def _mixed(light: Light, other: Light, share: NDArray[np.float32]) -> Light:
+def _mix(light: Light, other: Light, share: NDArray[np.float32]) -> Light:
     return np.asarray(light * (1 - share) + other * share, np.float32)
 
 

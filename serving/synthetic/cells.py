@@ -170,7 +170,7 @@ def _stamp(haematoxylin: Map, eosin: Map, cover: Map, width: float, height: floa
 
 
 @lru_cache(maxsize=4096)
-def turned(stamp: Stamp, degrees: float) -> Stamp:
+def rotate_stamp(stamp: Stamp, degrees: float) -> Stamp:
     """The stamp rotated about its middle; its extent becomes that of the rotated box."""
     ink = [
         ndimage.rotate(a, degrees, reshape=False, order=1, mode="constant")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from serving.synthetic.artefacts import GLASS, REACH_PX, Artefact
-from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, turned
+from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, rotate_stamp
 from serving.wsi.geometry import Region
 
 MPP = 0.25
@@ -51,7 +51,7 @@ class SyntheticField:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SyntheticCell:
     """One cell of the tissue, centred at (x, y), level-0 px."""
 
     x: float
@@ -64,7 +64,7 @@ class Cell:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Extent of the nucleus, xyxy, level-0 px."""
-        stamp = turned(self.stamp, self.angle)
+        stamp = rotate_stamp(self.stamp, self.angle)
         half_width, half_height = stamp.width / 2, stamp.height / 2
         return self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height
 
@@ -130,7 +130,7 @@ class SyntheticTissue:
         whole = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= region.width) & (boxes[:, 3] <= region.height)
         return boxes[whole].astype(np.float32)
 
-    def _cells_near(self, region: Region) -> Iterator[Cell]:
+    def _cells_near(self, region: Region) -> Iterator[SyntheticCell]:
         """Cells that may reach into the region: nuclei first, so that figures and look-alikes lie on top."""
         columns = range((region.x - _REACH_PX) // BLOCK_PX, (region.right + _REACH_PX) // BLOCK_PX + 1)
         rows = range((region.y - _REACH_PX) // BLOCK_PX, (region.bottom + _REACH_PX) // BLOCK_PX + 1)
@@ -143,7 +143,7 @@ class SyntheticTissue:
         ]
         yield from sorted(near, key=lambda cell: cell.kind != "nucleus")
 
-    def _block(self, column: int, row: int) -> list[Cell]:
+    def _block(self, column: int, row: int) -> list[SyntheticCell]:
         # Blocks left of and above the origin exist too; a generator's seed must not be negative.
         rng = np.random.default_rng([self.seed, 1, column + 2**20, row + 2**20])
         corner = np.asarray([column, row], np.float64) * BLOCK_PX
@@ -156,7 +156,7 @@ class SyntheticTissue:
             grid = grid[np.hypot(*(grid[:, None] - spots[None]).transpose(2, 0, 1)).min(1) > _CLEAR_PX]
         grid = grid[rng.random(len(grid)) < 0.85]
         return [
-            Cell(x, y, stamps[rng.integers(len(stamps))], float(rng.integers(24)) * 15.0, kind)
+            SyntheticCell(x, y, stamps[rng.integers(len(stamps))], float(rng.integers(24)) * 15.0, kind)
             for (x, y), kind in zip(
                 np.concatenate([grid, spots]) + corner, ["nucleus"] * len(grid) + kinds, strict=True
             )
@@ -175,7 +175,7 @@ class SyntheticTissue:
         self, light: NDArray[np.float32], artefact: Artefact, x: NDArray[np.intp], y: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         middles = x.astype(np.float64) + 0.5, y.astype(np.float64) + 0.5
-        return artefact.drawn(light, *middles, lambda: self._below(x, y))
+        return artefact.draw(light, *middles, lambda: self._below(x, y))
 
     def _below(self, x: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[np.float32]:
         """The light of what lies below a fold: other tissue, also where there is glass beside."""
@@ -186,7 +186,7 @@ class SyntheticTissue:
         wide = Region(int(x[0]), int(y[0]), len(x), len(y))
         haematoxylin, eosin = self._stroma(x, y)
         for cell in self._cells_near(wide):
-            _press(haematoxylin, eosin, turned(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
+            _press(haematoxylin, eosin, rotate_stamp(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
         share = cover(x.astype(np.float64), y.astype(np.float64))
         density = (haematoxylin * share)[..., None] * self._stains[0] + (eosin * share)[..., None] * self._stains[1]
         return np.asarray(ndimage.gaussian_filter(GLASS * np.exp(-1.3 * density), (0.8, 0.8, 0)))

@@ -89,7 +89,7 @@ def generate_slide(
     """
     if min(width, height) < TILE_PX or not 0 <= tissue_fraction <= 1:
         raise ValueError(f"a slide needs {TILE_PX} px a side and a tissue_fraction from 0 to 1")
-    outline = _Outline.of(seed, width, height, tissue_fraction)
+    outline = _Outline.random(seed, width, height, tissue_fraction)
     placed = place_artefacts(artefacts, seed=seed, width=width, height=height, is_tissue=outline.is_tissue)
     tissue = SyntheticTissue(seed, mitoses_per_mm2, lookalikes_per_mm2, outline.cover, tuple(placed), stain_turn)
     _write_pyramid(path, _Drawn(tissue, outline), width, height, mpp)
@@ -126,7 +126,7 @@ class _Outline:
     height_map: NDArray[np.float32]
 
     @classmethod
-    def of(cls, seed: int, width: int, height: int, share: float) -> "_Outline":
+    def random(cls, seed: int, width: int, height: int, share: float) -> "_Outline":
         """A few lobed islands that fill `share` of the slide."""
         rows, columns = (-(-n // _OUTLINE_PX) + 1 for n in (height, width))
         rng = np.random.default_rng([seed, 2])
@@ -183,7 +183,7 @@ def _write_pyramid(path: Path, drawn: _Drawn, width: int, height: int, mpp: floa
             width, height = -(-width // SHRINK), -(-height // SHRINK)
             tiles, shrunk = shrunk, _shrunk_tiles(shrunk)
             stated = None if mpp is None else mpp * SHRINK**level
-            _write_level(tiff, _stored(tiles.get, width, height), width, height, stated, level=level)
+            _write_level(tiff, _encode_tiles(tiles.get, width, height), width, height, stated, level=level)
             level += 1
 
 
@@ -218,7 +218,7 @@ def _shrunk_tiles(tiles: Tiles) -> Tiles:
     return result
 
 
-def _stored(tile_at: Callable[[tuple[int, int]], Tile | None], width: int, height: int) -> Iterator[Tile]:
+def _encode_tiles(tile_at: Callable[[tuple[int, int]], Tile | None], width: int, height: int) -> Iterator[Tile]:
     for row in range(-(-height // TILE_PX)):
         for column in range(-(-width // TILE_PX)):
             tile = tile_at((column, row))

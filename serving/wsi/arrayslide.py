@@ -4,7 +4,7 @@ import hashlib
 
 from serving.wsi.geometry import Region
 from serving.wsi.pixelsize import PixelSize
-from serving.wsi.resample import Pixels, frame_around, padded_cut, resized
+from serving.wsi.resample import Pixels, cut_padded, frame_around, resize
 from serving.wsi.slidebase import SlideBase
 
 
@@ -20,7 +20,7 @@ class ArraySlide(SlideBase):
     ) -> None:
         self._pixels = pixels
         self.height, self.width = pixels.shape[:2]
-        self.pixel_size = None if mpp is None else PixelSize.of(mpp)
+        self.pixel_size = None if mpp is None else PixelSize.from_mpp(mpp)
         self.name, self.vendor = name, vendor
         self.stored_scale = (1.0, 1.0)
         self.notes: tuple[str, ...] = ()
@@ -41,17 +41,17 @@ class ArraySlide(SlideBase):
         x, across = frame_around(region.x, region.width, self.width)
         y, down = frame_around(region.y, region.height, self.height)
         box = (region.x - x, region.y - y, region.right - x, region.bottom - y)
-        return resized(self.cut(x, y, across, down), box, width, height)
+        return resize(self.cut(x, y, across, down), box, width, height)
 
     def cut(self, x: int, y: int, width: int, height: int) -> Pixels:
         """The rectangle at (x, y), uint8, shape (height, width, 3); white where it reaches outside."""
-        return padded_cut(self._pixels, x, y, width, height)
+        return cut_padded(self._pixels, x, y, width, height)
 
     def thumbnail(self, max_side: int) -> Pixels:
         """See `Slide.thumbnail`."""
         shrink = min(max_side / max(self.width, self.height), 1.0)
         size = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
-        return resized(self.cut(0, 0, self.width, self.height), (0, 0, self.width, self.height), *size)
+        return resize(self.cut(0, 0, self.width, self.height), (0, 0, self.width, self.height), *size)
 
     def close(self) -> None:
         """Nothing to release."""

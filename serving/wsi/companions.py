@@ -21,7 +21,7 @@ _MIRAX_KEYS = (b"file_", b"indexfile")
 _HAMAMATSU_KEYS = (b"imagefile", b"mapfile", b"macroimage", b"optimisationfile")
 
 
-def folder_of(path: Path) -> Path | None:
+def find_companion_folder(path: Path) -> Path | None:
     """The folder with the further files of the slide whose main file is `path`; None where it is one file.
 
     The answer depends on the name and the first bytes alone, since it is also what a reader of the slide may see.
@@ -48,7 +48,7 @@ def check_folder(path: Path, name: str, *, hard_links: bool = True) -> None:
     UnreadableSlideError
         If an entry is a link, a pipe or a device, or there are more than `MAX_FILES`.
     """
-    folder = folder_of(path)
+    folder = find_companion_folder(path)
     if folder is None or not folder.exists():
         return
     if folder.is_symlink():
@@ -123,14 +123,14 @@ def _mirax(path: Path, name: str) -> _Named:
             f"{name} lacks its folder {folder.name!r} with the pixels; send both: zip -r slide.zip SLIDE.mrxs SLIDE"
         )
     _check_entry(index, name)
-    yield from ((folder, stated) for stated in _stated(index, _MIRAX_KEYS, name))
+    yield from ((folder, stated) for stated in _read_values(index, _MIRAX_KEYS, name))
 
 
 def _hamamatsu(path: Path, name: str) -> _Named:
     with path.open("rb") as handle:
         tiff = handle.read(4).startswith(TIFF_HEADS)
     if not tiff:  # NDPI is one TIFF
-        yield from ((path.parent, stated) for stated in _stated(path, _HAMAMATSU_KEYS, name))
+        yield from ((path.parent, stated) for stated in _read_values(path, _HAMAMATSU_KEYS, name))
 
 
 def _none(path: Path, name: str) -> _Named:
@@ -152,7 +152,7 @@ _NAMED: dict[str, Callable[[Path, str], _Named]] = {
 not here is not opened, so that a newer OpenSlide brings none that nobody has looked at."""
 
 
-def _stated(index: Path, keys: tuple[bytes, ...], name: str) -> Iterator[bytes]:
+def _read_values(index: Path, keys: tuple[bytes, ...], name: str) -> Iterator[bytes]:
     """The value of every line of a GLib key file whose key begins with one of `keys`, in whatever case.
 
     Groups do not matter here and a line that GLib would leave out counts too, so that no difference between this and

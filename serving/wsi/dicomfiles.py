@@ -113,7 +113,7 @@ def _quieten() -> None:
     logging.getLogger("pydicom").setLevel(logging.ERROR)
 
 
-def series_of(paths: Iterable[Path]) -> list[list[Path]]:
+def group_series(paths: Iterable[Path]) -> list[list[Path]]:
     """The whole-slide images among DICOM files, one list for each series, in the order of names.
 
     Files of another SOP class (annotations, segmentations, reports, a DICOMDIR) are left aside. So are series that hold
@@ -134,7 +134,7 @@ def series_of(paths: Iterable[Path]) -> list[list[Path]]:
     return [[instance.path for instance in members] for members in with_levels or series]
 
 
-def series_with(path: Path, paths: Iterable[Path], called: str | None = None) -> list[Path]:
+def find_series(path: Path, paths: Iterable[Path], called: str | None = None) -> list[Path]:
     """Those of `paths` that belong to the same slide as `path`, which is one of them.
 
     called : what errors call `path`, by default its own name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from serving.wsi.dicomfiles import WHOLE_SLIDE, Instance, read_instance
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.words import counted
+from serving.wsi.words import format_count
 
 JPEG = "1.2.840.10008.1.2.4.50"
 COLOURS = {
@@ -63,7 +63,7 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
             f"{name} has a level that is stored in several files (a concatenation), of which one alone is here; send all of them"
         )
     for level in levels:
-        _check_stored(level, name)
+        _check_storage(level, name)
         _check_planes(level, name)
         if level.transfer_syntax == JPEG:
             _check_colours(level, name)
@@ -71,14 +71,14 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
             _check_positions(level, name)
 
 
-def _check_stored(level: Instance, name: str) -> None:
+def _check_storage(level: Instance, name: str) -> None:
     if level.transfer_syntax not in COLOURS:
         raise UnsupportedFormatError(
             f"{name} holds tiles in the transfer syntax {_syntax(level.transfer_syntax)}, which is not read; {_SUGGESTION}"
         )
     if (level.samples, level.bits) != (3, 8):
         raise UnsupportedFormatError(
-            f"{name} holds pixels of {counted(level.samples, 'sample')} of {level.bits} bits "
+            f"{name} holds pixels of {format_count(level.samples, 'sample')} of {level.bits} bits "
             f"({level.photometric[:20] or 'colours not stated'}); stained tissue is read as 3 samples of 8 bits: {_SUGGESTION}"
         )
     if level.signed or level.planar:
@@ -111,7 +111,7 @@ def _check_positions(level: Instance, name: str) -> None:
 
 
 def _check_colours(level: Instance, name: str) -> None:
-    found = _colours_of(_first_tile(level.path))
+    found = _detect_colours(_first_tile(level.path))
     stated = "RGB" if level.photometric == "RGB" else "YCbCr"
     if found not in ("", stated):
         raise UnsupportedFormatError(
@@ -138,7 +138,7 @@ def _first_tile(path: Path) -> bytes:
         return content[tile : tile + _START_BYTES]
 
 
-def _colours_of(tile: bytes) -> str:
+def _detect_colours(tile: bytes) -> str:
     """RGB or YCbCr, where markers of a JPEG tell for sure; else empty.
 
     Adobe's marker states it. Components that are called R, G and B are; colour with fewer samples than brightness is YCbCr.

@@ -92,7 +92,7 @@ def check_directories(path: Path, name: str) -> None:
     with path.open("rb") as file:
         layout = _layout(file, size)
         if layout is not None:
-            _Walk(file, layout, size, name).go()
+            _DirectoryWalker(file, layout, size, name).go()
 
 
 def _layout(file: BinaryIO, size: int) -> _Layout | None:
@@ -142,7 +142,7 @@ def _value_sizes(entries: NDArray[np.void]) -> NDArray[np.int64]:
     return np.where(types < len(_SIZES), _SIZES[np.minimum(types, len(_SIZES) - 1)], 0)
 
 
-class _Walk:
+class _DirectoryWalker:
     """Once through all directories of a file."""
 
     def __init__(self, file: BinaryIO, layout: _Layout, size: int, name: str) -> None:
@@ -153,7 +153,7 @@ class _Walk:
 
     def go(self) -> None:
         if self._layout.ndpi and self._layout.order == ">":
-            raise self._refused("it is an NDPI in big-endian order, which no scanner writes")
+            raise self._refusal("it is an NDPI in big-endian order, which no scanner writes")
         first = self._number(8 if self._layout.counts == "u8" else 4, self._layout.pointers)
         if first is None:
             return
@@ -171,12 +171,12 @@ class _Walk:
     def _follow(self, offset: int, above: tuple[int, ...]) -> None:
         """Walk the chain that begins at `offset`, and all below it. above : the directories that lead there"""
         if len(above) > MAX_DEPTH:
-            raise self._refused("its directories lie in one another too deep")
+            raise self._refusal("its directories lie in one another too deep")
         chain: set[int] = set()
         # Zero ends a chain. A later one that leaves the file is cut off, which is told when its pixels are looked for.
         while 0 < offset < self._size:
             if offset in chain or offset in above:
-                raise self._refused("its directories go in a circle")
+                raise self._refusal("its directories go in a circle")
             if offset in self._seen:  # writers chain sub-directories and list them too
                 return
             chain.add(offset)
@@ -194,15 +194,15 @@ class _Walk:
         count = self._number(offset, layout.counts) or 0
         self._entries += count
         if count > MAX_ENTRIES:
-            raise self._refused(f"a directory of it has {count} entries, of which slides have some dozens")
+            raise self._refusal(f"a directory of it has {count} entries, of which slides have some dozens")
         if self._entries > MAX_ALL_ENTRIES:
-            raise self._refused(f"its directories have more than {MAX_ALL_ENTRIES} entries together")
+            raise self._refusal(f"its directories have more than {MAX_ALL_ENTRIES} entries together")
         start, length = offset + np.dtype(layout.counts).itemsize, count * layout.entries.itemsize
         entries = _numbers(self._read(start, length), layout.entries)
         self._weigh(entries)
         subs = [address for entry in entries[entries["tag"] == _SUB_DIRECTORIES] for address in self._addresses(entry)]
         if subs and layout.ndpi:
-            raise self._refused("it is an NDPI with sub-directories, which no scanner writes")
+            raise self._refusal("it is an NDPI with sub-directories, which no scanner writes")
         return self._number(start + length, layout.pointers) or 0, subs
 
     def _weigh(self, entries: NDArray[np.void]) -> None:
@@ -210,11 +210,11 @@ class _Walk:
         sizes = [int(count) * int(size) for count, size in zip(entries["count"], _value_sizes(entries), strict=True)]
         for size, type_, tag in zip(sizes, entries["type"], entries["tag"], strict=True):
             if size > MAX_TEXT_BYTES and (type_ == 2 or tag in _TEXT_TAGS) and size <= self._size:
-                raise self._refused(f"a text of it has {size} bytes, of which slides have at most {MAX_TEXT_BYTES}")
+                raise self._refusal(f"a text of it has {size} bytes, of which slides have at most {MAX_TEXT_BYTES}")
         # A value that is larger than the file is cut off with it, and no reader keeps it.
         self._bytes += sum(size for size in sizes if self._layout.inline < size <= self._size)
         if self._bytes > self._size + SHARED_BYTES:
-            raise self._refused("its directories name the same bytes again and again")
+            raise self._refusal("its directories name the same bytes again and again")
 
     def _addresses(self, entry: np.void) -> list[int]:
         kind = _ADDRESS_TYPES.get(int(entry["type"]))
@@ -243,7 +243,7 @@ class _Walk:
             "export its brightfield picture as a slide of its own"
         )
 
-    def _refused(self, why: str) -> UnreadableSlideError:
+    def _refusal(self, why: str) -> UnreadableSlideError:
         return UnreadableSlideError(f"{self._name} is no slide that can be read: {why}; export it again")
 
 

@@ -15,9 +15,9 @@ from serving.wsi.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
 from serving.wsi.ome import is_ome
 from serving.wsi.pixelsize import PixelSize
-from serving.wsi.samples import SampleLayout, layout_of
+from serving.wsi.samples import SampleLayout, read_layout
 from serving.wsi.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
-from serving.wsi.tiffslide import resolution_of
+from serving.wsi.tiffslide import read_resolution
 
 READABLE = "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
 _OTHER_ARCHIVES = {
@@ -44,7 +44,7 @@ class FileKind(Enum):
     VMS = "vms"
 
 
-def kind_of(path: Path, name: str) -> FileKind:
+def detect_kind(path: Path, name: str) -> FileKind:
     """The kind of a file by its first bytes.
 
     A DICOM file may begin with the head of a TIFF (DICOM PS3.10, 7.1), which is out of date where other software wrote the
@@ -127,7 +127,7 @@ class TiffContent:
         return any(page.tiled for page in self.pages)
 
 
-def checked_tiff(path: Path, name: str) -> TiffContent:
+def check_tiff(path: Path, name: str) -> TiffContent:
     """The content of a TIFF of which every tile and strip lies inside the file, and no tile is beyond reason.
 
     OpenSlide opens truncated files and fails only when it reads there, perhaps after an hour of work.
@@ -185,7 +185,7 @@ def _parts(page: tifffile.TiffPage) -> Iterator[tuple[int, int]]:
 def _facts(page: tifffile.TiffPage) -> TiffPageFacts:
     width, height = int(page.imagewidth), int(page.imagelength)
     return TiffPageFacts(
-        width, height, bool(page.is_tiled), layout_of(page), resolution_of(page), colours_contradict(page)
+        width, height, bool(page.is_tiled), read_layout(page), read_resolution(page), colours_contradict(page)
     )
 
 

@@ -156,7 +156,7 @@ class WorkFrame:
     scale: float
 
     @classmethod
-    def of(cls, mpp: float, model_mpp: float) -> "WorkFrame":
+    def from_mpp(cls, mpp: float, model_mpp: float) -> "WorkFrame":
         """The frame for a slide of `mpp` and models trained at `model_mpp` (both um/px).
 
         Raises

@@ -27,16 +27,16 @@ def slide_sha256(path: Path) -> str:
     """
     files = slide_files(path)
     if len(files.names) == 1:
-        return _hashed(files.main_path)[1].hex()
-    return id_of_several((name, *_hashed(files.folder / name)) for name in files.names)
+        return _hash_file(files.main_path)[1].hex()
+    return hash_several((name, *_hash_file(files.folder / name)) for name in files.names)
 
 
-def id_of_several(files: Iterable[tuple[str, int, bytes]]) -> str:
+def hash_several(files: Iterable[tuple[str, int, bytes]]) -> str:
     """Id of a slide of several files: name, bytes and SHA-256 of each, in the order of their names."""
-    return hashlib.sha256(_TAG + hashlib.sha256(encoded(files)).digest()).hexdigest()
+    return hashlib.sha256(_TAG + hashlib.sha256(encode_files(files)).digest()).hexdigest()
 
 
-def encoded(files: Iterable[tuple[str, int, bytes]]) -> bytes:
+def encode_files(files: Iterable[tuple[str, int, bytes]]) -> bytes:
     """Name, size and hash of each file as bytes that tell where each ends, so that other files never give the same."""
     parts = []
     for name, size, digest in files:
@@ -45,7 +45,7 @@ def encoded(files: Iterable[tuple[str, int, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def _hashed(path: Path) -> tuple[int, bytes]:
+def _hash_file(path: Path) -> tuple[int, bytes]:
     """Bytes and SHA-256 of a file."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as handle:

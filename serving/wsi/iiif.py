@@ -22,7 +22,7 @@ _LUMINANCE = np.asarray((0.299, 0.587, 0.114), np.float32)
 """ITU-R BT.601."""
 
 
-class Readable(Protocol):
+class RegionSource(Protocol):
     """What has regions of pixels."""
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
@@ -43,7 +43,7 @@ class IiifRequest:
     gray: bool
     format: str
 
-    def read(self, slide: Readable) -> NDArray[np.uint8]:
+    def read(self, slide: RegionSource) -> NDArray[np.uint8]:
         """The pixels, uint8, shape (height, width, 3), without the last axis where gray; the sides change places if turned."""
         pixels: Pixels = slide.read(self.region, self.width, self.height)
         if self.mirrored:
@@ -97,7 +97,7 @@ def _region(size: tuple[int, int], text: str) -> Region:
 def _size(cut: Region, text: str) -> tuple[int, int]:
     """Px of the answer; beyond the region's own only where the address says so by '^'."""
     enlarged, wanted = text.startswith("^"), text.removeprefix("^")
-    width, height = _wanted(cut, wanted, enlarged=enlarged)
+    width, height = _requested_size(cut, wanted, enlarged=enlarged)
     width, height = max(width, 1), max(height, 1)
     if not enlarged and (width > cut.width or height > cut.height):
         raise RequestError("size: larger than the region; put '^' before it to enlarge")
@@ -106,7 +106,7 @@ def _size(cut: Region, text: str) -> tuple[int, int]:
     return width, height
 
 
-def _wanted(cut: Region, text: str, *, enlarged: bool) -> tuple[int, int]:
+def _requested_size(cut: Region, text: str, *, enlarged: bool) -> tuple[int, int]:
     fitting = MAX_SIDE_PX / max(cut.width, cut.height)
     if text == "max":
         scale = fitting if enlarged else min(fitting, 1.0)

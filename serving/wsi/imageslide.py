@@ -11,7 +11,7 @@ from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import SlideTooLargeError, UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import MPP_RANGE
 from serving.wsi.limits import check_size
-from serving.wsi.pixelsize import PixelSize, stated_size
+from serving.wsi.pixelsize import PixelSize, check_stated_size
 from serving.wsi.resample import Pixels
 
 MAX_IMAGE_PIXELS = 17 * 10**7
@@ -138,4 +138,4 @@ def _pixel_size(image: Image.Image) -> PixelSize | None:
     density = image.info.get("dpi")
     if not density or not all(float(side) > 0 for side in density):
         return None
-    return stated_size(*(_UM_PER_INCH / float(side) for side in density), low=_FINEST_UM, high=_COARSEST_UM)
+    return check_stated_size(*(_UM_PER_INCH / float(side) for side in density), low=_FINEST_UM, high=_COARSEST_UM)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
-from serving.wsi.tilecache import CACHE_BYTES, TileCache
+from serving.wsi.tilecache import CACHE_BYTES, DecodedTileCache
 
 _START, _END, _ADOBE = b"\xff\xd8", b"\xff\xd9", b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
 """Start and end of image; APP14 up to the byte that tells RGB (0) from YCbCr (1), which tables and tiles of a TIFF may lack."""
@@ -106,7 +106,7 @@ class JpegTiles:
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb", buffering=0)
-        self._kept = TileCache(CACHE_BYTES)
+        self._kept = DecodedTileCache(CACHE_BYTES)
 
     def read(self, level: JpegLevel, region: Region) -> Pixels | None:
         """The pixels of `region` (px of `level`), uint8, shape (height, width, 3), white outside of the level.
@@ -118,7 +118,7 @@ class JpegTiles:
         if inside.area < region.area:
             pixels[:] = 255
         for tile in level.tiles_in(inside) if inside.area else ():
-            decoded = self._decoded(level, tile)
+            decoded = self._decode_cached(level, tile)
             if decoded is None:
                 return None
             place = level.place(tile)
@@ -130,7 +130,7 @@ class JpegTiles:
         """Close the file; reads afterwards give None."""
         self._file.close()
 
-    def _decoded(self, level: JpegLevel, tile: int) -> Pixels | None:
+    def _decode_cached(self, level: JpegLevel, tile: int) -> Pixels | None:
         key = (level.width, level.height, tile)
         if (kept := self._kept.get(key)) is not None:
             return kept

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.pixelsize import PixelSize, stated_size
+from serving.wsi.pixelsize import PixelSize, check_stated_size
 
 _UM = {
     "µm": 1.0,
@@ -45,7 +45,7 @@ def is_ome(description: str) -> bool:
     return description.rstrip().endswith("OME>") and "<OME" in description
 
 
-def slide_of(xml: str, name: str) -> OmeImage:
+def find_slide_image(xml: str, name: str) -> OmeImage:
     """The image of the slide: the largest that is not by its name a label or macro picture.
 
     Raises
@@ -140,4 +140,4 @@ def _size(pixels: ElementTree.Element) -> PixelSize | None:
         if text is None or unit is None:
             return None
         sides.append(float(text) * unit)
-    return stated_size(*sides)
+    return check_stated_size(*sides)

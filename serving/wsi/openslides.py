@@ -11,16 +11,16 @@ from serving.wsi.companions import check_folder, check_named_files
 from serving.wsi.dicomlevels import check_levels
 from serving.wsi.directories import check_directories, is_large_ndpi
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.formats import READABLE, FileKind, TiffContent, checked_tiff, has_directory, kind_of
+from serving.wsi.formats import READABLE, FileKind, TiffContent, check_tiff, detect_kind, has_directory
 from serving.wsi.geometry import Region
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles
 from serving.wsi.limits import check_size
-from serving.wsi.pixelsize import PixelSize, stated_size
-from serving.wsi.pyramid import PyramidSlide, trusted_levels
+from serving.wsi.pixelsize import PixelSize, check_stated_size
+from serving.wsi.pyramid import PyramidSlide, find_trusted_levels
 from serving.wsi.resample import Pixels
 from serving.wsi.samples import UPRIGHT
 from serving.wsi.slidefiles import slide_files
-from serving.wsi.tiffslide import TILED_INSTEAD, left_aside
+from serving.wsi.tiffslide import TILED_INSTEAD, describe_skipped
 
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
 """Formats whose levels are the directories of one TIFF, tile by tile: others overlap, pad or leave out tiles."""
@@ -53,9 +53,9 @@ def open_with_openslide(
     UnreadableSlideError
         If it knows the format but the file is broken.
     """
-    kind = kind_of(path, name)
+    kind = detect_kind(path, name)
     if kind is FileKind.TIFF and content is None:
-        content = checked_tiff(path, name)
+        content = check_tiff(path, name)
     if path.is_symlink():  # what the caller names may be a link, what the slide names may not
         path = path.resolve()
     check_folder(path, name)
@@ -112,7 +112,7 @@ class OpenSlideSlide(PyramidSlide):
         self.width, self.height = handle.dimensions
         # Asked once: after a read that failed a handle of OpenSlide answers nothing any more.
         self.level_sizes = [(int(w), int(h)) for w, h in handle.level_dimensions]
-        self.levels = trusted_levels(self.level_sizes)
+        self.levels = find_trusted_levels(self.level_sizes)
         self.vendor = str(handle.properties.get("openslide.vendor", "unknown"))
         self.pixel_size = _pixel_size(handle)
         self.bounds = _bounds(handle)
@@ -125,7 +125,7 @@ class OpenSlideSlide(PyramidSlide):
     @property
     def notes(self) -> tuple[str, ...]:
         """See `Slide.notes`."""
-        return left_aside(self.level_sizes, self.levels)
+        return describe_skipped(self.level_sizes, self.levels)
 
     @property
     def direct_levels(self) -> list[int]:
@@ -234,7 +234,7 @@ class OpenSlideSlide(PyramidSlide):
 
 def _pixel_size(handle: openslide.OpenSlide) -> PixelSize | None:
     try:
-        return stated_size(*(float(handle.properties[f"openslide.mpp-{axis}"]) for axis in "xy"))
+        return check_stated_size(*(float(handle.properties[f"openslide.mpp-{axis}"]) for axis in "xy"))
     except (KeyError, ValueError):
         return None
 

@@ -22,7 +22,7 @@ class PixelSize(NamedTuple):
     y: float
 
     @classmethod
-    def of(cls, mpp: "float | tuple[float, float]") -> Self:
+    def from_mpp(cls, mpp: "float | tuple[float, float]") -> Self:
         """The size that one number for both axes, or one for each, states."""
         return cls(*mpp) if isinstance(mpp, tuple) else cls(mpp, mpp)
 
@@ -50,7 +50,7 @@ class PixelSize(NamedTuple):
         return f"{self.mpp:g} um/px" if self.is_square else f"{self.x:g} x {self.y:g} um/px"
 
 
-def stated_size(x: float, y: float, *, low: float = 0.0, high: float = MAX_STATED_MPP) -> PixelSize | None:
+def check_stated_size(x: float, y: float, *, low: float = 0.0, high: float = MAX_STATED_MPP) -> PixelSize | None:
     """What a file states, if both numbers are a microscope's: above `low` and below `high` um."""
     return PixelSize(x, y) if all(math.isfinite(v) and low < v < high for v in (x, y)) else None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
-from serving.wsi.resample import Pixels, frame_around, resized
+from serving.wsi.resample import Pixels, frame_around, resize
 from serving.wsi.slidebase import SlideBase
 
 MAX_DECODED_PX = 64 * 2**20
@@ -23,7 +23,7 @@ Size = tuple[int, int]
 """(width, height), px."""
 
 
-def trusted_levels(sizes: Sequence[Size]) -> list[int]:
+def find_trusted_levels(sizes: Sequence[Size]) -> list[int]:
     """The levels that can show the slide: level 0, and what has its shape and is smaller than the one before.
 
     A page that a file marks as a reduced picture may be its macro picture, which has another shape.
@@ -86,7 +86,7 @@ class PyramidSlide(SlideBase):
         pixels = self._decode(level, Region(x, y, across, down))
         left, top = region.x / shrink_x - x, region.y / shrink_y - y
         box = (left, top, left + region.width / shrink_x, top + region.height / shrink_y)
-        return resized(pixels, box, width, height)
+        return resize(pixels, box, width, height)
 
     def thumbnail(self, max_side: int) -> Pixels:
         """See `Slide.thumbnail`."""

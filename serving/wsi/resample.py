@@ -12,7 +12,7 @@ MARGIN_PX = 4
 Pixels = NDArray[np.uint8]
 
 
-def padded_cut(pixels: Pixels, x: int, y: int, width: int, height: int) -> Pixels:
+def cut_padded(pixels: Pixels, x: int, y: int, width: int, height: int) -> Pixels:
     """The rectangle at (x, y) of `pixels`, uint8, shape (height, width, 3); white where it reaches outside."""
     left, top = max(x, 0), max(y, 0)
     inside = pixels[top : max(y + height, 0), left : max(x + width, 0)]
@@ -23,7 +23,7 @@ def padded_cut(pixels: Pixels, x: int, y: int, width: int, height: int) -> Pixel
     return result
 
 
-def resized(pixels: Pixels, box: tuple[float, float, float, float], width: int, height: int) -> Pixels:
+def resize(pixels: Pixels, box: tuple[float, float, float, float], width: int, height: int) -> Pixels:
     """The float rectangle (left, top, right, bottom) of `pixels` at `width` x `height`.
 
     Bicubic; Pillow widens the kernel when it shrinks, so small results do not alias.

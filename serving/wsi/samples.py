@@ -128,7 +128,7 @@ class SampleLayout:
             )
 
 
-def layout_of(page: tifffile.TiffPage, *, significant_bits: int | None = None) -> SampleLayout:
+def read_layout(page: tifffile.TiffPage, *, significant_bits: int | None = None) -> SampleLayout:
     """The layout of a page; `significant_bits` where something beside the page states them."""
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     stated = page.tags.get("MaxSampleValue")
@@ -140,8 +140,8 @@ def layout_of(page: tifffile.TiffPage, *, significant_bits: int | None = None) -
         if all(isinstance(v, int) and 255 <= v < 2**bits for v in values):
             largest = max(values)
     return SampleLayout(
-        photometric=_named(tifffile.PHOTOMETRIC, page.photometric),
-        compression=_named(tifffile.COMPRESSION, page.compression),
+        photometric=_enum_name(tifffile.PHOTOMETRIC, page.photometric),
+        compression=_enum_name(tifffile.COMPRESSION, page.compression),
         samples=int(page.samplesperpixel),
         bits=int(bits) if isinstance(page.bitspersample, int) or len(set(page.bitspersample)) == 1 else 0,
         planar=page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1,
@@ -158,7 +158,7 @@ def _orientation(page: tifffile.TiffPage) -> int:
     return stated.value if stated is not None and stated.value in range(2, 9) else UPRIGHT
 
 
-def _named(names: type, value: object) -> str:
+def _enum_name(names: type, value: object) -> str:
     try:
         return str(names(value).name)
     except ValueError:

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.formats import FileKind, checked_tiff, kind_of
+from serving.wsi.formats import FileKind, check_tiff, detect_kind
 from serving.wsi.geometry import Region
 from serving.wsi.imageslide import open_image
 from serving.wsi.limits import check_size
@@ -95,11 +95,11 @@ def open_slide(path: Path, *, name: str | None = None, memory: int | None = None
     label = name if name is not None else path.name
     if path.is_dir():
         path = slide_files(path, label).main_path
-    kind = kind_of(path, label)
+    kind = detect_kind(path, label)
     slide: Slide
     if kind is FileKind.IMAGE:
         slide = open_image(path, label, memory=memory)
-    elif kind is FileKind.TIFF and not is_for_openslide(path, content := checked_tiff(path, label)):
+    elif kind is FileKind.TIFF and not is_for_openslide(path, content := check_tiff(path, label)):
         slide = open_tiff(path, label)
     else:
         slide = open_with_openslide(path, label, content=content if kind is FileKind.TIFF else None)

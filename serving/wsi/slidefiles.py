@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom, series_of, series_with
+from serving.wsi.dicomfiles import HEAD_BYTES, find_series, group_series, is_dicom
 from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -70,7 +70,7 @@ def slide_files(path: Path, called: str | None = None) -> SlideFiles:
     head = _head(path)
     if is_dicom(head):
         beside = [other for other in _files_in(path.parent) if is_dicom(_head(other))]
-        return _together(path, series_with(path, {*beside, path}, called))
+        return _together(path, find_series(path, {*beside, path}, called))
     if suffix in HAMAMATSU and not head.startswith(TIFF_HEADS):
         return _hamamatsu(path)
     return _together(path, [path])
@@ -117,11 +117,11 @@ def slides_below(folder: Path, called: str) -> tuple[list[SlideFiles], list[Slid
     waiting = [folder]
     while waiting:
         place = waiting.pop()
-        files, folders = _listed(place)
+        files, folders = _list_folder(place)
         room -= len(files) + len(folders)
         if room < 0:
             raise UnreadableSlideError(f"{called} holds more than {MAX_ENTRIES} files; name the slide itself")
-        whole, single, rest = _sorted_out(files)
+        whole, single, rest = _sort_files(files)
         taken = {part for slide in whole for part in slide.paths}
         data = {path.with_suffix("") for path in files if path.suffix.lower() == ".mrxs"}
         slides += whole
@@ -137,7 +137,7 @@ def is_system_name(name: str) -> bool:
     return lower in _SYSTEM_NAMES or _SYSTEM_NAME.fullmatch(lower) is not None
 
 
-def _sorted_out(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], list[Path]]:
+def _sort_files(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], list[Path]]:
     """Slides, pictures and other files among the files of one folder."""
     slides: list[SlideFiles] = []
     dicom, pictures, others = [], [], []
@@ -157,7 +157,7 @@ def _sorted_out(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], li
             pictures.append(path)
         else:
             others.append(path)
-    series = series_of(dicom)
+    series = group_series(dicom)
     in_series = {path for members in series for path in members}
     slides += [_together(members[0], members) for members in series]
     return slides, pictures, [*others, *(path for path in dicom if path not in in_series)]
@@ -172,15 +172,15 @@ def _mrxs(path: Path, called: str | None = None) -> SlideFiles:
             f"{called or path.name} alone holds no pixels: they are in the folder of the same name beside it, with its "
             "Slidedat.ini; keep both together, or pack both into one zip"
         )
-    return _together(path, [path, index, *_named_in(index, folder)])
+    return _together(path, [path, index, *_find_named(index, folder)])
 
 
 def _hamamatsu(path: Path) -> SlideFiles:
     """The text file, and the files beside it that it names."""
-    return _together(path, [path, *_named_in(path, path.parent)])
+    return _together(path, [path, *_find_named(path, path.parent)])
 
 
-def _named_in(index: Path, folder: Path) -> Iterator[Path]:
+def _find_named(index: Path, folder: Path) -> Iterator[Path]:
     """Files of `folder` whose name is a value in the text file `index`, under whichever key.
 
     So they are at least those that a reader of the format follows, however it takes the keys.
@@ -203,7 +203,7 @@ def _relative(slide: SlideFiles, folder: Path) -> str:
 
 def _files_in(folder: Path) -> list[Path]:
     """Files of a folder, in the order of names; raises `UnreadableSlideError` where there are more than `MAX_ENTRIES`."""
-    files, folders = _listed(folder)
+    files, folders = _list_folder(folder)
     if len(files) + len(folders) > MAX_ENTRIES:
         raise UnreadableSlideError(
             f"the folder of the slide holds more than {MAX_ENTRIES} files; put the slide in one of its own"
@@ -211,7 +211,7 @@ def _files_in(folder: Path) -> list[Path]:
     return files
 
 
-def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     """Files and folders of a folder, at most one more than `MAX_ENTRIES`, in the order of names. Links to folders are left
     aside, since they may lead in a circle."""
     files, folders = [], []

@@ -30,7 +30,7 @@ def with_square_pixels(slide: "Slide", size: PixelSize | None) -> "Slide":
 
 def size_given(slide: "Slide", mpp: float | tuple[float, float]) -> PixelSize:
     """The size of a slide's pixels where somebody states that of the file's: they differ if they were resampled."""
-    stated = PixelSize.of(mpp)
+    stated = PixelSize.from_mpp(mpp)
     return PixelSize(stated.x * slide.stored_scale[0], stated.y * slide.stored_scale[1])
 
 

@@ -13,13 +13,13 @@ from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from serving.wsi.jpeglevels import JpegLevel, JpegTiles, colours_contradict, jpeg_level
 from serving.wsi.limits import check_stored_tile
-from serving.wsi.ome import OmeImage, is_ome, slide_of
-from serving.wsi.pixelsize import PixelSize, stated_size
-from serving.wsi.pyramid import PyramidSlide, have_same_shape, trusted_levels
+from serving.wsi.ome import OmeImage, find_slide_image, is_ome
+from serving.wsi.pixelsize import PixelSize, check_stated_size
+from serving.wsi.pyramid import PyramidSlide, find_trusted_levels, have_same_shape
 from serving.wsi.resample import Pixels
-from serving.wsi.samples import SampleLayout, layout_of
+from serving.wsi.samples import SampleLayout, read_layout
 from serving.wsi.segments import read_segment
-from serving.wsi.tilecache import CACHE_BYTES, TileCache
+from serving.wsi.tilecache import CACHE_BYTES, DecodedTileCache
 
 TILED_INSTEAD = "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
 _INCH_UM, _CM_UM = 25_400.0, 10_000.0
@@ -27,13 +27,13 @@ _LOOKED_AT = 16
 """Tiles of the smallest level whose brightest sample tells whether the stated range is used."""
 
 
-def resolution_of(page: tifffile.TiffPage) -> PixelSize | None:
+def read_resolution(page: tifffile.TiffPage) -> PixelSize | None:
     """The pixel size that a page's resolution tags state, if it is a microscope's."""
     unit = {2: _INCH_UM, 3: _CM_UM}.get(int(page.resolutionunit))
     x, y = (float(v) for v in page.resolution)
     if unit is None or not (x > 0 and y > 0):
         return None
-    return stated_size(unit / x, unit / y)
+    return check_stated_size(unit / x, unit / y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def open_tiff(path: Path, name: str) -> "TiffSlide":
     """
     tiff = open_pages(path)
     try:
-        slide = _opened(tiff, path, name)
+        slide = _open(tiff, path, name)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, tifffile.TiffFileError) as error:
         tiff.close()
         raise UnreadableSlideError(f"{name} is a damaged TIFF; copy it again from the scanner") from error
@@ -86,15 +86,15 @@ def open_tiff(path: Path, name: str) -> "TiffSlide":
     return slide
 
 
-def _opened(tiff: tifffile.TiffFile, path: Path, name: str) -> "TiffSlide":
+def _open(tiff: tifffile.TiffFile, path: Path, name: str) -> "TiffSlide":
     first = tifffile.TiffPage.aspage(tiff.pages.first)
     description = first.description
-    image = slide_of(description, name) if is_ome(description) else None
+    image = find_slide_image(description, name) if is_ome(description) else None
     mains = [_aspage(tiff, number, name) for number in image.directories] if image else [_largest(tiff, name)]
     bits = None if image is None else image.significant_bits
-    stacks = [tuple(mains), *(_reduced(tiff, tuple(mains), image))]
+    stacks = [tuple(mains), *(_find_reduced(tiff, tuple(mains), image))]
     levels = [_level(pages, name, bits) for pages in stacks]
-    size = (image.size if image else None) or resolution_of(mains[0]) or _aperio_size(description)
+    size = (image.size if image else None) or read_resolution(mains[0]) or _aperio_size(description)
     slide = TiffSlide(tiff, path, levels, size, name=name, vendor="ome-tiff" if image else "generic-tiff")
     slide.check_range()
     return slide
@@ -116,7 +116,7 @@ def _largest(tiff: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     return max(tiled, key=lambda page: int(page.imagewidth) * int(page.imagelength))
 
 
-def _reduced(
+def _find_reduced(
     tiff: tifffile.TiffFile, mains: tuple[tifffile.TiffPage, ...], image: OmeImage | None
 ) -> list[tuple[tifffile.TiffPage, ...]]:
     """Candidates for smaller levels, largest first: subordinate pages, and for plain TIFFs the other pages of the chain."""
@@ -134,7 +134,7 @@ def _level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None) ->
         raise UnsupportedFormatError(f"{name} has a level in strips and not in tiles; {TILED_INSTEAD}")
     if min(first.imagewidth, first.imagelength) < 1:
         raise UnreadableSlideError(f"{name} states a picture without pixels; copy it again from the scanner")
-    layouts = [layout_of(page, significant_bits=bits) for page in pages]
+    layouts = [read_layout(page, significant_bits=bits) for page in pages]
     layouts[0].check(name, channels=len(pages))
     same = {(p.imagewidth, p.imagelength, p.tilewidth, p.tilelength) for p in pages}
     if len(same) > 1 or len(set(layouts)) > 1:
@@ -157,7 +157,7 @@ def _aperio_size(description: str) -> PixelSize | None:
     for part in description.split("|"):
         key, _, value = part.partition("=")
         if key.strip() == "MPP":
-            return stated_size(float(value), float(value))
+            return check_stated_size(float(value), float(value))
     return None
 
 
@@ -177,13 +177,13 @@ class TiffSlide(PyramidSlide):
         self._tiff, self._path, self.name, self.vendor = tiff, path, name, vendor
         self.width, self.height = levels[0].width, levels[0].height
         self.level_sizes = [(level.width, level.height) for level in levels]
-        self.levels = trusted_levels(self.level_sizes)
+        self.levels = find_trusted_levels(self.level_sizes)
         self.pixel_size = size
         self.bounds: tuple[int, int, int, int] | None = None
         self._stored = levels
         self._file = path.open("rb", buffering=0)
         self._jpeg = JpegTiles(path)
-        self._kept = TileCache(CACHE_BYTES)
+        self._kept = DecodedTileCache(CACHE_BYTES)
 
     def __repr__(self) -> str:
         return f"TiffSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
@@ -191,7 +191,7 @@ class TiffSlide(PyramidSlide):
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """See `Slide.notes`."""
-        notes = left_aside(self.level_sizes, self.levels)
+        notes = describe_skipped(self.level_sizes, self.levels)
         if any(colours_contradict(page) for level in self._stored[:1] for page in level.pages):
             notes += ("the file states RGB, but its tiles hold YCbCr by their own header; the tiles were believed",)
         return notes
@@ -236,12 +236,12 @@ class TiffSlide(PyramidSlide):
         stored = self._stored[level]
         place = stored.place(tile)
         pixels = np.full((place.height, place.width, 3), 255, np.uint8)
-        shown = self._shown(stored, tile)
+        shown = self._visible_pixels(stored, tile)
         if shown is not None:
             pixels[: shown.shape[0], : shown.shape[1]] = shown
         return self._kept.keep((level, tile), pixels)
 
-    def _shown(self, level: _Level, tile: int) -> Pixels | None:
+    def _visible_pixels(self, level: _Level, tile: int) -> Pixels | None:
         """The px of a tile that lie in the slide, or more; None where the file has none."""
         if level.jpeg is None:
             samples = self._samples(level, tile)
@@ -250,7 +250,7 @@ class TiffSlide(PyramidSlide):
             return None
         shown = self._jpeg.read(level.jpeg, level.jpeg.place(tile))
         if shown is None:
-            raise self._damaged(level, tile)
+            raise self._damage_error(level, tile)
         return shown
 
     def _samples(self, level: _Level, tile: int) -> NDArray[np.unsignedinteger] | None:
@@ -268,10 +268,10 @@ class TiffSlide(PyramidSlide):
         joined = held[0] if len(held) == 1 else np.concatenate(held, -1)
         expected = 3 if len(level.pages) == 3 else level.layout.samples
         if joined.shape[-1] != expected or joined.dtype.kind != "u":
-            raise self._damaged(level, tile)
+            raise self._damage_error(level, tile)
         return joined
 
-    def _damaged(self, level: _Level, tile: int) -> UnreadableSlideError:
+    def _damage_error(self, level: _Level, tile: int) -> UnreadableSlideError:
         place = level.place(tile)
         return UnreadableSlideError(
             f"{self.name} is damaged at level {self._stored.index(level)}, x {place.x}, y {place.y}; "
@@ -279,7 +279,7 @@ class TiffSlide(PyramidSlide):
         )
 
 
-def left_aside(sizes: list[tuple[int, int]], levels: list[int]) -> tuple[str, ...]:
+def describe_skipped(sizes: list[tuple[int, int]], levels: list[int]) -> tuple[str, ...]:
     """A sentence for each stored picture that is no level of the slide."""
     return tuple(
         f"the file has a picture of {width} x {height} px that is not the slide at a smaller size; it was left aside"

@@ -10,7 +10,7 @@ CACHE_BYTES = 32 * 2**20
 """Of the tiles of one slide."""
 
 
-class TileCache:
+class DecodedTileCache:
     """The tiles that were used last, up to so many bytes, and always the newest. Several threads may use it."""
 
     def __init__(self, most_bytes: int = CACHE_BYTES) -> None:

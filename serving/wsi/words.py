@@ -6,7 +6,7 @@ from collections.abc import Collection
 _NAME = re.compile(r"`([a-z][a-z_]*)`")
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """The number with its noun in singular or plural: `1 slide`, `2 slides`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

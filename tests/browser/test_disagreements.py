@@ -9,13 +9,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from serving.api import workload
-from serving.registry.releases import Releases
-from serving.registry.shadows import Shadows
-from serving.registry.version import ModelVersion
+from serving.registry.releases import ReleaseStore
+from serving.registry.shadows import ShadowStore
+from serving.registry.version import VersionId
 from serving.scoring.detector import Detector
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
-from tests.browser.ground import PARTIAL, dotted_slide, served
+from tests.browser.environment import PARTIAL, draw_dotted_slide, serve
 from tests.fakes import DotDetector, make_cards
 from tests.services import WithCandidate, until
 
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.e2e
 def test_disagreements_are_seen_and_gone_through_by_keys(
     page: Page, tmp_path: Path, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(state=tmp_path / "state")
+    settings = ServerSettings(state=tmp_path / "state")
     database = open_database(settings)
-    Releases(database).pin((ModelVersion("reg-ns", "0.0.1", "a" * 64),))
-    number = Shadows(database).start((ModelVersion("reg-ns", "0.0.2", "b" * 64),), 1.0, "ann").number
+    ReleaseStore(database).pin((VersionId("reg-ns", "0.0.1", "a" * 64),))
+    number = ShadowStore(database).start((VersionId("reg-ns", "0.0.2", "b" * 64),), 1.0, "ann").number
     database.close()
     stricter = DotDetector(detection_card=make_cards(detection=0.75)[1].model_copy(update={"version": "0.0.2"}))
 
@@ -36,13 +36,15 @@ def test_disagreements_are_seen_and_gone_through_by_keys(
         return WithCandidate(load, stricter, number)
 
     monkeypatch.setattr(workload, "GivenModels", with_candidate)
-    with served(settings.state) as ground, httpx.Client(base_url=ground.address) as client:
-        slide = client.put("/v1/slides?filename=a.tif", content=dotted_slide(tmp_path / "a.tif").read_bytes()).json()
+    with serve(settings.state) as environment, httpx.Client(base_url=environment.address) as client:
+        slide = client.put(
+            "/v1/slides?filename=a.tif", content=draw_dotted_slide(tmp_path / "a.tif").read_bytes()
+        ).json()
         analysis = client.post("/v1/analyses", json={"slide": slide["id"]}).json()["id"]
         address = f"/v1/registry/shadows/{number}"
         until(lambda: client.get(address).json()["analyses"]["succeeded"] == 1, seconds=60)
 
-        page.goto(f"{ground.address}/viewer/disagreements.html#shadow={number}")
+        page.goto(f"{environment.address}/viewer/disagreements.html#shadow={number}")
         places = page.locator("#gallery a")
         expect(places).to_have_count(len(PARTIAL))
         expect(page.locator("#summary")).to_contain_text("agreement 0.857")

@@ -14,10 +14,10 @@ from playwright.sync_api import Page, Route, expect
 from scipy import ndimage
 
 from serving.access.access import open_access
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.synthetic.artefacts import KINDS
 from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
-from tests.browser.ground import PARTIAL, WHOLE, dotted_slide, served
+from tests.browser.environment import PARTIAL, WHOLE, draw_dotted_slide, serve
 from tests.services import Blocking, until
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,7 @@ def drop(page: Page, path: Path) -> None:
     page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
 
 
-def settled(page: Page) -> None:
+def settle(page: Page) -> None:
     """Wait until the slide stands still with every tile that it needs."""
     page.wait_for_function(
         """async () => {
@@ -54,22 +54,22 @@ def settled(page: Page) -> None:
 
 def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots: Path) -> None:
     detector = Blocking()
-    slide = dotted_slide(tmp_path / "dots.tif")
+    slide = draw_dotted_slide(tmp_path / "dots.tif")
     everything = len(WHOLE) + len(PARTIAL)
-    with served(tmp_path / "state", detector) as ground:
-        page.goto(ground.address)
+    with serve(tmp_path / "state", detector) as environment:
+        page.goto(environment.address)
         expect(page.get_by_text("Research use only", exact=True)).to_be_visible()
         page.screenshot(path=shots / "01-empty.png")
 
         drop(page, slide)
         expect(page.locator("#state")).to_contain_text("being scored")
         expect(page.locator("#slides .analysis")).to_contain_text("running")
-        settled(page)
+        settle(page)
         page.screenshot(path=shots / "02-progress.png")
         detector.released.set()
 
         expect(page.locator("#count")).to_have_text(str(everything))
-        settled(page)
+        settle(page)
         expect(page.locator("#legend")).to_be_visible()
         page.screenshot(path=shots / "03-map.png")
 
@@ -81,13 +81,13 @@ def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots
         page.locator("#threshold-reset").click()
 
         page.locator("#hotspots button").first.click()
-        settled(page)
+        settle(page)
         page.screenshot(path=shots / "05-hotspot.png")
 
         page.get_by_role("tab", name="Candidates").click()
         expect(page.locator("#gallery button")).to_have_count(everything)
         page.locator("#gallery button").last.click()
-        settled(page)
+        settle(page)
         page.screenshot(path=shots / "06-candidates.png")
 
         page.get_by_role("tab", name="Review").click()
@@ -115,7 +115,7 @@ def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots
 
         page.reload()
         expect(page.locator("#reviewed-how")).to_have_text("0 accepted, 1 rejected, 1 added")
-        settled(page)
+        settle(page)
         page.get_by_role("tab", name="Review").click()
         expect(page.locator("#record li")).to_have_count(2)
         page.screenshot(path=shots / "08-reloaded.png")
@@ -125,9 +125,9 @@ def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots
 
 
 def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: Path) -> None:
-    slide = dotted_slide(tmp_path / "dots.tif")
-    with served(tmp_path / "state") as ground:
-        page.goto(ground.address)
+    slide = draw_dotted_slide(tmp_path / "dots.tif")
+    with serve(tmp_path / "state") as environment:
+        page.goto(environment.address)
         drop(page, slide)
         expect(page.locator("#count")).to_have_text(COUNTED)
         serious = []
@@ -148,7 +148,7 @@ def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: P
                 expect(page.locator(control)).to_be_in_viewport()
 
 
-def middle_of(slide: Path, kind: str) -> tuple[float, float]:
+def find_middle(slide: Path, kind: str) -> tuple[float, float]:
     """The place of an artefact of a generated slide that is farthest from its edge, (x, y), level-0 px."""
     there = np.asarray(Image.open(artefacts_path(slide))) == 1 + KINDS.index(kind)
     far = ndimage.distance_transform_edt(there)
@@ -159,8 +159,8 @@ def middle_of(slide: Path, kind: str) -> tuple[float, float]:
 def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, tmp_path: Path, shots: Path) -> None:
     slide = tmp_path / "spoilt.tif"
     generate_slide(slide, seed=2, width=3200, height=3000, tissue_fraction=0.9, artefacts=KINDS)
-    with served(tmp_path / "state") as ground:
-        page.goto(ground.address)
+    with serve(tmp_path / "state") as environment:
+        page.goto(environment.address)
         drop(page, slide)
         expect(page.locator("#count")).to_have_text(COUNTED)
         legend = page.locator("#mask-legend")
@@ -174,12 +174,12 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         for kind in KINDS:
             assert areas[kind] > 0
             expect(legend.locator("li", has_text=kind)).to_contain_text(f"{areas[kind]:.3f} mm²")
-        settled(page)
+        settle(page)
         page.screenshot(path=shots / "12-quality.png")
 
         reason_at = "async (at) => (await import('/viewer/state.js')).state.mask.reasonAt(...at)"
-        assert {kind: page.evaluate(reason_at, middle_of(slide, kind)) for kind in KINDS} == {k: k for k in KINDS}
-        x, y = middle_of(slide, "fold")
+        assert {kind: page.evaluate(reason_at, find_middle(slide, kind)) for kind in KINDS} == {k: k for k in KINDS}
+        x, y = find_middle(slide, "fold")
         page.evaluate("async (at) => (await import('/viewer/slide.js')).goTo(...at, 0.5)", [x, y])
         page.locator("#stage").hover()  # its middle
         expect(page.locator("#hover")).to_contain_text("masked: fold")
@@ -189,7 +189,7 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         page.keyboard.press("q")
         page.keyboard.press("0")
         expect(legend.locator("li", has_text="tissue")).to_contain_text(f"{report['tissue']['area_mm2']:.3f} mm²")
-        settled(page)
+        settle(page)
         page.screenshot(path=shots / "14-tissue.png")
         found = Axe().run(page).response["violations"]
         assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
@@ -200,7 +200,7 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
 
 def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: Path) -> None:
     """Pieces that the server has are not sent again, neither by the page that sent them nor by the next one."""
-    slide = dotted_slide(tmp_path / "dots.tif", compression=None)
+    slide = draw_dotted_slide(tmp_path / "dots.tif", compression=None)
     offsets: list[int] = []
     cut: set[int] = set()
 
@@ -211,8 +211,8 @@ def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: 
                 return route.abort("connectionreset")
         return route.continue_()
 
-    with served(tmp_path / "state") as ground:
-        page.goto(ground.address)
+    with serve(tmp_path / "state") as environment:
+        page.goto(environment.address)
         page.route("**/v1/uploads/*", pass_on)
         cut |= {2, *range(4, 100)}
         drop(page, slide)
@@ -232,9 +232,9 @@ def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: 
 
 def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stated(page: Page, tmp_path: Path) -> None:
     """The file states nothing, and somebody says that its pixels are twice as long as wide: the slide is shown so."""
-    slide = dotted_slide(tmp_path / "dots.tif", mpp=None)
-    with served(tmp_path / "state") as ground:
-        with httpx.Client(base_url=ground.address) as client:
+    slide = draw_dotted_slide(tmp_path / "dots.tif", mpp=None)
+    with serve(tmp_path / "state") as environment:
+        with httpx.Client(base_url=environment.address) as client:
             stored = client.post("/v1/slides", files={"slide": ("dots.tif", slide.read_bytes())}).json()
             wanted = {"slide": stored["id"], "options": {"mpp": "0.25,0.5"}}
             job = client.post("/v1/analyses", json=wanted).json()
@@ -242,10 +242,10 @@ def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stat
             report = client.get(job["links"]["report"]).json()
         found = report["detections"][0]
         x, y = found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
-        page.goto(f"{ground.address}/v1/analyses/{job['id']}/view")
+        page.goto(f"{environment.address}/v1/analyses/{job['id']}/view")
         expect(page.locator("#count")).to_have_text(str(len(report["detections"])))
         page.evaluate("async ([x, y]) => { (await import('/viewer/slide.js')).goTo(x, y, 1); }", [x, y])
-        settled(page)
+        settle(page)
         colour = page.evaluate(
             """async ([x, y]) => {
               const { frame, viewer } = await import("/viewer/slide.js");
@@ -261,9 +261,9 @@ def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stat
 
 def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    token, _ = open_access(Settings(state=state)).keys.create("lab", ["score"])
-    with served(state) as ground:
-        page.goto(ground.address)
+    token, _ = open_access(ServerSettings(state=state)).keys.create("lab", ["score"])
+    with serve(state) as environment:
+        page.goto(environment.address)
         field = page.get_by_label("Key", exact=True)
         expect(field).to_be_visible()
         field.fill("mito_wrong")
@@ -271,23 +271,23 @@ def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_p
         expect(field).to_be_visible()
         field.fill(token)
         page.get_by_role("button", name="Continue").click()
-        drop(page, dotted_slide(tmp_path / "dots.tif"))
+        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
         expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
-        settled(page)
+        settle(page)
 
 
 def test_a_link_opens_its_position_and_a_frame_is_told(page: Page, tmp_path: Path) -> None:
-    with served(tmp_path / "state") as ground:
-        page.goto(ground.address)
-        drop(page, dotted_slide(tmp_path / "dots.tif"))
+    with serve(tmp_path / "state") as environment:
+        page.goto(environment.address)
+        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
         expect(page.locator("#count")).to_have_text(COUNTED)
         analysis = page.evaluate("async () => (await import('/viewer/state.js')).state.analysis.id")
         page.goto("about:blank")
-        page.goto(f"{ground.address}/v1/analyses/{analysis}/view#x=500&y=600&zoom=2")
+        page.goto(f"{environment.address}/v1/analyses/{analysis}/view#x=500&y=600&zoom=2")
         expect(page.locator("#count")).to_have_text(COUNTED)
         found = page.evaluate("async () => (await import('/viewer/slide.js')).position()")
         assert (found["x"], found["y"], found["zoom"]) == pytest.approx((500, 600, 2), rel=0.01)
-        page.goto(f"{ground.address}/viewer/example.html#{analysis}")
+        page.goto(f"{environment.address}/viewer/example.html#{analysis}")
         # First it says that nothing is open.
         expect(page.locator("#said")).to_contain_text(f'"type":"mitoserve:opened","analysis":"{analysis}"')
         page.get_by_role("button", name="Threshold 0.9").click()

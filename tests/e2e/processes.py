@@ -18,7 +18,7 @@ START_S = 240
 
 
 @contextmanager
-def served(
+def serve(
     scratch: Path,
     *,
     models: Path | None = None,

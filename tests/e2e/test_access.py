@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from serving.access.access import open_access
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from tests.clients import bearer
-from tests.e2e.processes import ROOT, free_port, served, server_environment
+from tests.e2e.processes import ROOT, free_port, serve, server_environment
 from tests.quick_models import write_quick_models
 
 pytestmark = pytest.mark.e2e
@@ -81,7 +81,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, str]:
     """A folder for a server, whose state has keys for a bad tenant, a good one and a slow one."""
     scratch = tmp_path_factory.mktemp("server")
-    keys = open_access(Settings(state=scratch / "state")).keys
+    keys = open_access(ServerSettings(state=scratch / "state")).keys
     bad, _ = keys.create("bad", ["score"], requests_per_minute=100)
     good, _ = keys.create("good", ["score"])
     slow, _ = keys.create("slow", ["score"])
@@ -91,7 +91,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, st
 @pytest.fixture(scope="module")
 def server(tokens: tuple[Path, str, str, str], certificate: tuple[Path, Path]) -> Iterator[httpx.Client]:
     arguments = ("--ssl-certfile", str(certificate[0]), "--ssl-keyfile", str(certificate[1]))
-    with served(
+    with serve(
         tokens[0],
         models=write_quick_models(tokens[0] / "models"),
         arguments=arguments,
@@ -112,7 +112,7 @@ REQUESTS = 800
 """Enough to empty both buckets several times; set it to 10,000 to see more of the same."""
 
 
-def connected(server: httpx.Client, context: ssl.SSLContext) -> ssl.SSLSocket:
+def connect(server: httpx.Client, context: ssl.SSLContext) -> ssl.SSLSocket:
     raw = socket.create_connection(("localhost", server.base_url.port or 0), timeout=60)
     return context.wrap_socket(raw, server_hostname="localhost")
 
@@ -140,7 +140,7 @@ def test_a_flood_of_requests_is_shed_and_others_served(
     def flood(number: int) -> Counter[int]:
         token = bad if number % 2 else f"{bad}x"
         request = f"GET /v1/schema/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        with closing(connected(server, context)) as connection:
+        with closing(connect(server, context)) as connection:
             return Counter(exchange(connection, request) for _ in range(REQUESTS // 8))
 
     with ThreadPoolExecutor(8) as pool:
@@ -180,7 +180,7 @@ def test_slow_bodies_hold_up_no_one(
     connections = []
     try:
         for _ in range(20):
-            connections.append(connected(server, context))
+            connections.append(connect(server, context))
             connections[-1].sendall(head.encode())
         refused = [c for c in connections[8:] if b" 429 " in c.recv(200)]
         assert len(refused) >= 8

@@ -22,11 +22,11 @@ from serving.client import AnalysisFailedError, AsyncClient, Client, RefusedErro
 from serving.client import uploads as protocol
 from serving.client.resume import Notes
 from serving.exports import EXPORTS
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.tables import analyses
 from serving.synthetic.slide import generate_slide
-from tests.e2e.processes import ROOT, served
+from tests.e2e.processes import ROOT, serve
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_pyramid
 
@@ -50,9 +50,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     scratch = tmp_path_factory.mktemp("server")
-    key, _ = open_access(Settings(state=scratch / "state")).keys.create("client", ["score"])
+    key, _ = open_access(ServerSettings(state=scratch / "state")).keys.create("client", ["score"])
     with ExitStack() as stack:
-        client = stack.enter_context(served(scratch, models=models))
+        client = stack.enter_context(serve(scratch, models=models))
         yield Server(str(client.base_url).rstrip("/"), key, scratch / "state", stack.close)
 
 
@@ -69,11 +69,11 @@ def here(slide: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("here")
     command = ["score", str(slide), "--out", str(out), "--models", str(models)]
     assert CliRunner().invoke(main, command).exit_code == 0
-    assert settled(out / "report.json")["detections"]
+    assert settle(out / "report.json")["detections"]
     return out
 
 
-def settled(path: Path) -> dict[str, object]:
+def settle(path: Path) -> dict[str, object]:
     """A report without what differs from run to run."""
     return {k: v for k, v in json.loads(path.read_text()).items() if k not in {"timing", "software"}}
 
@@ -90,7 +90,7 @@ def test_the_command_gives_the_same_from_a_server(
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {e.file_name for e in EXPORTS.values() if e.usual}
-    assert settled(tmp_path / "out" / "report.json") == settled(here / "report.json")
+    assert settle(tmp_path / "out" / "report.json") == settle(here / "report.json")
     bad = tmp_path / "bad.svs"
     bad.write_text("no slide")
     result = CliRunner().invoke(main, ["score", str(bad), "--out", str(tmp_path / "no"), "--server", server.address])
@@ -140,7 +140,7 @@ def test_a_slide_arrives_over_a_line_that_breaks(
         analysis = client.wait(client.start(stored))
         assert (analysis.details["slide"], stored.details["width"]) == (stored.id, 600)
         report = json.loads(client.fetch(analysis))
-        assert report["detections"] == settled(here / "report.json")["detections"]
+        assert report["detections"] == settle(here / "report.json")["detections"]
         assert client.fetch(analysis, "png").startswith(b"\x89PNG")
         client.cancel(analysis)
         with pytest.raises(RefusedError) as gone:
@@ -166,7 +166,7 @@ def test_several_are_awaited_together(server: Server, slide: Path, tmp_path: Pat
 
 
 def test_what_the_client_did_is_on_record_and_measured(server: Server) -> None:
-    audit = open_access(Settings(state=server.state)).audit
+    audit = open_access(ServerSettings(state=server.state)).audit
     assert audit.verify()[0] >= 5
     actions = {record.action for record in audit.records()}
     assert {"POST /v1/uploads", "POST /v1/analyses", "DELETE /v1/analyses/{analysis_id}"} <= actions
@@ -199,6 +199,6 @@ def test_a_stopped_server_gives_back_what_it_ran(server: Server, tmp_path: Path)
     started = time.monotonic()
     server.stop()
     assert time.monotonic() - started < 40
-    with open_database(Settings(state=server.state)).reading() as tx:
+    with open_database(ServerSettings(state=server.state)).reading() as tx:
         (state,) = tx.execute(select(analyses.c.state).where(analyses.c.id == analysis.id)).one()
     assert state == "queued"

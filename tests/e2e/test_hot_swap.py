@@ -44,7 +44,7 @@ def server(folder: Path) -> Iterator[ServerProcess]:
     process.stop()
 
 
-def settled(server: ServerProcess, answer: httpx.Response) -> dict[str, Any]:
+def settle(server: ServerProcess, answer: httpx.Response) -> dict[str, Any]:
     address = answer.raise_for_status().headers["location"]
     server.wait_until(lambda: server.client.get(address).json()["state"] != "wanted", 150)
     return dict(server.client.get(address).json())
@@ -73,12 +73,12 @@ def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerPr
     stored = server.state / "models" / "det" / "0.2" / "model.onnx"
     whole = stored.read_bytes()
     stored.write_bytes(whole[:-1] + b"?")
-    refused = settled(server, client.post("/v1/registry/releases", json={"models": ["0.2"]}))
+    refused = settle(server, client.post("/v1/registry/releases", json={"models": ["0.2"]}))
     assert refused["state"] == "refused"
     assert "SHA-256" in refused["detail"]
     assert serving(server) == {"0.0.1"}
     stored.write_bytes(whole)
-    assert settled(server, client.post("/v1/registry/releases", json={"models": ["0.2"]}))["state"] == "promoted"
+    assert settle(server, client.post("/v1/registry/releases", json={"models": ["0.2"]}))["state"] == "promoted"
     assert serving(server) == {"0.2"}
 
     bad = write_quick_models(tmp_path / "new", "0.3") / "det" / "0.3"
@@ -88,7 +88,7 @@ def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerPr
     unfit = client.post("/v1/registry/versions", content=archive(bad))
     assert (unfit.status_code, unfit.json()["type"]) == (422, "urn:mitoserve:problem:model-refused")
     assert "fails parity here" in unfit.json()["detail"]
-    assert settled(server, client.post("/v1/registry/rollback"))["state"] == "promoted"
+    assert settle(server, client.post("/v1/registry/rollback"))["state"] == "promoted"
     assert serving(server) == {"0.0.1"}
     listed = client.get("/v1/registry/versions").json()["versions"]
     assert {(row["name"], row["version"]) for row in listed if row["serves"]} == {("det", "0.0.1"), ("reg-ns", "0.0.1")}

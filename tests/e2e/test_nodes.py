@@ -97,11 +97,11 @@ def test_an_analysis_outlives_its_server_and_one_without_its_database(nodes: Nod
     for pid in second.workers():
         kill(pid)  # so the first begins; another worker is started within a second
     cut_off = nodes.submit(slide, 0.3)
-    begun(first, cut_off)
+    begin(first, cut_off)
     nodes.proxy.cut()
     assert first.client.get("/readyz").status_code == 503
     assert "database" in first.client.get("/readyz").json()["detail"]
-    ended(second, cut_off)
+    wait_for_end(second, cut_off)
     nodes.proxy.mend()
     first.wait_until(lambda: first.client.get("/readyz").status_code == 200, PATIENCE_S)
     first.wait_until(lambda: any(words in first.log.read_text() for words in ("has to wait", "taken over")), PATIENCE_S)
@@ -111,19 +111,19 @@ def test_an_analysis_outlives_its_server_and_one_without_its_database(nodes: Nod
     for pid in first.workers():
         kill(pid)  # so the second begins
     lost = nodes.submit(other, 0.5)
-    begun(second, lost, tiles=CHUNK)
+    begin(second, lost, tiles=CHUNK)
     workers = second.workers()
     second.kill()
     for pid in workers:
         kill(pid)
-    ended(first, lost)
+    wait_for_end(first, lost)
     seen = check(nodes, first, lost, 1, 0.5)
     again = seen[max(i for i, (kind, _) in enumerate(seen) if kind == "running") + 1]
     assert again[0] == "progress"
     assert again[1] >= CHUNK, "the chunk that was finished is not done again"
 
 
-def begun(server: ServerProcess, analysis: str, *, tiles: int = 1) -> None:
+def begin(server: ServerProcess, analysis: str, *, tiles: int = 1) -> None:
     def far_enough() -> bool:
         shown = server.client.get(f"/v1/analyses/{analysis}").json()
         assert shown["state"] in ("queued", "running"), f"{shown['state']} before anything happened to it"
@@ -132,7 +132,7 @@ def begun(server: ServerProcess, analysis: str, *, tiles: int = 1) -> None:
     server.wait_until(far_enough, PATIENCE_S)
 
 
-def ended(server: ServerProcess, analysis: str) -> None:
+def wait_for_end(server: ServerProcess, analysis: str) -> None:
     server.wait_until(
         lambda: server.client.get(f"/v1/analyses/{analysis}").json()["state"] not in ("queued", "running"), PATIENCE_S
     )

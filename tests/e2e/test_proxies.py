@@ -18,11 +18,11 @@ from tusclient.client import TusClient
 from serving.access.access import open_access
 from serving.access.local_key import local_key
 from serving.client import Client
-from serving.settings import Settings
-from tests.browser.ground import served
+from serving.settings import ServerSettings
+from tests.browser.environment import serve
 from tests.clients import bearer
 from tests.e2e.processes import ROOT, free_port
-from tests.nginx import plain_proxy, program, proxied
+from tests.nginx import plain_proxy, program, proxy
 from tests.services import field, until
 
 pytestmark = pytest.mark.e2e
@@ -36,9 +36,9 @@ def nginx() -> str:
 @contextmanager
 def keyless(folder: Path, **settings: Any) -> Iterator[tuple[int, str]]:
     """Port and local key of a server without keys."""
-    with served(folder / "state", **{"loopback_without_key": "off", **settings}) as ground:
+    with serve(folder / "state", **{"loopback_without_key": "off", **settings}) as ground:
         until(lambda: httpx.get(f"{ground.address}/readyz").status_code == 200)
-        yield urlsplit(ground.address).port or 0, local_key(Settings(state=folder / "state"))
+        yield urlsplit(ground.address).port or 0, local_key(ServerSettings(state=folder / "state"))
 
 
 PROXIES = {
@@ -84,7 +84,7 @@ def test_every_address_stays_below_the_prefix(
 ) -> None:
     content = field()
     with (
-        served(tmp_path / "state", **settings) as ground,
+        serve(tmp_path / "state", **settings) as ground,
         plain_proxy(tmp_path / "nginx", urlsplit(ground.address).port or 0, at=at, to=to, more=more) as base,
     ):
         until(lambda: httpx.get(f"{ground.address}/readyz").status_code == 200)
@@ -141,7 +141,7 @@ def client_page(address: str) -> bool:
 
 def _key(state: Path) -> str:
     """A key of a user: what comes through a proxy is never the machine's own."""
-    return open_access(Settings(state=state)).keys.create("lab", ["score"])[0]
+    return open_access(ServerSettings(state=state)).keys.create("lab", ["score"])[0]
 
 
 @pytest.fixture(scope="module", params=[("nginx.conf", "127.0.0.1:3000"), ("nginx.several.conf", "mitoserve:3000")])
@@ -150,7 +150,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     folder = tmp_path_factory.mktemp("limited")
     port = free_port()
     name, upstream = request.param
-    with served(folder / "state") as ground:
+    with serve(folder / "state") as ground:
         text = (ROOT / "deploy" / name).read_text()
         for old, new in {
             "listen 80;": f"listen 127.0.0.1:{port};",
@@ -160,11 +160,11 @@ def limited(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         }.items():
             assert old in text
             text = text.replace(old, new)
-        with proxied(folder / "nginx", text, port) as address:
+        with proxy(folder / "nginx", text, port) as address:
             yield address
 
 
-def _connected(address: str) -> socket.socket:
+def _connect(address: str) -> socket.socket:
     parts = urlsplit(address)
     return socket.create_connection((parts.hostname, parts.port), timeout=60)
 
@@ -177,7 +177,7 @@ def _connected(address: str) -> socket.socket:
     ],
 )
 def test_the_shipped_proxy_ends_half_sent_requests(limited: str, begun: bytes) -> None:
-    with _connected(limited) as connection:
+    with _connect(limited) as connection:
         connection.sendall(begun)
         received = b""
         try:
@@ -195,7 +195,7 @@ def test_the_shipped_proxy_limits_the_connections_of_an_address(limited: str) ->
     held = []
     try:
         for _ in range(64):
-            held.append(_connected(limited))
+            held.append(_connect(limited))
             held[-1].sendall(head)
         statuses = set()
         deadline = time.monotonic() + 30

@@ -21,7 +21,7 @@ from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.synthetic.slide import generate_slide
 from serving.wsi.slide import open_slide
-from tests.e2e.processes import ROOT, served
+from tests.e2e.processes import ROOT, serve
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_mrxs
 
@@ -42,14 +42,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkout(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with served(tmp_path_factory.mktemp("checkout"), models=models) as client:
+    with serve(tmp_path_factory.mktemp("checkout"), models=models) as client:
         yield client
 
 
 def test_a_checkout_serves_what_scoring_gives(checkout: httpx.Client, slide: Path, models: Path) -> None:
     response = checkout.post("/v1/score", files={"slide": ("small.tif", slide.read_bytes())})
     assert response.status_code == 200, response.text
-    assert _settled(response.text) == _scored(slide, models)
+    assert _settle(response.text) == _score(slide, models)
 
 
 @pytest.mark.parametrize("way", ["slides", "form", "score", "tus"])
@@ -72,7 +72,7 @@ def test_an_archive_of_an_mrxs_slide_shows_no_byte_and_no_path_of_the_machine(
             with zipfile.ZipFile(packed, "w") as archive:
                 for file in (path, *sorted(path.with_suffix("").iterdir())):
                     archive.write(file, file.relative_to(tmp_path))
-            answer = _brought(checkout, packed.getvalue(), way)
+            answer = _bring(checkout, packed.getvalue(), way)
             assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), (
                 answer.text
             )
@@ -84,7 +84,7 @@ def test_an_archive_of_an_mrxs_slide_shows_no_byte_and_no_path_of_the_machine(
     assert checkout.get("/livez").status_code == 200
 
 
-def _brought(client: httpx.Client, content: bytes, way: str) -> httpx.Response:
+def _bring(client: httpx.Client, content: bytes, way: str) -> httpx.Response:
     if way == "form":
         return client.post("/v1/slides", files={"slide": ("a.zip", content)})
     if way != "tus":
@@ -117,19 +117,19 @@ def test_a_built_bento_gives_the_same_report(tmp_path: Path, slide: Path) -> Non
     environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml")}
     build = [sys.executable, "-m", "bentoml", "build"]
     subprocess.run(build, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=240)
-    with served(tmp_path, target="mitoserve:latest", folder=tmp_path) as client:
+    with serve(tmp_path, target="mitoserve:latest", folder=tmp_path) as client:
         response = client.post("/v1/score", files={"slide": ("small.tif", slide.read_bytes())})
         assert response.status_code == 200, response.text
-        assert _settled(response.text) == _scored(slide, default_models())
+        assert _settle(response.text) == _score(slide, default_models())
 
 
-def _scored(slide: Path, models: Path) -> dict[str, object]:
+def _score(slide: Path, models: Path) -> dict[str, object]:
     with open_slide(slide) as opened:
         report = score_slide(opened, load_detector(models)).report
     assert report.detections
-    return _settled(report.model_dump_json())
+    return _settle(report.model_dump_json())
 
 
-def _settled(text: str) -> dict[str, object]:
+def _settle(text: str) -> dict[str, object]:
     """A report without what differs from run to run."""
     return {key: value for key, value in json.loads(text).items() if key not in {"timing", "software"}}

@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[S
     process.stop()
 
 
-def finished(server: ServerProcess, analysis: str) -> dict[str, Any]:
+def wait_until_finished(server: ServerProcess, analysis: str) -> dict[str, Any]:
     address = f"/v1/analyses/{analysis}"
     server.wait_until(lambda: server.client.get(address).json()["state"] not in ("queued", "running"), 150)
     return dict(server.client.get(address).json())
@@ -94,7 +94,7 @@ def test_an_analysis_survives_the_death_of_every_process(server: ServerProcess, 
     at(50)
     server.kill()
     server.start()
-    done = finished(server, analysis)
+    done = wait_until_finished(server, analysis)
     assert done["state"] == "succeeded", done
     assert lasting(server.client.get(done["links"]["report"]).json()) == expected
 
@@ -108,7 +108,7 @@ def test_cancelling_frees_the_worker_within_two_seconds(server: ServerProcess, s
     server.wait_until(lambda: server.client.get(first["links"]["self"]).json()["progress"]["tiles_done"] > 0, 60)
     assert server.client.delete(first["links"]["self"]).json()["state"] == "cancelled"
     server.wait_until(lambda: server.client.get(second["links"]["self"]).json()["state"] != "queued", 2)
-    assert finished(server, second["id"])["state"] == "succeeded"
+    assert wait_until_finished(server, second["id"])["state"] == "succeeded"
 
 
 def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Path) -> None:
@@ -138,4 +138,4 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
     assert analysis["id"] in answer.json()["detail"]
     assert stream.text.endswith(": the server stops\nretry: 5000\n\n")
     server.start()
-    assert finished(server, analysis["id"])["state"] == "succeeded"
+    assert wait_until_finished(server, analysis["id"])["state"] == "succeeded"

@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 from PIL import Image
 
-from serving.access import doorkeeper
+from serving.access import authenticator
 from serving.access.access import open_access
 from serving.api.app import create_app
-from serving.registry.registry import Registry
-from serving.registry.version import ModelVersion
-from serving.settings import Settings
+from serving.registry.registry import ModelRegistry
+from serving.registry.version import VersionId
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector, plant, tissue
@@ -33,7 +33,7 @@ _SHUT_OUT = {401: "who are you?", 403: "may not", 404: "not there"}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MatrixLine:
     """One route's answers."""
 
     method: str
@@ -41,11 +41,11 @@ class Line:
     answers: dict[str, str] = field(default_factory=dict)
 
 
-def matrix() -> list[Line]:
+def matrix() -> list[MatrixLine]:
     """The answer of every route to every caller: how it shuts out, or `yes`."""
     with tempfile.TemporaryDirectory() as scratch, _app(Path(scratch)) as (client, tokens):
         paths = client.get("/openapi.json").json()["paths"]
-        lines = [Line(m, t) for t in paths for m in _METHODS if m in paths[t]]
+        lines = [MatrixLine(m, t) for t in paths for m in _METHODS if m in paths[t]]
         owner = Owner(client, bearer(tokens["owner's key"]))
         for line in lines:
             for caller in CALLERS:
@@ -100,14 +100,14 @@ class Owner:
         return ids | _PLACES
 
 
-def table(lines: list[Line]) -> str:
+def table(lines: list[MatrixLine]) -> str:
     """The lines as a table in Markdown."""
     rows = [("route", *CALLERS), ("---",) * (len(CALLERS) + 1)]
     rows += [(f"`{li.method.upper()} {li.template}`", *(li.answers[c] for c in CALLERS)) for li in lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def documented(text: str, lines: list[Line]) -> str:
+def find_documented(text: str, lines: list[MatrixLine]) -> str:
     """The page `text` with the table in its place."""
     before, rest = text.split(START)
     _, after = rest.split(END)
@@ -141,11 +141,11 @@ _HEADERS = {
 
 @contextmanager
 def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
-    settings = Settings(state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=10)
+    settings = ServerSettings(state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=10)
     database = open_database(settings)
-    registry = Registry(settings, database)
+    registry = ModelRegistry(settings, database)
     registry.promote(["0.0.1"], "operator")
-    registry.shadows.start((ModelVersion("reg-ns", "0.0.2", "0" * 64),), 0.1, "operator")
+    registry.shadows.start((VersionId("reg-ns", "0.0.2", "0" * 64),), 0.1, "operator")
     database.close()
     keys = open_access(settings).keys
     tokens = {
@@ -157,7 +157,7 @@ def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
     }
     app = create_app(settings, load=DotDetector)
     # Two strangers ask at every address in a few seconds; what is asked here is who is let in, not how often.
-    unlimited = patch.object(doorkeeper, "FAILURES_PER_MINUTE", 10_000)
+    unlimited = patch.object(authenticator, "FAILURES_PER_MINUTE", 10_000)
     with unlimited, LocalClient(app, raise_server_exceptions=False) as client:
         while client.get("/readyz").status_code != 200:
             pass  # the planted detector loads in a moment
@@ -170,4 +170,4 @@ def _word(status: int, text: str) -> str:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(documented(DOCUMENT.read_text(), matrix()))
+    DOCUMENT.write_text(find_documented(DOCUMENT.read_text(), matrix()))

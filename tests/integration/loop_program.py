@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.engine.distributed import joined
-from training.engine.task import Drawn, Plan, Task
+from training.engine.distributed import join_processes
+from training.engine.task import FunctionSampler, TrainingPlan, TrainingTask
 from training.engine.trainer import fit
 from training.models.classes import build
 
@@ -59,8 +59,8 @@ def train(out: Path, kind: str = "net", accumulate: int = 1, dies_at: int = -1) 
             os.kill(os.getpid(), signal.SIGKILL)
         return 1 - step / STEPS
 
-    task = Task(
-        Plan(
+    task = TrainingTask(
+        TrainingPlan(
             seed=3,
             steps=STEPS,
             batch=4,
@@ -70,11 +70,11 @@ def train(out: Path, kind: str = "net", accumulate: int = 1, dies_at: int = -1) 
             averaging=0.9 if kind == "averaged" else 0.0,
         ),
         model,
-        Drawn(draw, 3, collate_boxes if kind == "detector" else collate),
+        FunctionSampler(draw, 3, collate_boxes if kind == "detector" else collate),
         optimizer,
         rate,
     )
-    with joined() as process:
+    with join_processes() as process:
         fit(task, out=out, process=process)
 
 

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from serving.access.access import Access, open_access
-from serving.access.doorkeeper import REMEMBER_S
+from serving.access.access import AccessControl, open_access
+from serving.access.authenticator import REMEMBER_S
 from serving.api.app import create_app
 from serving.observability.logs import JsonFormatter
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector
@@ -27,17 +27,17 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(state=tmp_path / "state")
+def settings(tmp_path: Path) -> ServerSettings:
+    return ServerSettings(state=tmp_path / "state")
 
 
 @pytest.fixture
-def access(settings: Settings) -> Access:
+def access(settings: ServerSettings) -> AccessControl:
     return open_access(settings)
 
 
 @pytest.fixture
-def client(settings: Settings) -> Iterator[TestClient]:
+def client(settings: ServerSettings) -> Iterator[TestClient]:
     """A caller from elsewhere."""
     with TestClient(create_app(settings, load=DotDetector), client=("10.0.0.7", 50000)) as client:
         yield client
@@ -48,7 +48,7 @@ def kind(response: object) -> str:
     return str(document["type"]).removeprefix("urn:mitoserve:problem:")
 
 
-def test_the_own_machine_is_let_in_until_there_is_a_key(settings: Settings, access: Access) -> None:
+def test_the_own_machine_is_let_in_until_there_is_a_key(settings: ServerSettings, access: AccessControl) -> None:
     with LocalClient(create_app(settings, load=DotDetector)) as client:
         assert client.get("/v1/schema/report").status_code == 200
         access.keys.create("lab", ["read"])
@@ -65,7 +65,7 @@ def test_what_is_public_needs_no_key(client: TestClient) -> None:
     assert client.get("/nowhere").status_code == 401
 
 
-def test_scopes(client: TestClient, access: Access) -> None:
+def test_scopes(client: TestClient, access: AccessControl) -> None:
     reader, _ = access.keys.create("reader", ["read"])
     scorer, _ = access.keys.create("scorer", ["score"])
     assert client.get("/metrics", headers=bearer(reader)).status_code == 200
@@ -75,7 +75,7 @@ def test_scopes(client: TestClient, access: Access) -> None:
     assert client.post("/v1/score", headers=bearer(scorer)).status_code in (400, 503)
 
 
-def test_a_key_that_has_expired_is_told_so_and_opens_nothing(client: TestClient, access: Access) -> None:
+def test_a_key_that_has_expired_is_told_so_and_opens_nothing(client: TestClient, access: AccessControl) -> None:
     access.keys.create("lab", ["admin"])
     expired, _ = access.keys.create("guest", ["read"], expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     refused = client.get("/v1/models", headers=bearer(expired))
@@ -87,7 +87,7 @@ def test_a_key_that_has_expired_is_told_so_and_opens_nothing(client: TestClient,
     assert (record.actor, record.outcome) == ("anonymous", "401")
 
 
-def test_a_rotated_key_keeps_what_it_owns(client: TestClient, access: Access) -> None:
+def test_a_rotated_key_keeps_what_it_owns(client: TestClient, access: AccessControl) -> None:
     old, key = access.keys.create("lab", ["score"])
     files = {"slide": ("a.png", field(), "image/png")}
     slide = client.post("/v1/slides", files=files, headers=bearer(old)).json()["id"]
@@ -102,9 +102,9 @@ def test_a_rotated_key_keeps_what_it_owns(client: TestClient, access: Access) ->
     assert client.get(f"/v1/slides/{slide}", headers=bearer(last)).status_code == 200
 
 
-def test_a_token_of_the_provider_opens(settings: Settings) -> None:
+def test_a_token_of_the_provider_opens(settings: ServerSettings) -> None:
     with running_issuer() as issuer:
-        with_provider = Settings(state=settings.state, oidc_issuer=issuer.address, oidc_audience=AUDIENCE)
+        with_provider = ServerSettings(state=settings.state, oidc_issuer=issuer.address, oidc_audience=AUDIENCE)
         with LocalClient(create_app(with_provider, load=DotDetector)) as client:
             assert client.get("/metrics").status_code == 401
             assert client.get("/metrics", headers=bearer(issuer.token())).status_code == 200
@@ -116,7 +116,7 @@ def test_a_token_of_the_provider_opens(settings: Settings) -> None:
             assert (refused.status_code, kind(refused)) == (503, "identity-provider-unavailable")
 
 
-def test_a_key_that_asks_too_often_waits_and_others_do_not(client: TestClient, access: Access) -> None:
+def test_a_key_that_asks_too_often_waits_and_others_do_not(client: TestClient, access: AccessControl) -> None:
     greedy, _ = access.keys.create("greedy", ["read"], requests_per_minute=5)
     modest, _ = access.keys.create("modest", ["read"], requests_per_minute=5)
     answers = [client.get("/metrics", headers=bearer(greedy)) for _ in range(8)]
@@ -126,7 +126,7 @@ def test_a_key_that_asks_too_often_waits_and_others_do_not(client: TestClient, a
     assert client.get("/metrics", headers=bearer(modest)).status_code == 200
 
 
-def test_what_changes_or_is_refused_is_recorded(client: TestClient, access: Access) -> None:
+def test_what_changes_or_is_refused_is_recorded(client: TestClient, access: AccessControl) -> None:
     reader, key = access.keys.create("reader", ["read"])
     scorer, other = access.keys.create("scorer", ["score"])
     client.get("/metrics", headers=bearer(reader))
@@ -144,7 +144,9 @@ def test_what_changes_or_is_refused_is_recorded(client: TestClient, access: Acce
     assert access.audit.verify()[0] == 3
 
 
-def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access: Access, settings: Settings) -> None:
+def test_nothing_is_answered_that_cannot_be_recorded(
+    client: TestClient, access: AccessControl, settings: ServerSettings
+) -> None:
     token, _ = access.keys.create("scorer", ["score"])
     with open_database(settings).writing() as tx:
         tx.execute(text("DROP TABLE access_audit"))
@@ -156,7 +158,7 @@ def test_nothing_is_answered_that_cannot_be_recorded(client: TestClient, access:
     assert client.get("/metrics", headers=bearer(token)).status_code == 200
 
 
-def test_a_key_keeps_no_more_than_its_quota(client: TestClient, access: Access) -> None:
+def test_a_key_keeps_no_more_than_its_quota(client: TestClient, access: AccessControl) -> None:
     small, _ = access.keys.create("small", ["score"], disk_quota_bytes=len(field()) + 10)
     large, _ = access.keys.create("large", ["score"])
     post = functools.partial(client.post, "/v1/slides?filename=a.png")
@@ -168,10 +170,10 @@ def test_a_key_keeps_no_more_than_its_quota(client: TestClient, access: Access) 
     assert post(content=field(seed=2), headers=bearer(large)).status_code == 201
 
 
-def test_a_page_of_a_named_origin_may_call(settings: Settings, access: Access) -> None:
+def test_a_page_of_a_named_origin_may_call(settings: ServerSettings, access: AccessControl) -> None:
     token, _ = access.keys.create("viewer", ["read"])
     page = {"Origin": "https://viewer.example"}
-    named = Settings(state=settings.state, cors_origins=("https://viewer.example",))
+    named = ServerSettings(state=settings.state, cors_origins=("https://viewer.example",))
     preflight = {**page, "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
     with LocalClient(create_app(named, load=DotDetector)) as client:
         answer = client.options("/v1/models", headers=preflight)
@@ -198,7 +200,7 @@ def test_requests_have_ids(client: TestClient) -> None:
 
 
 def test_no_name_and_no_key_is_said_to_others(
-    client: TestClient, access: Access, caplog: pytest.LogCaptureFixture
+    client: TestClient, access: AccessControl, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     token, key = access.keys.create("lab", ["score"])

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.integration.access_matrix import DOCUMENT, Line, documented, matrix
+from tests.integration.access_matrix import DOCUMENT, MatrixLine, find_documented, matrix
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def lines() -> list[Line]:
+def lines() -> list[MatrixLine]:
     return matrix()
 
 
@@ -16,11 +16,11 @@ PAGES = {"get /", "get /viewer/{page}", "get /v1/analyses/{analysis_id}/view"}
 """Of the web viewer: the same for everybody, whatever an address names."""
 
 
-def of(lines: list[Line], caller: str) -> dict[str, str]:
+def of(lines: list[MatrixLine], caller: str) -> dict[str, str]:
     return {f"{line.method} {line.template}": line.answers[caller] for line in lines}
 
 
-def test_only_what_is_public_answers_strangers(lines: list[Line]) -> None:
+def test_only_what_is_public_answers_strangers(lines: list[MatrixLine]) -> None:
     open_routes = PAGES | {"get /livez", "get /readyz"}
     for caller in ("no key", "wrong key"):
         for route, answer in of(lines, caller).items():
@@ -31,24 +31,24 @@ def registry(route: str) -> bool:
     return "/v1/registry/" in route
 
 
-def test_a_read_key_changes_nothing(lines: list[Line]) -> None:
+def test_a_read_key_changes_nothing(lines: list[MatrixLine]) -> None:
     for route, answer in of(lines, "read key").items():
         assert (answer == "may not") == (registry(route) or route.split()[0] not in ("get", "head")), route
 
 
-def test_what_serves_is_the_administrators_choice(lines: list[Line]) -> None:
+def test_what_serves_is_the_administrators_choice(lines: list[MatrixLine]) -> None:
     for caller in ("read key", "owner's key", "other owner's key", "admin key"):
         answers = {answer for route, answer in of(lines, caller).items() if registry(route)}
         assert answers == {"yes" if caller == "admin key" else "may not"}, caller
 
 
-def test_owner_and_admin_are_let_in(lines: list[Line]) -> None:
+def test_owner_and_admin_are_let_in(lines: list[MatrixLine]) -> None:
     assert {answer for route, answer in of(lines, "owner's key").items() if not registry(route)} == {"yes"}
     # An administrator sees and removes what others own, but does not score their slides in its own name.
     assert {route for route, answer in of(lines, "admin key").items() if answer != "yes"} == {"post /v1/analyses"}
 
 
-def test_what_belongs_to_others_is_not_there(lines: list[Line]) -> None:
+def test_what_belongs_to_others_is_not_there(lines: list[MatrixLine]) -> None:
     owned = {"{slide_id}", "{upload_id}", "{analysis_id}"}
     for route, answer in of(lines, "other owner's key").items():
         names_a_thing = any(name in route for name in owned) or route == "post /v1/analyses"
@@ -61,6 +61,6 @@ def test_what_belongs_to_others_is_not_there(lines: list[Line]) -> None:
             assert answer == "not there", route
 
 
-def test_the_docs_show_this_table(lines: list[Line]) -> None:
+def test_the_docs_show_this_table(lines: list[MatrixLine]) -> None:
     text = DOCUMENT.read_text()
-    assert documented(text, lines) == text, "the access matrix changed; run `make access`"
+    assert find_documented(text, lines) == text, "the access matrix changed; run `make access`"

@@ -8,15 +8,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from serving.access.access import open_access
-from serving.access.audit import AuditLog, Entry
-from serving.settings import Settings, SettingsError
+from serving.access.audit import AuditEntry, AuditLog
+from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
 
 pytestmark = pytest.mark.integration
 
 
 def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
-    settings = Settings(state=tmp_path, database=postgres)
+    settings = ServerSettings(state=tmp_path, database=postgres)
     access = open_access(settings)
     token, key = access.keys.create("lab", ["score"], disk_quota_bytes=2**40)
     assert open_access(settings).keys.find(token) == key
@@ -25,7 +25,7 @@ def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
 
     def write(log: AuditLog) -> None:
         for _ in range(10):
-            log.append(Entry("key:a", "POST /v1/slides", "201"))
+            log.append(AuditEntry("key:a", "POST /v1/slides", "201"))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, logs))
@@ -37,6 +37,6 @@ def test_keys_and_audit_log_work_alike(postgres: str, tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
-    missing = Settings(state=tmp_path, database=f"postgresql+psycopg://nobody@/none?host={tmp_path}")
+    missing = ServerSettings(state=tmp_path, database=f"postgresql+psycopg://nobody@/none?host={tmp_path}")
     with pytest.raises(SettingsError, match="MITOSIS_DATABASE"):
         open_access(missing)

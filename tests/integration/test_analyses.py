@@ -17,7 +17,7 @@ from serving.exports import EXPORTS
 from serving.report import Report
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
-from tests.services import DOTS, Blocking, bring, ended, events, field, kind, serving, submit, until
+from tests.services import DOTS, Blocking, bring, events, field, kind, serving, submit, until, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +38,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
 @pytest.fixture(scope="module")
 def report(standing: LocalClient) -> str:
     """Address of the report of an analysis that has succeeded."""
-    return str(ended(standing, submit(standing, bring(standing, field()))["id"])["links"]["report"])
+    return str(wait_for_end(standing, submit(standing, bring(standing, field()))["id"])["links"]["report"])
 
 
 def test_an_analysis_gives_what_scoring_gives(client: LocalClient) -> None:
@@ -88,7 +88,7 @@ def test_a_result_has_an_address_for_each_format(standing: LocalClient, report: 
 
 def test_states_progress_and_the_end(client: LocalClient) -> None:
     analysis = submit(client, bring(client, field(2500, 2500)))
-    done = ended(client, analysis["id"])
+    done = wait_for_end(client, analysis["id"])
     assert (done["state"], done["progress"]["tiles_done"], done["progress"]["tiles_total"]) == ("succeeded", 9, 9)
     assert done["started_at"] >= done["created_at"]
     assert done["finished_at"] >= done["started_at"]
@@ -99,7 +99,7 @@ def test_states_progress_and_the_end(client: LocalClient) -> None:
 
 def test_a_stream_goes_on_after_the_last_event_that_was_seen(client: LocalClient) -> None:
     analysis = submit(client, bring(client, field()))
-    ended(client, analysis["id"])
+    wait_for_end(client, analysis["id"])
     address = analysis["links"]["events"]
     whole = events(client.get(address).text)
     for seen in range(len(whole)):
@@ -112,7 +112,7 @@ def test_a_stream_goes_on_after_the_last_event_that_was_seen(client: LocalClient
 
 def test_a_failed_analysis_says_why(client: LocalClient) -> None:
     sha256 = bring(client, field())
-    failed = ended(client, submit(client, sha256, options={})["id"])
+    failed = wait_for_end(client, submit(client, sha256, options={})["id"])
     assert (failed["state"], failed["problem"]) == ("failed", "urn:mitoserve:problem:missing-mpp")
     answer = client.get(failed["links"]["report"])
     assert (answer.status_code, kind(answer)) == (422, "missing-mpp")
@@ -157,7 +157,7 @@ def test_a_running_analysis_is_cancelled_and_the_next_one_runs(tmp_path: Path) -
         assert kind(client.get(running["links"]["report"])) == "not-finished"
         assert client.delete(running["links"]["self"]).json()["state"] == "cancelled"
         detector.released.set()
-        assert ended(client, waiting["id"])["state"] == "succeeded"
+        assert wait_for_end(client, waiting["id"])["state"] == "succeeded"
         assert client.get(running["links"]["self"]).json()["state"] == "cancelled"
         assert events(client.get(running["links"]["events"]).text)[-1][1] == "cancelled"
         assert kind(client.get(running["links"]["report"])) == "not-finished"
@@ -171,7 +171,7 @@ def test_a_queued_analysis_is_cancelled_at_once_and_an_ended_one_removed(tmp_pat
         assert detector.entered.wait(30)
         assert client.delete(second["links"]["self"]).json()["state"] == "cancelled"
         detector.released.set()
-        ended(client, first["id"])
+        wait_for_end(client, first["id"])
         assert client.delete(second["links"]["self"]).status_code == 204
         assert client.get(second["links"]["self"]).status_code == 404
         assert [a["id"] for a in client.get("/v1/analyses").json()["analyses"]] == [first["id"]]
@@ -182,7 +182,7 @@ def test_lists_have_filters_and_pages(client: LocalClient) -> None:
     made = [submit(client, slides[n % 2], options={"mpp": 0.25, "threshold": n / 10})["id"] for n in range(5)]
     bad = submit(client, slides[0], options={})["id"]
     for analysis in (*made, bad):
-        ended(client, analysis)
+        wait_for_end(client, analysis)
     seen, address = [], "/v1/analyses?limit=2"
     while address:
         page = client.get(address).json()
@@ -204,7 +204,7 @@ def test_the_highest_priority_goes_first(tmp_path: Path) -> None:
         assert detector.entered.wait(30)
         wanted = {p: submit(client, sha256, priority=p, options={"mpp": 0.25, "threshold": p / 9}) for p in (1, 5, 3)}
         detector.released.set()
-        done = {p: ended(client, analysis["id"]) for p, analysis in wanted.items()}
+        done = {p: wait_for_end(client, analysis["id"]) for p, analysis in wanted.items()}
         firsts = {p: events(client.get(a["links"]["events"]).text)[1][0] for p, a in done.items()}
         assert sorted(firsts, key=lambda p: firsts[p]) == [5, 3, 1]
 
@@ -215,7 +215,7 @@ def test_scoring_does_not_wait_where_the_client_prefers_so(client: LocalClient, 
     )
     assert answer.status_code == 202
     assert answer.headers["preference-applied"] == "respond-async"
-    done = ended(client, answer.headers["location"].rsplit("/", 1)[1])
+    done = wait_for_end(client, answer.headers["location"].rsplit("/", 1)[1])
     assert done["state"] == "succeeded"
     assert Report.model_validate_json(client.get(done["links"]["report"]).content).slide.name == "a.png"
     until(lambda: not list((tmp_path / "state" / "slides").iterdir()))
@@ -235,8 +235,8 @@ def test_analyses_outlive_their_server(tmp_path: Path) -> None:
         waiting = submit(client, sha256, options={"mpp": 0.25, "threshold": 0.1})
         assert entered.wait(30)
     with serving(tmp_path / "state") as client:
-        assert ended(client, analysis["id"])["state"] == "succeeded"
-        assert ended(client, waiting["id"])["state"] == "succeeded"
+        assert wait_for_end(client, analysis["id"])["state"] == "succeeded"
+        assert wait_for_end(client, waiting["id"])["state"] == "succeeded"
         kinds = [event for _, event, _ in events(client.get(analysis["links"]["events"]).text)]
         assert kinds.count("running") == 2
 
@@ -245,9 +245,9 @@ def test_another_threshold_asks_the_models_nothing(tmp_path: Path) -> None:
     detector = DotDetector()
     with serving(tmp_path / "state", load=lambda: detector) as client:
         sha256 = bring(client, field())
-        first = ended(client, submit(client, sha256)["id"])
+        first = wait_for_end(client, submit(client, sha256)["id"])
         asked = (detector.screened, detector.detected)
-        again = ended(client, submit(client, sha256, options={"mpp": 0.25, "threshold": 0.99})["id"])
+        again = wait_for_end(client, submit(client, sha256, options={"mpp": 0.25, "threshold": 0.99})["id"])
         assert (detector.screened, detector.detected) == asked
         scores = [client.get(a["links"]["report"]).json()["tiles"][0]["scores"] for a in (first, again)]
         assert scores[0] == scores[1]
@@ -295,12 +295,12 @@ def test_a_webhook_is_signed_and_tried_again(tmp_path: Path, monkeypatch: pytest
 def test_postgresql_keeps_analyses_too(tmp_path: Path, postgres: str) -> None:
     with serving(tmp_path / "state", database=postgres) as client:
         sha256 = bring(client, field(2500, 2500))
-        done = ended(client, submit(client, sha256)["id"])
+        done = wait_for_end(client, submit(client, sha256)["id"])
         assert (done["state"], done["progress"]["tiles_done"]) == ("succeeded", 9)
         kinds = [event for _, event, _ in events(client.get(done["links"]["events"]).text)]
         assert (kinds[0], kinds[1], kinds[-1]) == ("queued", "running", "succeeded")
         waiting = submit(client, sha256, options={"mpp": 0.25, "threshold": 0.9})
     with serving(tmp_path / "state", database=postgres) as client:
-        assert ended(client, waiting["id"])["state"] == "succeeded"
+        assert wait_for_end(client, waiting["id"])["state"] == "succeeded"
         assert client.delete(f"/v1/slides/{sha256}").status_code == 204
     assert not (tmp_path / "state" / "mitoserve.sqlite").exists()

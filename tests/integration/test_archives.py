@@ -24,7 +24,7 @@ MIB = 2**20
 ROUTES = ("/v1/slides?filename=a.zip", "/v1/registry/versions", "/v1/score?filename=a.zip&mpp=0.25")
 
 
-def zipped(entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> bytes:
+def zip_files(entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in entries.items():
@@ -34,7 +34,7 @@ def zipped(entries: dict[str, bytes], *, compression: int = zipfile.ZIP_STORED) 
     return buffer.getvalue()
 
 
-def tarred(entries: dict[str, bytes], mode: str, form: int = tarfile.PAX_FORMAT) -> bytes:
+def tar_files(entries: dict[str, bytes], mode: str, form: int = tarfile.PAX_FORMAT) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode, format=form) as archive:  # type: ignore[call-overload]
         for name, content in entries.items():
@@ -55,12 +55,12 @@ def test_archives_as_people_make_them_are_the_slide_that_they_hold(tmp_path: Pat
     tiff = write_pyramid(tmp_path / "a.tif", noise(300, 300))
     level, content = dicom.read_bytes(), tiff.read_bytes()
     archives = [
-        (dicom, zipped({"SER/IM0001.DCM": level})),
-        (dicom, zipped({"slide\\level-0.dcm": level, "slide\\annotations.xml": b"<a/>"})),
-        (dicom, tarred({"study/1.2.840.1": level, "study/._1.2.840.1": b"\0\5\x16\7"}, "w:gz")),
-        (tiff, zipped({"case/a.tif": content, "case/.DS_Store": b"x", "__MACOSX/case/._a.tif": b"y"})),
-        (tiff, zipped({"a.tif": content, "README.txt": b"hello"})),
-        (tiff, tarred({"1/2/3/4/5/6/a.tif": content, "1/2/3/4/5/6/a.tif:Zone.Identifier": b"x"}, "w")),
+        (dicom, zip_files({"SER/IM0001.DCM": level})),
+        (dicom, zip_files({"slide\\level-0.dcm": level, "slide\\annotations.xml": b"<a/>"})),
+        (dicom, tar_files({"study/1.2.840.1": level, "study/._1.2.840.1": b"\0\5\x16\7"}, "w:gz")),
+        (tiff, zip_files({"case/a.tif": content, "case/.DS_Store": b"x", "__MACOSX/case/._a.tif": b"y"})),
+        (tiff, zip_files({"a.tif": content, "README.txt": b"hello"})),
+        (tiff, tar_files({"1/2/3/4/5/6/a.tif": content, "1/2/3/4/5/6/a.tif:Zone.Identifier": b"x"}, "w")),
     ]
     with serving(tmp_path / "state", min_free_bytes=0) as client:
         for slide, body in archives:
@@ -74,10 +74,10 @@ def test_mutated_archives_are_taken_or_refused_and_nothing_else(tmp_path: Path) 
     content = write_pyramid(tmp_path / "a.tif", noise(100, 80)).read_bytes()
     entries = {"folder/" + "n" * 120 + "é/a.tif": content, "folder/README": b"x"}
     whole = [
-        zipped(entries),
-        zipped(entries, compression=zipfile.ZIP_DEFLATED),
-        *(tarred(entries, mode) for mode in ("w", "w:gz", "w:bz2", "w:xz")),
-        tarred(entries, "w", tarfile.GNU_FORMAT),
+        zip_files(entries),
+        zip_files(entries, compression=zipfile.ZIP_DEFLATED),
+        *(tar_files(entries, mode) for mode in ("w", "w:gz", "w:bz2", "w:xz")),
+        tar_files(entries, "w", tarfile.GNU_FORMAT),
     ]
     seen = Counter[str]()
     with serving(tmp_path / "state", min_free_bytes=0) as client:

@@ -16,22 +16,22 @@ from serving.access.audit import AuditLog
 from serving.api.app import create_app
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.jobs.crew import Crew
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.table import JobTable, Submission
 from serving.jobs.worker import Worker
-from serving.registry.releases import Releases
-from serving.registry.shadows import Shadows
-from serving.registry.version import ModelVersion
+from serving.jobs.worker_registry import WorkerRegistry
+from serving.registry.releases import ReleaseStore
+from serving.registry.shadows import ShadowStore
+from serving.registry.version import VersionId
 from serving.scoring.options import ScoringOptions
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, make_cards, tissue
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
-from tests.services import Blocking, WithCandidate, bring, ended, field, kind, submit, until
+from tests.services import Blocking, WithCandidate, bring, field, kind, submit, until, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +43,7 @@ DRIFT = 2
 def client(tmp_path: Path) -> Iterator[LocalClient]:
     models = write_quick_models(tmp_path / "models")
     write_quick_models(models, "0.0.0", scale=200)  # Det looks at less of what is dark
-    settings = Settings(
+    settings = ServerSettings(
         state=tmp_path / "state", models=models, providers=("CPUExecutionProvider",), model_window_s=10, min_free_bytes=0,
         drift_analyses=DRIFT, golden_set=golden(tmp_path / "golden"), gate_speed=1000,
     )  # fmt: skip
@@ -91,7 +91,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     assert (nothing["slides"], nothing["first"]) == (0, [])
 
     slides = [bring(client, picture(seed), f"{seed}.png") for seed in range(DRIFT)]
-    analyses = [ended(client, submit(client, slide)["id"]) for slide in slides]
+    analyses = [wait_for_end(client, submit(client, slide)["id"]) for slide in slides]
     until(lambda: shadow(client)["analyses"]["succeeded"] == len(slides), seconds=120)
     assert (shadow(client)["faults"], shadow(client)["state"], shadow(client)["serves"]) == ([], "running", False)
     listed = client.get("/v1/analyses").json()["analyses"]
@@ -125,7 +125,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     assert steady["reference"]["source"] == "first 2 slides of this server"
     assert (steady["level"], steady["recent"]) == (None, 0)
     for seed in range(10, 10 + DRIFT):
-        ended(client, submit(client, bring(client, picture(seed, stain=(225, 190, 150)), f"{seed}.png"))["id"])
+        wait_for_end(client, submit(client, bring(client, picture(seed, stain=(225, 190, 150)), f"{seed}.png"))["id"])
     drift = client.get("/v1/registry/drift").json()
     levels = {m["name"]: m["level"] for m in drift["measures"]}
     assert (drift["level"], levels["eosin"]) == ("alarm", "alarm")
@@ -142,7 +142,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     assert "F1 0 against" in client.get(refused).json()["detail"]
     forced = client.post("/v1/registry/releases", json={**wanted, "because": "the scanner was replaced"})
     assert (forced.status_code, forced.json()["because"]) == (202, "the scanner was replaced")
-    database = open_database(Settings(state=tmp_path / "state"))
+    database = open_database(ServerSettings(state=tmp_path / "state"))
     newest = list(AuditLog(database).records())[-1]
     database.close()
     until(lambda: client.get(forced.headers["location"]).json()["state"] == "promoted", seconds=120)
@@ -161,14 +161,14 @@ class Other(Blocking):
 
 
 def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Path) -> None:
-    settings = Settings(state=tmp_path / "state")
+    settings = ServerSettings(state=tmp_path / "state")
     database, decoders, stop = open_database(settings), Decoders(DecoderLimits()), threading.Event()
     store = SlideStore(database, settings, decoders)
     jobs, record = JobTable(database, store), ShadowRecord(database, store.kept)
-    Releases(database).pin((ModelVersion("reg-ns", "0.0.1", "a" * 64), ModelVersion("det", "0.0.1", "b" * 64)))
-    number = Shadows(database).start((ModelVersion("reg-ns", "0.0.2", "c" * 64),), 1.0, "ann").number
+    ReleaseStore(database).pin((VersionId("reg-ns", "0.0.1", "a" * 64), VersionId("det", "0.0.1", "b" * 64)))
+    number = ShadowStore(database).start((VersionId("reg-ns", "0.0.2", "c" * 64),), 1.0, "ann").number
     candidate = Other()
-    worker = Worker("w", store, Crew(database, "s"), WithCandidate(DotDetector, candidate, number), stop)
+    worker = Worker("w", store, WorkerRegistry(database, "s"), WithCandidate(DotDetector, candidate, number), stop)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

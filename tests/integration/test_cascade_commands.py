@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from serving.registry.checkup import check_version
+from serving.registry.version_check import check_version
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.modelcard import ModelCard, load_card
 from training.cli.group import main
@@ -15,7 +15,7 @@ from training.data.store import Dataset, read_store, write_store
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
 from training.evaluation.judgement import JudgedCascade, Judgement
 from training.evaluation.judgement_tables import read_judgement
-from training.paper.scale_data import generated
+from training.paper.scale_data import generate_data
 
 pytestmark = pytest.mark.integration
 
@@ -57,7 +57,7 @@ def _spread(weights: Path) -> None:
 def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     store = tmp_path / "store.json"
-    write_store(generated(tmp_path / "data", patients=2, tests=1, side=1000), store)
+    write_store(generate_data(tmp_path / "data", patients=2, tests=1, side=1000), store)
     for name, recipe in (("cascade", CASCADE), ("verifier", VERIFIER)):
         (tmp_path / f"{name}.toml").write_text(recipe)
         _run(monkeypatch, "train", tmp_path / f"{name}.toml", "--data", store, "--validation", 0,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from training.paper.cells import Places, RunAll, opened
-from training.paper.grid import Job, jobs
+from training.paper.cells import TrainingRunner, TrainingWorkers, open_runner
+from training.paper.grid import GridJob, jobs
 from training.paper.outcome import read_outcome
-from training.paper.reproduce import Cell, Study, run_cell
-from training.paper.scales import SCALES, prepared
+from training.paper.reproduce import GridRun, Study, run_cell
+from training.paper.scales import SCALES, prepare_data
 from training.recipes.reading import read_recipe
 
 pytestmark = pytest.mark.integration
@@ -24,12 +24,12 @@ GRID = jobs(SCALE.recipes("none"), SCALE.sizes)
 
 
 @pytest.fixture(scope="module")
-def run_all() -> Iterator[RunAll]:
-    with opened(Places(2, "local")) as found:
+def run_all() -> Iterator[TrainingRunner]:
+    with open_runner(TrainingWorkers(2, "local")) as found:
         yield found
 
 
-def _killed_once(folder: Path, job: Job, device: torch.device) -> tuple[str, int]:
+def _kill_once(folder: Path, job: GridJob, device: torch.device) -> tuple[str, int]:
     """The process; that of the first job kills itself the first time."""
     marker = folder / "was-here"
     if job.name == GRID[0].name and not marker.exists():
@@ -40,40 +40,40 @@ def _killed_once(folder: Path, job: Job, device: torch.device) -> tuple[str, int
     return job.name, os.getpid()
 
 
-def test_a_training_whose_process_ends_is_started_again(run_all: RunAll, tmp_path: Path) -> None:
-    (found,) = run_all(partial(_killed_once, tmp_path), GRID[:1])
+def test_a_training_whose_process_ends_is_started_again(run_all: TrainingRunner, tmp_path: Path) -> None:
+    (found,) = run_all(partial(_kill_once, tmp_path), GRID[:1])
     assert isinstance(found, tuple)
     assert found[0] == GRID[0].name
     assert found[1] != os.getpid()
     assert (tmp_path / "was-here").exists()
 
 
-def test_an_error_of_a_training_is_the_study_s(run_all: RunAll, tmp_path: Path) -> None:
+def test_an_error_of_a_training_is_the_study_s(run_all: TrainingRunner, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to learn from"):
-        list(run_all(partial(_killed_once, tmp_path), GRID[1:2]))
+        list(run_all(partial(_kill_once, tmp_path), GRID[1:2]))
 
 
-def test_a_training_on_a_cluster_is_that_of_this_process(run_all: RunAll, tmp_path: Path) -> None:
+def test_a_training_on_a_cluster_is_that_of_this_process(run_all: TrainingRunner, tmp_path: Path) -> None:
     (job,) = (job for job in GRID if job.name == "Reg_2")
-    prepared(SCALE, tmp_path / "data")
+    prepare_data(SCALE, tmp_path / "data")
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "data").symlink_to(tmp_path / "data")
     train = partial(run_cell, Study("tiny", tmp_path, 0))
-    ((name, seconds),) = run_all(train, [Cell(job)])
+    ((name, seconds),) = run_all(train, [GridRun(job)])
     assert name == job.name
     assert seconds > 0
-    run_cell(Study("tiny", tmp_path / "alone", 0), Cell(job), torch.device("cpu"))
+    run_cell(Study("tiny", tmp_path / "alone", 0), GridRun(job), torch.device("cpu"))
     there, here = (read_outcome(root / "jobs" / job.name) for root in (tmp_path, tmp_path / "alone"))
     assert there is not None
     assert here is not None
     assert np.allclose(there.scores, here.scores, atol=1e-5)
-    assert list(run_all(train, [Cell(job)])) == [(job.name, 0.0)]
+    assert list(run_all(train, [GridRun(job)])) == [(job.name, 0.0)]
 
 
 def test_a_second_seed_is_a_training_of_its_own(tmp_path: Path) -> None:
     (job,) = (job for job in GRID if job.name == "Reg_2")
     study = Study("tiny", tmp_path, 0)
-    for cell in (Cell(job), Cell(job, 1)):
+    for cell in (GridRun(job), GridRun(job, 1)):
         run_cell(study, cell, torch.device("cpu"))
     first, second = (read_outcome(tmp_path / "jobs" / name) for name in ("Reg_2", "Reg_2_seed-1"))
     assert first is not None

@@ -16,7 +16,7 @@ from serving.access.access import open_access
 from serving.access.errors import ExpiredKeyError
 from serving.access.local_key import local_key
 from serving.cli import main
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
 pytestmark = pytest.mark.integration
 
@@ -35,7 +35,7 @@ def test_a_key_from_its_making_to_its_end(state: Path) -> None:
     made = run("keys", "create", "lab", "--scope", "read", "--disk-quota", "0")
     assert made.exit_code == 0, made.output
     token = made.stdout.strip()
-    keys = open_access(Settings(state=state)).keys
+    keys = open_access(ServerSettings(state=state)).keys
     key = keys.find(token)
     assert key is not None
     assert (key.scopes, key.disk_quota_bytes, key.requests_per_minute) == (frozenset({"read"}), 0, 600)
@@ -52,7 +52,7 @@ def test_a_key_from_its_making_to_its_end(state: Path) -> None:
 def test_keys_with_an_end_are_listed_with_their_state_and_rotated(state: Path) -> None:
     old = run("keys", "create", "lab", "--scope", "read", "--expires-in", "90d").stdout.strip()
     assert run("keys", "create", "guest", "--scope", "read", "--expires-on", "2999-12-31").exit_code == 0
-    access = open_access(Settings(state=state))
+    access = open_access(ServerSettings(state=state))
     lab, guest = access.keys.list()
     assert guest.expires_at == "2999-12-31T00:00:00.000000+00:00"
     assert lab.expires_at is not None
@@ -89,7 +89,7 @@ def test_an_end_that_is_none_is_refused_in_words(state: Path, end: str, said: st
 
 def test_a_list_in_a_pipe_has_the_whole_id_that_revoke_takes(state: Path) -> None:
     assert run("keys", "create", "a laboratory with a long name", "--scope", "read", "--scope", "score").exit_code == 0
-    (key,) = open_access(Settings(state=state)).keys.list()
+    (key,) = open_access(ServerSettings(state=state)).keys.list()
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     listed = subprocess.run(
         [sys.executable, "-m", "serving.cli", "keys", "list"],
@@ -147,7 +147,7 @@ def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch
 def test_the_key_of_the_machine_is_shown_until_there_is_another(state: Path) -> None:
     shown = run("keys", "local")
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.strip() == local_key(Settings(state=state))
+    assert shown.stdout.strip() == local_key(ServerSettings(state=state))
     assert run("keys", "create", "lab", "--scope", "read").exit_code == 0
     refused = run("keys", "local")
     assert refused.exit_code == 1
@@ -168,7 +168,7 @@ def test_serve_says_what_to_open_and_shows_the_key_on_a_terminal_alone(state: Pa
             said += os.read(ours, 4096).decode()
         serving.kill()
     os.close(ours)
-    key = local_key(Settings(state=state))
+    key = local_key(ServerSettings(state=state))
     assert ("http://127.0.0.1:3999/#key=" + key in said) is on_terminal
     assert (key in said) is on_terminal
     assert "http://127.0.0.1:3999/" in said

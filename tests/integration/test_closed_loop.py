@@ -81,7 +81,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerPr
 def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_path: Path) -> None:
     reviewed = [_tissue(tmp_path / "reviewed", seed) for seed in range(200, 204)]
     unseen = [_tissue(tmp_path / "unseen", seed) for seed in range(300, 302)]
-    before = [_analysed(server, tissue) for tissue in reviewed]
+    before = [_analyse(server, tissue) for tissue in reviewed]
     for tissue, analysis in zip(reviewed, before, strict=True):
         _review(server, tissue, analysis)
         corrections = server.client.get(f"{analysis}/corrections").raise_for_status().json()
@@ -100,20 +100,20 @@ def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_pat
     models("add", new)
     models("verify", "reg-ns@0.2.0")
     models("shadow", "reg-ns@0.2.0", "det@0.1.0", "--share", 1)
-    unseen_before = [_analysed(server, tissue) for tissue in unseen]
-    server.wait_until(lambda: _shadowed(server).get("succeeded") == len(unseen), 150)
+    unseen_before = [_analyse(server, tissue) for tissue in unseen]
+    server.wait_until(lambda: _run_shadow(server).get("succeeded") == len(unseen), 150)
     places = server.client.get("/v1/registry/shadows/1/disagreements").raise_for_status().json()["places"]
     assert places  # what the candidate would change is seen before it counts
     assert "is stopped" in models("shadow", "--stop")
     models("promote", "reg-ns@0.2.0", "det@0.1.0")
     server.wait_until(lambda: "0.2.0" in {m["version"] for m in server.client.get("/v1/models").json()["models"]}, 150)
 
-    after = [_analysed(server, tissue) for tissue in reviewed]
-    unseen_after = [_analysed(server, tissue) for tissue in unseen]
+    after = [_analyse(server, tissue) for tissue in reviewed]
+    unseen_after = [_analyse(server, tissue) for tissue in unseen]
     named = [
-        (place, _found(server, now))
+        (place, _find(server, now))
         for tissue, past, now in zip(reviewed, before, after, strict=True)
-        for place in _found(server, past)
+        for place in _find(server, past)
         if not _near(place, tissue.figures)
     ]
     print(
@@ -201,7 +201,7 @@ def _box(place: NDArray[np.float64]) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def _analysed(server: ServerProcess, tissue: Tissue) -> str:
+def _analyse(server: ServerProcess, tissue: Tissue) -> str:
     """Address of the analysis of a picture, once it has succeeded."""
     content = tissue.path.read_bytes()
     slide = (
@@ -213,7 +213,7 @@ def _analysed(server: ServerProcess, tissue: Tissue) -> str:
     return address
 
 
-def _shadowed(server: ServerProcess) -> dict[str, int]:
+def _run_shadow(server: ServerProcess) -> dict[str, int]:
     """Analyses of the latest shadow by their state."""
     (shadow,) = server.client.get("/v1/registry/shadows").raise_for_status().json()["shadows"]
     counts: dict[str, int] = shadow["analyses"]
@@ -222,7 +222,7 @@ def _shadowed(server: ServerProcess) -> dict[str, int]:
 
 def _review(server: ServerProcess, tissue: Tissue, analysis: str) -> None:
     """What a reviewer who knows the truth says: every detection is judged, every figure that was missed is added."""
-    found = _found(server, analysis)
+    found = _find(server, analysis)
     for index, place in enumerate(found):
         action = "accept" if _near(place, tissue.figures) else "reject"
         _say(server, analysis, {"action": action, "target": f"detection-{index}"})
@@ -243,7 +243,7 @@ def _whole_picture() -> dict[str, Any]:
     return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": named}
 
 
-def _found(server: ServerProcess, analysis: str) -> NDArray[np.float64]:
+def _find(server: ServerProcess, analysis: str) -> NDArray[np.float64]:
     """Centres of what a report shows, float, shape (N, 2)."""
     report = server.client.get(f"{analysis}/report").raise_for_status().json()
     return np.asarray([(d["x"] + d["width"] / 2, d["y"] + d["height"] / 2) for d in report["detections"]]).reshape(
@@ -257,11 +257,11 @@ def _near(place: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
 
 def _recall(server: ServerProcess, tissues: list[Tissue], analyses: list[str]) -> float:
     """Share of all figures that the reports show."""
-    pairs = [(tissue, _found(server, analysis)) for tissue, analysis in zip(tissues, analyses, strict=True)]
+    pairs = [(tissue, _find(server, analysis)) for tissue, analysis in zip(tissues, analyses, strict=True)]
     return float(np.mean([_near(place, found) for tissue, found in pairs for place in tissue.figures]))
 
 
 def _errors(server: ServerProcess, tissues: list[Tissue], analyses: list[str]) -> int:
     """How much the reports show that is no figure."""
-    pairs = [(tissue, _found(server, analysis)) for tissue, analysis in zip(tissues, analyses, strict=True)]
+    pairs = [(tissue, _find(server, analysis)) for tissue, analysis in zip(tissues, analyses, strict=True)]
     return sum(not _near(place, tissue.figures) for tissue, found in pairs for place in found)

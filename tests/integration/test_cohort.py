@@ -13,7 +13,7 @@ import pytest
 
 from serving.wsi.research_use import RESEARCH_USE
 from tests.quick_models import write_quick_models
-from tests.ray_workers import workers_of
+from tests.ray_workers import find_workers
 from tests.samples import noise, write_pyramid, write_truncated
 from tests.services import until
 
@@ -61,7 +61,7 @@ def test_a_cohort_goes_on_after_kills_and_every_good_slide_is_scored_once(ground
     broken = start(ground, out)
     until(lambda: len(reports(out)) >= 2 or broken.poll() is not None, seconds=250)
     assert broken.poll() is None, broken.communicate()
-    workers_of(broken.pid)[0].send_signal(signal.SIGKILL)
+    find_workers(broken.pid)[0].send_signal(signal.SIGKILL)
     until(lambda: len(reports(out)) >= 5 or broken.poll() is not None, seconds=250)
     left_behind = psutil.Process(broken.pid).children(recursive=True)
     broken.send_signal(signal.SIGKILL)

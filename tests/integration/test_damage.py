@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
-from tests.services import bring, ended, field, kind, serving, submit
+from tests.services import bring, field, kind, serving, submit, wait_for_end
 
 pytestmark = [pytest.mark.integration, pytest.mark.property]
 
@@ -36,15 +36,15 @@ def lasting(content: bytes, suffix: str) -> Any:
     return {key: value for key, value in json.loads(content).items() if key not in ("timing", "software")}
 
 
-class Served:
+class DamagedServer:
     """A server with a slide and the results of an undisturbed analysis."""
 
     def __init__(self, client: LocalClient, state: Path) -> None:
         self.client, self.state, self.content = client, state, field()
         self.slide = bring(client, self.content)
-        self.analysis = ended(client, submit(client, self.slide, options=THRESHOLD)["id"])["id"]
+        self.analysis = wait_for_end(client, submit(client, self.slide, options=THRESHOLD)["id"])["id"]
         self.expected = self.exports(self.analysis)
-        self.other = self.exports(ended(client, submit(client, self.slide, options=OTHER)["id"])["id"])
+        self.other = self.exports(wait_for_end(client, submit(client, self.slide, options=OTHER)["id"])["id"])
 
     def exports(self, analysis: str) -> dict[str, Any]:
         """What there is in each format; the kind of the problem where there is none."""
@@ -62,23 +62,23 @@ class Served:
     def again(self, options: dict[str, Any]) -> dict[str, Any]:
         """Bring the slide and submit the analysis again; gives the exports."""
         assert bring(self.client, self.content) == self.slide
-        done = ended(self.client, submit(self.client, self.slide, options=options)["id"])
+        done = wait_for_end(self.client, submit(self.client, self.slide, options=options)["id"])
         assert done["state"] == "succeeded", done
         self.analysis = done["id"] if options == THRESHOLD else self.analysis
         return self.exports(done["id"])
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DamagedServer]:
     state = tmp_path_factory.mktemp("damage") / "state"
     with serving(state, DotDetector) as client:
-        yield Served(client, state)
+        yield DamagedServer(client, state)
 
 
 @settings(max_examples=10)
 @given(pattern=st.sampled_from(FILES), number=st.integers(0, 1), bit=st.integers(0, 2**40))
 def test_any_changed_bit_of_any_stored_file_gives_no_other_result(
-    served: Served, pattern: str, number: int, bit: int
+    served: DamagedServer, pattern: str, number: int, bit: int
 ) -> None:
     path = served.newest(pattern, number)
     content = bytearray(path.read_bytes())
@@ -88,7 +88,7 @@ def test_any_changed_bit_of_any_stored_file_gives_no_other_result(
     for suffix, shown in served.exports(served.analysis).items():
         assert shown in (served.expected[suffix], "result-lost"), suffix
     # An analysis before the slide is brought again either ends with the same numbers or says what to do.
-    tried = ended(served.client, submit(served.client, served.slide, options=OTHER)["id"])
+    tried = wait_for_end(served.client, submit(served.client, served.slide, options=OTHER)["id"])
     if tried["state"] == "succeeded":
         assert served.exports(tried["id"]) == served.other
     else:
@@ -98,8 +98,8 @@ def test_any_changed_bit_of_any_stored_file_gives_no_other_result(
     assert served.again(OTHER) == served.other
 
 
-def test_a_lost_result_is_gone_and_the_same_request_computes_it_again(served: Served) -> None:
-    made = ended(served.client, submit(served.client, served.slide, options=OTHER)["id"])["id"]
+def test_a_lost_result_is_gone_and_the_same_request_computes_it_again(served: DamagedServer) -> None:
+    made = wait_for_end(served.client, submit(served.client, served.slide, options=OTHER)["id"])["id"]
     for path in (served.state / "results").glob("*/report.json"):
         path.write_bytes(b"{}")
     for _ in range(2):
@@ -110,17 +110,17 @@ def test_a_lost_result_is_gone_and_the_same_request_computes_it_again(served: Se
     assert served.again(OTHER) == served.other
 
 
-def test_a_lost_slide_is_told_and_the_next_upload_is_stored(served: Served) -> None:
+def test_a_lost_slide_is_told_and_the_next_upload_is_stored(served: DamagedServer) -> None:
     (path,) = (served.state / "slides").rglob("slide.*")
     path.unlink()
     answer = served.client.get(f"/v1/slides/{served.slide}/thumbnail")
     assert (answer.status_code, kind(answer)) == (410, "slide-damaged")
-    failed = ended(served.client, submit(served.client, served.slide, options={"mpp": 0.26})["id"])
+    failed = wait_for_end(served.client, submit(served.client, served.slide, options={"mpp": 0.26})["id"])
     assert (failed["state"], failed["problem"]) == ("failed", "urn:mitoserve:problem:slide-damaged")
     assert bring(served.client, served.content) == served.slide
     assert served.client.get(f"/v1/slides/{served.slide}/thumbnail").status_code == 200
     again = submit(served.client, served.slide, options={"mpp": 0.26})["id"]
-    assert ended(served.client, again)["state"] == "succeeded"
+    assert wait_for_end(served.client, again)["state"] == "succeeded"
 
 
 def test_a_database_that_is_deleted_makes_the_server_not_ready(tmp_path: Path) -> None:

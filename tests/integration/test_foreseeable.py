@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients import LocalClient
-from tests.services import bring, ended, field, serving, submit
+from tests.services import bring, field, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalClient]:
 def things(client: LocalClient) -> dict[str, str]:
     slide = bring(client, field())
     analysis = submit(client, slide)["id"]
-    ended(client, analysis)
+    wait_for_end(client, analysis)
     begun = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Upload-Metadata": "name YS5wbmc="}
     upload = client.post("/v1/uploads", headers=begun).headers["location"].rsplit("/", 1)[1]
     return {"slide_id": slide, "upload_id": upload, "analysis_id": analysis}
@@ -66,7 +66,7 @@ def routes(client: LocalClient) -> list[tuple[str, str, dict[str, Any]]]:
     return [route for route in found if route[1] in ("get", "head", "post", "put", "patch")]
 
 
-def answered(client: LocalClient, method: str, address: str, **request: Any) -> None:
+def answer(client: LocalClient, method: str, address: str, **request: Any) -> None:
     answer = client.request(method.upper(), address, **request)
     assert answer.status_code < 500 or answer.status_code in (503, 507), (method, address[:200], request, answer.text)
     assert "unexpected" not in answer.text, (method, address[:200], request, answer.text)
@@ -94,7 +94,7 @@ def test_odd_addresses_and_queries(
                  "Idempotency-Key", "If-None-Match", "Content-Disposition", "Prefer"):  # fmt: skip
         if data.draw(st.booleans()):
             headers[name] = data.draw(odd).encode("latin-1", "replace").replace(b"\t", b" ").decode("latin-1")
-    answered(client, method, f"{address}?{text}", headers={k: v.encode("latin-1") for k, v in headers.items()})
+    answer(client, method, f"{address}?{text}", headers={k: v.encode("latin-1") for k, v in headers.items()})
 
 
 @given(data=st.data())
@@ -118,7 +118,7 @@ def test_odd_values_in_json(client: LocalClient, things: dict[str, str], data: s
             body[name] = {**inner, data.draw(st.sampled_from(sorted(inner))): data.draw(value)}
         else:
             body[name] = data.draw(value)
-    answered(client, "post", address, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    answer(client, "post", address, content=json.dumps(body), headers={"Content-Type": "application/json"})
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_odd_values_in_json(client: LocalClient, things: dict[str, str], data: s
 def test_what_is_no_json(client: LocalClient, things: dict[str, str], content: bytes) -> None:
     for address in ("/v1/analyses", "/v1/slides", f"/v1/analyses/{things['analysis_id']}/reviews", "/v1/registry/releases",
                     "/v1/monailabel/infer/wsi/mitosis?image=a"):  # fmt: skip
-        answered(client, "post", address, content=content, headers={"Content-Type": "application/json"})
+        answer(client, "post", address, content=content, headers={"Content-Type": "application/json"})
 
 
 def test_what_postgresql_cannot_hold(tmp_path: Path, postgres: str) -> None:
     with serving(tmp_path / "state", database=postgres) as client:
         slide = bring(client, field())
         analysis = submit(client, slide)["id"]
-        ended(client, analysis)
+        wait_for_end(client, analysis)
         for text in ("\x00", "a\x00b", "\ud800"):
             review = {"action": "accept", "target": "detection-0", "reviewer": text, "reason": text}
             for address, body in {
@@ -143,12 +143,10 @@ def test_what_postgresql_cannot_hold(tmp_path: Path, postgres: str) -> None:
                 f"/v1/analyses/{analysis}/reviews": review,
                 "/v1/registry/releases": {"models": [text], "force": True, "because": text},
             }.items():
-                answered(
-                    client, "post", address, content=json.dumps(body), headers={"Content-Type": "application/json"}
-                )
+                answer(client, "post", address, content=json.dumps(body), headers={"Content-Type": "application/json"})
         for address in (
             f"/v1/slides/{quote('a')}%00",
             f"/v1/analyses?slide=%00&before={2**62}",
             f"/v1/slides?after={2**62}",
         ):
-            answered(client, "get", address)
+            answer(client, "get", address)

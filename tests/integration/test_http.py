@@ -17,7 +17,7 @@ from PIL import Image
 from serving.api.app import create_app
 from serving.exports import EXPORTS
 from serving.report import Report
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.wsi.errors import ModelError
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
@@ -49,7 +49,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def standing(state: Path) -> Iterator[LocalClient]:
-    settings = Settings(state=state, max_upload_bytes=5_000_000)
+    settings = ServerSettings(state=state, max_upload_bytes=5_000_000)
     with LocalClient(create_app(settings, load=DotDetector), raise_server_exceptions=False) as client:
         _until_ready(client)
         yield client
@@ -119,8 +119,8 @@ def test_a_raw_body_gives_the_same_report(client: LocalClient, picture: bytes) -
     named = client.post(
         "/v1/score?mpp=0.25", content=picture, headers={"Content-Disposition": 'attachment; filename="a.png"'}
     )
-    first = _settled(post(client, picture).body)
-    assert _settled(raw.content) == _settled(named.content) == first
+    first = _settle(post(client, picture).body)
+    assert _settle(raw.content) == _settle(named.content) == first
 
 
 @pytest.mark.parametrize("export", [name for name, e in EXPORTS.items() if not e.needs_slide])
@@ -263,7 +263,7 @@ def test_one_document_holds_every_route(client: LocalClient) -> None:
 
 def test_a_full_server_refuses_and_recovers(tmp_path: Path, picture: bytes) -> None:
     detector = Blocking()
-    settings = Settings(state=tmp_path, max_running=1, max_waiting=0)
+    settings = ServerSettings(state=tmp_path, max_running=1, max_waiting=0)
     with LocalClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
         _until_ready(client)
         first = pool.submit(post, client, picture)
@@ -281,7 +281,7 @@ def test_models_that_do_not_load_are_a_503_that_says_why(tmp_path: Path, picture
     def load() -> DotDetector:
         raise ModelError("no model 'reg-ns' in /models")
 
-    with LocalClient(create_app(Settings(state=tmp_path), load=load)) as client:
+    with LocalClient(create_app(ServerSettings(state=tmp_path), load=load)) as client:
         for response in (client.get("/readyz"), client.post("/v1/score", files={"slide": ("a.png", picture)})):
             assert response.status_code == 503
             assert response.headers["content-type"] == PROBLEM
@@ -293,7 +293,7 @@ def test_a_failure_inside_is_a_500_and_the_server_lives(tmp_path: Path, picture:
         def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             raise RuntimeError(f"secret {tiles.shape}")
 
-    app = create_app(Settings(state=tmp_path), load=Failing)
+    app = create_app(ServerSettings(state=tmp_path), load=Failing)
     with LocalClient(app, raise_server_exceptions=False) as client:
         _until_ready(client)
         answer = post(client, picture)
@@ -302,7 +302,7 @@ def test_a_failure_inside_is_a_500_and_the_server_lives(tmp_path: Path, picture:
         assert client.get("/readyz").status_code == 200
 
 
-def _settled(body: bytes) -> dict[str, object]:
+def _settle(body: bytes) -> dict[str, object]:
     """A report without what differs from run to run."""
     report: dict[str, object] = json.loads(body)
     return {key: value for key, value in report.items() if key not in {"timing", "software"}}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training.data.pictures import drawn, picture
+from tests.unit.training.data.pictures import draw, picture
 from tests.unit.training.labels.looks import looks
 from training.cli.group import main
 from training.data.store import Dataset, read_store, write_store
@@ -22,7 +22,7 @@ FAR = (600.0, 600.0, 630.0, 630.0)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A tile, its store, and the records of five labelers: two drew one cell, one another."""
-    tile = drawn(tmp_path, picture([], name="a", labelled=False))
+    tile = draw(tmp_path, picture([], name="a", labelled=False))
     write_store(
         Dataset(name="t", format="t", licence="t", root=str(tmp_path), pictures=(tile,)), tmp_path / "tiles.json"
     )

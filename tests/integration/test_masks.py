@@ -13,7 +13,7 @@ from PIL import Image
 from serving.api.masks import CLASSES
 from tests.clients import LocalClient
 from tests.fakes import tissue
-from tests.services import bring, ended, kind, serving, submit
+from tests.services import bring, kind, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ def slide(client: LocalClient) -> str:
 
 def _mask(client: LocalClient, slide: str, **options: object) -> tuple[dict[str, Any], NDArray[np.uint8], str]:
     analysis = str(submit(client, slide, options={"mpp": 0.25, **options})["id"])
-    assert ended(client, analysis)["state"] == "succeeded"
+    assert wait_for_end(client, analysis)["state"] == "succeeded"
     frame = client.get(f"/v1/analyses/{analysis}/mask").json()
     answer = client.get(frame["picture"])
     assert answer.headers["content-type"] == "image/png"

@@ -49,7 +49,7 @@ def test_the_page_from_a_folder_to_a_served_model(tmp_path: Path, monkeypatch: p
         for words in of_server:
             result = CliRunner().invoke(mitoserve, words)
             assert result.exit_code == 0, result.output
-        server.wait_until(lambda: _served(server) == {("reg-ns", "0.1.0"), ("det", "0.1.0")}, 150)
+        server.wait_until(lambda: _serve(server) == {("reg-ns", "0.1.0"), ("det", "0.1.0")}, 150)
         (tmp_path / "slide.png").write_bytes(_picture(99))
         slide = server.client.put("/v1/slides?filename=slide.png", content=(tmp_path / "slide.png").read_bytes())
         wanted = {"slide": slide.raise_for_status().json()["id"], "options": {"mpp": 0.25, "min_tissue_fraction": 0}}
@@ -61,7 +61,7 @@ def test_the_page_from_a_folder_to_a_served_model(tmp_path: Path, monkeypatch: p
         server.stop()
 
 
-def _served(server: ServerProcess) -> set[tuple[str, str]]:
+def _serve(server: ServerProcess) -> set[tuple[str, str]]:
     return {(m["name"], m["version"]) for m in server.client.get("/v1/models").json()["models"]}
 
 

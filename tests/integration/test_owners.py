@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.access.access import Access, open_access
-from serving.api.arriving import Arriving
-from serving.settings import Settings
+from serving.access.access import AccessControl, open_access
+from serving.api.incoming_bytes import IncomingBytes
+from serving.settings import ServerSettings
 from serving.store.errors import QuotaError
 from tests.clients import LocalClient, bearer
 from tests.samples import noise, write_pyramid
@@ -31,7 +31,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 @dataclass(frozen=True, slots=True)
 class Server:
     client: LocalClient
-    access: Access
+    access: AccessControl
 
     def key(self, name: str = "lab", scope: Any = "score", **limits: Any) -> dict[str, str]:
         return bearer(self.access.keys.create(name, [scope], **limits)[0])
@@ -67,7 +67,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    access = open_access(Settings(state=tmp_path / "state"))
+    access = open_access(ServerSettings(state=tmp_path / "state"))
     with serving(tmp_path / "state") as client:
         yield Server(client, access)
 
@@ -118,7 +118,7 @@ def test_an_error_names_no_other_owners_file(server: Server, tmp_path: Path) -> 
         assert not [text for text in said[who] if names[other].split(".")[0] in text]
 
 
-def packed(content: bytes) -> bytes:
+def pack(content: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("slide.tif", content)
@@ -133,14 +133,14 @@ def test_no_way_leads_past_a_quota(server: Server, tmp_path: Path) -> None:
     quota = len(large) // 2
     small = server.key("small", disk_quota_bytes=quota)
     whole = [field(seed=seed) for seed in range(8)]
-    assert len(packed(large)) < quota < len(large)
+    assert len(pack(large)) < quota < len(large)
     assert sum(map(len, whole)) < quota
 
     # archives: what they unpack to counts, and what had been received is not lost
-    refused = server.bring(small, packed(large), "a.zip")
+    refused = server.bring(small, pack(large), "a.zip")
     assert (refused.status_code, kind(refused)) == (507, "quota-exceeded")
-    upload = server.begin(small, len(packed(large)), "a.zip").headers["location"]
-    assert server.send(small, upload, packed(large)).status_code == 507
+    upload = server.begin(small, len(pack(large)), "a.zip").headers["location"]
+    assert server.send(small, upload, pack(large)).status_code == 507
     assert server.client.head(upload, headers={**small, **TUS}).status_code in (200, 507)
     assert server.client.delete(upload, headers={**small, **TUS}).status_code == 204
 
@@ -172,16 +172,16 @@ def test_slides_that_end_at_once_pass_no_quota_together(server: Server) -> None:
 @settings(max_examples=60)
 def test_what_is_on_its_way_counts_together(pieces: list[tuple[int, int]], left: int) -> None:
     """Whichever of an owner's requests sends the next piece: no more than it may keep is ever written, and all is given back."""
-    arriving, total = Arriving(), 0
+    arriving, total = IncomingBytes(), 0
     written: list[bytes] = []
     with ExitStack() as stack:
-        writes = [stack.enter_context(arriving.of("lab", left))(written.append) for _ in range(4)]
+        writes = [stack.enter_context(arriving.counting("lab", left))(written.append) for _ in range(4)]
         for request, size in pieces:
             total += size
             with nullcontext() if total <= left else pytest.raises(QuotaError):
                 writes[request](bytes(size))
         assert sum(len(piece) for piece in written) <= left
-    with arriving.of("lab", left) as counted:
+    with arriving.counting("lab", left) as counted:
         counted(written.append)(bytes(left))
 
 

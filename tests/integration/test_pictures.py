@@ -13,9 +13,9 @@ from serving.wsi.deepzoom import DeepZoom
 from serving.wsi.iiif import MAX_SIDE_PX
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
-from tests.field_files import scaled, tiff
+from tests.field_files import scale_pixels, tiff
 from tests.samples import noise, write_pyramid
-from tests.services import bring, ended, kind, serving, submit
+from tests.services import bring, kind, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -114,10 +114,10 @@ def test_pictures_in_a_reports_frame_show_its_figures_where_it_has_them(
     pixels = tissue(1200, 1000)
     for x, y in ((200, 300), (620, 500), (900, 820)):
         plant(pixels, x, y)
-    path = tiff(stated=False, **stated)(tmp_path / "a.tif", scaled(pixels, scale))
+    path = tiff(stated=False, **stated)(tmp_path / "a.tif", scale_pixels(pixels, scale))
     with serving(tmp_path / "state", DotDetector) as client:
         slide = bring(client, path.read_bytes(), "a.tif")
-        job = ended(client, submit(client, slide, options={"mpp": given})["id"])
+        job = wait_for_end(client, submit(client, slide, options={"mpp": given})["id"])
         report = client.get(job["links"]["report"]).json()
         frame = report["slide"]["width"], report["slide"]["height"]
         own = client.get(f"/v1/slides/{slide}").json()

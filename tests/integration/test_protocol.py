@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clients import LocalClient
-from tests.services import bring, ended, events, field, kind, serving, submit
+from tests.services import bring, events, field, kind, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ def things(client: LocalClient) -> dict[str, str]:
     """A slide, an upload and an analysis, by the names that addresses give them."""
     slide = bring(client, field())
     analysis = submit(client, slide)["id"]
-    assert ended(client, analysis)["state"] == "succeeded"
+    assert wait_for_end(client, analysis)["state"] == "succeeded"
     begun = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Upload-Metadata": "name YS5wbmc="}
     upload = client.post("/v1/uploads", headers=begun).headers["location"].rsplit("/", 1)[1]
     return {"slide_id": slide, "upload_id": upload, "analysis_id": analysis, "name": "det", "version": "1", "number": "1",
@@ -63,7 +63,7 @@ def test_head_is_answered_wherever_get_is(client: LocalClient, things: dict[str,
 def test_head_of_events_that_go_on_ends(client: LocalClient) -> None:
     analysis = submit(client, bring(client, field(seed=3)))
     assert client.head(analysis["links"]["events"]).status_code in (200, 204)
-    assert ended(client, analysis["id"])["state"] == "succeeded"
+    assert wait_for_end(client, analysis["id"])["state"] == "succeeded"
     assert events(client.get(analysis["links"]["events"]).text)[-1][1] == "succeeded"
 
 

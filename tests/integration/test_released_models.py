@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.registry.checkup import check_version
-from serving.scoring.detector import cards_of
+from serving.registry.version_check import check_version
+from serving.scoring.detector import list_cards
 from serving.scoring.models import list_models, model_folder
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pipeline import score_slide
@@ -61,7 +61,7 @@ def test_files_keep_their_size_limits() -> None:
 
 
 def test_models_that_were_judged_together_ship_together(detector: OnnxDetector) -> None:
-    assert len({card.version for card in cards_of(detector)}) == 1
+    assert len({card.version for card in list_cards(detector)}) == 1
 
 
 def test_a_verifier_sees_the_same_in_a_window_turned_or_mirrored(detector: OnnxDetector) -> None:

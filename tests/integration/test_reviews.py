@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients import LocalClient
-from tests.services import DOTS, bring, ended, field, kind, serving, submit
+from tests.services import DOTS, bring, field, kind, serving, submit, wait_for_end
 from training.data.import_report import ImportReport
 from training.data.readers.qupath import read_qupath
 from training.data.readers.source import Source
@@ -25,7 +25,7 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
 
 @pytest.fixture
 def reviews(client: LocalClient) -> str:
-    analysis = ended(client, submit(client, bring(client, field()))["id"])
+    analysis = wait_for_end(client, submit(client, bring(client, field()))["id"])
     return f"/v1/analyses/{analysis['id']}/reviews"
 
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from serving.cli_storage import state as command
-from tests.services import bring, ended, field, serving, submit
+from tests.services import bring, field, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +28,7 @@ def test_all_that_is_damaged_is_found_and_is_whole_after_the_repair(
 
     with serving(state) as client:
         slide = bring(client, field())
-        analysis = ended(client, submit(client, slide)["id"])
+        analysis = wait_for_end(client, submit(client, slide)["id"])
         report = client.get(analysis["links"]["report"]).json()
         whole = scrub()
         assert whole.exit_code == 0, whole.output
@@ -44,7 +44,7 @@ def test_all_that_is_damaged_is_found_and_is_whole_after_the_repair(
             assert f"{2 if options else 1} folders that it does not name" in found.output
             assert ("(repaired)" in found.output) == bool(options)
         assert bring(client, field()) == slide
-        again = ended(client, submit(client, slide)["id"])
+        again = wait_for_end(client, submit(client, slide)["id"])
         shown = client.get(again["links"]["report"]).json()
         assert (shown["counts"], shown["detections"]) == (report["counts"], report["detections"])
         mended = scrub()

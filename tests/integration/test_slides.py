@@ -16,7 +16,7 @@ from serving.wsi.hashing import slide_sha256
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
 from tests.samples import noise, write_forged_tile, write_picture, write_pyramid
-from tests.services import Blocking, bring, ended, field, kind, serving, submit
+from tests.services import Blocking, bring, field, kind, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +27,7 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
         yield client
 
 
-def stored(tmp_path: Path) -> list[str]:
+def store(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "state" / "slides").iterdir())
 
 
@@ -40,7 +40,7 @@ def test_the_same_slide_is_stored_once_whatever_way_it_comes(client: LocalClient
     sha256 = by_form.json()["id"]
     (tmp_path / "same.png").write_bytes(content)
     assert sha256 == slide_sha256(tmp_path / "same.png") == by_body.json()["id"] == by_put.json()["id"]
-    assert stored(tmp_path) == [sha256]
+    assert store(tmp_path) == [sha256]
     assert by_form.headers["location"] == f"/v1/slides/{sha256}"
     slide = client.get(f"/v1/slides/{sha256}").json()
     assert (slide["name"], slide["width"], slide["height"], slide["size"]) == ("c.png", 1000, 800, len(content))
@@ -68,7 +68,7 @@ def test_what_is_no_slide_is_not_stored(client: LocalClient, tmp_path: Path) -> 
     }
     for name, (content, problem) in cases.items():
         assert (name, kind(client.post("/v1/slides", files={"slide": (name, content)}))) == (name, problem)
-    assert stored(tmp_path) == []
+    assert store(tmp_path) == []
     assert list((tmp_path / "state" / "incoming").glob("server-*/*")) == []
 
 
@@ -79,7 +79,7 @@ def test_a_slide_that_kills_its_decoder_harms_nothing_else(tmp_path: Path) -> No
         answer = client.post("/v1/slides", files={"slide": ("forged.tif", bomb)})
         assert (answer.status_code, kind(answer)) == (422, "decoder-died")
         assert "2 times" in answer.json()["detail"]
-        assert ended(client, submit(client, good)["id"])["state"] == "succeeded"
+        assert wait_for_end(client, submit(client, good)["id"])["state"] == "succeeded"
 
 
 def test_lists_come_in_pages(client: LocalClient) -> None:
@@ -102,15 +102,15 @@ def test_a_needed_slide_stays_and_a_deleted_one_goes(tmp_path: Path) -> None:
         answer = client.delete(f"/v1/slides/{sha256}")
         assert (answer.status_code, kind(answer)) == (409, "slide-in-use")
         detector.released.set()
-        assert ended(client, analysis)["state"] == "succeeded"
+        assert wait_for_end(client, analysis)["state"] == "succeeded"
         assert client.delete(f"/v1/slides/{sha256}").status_code == 204
-        assert stored(tmp_path) == []
+        assert store(tmp_path) == []
         assert kind(client.get(f"/v1/slides/{sha256}")) == "not-found"
         assert kind(client.post("/v1/analyses", json={"slide": sha256})) == "not-found"
         assert client.get(f"/v1/analyses/{analysis}/report").status_code == 200
 
 
-def zipped(entries: dict[str, bytes]) -> bytes:
+def zip_files(entries: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in entries.items():
@@ -124,15 +124,19 @@ def test_an_archive_of_a_slide_is_unpacked(client: LocalClient, tmp_path: Path) 
     tarred = io.BytesIO()
     with tarfile.open(fileobj=tarred, mode="w:gz") as archive:
         archive.add(tmp_path / "inner.png", "folder/inner.png")
-    for name, packed in (("a.zip", zipped({"inner.png": content})), ("a.tar.gz", tarred.getvalue())):
+    for name, packed in (("a.zip", zip_files({"inner.png": content})), ("a.tar.gz", tarred.getvalue())):
         answer = client.post("/v1/slides", files={"slide": (name, packed)})
         assert answer.status_code == 201, answer.text
         assert (answer.json()["name"], answer.json()["width"]) == ("inner.png", 1000)
         assert answer.json()["id"] == slide_sha256(tmp_path / "inner.png")
-    for bad in (zipped({"../x.png": content}), zipped({"a.png": content, "b.png": content}), b"PK\x03\x04" + bytes(50)):
+    for bad in (
+        zip_files({"../x.png": content}),
+        zip_files({"a.png": content, "b.png": content}),
+        b"PK\x03\x04" + bytes(50),
+    ):
         answer = client.post("/v1/slides", files={"slide": ("bad.zip", bad)})
         assert (answer.status_code, kind(answer)) == (422, "bad-archive")
-    assert len(stored(tmp_path)) == 1
+    assert len(store(tmp_path)) == 1
 
 
 def test_a_mounted_slide_is_analysed_where_it_lies(tmp_path: Path) -> None:
@@ -154,13 +158,13 @@ def test_a_mounted_slide_is_analysed_where_it_lies(tmp_path: Path) -> None:
             assert str(tmp_path) not in answer.text
         assert kind(client.post("/v1/slides", json={"path": "study/none.tif"})) == "not-found"
         assert kind(client.post("/v1/slides", json={"file": 1})) == "malformed-request"
-        assert ended(client, submit(client, sha256)["id"])["state"] == "succeeded"
+        assert wait_for_end(client, submit(client, sha256)["id"])["state"] == "succeeded"
         os.utime(slide, (1, 1))
-        changed = ended(client, submit(client, sha256, options={"threshold": 0.9})["id"])
+        changed = wait_for_end(client, submit(client, sha256, options={"threshold": 0.9})["id"])
         assert (changed["state"], changed["problem"]) == ("failed", "urn:mitoserve:problem:slide-changed")
         assert client.delete(f"/v1/slides/{sha256}").status_code == 204
     assert slide.exists()
-    assert stored(tmp_path) == []
+    assert store(tmp_path) == []
 
 
 def test_a_server_without_a_mounted_folder_says_so(client: LocalClient) -> None:
@@ -172,7 +176,7 @@ def test_slides_outlive_their_server(tmp_path: Path) -> None:
         sha256 = bring(client, field())
     with serving(tmp_path / "state", DotDetector) as client:
         assert client.get(f"/v1/slides/{sha256}").json()["width"] == 1000
-        assert ended(client, submit(client, sha256)["id"])["state"] == "succeeded"
+        assert wait_for_end(client, submit(client, sha256)["id"])["state"] == "succeeded"
 
 
 def test_mutated_slides_are_stored_or_refused_and_nothing_else(tmp_path: Path) -> None:
@@ -196,6 +200,6 @@ def test_mutated_slides_are_stored_or_refused_and_nothing_else(tmp_path: Path) -
             statuses[answer.status_code] += 1
             assert answer.status_code in (201, 413, 415, 422), answer.text
         assert client.get("/readyz").status_code == 200
-        assert len(stored(tmp_path)) == len(client.get("/v1/slides?limit=200").json()["slides"])
+        assert len(store(tmp_path)) == len(client.get("/v1/slides?limit=200").json()["slides"])
     assert statuses[201] > 0
     assert statuses[422] > 0

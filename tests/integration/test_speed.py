@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.speed.__main__ import main, rounds
 from benchmarks.speed.page import write_page
-from benchmarks.speed.slides import generated_cases, real_cases
-from benchmarks.speed.structure import count_structure, lost
-from benchmarks.speed.summary import summary, written
+from benchmarks.speed.slides import find_real_cases, make_generated_cases
+from benchmarks.speed.structure import count_structure, find_lost
+from benchmarks.speed.summary import summary, write_summary
 from serving.scoring import reading
 from tests.fakes import DotDetector
 from tests.samples import noise
@@ -23,7 +23,7 @@ def test_no_structure_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     assert "screen_calls=9" in capsys.readouterr().out
 
 
-def _copied(slide: Any, frame: Any, work: Any) -> Any:
+def _copy_array(slide: Any, frame: Any, work: Any) -> Any:
     return _READ(slide, frame, work).copy()
 
 
@@ -35,22 +35,22 @@ _READ = reading.read_mirrored
     [
         ("serving.wsi.jpeglevels.CACHE_BYTES", 0, "bytes read for patches"),
         ("serving.wsi.openslides.DIRECT_VENDORS", set(), "patches read by OpenSlide"),
-        ("serving.scoring.reading.read_mirrored", _copied, "patches copied"),
-        ("serving.scoring.pace.DETECT_BATCH", 4, "calls of Det"),
+        ("serving.scoring.reading.read_mirrored", _copy_array, "patches copied"),
+        ("serving.scoring.batch_sizes.DETECT_BATCH", 4, "calls of Det"),
     ],
 )
 def test_lost_structure_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object, noticed: str
 ) -> None:
     monkeypatch.setattr(name, value)
-    assert [complaint.split(":")[0] for complaint in lost(count_structure(tmp_path))] == [noticed]
+    assert [complaint.split(":")[0] for complaint in find_lost(count_structure(tmp_path))] == [noticed]
 
 
 def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:
-    cases = generated_cases(tmp_path, [2000, 4000], tiles=1, block=noise(500, 500))
+    cases = make_generated_cases(tmp_path, [2000, 4000], tiles=1, block=noise(500, 500))
     *_, (turns, decodings) = rounds(cases, DotDetector(), count=2)
     found = summary(turns, decodings, cases)
-    stored = json.loads(written(tmp_path, found).read_text())
+    stored = json.loads(write_summary(tmp_path, found).read_text())
     assert list(stored["slides"]) == [f"generated-{n}.tif" for n in ("2000-jpeg256", "4000-jpeg256", "2000-jpeg512")]
     for slide in stored["slides"].values():
         assert slide["tiles"] == 1
@@ -71,7 +71,7 @@ def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:
 
 
 def test_real_slides_are_scored_in_their_middle(shared_data: Path) -> None:
-    cases = {case.name: case for case in real_cases(shared_data, tiles=4)}
+    cases = {case.name: case for case in find_real_cases(shared_data, tiles=4)}
     assert list(cases) == ["cmu-1-small-region.svs", "icpr2012-dev.tif", "tcga-cr-7395-no-mpp.svs"]
     assert cases["icpr2012-dev.tif"].roi is not None
     assert cases["icpr2012-dev.tif"].roi.points[0] == (2000, 2000)

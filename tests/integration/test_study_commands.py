@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.registry.checkup import check_version
+from serving.registry.version_check import check_version
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.synthetic.slide import generate_slide
@@ -22,7 +22,7 @@ from training.data.store import Dataset, write_store
 from training.evaluation.summary import EvaluationSummary
 from training.models.heads.boxes import DET_THRESHOLDS
 from training.models.heads.scores import REG_THRESHOLDS
-from training.paper.scale_data import generated
+from training.paper.scale_data import generate_data
 from training.recipes.reading import read_recipe
 from training.recipes.record import read_record
 from training.recipes.runs import load_run
@@ -45,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, overrides, and runs of Reg-NS and Det."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "data").mkdir()
-    dataset: Dataset = generated(folder / "data", patients=4, tests=1, side=875)
+    dataset: Dataset = generate_data(folder / "data", patients=4, tests=1, side=875)
     # Every other picture as microscope cameras write them: what trains must be judged and exported too.
     pictures = []
     for number, picture in enumerate(dataset.pictures):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tests.integration.loop_program import STEPS, Net, collate, draw, train
 from training.engine.distributed import Process
-from training.engine.task import Drawn, Plan, Renewal, Task
+from training.engine.task import FunctionSampler, Resampling, TrainingPlan, TrainingTask
 from training.engine.trainer import fit
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def _killed(out: Path, kind: str = "net") -> int | None:
+def _kill(out: Path, kind: str = "net") -> int | None:
     """`train` in a process of its own that ends itself at step 8; its exit code. A fork has torch imported already."""
     process = get_context("fork").Process(target=train, args=(out, kind, 1, 8))
     process.start()
@@ -53,7 +53,7 @@ def _weights(out: Path) -> dict[str, Tensor]:
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_weights(tmp_path: Path, kind: str) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(whole, kind)
-    assert _killed(broken, kind) == -9
+    assert _kill(broken, kind) == -9
     assert not (broken / "model.pt").exists()
     train(broken, kind)
     first, second = _weights(whole), _weights(broken)
@@ -83,7 +83,7 @@ def _run_on_two_machines(out: Path, elsewhere: Path) -> None:
 def test_two_processes_and_accumulated_parts_learn_what_one_process_learns(tmp_path: Path) -> None:
     train(tmp_path / "one")
     train(tmp_path / "parts", accumulate=2)
-    assert _killed(tmp_path / "machines") == -9
+    assert _kill(tmp_path / "machines") == -9
     _run_on_two_machines(tmp_path / "machines", tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()  # what goes on does so from the first machine's checkpoint
     one = _weights(tmp_path / "one")
@@ -197,10 +197,10 @@ def _fit(  # type: ignore[no-untyped-def]
     model: nn.Module, out: Path, *, validate=None, say=print, rate=lambda step: 1.0, renewal=None, samples=None, **plan
 ) -> None:
     seed = int(str(plan.get("seed", 1)))
-    task = Task(
-        Plan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),
+    task = TrainingTask(
+        TrainingPlan(**{"seed": 1, "steps": 3, "batch": 4, "precision": "float32", **plan}),
         model,
-        samples or Drawn(draw, seed, collate),
+        samples or FunctionSampler(draw, seed, collate),
         torch.optim.SGD(model.parameters(), lr=0.1),
         rate,
         validate,
@@ -210,7 +210,7 @@ def _fit(  # type: ignore[no-untyped-def]
 
 
 def test_samples_depend_on_seed_and_number_alone() -> None:
-    first, again, other = (Drawn(draw, seed, collate)[7][0] for seed in (1, 1, 2))
+    first, again, other = (FunctionSampler(draw, seed, collate)[7][0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not np.array_equal(first.numpy(), other.numpy())
 
@@ -238,12 +238,12 @@ class _Weighted:
     def collate(self, samples: Any) -> tuple[Tensor, Tensor]:
         return collate(samples)
 
-    def renewal(self) -> Renewal:
+    def renewal(self) -> Resampling:
         def use(weights: Tensor) -> None:
             self.level = int(weights[0])
             self.told.append(self.level)
 
-        return Renewal((0, 4), lambda model: torch.tensor([40.0 if not self.told else 200.0]), use)
+        return Resampling((0, 4), lambda model: torch.tensor([40.0 if not self.told else 200.0]), use)
 
 
 def test_the_sampling_is_renewed_as_the_model_learns_and_again_when_a_run_goes_on(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from serving.access.access import open_access
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from tests.clients import bearer
-from tests.services import ended, serving
+from tests.services import serving, wait_for_end
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ def test_a_start_upgrades_the_previous_releases_state(state: Path) -> None:
     known: dict[str, str] = json.loads((state / "known.json").read_text())
     before = {**_rows(state / "mitoserve.sqlite"), **_rows(state / "access.sqlite")}
     assert all(before[table] for table in ("blobs", "slides", "analyses", "events", "uploads", "access_keys"))
-    access = open_access(Settings(state=state))
+    access = open_access(ServerSettings(state=state))
     after = _rows(state / "mitoserve.sqlite")
     assert after.pop("alembic_version") != before.pop("alembic_version")
     assert _former(after, before) == before
@@ -50,7 +50,7 @@ def test_a_start_upgrades_the_previous_releases_state(state: Path) -> None:
         finished = client.get(f"/v1/analyses/{known['finished']}").json()
         assert client.get(finished["links"]["report"]).json()["slide"]["name"] == "kept.png"
         for analysis in (known["running"], known["queued"]):
-            assert ended(client, analysis)["state"] == "succeeded"
+            assert wait_for_end(client, analysis)["state"] == "succeeded"
         version = {"Tus-Resumable": "1.0.0"}
         assert client.head(known["upload"], headers=version).headers["upload-offset"] == "100"
         assert client.get("/v1/slides", headers=bearer(known["token"] + "x")).status_code == 401
@@ -70,7 +70,7 @@ def test_keys_that_were_beside_the_other_tables_stay(state: Path) -> None:
     together.close()
     (state / "access.sqlite").unlink()
     before = _rows(state / "mitoserve.sqlite")
-    open_access(Settings(state=state, database=f"sqlite:///{state / 'mitoserve.sqlite'}"))
+    open_access(ServerSettings(state=state, database=f"sqlite:///{state / 'mitoserve.sqlite'}"))
     after = _rows(state / "mitoserve.sqlite")
     assert after.pop("alembic_version") != before.pop("alembic_version")
     assert _former(after, before) == before

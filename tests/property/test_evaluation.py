@@ -12,7 +12,7 @@ from serving.scoring.reliability import reliability, wilson_interval
 from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.curves import froc
 from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import Found, rates
+from training.evaluation.metrics import FieldDetections, rates
 from training.evaluation.sub_tiles import sub_tile_rates
 
 pytestmark = pytest.mark.property
@@ -24,13 +24,13 @@ places = st.tuples(st.integers(0, 90), st.integers(0, 90))
 
 
 @st.composite
-def fields(draw: st.DrawFn) -> Found:
+def fields(draw: st.DrawFn) -> FieldDetections:
     detections = draw(st.lists(st.tuples(places, shares), max_size=7))
     truth, ambiguous, look_alikes = (draw(st.lists(places, max_size=limit)) for limit in (5, 3, 3))
     p = np.asarray([p for _, p in detections], np.float32)
     centres = np.asarray([c for c, _ in detections], np.float32).reshape(-1, 2)
     points = [np.asarray(of, np.float32).reshape(-1, 2) for of in (truth, ambiguous, look_alikes)]
-    return Found("f", draw(st.sampled_from("AB")), 0.25, centres, p, p, *points)
+    return FieldDetections("f", draw(st.sampled_from("AB")), 0.25, centres, p, p, *points)
 
 
 found_lists = st.lists(fields(), min_size=1, max_size=3)
@@ -50,7 +50,7 @@ def test_rates_never_rise_with_the_threshold(rows: list[tuple[float, bool]], thr
 
 
 @given(found_lists)
-def test_froc_only_grows_and_counts_as_the_rates_do(found: list[Found]) -> None:
+def test_froc_only_grows_and_counts_as_the_rates_do(found: list[FieldDetections]) -> None:
     curve = froc(found, [0.1] * len(found))
     assert (np.diff(curve.thresholds) < 0).all()
     assert (np.diff(curve.false_positives) >= 0).all()
@@ -64,7 +64,7 @@ def test_froc_only_grows_and_counts_as_the_rates_do(found: list[Found]) -> None:
 
 
 @given(fields(), shares)
-def test_matches_are_as_many_as_can_be_at_every_threshold(found: Found, threshold: float) -> None:
+def test_matches_are_as_many_as_can_be_at_every_threshold(found: FieldDetections, threshold: float) -> None:
     """In one pass over all detections: those of at least a threshold match as many objects as they could by themselves."""
     of, kept = found.outcomes(), found.probabilities >= threshold
     radius = MATCH_RADIUS_UM / found.mpp
@@ -81,7 +81,7 @@ def test_matches_are_as_many_as_can_be_at_every_threshold(found: Found, threshol
 
 
 @given(found_lists)
-def test_average_precision_is_a_share_and_no_more_than_the_recall_of_all(found: list[Found]) -> None:
+def test_average_precision_is_a_share_and_no_more_than_the_recall_of_all(found: list[FieldDetections]) -> None:
     value = average_precision_by_distance(found)
     if any(len(f.truth) for f in found):
         assert 0 <= value <= rates(found, 0.0).recall + 1e-12

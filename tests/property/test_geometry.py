@@ -28,7 +28,7 @@ rois = st.one_of(
 
 @given(mpps, st.integers(-1000, 400_000), st.integers(-1000, 400_000), st.integers(1, 1250), st.integers(1, 1250))
 def test_frames_round_trip_within_half_a_pixel(mpp: float, x: int, y: int, width: int, height: int) -> None:
-    frame = WorkFrame.of(mpp, MODEL.mpp)
+    frame = WorkFrame.from_mpp(mpp, MODEL.mpp)
     found = frame.region_to_level0(Region(x, y, width, height))
     exact = np.asarray([x, y, x + width, y + height]) * frame.scale
     assert np.abs(np.asarray([found.x, found.y, found.right, found.bottom]) - exact).max() <= 0.5
@@ -38,7 +38,7 @@ def test_frames_round_trip_within_half_a_pixel(mpp: float, x: int, y: int, width
 
 @given(mpps, st.integers(1, 10**6), st.integers(1, 10**6))
 def test_the_work_size_is_the_least_that_covers(mpp: float, width: int, height: int) -> None:
-    frame = WorkFrame.of(mpp, MODEL.mpp)
+    frame = WorkFrame.from_mpp(mpp, MODEL.mpp)
     for size, work in zip((width, height), frame.size_to_work(width, height), strict=True):
         assert work * frame.scale >= size - 1e-3
         assert (work - 1) * frame.scale < size
@@ -99,7 +99,7 @@ def test_the_analysed_area_is_that_of_the_pixel_centres_in_the_roi(points: list[
 @given(mpps)
 def test_neighbouring_tiles_share_no_pixel_and_leave_none_out(mpp: float) -> None:
     assume(mpp > MPP_RANGE[0])
-    frame = WorkFrame.of(mpp, MODEL.mpp)
+    frame = WorkFrame.from_mpp(mpp, MODEL.mpp)
     ends = [frame.region_to_level0(Region(x, 0, 1000, 1000)) for x in range(0, 20_000, 1000)]
     assert all(a.right == b.x for a, b in pairwise(ends))
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.scoring.hotspot import find_hotspots
-from serving.scoring.windows import Shape, Window, window_of
+from serving.scoring.windows import CountingWindow, Shape, make_window
 from serving.wsi.geometry import Region
 
 pytestmark = pytest.mark.property
@@ -22,11 +22,11 @@ points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=14).
 shapes: st.SearchStrategy[Shape] = st.sampled_from(["rectangle", "disc"])
 
 
-def _window(shape: Shape) -> Window:
-    return window_of(shape, AREA_MM2, 0.25, Region(0, 0, SIDE, SIDE))
+def _window(shape: Shape) -> CountingWindow:
+    return make_window(shape, AREA_MM2, 0.25, Region(0, 0, SIDE, SIDE))
 
 
-def _places(centres: np.ndarray, window: Window, shape: Shape) -> np.ndarray:
+def _places(centres: np.ndarray, window: CountingWindow, shape: Shape) -> np.ndarray:
     """All places with a point or the border on two sides of a rectangle, or with two of them on a disc's rim."""
     end = np.asarray([SIDE - window.width, SIDE - window.height])
     if shape == "rectangle":
@@ -54,7 +54,7 @@ def _places(centres: np.ndarray, window: Window, shape: Shape) -> np.ndarray:
     return inside[(inside >= 0).all(1) & (inside <= end).all(1)]
 
 
-def _held(place: np.ndarray, centres: np.ndarray, window: Window, shape: Shape, slack: float = 0.0) -> int:
+def _find_held(place: np.ndarray, centres: np.ndarray, window: CountingWindow, shape: Shape, slack: float = 0.0) -> int:
     if shape == "rectangle":
         low, high = place - slack, place + np.asarray([window.width, window.height]) + slack
         return int(((centres >= low) & (centres < high)).all(1).sum())
@@ -67,12 +67,12 @@ def _held(place: np.ndarray, centres: np.ndarray, window: Window, shape: Shape, 
 def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: Shape) -> None:
     window = _window(shape)
     places = find_hotspots(centres, window=window, size=(SIDE, SIDE), number=1)
-    most = max(_held(p, centres, window, shape) for p in _places(centres, window, shape))
+    most = max(_find_held(p, centres, window, shape) for p in _places(centres, window, shape))
     if not len(places):  # no disc in the region reaches into its corners
         assert most == 0
         return
     (place,) = places
-    assert _held(place, centres, window, shape) == most
+    assert _find_held(place, centres, window, shape) == most
     assert (place >= 0).all()
     assert (place + np.asarray([window.width, window.height]) <= SIDE + 1e-9).all()
 
@@ -88,12 +88,12 @@ def test_each_further_one_is_the_fullest_that_is_left(centres: np.ndarray, shape
     candidates = _places(centres, window, shape)
     for i in range(3):
         free = [
-            _held(p, centres, window, shape)
+            _find_held(p, centres, window, shape)
             for p in candidates
             if p[0] <= border and not any(window.meets(p[None], other)[0] for other in found[:i])
         ]
         most = max(free, default=0)
-        assert (_held(found[i], centres, window, shape) if i < len(found) else 0) == most
+        assert (_find_held(found[i], centres, window, shape) if i < len(found) else 0) == most
         if i < len(found):
             assert not any(window.meets(found[i][None], other)[0] for other in found[:i])
 
@@ -104,7 +104,7 @@ def test_it_moves_with_the_figures(centres: np.ndarray, shape: Shape, dx: int, d
     away = centres + 1000  # far from the region's edges, at which windows stop
     here = find_hotspots(away, window=_window(shape), size=(10**6, 10**6), number=1)
     there = find_hotspots(away + shift, window=_window(shape), size=(10**6, 10**6), number=1)
-    counts = [_held(p[0], c, _window(shape), shape) for p, c in ((here, away), (there, away + shift))]
+    counts = [_find_held(p[0], c, _window(shape), shape) for p, c in ((here, away), (there, away + shift))]
     assert counts[0] == counts[1]
     if shape == "rectangle":  # of discs that are equally full, rounding chooses
         assert there[0] - here[0] == pytest.approx(shift, abs=0.02)

@@ -12,7 +12,7 @@ from tests.unit.training.data.pictures import picture
 from tests.unit.training.labels.looks import looks
 from training.data.store import Box
 from training.labels.agreement import agreement, fleiss_kappa
-from training.labels.consensus import CROWD, EXPERT, RULES, Rule, labelled
+from training.labels.consensus import CROWD, EXPERT, RULES, Rule, label_tile
 from training.labels.labelers import EXPERT_LABELERS, Boxes, answer_parts, draw_boxes
 
 pytestmark = pytest.mark.property
@@ -40,13 +40,13 @@ def test_the_order_of_records_and_boxes_changes_nothing(
     records = looks(*drawn, group=rule.group)
     mixed = [r.model_copy(update={"boxes": tuple(shuffle.sample(r.boxes, len(r.boxes)))}) for r in records]
     shuffle.shuffle(mixed)
-    assert labelled(TILE, mixed, rule) == labelled(TILE, records, rule)
+    assert label_tile(TILE, mixed, rule) == label_tile(TILE, records, rule)
 
 
 @given(crowds, rules, st.randoms(use_true_random=False))
 def test_who_drew_a_box_changes_nothing_but_names(drawn: list[list[Box]], rule: Rule, shuffle: random.Random) -> None:
     others = shuffle.sample(drawn, len(drawn))
-    first, second = (labelled(TILE, looks(*d, group=rule.group), rule) for d in (drawn, others))
+    first, second = (label_tile(TILE, looks(*d, group=rule.group), rule) for d in (drawn, others))
     assert [a.agreement for a in first.annotations] == pytest.approx([a.agreement for a in second.annotations])
     assert np.allclose(first.boxes(), second.boxes())
     assert np.allclose(first.ambiguous_areas, second.ambiguous_areas)
@@ -54,7 +54,7 @@ def test_who_drew_a_box_changes_nothing_but_names(drawn: list[list[Box]], rule: 
 
 @given(crowds, rules)
 def test_agreement_is_the_share_of_reviewers_who_drew_it(drawn: list[list[Box]], rule: Rule) -> None:
-    result = labelled(TILE, looks(*drawn, group=rule.group), rule)
+    result = label_tile(TILE, looks(*drawn, group=rule.group), rule)
     assert result.labelled == (len(drawn) >= rule.min_reviewers)
     for figure in result.annotations:
         assert 0 < figure.agreement <= 1
@@ -70,7 +70,7 @@ def test_agreement_is_the_share_of_reviewers_who_drew_it(drawn: list[list[Box]],
 @given(st.sampled_from(sorted(RULES)), boxes(), st.integers(5, 9))
 def test_a_figure_that_all_box_has_agreement_1(how: str, box: Box, labelers: int) -> None:
     rule = RULES[how]
-    result = labelled(TILE, looks(*[[box]] * labelers, group=rule.group), rule)
+    result = label_tile(TILE, looks(*[[box]] * labelers, group=rule.group), rule)
     if box[2] > 0:
         (figure,) = result.annotations
         assert figure.agreement == 1
@@ -104,7 +104,7 @@ def test_labelers_without_errors_give_back_the_truth(figures: set[int], others: 
     rng = np.random.default_rng(seed)
     drawn = draw_boxes(TILE, truth, lookalikes, sure, rng)
     answers = answer_parts(TILE, truth, lookalikes, sure, rng)
-    result = labelled(TILE, drawn, EXPERT)
+    result = label_tile(TILE, drawn, EXPERT)
     assert sorted(map(tuple, result.boxes().tolist())) == sorted(map(tuple, truth.tolist()))
     assert (result.agreements() == 1).all()
     assert result.ambiguous_areas == ()

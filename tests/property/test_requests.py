@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from serving.api.options import AnalysisOptions, to_options
-from serving.api.tus import stated_checksum, stated_filename, stated_length
+from serving.api.tus import read_checksum, read_filename, read_upload_length
 from serving.store.archives import is_archive
-from serving.store.unpacking import extract_here
+from serving.store.unpacking import extract_in_process
 from serving.wsi.errors import MitoserveError
 from serving.wsi.slidefiles import find_slide
 
@@ -40,20 +40,20 @@ def request(name: str, value: str) -> Request:
 @example("filename é")
 def test_upload_metadata_names_a_file_or_is_refused(metadata: str) -> None:
     with contextlib.suppress(MitoserveError):
-        assert stated_filename(metadata)
+        assert read_filename(metadata)
 
 
 @given(st.text(min_size=1, max_size=100))
 def test_every_file_name_arrives(name: str) -> None:
     encoded = base64.b64encode(name.encode("utf-8", "replace")).decode()
-    assert stated_filename(f"filetype YQ==, filename {encoded}") == name.encode("utf-8", "replace").decode()
+    assert read_filename(f"filetype YQ==, filename {encoded}") == name.encode("utf-8", "replace").decode()
 
 
 @given(headers)
 @example("sha256 é")
 def test_a_checksum_is_a_digest_or_is_refused(header: str) -> None:
     with contextlib.suppress(MitoserveError):
-        stated = stated_checksum(request("upload-checksum", header))
+        stated = read_checksum(request("upload-checksum", header))
         assert stated is not None
         assert len(stated[1]) in (16, 20, 32)
 
@@ -61,7 +61,7 @@ def test_a_checksum_is_a_digest_or_is_refused(header: str) -> None:
 @given(st.one_of(headers, st.integers().map(str)))
 def test_a_length_is_positive_and_bounded_or_is_refused(header: str) -> None:
     with contextlib.suppress(MitoserveError):
-        assert 0 < stated_length(request("upload-length", header), MIB) <= MIB
+        assert 0 < read_upload_length(request("upload-length", header), MIB) <= MIB
 
 
 numbers = st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=5))
@@ -85,7 +85,7 @@ def test_damaged_archives_unpack_inside_their_folder_or_are_refused(
     kind: str, content: list[tuple[str, bytes]], seed: int, flips: int
 ) -> None:
     chance = random.Random(seed)
-    data = bytearray(_packed(kind, content))
+    data = bytearray(_pack(kind, content))
     for _turn in range(flips):
         data[chance.randrange(len(data))] ^= chance.randint(1, 255)
     with tempfile.TemporaryDirectory() as name:
@@ -94,13 +94,13 @@ def test_damaged_archives_unpack_inside_their_folder_or_are_refused(
         path.write_bytes(data)
         if is_archive(path):
             with contextlib.suppress(MitoserveError):
-                extract_here(path, folder / "out", MIB)
+                extract_in_process(path, folder / "out", MIB)
                 find_slide(folder / "out", "the archive")
         assert {entry.name for entry in folder.iterdir()} <= {"archive", "out"}
         assert not any(entry.is_symlink() for entry in folder.rglob("*"))
 
 
-def _packed(kind: str, content: list[tuple[str, bytes]]) -> bytes:
+def _pack(kind: str, content: list[tuple[str, bytes]]) -> bytes:
     buffer = io.BytesIO()
     if kind == "zip":
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

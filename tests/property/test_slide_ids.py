@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serving.wsi.hashing import encoded, id_of_several, slide_sha256
+from serving.wsi.hashing import encode_files, hash_several, slide_sha256
 from serving.wsi.slidefiles import slide_files
 from tests.dicom import write_dicom_slide
 from tests.samples import noise
@@ -20,7 +20,7 @@ files = st.lists(st.tuples(names, st.binary(max_size=40)), max_size=5)
 Files = list[tuple[str, bytes]]
 
 
-def stated(content: Files) -> list[tuple[str, int, bytes]]:
+def read_stated(content: Files) -> list[tuple[str, int, bytes]]:
     return [(name, len(data), hashlib.sha256(data).digest()) for name, data in content]
 
 
@@ -35,7 +35,7 @@ def read_back(text: bytes) -> Iterator[tuple[str, int, bytes]]:
 
 @given(files)
 def test_an_encoding_is_of_one_sequence_of_files(content: Files) -> None:
-    assert list(read_back(encoded(stated(content)))) == stated(content)
+    assert list(read_back(encode_files(read_stated(content)))) == read_stated(content)
 
 
 @given(files, files)
@@ -44,15 +44,15 @@ def test_an_encoding_is_of_one_sequence_of_files(content: Files) -> None:
 @example([("a", b""), ("b", b"")], [("ab", b"")])
 @example([("a", b"x"), ("b", b"y")], [("a", b"y"), ("b", b"x")])
 def test_other_files_have_another_id(some: Files, others: Files) -> None:
-    assert (id_of_several(stated(some)) == id_of_several(stated(others))) == (some == others)
+    assert (hash_several(read_stated(some)) == hash_several(read_stated(others))) == (some == others)
 
 
 @given(files)
 def test_no_single_slide_has_the_id_of_several(content: Files) -> None:
     """What is hashed for several files is shorter than any slide's header, and begins as no slide does."""
-    inner = hashlib.sha256(encoded(stated(content))).digest()
+    inner = hashlib.sha256(encode_files(read_stated(content))).digest()
     forged = b"Mitoserve slide of several files, 2\n" + inner
-    assert hashlib.sha256(forged).hexdigest() == id_of_several(stated(content))
+    assert hashlib.sha256(forged).hexdigest() == hash_several(read_stated(content))
     assert len(forged) < 132
 
 

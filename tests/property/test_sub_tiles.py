@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.training.data.pictures import picture
 from training.data.store import Box
-from training.data.sub_tiles import STRIDE_PX, WINDOW_PX, sub_tiles_of
+from training.data.sub_tiles import STRIDE_PX, WINDOW_PX, make_sub_tiles
 
 pytestmark = pytest.mark.property
 
@@ -26,7 +26,7 @@ def boxes(draw: st.DrawFn) -> Box:
 def test_scores_and_fractions_equal_brute_force(
     width: int, height: int, drawn: list[Box], agreement: list[float]
 ) -> None:
-    table = sub_tiles_of([picture(drawn, agreement=agreement[: len(drawn)], size=(width, height))])
+    table = make_sub_tiles([picture(drawn, agreement=agreement[: len(drawn)], size=(width, height))])
     origins = [
         (x, y) for y in range(0, height - WINDOW_PX + 1, STRIDE_PX) for x in range(0, width - WINDOW_PX + 1, STRIDE_PX)
     ]

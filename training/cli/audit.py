@@ -8,7 +8,7 @@ from serving.wsi.research_use import RESEARCH_USE
 from training.cli.options import A_PATH
 from training.data.store import read_store, write_store
 from training.labels.audit.answers import read_audit
-from training.labels.audit.drawn import draw_audit
+from training.labels.audit.audit_sample import draw_audit
 from training.labels.audit.sheet import ANSWERS_FILE, write_sheet
 
 

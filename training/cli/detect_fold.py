@@ -51,8 +51,8 @@ def command(
     the weights saw.
     """
     from training.data.store import read_store  # noqa: PLC0415
-    from training.evaluation.detecting import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
-    from training.export.drafts import cascade_of  # noqa: PLC0415
+    from training.evaluation.detect_fold import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
+    from training.export.draft_models import draft_cascade  # noqa: PLC0415
     from training.export.parts import fold_parts  # noqa: PLC0415
 
     parts = fold_parts(regns, det, verifier, models, version)
@@ -62,7 +62,7 @@ def command(
     seen: frozenset[str] = frozenset[str]().union(*(patients_seen(run) for run in runs))
     lowest = min(screening) if screening else None
     found = detect_fold(
-        without_calibration(cascade_of(parts, screening=lowest, provider=provider)),
+        without_calibration(draft_cascade(parts, screening=lowest, provider=provider)),
         [read_store(path) for path in data],
         patient,
         fold=fold or "+".join(sorted(patient)),

@@ -12,16 +12,16 @@ from training.cli.options import A_PATH, WithLists, data_option
 @click.option("--models", type=A_PATH, default=Path("models"), show_default=True)
 def command(data: tuple[Path, ...], models: Path) -> None:
     """Detections per mm2 of labelled tissue, away from figures and from where nobody looked."""
-    from serving.scoring.detector import cards_of, counting_threshold  # noqa: PLC0415
+    from serving.scoring.detector import counting_threshold, list_cards  # noqa: PLC0415
     from serving.scoring.onnx_detector import load_detector  # noqa: PLC0415
-    from training.data.combining import read_stores  # noqa: PLC0415
-    from training.evaluation.elsewhere import FalseAlarms, false_alarms  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
+    from training.evaluation.out_of_domain import FalseAlarmCount, false_alarms  # noqa: PLC0415
 
     detector, dataset = load_detector(models), read_stores(data)
-    threshold = counting_threshold(cards_of(detector))
+    threshold = counting_threshold(list_cards(detector))
     pictures = [p for p in dataset if p.labelled]
     by_slide = false_alarms(detector, pictures, Path(dataset.root), threshold=threshold)
-    together = FalseAlarms(sum(a.detections for a in by_slide.values()), sum(a.area_mm2 for a in by_slide.values()))
+    together = FalseAlarmCount(sum(a.detections for a in by_slide.values()), sum(a.area_mm2 for a in by_slide.values()))
     for name, alarms in {**by_slide, "all": together}.items():
         low, high = alarms.interval()
         print(

@@ -26,12 +26,12 @@ def command(
     figures: float,
 ) -> None:
     """Recall of CASCADE, a run of a cascade recipe, on the figures of crops whose patients none of the runs saw."""
-    from training.data.combining import read_stores  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.data.crops import read_crops  # noqa: PLC0415
-    from training.evaluation.as_served import print_rates  # noqa: PLC0415
-    from training.evaluation.elsewhere import recall_of_crops  # noqa: PLC0415
-    from training.evaluation.remembering import Remembering  # noqa: PLC0415
-    from training.export.drafts import draft_detector  # noqa: PLC0415
+    from training.evaluation.caching_detector import CachingDetector  # noqa: PLC0415
+    from training.evaluation.out_of_domain import recall_of_crops  # noqa: PLC0415
+    from training.evaluation.served_analysis import print_rates  # noqa: PLC0415
+    from training.export.draft_models import draft_detector  # noqa: PLC0415
     from training.recipes.record import read_record  # noqa: PLC0415
 
     runs = [cascade, *verifier, *([screener] if screener else [])]
@@ -41,6 +41,8 @@ def command(
     seen = frozenset[str]().union(*(record.seen for record in records.values() if record))
     dataset = read_stores(data)
     bank = read_crops([p for p in dataset if p.patient not in seen], Path(dataset.root))
-    detector = Remembering.of(draft_detector(cascade, verifier, screener)).at(screening, verified=bool(verifier))
+    detector = CachingDetector.from_detector(draft_detector(cascade, verifier, screener)).at(
+        screening, verified=bool(verifier)
+    )
     print(f"{len(bank)} crops of {len(set(bank.cases.tolist()))} cases")
     print_rates(recall_of_crops(detector, bank, threshold=threshold, share=figures))

@@ -41,7 +41,7 @@ def command(
     out: Path,
 ) -> None:
     """Judge CASCADES, a run of a cascade recipe or a folder of runs without-<patient>, on patients that they never saw."""
-    from training.data.combining import read_stores  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.leave_one_slide_out import leave_one_slide_out  # noqa: PLC0415
 
     dataset = read_stores(data)

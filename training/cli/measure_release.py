@@ -35,14 +35,14 @@ def command(
 
     Prints how far scores move, precision, recall and F1 at the released threshold and at each way's best, and processor time.
     """
-    from training.data.combining import read_stores  # noqa: PLC0415
-    from training.evaluation.cascade_figures import described, score_pictures  # noqa: PLC0415
-    from training.export.restating import restate  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
+    from training.evaluation.cascade_figures import describe_figures, score_pictures  # noqa: PLC0415
+    from training.export.restate import restate  # noqa: PLC0415
 
     dataset = read_stores(data)
     pictures = [p for p in dataset if p.labelled][:fields]
     figures = score_pictures(models, version, pictures, Path(dataset.root), provider, everywhere=everywhere)
-    for lines in described(figures):
+    for lines in describe_figures(figures):
         print(lines)
     if new:
         restate(models, version, new, figures, pictures, data=dataset.name)

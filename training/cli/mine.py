@@ -24,7 +24,7 @@ def command(*, run: Path, data: tuple[Path, ...], nuclei: int, hardest: int, oth
     The file is what `points` of a verifier's recipe reads. A fold's file holds pictures of all folds; its `train` draws from
     those that it learns from alone. Of patients whom RUN saw the verifier may be too sure.
     """
-    from training.data.combining import read_stores  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.mining import MiningAmounts, mine_nuclei  # noqa: PLC0415
     from training.recipes.runs import load_run  # noqa: PLC0415
     from training.recipes.verifier import VerifierRecipe  # noqa: PLC0415

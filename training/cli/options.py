@@ -20,10 +20,10 @@ class WithLists(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See Click; `--option a b` becomes `--option a --option b`."""
         lists = {name for p in self.params if isinstance(p, click.Option) and p.multiple for name in p.opts}
-        return super().parse_args(ctx, _repeated(args, lists))
+        return super().parse_args(ctx, _expand_repeated(args, lists))
 
 
-def _repeated(args: Sequence[str], lists: set[str]) -> list[str]:
+def _expand_repeated(args: Sequence[str], lists: set[str]) -> list[str]:
     result: list[str] = []
     option: str | None = None
     for word in args:

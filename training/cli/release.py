@@ -40,13 +40,13 @@ def command(
     one, which were trained without the groups that they were judged on: threshold, calibration, count rule, figures and limits. A
     judgement whose folds state another recipe, other kept weights or another screening score is refused.
     """
-    from training.data.combining import read_stores  # noqa: PLC0415
+    from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.judgement_tables import read_judgement  # noqa: PLC0415
-    from training.export.parts import parts_of  # noqa: PLC0415
+    from training.export.parts import read_parts  # noqa: PLC0415
     from training.export.release import release  # noqa: PLC0415
 
     release(
-        parts_of(regns, det, verifier, keep, base),
+        read_parts(regns, det, verifier, keep, base),
         read_judgement(judgement),
         version=version,
         models=out,

@@ -50,7 +50,7 @@ def command(
 
     A run that was stopped, by whatever, goes on where it was when the same command is given again.
     """
-    from training.paper.cells import Places  # noqa: PLC0415
+    from training.paper.cells import TrainingWorkers  # noqa: PLC0415
     from training.paper.grid import read_sizes  # noqa: PLC0415
     from training.paper.reproduce import reproduce  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def command(
         scale,
         out,
         initial=initial,
-        places=Places(workers, address),
+        places=TrainingWorkers(workers, address),
         seed=seed,
         seeds=seeds,
         sizes=None if sizes is None else read_sizes(sizes),

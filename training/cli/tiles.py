@@ -21,7 +21,7 @@ from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from training.cli.options import A_PATH, WithLists
 from training.data.readers.registry import UNSTATED
-from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled
+from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store
 from training.labels.tiles.ranking import RankedSlide, Screener, rank_tiles
 from training.labels.tiles.selection import (
     CROWD_REST,
@@ -119,7 +119,7 @@ def _rank_and_cut(args: _Wanted) -> None:
         done.append(chosen)
         write_table(done, args.out / "tiles.csv")
         model = f"{screener.card.name} {screener.card.version}, SHA-256 {screener.card.sha256()[:12]}"
-        write_unlabelled(done, args.out, name=args.out.name, licence=args.licence, model=model)
+        write_unlabelled_store(done, args.out, name=args.out.name, licence=args.licence, model=model)
         print("\n".join(_summary(chosen)))
     print(f"{args.out}: {sum(len(s.taken) for s in done)} tiles of {len(done)} slides. {RESEARCH_USE}")
     if failed:

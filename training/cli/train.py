@@ -48,7 +48,7 @@ def command(
     A run that was stopped goes on from its checkpoint when the same command is given again.
     `torchrun --nproc-per-node N -m training train ...` trains on N GPUs or CPU processes.
     """
-    from training.engine.distributed import joined  # noqa: PLC0415
+    from training.engine.distributed import join_processes  # noqa: PLC0415
     from training.recipes.registry import Start  # noqa: PLC0415
     from training.recipes.runs import RunRequest, train_run  # noqa: PLC0415
 
@@ -65,5 +65,5 @@ def command(
         test=test,
         test_patients=test_patients,
     )
-    with joined() as process:
+    with join_processes() as process:
         train_run(request, out, process)

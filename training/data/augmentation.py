@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from serving.plugins import Registry
-from training.data.stains import remixed
+from training.data.stains import remix_stains
 
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -64,19 +64,19 @@ def dihedral(pixels: Pixels, boxes: Boxes, k: int) -> tuple[Pixels, Boxes]:
     if k & 1:
         pixels, boxes = (
             pixels[:, ::-1],
-            _sorted(np.stack([side - boxes[:, 0], boxes[:, 1], side - boxes[:, 2], boxes[:, 3]], 1)),
+            _sort_corners(np.stack([side - boxes[:, 0], boxes[:, 1], side - boxes[:, 2], boxes[:, 3]], 1)),
         )
     if k & 2:
         pixels, boxes = (
             pixels[::-1],
-            _sorted(np.stack([boxes[:, 0], side - boxes[:, 1], boxes[:, 2], side - boxes[:, 3]], 1)),
+            _sort_corners(np.stack([boxes[:, 0], side - boxes[:, 1], boxes[:, 2], side - boxes[:, 3]], 1)),
         )
     if k & 4:
         pixels, boxes = pixels.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]]
     return pixels, boxes.astype(np.float32)
 
 
-def _sorted(boxes: Boxes) -> Boxes:
+def _sort_corners(boxes: Boxes) -> Boxes:
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     return np.concatenate([low, high], 1)
 
@@ -92,13 +92,13 @@ def photometric(pictures: Tensor, rng: np.random.Generator, amount: Photometric 
         return torch.from_numpy(rng.uniform(*span, (count, *shape)).astype(np.float32))
 
     turn = torch.from_numpy(rng.normal(0, amount.stain_turn, (count, 3, 3)).astype(np.float32))
-    pixels = remixed(pictures, uniform(amount.stain_strength, 3), turn) * uniform(amount.brightness, 3, 1, 1)
+    pixels = remix_stains(pictures, uniform(amount.stain_strength, 3), turn) * uniform(amount.brightness, 3, 1, 1)
     pixels = 255 * (pixels / 255).clamp(0, 1) ** uniform(amount.gamma, 1, 1, 1)
-    pixels = _refocused(pixels, rng, amount)
+    pixels = _refocus(pixels, rng, amount)
     grain = uniform(amount.noise, 1, 1, 1) * torch.from_numpy(rng.random((count, 1, 1, 1)) < amount.noisy)
     if grain.any():
         pixels = pixels + grain * torch.from_numpy(rng.standard_normal(tuple(pixels.shape), np.float32))
-    return _compressed(pixels.clamp(0, 255).round(), rng, amount)
+    return _compress(pixels.clamp(0, 255).round(), rng, amount)
 
 
 def photometric_picture(pixels: Pixels, rng: np.random.Generator, amount: Photometric = STANDARD) -> Pixels:
@@ -108,7 +108,7 @@ def photometric_picture(pixels: Pixels, rng: np.random.Generator, amount: Photom
     return np.ascontiguousarray(changed.numpy())
 
 
-def _refocused(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
+def _refocus(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
     """Some pictures blurred, some sharpened."""
     count = len(pixels)
     kind, sigma = rng.random(count), rng.uniform(*amount.blur_px, count)
@@ -120,13 +120,13 @@ def _refocused(pixels: Tensor, rng: np.random.Generator, amount: Photometric) ->
     if not len(chosen):
         return pixels
     some = pixels[chosen]
-    soft = _blurred(some, np.where(blurred, sigma, 1.0)[chosen])
+    soft = _blur(some, np.where(blurred, sigma, 1.0)[chosen])
     result = pixels.clone()
     result[chosen] = some + torch.from_numpy(add[chosen])[:, None, None, None] * (some - soft)
     return result
 
 
-def _blurred(pixels: Tensor, sigma: NDArray[np.float64]) -> Tensor:
+def _blur(pixels: Tensor, sigma: NDArray[np.float64]) -> Tensor:
     """Each picture blurred by its own Gaussian. pixels : (N, 3, H, W). sigma : (N,), px"""
     offsets = np.arange(-_KERNEL_RADIUS, _KERNEL_RADIUS + 1)
     line = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
@@ -138,7 +138,7 @@ def _blurred(pixels: Tensor, sigma: NDArray[np.float64]) -> Tensor:
     return F.conv2d(down, torch.from_numpy(line)[:, None, None, :], groups=3 * n).reshape(n, 3, height, width)
 
 
-def _compressed(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
+def _compress(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> Tensor:
     """Some pictures compressed as JPEG, half of those with chroma at half resolution."""
     count = len(pixels)
     chosen, quality = rng.random(count) < amount.compressed, rng.integers(*amount.jpeg_quality, count)
@@ -158,7 +158,7 @@ def stain_safe(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[
 
 
 @AUGMENTATIONS.register("paper")
-def papers_own(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
+def paper_augmentation(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> tuple[Pixels, Boxes]:
     """The paper's: mirrored, and torchvision's photometric distortion."""
     turned, moved = dihedral(pixels, boxes, int(rng.integers(2)))
     with torch.random.fork_rng(devices=[]):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.data.combining import full_id, store_of
-from training.data.crops import padded
+from training.data.combined_stores import find_store_name, full_id
+from training.data.crops import has_padding
 from training.data.csv_rows import table_rows
-from training.data.fields import Field, field_of
+from training.data.fields import Field, read_field
 from training.data.store import Picture
 
 Label = Literal["figure", "look-alike", "other"]
@@ -30,7 +30,7 @@ _BESIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class LabelledPlaces:
     """Places of pictures in memory, a struct of arrays.
 
     fields : the pictures, whose frame the places are in
@@ -59,7 +59,7 @@ class Candidates:
 
 def read_candidates(
     pictures: Sequence[Picture], root: Path, *, per_picture: int, points: Path | None = None
-) -> Candidates:
+) -> LabelledPlaces:
     """The places of labelled pictures.
 
     per_picture : nuclei of each field at most, darkest first
@@ -81,16 +81,16 @@ def read_candidates(
     for picture in pictures:
         if not picture.labelled:
             continue
-        field = field_of(picture, root)
-        if padded(field.pixels):
+        field = read_field(picture, root)
+        if has_padding(field.pixels):
             continue
         of_picture = None if given is None else given.get(full_id(picture), np.empty((0, 2), np.float32))
         for label, centre, soft in _places(picture, field, per_picture, of_picture):
-            rows.append((len(fields), centre, label, soft, store_of(picture), picture.slide, is_small(picture)))
+            rows.append((len(fields), centre, label, soft, find_store_name(picture), picture.slide, is_small(picture)))
         fields.append(field)
     if not rows:
         raise ValueError(f"no place to learn from in {len(pictures)} pictures")
-    return Candidates(
+    return LabelledPlaces(
         tuple(fields),
         np.asarray([r[0] for r in rows], np.int32),
         np.stack([r[1] for r in rows]).astype(np.float32),
@@ -107,7 +107,7 @@ def is_small(picture: Picture) -> bool:
     return min(picture.width, picture.height) < _CROP_PX
 
 
-def nuclei_of(pixels: NDArray[np.uint8], most: int) -> NDArray[np.float32]:
+def find_nuclei(pixels: NDArray[np.uint8], most: int) -> NDArray[np.float32]:
     """Centres (x, y) of the darkest spots of a picture, darkest first, float32, (N, 2), px."""
     smooth = ndimage.gaussian_filter(_darkness(pixels), _BLUR_PX)
     rows, columns = np.nonzero(smooth == ndimage.maximum_filter(smooth, size=_APART_PX))
@@ -129,7 +129,7 @@ def _places(
     known = np.asarray(marked, np.float32).reshape(-1, 2)
     crop = is_small(picture)
     if crop or given is None:
-        nuclei = (_beside(field) if crop else nuclei_of(field.pixels, most)) + np.float32(
+        nuclei = (_beside(field) if crop else find_nuclei(field.pixels, most)) + np.float32(
             0.5
         )  # a spot is a px's middle
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.fields import field_of
+from training.data.fields import read_field
 from training.data.store import Picture
 
 CROP_PX = 128
@@ -32,7 +32,7 @@ class CropBank:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def of(self, chosen: Callable[[str], bool]) -> "CropBank":
+    def select(self, chosen: Callable[[str], bool]) -> "CropBank":
         """The crops of the cases that are chosen."""
         kept = np.asarray([chosen(str(case)) for case in self.cases], np.bool_)
         return CropBank(self.pixels[kept], self.cases[kept])
@@ -57,10 +57,10 @@ def read_crops(pictures: Sequence[Picture], root: Path) -> CropBank:
     """
     pixels, cases = [], []
     for picture in filter(is_crop, pictures):
-        whole = field_of(picture, root).pixels
+        whole = read_field(picture, root).pixels
         y, x = ((side - CROP_PX) // 2 for side in whole.shape[:2])
         crop = whole[y : y + CROP_PX, x : x + CROP_PX]
-        if not padded(crop):
+        if not has_padding(crop):
             pixels.append(crop)
             cases.append(picture.patient)
     if not pixels:
@@ -68,7 +68,7 @@ def read_crops(pictures: Sequence[Picture], root: Path) -> CropBank:
     return CropBank(np.stack(pixels), np.asarray(cases))
 
 
-def padded(crop: NDArray[np.uint8]) -> bool:
+def has_padding(crop: NDArray[np.uint8]) -> bool:
     """True when an edge row or column is all but black."""
     edges = (crop[0], crop[-1], crop[:, 0], crop[:, -1])
     return any(float(edge.mean()) < _BLACK for edge in edges)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from training.data.pictures import open_picture
 from training.data.readers.boxes import NOMINAL_HALF_UM, around
-from training.data.registration import Blurred, Shift, blurred, find_shift
+from training.data.registration import GreyPicture, Shift, find_shift, read_blurred
 from training.data.store import Annotation, Box, Dataset, Picture
 
 Key = tuple[int, str]
@@ -56,19 +56,19 @@ def reconcile(stores: Sequence[Dataset], *, say: Callable[[str], None] = print) 
     """
     changed: dict[Key, Picture] = {(i, p.id): p for i, store in enumerate(stores) for p in store}
     overlaps = []
-    read: dict[Key, Blurred] = {}
+    read: dict[Key, GreyPicture] = {}
     for one, other in _pairs(stores):
         pair = [changed[key] for key in (one, other)]
         for key, picture in zip((one, other), pair, strict=True):
             if key not in read:
                 with open_picture(Path(stores[key[0]].root) / picture.path) as slide:
-                    read[key] = blurred(slide, picture)
+                    read[key] = read_blurred(slide, picture)
         shift = find_shift(read[one], read[other])
         if shift is None:
             continue
         # Labels as they were: a figure that a third picture contradicts is contradicted everywhere.
         original = [next(p for p in stores[i] if p.id == name) for i, name in (one, other)]
-        overlap, contradicted = _compared(original[0], original[1], shift)
+        overlap, contradicted = _compare(original[0], original[1], shift)
         for key, picture, places in zip((one, other), pair, contradicted, strict=True):
             changed[key] = _with_ambiguous(picture, places)
         overlaps.append(overlap)
@@ -89,7 +89,7 @@ def _pairs(stores: Sequence[Dataset]) -> Iterator[tuple[Key, Key]]:
         yield from ((one, other) for one, other in combinations(keys, 2) if one[0] != other[0])
 
 
-def _compared(
+def _compare(
     first: Picture, second: Picture, shift: Shift
 ) -> tuple[Overlap, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """What both say of what both show, and the places of contradicted figures, px of each picture, shape (N, 2)."""
@@ -124,12 +124,12 @@ def _with_ambiguous(picture: Picture, places: NDArray[np.float64]) -> Picture:
         gone = {i for i, _ in match_centres(centres, places, radius)}
         own = [a for a in picture.annotations if a.label == label]
         kept += [a for i, a in enumerate(own) if i not in gone]
-    known = {_rounded(area) for area in picture.ambiguous_areas}
+    known = {_round(area) for area in picture.ambiguous_areas}
     areas = [_area(picture, x, y) for x, y in places.tolist()]
     return picture.model_copy(
         update={
             "annotations": tuple(kept),
-            "ambiguous_areas": (*picture.ambiguous_areas, *(a for a in areas if _rounded(a) not in known)),
+            "ambiguous_areas": (*picture.ambiguous_areas, *(a for a in areas if _round(a) not in known)),
         }
     )
 
@@ -139,5 +139,5 @@ def _area(picture: Picture, x: float, y: float) -> Box:
     return (max(x1, 0.0), max(y1, 0.0), min(x2, float(picture.width)), min(y2, float(picture.height)))
 
 
-def _rounded(area: Box) -> tuple[int, ...]:
+def _round(area: Box) -> tuple[int, ...]:
     return tuple(round(value) for value in area)

@@ -42,10 +42,10 @@ def read_fields(pictures: Sequence[Picture], root: Path, *, least_px: int) -> li
     ValueError
         If one is larger than `MOST_PX`.
     """
-    return [field_of(p, root) for p in pictures if p.labelled and min(p.width, p.height) >= least_px]
+    return [read_field(p, root) for p in pictures if p.labelled and min(p.width, p.height) >= least_px]
 
 
-def field_of(picture: Picture, root: Path) -> Field:
+def read_field(picture: Picture, root: Path) -> Field:
     """A picture in memory; what nobody looked at or agreed on is forbidden.
 
     Raises

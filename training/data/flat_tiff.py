@@ -10,7 +10,7 @@ from serving.wsi.geometry import Region
 from serving.wsi.pyramid import PyramidSlide
 from serving.wsi.resample import Pixels
 from serving.wsi.segments import read_segment
-from serving.wsi.tilecache import CACHE_BYTES, TileCache
+from serving.wsi.tilecache import CACHE_BYTES, DecodedTileCache
 
 _RGB = 3
 
@@ -29,7 +29,7 @@ class FlatTiff(PyramidSlide):
         self.level_sizes, self.levels = [(self.width, self.height)], [0]
         self._file = path.open("rb", buffering=0)
         self.pixel_size = self.bounds = None
-        self._kept = TileCache(cache_bytes)
+        self._kept = DecodedTileCache(cache_bytes)
 
     @property
     def kept_bytes(self) -> int:

@@ -88,13 +88,13 @@ class MosaicSlide(ArraySlide):
             left, top = max(tile.x, x), max(tile.y, y)
             right, bottom = min(tile.x + tile.width, x + width), min(tile.y + tile.height, y + height)
             if left < right and top < bottom:
-                pixels = self._pixels_of(tile)
+                pixels = self._tile_pixels(tile)
                 result[top - y : bottom - y, left - x : right - x] = pixels[
                     top - tile.y : bottom - tile.y, left - tile.x : right - tile.x
                 ]
         return result
 
-    def _pixels_of(self, tile: Tile) -> Pixels:
+    def _tile_pixels(self, tile: Tile) -> Pixels:
         with self._lock:
             pixels = self._decoded.get(tile.path)
             if pixels is None:

@@ -11,19 +11,19 @@ _MITOS = re.compile(r"[AHM](?P<number>\d\d)(?=_|$)")
 _OLD_MITOS = re.compile(r"^mitos(2012|-atypia14)/(?=\d\d$)")
 
 
-def patient_of(file: str) -> str:
+def parse_patient(file: str) -> str:
     """The patient that a slide's file name states: a TCGA participant, else the name without its suffix."""
     stem = PurePath(file.replace("\\", "/")).stem
     found = _TCGA.match(stem)
     return found.group() if found else stem
 
 
-def case_of(dataset: str, file: str) -> str:
+def parse_case(dataset: str, file: str) -> str:
     """The patient of a file of a published data set, under the name that every other set with that case gives it.
 
     dataset : its name; what begins with "midog", "tupac" or "mitos" numbers cases, of others the file's name decides
     """
-    kind, patient = dataset.lower(), patient_of(file)
+    kind, patient = dataset.lower(), parse_patient(file)
     if kind.startswith("midog"):
         return midog_case(file)
     if kind.startswith("tupac"):

@@ -52,7 +52,7 @@ def open_picture(path: Path, *, name: str | None = None, strip_bytes: int = CACH
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PictureProperties:
     """What a picture says of itself.
 
     stored_scale : px of the file per level-0 px along x and y: a slide whose pixels are not square is read in square ones
@@ -66,7 +66,7 @@ class Facts:
     origin: tuple[int, int] = (0, 0)
 
 
-def facts_of(path: Path) -> Facts:
+def read_properties(path: Path) -> PictureProperties:
     """Size and resolution of a picture.
 
     Raises
@@ -78,12 +78,12 @@ def facts_of(path: Path) -> Facts:
         try:
             with open_slide(path) as slide:
                 origin = (0, 0) if slide.bounds is None else slide.bounds[:2]
-                return Facts(slide.width, slide.height, slide.mpp, slide.stored_scale, origin)
+                return PictureProperties(slide.width, slide.height, slide.mpp, slide.stored_scale, origin)
         except UnsupportedFormatError:
             if path.suffix.lower() not in _FLAT:
                 raise
         with _flat(path) as image:
-            return Facts(image.width, image.height, None)
+            return PictureProperties(image.width, image.height, None)
     except (MitoserveError, OSError) as error:
         raise FormatError(path, "picture", str(error)) from error
 

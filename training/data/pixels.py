@@ -12,7 +12,7 @@ from serving.wsi.geometry import Region
 from serving.wsi.slide import Slide
 from training.data.flat_tiff import FlatTiff
 from training.data.pictures import open_picture
-from training.data.sub_tiles import WINDOW_PX, SubTiles
+from training.data.sub_tiles import WINDOW_PX, SubTileTable
 
 MEMORY_PX = 2**28
 """Px of decoded pictures and strips that a process keeps, 3 bytes each; whole-slide images are not decoded and count as 1 Mpx."""
@@ -22,14 +22,14 @@ _open: "OrderedDict[tuple[int, Path], Slide]" = OrderedDict()
 """Pictures by process and path, that used last at the end: a forked process must not read through its parent's files."""
 
 
-def read_sub_tile(root: Path, table: SubTiles, index: int) -> NDArray[np.uint8]:
+def read_sub_tile(root: Path, table: SubTileTable, index: int) -> NDArray[np.uint8]:
     """Pixels of a sub-tile, uint8, shape (250, 250, 3); outside the picture is white."""
     x, y = (int(v) for v in table.origins[index])
-    slide = _opened(root / table.pictures[table.picture[index]].path)
+    slide = _open_cached(root / table.pictures[table.picture[index]].path)
     return slide.read(Region(x, y, WINDOW_PX, WINDOW_PX), WINDOW_PX, WINDOW_PX)
 
 
-def _opened(path: Path) -> Slide:
+def _open_cached(path: Path) -> Slide:
     """A picture, kept open until others need its memory."""
     key = (os.getpid(), path)
     slide = _open.get(key)

@@ -45,14 +45,14 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Blurred:
+class GreyPicture:
     """A picture as it is correlated: grey, `STEP_UM` a pixel, shape (height, width). mpp : of the picture itself"""
 
     grey: Grey
     mpp: float
 
 
-def blurred(slide: Slide, picture: Picture) -> Blurred:
+def read_blurred(slide: Slide, picture: Picture) -> GreyPicture:
     """Read a picture for registration.
 
     Raises
@@ -63,10 +63,10 @@ def blurred(slide: Slide, picture: Picture) -> Blurred:
     if picture.mpp is None:
         raise ValueError(f"picture {picture.id} states no resolution, so it cannot be compared with others")
     side = max(picture.width, picture.height) * picture.mpp / STEP_UM
-    return Blurred(slide.thumbnail(max(round(side), 1)).mean(-1), picture.mpp)
+    return GreyPicture(slide.thumbnail(max(round(side), 1)).mean(-1), picture.mpp)
 
 
-def find_shift(first: Blurred, second: Blurred) -> Shift | None:
+def find_shift(first: GreyPicture, second: GreyPicture) -> Shift | None:
     """The shift with the highest correlation of two pictures, None where they have no tissue in common."""
     least = LEAST_OVERLAP_MM2 * (1000 / STEP_UM) ** 2
     correlation, cells = _correlations(first.grey, second.grey)

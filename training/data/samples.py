@@ -15,7 +15,7 @@ from torch import Tensor
 from training.data.augmentation import AUGMENTATIONS
 from training.data.pixels import read_sub_tile
 from training.data.sampling import Negatives, epoch
-from training.data.sub_tiles import WINDOW_PX, SubTiles
+from training.data.sub_tiles import WINDOW_PX, SubTileTable
 
 R_MIN = 0.25
 """Det learns boxes of which at least this share lies in the sub-tile."""
@@ -31,13 +31,13 @@ class Sample:
     agreement: NDArray[np.float32]
 
 
-def sample_of(table: SubTiles, root: Path, index: int) -> Sample:
+def read_sample(table: SubTileTable, root: Path, index: int) -> Sample:
     """A sub-tile with what lies in it."""
-    boxes, agreement = boxes_of(table, index)
+    boxes, agreement = find_boxes(table, index)
     return Sample(read_sub_tile(root, table, index), float(table.scores[index]), boxes, agreement)
 
 
-def boxes_of(table: SubTiles, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def find_boxes(table: SubTileTable, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What Det learns of a sub-tile: boxes, float32, (N, 4), xyxy window px, cut at its edges, and their agreement."""
     rows = table.events_in(index)
     events = table.event[rows][table.fraction[rows] >= R_MIN]
@@ -46,7 +46,7 @@ def boxes_of(table: SubTiles, index: int) -> tuple[NDArray[np.float32], NDArray[
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingOptions:
     """What decides on a run's samples, beside the data. side : px that samples are shrunk to; batch : a step's"""
 
     seed: int
@@ -64,10 +64,10 @@ class EpochSamples:
     learns : what is collated, s_t or boxes
     """
 
-    table: SubTiles
+    table: SubTileTable
     root: Path
     events: NDArray[np.int32]
-    sampling: Sampling
+    sampling: SamplingOptions
     learns: Literal["scores", "boxes"]
     length: int = field(init=False)
     """Samples an epoch, a multiple of the batch."""
@@ -85,8 +85,8 @@ class EpochSamples:
     def __getitem__(self, index: int) -> Sample:
         number, position = divmod(index, self.length)
         order = self.order(number)
-        sample = shrunk(sample_of(self.table, self.root, int(order[position % len(order)])), self.sampling.side)
-        return augmented(sample, self.sampling.augmentation, np.random.default_rng([self.sampling.seed, 5, index]))
+        sample = shrink(read_sample(self.table, self.root, int(order[position % len(order)])), self.sampling.side)
+        return augment(sample, self.sampling.augmentation, np.random.default_rng([self.sampling.seed, 5, index]))
 
     def collate(self, samples: Sequence[Sample]) -> tuple[Any, ...]:
         """As the models' forward takes them."""
@@ -97,7 +97,7 @@ class EpochSamples:
 class _Hashed:
     """A table as a cache key: the same object, not the same content."""
 
-    table: SubTiles
+    table: SubTileTable
 
     def __hash__(self) -> int:
         return id(self.table)
@@ -107,7 +107,7 @@ class _Hashed:
 
 
 @lru_cache(maxsize=2)
-def _order(table: _Hashed, events: bytes, sampling: Sampling, number: int) -> NDArray[np.int32]:
+def _order(table: _Hashed, events: bytes, sampling: SamplingOptions, number: int) -> NDArray[np.int32]:
     return epoch(
         table.table,
         np.frombuffer(events, np.int32),
@@ -118,7 +118,7 @@ def _order(table: _Hashed, events: bytes, sampling: Sampling, number: int) -> ND
     )
 
 
-def shrunk(sample: Sample, side: int) -> Sample:
+def shrink(sample: Sample, side: int) -> Sample:
     """A sample at the size that the model will shrink it to anyway: augmenting fewer pixels takes less time."""
     if side >= WINDOW_PX:
         return sample
@@ -126,7 +126,7 @@ def shrunk(sample: Sample, side: int) -> Sample:
     return Sample(pixels, sample.score, sample.boxes * np.float32(side / WINDOW_PX), sample.agreement)
 
 
-def augmented(sample: Sample, augmentation: str, rng: np.random.Generator) -> Sample:
+def augment(sample: Sample, augmentation: str, rng: np.random.Generator) -> Sample:
     """A sample as a registered augmentation shows it."""
     pixels, boxes = AUGMENTATIONS[augmentation](sample.pixels, sample.boxes, rng)
     return Sample(pixels, sample.score, boxes, sample.agreement)
@@ -134,12 +134,12 @@ def augmented(sample: Sample, augmentation: str, rng: np.random.Generator) -> Sa
 
 def collate_scores(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Pixels uint8 (N, 3, S, S) and s_t float32 (N,), as `SubTileNet.forward` takes them."""
-    return images_of(samples), torch.tensor([s.score for s in samples])
+    return stack_images(samples), torch.tensor([s.score for s in samples])
 
 
 def collate_boxes(samples: Sequence[Sample]) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """Pixels and torchvision's targets, as `SubTileDetector.forward` takes them."""
-    return images_of(samples), [
+    return stack_images(samples), [
         {
             "boxes": torch.from_numpy(s.boxes.copy()),
             "labels": torch.ones(len(s.boxes), dtype=torch.int64),
@@ -149,7 +149,7 @@ def collate_boxes(samples: Sequence[Sample]) -> tuple[Tensor, list[dict[str, Ten
     ]
 
 
-def images_of(samples: Sequence[Sample]) -> Tensor:
+def stack_images(samples: Sequence[Sample]) -> Tensor:
     """Pixels of samples, uint8, (N, 3, S, S)."""
     stacked: Any = np.stack([s.pixels for s in samples]).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(stacked))

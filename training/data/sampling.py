@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.sub_tiles import SubTiles
+from training.data.sub_tiles import SubTileTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Negatives:
         """Negatives for so many positives."""
         return self.count if self.count is not None else round((self.ratio or 0.0) * positives)
 
-    def allowed(self, table: SubTiles) -> NDArray[np.bool_]:
+    def find_allowed(self, table: SubTileTable) -> NDArray[np.bool_]:
         """Which sub-tiles they may be, bool, shape (N,)."""
         return table.negative & ~table.ambiguous if self.exclude_ambiguous else table.negative
 
 
-def training_events(table: SubTiles, *, limit: int | None, seed: int) -> NDArray[np.int32]:
+def training_events(table: SubTileTable, *, limit: int | None, seed: int) -> NDArray[np.int32]:
     """The events that a run may learn from: all, or `limit` of them drawn by seed (paper, Table 5).
 
     A smaller draw is part of a larger one of the same seed, so that the curve over sizes compares like with like.
@@ -56,7 +56,7 @@ def training_events(table: SubTiles, *, limit: int | None, seed: int) -> NDArray
 
 
 def epoch(
-    table: SubTiles,
+    table: SubTileTable,
     events: NDArray[np.int32],
     negatives: Negatives,
     *,
@@ -84,9 +84,9 @@ def epoch(
     return rng.permutation(np.concatenate([positives, _negatives(table, negatives, wanted, source)])).astype(np.int32)
 
 
-def _negatives(table: SubTiles, negatives: Negatives, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _negatives(table: SubTileTable, negatives: Negatives, wanted: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """So many negatives: those with a look-alike as often as they must come, the others once at most."""
-    pool, hard = np.flatnonzero(negatives.allowed(table)), np.flatnonzero(table.hard)
+    pool, hard = np.flatnonzero(negatives.find_allowed(table)), np.flatnonzero(table.hard)
     forced = round(negatives.hard_share * wanted)
     if forced and not len(hard):
         raise ValueError(f"hard_share is {negatives.hard_share}, but no negative sub-tile holds a labelled look-alike")
@@ -97,7 +97,7 @@ def _negatives(table: SubTiles, negatives: Negatives, wanted: int, rng: np.rando
     return np.concatenate([rng.permutation(pool)[: wanted - forced], np.resize(rng.permutation(hard), forced)])
 
 
-def _one_each(table: SubTiles, events: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+def _one_each(table: SubTileTable, events: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
     """One sub-tile of each event, uniformly among those that hold some of it."""
     order = np.argsort(table.event, kind="stable")
     first = np.searchsorted(table.event[order], events, "left")

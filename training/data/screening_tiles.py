@@ -43,7 +43,7 @@ class ScreeningTiles:
         part = self.sources[rng.choice(len(weights), p=weights / weights.sum())][1](rng)
         pixels, boxes = part.pixels.copy(), part.boxes
         if rng.random() < self.glass:
-            boxes = _flooded(pixels, boxes, rng)
+            boxes = _flood_with_glass(pixels, boxes, rng)
         pixels, boxes = dihedral(pixels, boxes, int(rng.integers(8)))
         return photometric_picture(pixels, rng), cell_shares(boxes, _EDGES)
 
@@ -61,7 +61,7 @@ def field_parts(fields: Sequence[Field]) -> tuple[Source, Source]:
     )
 
 
-def _flooded(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> Boxes:
+def _flood_with_glass(pixels: Pixels, boxes: Boxes, rng: np.random.Generator) -> Boxes:
     """Put glass over part or all of the pixels; the boxes that it leaves, and those it touches are covered whole."""
     hills = ndimage.gaussian_filter(rng.standard_normal(pixels.shape[:2]), rng.uniform(*_SHORE_PX), mode="wrap")
     level = rng.uniform(-1.5, 2.5) * hills.std() + hills.mean()

@@ -20,12 +20,12 @@ class StainLook:
     spread: Tensor
 
     @classmethod
-    def of(cls, pictures: Tensor) -> "StainLook":
+    def from_pictures(cls, pictures: Tensor) -> "StainLook":
         """Of pictures, float32, (N, 3, H, W), RGB 0..255."""
         found = density(pictures)
         return cls(found.mean((2, 3)), found.std((2, 3)).clamp_min(_LEAST_SPREAD))
 
-    def chosen(self, index: Tensor) -> "StainLook":
+    def select(self, index: Tensor) -> "StainLook":
         """Those of some pictures, int64, (M,)."""
         return StainLook(self.mean[index], self.spread[index])
 
@@ -35,7 +35,7 @@ def density(pictures: Tensor) -> Tensor:
     return -torch.log((pictures + 1) / 256)
 
 
-def restained(pictures: Tensor, own: StainLook, new: StainLook, share: Tensor) -> Tensor:
+def restain(pictures: Tensor, own: StainLook, new: StainLook, share: Tensor) -> Tensor:
     """Pictures with another look's mean and spread of optical density (Reinhard et al., 2001), each to its share.
 
     pictures : float32, (N, 3, H, W), RGB 0..255. share : float32, (N,), 0 leaves a picture as it is
@@ -47,7 +47,7 @@ def restained(pictures: Tensor, own: StainLook, new: StainLook, share: Tensor) -
     return (256 * torch.exp(-(weight * moved + (1 - weight) * found)) - 1).clamp(0, 255)
 
 
-def remixed(pictures: Tensor, strength: Tensor, turn: Tensor) -> Tensor:
+def remix_stains(pictures: Tensor, strength: Tensor, turn: Tensor) -> Tensor:
     """Pictures whose stains are stronger or weaker, and of slightly other hues.
 
     pictures : float32, (N, 3, H, W), RGB 0..255. strength : float32, (N, 3), factor of each stain

@@ -113,7 +113,7 @@ def _uncut(low: float, high: float, half: float, limit: float) -> float:
     return low + half if high >= limit else (low + high) / 2
 
 
-def box_of(row: NDArray[np.floating[Any]]) -> Box:
+def make_box(row: NDArray[np.floating[Any]]) -> Box:
     """A box from an array of its four numbers."""
     x1, y1, x2, y2 = (float(v) for v in row)
     return x1, y1, x2, y2

@@ -15,7 +15,7 @@ STRIDE_PX = 125
 
 
 @dataclass(frozen=True, slots=True)
-class SubTiles:
+class SubTileTable:
     """Sub-tiles of labelled pictures and the events in them, a struct of arrays.
 
     picture : int32, (N,), index into `pictures`; origins : int32, (N, 2), (x, y), level-0 px
@@ -50,7 +50,7 @@ class SubTiles:
         return slice(int(first), int(past))
 
 
-def sub_tiles_of(pictures: Sequence[Picture], *, around_labels: bool = False) -> SubTiles:
+def make_sub_tiles(pictures: Sequence[Picture], *, around_labels: bool = False) -> SubTileTable:
     """Sub-tiles of 250 px at stride 125 over each labelled picture (paper, "Data post-processing").
 
     around_labels : where somebody has looked at parts of a picture only, further ones in the middle of which is what is
@@ -63,7 +63,7 @@ def sub_tiles_of(pictures: Sequence[Picture], *, around_labels: bool = False) ->
         If no picture is labelled and at least a sub-tile large.
     """
     parts = [
-        _Part.of(number, picture, around_labels=around_labels)
+        _Part.from_picture(number, picture, around_labels=around_labels)
         for number, picture in enumerate(pictures)
         if picture.labelled and min(picture.width, picture.height) >= WINDOW_PX
     ]
@@ -76,7 +76,7 @@ def sub_tiles_of(pictures: Sequence[Picture], *, around_labels: bool = False) ->
     fraction = np.concatenate([p.seen.fraction for p in parts])
     order = np.argsort(sub_tile, kind="stable")
     agreement = np.concatenate([p.agreement for p in parts])
-    return SubTiles(
+    return SubTileTable(
         pictures=tuple(pictures),
         picture=np.concatenate([np.full(len(p.origins), p.number, np.int32) for p in parts]),
         origins=np.concatenate([p.origins for p in parts]),
@@ -93,7 +93,7 @@ def sub_tiles_of(pictures: Sequence[Picture], *, around_labels: bool = False) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _VisibleBoxes:
     """One row a box and sub-tile that share some area: indices of both and the share of the box inside."""
 
     box: NDArray[np.intp]
@@ -109,19 +109,19 @@ class _Part:
     origins: NDArray[np.int32]
     boxes: NDArray[np.float32]
     agreement: NDArray[np.float32]
-    seen: _Seen
+    seen: _VisibleBoxes
     negative: NDArray[np.bool_]
     ambiguous: NDArray[np.bool_]
     hard: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, number: int, picture: Picture, *, around_labels: bool) -> "_Part":
+    def from_picture(cls, number: int, picture: Picture, *, around_labels: bool) -> "_Part":
         boxes, alike = picture.boxes(), picture.boxes("look-alike")
-        grid = _Grid.of(picture, np.concatenate([boxes, alike]) if around_labels else boxes[:0])
-        seen, other = grid.seen(boxes), grid.seen(alike)
-        negative = ~grid.marked(seen.sub_tile) & ~grid.touching(picture.unlabelled_areas)
+        grid = _Grid.from_picture(picture, np.concatenate([boxes, alike]) if around_labels else boxes[:0])
+        seen, other = grid.find_visible_boxes(boxes), grid.find_visible_boxes(alike)
+        negative = ~grid.mark(seen.sub_tile) & ~grid.touching(picture.unlabelled_areas)
         ambiguous = grid.touching(picture.ambiguous_areas)
-        hard = grid.marked(other.sub_tile[other.fraction > 0.5]) & negative
+        hard = grid.mark(other.sub_tile[other.fraction > 0.5]) & negative
         return cls(number, grid.origins, boxes, picture.agreements(), seen, negative, ambiguous, hard)
 
 
@@ -137,7 +137,7 @@ class _Grid:
     origins: NDArray[np.int32]
 
     @classmethod
-    def of(cls, picture: Picture, around: NDArray[np.float32]) -> "_Grid":
+    def from_picture(cls, picture: Picture, around: NDArray[np.float32]) -> "_Grid":
         """around : float32, (M, 4), xyxy, boxes to have in the middle of one where only parts were looked at"""
         xs, ys = _starts(picture.width), _starts(picture.height)
         lattice = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
@@ -148,12 +148,12 @@ class _Grid:
         whole = np.asarray([not _shares(at, picture.unlabelled_areas).any() for at in middle], np.bool_)
         return cls(len(xs), len(ys), np.concatenate([lattice, np.unique(middle[whole], axis=0)]))
 
-    def seen(self, boxes: NDArray[np.float32]) -> _Seen:
+    def find_visible_boxes(self, boxes: NDArray[np.float32]) -> _VisibleBoxes:
         """Which of the sub-tiles hold some of which box."""
-        lattice, first = _seen(boxes, self.columns, self.rows), self.columns * self.rows
+        lattice, first = _find_visible_boxes(boxes, self.columns, self.rows), self.columns * self.rows
         shares = [_shares(origin, boxes) for origin in self.origins[first:]]
         held = [np.flatnonzero(share) for share in shares]
-        return _Seen(
+        return _VisibleBoxes(
             np.concatenate([lattice.box, *held]),
             np.concatenate([lattice.sub_tile, *(np.full(len(h), first + i, np.intp) for i, h in enumerate(held))]),
             np.concatenate([lattice.fraction, *(share[h] for share, h in zip(shares, held, strict=True))]),
@@ -161,9 +161,9 @@ class _Grid:
 
     def touching(self, areas: Sequence[Box]) -> NDArray[np.bool_]:
         """Which of the sub-tiles show some of any area, bool, (N,)."""
-        return self.marked(self.seen(np.asarray(areas, np.float32).reshape(-1, 4)).sub_tile)
+        return self.mark(self.find_visible_boxes(np.asarray(areas, np.float32).reshape(-1, 4)).sub_tile)
 
-    def marked(self, sub_tiles: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def mark(self, sub_tiles: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the sub-tiles these are, bool, (N,)."""
         marks = np.zeros(len(self.origins), np.bool_)
         marks[sub_tiles] = True
@@ -183,7 +183,7 @@ def _starts(side: int) -> NDArray[np.int32]:
     return np.arange(0, side - WINDOW_PX + 1, STRIDE_PX, dtype=np.int32)
 
 
-def _seen(boxes: NDArray[np.float32], columns: int, rows: int) -> _Seen:
+def _find_visible_boxes(boxes: NDArray[np.float32], columns: int, rows: int) -> _VisibleBoxes:
     """Which of the sub-tiles, row by row, hold some of which box.
 
     A box touches few of a slide's sub-tiles: those are counted out from its corners, so that time and memory follow the
@@ -198,7 +198,7 @@ def _seen(boxes: NDArray[np.float32], columns: int, rows: int) -> _Seen:
         box.append(np.full(int(held.sum()), number, np.intp))
         sub_tile.append(places[held])
         fraction.append(shares[held].astype(np.float32))
-    return _Seen(np.concatenate(box), np.concatenate(sub_tile), np.concatenate(fraction))
+    return _VisibleBoxes(np.concatenate(box), np.concatenate(sub_tile), np.concatenate(fraction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _overlaps(low: float, high: float, count: int) -> _Overlaps:
     return _Overlaps(first, inside / max(high - low, 1e-6))
 
 
-def positives(table: SubTiles, rule: PositiveRule, *, r_min: float = 0.5) -> NDArray[np.bool_]:
+def positives(table: SubTileTable, rule: PositiveRule, *, r_min: float = 0.5) -> NDArray[np.bool_]:
     """Which sub-tiles count as mitotic, bool, shape (N,).
 
     any : some of a box is inside (s_t > 0, as the paper trains); r_min : at least that share of a box;

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.data.augmentation import STANDARD, Photometric, photometric
-from training.data.candidates import LABELS, Candidates, Label
-from training.data.stains import StainLook, restained
+from training.data.candidates import LABELS, Label, LabelledPlaces
+from training.data.stains import StainLook, restain
 
 
 class Draw(BaseModel):
@@ -70,12 +70,12 @@ class _View:
 
 @dataclass(slots=True)
 class VerifierWindows:
-    """Draws batches from places. `weights` says how often each place is drawn, float64, (N,); see `Renewal`.
+    """Draws batches from places. `weights` says how often each place is drawn, float64, (N,); see `Resampling`.
 
     looks : stains of further pictures, which need no labels
     """
 
-    candidates: Candidates
+    candidates: LabelledPlaces
     draws: Sequence[Draw]
     classes: Sequence[Label]
     geometry: Geometry
@@ -132,26 +132,26 @@ class VerifierWindows:
             mirror=rng.choice([-1.0, 1.0], count),
         )
         surroundings = self._surroundings(chosen, float((view.zoom * np.maximum(view.stretch, 1 / view.stretch)).max()))
-        windows = self._resampled(chosen, surroundings, view)
-        own = StainLook.of(surroundings)
+        windows = self._resample(chosen, surroundings, view)
+        own = StainLook.from_pictures(surroundings)
         other = torch.from_numpy(rng.permutation(count))
-        new = own.chosen(other)
+        new = own.select(other)
         if self.looks is not None:
             # Half of the exchanged stains come from pictures without labels.
             from_looks = torch.from_numpy(rng.random(count) < 0.5)[:, None]
-            more = self.looks.chosen(torch.from_numpy(rng.integers(len(self.looks.mean), size=count)))
+            more = self.looks.select(torch.from_numpy(rng.integers(len(self.looks.mean), size=count)))
             new = StainLook(
                 torch.where(from_looks, more.mean, new.mean), torch.where(from_looks, more.spread, new.spread)
             )
         share = rng.uniform(0.4, 1.0, count) * (rng.random(count) < g.restained)
-        windows = restained(windows, own, new, torch.from_numpy(share).float())
+        windows = restain(windows, own, new, torch.from_numpy(share).float())
         return photometric(windows, rng, self.amount)
 
     def plain_windows(self, chosen: NDArray[np.intp]) -> Tensor:
         """Windows of places as serving shows them, float32, (M, 3, W, W)."""
         ones = np.ones(len(chosen))
         straight = _View(np.zeros((len(chosen), 2)), ones, ones, np.zeros(len(chosen)), ones)
-        return self._resampled(chosen, self._surroundings(chosen, 1.0), straight)
+        return self._resample(chosen, self._surroundings(chosen, 1.0), straight)
 
     def labels(self, chosen: NDArray[np.intp]) -> Tensor:
         """Labels of places, float32, (M, classes); where there is no class for look-alikes they are others."""
@@ -178,7 +178,7 @@ class VerifierWindows:
         cut = self.candidates.cut(chosen, side)
         return torch.from_numpy(np.ascontiguousarray(cut.transpose(0, 3, 1, 2))).float()
 
-    def _resampled(
+    def _resample(
         self,
         chosen: NDArray[np.intp],
         surroundings: Tensor,

@@ -18,7 +18,7 @@ from PIL import Image
 from training.data.augmentation import dihedral, photometric_picture
 from training.data.crops import CROP_PX, CropBank
 from training.data.fields import Field
-from training.data.stains import StainLook, restained
+from training.data.stains import StainLook, restain
 
 if TYPE_CHECKING:
     from serving.synthetic.field import SyntheticField
@@ -34,14 +34,14 @@ Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TrainingWindow:
     """pixels : uint8, shape (250, 250, 3). boxes : float32, shape (N, 4), xyxy, window px, not clipped at its edges."""
 
     pixels: Pixels
     boxes: Boxes
 
 
-Source = Callable[[np.random.Generator], Window]
+Source = Callable[[np.random.Generator], TrainingWindow]
 _Square = tuple[Field, int, int, int]
 """A field, and x, y and side of a square in it, px."""
 _ZOOM = (0.85, 1.2)
@@ -54,13 +54,13 @@ class WindowSampler:
 
     sources: Sequence[tuple[float, Source]]
 
-    def draw(self, rng: np.random.Generator) -> Window:
+    def draw(self, rng: np.random.Generator) -> TrainingWindow:
         """One augmented window."""
         weights = np.asarray([w for w, _ in self.sources])
         source = self.sources[rng.choice(len(self.sources), p=weights / weights.sum())][1]
         window = source(rng)
         pixels, boxes = dihedral(window.pixels, window.boxes, int(rng.integers(8)))
-        return Window(photometric_picture(pixels, rng), boxes)
+        return TrainingWindow(photometric_picture(pixels, rng), boxes)
 
 
 def collage_source(bank: CropBank, *, side: float = WINDOW_PX, size: int = WINDOW_PX, share: float = 0.5) -> Source:
@@ -70,13 +70,13 @@ def collage_source(bank: CropBank, *, side: float = WINDOW_PX, size: int = WINDO
     share : of the crops that show their figure
     """
 
-    def draw(rng: np.random.Generator) -> Window:
+    def draw(rng: np.random.Generator) -> TrainingWindow:
         return collage_cut(bank, rng, side=round(side * rng.uniform(*_ZOOM)), size=size, share=share)
 
     return draw
 
 
-def collage_cut(bank: CropBank, rng: np.random.Generator, *, side: int, size: int, share: float) -> Window:
+def collage_cut(bank: CropBank, rng: np.random.Generator, *, side: int, size: int, share: float) -> TrainingWindow:
     """A square of `side` px from anywhere in a collage, resized to `size`; `share` of its crops show their figure."""
     canvas, boxes = collage(bank, -(-side // CROP_PX) + 1, rng, share=share)
     x, y = rng.integers(0, canvas.shape[0] - side + 1, 2)
@@ -97,7 +97,7 @@ def collage(
         y, x = row * CROP_PX, column * CROP_PX
         canvas[y : y + CROP_PX, x : x + CROP_PX] = crop
         if positive:
-            boxes.append(_centred_box(x + CROP_PX / 2, y + CROP_PX / 2))
+            boxes.append(_centre_box(x + CROP_PX / 2, y + CROP_PX / 2))
     return canvas, np.asarray(boxes, np.float32).reshape(-1, 4)
 
 
@@ -138,7 +138,7 @@ def background_source(fields: Sequence[Field], *, side: float = WINDOW_PX, size:
 def _allowed(place: Callable[[np.random.Generator], _Square], size: int) -> Source:
     """Windows of the places that touch no forbidden area."""
 
-    def draw(rng: np.random.Generator) -> Window:
+    def draw(rng: np.random.Generator) -> TrainingWindow:
         for _ in range(_MOST_TRIES):
             field, x, y, side = place(rng)
             f = field.forbidden
@@ -152,20 +152,20 @@ def _allowed(place: Callable[[np.random.Generator], _Square], size: int) -> Sour
 def composite_source(bank: CropBank, background: Source) -> Source:
     """Figures from crops, and as many negative twins, pasted into backgrounds by one route, stain matched."""
 
-    def draw(rng: np.random.Generator) -> Window:
+    def draw(rng: np.random.Generator) -> TrainingWindow:
         window = background(rng)
         pixels, boxes = window.pixels.copy(), list(window.boxes)
         for _ in range(int(rng.integers(1, 5))):
             crop, positive = _cell(bank, rng)
-            crop = _stain_matched(crop, window.pixels, rng)
+            crop = _match_stain(crop, window.pixels, rng)
             cx, cy = rng.integers(34, WINDOW_PX - 34, 2)
-            box = _centred_box(cx, cy)
+            box = _centre_box(cx, cy)
             if any(np.abs((b[:2] + b[2:]) / 2 - (cx, cy)).max() < 64 for b in boxes):
                 continue
             _paste(pixels, crop[32:96, 32:96], cx - 32, cy - 32)
             if positive:
                 boxes.append(box)
-        return Window(pixels, np.asarray(boxes, np.float32).reshape(-1, 4))
+        return TrainingWindow(pixels, np.asarray(boxes, np.float32).reshape(-1, 4))
 
     return draw
 
@@ -210,24 +210,24 @@ def _paste(canvas: Pixels, patch: Pixels, x: int, y: int) -> None:
     under[:] = (alpha * patch + (1 - alpha) * under).astype(np.uint8)
 
 
-def _stain_matched(crop: Pixels, target: Pixels, rng: np.random.Generator) -> Pixels:
+def _match_stain(crop: Pixels, target: Pixels, rng: np.random.Generator) -> Pixels:
     """The crop with the target's stain, not always fully."""
     own, other = (torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1))).float()[None] for p in (crop, target))
     share = torch.tensor([rng.uniform(0.5, 1.0)], dtype=torch.float32)
-    matched = restained(own, StainLook.of(own), StainLook.of(other), share)[0]
+    matched = restain(own, StainLook.from_pictures(own), StainLook.from_pictures(other), share)[0]
     return np.ascontiguousarray(matched.permute(1, 2, 0).to(torch.uint8).numpy())
 
 
-def _centred_box(x: float, y: float) -> Boxes:
+def _centre_box(x: float, y: float) -> Boxes:
     half = NOMINAL_BOX_PX / 2
     return np.asarray([x - half, y - half, x + half, y + half], np.float32)
 
 
-def _cut(pixels: Pixels, boxes: Boxes, x: int, y: int, side: int, *, size: int = WINDOW_PX) -> Window:
+def _cut(pixels: Pixels, boxes: Boxes, x: int, y: int, side: int, *, size: int = WINDOW_PX) -> TrainingWindow:
     """The square [x, x + side) resized to `size` px, with the boxes that touch it."""
     window = np.asarray(
         Image.fromarray(pixels[y : y + side, x : x + side]).resize((size, size), Image.Resampling.BILINEAR)
     )
     moved = (boxes - np.asarray([x, y, x, y], np.float32)) * np.float32(size / side)
     touching = (moved[:, 2] > 0) & (moved[:, 3] > 0) & (moved[:, 0] < size) & (moved[:, 1] < size)
-    return Window(window, moved[touching].astype(np.float32))
+    return TrainingWindow(window, moved[touching].astype(np.float32))

@@ -39,7 +39,7 @@ class Process:
 
 
 @contextmanager
-def joined() -> Iterator[Process]:
+def join_processes() -> Iterator[Process]:
     """This process among those that `torchrun` started (gloo on CPUs, NCCL on GPUs), or the only one."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     cuda = torch.cuda.is_available()

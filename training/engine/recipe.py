@@ -8,7 +8,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import nn
 
-from training.engine.task import Plan
+from training.engine.task import TrainingPlan
 from training.models.trunks.build import check_trunk
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,9 +53,9 @@ class Recipe(BaseModel):
         """Whether training starts from weights of another task."""
         return self.initialisation != "none"
 
-    def plan(self, steps: int, *, batch: int | None = None, validate_every: int = 0) -> Plan:
+    def plan(self, steps: int, *, batch: int | None = None, validate_every: int = 0) -> TrainingPlan:
         """The plan of so many steps. batch : samples a step, where a sample is not a picture"""
-        return Plan(
+        return TrainingPlan(
             self.seed,
             steps=steps,
             batch=batch or self.batch,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What determines a run, beside model, samples and optimiser."""
 
     seed: int
@@ -42,7 +42,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class Resampling:
     """How the sampling changes as the model learns: the mining of hard negatives, say.
 
     steps : before which it changes
@@ -56,7 +56,7 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TrainingTask:
     """A training.
 
     model : its forward takes what the sampler collates, on the process's device, and returns named losses
@@ -64,17 +64,17 @@ class Task:
     validate : a figure of the present weights, lower is better; those with the lowest are the result; not with averaging
     """
 
-    plan: Plan
+    plan: TrainingPlan
     model: nn.Module
     samples: Sampler
     optimizer: torch.optim.Optimizer
     rate: Callable[[int], float]
     validate: Callable[[], float] | None = None
-    renewal: Renewal | None = None
+    renewal: Resampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class FunctionSampler:
     """A sampler of what a function draws by a generator. join : samples -> a batch"""
 
     draw: Callable[[np.random.Generator], Any]

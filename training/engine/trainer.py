@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from training.engine.checkpoint import Checkpoint, read_checkpoint, save
 from training.engine.distributed import Process
 from training.engine.log import TrainingLog
-from training.engine.task import Plan, Sampler, Task
+from training.engine.task import Sampler, TrainingPlan, TrainingTask
 
 Losses = dict[str, Tensor]
 
@@ -25,7 +25,7 @@ FEW_BATCHES = 8
 """So few are made sooner than a process that would make them."""
 
 
-def fit(task: Task, *, out: Path, process: Process, say: Callable[[str], None] = print) -> None:
+def fit(task: TrainingTask, *, out: Path, process: Process, say: Callable[[str], None] = print) -> None:
     """Train the task's model in place, and leave checkpoint, final weights and logs in `out`.
 
     `last.pt` is the checkpoint, `model.pt` the result, `log.csv` and `tensorboard/` the losses, learning rates and
@@ -44,7 +44,7 @@ def fit(task: Task, *, out: Path, process: Process, say: Callable[[str], None] =
         raise ValueError("the result is either the average of the weights or the ones that validate best")
     indices = list(_indices(plan, process))
     model.to(process.device).to(memory_format=torch.channels_last).train()
-    average = _averaged(model, plan)
+    average = _average_model(model, plan)
     state = process.from_leader(lambda: read_checkpoint(out))
     first, lowest = _resume(state, model, optimizer, average) if state else (0, float("inf"))
     base = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
@@ -84,21 +84,21 @@ def fit(task: Task, *, out: Path, process: Process, say: Callable[[str], None] =
         log.close()
 
 
-def _validation(task: Task, done: int, lowest: float, out: Path, process: Process) -> float | None:
+def _validation(task: TrainingTask, done: int, lowest: float, out: Path, process: Process) -> float | None:
     """The figure of the weights after so many steps, where one is asked for and this process leads; the best are kept."""
     plan = task.plan
     if not task.validate or not plan.validate_every or (done % plan.validate_every and done != plan.steps):
         return None
     value = None
     if process.leads:
-        value = _validated(task.model, task.validate)
+        value = _validate(task.model, task.validate)
         if value < lowest or not (out / "best.pt").exists():
             save(out / "best.pt", task.model.state_dict())
     _wait_for_all(process)
     return value
 
 
-def _take_result(task: Task, average: AveragedModel | None, out: Path, process: Process) -> None:
+def _take_result(task: TrainingTask, average: AveragedModel | None, out: Path, process: Process) -> None:
     """Give the model the weights that are the run's result, and write them."""
     if average:
         task.model.load_state_dict(average.module.state_dict())
@@ -109,14 +109,14 @@ def _take_result(task: Task, average: AveragedModel | None, out: Path, process: 
         save(out / "model.pt", task.model.state_dict())
 
 
-def _rounds(task: Task) -> Iterator[tuple[int, int]]:
+def _rounds(task: TrainingTask) -> Iterator[tuple[int, int]]:
     """First step and end of each stretch of steps in which the sampling stays as it is."""
     steps = task.plan.steps
     edges = sorted({0, steps, *(s for s in (task.renewal.steps if task.renewal else ()) if 0 <= s < steps)})
     return itertools.pairwise(edges)
 
 
-def _renew(task: Task, step: int, model: nn.Module, out: Path, process: Process) -> None:
+def _renew(task: TrainingTask, step: int, model: nn.Module, out: Path, process: Process) -> None:
     """Let the sampler use what the weights at a step say, where it asks for it; on disk, so that a run that goes on uses
     the same."""
     renewal = task.renewal
@@ -139,7 +139,7 @@ def _renew(task: Task, step: int, model: nn.Module, out: Path, process: Process)
     renewal.use(process.from_leader(weigh))
 
 
-def _averaged(model: nn.Module, plan: Plan) -> AveragedModel | None:
+def _average_model(model: nn.Module, plan: TrainingPlan) -> AveragedModel | None:
     if not plan.averaging:
         return None
     if not plan.averaging_warmup:
@@ -158,7 +158,13 @@ def _set_rates(optimizer: torch.optim.Optimizer, base: Sequence[float], factor: 
 
 
 def _gradients(
-    plan: Plan, trained: nn.Module, parts: Iterator[Any], step: int, *, process: Process, log: TrainingLog | None
+    plan: TrainingPlan,
+    trained: nn.Module,
+    parts: Iterator[Any],
+    step: int,
+    *,
+    process: Process,
+    log: TrainingLog | None,
 ) -> Losses:
     """Add the gradients of a step's parts to the weights; return the mean losses."""
     totals: Losses = {}
@@ -180,11 +186,11 @@ def _gradients(
     return totals
 
 
-def _autocast(plan: Plan, process: Process) -> torch.autocast:
+def _autocast(plan: TrainingPlan, process: Process) -> torch.autocast:
     return torch.autocast(process.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16", cache_enabled=True)
 
 
-def _indices(plan: Plan, process: Process) -> Iterator[list[int]]:
+def _indices(plan: TrainingPlan, process: Process) -> Iterator[list[int]]:
     """Numbers of the samples of each part of each step that fall to this process."""
     share, rest = divmod(plan.batch, process.world * plan.accumulate)
     if rest or not share:
@@ -230,7 +236,7 @@ def _check_finite(total: Tensor, losses: Losses, step: int) -> None:
         raise FloatingPointError(f"loss at step {step} is not finite: {named}; lower the learning rate or see the data")
 
 
-def _validated(model: nn.Module, validate: Callable[[], float]) -> float:
+def _validate(model: nn.Module, validate: Callable[[], float]) -> float:
     """The validation figure of the present weights."""
     model.eval()
     with torch.inference_mode():

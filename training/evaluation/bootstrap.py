@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class BootstrapInterval:
     """A statistic of all units, with its percentile interval.
 
     value, low, high : NaN where undefined; low and high also where there is no interval, with the reason
@@ -48,7 +48,7 @@ def bootstrap_interval(
     draws: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-) -> Interval:
+) -> BootstrapInterval:
     """The percentile interval of a statistic over units drawn with replacement, as many as there are.
 
     Units must be independent: fields of one slide, and slides of one patient, are alike, and drawing those instead of
@@ -72,7 +72,7 @@ def bootstrap_interval(
     if not len(defined):
         return _none(value, level, unit, len(units), "the statistic is undefined in every draw")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), level, unit, len(units), len(defined))
+    return BootstrapInterval(value, float(low), float(high), level, unit, len(units), len(defined))
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -85,5 +85,5 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(defined.min()), float(np.median(defined)), float(defined.max()), sd, len(defined))
 
 
-def _none(value: float, level: float, unit: Unit, units: int, reason: str) -> Interval:
-    return Interval(value, float("nan"), float("nan"), level, unit, units, 0, reason)
+def _none(value: float, level: float, unit: Unit, units: int, reason: str) -> BootstrapInterval:
+    return BootstrapInterval(value, float("nan"), float("nan"), level, unit, units, 0, reason)

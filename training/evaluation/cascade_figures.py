@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.onnx_detector import CPU, load_cascade
 from training.data.store import Picture
-from training.evaluation.as_served import analysed_picture, found_in
 from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import Found, rates
+from training.evaluation.metrics import FieldDetections, rates
 from training.evaluation.ranking import rank
+from training.evaluation.served_analysis import analyse_picture, pair_with_truth
 from training.evaluation.threshold_rules import best_f1
 
 EXACT = CPU
@@ -25,11 +25,11 @@ EVERYWHERE = "Det everywhere"
 
 
 @dataclass(slots=True)
-class Outcome:
+class ArithmeticOutcome:
     """What one way of computing gave, picture by picture."""
 
     analyses: list[Analysis] = field(default_factory=list)
-    found: list[Found] = field(default_factory=list)
+    found: list[FieldDetections] = field(default_factory=list)
     processor_s: float = 0.0
     """Of this process: all computation happens in it."""
 
@@ -42,12 +42,12 @@ class Outcome:
 class CascadeFigures:
     """Each way's outcome, the exact one's first, and the threshold of the cards."""
 
-    outcomes: dict[str, Outcome]
+    outcomes: dict[str, ArithmeticOutcome]
     threshold: float
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ArithmeticComparison:
     """One way beside the exact one.
 
     shared : true positives of this way that the exact one finds too
@@ -95,16 +95,16 @@ def score_pictures(
     }
     if everywhere:
         ways[EVERYWHERE] = (ways[EXACT][0], False)
-    outcomes: defaultdict[str, Outcome] = defaultdict(Outcome)
+    outcomes: defaultdict[str, ArithmeticOutcome] = defaultdict(ArithmeticOutcome)
     for number, picture in enumerate(pictures, 1):
         for name, (detector, cascade) in ways.items():
             outcome, began = outcomes[name], time.process_time()
-            analysis = analysed_picture(detector, picture, root, cascade=cascade)
+            analysis = analyse_picture(detector, picture, root, cascade=cascade)
             outcome.processor_s += time.process_time() - began
             outcome.analyses.append(analysis)
-            outcome.found.append(found_in(analysis.report, picture.boxes(), group=picture.slide))
+            outcome.found.append(pair_with_truth(analysis.report, picture.boxes(), group=picture.slide))
         say(f"{picture.id}: {number} of {len(pictures)} pictures scored")
-    return CascadeFigures(dict(outcomes), counting_threshold(cards_of(ways[EXACT][0])))
+    return CascadeFigures(dict(outcomes), counting_threshold(list_cards(ways[EXACT][0])))
 
 
 def version_folders(models: Path, version: str) -> dict[str, Path]:
@@ -115,16 +115,16 @@ def version_folders(models: Path, version: str) -> dict[str, Path]:
     return found
 
 
-def compared(figures: CascadeFigures, name: str) -> Compared:
+def compare_outcomes(figures: CascadeFigures, name: str) -> ArithmeticComparison:
     """One way beside the exact one, at the threshold of the cards and at its own best."""
     outcome, exact = figures.outcomes[name], figures.outcomes[EXACT]
     at_card, best = rates(outcome.found, figures.threshold), best_f1(rank(outcome.found))
     ours, theirs = outcome.scores(), exact.scores()
     seen = np.isfinite(theirs)
     apart, spread = np.abs(ours - theirs)[seen], theirs[seen].std()
-    return Compared(
+    return ArithmeticComparison(
         true_positives=at_card.true_positives,
-        shared=_shared(outcome, exact, figures.threshold),
+        shared=_count_shared(outcome, exact, figures.threshold),
         precision=at_card.precision,
         recall=at_card.recall,
         f1=at_card.f1,
@@ -137,10 +137,10 @@ def compared(figures: CascadeFigures, name: str) -> Compared:
     )
 
 
-def described(figures: CascadeFigures) -> Iterator[str]:
+def describe_figures(figures: CascadeFigures) -> Iterator[str]:
     """A few lines for each way."""
     for name, outcome in figures.outcomes.items():
-        c = compared(figures, name)
+        c = compare_outcomes(figures, name)
         yield (
             f"{name}: {outcome.processor_s:.0f} processor s, {c.processor_share:.3f} of {EXACT}\n"
             f"  at {figures.threshold:.3f}: precision {c.precision:.3f}, recall {c.recall:.3f}, F1 {c.f1:.3f}; "
@@ -150,12 +150,12 @@ def described(figures: CascadeFigures) -> Iterator[str]:
         )
 
 
-def _shared(outcome: Outcome, exact: Outcome, threshold: float) -> int:
+def _count_shared(outcome: ArithmeticOutcome, exact: ArithmeticOutcome, threshold: float) -> int:
     """Labelled figures that both find."""
     return sum(len(_hit(a, threshold) & _hit(b, threshold)) for a, b in zip(outcome.found, exact.found, strict=True))
 
 
-def _hit(found: Found, threshold: float) -> set[int]:
+def _hit(found: FieldDetections, threshold: float) -> set[int]:
     """Labelled figures with a detection, each the nearest of its match."""
     centres = found.centres[found.true_positives(threshold)]
     return {int(np.linalg.norm(found.truth - centre, axis=1).argmin()) for centre in centres}

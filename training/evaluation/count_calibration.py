@@ -17,7 +17,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledSubTiles:
     """Sub-tiles of a labelled field that lie in it as wholes.
 
     scores : float32, shape (N,). targets : float64, shape (N,), s_t, the area fractions of the figures that each shows
@@ -27,7 +27,7 @@ class Labelled:
     targets: NDArray[np.float64]
 
 
-def labelled_sub_tiles(lattice: MitosisMap, boxes: Boxes, *, width: int, height: int) -> Labelled:
+def label_sub_tiles(lattice: MitosisMap, boxes: Boxes, *, width: int, height: int) -> LabelledSubTiles:
     """The sub-tiles of a field, beside what they show.
 
     boxes : float32, shape (N, 4), xyxy, level-0 px, every figure of the field. width, height : of the field, level-0 px
@@ -40,10 +40,10 @@ def labelled_sub_tiles(lattice: MitosisMap, boxes: Boxes, *, width: int, height:
             continue  # mirrored pixels show figures again that nobody labelled
         scores.append(lattice.scores[row, column])
         targets.append(float(clip_boxes(boxes, (x, y, side, side))[1].sum()))
-    return Labelled(np.asarray(scores, np.float32), np.asarray(targets, np.float64))
+    return LabelledSubTiles(np.asarray(scores, np.float32), np.asarray(targets, np.float64))
 
 
-def fit_count_calibration(fields: Sequence[Labelled], *, slides: int, data: str) -> CountCalibration:
+def fit_count_calibration(fields: Sequence[LabelledSubTiles], *, slides: int, data: str) -> CountCalibration:
     """Least squares under the condition that more score never stands for less (Zadrozny and Elkan, 2002).
 
     Each figure counts as agreed upon by all, so the table's mean agreement is 1.

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from training.data.store import read_store
-from training.evaluation.choosing import check_names
-from training.evaluation.fold_detections import judged_pictures, read_fold, stated_cascade, with_share
+from training.evaluation.choice import check_names
+from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
 from training.evaluation.judge import judge
 from training.evaluation.judgement import Judgement
 from training.evaluation.judgement_tables import summary_table, write_judgement
@@ -38,8 +38,8 @@ def cross_validate(
     found = [read_fold(path) for path in folds]
     if detector_share is not None:
         found = [with_share(fold, detector_share) for fold in found]
-    cascade = stated_cascade(found)
-    pictures = judged_pictures([read_store(path) for path in stores], found)
+    cascade = describe_cascade(found)
+    pictures = pair_pictures([read_store(path) for path in stores], found)
     judged = judge(pictures, calibration=calibration, rule=rule, title=title, cascade=cascade)
     write_judgement(judged, out)
     say("\n".join(summary_table(judged)))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from training.evaluation.metrics import Found
+from training.evaluation.metrics import FieldDetections
 from training.evaluation.ranking import rank
 from training.evaluation.sub_tiles import check_scores
 
@@ -90,7 +90,7 @@ def precision_recall(scores: NDArray[np.float32], positives: NDArray[np.bool_]) 
     return PrecisionRecall(precision, recall, float(average_precision_score(positives, scores)))
 
 
-def froc(found: Sequence[Found], areas_mm2: Sequence[float]) -> Froc:
+def froc(found: Sequence[FieldDetections], areas_mm2: Sequence[float]) -> Froc:
     """Sensitivity against false positives, detections and figures matched one-to-one within 7.5 um.
 
     areas_mm2 : of each field, in the order of `found`

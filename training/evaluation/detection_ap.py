@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from training.evaluation.metrics import Found
+from training.evaluation.metrics import FieldDetections
 from training.evaluation.ranking import rank
 
 FIGURE = 1
@@ -68,7 +68,7 @@ def coco_ap(images: Sequence[ImageBoxes]) -> CocoAp:
     return CocoAp(ap_50_95=float(evaluation.stats[0]), ap_50=float(evaluation.stats[1]))
 
 
-def average_precision_by_distance(found: Sequence[Found]) -> float:
+def average_precision_by_distance(found: Sequence[FieldDetections]) -> float:
     """Average precision with detections and figures matched one-to-one within 7.5 um.
 
     The sum over thresholds of the step in recall times precision, not interpolated, as scikit-learn defines it; figures

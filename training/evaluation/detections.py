@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from training.evaluation.as_served import by_slide
 from training.evaluation.bootstrap import Unit, bootstrap_interval, spread
-from training.evaluation.metrics import Found, Rates, rates
+from training.evaluation.metrics import FieldDetections, Rates, rates
+from training.evaluation.served_analysis import group_by_slide
 from training.evaluation.summary import DetectionCounts, FigureFree, Measured, SlideRow, SpreadRow
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class BootstrapOptions:
     """How intervals are drawn. unit : over what; patients are the slides where each patient gave one."""
 
     unit: Unit
@@ -21,7 +21,7 @@ class Sampling:
     seed: int
 
 
-def detection_counts(found: Sequence[Found], threshold: float, sampling: Sampling) -> DetectionCounts:
+def detection_counts(found: Sequence[FieldDetections], threshold: float, sampling: BootstrapOptions) -> DetectionCounts:
     """Counts over all fields, and their rates with intervals."""
     total = rates(found, threshold)
     units = [rates(fields, threshold) for fields in _units(found, sampling)]
@@ -29,13 +29,13 @@ def detection_counts(found: Sequence[Found], threshold: float, sampling: Samplin
         true_positives=total.true_positives,
         false_positives=total.false_positives,
         false_negatives=total.false_negatives,
-        precision=_measured(units, precision, sampling),
-        recall=_measured(units, recall, sampling),
-        f1=_measured(units, f1, sampling),
+        precision=_measure(units, precision, sampling),
+        recall=_measure(units, recall, sampling),
+        f1=_measure(units, f1, sampling),
     )
 
 
-def slide_row(slide: str, fields: Sequence[Found], threshold: float) -> SlideRow:
+def slide_row(slide: str, fields: Sequence[FieldDetections], threshold: float) -> SlideRow:
     """The counts and rates of one slide's fields."""
     at = rates(fields, threshold)
     return SlideRow(
@@ -67,7 +67,9 @@ def spread_rows(slides: Sequence[Rates]) -> list[SpreadRow]:
     return rows
 
 
-def figure_free(found: Sequence[Found], areas_mm2: Sequence[float], threshold: float, sampling: Sampling) -> FigureFree:
+def figure_free(
+    found: Sequence[FieldDetections], areas_mm2: Sequence[float], threshold: float, sampling: BootstrapOptions
+) -> FigureFree:
     """False positives per mm2 of the fields that hold no labelled figure.
 
     areas_mm2 : of each field, in the order of `found`
@@ -82,7 +84,7 @@ def figure_free(found: Sequence[Found], areas_mm2: Sequence[float], threshold: f
         fields=len(empty),
         area_mm2=sum(area for _, area in units.values()),
         false_positives=sum(count for count, _ in units.values()),
-        per_mm2=_measured(list(units.values()), _density, sampling),
+        per_mm2=_measure(list(units.values()), _density, sampling),
     )
 
 
@@ -112,10 +114,10 @@ def _density(counted: Sequence[tuple[int, float]]) -> float:
     return sum(count for count, _ in counted) / sum(area for _, area in counted)
 
 
-def _units(found: Sequence[Found], sampling: Sampling) -> list[list[Found]]:
-    return [[field] for field in found] if sampling.unit == "fields" else list(by_slide(found).values())
+def _units(found: Sequence[FieldDetections], sampling: BootstrapOptions) -> list[list[FieldDetections]]:
+    return [[field] for field in found] if sampling.unit == "fields" else list(group_by_slide(found).values())
 
 
-def _measured(units: Sequence[T], statistic: Callable[[Sequence[T]], float], sampling: Sampling) -> Measured:
+def _measure(units: Sequence[T], statistic: Callable[[Sequence[T]], float], sampling: BootstrapOptions) -> Measured:
     interval = bootstrap_interval(units, statistic, unit=sampling.unit, draws=sampling.draws, seed=sampling.seed)
     return Measured.model_validate(interval)

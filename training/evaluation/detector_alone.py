@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serving.wsi.detections import Detections
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
-from training.export.drafts import draft_cards
+from training.export.draft_models import draft_cards
 from training.models.sub_tile_detector import SubTileDetector
 
 Detect = Callable[[NDArray[np.uint8]], list[Detections]]
@@ -28,7 +28,7 @@ class DetectorAlone:
     provider: str = "torch"
 
     @classmethod
-    def of(cls, detect: Detect) -> "DetectorAlone":
+    def from_detect(cls, detect: Detect) -> "DetectorAlone":
         """With cards that state the study's geometry and let everything pass."""
         return cls(detect, *draft_cards()[:2])
 

@@ -31,7 +31,7 @@ LONGEST_NAME = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnFigure:
     """A figure with its words. alt : what it shows, for those who do not see it."""
 
     name: str
@@ -51,14 +51,14 @@ class Drawn:
         return re.sub(r'(\bid="|href="#|url\(#)', rf"\1{self.name}-", element)
 
 
-def save_drawn(drawn: Drawn, folder: Path) -> None:
+def save_drawn(drawn: DrawnFigure, folder: Path) -> None:
     """Write a figure as `name`.svg and `name`.png."""
     with mpl.rc_context(STYLE):
         drawn.figure.savefig(folder / f"{drawn.name}.svg", metadata={"Date": None})
         drawn.figure.savefig(folder / f"{drawn.name}.png", dpi=150)
 
 
-def figure_of(plot: Callable[[Axes], None], *, width: float = 4.6, height: float = 3.6) -> Figure:
+def draw_figure(plot: Callable[[Axes], None], *, width: float = 4.6, height: float = 3.6) -> Figure:
     """A figure with one plot. width, height : inches."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -71,16 +71,16 @@ def legend_above(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handletextpad=0.4, columnspacing=1.2)
 
 
-def plotted(values: Iterable[float | None]) -> list[float]:
+def replace_undefined(values: Iterable[float | None]) -> list[float]:
     """Values with NaN, which leaves no mark, for those that are undefined."""
     return [float("nan") if value is None else value for value in values]
 
 
-def shown(value: float | None, digits: int = 3) -> str:
+def format_number(value: float | None, digits: int = 3) -> str:
     """A number as text; n/a where it is undefined."""
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
-def shortened(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name that leaves room for the plot; a table has it whole."""
     return name if len(name) <= LONGEST_NAME else f"{name[:12]}…{name[-11:]}"

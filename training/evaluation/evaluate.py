@@ -8,22 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.wsi.detections import Detections
-from training.data.combining import read_stores
+from training.data.combined_stores import read_stores
 from training.data.fields import MPP
 from training.data.pixels import read_sub_tile
-from training.data.samples import boxes_of
+from training.data.samples import find_boxes
 from training.data.store import Dataset, Picture
-from training.data.sub_tiles import PositiveRule, SubTiles, positives, sub_tiles_of
-from training.evaluation.as_served import found_in_picture
+from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.drawing import save_drawn
 from training.evaluation.figures import draw
 from training.evaluation.html_report import write_html
 from training.evaluation.lattice import LatticeScores
-from training.evaluation.measuring import evaluate_found, evaluate_scores
-from training.evaluation.metrics import Found
+from training.evaluation.measure import evaluate_found, evaluate_scores
+from training.evaluation.metrics import FieldDetections
 from training.evaluation.ranking import rank
-from training.evaluation.subjects import Subject, highest, subject_of
+from training.evaluation.served_analysis import detect_in_picture
+from training.evaluation.subjects import Subject, highest, load_subject
 from training.evaluation.summary import DataCounts, DataDescription, EvaluationSummary
 from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.recipes.runs import check_resolution
@@ -51,12 +51,12 @@ def evaluate(
     ValueError
         If no labelled picture is left to judge on, or one has another resolution than models are trained at.
     """
-    subject, dataset = subject_of(path), read_stores(data)
+    subject, dataset = load_subject(path), read_stores(data)
     check_resolution(dataset)
     pictures = [p for p in dataset.pictures if p.labelled and p.patient not in subject.patients]
     if not pictures:
         raise ValueError(f"{dataset.name} holds no labelled picture of a patient that {path} did not see")
-    root, table = Path(dataset.root), sub_tiles_of(pictures)
+    root, table = Path(dataset.root), make_sub_tiles(pictures)
     say(f"{len(table):,} sub-tiles of {len(pictures)} pictures")
     results = score_sub_tiles(subject, table, root)
     summary = _summary(subject, dataset, table, results, rule)
@@ -69,7 +69,7 @@ def evaluate(
     return summary
 
 
-def score_sub_tiles(subject: Subject, table: SubTiles, root: Path) -> SubTileResults:
+def score_sub_tiles(subject: Subject, table: SubTileTable, root: Path) -> SubTileResults:
     """Scores, and boxes where the subject places any, of every sub-tile of a table."""
     scores: list[NDArray[np.float32]] = []
     boxes: list[Detections] = []
@@ -89,7 +89,7 @@ def area_mm2(picture: Picture) -> float:
 def _summary(
     subject: Subject,
     dataset: Dataset,
-    table: SubTiles,
+    table: SubTileTable,
     results: SubTileResults,
     rule: PositiveRule,
 ) -> EvaluationSummary:
@@ -118,7 +118,7 @@ def _summary(
             area_mm2=sum(area_mm2(p) for p in pictures),
         )
         return evaluate_scores(lattice, counts=counts, data=data, models=subject.models, title=title)
-    found = [found_in_picture(subject.whole, picture, Path(dataset.root)) for picture in table.pictures]
+    found = [detect_in_picture(subject.whole, picture, Path(dataset.root)) for picture in table.pictures]
     threshold, how = _threshold(subject, found)
     return evaluate_found(
         found,
@@ -130,14 +130,14 @@ def _summary(
         models=subject.models,
         title=title,
         images=[
-            ImageBoxes(boxes.boxes, boxes.probabilities, boxes_of(table, index)[0])
+            ImageBoxes(boxes.boxes, boxes.probabilities, find_boxes(table, index)[0])
             for index, boxes in enumerate(results.boxes)
         ],
         limits=["COCO's average precision is over sub-tiles, as the paper's; the other figures are of whole pictures."],
     )
 
 
-def _threshold(subject: Subject, found: Sequence[Found]) -> tuple[float, str]:
+def _threshold(subject: Subject, found: Sequence[FieldDetections]) -> tuple[float, str]:
     if subject.detection_threshold is not None:
         return subject.detection_threshold, "the cascade's: that of the card of the model that speaks last"
     if not any(len(f.probabilities) for f in found):

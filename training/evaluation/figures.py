@@ -8,12 +8,12 @@ from training.evaluation.drawing import (
     GREEN,
     GREY,
     ORANGE,
-    Drawn,
-    figure_of,
+    DrawnFigure,
+    draw_figure,
+    format_number,
     legend_above,
-    plotted,
-    shortened,
-    shown,
+    replace_undefined,
+    shorten_name,
 )
 from training.evaluation.summary import Calibration, Detected, EvaluationSummary, SubTiles
 
@@ -21,7 +21,7 @@ RATE_LIMITS = (-0.02, 1.02)
 """Of an axis of shares: 0 to 1, and room for half a mark."""
 
 
-def draw(summary: EvaluationSummary) -> list[Drawn]:
+def draw(summary: EvaluationSummary) -> list[DrawnFigure]:
     """Every figure for which the summary holds figures, in the order of the report."""
     drawn = [] if summary.detection is None else _of_detections(summary.detection, summary.counts.area_mm2)
     if summary.sub_tiles is not None and summary.sub_tiles.roc:
@@ -32,7 +32,7 @@ def draw(summary: EvaluationSummary) -> list[Drawn]:
     return drawn
 
 
-def _of_detections(detection: Detected, area_mm2: float) -> list[Drawn]:
+def _of_detections(detection: Detected, area_mm2: float) -> list[DrawnFigure]:
     drawn = [_per_slide(detection)]
     if any(point.sensitivity is not None for point in detection.froc):
         drawn.append(_froc(detection, area_mm2))
@@ -41,16 +41,16 @@ def _of_detections(detection: Detected, area_mm2: float) -> list[Drawn]:
     return drawn
 
 
-def _per_slide(detection: Detected) -> Drawn:
+def _per_slide(detection: Detected) -> DrawnFigure:
     rows = detection.per_slide
 
     def plot(axes: Axes) -> None:
         heights = np.arange(len(rows))
-        axes.plot(plotted(r.precision for r in rows), heights - 0.2, "s", color=BLUE, label="precision")
-        axes.plot(plotted(r.recall for r in rows), heights, "^", color=ORANGE, label="recall")
-        axes.plot(plotted(r.f1 for r in rows), heights + 0.2, "o", color=GREEN, label="F1")
+        axes.plot(replace_undefined(r.precision for r in rows), heights - 0.2, "s", color=BLUE, label="precision")
+        axes.plot(replace_undefined(r.recall for r in rows), heights, "^", color=ORANGE, label="recall")
+        axes.plot(replace_undefined(r.f1 for r in rows), heights + 0.2, "o", color=GREEN, label="F1")
         # A slide's name is data: a dollar sign in it is no formula.
-        axes.set_yticks(heights, [shortened(r.slide) for r in rows], parse_math=False)
+        axes.set_yticks(heights, [shorten_name(r.slide) for r in rows], parse_math=False)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.hlines(heights[1:] - 0.5, *RATE_LIMITS, color="#dddddd", linewidth=0.6)
@@ -59,24 +59,24 @@ def _per_slide(detection: Detected) -> Drawn:
         axes.set_ylabel("Slide")
         legend_above(axes)
 
-    return Drawn(
+    return DrawnFigure(
         "per-slide",
         "Precision, recall and F1 of each slide. A slide without cases of a rate has no mark for it.",
         f"Dot plot of precision, recall and F1 for {len(rows)} slides; the values are in the table by slide.",
-        figure_of(plot, width=6.4, height=1.3 + 0.34 * len(rows)),
+        draw_figure(plot, width=6.4, height=1.3 + 0.34 * len(rows)),
     )
 
 
-def _froc(detection: Detected, area_mm2: float) -> Drawn:
+def _froc(detection: Detected, area_mm2: float) -> DrawnFigure:
     density = [point.false_positives_per_mm2 for point in detection.froc]
-    sensitivity = plotted(point.sensitivity for point in detection.froc)
+    sensitivity = replace_undefined(point.sensitivity for point in detection.froc)
     at = detection.counts
 
     def plot(axes: Axes) -> None:
         axes.plot(density, sensitivity, drawstyle="steps-post", color=BLUE)
         axes.plot(
             [at.false_positives / area_mm2],
-            plotted([at.recall.value]),
+            replace_undefined([at.recall.value]),
             "o",
             color=ORANGE,
             clip_on=False,
@@ -92,16 +92,16 @@ def _froc(detection: Detected, area_mm2: float) -> Drawn:
         axes.set_ylabel("Sensitivity (share of labelled figures)")
         legend_above(axes)
 
-    return Drawn(
+    return DrawnFigure(
         "froc",
         "FROC: share of figures found against false positives per mm², as the threshold falls.",
-        f"FROC curve. At the detection threshold {shown(at.recall.value)} of the figures are found with "
+        f"FROC curve. At the detection threshold {format_number(at.recall.value)} of the figures are found with "
         f"{at.false_positives / area_mm2:.2f} false positives per square millimetre.",
-        figure_of(plot),
+        draw_figure(plot),
     )
 
 
-def _reliability(calibration: Calibration, name: str, what: str, true: str) -> Drawn:
+def _reliability(calibration: Calibration, name: str, what: str, true: str) -> DrawnFigure:
     bins = calibration.bins
 
     def plot(axes: Axes) -> None:
@@ -124,23 +124,23 @@ def _reliability(calibration: Calibration, name: str, what: str, true: str) -> D
         axes.set_ylabel(f"Share that are {true} (0 to 1)")
         legend_above(axes)
 
-    return Drawn(
+    return DrawnFigure(
         name,
         f"Reliability of {what} in bins of equal count, with Wilson's 95 % intervals.",
         f"Reliability curve with {len(bins)} bins; expected calibration error "
-        f"{shown(calibration.expected_calibration_error)}.",
-        figure_of(plot),
+        f"{format_number(calibration.expected_calibration_error)}.",
+        draw_figure(plot),
     )
 
 
-def _roc(sub_tiles: SubTiles) -> Drawn:
+def _roc(sub_tiles: SubTiles) -> DrawnFigure:
     def plot(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="chance")
         axes.plot([p.fpr for p in sub_tiles.roc], [p.tpr for p in sub_tiles.roc], color=BLUE, label="sub-tile scores")
         rows = sub_tiles.rates
         axes.plot(
-            plotted(r.fpr.value for r in rows),
-            plotted(r.tpr.value for r in rows),
+            replace_undefined(r.fpr.value for r in rows),
+            replace_undefined(r.tpr.value for r in rows),
             "o",
             color=ORANGE,
             markersize=4,
@@ -152,15 +152,15 @@ def _roc(sub_tiles: SubTiles) -> Drawn:
         axes.set_ylabel("True positive rate (share of positive sub-tiles)")
         legend_above(axes)
 
-    return Drawn(
+    return DrawnFigure(
         "roc",
         "ROC of sub-tile scores, with the thresholds of the table of sub-tiles.",
-        f"ROC curve of sub-tile scores; area under the curve {shown(sub_tiles.auc)}.",
-        figure_of(plot),
+        f"ROC curve of sub-tile scores; area under the curve {format_number(sub_tiles.auc)}.",
+        draw_figure(plot),
     )
 
 
-def _precision_recall(sub_tiles: SubTiles) -> Drawn:
+def _precision_recall(sub_tiles: SubTiles) -> DrawnFigure:
     points = sub_tiles.precision_recall
     share = sub_tiles.positives / (sub_tiles.positives + sub_tiles.negatives)
 
@@ -179,9 +179,9 @@ def _precision_recall(sub_tiles: SubTiles) -> Drawn:
         axes.set_ylabel("Precision (share of sub-tiles kept)")
         legend_above(axes)
 
-    return Drawn(
+    return DrawnFigure(
         "precision-recall",
         "Precision against recall of sub-tile scores.",
-        f"Precision-recall curve of sub-tile scores; average precision {shown(sub_tiles.average_precision)}.",
-        figure_of(plot),
+        f"Precision-recall curve of sub-tile scores; average precision {format_number(sub_tiles.average_precision)}.",
+        draw_figure(plot),
     )

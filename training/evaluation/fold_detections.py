@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from serving.scoring.verification import pooled
+from serving.scoring.verification import pool_probabilities
 from serving.wsi.research_use import RESEARCH_USE
 from training.data.import_report import first_problem
 from training.data.store import Dataset, Picture
-from training.evaluation.judged import JudgedPicture
+from training.evaluation.judged_pictures import JudgedPicture
 from training.evaluation.judgement import JudgedCascade, MadeBy, ModelName
 
 
@@ -84,7 +84,7 @@ def with_share(fold: FoldDetections, share: float) -> FoldDetections:
         if len(found.opinions) != len(found.detections):
             raise ValueError(f"fold {fold.fold} does not state what Det and the verifier say of {found.picture} apart")
         said = np.asarray(found.opinions, np.float32).reshape(-1, 2)
-        joint = pooled(said[:, 0], said[:, 1], share).tolist()
+        joint = pool_probabilities(said[:, 0], said[:, 1], share).tolist()
         rows = [(x, y, p) for (x, y, _), p in zip(found.detections, joint, strict=True)]
         pictures.append(found.model_copy(update={"detections": rows}))
     return fold.model_copy(update={"pictures": pictures, "detector_share": share})
@@ -105,7 +105,7 @@ def check_unseen(fold: FoldDetections, patients: set[str]) -> None:
         )
 
 
-def stated_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
+def describe_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
     """What the files state of the cascades, which must be the same in all that state it.
 
     Raises
@@ -135,7 +135,7 @@ def stated_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
     return JudgedCascade(models=list(words), screening=screening, detector_share=share, made_by=made_by)
 
 
-def judged_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) -> list[JudgedPicture]:
+def pair_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) -> list[JudgedPicture]:
     """The labelled pictures of all stores with their detections.
 
     Figures, look-alikes and ambiguous objects go by their centres. What lies where nobody looked is left out, be it labelled
@@ -162,7 +162,7 @@ def judged_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) 
             key = (found.dataset, found.picture)
             if done.setdefault(key, fold.fold) != fold.fold:
                 raise ValueError(f"picture {found.picture} is judged by the folds {done[key]} and {fold.fold}")
-            judged.append(_judged(fold.fold, found, pictures[key]))
+            judged.append(_judge_picture(fold.fold, found, pictures[key]))
     if missing := [key for key, p in pictures.items() if p.labelled and key not in done]:
         raise ValueError(
             f"{len(missing)} labelled pictures have no detections, {missing[0][1]} of {missing[0][0]} the first: a judgement of "
@@ -171,15 +171,15 @@ def judged_pictures(stores: Sequence[Dataset], folds: Sequence[FoldDetections]) 
     return judged
 
 
-def _judged(fold: str, found: PictureDetections, picture: Picture) -> JudgedPicture:
+def _judge_picture(fold: str, found: PictureDetections, picture: Picture) -> JudgedPicture:
     if picture.mpp is None:
         raise ValueError(f"picture {picture.id} states no resolution: import it again with --mpp or --mpp-of")
     rows = np.asarray(found.detections, np.float64).reshape(-1, 3)
-    rows = rows[_looked_at(picture, rows[:, :2])]
+    rows = rows[_is_looked_at(picture, rows[:, :2])]
     areas = np.asarray(picture.ambiguous_areas, np.float64).reshape(-1, 4)
     ambiguous = (areas[:, :2] + areas[:, 2:]) / 2
     points = {
-        name: of[_looked_at(picture, of)]
+        name: of[_is_looked_at(picture, of)]
         for name, of in (
             ("figures", picture.centres().astype(np.float64)),
             ("look_alikes", picture.centres("look-alike").astype(np.float64)),
@@ -192,7 +192,7 @@ def _judged(fold: str, found: PictureDetections, picture: Picture) -> JudgedPict
         group=picture.patient,
         slide=picture.slide,
         fold=fold,
-        area_mm2=looked_at_mm2(picture, picture.mpp),
+        area_mm2=measure_looked_at(picture, picture.mpp),
         mpp=picture.mpp,
         detections=rows[:, :2],
         scores=rows[:, 2],
@@ -202,7 +202,7 @@ def _judged(fold: str, found: PictureDetections, picture: Picture) -> JudgedPict
     )
 
 
-def looked_at_mm2(picture: Picture, mpp: float) -> float:
+def measure_looked_at(picture: Picture, mpp: float) -> float:
     """Area of a picture without what nobody looked at, to the accuracy of a raster of at most 2,000 cells a side."""
     step = max(picture.width, picture.height) / 2000
     x = np.arange(step / 2, picture.width, step) if step > 1 else np.arange(picture.width) + 0.5
@@ -213,7 +213,7 @@ def looked_at_mm2(picture: Picture, mpp: float) -> float:
     return float(seen.mean() * picture.width * picture.height * (mpp / 1000) ** 2)
 
 
-def _looked_at(picture: Picture, points: np.ndarray) -> np.ndarray:
+def _is_looked_at(picture: Picture, points: np.ndarray) -> np.ndarray:
     """Which points, shape (N, 2), lie where somebody looked."""
     areas = np.asarray(picture.unlabelled_areas, np.float64).reshape(-1, 4)
     x, y = points[:, :1], points[:, 1:]

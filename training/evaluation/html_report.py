@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from training.evaluation.drawing import shown
+from training.evaluation.drawing import format_number
 from training.evaluation.figures import draw
 from training.evaluation.summary import EvaluationSummary, Measured
 
@@ -14,7 +14,7 @@ def render_html(summary: EvaluationSummary) -> str:
     """The page as text: every value from the summary escaped, figures as SVG within it."""
     # Escaping is on whatever the template's name ends in.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(shown=shown, percent=_percent, share=_share, measured=_measured)
+    environment.filters.update(shown=format_number, percent=_percent, share=_share, measured=_format_measured)
     template = environment.from_string(files("training.evaluation").joinpath("report.html.j2").read_text("utf-8"))
     return template.render(s=summary, figures={drawn.name: drawn for drawn in draw(summary)})
 
@@ -35,8 +35,8 @@ def _share(figure: Measured) -> str:
     return f"{_percent(figure.value)} ({_percent(figure.low)} to {_percent(figure.high)})"
 
 
-def _measured(figure: Measured, digits: int = 3) -> str:
+def _format_measured(figure: Measured, digits: int = 3) -> str:
     """A value with its interval, e.g. `0.812 (0.744 to 0.861)`."""
     if figure.low is None or figure.high is None:
-        return shown(figure.value, digits)
-    return f"{shown(figure.value, digits)} ({shown(figure.low, digits)} to {shown(figure.high, digits)})"
+        return format_number(figure.value, digits)
+    return f"{format_number(figure.value, digits)} ({format_number(figure.low, digits)} to {format_number(figure.high, digits)})"

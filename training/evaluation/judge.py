@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.evaluation.choosing import AUTOMATIC, Choice, choose
-from training.evaluation.judged import Detected, JudgedPicture, figures_in, folds, look_alikes_in
+from training.evaluation.choice import AUTOMATIC, Choice, choose
 from training.evaluation.judged_metrics import METRICS, JudgedGroups, average_precision, ratio
+from training.evaluation.judged_pictures import JudgedPicture, PooledDetections, figures_in, folds, look_alikes_in
 from training.evaluation.judgement import (
     ChosenRow,
     CountRow,
@@ -25,7 +25,7 @@ from training.evaluation.judgement import (
 )
 from training.evaluation.lattice import calibration as reliability_of
 from training.evaluation.summary import PrecisionRecallPoint
-from training.evaluation.thinning import thinned
+from training.evaluation.thinning import thin_curve
 from training.evaluation.threshold_rules import FLAT, f1_at
 
 POOLED = "pooled"
@@ -65,7 +65,7 @@ def judge(
     ValueError
         If there are fewer than two folds, a group is in two, a picture comes twice, or a name is not known.
     """
-    detected = Detected.of(pictures)
+    detected = PooledDetections.from_pictures(pictures)
     probabilities, thresholds = np.empty(len(detected.scores)), np.empty(len(pictures))
     rows, choices = [], [choose(detected, calibration=calibration, rule=rule)] * len(pictures)
     release = choices[0]
@@ -81,7 +81,9 @@ def judge(
             choices[i] = choice
         rows.append(
             FoldRow(
-                fold=fold, groups=_groups(detected, inside), **_chosen(choice, _groups(detected, ~inside)).model_dump()
+                fold=fold,
+                groups=_groups(detected, inside),
+                **_choice_row(choice, _groups(detected, ~inside)).model_dump(),
             )
         )
     whole = _Part(detected, probabilities, thresholds, tuple(choices))
@@ -92,17 +94,17 @@ def judge(
         pooled=_source(whole, POOLED, draws, seed),
         sources=[_source(whole.of_source(name), name, draws, seed) for name in sources],
         folds=rows,
-        release=_chosen(release, _groups(detected, np.ones(len(pictures), np.bool_))),
+        release=_choice_row(release, _groups(detected, np.ones(len(pictures), np.bool_))),
         cascade=cascade or JudgedCascade(),
         limits=[CHOSEN_ELSEWHERE, OF_FOLDS, *limits],
     )
 
 
-def _groups(detected: Detected, chosen: NDArray[np.bool_]) -> list[str]:
+def _groups(detected: PooledDetections, chosen: NDArray[np.bool_]) -> list[str]:
     return sorted({p.group for p, c in zip(detected.pictures, chosen, strict=True) if c})
 
 
-def _chosen(choice: Choice, groups: list[str]) -> ChosenRow:
+def _choice_row(choice: Choice, groups: list[str]) -> ChosenRow:
     return ChosenRow(
         chosen_on=groups,
         calibration=choice.method,
@@ -121,7 +123,7 @@ class _Part:
     probabilities : float64, shape (N,). thresholds : float64, one for each picture. choices : one for each picture
     """
 
-    detected: Detected
+    detected: PooledDetections
     probabilities: NDArray[np.float64]
     thresholds: NDArray[np.float64]
     choices: tuple[Choice, ...]
@@ -189,7 +191,7 @@ def _source(part: _Part, name: str, draws: int, seed: int) -> JudgedSource:
         flatness=_flatness(part),
         best_f1=float(f1_at(ranking, ranking.probabilities[ends]).max()) if len(ends) else float("nan"),
         precision_recall=[
-            PrecisionRecallPoint(recall=r, precision=p) for r, p in (thinned(*points) if len(ends) else [])
+            PrecisionRecallPoint(recall=r, precision=p) for r, p in (thin_curve(*points) if len(ends) else [])
         ],
     )
 
@@ -233,7 +235,7 @@ def _count(part: _Part, slide: str, group: str) -> CountRow:
     """All pictures of a group are in one fold, so that one choice is theirs."""
     figures = sum(figures_in(p) for p in part.detected.pictures)
     counted = int(part.counted.sum())
-    expected, low, high = part.choices[0].count.of(part.probabilities)
+    expected, low, high = part.choices[0].count.estimate(part.probabilities)
     return CountRow(
         slide=slide,
         group=group,

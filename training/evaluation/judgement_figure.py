@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, STYLE, plotted, shortened
+from training.evaluation.drawing import BLUE, GREEN, GREY, ORANGE, STYLE, replace_undefined, shorten_name
 from training.evaluation.judgement import JudgedSource, Judgement
 
 _LINES = ((ORANGE, "--", "s"), (GREEN, "-.", "^"), ("#CC79A7", ":", "D"), ("#E69F00", (0, (5, 1)), "v"))
@@ -71,7 +71,9 @@ def _precision_recall(axes: Axes, judgement: Judgement) -> None:
             linestyle=dashes,
             label=source.name,
         )
-        axes.plot(plotted([source.recall.value]), plotted([source.precision.value]), mark, color=colour)
+        axes.plot(
+            replace_undefined([source.recall.value]), replace_undefined([source.precision.value]), mark, color=colour
+        )
     axes.set(
         xlabel="Recall",
         ylabel="Precision",
@@ -84,7 +86,7 @@ def _precision_recall(axes: Axes, judgement: Judgement) -> None:
 def _flatness(axes: Axes, judgement: Judgement) -> None:
     for source, colour, dashes, _ in _sources(judgement):
         curve = source.flatness.curve
-        axes.plot([p.moved for p in curve], plotted(p.f1 for p in curve), color=colour, linestyle=dashes)
+        axes.plot([p.moved for p in curve], replace_undefined(p.f1 for p in curve), color=colour, linestyle=dashes)
     within = judgement.pooled.flatness.within
     axes.axvspan(-within, within, color=GREY, alpha=0.15)
     axes.set(xlabel="Threshold moved by", ylabel="F1", ylim=(0, 1.02), title="F1 where every threshold is off")
@@ -101,6 +103,6 @@ def _counts(axes: Axes, judgement: Judgement) -> None:
         [max(g.count.expected_high - g.count.expected, 0) for g in groups],
     )
     axes.errorbar(expected, places + 0.15, xerr=ranges, fmt="o", color=BLUE, capsize=2, label="expected, 95 % interval")
-    axes.set_yticks(places, [shortened(g.group) for g in groups], parse_math=False)
+    axes.set_yticks(places, [shorten_name(g.group) for g in groups], parse_math=False)
     axes.set(xlabel="Figures", title="Counts by group")
     axes.legend()

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from serving.wsi.probability import LogitAffine
 from training.data.import_report import first_problem
-from training.evaluation.drawing import shown
+from training.evaluation.drawing import format_number
 from training.evaluation.judged_metrics import METRICS
 from training.evaluation.judgement import ChosenRow, JudgedSource, Judgement
 from training.evaluation.summary import Measured
@@ -45,8 +45,8 @@ def markdown(judgement: Judgement) -> str:
     ]
     for source in (judgement.pooled, *judgement.sources):
         lines += [f"## {source.name}", "", *_table(_GROUP_COLUMNS, list(_group_cells(source))), ""]
-    rows = [[f.fold, ", ".join(f.groups), *_chosen(f)] for f in judgement.folds]
-    rows.append(["release", "none: chosen on all", *_chosen(judgement.release)])
+    rows = [[f.fold, ", ".join(f.groups), *_choice_cells(f)] for f in judgement.folds]
+    rows.append(["release", "none: chosen on all", *_choice_cells(judgement.release)])
     lines += ["## What was chosen on the other groups", "", *_table(_FOLD_COLUMNS, rows), ""]
     lines += [f"- {limit}" for limit in judgement.limits]
     return "\n".join(lines) + "\n"
@@ -117,11 +117,11 @@ def read_judgement(path: Path) -> Judgement:
         raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
-def measured(figure: Measured, digits: int = 3) -> str:
+def format_measured(figure: Measured, digits: int = 3) -> str:
     """A value with its interval, e.g. `.812 [.744, .861]`."""
     if figure.low is None or figure.high is None:
-        return shown(figure.value, digits)
-    return f"{shown(figure.value, digits)} [{shown(figure.low, digits)}, {shown(figure.high, digits)}]"
+        return format_number(figure.value, digits)
+    return f"{format_number(figure.value, digits)} [{format_number(figure.low, digits)}, {format_number(figure.high, digits)}]"
 
 
 def _metrics(judgement: Judgement) -> list[str]:
@@ -134,10 +134,10 @@ def _source_cells(source: JudgedSource, metrics: Sequence[str]) -> list[str]:
         source.name,
         str(len(source.groups)),
         str(source.figures),
-        *(measured(source.measured(name), METRICS[name].digits) for name in metrics),
+        *(format_measured(source.measured(name), METRICS[name].digits) for name in metrics),
         f"{source.count_within_quarter} of {len(source.groups)}",
-        f"{shown(source.counted.expected_calibration_error)} / {shown(source.candidates.expected_calibration_error)}",
-        shown(source.flatness.largest_change),
+        f"{format_number(source.counted.expected_calibration_error)} / {format_number(source.candidates.expected_calibration_error)}",
+        format_number(source.flatness.largest_change),
     ]
 
 
@@ -147,10 +147,10 @@ def _group_cells(source: JudgedSource) -> Iterator[list[str]]:
         yield [
             g.group,
             str(g.figures),
-            shown(g.precision),
-            shown(g.recall),
-            shown(g.f1),
-            shown(g.average_precision),
+            format_number(g.precision),
+            format_number(g.recall),
+            format_number(g.f1),
+            format_number(g.average_precision),
             f"{g.false_per_mm2:.2f}",
             f"{g.look_alikes_taken} of {g.look_alikes}" if g.look_alikes else "none marked",
             str(count.counted),
@@ -158,7 +158,7 @@ def _group_cells(source: JudgedSource) -> Iterator[list[str]]:
         ]
 
 
-def _chosen(row: ChosenRow) -> list[str]:
+def _choice_cells(row: ChosenRow) -> list[str]:
     stated = row.calibration_map
     how = row.calibration
     if isinstance(stated, LogitAffine):

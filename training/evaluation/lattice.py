@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from serving.scoring.reliability import reliability
 from training.evaluation.bootstrap import bootstrap_interval, spread
 from training.evaluation.curves import precision_recall, roc
-from training.evaluation.detections import Sampling
+from training.evaluation.detections import BootstrapOptions
 from training.evaluation.sub_tiles import SubTileRates, sub_tile_rates
 from training.evaluation.summary import (
     Calibration,
@@ -22,7 +22,7 @@ from training.evaluation.summary import (
     SubTiles,
     SubTileSlideRow,
 )
-from training.evaluation.thinning import thinned
+from training.evaluation.thinning import thin_curve
 from training.models.heads.scores import REG_THRESHOLDS
 
 
@@ -44,7 +44,7 @@ class LatticeScores:
     threshold: float = 0.35
 
 
-def lattice_summary(lattice: LatticeScores, sampling: Sampling) -> SubTiles:
+def lattice_summary(lattice: LatticeScores, sampling: BootstrapOptions) -> SubTiles:
     """Everything measured of sub-tile scores."""
     receiver, precise = roc(lattice.scores, lattice.positives), precision_recall(lattice.scores, lattice.positives)
     thresholds = [*lattice.thresholds, lattice.threshold]
@@ -70,10 +70,10 @@ def lattice_summary(lattice: LatticeScores, sampling: Sampling) -> SubTiles:
         calibration=calibration(lattice.scores.clip(0, 1), lattice.positives),
         auc=receiver.auc,
         average_precision=precise.average_precision,
-        roc=[RocPoint(fpr=fpr, tpr=tpr) for fpr, tpr in thinned(receiver.fpr, receiver.tpr)],
+        roc=[RocPoint(fpr=fpr, tpr=tpr) for fpr, tpr in thin_curve(receiver.fpr, receiver.tpr)],
         precision_recall=[
             PrecisionRecallPoint(recall=recall, precision=precision)
-            for recall, precision in thinned(precise.recall, precise.precision)
+            for recall, precision in thin_curve(precise.recall, precise.precision)
         ],
     )
 
@@ -94,7 +94,7 @@ def _slides(lattice: LatticeScores) -> list[tuple[str, NDArray[np.bool_]]]:
     return [(str(name), np.asarray(lattice.slides == name)) for name in np.unique(lattice.slides)]
 
 
-def _row(at: SubTileRates, slides: Sequence[SubTileRates], sampling: Sampling) -> SubTileRow:
+def _row(at: SubTileRates, slides: Sequence[SubTileRates], sampling: BootstrapOptions) -> SubTileRow:
     def measured(figure: Callable[[Sequence[SubTileRates]], float]) -> Measured:
         # Sub-tiles of one slide are alike: slides are drawn, whatever the unit of detections is.
         interval = bootstrap_interval(slides, figure, unit="slides", draws=sampling.draws, seed=sampling.seed)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from serving.scoring.analysis import MitosisMap
 from training.data.store import Dataset, Picture
-from training.evaluation.as_served import analysed_picture, by_slide, found_in
+from training.evaluation.caching_detector import CachingDetector
 from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import Found, Rates, bootstrap_f1, rates
+from training.evaluation.metrics import FieldDetections, Rates, bootstrap_f1, rates
 from training.evaluation.ranking import rank
-from training.evaluation.remembering import Remembering
+from training.evaluation.served_analysis import analyse_picture, group_by_slide, pair_with_truth
 from training.evaluation.threshold_rules import best_f1
-from training.export.drafts import CANDIDATE_PROBABILITY, draft_detector
+from training.export.draft_models import CANDIDATE_PROBABILITY, draft_detector
 from training.recipes.runs import weights_without
 
 TOLERATED_LOSS = 0.01
@@ -123,14 +123,14 @@ def _fastest(tried: Sequence[Evaluation]) -> Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class _ScoredFields:
     """All fields, by one screening threshold.
 
     lattice : float32, (N,), the scores of all sub-tiles. shows : bool, (N,), which of them hold a figure's centre
     """
 
-    found: list[Found]
-    alone: list[Found]
+    found: list[FieldDetections]
+    alone: list[FieldDetections]
     """By Det, without the verifier."""
     lattice: NDArray[np.float32]
     shows: NDArray[np.bool_]
@@ -138,47 +138,47 @@ class _Scored:
 
 def _detectors(
     patients: set[str], cascades: Path, verifiers: Sequence[Path], screener: Path | None, provider: str
-) -> dict[str, Remembering]:
+) -> dict[str, CachingDetector]:
     """For each patient the detector that never saw them."""
-    loaded: dict[tuple[Path | None, ...], Remembering] = {}
+    loaded: dict[tuple[Path | None, ...], CachingDetector] = {}
     chosen = {}
     for patient in sorted(patients):
         cascade, *judges = (weights_without(run, patient) for run in (cascades, *verifiers))
         first = weights_without(screener, patient) if screener is not None else None
         weights = (cascade, first, *judges)
         if weights not in loaded:
-            loaded[weights] = Remembering.of(draft_detector(cascade, judges, first, provider=provider))
+            loaded[weights] = CachingDetector.from_detector(draft_detector(cascade, judges, first, provider=provider))
         chosen[patient] = loaded[weights]
     return chosen
 
 
 def _score_all(
-    detectors: dict[str, Remembering],
+    detectors: dict[str, CachingDetector],
     pictures: Sequence[Picture],
     root: Path,
     screening: float,
     say: Callable[[str], None],
-) -> _Scored:
+) -> _ScoredFields:
     found, alone, scores, shows = [], [], [], []
     for picture in pictures:
         detector = detectors[picture.patient]
-        analysis = analysed_picture(detector.at(screening, verified=True), picture, root)
-        unverified = analysed_picture(detector.at(screening, verified=False), picture, root)
-        part, lattice = found_in(analysis.report, picture.boxes(), group=picture.patient), analysis.mitosis_map
+        analysis = analyse_picture(detector.at(screening, verified=True), picture, root)
+        unverified = analyse_picture(detector.at(screening, verified=False), picture, root)
+        part, lattice = pair_with_truth(analysis.report, picture.boxes(), group=picture.patient), analysis.mitosis_map
         found.append(part)
-        alone.append(found_in(unverified.report, picture.boxes(), group=picture.patient))
+        alone.append(pair_with_truth(unverified.report, picture.boxes(), group=picture.patient))
         inside = ~np.isnan(lattice.scores)
         scores.append(lattice.scores[inside])
         shows.append(_holds_a_centre(lattice, part.truth)[inside])
         say(f"{part.name}: {len(part.centres)} candidates, {len(part.truth)} figures")
-    return _Scored(found, alone, np.concatenate(scores), np.concatenate(shows))
+    return _ScoredFields(found, alone, np.concatenate(scores), np.concatenate(shows))
 
 
-def _evaluation(scored: _Scored, screening: float, *, data: str, whole_tile: bool) -> Evaluation:
+def _evaluation(scored: _ScoredFields, screening: float, *, data: str, whole_tile: bool) -> Evaluation:
     found, alone = scored.found, scored.alone
     threshold, det_threshold = best_f1(rank(found)), best_f1(rank(alone))
     total, det_total = rates(found, threshold), rates(alone, det_threshold)
-    nested = [rates(own, _best_of_others(found, slide)) for slide, own in by_slide(found).items()]
+    nested = [rates(own, _best_of_others(found, slide)) for slide, own in group_by_slide(found).items()]
     passed = scored.lattice >= screening
     return Evaluation(
         data=data,
@@ -201,7 +201,7 @@ def _evaluation(scored: _Scored, screening: float, *, data: str, whole_tile: boo
         regns_fpr=float(passed[~scored.shows].mean()),
         det_windows_share=float(passed.mean()),
         candidate_recall=rates(alone, CANDIDATE_PROBABILITY).recall,
-        per_slide=[_slide_result(slide, found, threshold) for slide in by_slide(found)],
+        per_slide=[_slide_result(slide, found, threshold) for slide in group_by_slide(found)],
     )
 
 
@@ -218,12 +218,12 @@ def _joint_f1(counts: Sequence[Rates]) -> float:
     return hits / max(hits + sum(c.false_positives + c.false_negatives for c in counts), 1)
 
 
-def _best_of_others(found: list[Found], slide: str) -> float:
+def _best_of_others(found: list[FieldDetections], slide: str) -> float:
     return best_f1(rank([f for f in found if f.group != slide]))
 
 
-def _slide_result(slide: str, found: list[Found], threshold: float) -> SlideResult:
-    mine = by_slide(found)[slide]
+def _slide_result(slide: str, found: list[FieldDetections], threshold: float) -> SlideResult:
+    mine = group_by_slide(found)[slide]
     at = rates(mine, threshold)
     return SlideResult(
         slide=slide,

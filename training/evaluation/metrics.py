@@ -16,7 +16,7 @@ def no_points() -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FieldDetections:
     """Detections and truth of one field or slide.
 
     centres : float32, shape (N, 2), level-0 px; probabilities, scores (screening) : float32, shape (N,)
@@ -77,7 +77,7 @@ class Rates:
         return 2 * self.true_positives / max(2 * self.true_positives + self.false_positives + self.false_negatives, 1)
 
 
-def rates(found: Sequence[Found], threshold: float) -> Rates:
+def rates(found: Sequence[FieldDetections], threshold: float) -> Rates:
     """Counts over all fields with detections of at least `threshold`."""
     tp = fp = fn = 0
     for f in found:
@@ -87,7 +87,9 @@ def rates(found: Sequence[Found], threshold: float) -> Rates:
     return Rates(tp, fp, fn)
 
 
-def bootstrap_f1(found: Sequence[Found], threshold: float, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+def bootstrap_f1(
+    found: Sequence[FieldDetections], threshold: float, *, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
     """95 % interval of F1, fields drawn with replacement; fields of one slide are alike, so it is optimistic."""
     per_field = [rates([f], threshold) for f in found]
     counts = np.asarray([(r.true_positives, r.false_positives, r.false_negatives) for r in per_field])

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.data.candidates import LABELS, Candidates, is_small, read_candidates
-from training.data.combining import full_id
+from training.data.candidates import LABELS, LabelledPlaces, is_small, read_candidates
+from training.data.combined_stores import full_id
 from training.data.store import Dataset, Picture
 from training.data.verifier_windows import Draw, VerifierWindows
-from training.recipes.verifier import VerifierRecipe, probabilities_of
+from training.recipes.verifier import VerifierRecipe, predict_probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def mine_nuclei(
         draw = (Draw(label="other", count=1),)
         windows = VerifierWindows(candidates, draw, recipe.classes, recipe.geometry)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            probabilities = probabilities_of(model, windows, other).numpy()
+            probabilities = predict_probabilities(model, windows, other).numpy()
         order = np.argsort(-probabilities, kind="stable")
         rest = rng.permutation(order[amounts.hardest :])[: amounts.others]
         chosen = np.concatenate([order[: amounts.hardest], rest])
@@ -70,7 +70,7 @@ def mine_nuclei(
             yield MinedPoint(full_id(picture), x, y, float(probabilities[i]))
 
 
-def _nuclei(picture: Picture, root: Path, most: int) -> Candidates | None:
+def _nuclei(picture: Picture, root: Path, most: int) -> LabelledPlaces | None:
     """The places of a field, of which some are nuclei; None of a crop, or where nobody looked."""
     if not picture.labelled or is_small(picture):
         return None

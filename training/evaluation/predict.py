@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.pixels import read_sub_tile
-from training.data.samples import boxes_of
-from training.data.sub_tiles import SubTiles
+from training.data.samples import find_boxes
+from training.data.sub_tiles import SubTileTable
 from training.evaluation.detection_ap import ImageBoxes
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
@@ -32,7 +32,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(
-    model: SubTileNet | SubTileDetector, table: SubTiles, root: Path, indices: NDArray[np.intp] | NDArray[np.int32]
+    model: SubTileNet | SubTileDetector, table: SubTileTable, root: Path, indices: NDArray[np.intp] | NDArray[np.int32]
 ) -> Predictions:
     """Predictions for sub-tiles of a table, in the order of `indices`; the model's mode is as it was afterwards."""
     device = next(model.parameters()).device
@@ -58,7 +58,7 @@ def predict(
 
 
 def beside_truth(
-    found: Predictions, table: SubTiles, indices: NDArray[np.intp] | NDArray[np.int32]
+    found: Predictions, table: SubTileTable, indices: NDArray[np.intp] | NDArray[np.int32]
 ) -> list[ImageBoxes]:
     """A detector's boxes beside the labelled ones, for mAP. indices : the sub-tiles that were predicted, in order.
 
@@ -70,6 +70,6 @@ def beside_truth(
     if found.boxes is None or found.probabilities is None:
         raise ValueError("predictions without boxes have no mAP")
     return [
-        ImageBoxes(boxes, probabilities, boxes_of(table, int(index))[0])
+        ImageBoxes(boxes, probabilities, find_boxes(table, int(index))[0])
         for boxes, probabilities, index in zip(found.boxes, found.probabilities, indices, strict=True)
     ]

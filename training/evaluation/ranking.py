@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.metrics import Found
+from training.evaluation.metrics import FieldDetections
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Ranking:
             return np.empty(0, np.intp)
         return np.append(np.flatnonzero(np.diff(self.probabilities)), len(self.probabilities) - 1)
 
-    def of(self, group: str) -> "Ranking":
+    def select_group(self, group: str) -> "Ranking":
         """One group's part."""
         own = self.groups == group
         return Ranking(self.probabilities[own], self.hits[own], self.groups[own], {group: self.figures_of[group]})
 
 
-def rank(found: Sequence[Found]) -> Ranking:
+def rank(found: Sequence[FieldDetections]) -> Ranking:
     """The ranking of all detections of all fields.
 
     The hits among the first k detections are as many as a one-to-one matching of these k alone within 7.5 um can have
@@ -57,10 +57,10 @@ def rank(found: Sequence[Found]) -> Ranking:
         hits.append(of.hits[counted])
         groups.append(np.full(int(counted.sum()), f.group))
         figures[f.group] += len(f.truth)
-    return ranked(np.concatenate(probabilities), np.concatenate(hits), np.concatenate(groups), dict(figures))
+    return rank_scores(np.concatenate(probabilities), np.concatenate(hits), np.concatenate(groups), dict(figures))
 
 
-def ranked(
+def rank_scores(
     probabilities: NDArray[np.floating], hits: NDArray[np.bool_], groups: NDArray[np.str_], figures_of: dict[str, int]
 ) -> Ranking:
     """The ranking of detections that come in any order; arguments as the fields of `Ranking`."""

@@ -58,7 +58,7 @@ def sub_tile_rates(
     return rows
 
 
-def coarsened(probabilities: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+def coarsen(probabilities: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """A detector's score of each sub-tile: its highest probability, 0 without a box (paper, "Evaluation").
 
     At any threshold above 0, a sub-tile is then positive if and only if at least one of its boxes is.

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from serving.scoring.detector import Detector, cards_of, counting_threshold
+from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.onnx_detector import load_detector
 from serving.wsi.detections import Detections
 from training.evaluation.detector_alone import Detect, DetectorAlone, torch_detect
 from training.evaluation.summary import ModelVersion
-from training.export.drafts import DRAFT_VERSION, draft_detector
+from training.export.draft_models import DRAFT_VERSION, draft_detector
 from training.models.classes import MODELS
 from training.models.heads.registry import HEADS
 from training.models.heads.scores import REG_THRESHOLDS
@@ -53,7 +53,7 @@ class Subject:
     patients: frozenset[str] = frozenset()
 
 
-def subject_of(path: Path) -> Subject:
+def load_subject(path: Path) -> Subject:
     """What lies in a folder.
 
     Raises
@@ -62,13 +62,13 @@ def subject_of(path: Path) -> Subject:
         If it is neither a finished run nor a folder of models.
     """
     if (path / RECIPE_FILE).is_file():
-        return _of_run(path)
+        return _load_run(path)
     if any(path.glob("*/*/card.json")):
-        return _of_models(path)
+        return _load_models(path)
     raise FileNotFoundError(f"{path} is neither a finished run nor a folder of <name>/<version>/card.json")
 
 
-def _of_run(run: Path) -> Subject:
+def _load_run(run: Path) -> Subject:
     recipe, model = load_run(run)
     record = read_record(run)
     seen = (
@@ -79,7 +79,7 @@ def _of_run(run: Path) -> Subject:
     )
     left_out = frozenset() if record is None else record.seen
     if isinstance(recipe, CascadeRecipe):
-        return replace(_of_detector(draft_detector(run, []), seen), patients=left_out)
+        return replace(_load_detector(draft_detector(run, []), seen), patients=left_out)
     if not isinstance(recipe, SubTileRecipe):
         raise ValueError(f"{run} is a run of a {recipe.kind} recipe, which is judged as part of a cascade")
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -87,17 +87,19 @@ def _of_run(run: Path) -> Subject:
     thresholds, told = HEADS[recipe.head_name].thresholds, MODELS[recipe.model].told_apart_at
     if isinstance(model, SubTileDetector):
         detect = torch_detect(model)
-        return Subject(versions, None, detect, DetectorAlone.of(detect), thresholds, told, None, seen, left_out)
+        return Subject(
+            versions, None, detect, DetectorAlone.from_detect(detect), thresholds, told, None, seen, left_out
+        )
     return Subject(versions, _torch_score(model), None, None, thresholds, told, None, seen, left_out)
 
 
-def _of_models(root: Path) -> Subject:
-    return _of_detector(load_detector(root), "see the cards' lists of data; nothing is left out")
+def _load_models(root: Path) -> Subject:
+    return _load_detector(load_detector(root), "see the cards' lists of data; nothing is left out")
 
 
-def _of_detector(detector: Detector, seen: str) -> Subject:
+def _load_detector(detector: Detector, seen: str) -> Subject:
     """A cascade: its screening scores sub-tiles, all together judge pictures, at the threshold that serving counts by."""
-    screening, cards = detector.screening_card, cards_of(detector)
+    screening, cards = detector.screening_card, list_cards(detector)
     trained = detector.detection_card.version != DRAFT_VERSION
     return Subject(
         tuple(ModelVersion(name=c.name, version=c.version, sha256=c.sha256() if trained else None) for c in cards),

@@ -7,7 +7,7 @@ POINTS = 200
 """Points of a curve that a summary keeps."""
 
 
-def thinned(*columns: NDArray[np.float64]) -> list[list[float]]:
+def thin_curve(*columns: NDArray[np.float64]) -> list[list[float]]:
     """Rows of a curve, at most `POINTS` of them, evenly chosen, the first and the last among them."""
     count = len(columns[0])
     kept = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(np.intp))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from serving.plugins import Registry
-from training.evaluation.ranking import Ranking, ranked
+from training.evaluation.ranking import Ranking, rank_scores
 
 Rule = Callable[[Ranking], float]
 THRESHOLD_RULES: Registry[Rule] = Registry("threshold rule")
@@ -51,7 +51,7 @@ def flat_f1(ranking: Ranking) -> float:
 def flat_group_f1(ranking: Ranking) -> float:
     """As `flat-f1`, of the mean of the groups' F1: many figures in one group have no more say than few in another."""
     groups = [group for group, figures in ranking.figures_of.items() if figures]
-    curves = [f1_at(ranking.of(group), _GRID) for group in groups]
+    curves = [f1_at(ranking.select_group(group), _GRID) for group in groups]
     return _flattest(np.mean(curves, 0)) if curves else 1.0
 
 
@@ -84,7 +84,7 @@ def sub_tile_ranking(scores: NDArray[np.floating], positives: NDArray[np.bool_])
 
     scores : float, shape (N,); positives : bool, shape (N,)
     """
-    return ranked(scores, positives, np.full(len(scores), "sub-tiles"), {"sub-tiles": int(positives.sum())})
+    return rank_scores(scores, positives, np.full(len(scores), "sub-tiles"), {"sub-tiles": int(positives.sum())})
 
 
 def _flattest(curve: NDArray[np.float64]) -> float:

@@ -9,10 +9,10 @@ from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, Scr
 from serving.wsi.research_use import RESEARCH_USE
 from training.evaluation.judgement import Judgement, ModelName
 from training.evaluation.judgement_tables import candidate_figures
-from training.export.drafts import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
-from training.export.judged_card import judged_in_short, per_group
+from training.export.draft_models import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
+from training.export.judged_card import per_group, summarise_judgement
 from training.export.origins import data_of_runs
-from training.export.rounding import Drift
+from training.export.rounding import RoundingDrift
 from training.models.det import NMS_IOU
 from training.recipes.cascade import ScreeningRecipe
 from training.recipes.reading import read_recipe
@@ -30,7 +30,7 @@ class Made:
     version: str
     runs: tuple[Path, ...]
     parameters: int
-    drift: Drift
+    drift: RoundingDrift
 
     @property
     def backbone(self) -> str:
@@ -122,13 +122,13 @@ def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard
     )
 
 
-def kept_card(card: ModelCard, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
+def make_kept_card(card: ModelCard, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
     """The card of a model that stays, as another version: its own figures carry the version that they are of."""
     old = {name if _VERSIONED.search(name) else f"{name}_{card.version}": value for name, value in card.figures.items()}
     changed: dict[str, Any] = {
         "version": version,
         "figures": {**old, **(candidate_figures(judgement) if card.task == "screening" else {})},
-        "evaluation": f"{judged_in_short(judgement, last)} The weights are those of {card.version}, of which the figures that "
+        "evaluation": f"{summarise_judgement(judgement, last)} The weights are those of {card.version}, of which the figures that "
         f"name a version, and its card stated: {card.evaluation}",
         "per_slide": per_group(judgement),
     }
@@ -142,7 +142,7 @@ def _common(name: ModelName, made: Made, judgement: Judgement, last: ModelName) 
         "version": made.version,
         "parameters": made.parameters,
         "data": data_of_runs(made.runs),
-        "evaluation": judged_in_short(judgement, last),
+        "evaluation": summarise_judgement(judgement, last),
         "per_slide": per_group(judgement),
         "limits": [],
         "research_use": RESEARCH_USE,
@@ -150,7 +150,7 @@ def _common(name: ModelName, made: Made, judgement: Judgement, last: ModelName) 
     }
 
 
-def _probabilities_move(drift: Drift) -> str:
+def _probabilities_move(drift: RoundingDrift) -> str:
     return f"{_HALF} {drift.where} probabilities move by {drift.largest:.1e} at most"
 
 

@@ -34,7 +34,7 @@ class RegNSGraph(nn.Module):
     def forward(self, tiles: Tensor) -> Tensor:
         """See the class."""
         logits = self.head(self.trunk(cut(tiles).float())[-1])
-        return RegNS.score(logits).reshape(lattice_of(tiles))
+        return RegNS.score(logits).reshape(find_lattice_shape(tiles))
 
 
 def cut(tiles: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def cut(tiles: Tensor) -> Tensor:
     return square.permute(0, 2, 4, 1, 3, 5).reshape(-1, 3, WINDOW_PX, WINDOW_PX)
 
 
-def lattice_of(tiles: Tensor) -> tuple[int, int, int]:
+def find_lattice_shape(tiles: Tensor) -> tuple[int, int, int]:
     """Shape of the scores of tiles: N, rows and columns of sub-tiles."""
     return tiles.shape[0], tiles.shape[1] // STRIDE_PX - 1, tiles.shape[2] // STRIDE_PX - 1
 

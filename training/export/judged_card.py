@@ -3,15 +3,15 @@
 from typing import Any
 
 from serving.wsi.modelcard import DetectionThreshold, FigureCount, ModelCard, ProbabilityCalibration, SlideFigures
-from training.evaluation.drawing import shown
+from training.evaluation.drawing import format_number
 from training.evaluation.judge import OF_FOLDS
 from training.evaluation.judgement import JudgedSource, Judgement
-from training.evaluation.judgement_tables import card_figures, measured
+from training.evaluation.judgement_tables import card_figures, format_measured
 
 POOR_PRECISION = 0.5
 
 
-def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
+def make_judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
     """The card with threshold, calibration and count rule that were chosen on all groups, and the figures of the folds.
 
     Raises
@@ -27,20 +27,20 @@ def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
         "data": ", ".join(source.name for source in judgement.sources),
     }
     quarter = f"{pooled.expected_within_quarter} of {len(pooled.groups)} groups within 25 %"
-    ece = f"{shown(pooled.counted.expected_calibration_error)} of what counts"
+    ece = f"{format_number(pooled.counted.expected_calibration_error)} of what counts"
     changed: dict[str, Any] = {
         "detector_share": judgement.cascade.detector_share if card.task == "verification" else None,
         "detection_threshold": DetectionThreshold(
             probability=release.threshold,
             how_chosen=f"rule {release.threshold_rule}, {chosen['how_chosen']}; of calibrated probability",
             data=chosen["data"],
-            achieved=f"F1 {measured(pooled.f1)} in cross-validation",
+            achieved=f"F1 {format_measured(pooled.f1)} in cross-validation",
         ),
         "probability_calibration": ProbabilityCalibration(
             map=release.calibration_map,
             how_chosen=f"{release.calibration}, {chosen['how_chosen']}",
             data=chosen["data"],
-            achieved=f"expected calibration error {ece}, {shown(pooled.candidates.expected_calibration_error)} of all "
+            achieved=f"expected calibration error {ece}, {format_number(pooled.candidates.expected_calibration_error)} of all "
             "candidates, in cross-validation",
         ),
         "figure_count": FigureCount(
@@ -65,17 +65,17 @@ def judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
     return ModelCard.model_validate({**card.model_dump(), **changed})
 
 
-def judged_in_short(judgement: Judgement, last: str) -> str:
+def summarise_judgement(judgement: Judgement, last: str) -> str:
     """What the card of a model says that does not speak last. last : name of the one that does"""
     pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
     return (
         f"The cascade was judged as a whole, by cross-validation over {len(pooled.groups)} groups of {names}: F1 "
-        f"{measured(pooled.f1)}, average precision {measured(pooled.average_precision)} of all sources together; the card of "
+        f"{format_measured(pooled.f1)}, average precision {format_measured(pooled.average_precision)} of all sources together; the card of "
         f"{last} has the protocol and each source. {OF_FOLDS}"
     )
 
 
-def judged_limits(judgement: Judgement, seen: frozenset[str]) -> list[str]:
+def list_limits(judgement: Judgement, seen: frozenset[str]) -> list[str]:
     """What the judgement does not show, and where it is poor. seen : patients that the released weights saw"""
     pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
     groups = {group.group for group in pooled.groups}
@@ -85,7 +85,7 @@ def judged_limits(judgement: Judgement, seen: frozenset[str]) -> list[str]:
         "measured.",
         f"Counts are off by more than a quarter in {off} of {len(groups)} groups.",
         *(
-            f"Of {source.name} more than half of what counts is no figure: precision {shown(source.precision.value)}."
+            f"Of {source.name} more than half of what counts is no figure: precision {format_number(source.precision.value)}."
             for source in judgement.sources
             if source.precision.value is not None and source.precision.value < POOR_PRECISION
         ),
@@ -124,7 +124,7 @@ def _of_which(judgement: Judgement) -> list[str]:
 
 def _sentence(source: JudgedSource) -> str:
     return (
-        f"{source.name}: F1 {measured(source.f1)}, average precision {measured(source.average_precision)}, "
-        f"{measured(source.false_per_mm2, 2)} false figures per mm2, {measured(source.look_alikes_taken)} of the marked "
+        f"{source.name}: F1 {format_measured(source.f1)}, average precision {format_measured(source.average_precision)}, "
+        f"{format_measured(source.false_per_mm2, 2)} false figures per mm2, {format_measured(source.look_alikes_taken)} of the marked "
         f"look-alikes taken, counts within 25 % in {source.count_within_quarter} of {len(source.groups)} groups."
     )

@@ -15,7 +15,7 @@ MODELS: tuple[ModelName, ...] = ("reg-ns", "det", "verifier")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class CascadeParts:
     """A cascade's models, in the order in which they see a slide.
 
     runs : of each model that is made anew; a verifier may have several, which answer together
@@ -71,16 +71,16 @@ class Parts:
         return frozenset(seen)
 
 
-def parts_of(
+def read_parts(
     regns: Path | None, det: Path | None, verifiers: Sequence[Path], keep: Sequence[str], models: Path
-) -> Parts:
-    """The parts that a command names; see `kept_versions` for the last two."""
-    return Parts(_runs(regns, det, verifiers), kept_versions(keep, models))
+) -> CascadeParts:
+    """The parts that a command names; see `find_kept_versions` for the last two."""
+    return CascadeParts(_runs(regns, det, verifiers), find_kept_versions(keep, models))
 
 
 def fold_parts(
     regns: Path | None, det: Path | None, verifiers: Sequence[Path], models: Path | None, version: str | None
-) -> Parts:
+) -> CascadeParts:
     """Runs, and for what they do not give a version of all models.
 
     Raises
@@ -94,9 +94,9 @@ def fold_parts(
         raise ValueError("give a folder of models and their --version together")
     runs = _runs(regns, det, verifiers)
     if models is None or version is None:
-        return Parts(runs)
+        return CascadeParts(runs)
     versions = version_folders(models, version)
-    return Parts(runs, {name: versions[name] for name in MODELS if name in versions and name not in runs})
+    return CascadeParts(runs, {name: versions[name] for name in MODELS if name in versions and name not in runs})
 
 
 def _runs(regns: Path | None, det: Path | None, verifiers: Sequence[Path]) -> dict[ModelName, Sequence[Path]]:
@@ -108,7 +108,7 @@ def _runs(regns: Path | None, det: Path | None, verifiers: Sequence[Path]) -> di
     return {name: runs for name, runs in given.items() if runs}
 
 
-def kept_versions(words: Sequence[str], models: Path) -> dict[ModelName, Path]:
+def find_kept_versions(words: Sequence[str], models: Path) -> dict[ModelName, Path]:
     """Folders of versions that stay. words : such as `reg-ns=1.3.0`. models : folder of <name>/<version>
 
     Raises

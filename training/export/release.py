@@ -16,14 +16,14 @@ from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard, ScreeningThreshold, load_card
 from training.data.store import Dataset
 from training.evaluation.judgement import Judgement, ModelName
-from training.export.cards import Made, det_card, kept_card, regns_card, screening_threshold, verifier_card
+from training.export.cards import Made, det_card, make_kept_card, regns_card, screening_threshold, verifier_card
 from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
-from training.export.judged_card import judged_card, judged_limits
+from training.export.judged_card import list_limits, make_judged_card
 from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
 from training.export.parity import parity_tile, parity_windows, write_parity
-from training.export.parts import Parts
+from training.export.parts import CascadeParts
 from training.export.publishing import hashes, publish
-from training.export.rounding import Samples, drift_of, middles, rounded
+from training.export.rounding import Samples, measure_drift, middles, round_to_half
 from training.export.run_graphs import det_graph, regns_graph, verifier_graph
 from training.export.whole_tile import WholeTileRegNSGraph
 
@@ -34,7 +34,7 @@ Export = Callable[[nn.Module, Path], None]
 
 
 def release(
-    parts: Parts,
+    parts: CascadeParts,
     judgement: Judgement,
     *,
     version: str,
@@ -71,8 +71,8 @@ def release(
     seen = parts.seen()
     check_judged(parts, judgement)
     threshold = _screening(parts, judgement, screening)
-    samples = Samples.of(dataset)
-    limits = judged_limits(judgement, seen)
+    samples = Samples.from_dataset(dataset)
+    limits = list_limits(judgement, seen)
     cards = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in parts.names:
@@ -86,14 +86,14 @@ def release(
             if name == "reg-ns":
                 card = card.model_copy(update={"screening_threshold": threshold})
             card = card.model_copy(update={"limits": limits, "files": hashes(folder)})
-            cards.append(judged_card(card, judgement) if name == parts.last else card)
+            cards.append(make_judged_card(card, judgement) if name == parts.last else card)
         for card in cards:
             publish(Path(scratch) / card.name, models / card.name / version, card)
             say(f"wrote {models / card.name / version}")
     return cards
 
 
-def check_judged(parts: Parts, judgement: Judgement) -> None:
+def check_judged(parts: CascadeParts, judgement: Judgement) -> None:
     """Refuse a judgement whose folds state that their cascades were made of something else.
 
     Raises
@@ -111,7 +111,7 @@ def check_judged(parts: Parts, judgement: Judgement) -> None:
             )
 
 
-def _screening(parts: Parts, judgement: Judgement, given: float | None) -> ScreeningThreshold:
+def _screening(parts: CascadeParts, judgement: Judgement, given: float | None) -> ScreeningThreshold:
     stated = judgement.cascade.screening
     if given is not None and stated is not None and given != stated:
         raise ValueError(
@@ -130,11 +130,11 @@ def _kept(old: Path, folder: Path, version: str, judgement: Judgement, last: Mod
     card = load_card(old)
     for name in card.files:
         shutil.copy2(old / name, folder / name)
-    return kept_card(card, version, judgement, last)
+    return make_kept_card(card, version, judgement, last)
 
 
 def _anew(
-    name: ModelName, parts: Parts, folder: Path, version: str, *, judgement: Judgement, samples: Samples
+    name: ModelName, parts: CascadeParts, folder: Path, version: str, *, judgement: Judgement, samples: Samples
 ) -> ModelCard:
     runs = tuple(parts.runs[name])
     graph: RegNSGraph | WholeTileRegNSGraph | DetGraph | VerifierGraph
@@ -148,8 +148,8 @@ def _anew(
     else:
         graph, export = verifier_graph(runs), export_verifier
         sample, pixels = (middles(w, graph.window_px) for w in (parity_windows(), samples.windows))
-    half = rounded(graph)
-    made = Made(version, runs, _write(folder, half, export, sample), drift_of(graph, half, pixels, samples.where))
+    half = round_to_half(graph)
+    made = Made(version, runs, _write(folder, half, export, sample), measure_drift(graph, half, pixels, samples.where))
     if isinstance(graph, VerifierGraph):
         return verifier_card(made, judgement, graph.window_px)
     return (regns_card if name == "reg-ns" else det_card)(made, judgement, parts.last)

@@ -20,7 +20,7 @@ _Graph = TypeVar("_Graph", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class RoundingDrift:
     """What rounding changes: |score or probability - that of float32 weights|. spread : sd of the exact ones. where : on what"""
 
     where: str
@@ -38,7 +38,7 @@ class Samples:
     windows: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, dataset: Dataset | None) -> "Samples":
+    def from_dataset(cls, dataset: Dataset | None) -> "Samples":
         """Of up to three labelled pictures; without a data set, of generated tissue.
 
         Raises
@@ -58,7 +58,7 @@ class Samples:
         return cls("real windows", tiles, np.stack(windows))
 
 
-def rounded(graph: _Graph) -> _Graph:
+def round_to_half(graph: _Graph) -> _Graph:
     """A copy whose weights are those of half precision."""
     result = copy.deepcopy(graph)
     with torch.no_grad():
@@ -68,12 +68,12 @@ def rounded(graph: _Graph) -> _Graph:
 
 
 @torch.inference_mode()
-def drift_of(exact: nn.Module, half: nn.Module, pixels: NDArray[np.uint8], where: str) -> Drift:
+def measure_drift(exact: nn.Module, half: nn.Module, pixels: NDArray[np.uint8], where: str) -> RoundingDrift:
     """Of the scores or probabilities of two graphs. pixels : uint8, as the graphs take them"""
     found = [graph(torch.from_numpy(pixels)) for graph in (exact, half)]
     before, after = (result[1] if isinstance(result, tuple) else result for result in found)
     difference = (before - after).abs()
-    return Drift(where, float(difference.mean()), float(difference.max()), float(before.std()))
+    return RoundingDrift(where, float(difference.mean()), float(difference.max()), float(before.std()))
 
 
 def middles(windows: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -19,16 +19,16 @@ from serving.wsi.modelcard import (
 from serving.wsi.research_use import RESEARCH_USE
 from training.data.pixels import read_sub_tile
 from training.data.sub_tiles import WINDOW_PX, positives
-from training.evaluation.as_served import by_slide, found_in_picture
 from training.evaluation.detector_alone import DetectorAlone
 from training.evaluation.evaluate import BATCH
 from training.evaluation.metrics import rates
 from training.evaluation.ranking import rank
+from training.evaluation.served_analysis import detect_in_picture, group_by_slide
 from training.evaluation.sub_tiles import sub_tile_rates
 from training.evaluation.threshold_rules import THRESHOLD_RULES, highest_with_recall, sub_tile_ranking
-from training.export.drafts import MERGE_RADIUS_UM
+from training.export.draft_models import MERGE_RADIUS_UM
+from training.export.onnx_graph import OnnxGraph, ValidationData
 from training.export.origins import data_of_runs
-from training.export.stored import Graph, Validation
 from training.models.heads.registry import HEADS
 from training.recipes.sub_tiles import SubTileRecipe
 
@@ -41,7 +41,7 @@ TORCHVISION_NMS_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class StorageDrift:
     """What the storage changes: |score - score in float32| of `windows` validation sub-tiles. spread : sd of the scores"""
 
     storage: str
@@ -65,7 +65,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedRun:
     """What a card states of an exported run, beside its figures."""
 
     name: str
@@ -73,12 +73,12 @@ class Exported:
     recipe: SubTileRecipe
     run: Path
     parameters: int
-    drift: Drift
+    drift: StorageDrift
     files: dict[str, str]
 
 
 def screening_card(
-    exported: Exported, graph: Graph, validation: Validation, *, rule: str | None, recall: float
+    exported: ExportedRun, graph: OnnxGraph, validation: ValidationData, *, rule: str | None, recall: float
 ) -> ModelCard:
     """Card of a model that scores sub-tiles. rule : name of a threshold rule; None for the highest threshold, in steps of
     0.01, that the share `recall` of the positive sub-tiles reaches"""
@@ -92,7 +92,7 @@ def screening_card(
     return ModelCard(
         **_common(exported, validation),
         task="screening",
-        architecture=f"{exported.recipe.model} (Ji et al.): {exported.recipe.backbone}, last layer replaced{_resized(exported)}",
+        architecture=f"{exported.recipe.model} (Ji et al.): {exported.recipe.backbone}, last layer replaced{_describe_resizing(exported)}",
         input=_input("tiles: uint8 (N, H, W, 3) RGB, H and W multiples of 125"),
         output=f"scores: float32 (N, H / 125 - 1, W / 125 - 1), {HEADS[exported.recipe.head_name].output}",
         screening_threshold=ScreeningThreshold(
@@ -107,23 +107,23 @@ def screening_card(
 
 
 def detection_card(
-    exported: Exported, graph: Graph, validation: Validation, *, rule: str | None, recall: float
+    exported: ExportedRun, graph: OnnxGraph, validation: ValidationData, *, rule: str | None, recall: float
 ) -> ModelCard:
     """Card of a model that boxes figures: its threshold by a rule over whole validation pictures, looked at everywhere.
 
     rule : name of a threshold rule; None for the highest F1. recall : without meaning here
     """
     del recall
-    detector = DetectorAlone.of(graph.detect)
-    found = [found_in_picture(detector, picture, validation.root) for picture in validation.table.pictures]
+    detector = DetectorAlone.from_detect(graph.detect)
+    found = [detect_in_picture(detector, picture, validation.root) for picture in validation.table.pictures]
     threshold = THRESHOLD_RULES[rule or "best-f1"](rank(found)) if any(len(f.probabilities) for f in found) else 0.5
     total = rates(found, threshold)
-    per_slide = {slide: rates(fields, threshold) for slide, fields in by_slide(found).items()}
+    per_slide = {slide: rates(fields, threshold) for slide, fields in group_by_slide(found).items()}
     return ModelCard(
         **_common(exported, validation),
         task="detection",
         architecture=f"{exported.recipe.model} (Ji et al.): torchvision's Faster R-CNN on a feature pyramid of "
-        f"{exported.recipe.backbone}, batched{_resized(exported)}",
+        f"{exported.recipe.backbone}, batched{_describe_resizing(exported)}",
         input=_input("windows: uint8 (N, 250, 250, 3) RGB"),
         output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
         detection_threshold=DetectionThreshold(
@@ -137,7 +137,7 @@ def detection_card(
         per_slide=[
             SlideFigures(
                 slide=slide,
-                true_figures=sum(len(f.truth) for f in by_slide(found)[slide]),
+                true_figures=sum(len(f.truth) for f in group_by_slide(found)[slide]),
                 precision=round(at.precision, 4),
                 recall=round(at.recall, 4),
                 f1=round(at.f1, 4),
@@ -148,7 +148,7 @@ def detection_card(
     )
 
 
-def _scores(graph: Graph, validation: Validation) -> NDArray[np.float32]:
+def _scores(graph: OnnxGraph, validation: ValidationData) -> NDArray[np.float32]:
     """Score of every validation sub-tile, in the order of the table."""
     table, parts = validation.table, []
     for start in range(0, len(table), BATCH):
@@ -157,7 +157,7 @@ def _scores(graph: Graph, validation: Validation) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _common(exported: Exported, validation: Validation) -> dict[str, Any]:
+def _common(exported: ExportedRun, validation: ValidationData) -> dict[str, Any]:
     return {
         "schema_version": "1.0",
         "name": exported.name,
@@ -180,12 +180,12 @@ def _input(layout: str) -> ModelInput:
     return ModelInput(window_px=WINDOW_PX, stride_px=WINDOW_PX // 2, mpp=0.25, layout=layout)
 
 
-def _resized(exported: Exported) -> str:
+def _describe_resizing(exported: ExportedRun) -> str:
     side = exported.recipe.side
     return "" if side == WINDOW_PX else f"; the graph resizes sub-tiles to {side} px"
 
 
-def _figures(exported: Exported) -> dict[str, float | str]:
+def _figures(exported: ExportedRun) -> dict[str, float | str]:
     drift = exported.drift
     return {
         "resized_to_px": float(exported.recipe.side),

@@ -12,18 +12,18 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from serving.scoring.eight_bits import in_eight_bits
+from serving.scoring.int8 import quantise_to_int8
 from serving.wsi.errors import ModelError
 from serving.wsi.modelcard import ModelCard
-from training.data.combining import read_stores
+from training.data.combined_stores import read_stores
 from training.data.store import Dataset
-from training.data.sub_tiles import sub_tiles_of
+from training.data.sub_tiles import make_sub_tiles
 from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.export.onnx_files import export_det, export_regns, store_in_half
+from training.export.onnx_graph import OnnxGraph, ValidationData
 from training.export.parity import parity_tile, parity_windows, write_parity
 from training.export.publishing import hashes, publish
-from training.export.run_cards import Drift, Exported, detection_card, screening_card
-from training.export.stored import Graph, Validation
+from training.export.run_cards import ExportedRun, StorageDrift, detection_card, screening_card
 from training.export.sub_tile_graphs import DetectorGraph, NetGraph
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
@@ -75,20 +75,20 @@ def export_run(
         raise ValueError(f"{run} is a run of a {recipe.kind} recipe; `release` exports those")
     if rule is not None:
         _ = THRESHOLD_RULES[rule]
-    validation = validation_of(run, recipe, read_stores(data))
+    validation = load_validation(run, recipe, read_stores(data))
     graph = DetectorGraph(model) if isinstance(model, SubTileDetector) else NetGraph(cast(SubTileNet, model))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "version"
         folder.mkdir()
         exact = Path(scratch) / "exact.onnx"
         _export(graph, exact, recipe.side)
-        stored = Graph.load(_store(exact, folder / "model.onnx", storage, validation))
-        drift = _drift(Graph.load(exact), stored, validation.windows(DRIFT_WINDOWS), storage)
+        stored = OnnxGraph.load(_store(exact, folder / "model.onnx", storage, validation))
+        drift = _drift(OnnxGraph.load(exact), stored, validation.windows(DRIFT_WINDOWS), storage)
         say(f"{storage}: {drift.words}")
         sample = parity_windows() if stored.detects else parity_tile()
         write_parity(folder / "parity.npz", sample, dict(zip(stored.outputs, stored.run(sample), strict=True)))
         parameters = sum(p.numel() for p in model.parameters())
-        exported = Exported(target.parent.name, target.name, recipe, run, parameters, drift, hashes(folder))
+        exported = ExportedRun(target.parent.name, target.name, recipe, run, parameters, drift, hashes(folder))
         make = detection_card if stored.detects else screening_card
         card = make(exported, stored, validation, rule=rule, recall=recall)
         publish(folder, target, card)
@@ -96,16 +96,16 @@ def export_run(
     return card
 
 
-def validation_of(run: Path, recipe: SubTileRecipe, dataset: Dataset) -> Validation:
+def load_validation(run: Path, recipe: SubTileRecipe, dataset: Dataset) -> ValidationData:
     """The pictures that a run was validated on."""
     record = read_record(run)
     wanted = set() if record is None else set(record.validation)
     pictures = [p for p in dataset.pictures if p.labelled and p.patient in wanted]
     if not pictures:
         raise ValueError(f"{dataset.name} holds no picture that {run} was validated on: a threshold needs some")
-    return Validation(
+    return ValidationData(
         f"validation patients of the run: {len({p.patient for p in pictures})} of {dataset.name}",
-        sub_tiles_of(pictures, around_labels=recipe.around_labels),
+        make_sub_tiles(pictures, around_labels=recipe.around_labels),
         Path(dataset.root),
     )
 
@@ -116,7 +116,7 @@ def _export(graph: NetGraph | DetectorGraph, path: Path, side: int) -> None:
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {"window_px": "250", "resized_to_px": str(side)})
     onnx.save(model, path)
-    loaded = Graph.load(path)
+    loaded = OnnxGraph.load(path)
     sample = parity_windows() if loaded.detects else parity_tile()
     with torch.inference_mode():
         result = graph(torch.from_numpy(sample))
@@ -131,7 +131,7 @@ def _export(graph: NetGraph | DetectorGraph, path: Path, side: int) -> None:
                 raise ModelError(f"{name}: ONNX Runtime and torch differ by {difference:g} on {how}")
 
 
-def _store(exact: Path, target: Path, storage: Storage, validation: Validation) -> Path:
+def _store(exact: Path, target: Path, storage: Storage, validation: ValidationData) -> Path:
     if storage == "fp32":
         shutil.copyfile(exact, target)
     elif storage == "fp16":
@@ -140,11 +140,11 @@ def _store(exact: Path, target: Path, storage: Storage, validation: Validation) 
         # A window is a tile with one sub-tile, so both kinds of graph take it.
         windows = validation.windows(DRIFT_WINDOWS // 2)
         batches = [windows[start : start + CALIBRATED] for start in range(0, len(windows), CALIBRATED)]
-        target.write_bytes(in_eight_bits(exact, batches))
+        target.write_bytes(quantise_to_int8(exact, batches))
     return target
 
 
-def _drift(exact: Graph, stored: Graph, windows: NDArray[np.uint8], storage: Storage) -> Drift:
+def _drift(exact: OnnxGraph, stored: OnnxGraph, windows: NDArray[np.uint8], storage: Storage) -> StorageDrift:
     before, after = exact.scores(windows), stored.scores(windows)
     difference = np.abs(before - after)
-    return Drift(storage, len(windows), float(difference.mean()), float(difference.max()), float(before.std()))
+    return StorageDrift(storage, len(windows), float(difference.mean()), float(difference.max()), float(before.std()))

@@ -8,7 +8,7 @@ from torch import nn
 
 from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
 from training.export.whole_tile import WholeTileRegNSGraph
-from training.models.cascade import Cascade
+from training.models.cascade import CascadeNet
 from training.models.verifier import Verifier
 from training.models.whole_tile import WholeTileRegNS
 from training.recipes.runs import load_run
@@ -29,15 +29,15 @@ def regns_graph(run: Path) -> RegNSGraph | WholeTileRegNSGraph:
     recipe, model = load_run(run)
     if isinstance(model, WholeTileRegNS):
         return WholeTileRegNSGraph(model)
-    if isinstance(model, Cascade) and model.regns is not None:
+    if isinstance(model, CascadeNet) and model.regns is not None:
         return RegNSGraph(model.trunk, model.regns)
-    what = "Det alone" if isinstance(model, Cascade) else f"a {recipe.kind} recipe"
+    what = "Det alone" if isinstance(model, CascadeNet) else f"a {recipe.kind} recipe"
     raise ValueError(f"{run} is a run of {what}, which has no Reg-NS; give the run of a screening recipe")
 
 
 def det_graph(run: Path) -> DetGraph:
     """Of a cascade recipe's run; raises as `regns_graph` does."""
-    model = _loaded(run, Cascade)
+    model = _loaded(run, CascadeNet)
     return DetGraph(model.trunk, model.det)
 
 

@@ -7,7 +7,7 @@ from torchvision.ops import roi_align
 
 from training.data.sub_tiles import WINDOW_PX
 from training.export.boxes import decode, suppress
-from training.export.graphs import cut, lattice_of
+from training.export.graphs import cut, find_lattice_shape
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
 
@@ -47,9 +47,9 @@ class NetGraph(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         """See the class."""
-        sub_tiles = self.model.trunk.normalised(cut(tiles).float())
+        sub_tiles = self.model.trunk.normalise(cut(tiles).float())
         output = self.model.head(self.model.trunk.maps(self.resize(sub_tiles)))
-        return self.model.head.score(output).reshape(lattice_of(tiles))
+        return self.model.head.score(output).reshape(find_lattice_shape(tiles))
 
 
 class DetectorGraph(nn.Module):
@@ -121,7 +121,7 @@ class DetectorGraph(nn.Module):
     def _detections(self, levels: list[Tensor], proposals: Tensor, proposed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         heads = self.detector.model.roi_heads
         n, count = proposals.shape[0], proposals.shape[1]
-        logits, deltas = heads.box_predictor(heads.box_head(self._pooled(levels, proposals)))
+        logits, deltas = heads.box_predictor(heads.box_head(self._pool(levels, proposals)))
         probability = logits.softmax(-1)[:, 1].reshape(n, count)
         boxes = decode(proposals, deltas[:, 4:8].reshape(n, count, 4), heads.box_coder.weights, self.side)
         big = ((boxes[..., 2:] - boxes[..., :2]) >= _MIN_BOX_PX).all(-1)
@@ -135,7 +135,7 @@ class DetectorGraph(nn.Module):
         chosen = boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)) * present.unsqueeze(-1)
         return chosen * (WINDOW_PX / self.side), ranked, present.sum(1)
 
-    def _pooled(self, levels: list[Tensor], proposals: Tensor) -> Tensor:
+    def _pool(self, levels: list[Tensor], proposals: Tensor) -> Tensor:
         """Features of each proposal from the level that its size belongs to (Lin et al., 2017), (N * P, C, 7, 7)."""
         n, count = proposals.shape[0], proposals.shape[1]
         owner = torch.arange(n, device=proposals.device).reshape(n, 1, 1).expand(-1, count, 1).to(proposals.dtype)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from training.data.store import Dataset
-from training.labels.consensus import Rule, labelled
+from training.labels.consensus import Rule, label_tile
 from training.labels.records import BoxesRecord, Record
 
 
@@ -22,7 +22,9 @@ def aggregate(tiles: Dataset, records: Sequence[Record], rule: Rule) -> Dataset:
             looks[record.tile].append(record)
     if not any(tile.id in looks for tile in tiles.pictures):
         raise ValueError(f"none of {len(records)} records holds boxes of the {rule.group} on these tiles")
-    return tiles.model_copy(update={"pictures": tuple(labelled(tile, looks[tile.id], rule) for tile in tiles.pictures)})
+    return tiles.model_copy(
+        update={"pictures": tuple(label_tile(tile, looks[tile.id], rule) for tile in tiles.pictures)}
+    )
 
 
 def summary_lines(dataset: Dataset) -> list[str]:

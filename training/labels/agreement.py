@@ -20,7 +20,7 @@ _REFERENCE_PX = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class LabelerAgreement:
     """One group's figures in one task; NaN where undefined.
 
     tiles_px : the sides of the tiles that were shown; labelers, tiles, looks : how many
@@ -41,21 +41,21 @@ class Agreement:
     accuracy: float
 
 
-def agreement(records: Sequence[Record]) -> list[Agreement]:
+def agreement(records: Sequence[Record]) -> list[LabelerAgreement]:
     """The figures of each group and task that the records hold, in the order of the alphabet."""
     parts: dict[tuple[Group, Task], list[Record]] = defaultdict(list)
     for record in records:
         parts[record.group, record.task].append(record)
-    return [_of(group, task, looks) for (group, task), looks in sorted(parts.items())]
+    return [_measure_agreement(group, task, looks) for (group, task), looks in sorted(parts.items())]
 
 
-def _of(group: Group, task: Task, looks: Sequence[Record]) -> Agreement:
+def _measure_agreement(group: Group, task: Task, looks: Sequence[Record]) -> LabelerAgreement:
     said: dict[str, dict[str, bool]] = defaultdict(dict)
     for look in looks:
         said[look.tile][look.labeler] = look.answer if isinstance(look, BinaryRecord) else bool(look.boxes)
     counts = np.asarray([(len(s) - sum(s.values()), sum(s.values())) for s in said.values()], np.int64)
     timed = [(look.seconds, look.seconds * (_REFERENCE_PX / look.tile_px) ** 2) for look in looks if look.seconds]
-    return Agreement(
+    return LabelerAgreement(
         group,
         task,
         tuple(sorted({look.tile_px for look in looks})),
@@ -100,7 +100,7 @@ def _accuracy(said: Sequence[dict[str, bool]]) -> float:
     return float(np.mean([np.mean(right) for right in with_majority.values()])) if with_majority else float("nan")
 
 
-def agreement_table(found: Sequence[Agreement]) -> Table:
+def agreement_table(found: Sequence[LabelerAgreement]) -> Table:
     """Table 3 for our records, the paper's figures in brackets."""
     header = (
         "group",
@@ -117,7 +117,7 @@ def agreement_table(found: Sequence[Agreement]) -> Table:
     return Table("3", "label acquisition, the paper's figures in brackets", header, tuple(_row(a) for a in found))
 
 
-def _row(a: Agreement) -> tuple[str, ...]:
+def _row(a: LabelerAgreement) -> tuple[str, ...]:
     kappa, seconds, accuracy = PAPER.get((a.group, a.task), (None, None, None))
     return (
         a.group,
@@ -138,9 +138,9 @@ def _cell(form: str, ours: float, theirs: float | None) -> str:
     return f"{said} ({form.format(theirs)})" if theirs is not None else said
 
 
-def csv_rows(found: Sequence[Agreement]) -> list[tuple[object, ...]]:
+def csv_rows(found: Sequence[LabelerAgreement]) -> list[tuple[object, ...]]:
     """The figures unrounded under their names, for `csv.writer`; empty where undefined or not in the paper."""
-    names = [f.name for f in fields(Agreement)]
+    names = [f.name for f in fields(LabelerAgreement)]
     rows: list[tuple[object, ...]] = [(*names, "paper_kappa", "paper_seconds", "paper_accuracy")]
     for a in found:
         values = {**asdict(a), "tiles_px": " ".join(map(str, a.tiles_px))}

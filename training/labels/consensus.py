@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from training.data.store import Annotation, Box, Picture, Vote, box_of
+from training.data.store import Annotation, Box, Picture, Vote, make_box
 from training.labels.records import BoxesRecord, Group
 
 
@@ -44,7 +44,7 @@ EXPERT = Rule("expert", min_reviewers=1, min_labelers=1, above_share=0.5)
 RULES = {"crowd": CROWD, "expert": EXPERT}
 
 
-def labelled(tile: Picture, looks: Sequence[BoxesRecord], rule: Rule) -> Picture:
+def label_tile(tile: Picture, looks: Sequence[BoxesRecord], rule: Rule) -> Picture:
     """The tile with the figures that the rule keeps; whatever labels it had are replaced.
 
     Boxes that share a place are found by overlap, chains of overlapping boxes being one place. A figure's box is the
@@ -60,7 +60,7 @@ def labelled(tile: Picture, looks: Sequence[BoxesRecord], rule: Rule) -> Picture
     figures, ambiguous = [], []
     for place in _places(tile, looks, rule.above_iou):
         agreement = len(place) / len(looks)
-        box = box_of(np.mean([np.mean(boxes, axis=0) for boxes in place.values()], axis=0))
+        box = make_box(np.mean([np.mean(boxes, axis=0) for boxes in place.values()], axis=0))
         if len(place) >= rule.min_labelers and agreement > rule.above_share:
             votes = tuple(Vote(rater=look.labeler, mitotic=look.labeler in place) for look in looks)
             figures.append(Annotation(box=box, label="mitotic figure", agreement=agreement, votes=votes))
@@ -80,7 +80,9 @@ def _places(tile: Picture, looks: Sequence[BoxesRecord], above_iou: float) -> li
     drawn = sorted((box, look.labeler) for look in looks for box in _cut(tile, look.boxes))
     if not drawn:
         return []
-    count, place_of = connected_components(_joined(np.asarray([box for box, _ in drawn]), above_iou), directed=False)
+    count, place_of = connected_components(
+        _link_boxes(np.asarray([box for box, _ in drawn]), above_iou), directed=False
+    )
     places: list[dict[str, list[Box]]] = [defaultdict(list) for _ in range(count)]
     for (box, labeler), place in zip(drawn, place_of, strict=True):
         places[place][labeler].append(box)
@@ -93,7 +95,7 @@ def _cut(tile: Picture, boxes: Sequence[Box]) -> list[Box]:
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in cut if x2 > x1 and y2 > y1]
 
 
-def _joined(boxes: NDArray[np.float64], above_iou: float) -> csr_array:
+def _link_boxes(boxes: NDArray[np.float64], above_iou: float) -> csr_array:
     """Pairs of boxes (N, 4), xyxy, ascending in x1, whose intersection over union exceeds a value: sparse, (N, N)."""
     first, second = [], []
     behind = np.searchsorted(boxes[:, 0], boxes[:, 2])

@@ -65,7 +65,8 @@ def draw_boxes(
             seconds=_seconds(labelers.seconds_boxes, rng),
             tile_px=max(tile.width, tile.height),
             boxes=tuple(
-                _drawn(box, tile, labelers.jitter_px, rng) for box in _taken(figures, lookalikes, labelers, rng)
+                _draw_box(box, tile, labelers.jitter_px, rng)
+                for box in _take_for_mitotic(figures, lookalikes, labelers, rng)
             ),
         )
         for name in _reviewers(labelers, rng)
@@ -93,7 +94,8 @@ def answer_parts(
             group=labelers.group,
             seconds=_seconds(labelers.seconds_binary, rng),
             tile_px=BINARY_PX,
-            answer=len(_taken(_centred_in(figures, x, y), _centred_in(lookalikes, x, y), labelers, rng)) > 0,
+            answer=len(_take_for_mitotic(_find_centred(figures, x, y), _find_centred(lookalikes, x, y), labelers, rng))
+            > 0,
         )
         for x, y in corners
         for name in _reviewers(labelers, rng)
@@ -105,14 +107,14 @@ def _reviewers(labelers: Labelers, rng: np.random.Generator) -> list[str]:
     return [f"{labelers.group}-{number + 1:02d}" for number in sorted(chosen)]
 
 
-def _taken(figures: Boxes, lookalikes: Boxes, labelers: Labelers, rng: np.random.Generator) -> Boxes:
+def _take_for_mitotic(figures: Boxes, lookalikes: Boxes, labelers: Labelers, rng: np.random.Generator) -> Boxes:
     """What one labeler takes for mitotic figures."""
     found = rng.random(len(figures)) < labelers.finds
     fooled = rng.random(len(lookalikes)) < labelers.fooled
     return np.concatenate([figures[found], lookalikes[fooled]])
 
 
-def _drawn(box: Sequence[float] | Boxes, tile: Picture, jitter_px: float, rng: np.random.Generator) -> Box:
+def _draw_box(box: Sequence[float] | Boxes, tile: Picture, jitter_px: float, rng: np.random.Generator) -> Box:
     """The box with each edge moved, to a hundredth of a px, inside the tile."""
     x1, y1, x2, y2 = np.asarray(box, np.float64) + rng.normal(0, jitter_px, 4)
     left, right = _edges(x1, x2, tile.width)
@@ -129,6 +131,6 @@ def _seconds(typical: float, rng: np.random.Generator) -> float:
     return round(typical * float(np.exp(rng.normal(0, _SPREAD))), 1)
 
 
-def _centred_in(boxes: Boxes, x: int, y: int) -> Boxes:
+def _find_centred(boxes: Boxes, x: int, y: int) -> Boxes:
     offset = (boxes[:, :2] + boxes[:, 2:]) / 2 - (x, y)
     return boxes[((offset >= 0) & (offset < BINARY_PX)).all(1)]

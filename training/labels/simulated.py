@@ -9,7 +9,7 @@ from PIL import Image
 from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import MPP, SyntheticTissue
 from serving.wsi.geometry import Region
-from training.data.store import Annotation, Dataset, Picture, box_of, write_store
+from training.data.store import Annotation, Dataset, Picture, make_box, write_store
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, Boxes, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.labels.targets import clip_boxes
@@ -49,11 +49,11 @@ def simulate(campaign: Campaign, out: Path) -> list[Record]:
         for number in range(campaign.tiles):
             rng = np.random.default_rng([campaign.seed, slide, number])
             region = Region(number * TILE_PX, 0, TILE_PX, TILE_PX)
-            tile = _unlabelled(slide, number)
+            tile = _unlabelled_picture(slide, number)
             Image.fromarray(tissue.draw(region)).save(out / tile.path)
             figures, lookalikes = (_boxes(tissue, region, kind) for kind in ("figure", "lookalike"))
             tiles.append(tile)
-            truth.append(_true(tile, figures, lookalikes))
+            truth.append(_true_picture(tile, figures, lookalikes))
             records += draw_boxes(tile, figures, lookalikes, CROWD_LABELERS, rng)
             records += draw_boxes(tile, figures, lookalikes, EXPERT_LABELERS, rng)
             records += answer_parts(tile, figures, lookalikes, EXPERT_LABELERS, rng)
@@ -68,7 +68,7 @@ def _tissue(campaign: Campaign, slide: int) -> SyntheticTissue:
     return SyntheticTissue(seed, campaign.mitoses_per_mm2, campaign.lookalikes_per_mm2)
 
 
-def _unlabelled(slide: int, number: int) -> Picture:
+def _unlabelled_picture(slide: int, number: int) -> Picture:
     name = f"slide-{slide:02d}-tile-{number:02d}"
     return Picture(
         id=name,
@@ -90,9 +90,9 @@ def _boxes(tissue: SyntheticTissue, region: Region, kind: str) -> Boxes:
     return boxes[shown >= SHOWN]
 
 
-def _true(tile: Picture, figures: Boxes, lookalikes: Boxes) -> Picture:
-    annotations = [Annotation(box=box_of(row), label="mitotic figure", agreement=1.0) for row in figures]
-    annotations += [Annotation(box=box_of(row), label="look-alike", agreement=0.0) for row in lookalikes]
+def _true_picture(tile: Picture, figures: Boxes, lookalikes: Boxes) -> Picture:
+    annotations = [Annotation(box=make_box(row), label="mitotic figure", agreement=1.0) for row in figures]
+    annotations += [Annotation(box=make_box(row), label="look-alike", agreement=0.0) for row in lookalikes]
     return tile.model_copy(update={"labelled": True, "annotations": tuple(annotations)})
 
 

@@ -4,14 +4,14 @@ from torch import Tensor, nn
 
 from training.models.det import Det
 from training.models.regns import RegNS, regns_loss
-from training.models.trunks.build import build_trunk, kept_norm
+from training.models.trunks.build import build_trunk, make_frozen_norm
 
 RELEASED_TRUNK = "resnet50-v1"
 SCREENING_WEIGHT = 0.5
 """Brings the screening loss, a sum over 64 cells, near the size of Det's four losses."""
 
 
-class Cascade(nn.Module):
+class CascadeNet(nn.Module):
     """One trunk, two heads or Det's alone.
 
     Few labelled fields exist, and two models that learn from the same windows at once share what each learns and half
@@ -27,7 +27,7 @@ class Cascade(nn.Module):
 
     def __init__(self, backbone: str = RELEASED_TRUNK, *, screening: bool = True) -> None:
         super().__init__()
-        self.trunk = build_trunk(backbone, kept_norm(backbone), 4 if screening else 3)
+        self.trunk = build_trunk(backbone, make_frozen_norm(backbone), 4 if screening else 3)
         self.regns = RegNS(self.trunk.channels[-1]) if screening else None
         self.det = Det(self.trunk.channels[:3])
 

@@ -46,7 +46,7 @@ def initialise(model: nn.Module, source: str, *, reg_run: Path | None = None) ->
     return f"{weights.source}, ResNet {weights.strides}" if weights.strides else weights.source
 
 
-def load_trained(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> None:
     """Fill a model with a run's `model.pt`.
 
     Raises

@@ -20,7 +20,7 @@ _NAMES = (
 """Names in the graphs of releases, and those of `Verifier`, `WholeTileRegNS` and `Cascade`."""
 
 
-def released_weights(path: Path) -> dict[str, Tensor]:
+def read_released_weights(path: Path) -> dict[str, Tensor]:
     """The weights of a released `model.onnx`, float32, under the names of the model that it was exported from.
 
     Of a verifier of several nets those of the first.

@@ -72,16 +72,16 @@ class SubTileNet(nn.Module):
 
     def forward(self, images: Tensor, scores: Tensor | None = None) -> Any:
         """See the class."""
-        output = self.head(self.trunk.maps(self.prepared(images)))
+        output = self.head(self.trunk.maps(self.prepare(images)))
         if not self.training:
             return self.head.score(output)
         if scores is None:
             raise ValueError("training needs the scores s_t")
         return self.head.losses(output, scores)
 
-    def prepared(self, images: Tensor) -> Tensor:
+    def prepare(self, images: Tensor) -> Tensor:
         """Normalised and resized to `side` px, where they are not of that size already."""
-        x = self.trunk.normalised(images)
+        x = self.trunk.normalise(images)
         if x.shape[-1] == self.side:
             return x
         return F.interpolate(x, size=(self.side, self.side), mode="bilinear", antialias=True, align_corners=False)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.trunks.build import build_trunk, kept_norm
+from training.models.trunks.build import build_trunk, make_frozen_norm
 
 WINDOW_PX = 64
 """Of the released verifier: 16 um, a figure and its nearest neighbours."""
@@ -51,7 +51,7 @@ class Verifier(nn.Module):
     ) -> None:
         super().__init__()
         self.window_px, self.classes, self.smoothing = window_px, classes, smoothing
-        self.trunk = build_trunk(backbone, kept_norm(backbone), 3)
+        self.trunk = build_trunk(backbone, make_frozen_norm(backbone), 3)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(sum(self.trunk.channels[1:3]), 1 if classes == 2 else classes)
         nn.init.normal_(self.fc.weight, std=0.01)

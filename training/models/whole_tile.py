@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from training.models.cascade import RELEASED_TRUNK
 from training.models.regns import CELL_PITCH_PX, CELLS, RegNS
-from training.models.trunks.build import build_trunk, kept_norm
+from training.models.trunks.build import build_trunk, make_frozen_norm
 
 STRIDE_PX = 125
 CELLS_PER_STRIDE = CELLS // 2
@@ -34,7 +34,7 @@ class WholeTileRegNS(nn.Module):
 
     def __init__(self, backbone: str = RELEASED_TRUNK) -> None:
         super().__init__()
-        self.trunk = build_trunk(backbone, kept_norm(backbone))
+        self.trunk = build_trunk(backbone, make_frozen_norm(backbone))
         self.head = RegNS(self.trunk.channels[-1])
         self.trunk.freeze(_FROZEN_STAGES)
 

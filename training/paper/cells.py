@@ -26,7 +26,7 @@ Train = Callable[[_Job, torch.device], _T]
 """Runs one training on a device; it must be a function that other processes can import, perhaps with arguments bound."""
 
 
-class RunAll(Protocol):
+class TrainingRunner(Protocol):
     """Runs trainings in whatever order, and gives what each gave as it ends."""
 
     def __call__(self, train: Train[_Job, _T], wave: Sequence[_Job], /) -> Iterator[_T]:
@@ -34,7 +34,7 @@ class RunAll(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class TrainingWorkers:
     """workers : trainings at once; address : of a Ray cluster, `local` for one on this machine, None for none"""
 
     workers: int = 1
@@ -42,7 +42,7 @@ class Places:
 
 
 @contextmanager
-def opened(places: Places) -> Iterator[RunAll]:
+def open_runner(places: TrainingWorkers) -> Iterator[TrainingRunner]:
     """What runs trainings there, until the block ends.
 
     Raises
@@ -54,11 +54,13 @@ def opened(places: Places) -> Iterator[RunAll]:
         threads = max((os.cpu_count() or 1) // places.workers, 1)
         address = None if places.address == LOCAL else places.address
         with cluster(address, cpus=threads * places.workers) as resources:
-            yield partial(_on_cluster, resources, threads if address is None else min(THREADS, resources.largest_cpus))
+            yield partial(
+                _run_on_cluster, resources, threads if address is None else min(THREADS, resources.largest_cpus)
+            )
     elif places.workers == 1:
-        yield _one_by_one
+        yield _run_in_turn
     else:
-        yield partial(_in_processes, places.workers)
+        yield partial(_run_in_processes, places.workers)
 
 
 def device(lane: int) -> torch.device:
@@ -68,11 +70,11 @@ def device(lane: int) -> torch.device:
     return torch.device("cpu")
 
 
-def _one_by_one(train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
+def _run_in_turn(train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     return (train(job, device(0)) for job in wave)
 
 
-def _in_processes(workers: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
+def _run_in_processes(workers: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (workers,)) as pool:
         running = [pool.submit(train, job, device(number % workers)) for number, job in enumerate(wave)]
         for future in as_completed(running):
@@ -94,7 +96,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _on_cluster(resources: Resources, threads: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
+def _run_on_cluster(resources: Resources, threads: int, train: Train[_Job, _T], wave: Sequence[_Job]) -> Iterator[_T]:
     """Each training is a task; one whose process or machine ends is started again, and goes on from its checkpoint."""
     import ray  # noqa: PLC0415 - an extra
     from ray.exceptions import RayTaskError  # noqa: PLC0415

@@ -14,7 +14,7 @@ from training.models.heads.boxes import DET_THRESHOLDS
 from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.grid import RATIOS, Sizes, job_name, ratio_name
 from training.paper.outcome import Rate, Seeds
-from training.paper.tables import DET_MODELS, rates_of
+from training.paper.tables import DET_MODELS, compute_rates
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -36,7 +36,7 @@ def draw_figures(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes, folder
 def _figure_2(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes) -> Figure:
     figure = Figure(figsize=(13, 5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    rate = rates_of(seeds, positive)
+    rate = compute_rates(seeds, positive)
     models: tuple[tuple[str, float], ...] = (("Reg", 0.6), ("Det", 0.95), ("Det-WL", 0.95))
     ticks = np.arange(len(sizes.events))
     for (model, threshold), colour in zip(models, COLOURS, strict=False):
@@ -58,7 +58,7 @@ def _figure_2(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes) -> Figure
 def _figure_3(seeds: Seeds, positive: NDArray[np.bool_]) -> Figure:
     figure = Figure(figsize=(5.6, 5.6), layout="constrained")
     axes = figure.subplots()
-    rate = rates_of(seeds, positive)
+    rate = compute_rates(seeds, positive)
     for model, colour in zip(DET_MODELS, COLOURS, strict=False):
         job = job_name(model, negatives="1to1" if "NS" in model else "")
         _line(axes, [rate(job, t) for t in DET_THRESHOLDS], "o", colour, model)
@@ -70,7 +70,7 @@ def _figure_3(seeds: Seeds, positive: NDArray[np.bool_]) -> Figure:
 
 
 def _stars(axes: Axes, jobs: Mapping[str, str], seeds: Seeds, positive: NDArray[np.bool_], title: str) -> None:
-    rate = rates_of(seeds, positive)
+    rate = compute_rates(seeds, positive)
     for (label, job), colour in zip(jobs.items(), COLOURS, strict=False):
         _line(axes, [rate(job, t) for t in REG_THRESHOLDS], "*", colour, label)
     _dress(axes, title)

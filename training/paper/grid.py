@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.models.classes import MODELS
-from training.recipes.reading import changed
+from training.recipes.reading import change_recipe
 from training.recipes.sub_tiles import SubTileRecipe
 
 RATIOS = (1.0, 2.0, 4.0, 10.0)
@@ -21,7 +21,7 @@ ALL = None
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class GridJob:
     """One training. start_from : the job of a Reg run whose backbone it starts from (Table 8)."""
 
     name: str
@@ -81,7 +81,7 @@ def ratio_name(ratio: float) -> str:
     return f"{ratio:g}to1"
 
 
-def jobs(base: dict[str, SubTileRecipe], sizes: Sizes) -> list[Job]:
+def jobs(base: dict[str, SubTileRecipe], sizes: Sizes) -> list[GridJob]:
     """Every training of the grid, those that others start from first.
 
     base : the recipe of each model class with its negatives at 1:1 where it has any
@@ -91,40 +91,40 @@ def jobs(base: dict[str, SubTileRecipe], sizes: Sizes) -> list[Job]:
 
 
 def _with(recipe: SubTileRecipe, values: dict[str, Any]) -> SubTileRecipe:
-    return cast(SubTileRecipe, changed(recipe, values, "grid"))
+    return cast(SubTileRecipe, change_recipe(recipe, values, "grid"))
 
 
-def _sizes(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[Job]:
+def _sizes(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[GridJob]:
     """Table 5, and the classes at all events for Tables 4 and 9."""
     models: tuple[str, ...] = ("Reg", "Det", "Det-WL")
     for model in models:
         for events in sizes.events:
-            yield Job(job_name(model, events=events), _with(base[model], {"events": events}))
-    yield Job(job_name("BC", negatives="1to1"), base["BC"])
+            yield GridJob(job_name(model, events=events), _with(base[model], {"events": events}))
+    yield GridJob(job_name("BC", negatives="1to1"), base["BC"])
 
 
-def _negatives(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[Job]:
+def _negatives(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[GridJob]:
     """Tables 6 and 7."""
     for count in sizes.negatives:
         name = job_name("Reg-NS", negatives=f"{count}neg")
-        yield Job(name, _with(base["Reg-NS"], {"negatives_count": count}))
+        yield GridJob(name, _with(base["Reg-NS"], {"negatives_count": count}))
     models: tuple[str, ...] = ("Reg-NS", "Det-NS", "Det-NS-WL")
     for model in models:
         for ratio in RATIOS:
             name = job_name(model, negatives=ratio_name(ratio))
-            yield Job(name, _with(base[model], {"negatives_ratio": ratio}))
+            yield GridJob(name, _with(base[model], {"negatives_ratio": ratio}))
 
 
-def _naive(base: dict[str, SubTileRecipe]) -> Iterator[Job]:
+def _naive(base: dict[str, SubTileRecipe]) -> Iterator[GridJob]:
     """Naive aggregation, the comparator of the sampling strategy (Section 4.2)."""
     models: tuple[str, ...] = ("Reg-NS", "Det")
     for model in models:
         negatives = "1to1" if MODELS[model].negatives else ""
         name = f"{job_name(model, negatives=negatives)}_naive"
-        yield Job(name, _with(base[model], {"strategy": "naive aggregation"}))
+        yield GridJob(name, _with(base[model], {"strategy": "naive aggregation"}))
 
 
-def _backbones(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[Job]:
+def _backbones(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[GridJob]:
     """Table 8: detectors from the backbone of each Reg run."""
     for model, rows in BACKBONE_MODELS.items():
         for row in rows:
@@ -132,4 +132,4 @@ def _backbones(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[Job]:
                 source = job_name("Reg", events=reg_events)
                 name = job_name(model, events=sizes.events[row], backbone=f"from-{source}")
                 recipe = _with(base[model], {"events": sizes.events[row], "initialisation": "reg"})
-                yield Job(name, recipe, start_from=source)
+                yield GridJob(name, recipe, start_from=source)

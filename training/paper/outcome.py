@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GridOutcome:
     """scores : float32, (N,), of the test sub-tiles in their order; map_50_95 : a detector's mAP on them, else NaN.
 
     validation : float32, (M,), scores of the validation sub-tiles in their order, to choose thresholds on
@@ -25,11 +25,11 @@ class Outcome:
     validation: NDArray[np.float32]
 
 
-Seeds = Sequence[Mapping[str, Outcome]]
+Seeds = Sequence[Mapping[str, GridOutcome]]
 """Outcomes by name of the training, for each seed that the grid was trained with."""
 
 
-def write_outcome(outcome: Outcome, folder: Path) -> None:
+def write_outcome(outcome: GridOutcome, folder: Path) -> None:
     """Write to `folder`, whole or not at all: the figures' file comes last, and is the mark of a finished job."""
     np.savez_compressed(folder / "scores.npz", scores=outcome.scores, validation=outcome.validation)
     figures = {
@@ -43,7 +43,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> None:
     part.replace(folder / "outcome.json")
 
 
-def read_outcome(folder: Path) -> Outcome | None:
+def read_outcome(folder: Path) -> GridOutcome | None:
     """The outcome of a finished job; None of one that is not."""
     path = folder / "outcome.json"
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_outcome(folder: Path) -> Outcome | None:
     with np.load(folder / "scores.npz") as arrays:
         scores, validation = arrays["scores"], arrays["validation"]
     value = figures["map_50_95"]
-    return Outcome(
+    return GridOutcome(
         figures["name"],
         scores,
         float("nan") if value is None else value,

@@ -19,7 +19,7 @@ from training.data.crops import CROP_PX, CropBank
 from training.data.windows import collage
 from training.engine.distributed import Process
 from training.engine.recipe import rising_then_cosine
-from training.engine.task import Plan, Task
+from training.engine.task import TrainingPlan, TrainingTask
 from training.engine.trainer import fit
 from training.models.classes import build
 
@@ -68,8 +68,8 @@ def pretrain(bank: CropBank, backbone: str, out: Path, *, steps: int, seed: int 
         return path
     torch.manual_seed(seed)
     model = build("class", backbone=backbone, side=SIDE_PX)
-    task = Task(
-        Plan(seed, steps=steps, batch=1, precision="float32"),
+    task = TrainingTask(
+        TrainingPlan(seed, steps=steps, batch=1, precision="float32"),
         model,
         CellBatches(bank, seed),
         torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serving.wsi.research_use import RESEARCH_USE
 from training.data.splits import Split
 from training.data.store import Dataset
-from training.data.sub_tiles import PositiveRule, SubTiles, positives, sub_tiles_of
+from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives
 from training.labels.agreement import agreement, agreement_table
 from training.labels.records import read_records
 from training.labels.table import Table
@@ -21,18 +21,18 @@ from training.paper.outcome import Seeds
 from training.paper.scale_data import RECORDS
 from training.paper.scales import Scale
 from training.paper.tables import tables
-from training.paper.verdicts import Verdict, verdicts
+from training.paper.verdicts import TrendVerdict, verdicts
 
 RULES: tuple[PositiveRule, ...] = ("centre", "any")
 """When a sub-tile is mitotic: the rule that the paper's test counts fit, and the one it trains by. Figures show the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedOutcomes:
     """Outcomes of the grid on the `chosen` sub-tiles of the test pictures, intp, (N,)."""
 
     seeds: Seeds
-    test: SubTiles
+    test: SubTileTable
     chosen: NDArray[np.intp]
 
     def patients(self) -> NDArray[np.intp]:
@@ -42,8 +42,8 @@ class Judged:
 
 
 def write_report(
-    out: Path, scale: Scale, sizes: Sizes, split: Split, *, dataset: Dataset, judged: Judged
-) -> list[Verdict]:
+    out: Path, scale: Scale, sizes: Sizes, split: Split, *, dataset: Dataset, judged: JudgedOutcomes
+) -> list[TrendVerdict]:
     """Write the report to `out`; the verdicts by the first rule."""
     summary = _summary(split)
     parts = [_head(scale, dataset, len(judged.seeds)), summary.markdown()]
@@ -91,7 +91,7 @@ def _summary(split: Split) -> Table:
     rows = []
     for name in ("train", "validation", "test"):
         pictures = getattr(split, name)
-        table = sub_tiles_of(pictures)
+        table = make_sub_tiles(pictures)
         rows.append(
             (
                 name,
@@ -106,7 +106,7 @@ def _summary(split: Split) -> Table:
     return Table("2", "labelled data", header, tuple(rows))
 
 
-def _verdict_table(found: Sequence[Verdict]) -> Table:
+def _verdict_table(found: Sequence[TrendVerdict]) -> Table:
     rows = tuple(
         (v.trend, v.measure, f"{v.difference:+.3f}", f"{v.interval[0]:+.3f} to {v.interval[1]:+.3f}", v.verdict)
         for v in found

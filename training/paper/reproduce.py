@@ -15,24 +15,24 @@ from numpy.typing import NDArray
 from training.data.sampling import epoch, training_events
 from training.data.splits import Split, split_by_patient
 from training.data.store import Dataset
-from training.data.sub_tiles import SubTiles, sub_tiles_of
+from training.data.sub_tiles import SubTileTable, make_sub_tiles
 from training.engine.distributed import Process
 from training.evaluation.detection_ap import coco_ap
 from training.evaluation.predict import beside_truth, predict
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
-from training.paper.cells import Places, opened
-from training.paper.grid import Job, Sizes, jobs
-from training.paper.outcome import Outcome, read_outcome, write_outcome
-from training.paper.report import Judged, write_report
-from training.paper.scales import SCALES, prepared
-from training.paper.verdicts import Verdict
-from training.recipes.reading import changed
+from training.paper.cells import TrainingWorkers, open_runner
+from training.paper.grid import GridJob, Sizes, jobs
+from training.paper.outcome import GridOutcome, read_outcome, write_outcome
+from training.paper.report import JudgedOutcomes, write_report
+from training.paper.scales import SCALES, prepare_data
+from training.paper.verdicts import TrendVerdict
+from training.recipes.reading import change_recipe
 from training.recipes.registry import Start, TrainingData
 from training.recipes.runs import begin, train
 from training.recipes.sub_tiles import SubTileRecipe
 
-ONE_BY_ONE = Places()
+ONE_BY_ONE = TrainingWorkers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridRun:
     """One training of the grid by one seed, whose folder is its own."""
 
-    job: Job
+    job: GridJob
     seed: int = 0
 
     @property
@@ -67,12 +67,12 @@ def reproduce(
     out: Path,
     *,
     initial: str | None = None,
-    places: Places = ONE_BY_ONE,
+    places: TrainingWorkers = ONE_BY_ONE,
     seed: int = 0,
     seeds: int = 1,
     sizes: Sizes | None = None,
     say: Callable[[str], None] = print,
-) -> list[Verdict]:
+) -> list[TrendVerdict]:
     """Run the grid and write `out`/report.md with all tables, figures and verdicts.
 
     A finished training is kept, a broken one goes on from its checkpoint, whatever stopped it. Of each finished training the
@@ -94,31 +94,31 @@ def reproduce(
         raise ValueError(f"no scale {scale_name}; there are {', '.join(SCALES)}")
     scale, study = SCALES[scale_name], Study(scale_name, out.resolve(), seed)
     sizes = sizes or scale.sizes
-    dataset = prepared(scale, study.out / "data")
+    dataset = prepare_data(scale, study.out / "data")
     split = _split(dataset, seed)
-    test = sub_tiles_of(split.test)
+    test = make_sub_tiles(split.test)
     source = initial or scale.initial(study.out / "data")
     grid = jobs(scale.recipes(source), sizes)
     check_sizes(grid, split)
     say(f"{len(grid)} trainings{f' by {seeds} seeds' if seeds > 1 else ''}; {scale.about}")
-    cells = [Cell(job, number) for number in range(seeds) for job in grid]
+    cells = [GridRun(job, number) for number in range(seeds) for job in grid]
     first = [cell for cell in cells if cell.job.start_from is None]
     second = [cell for cell in cells if cell.job.start_from is not None]
     done, started = count(1), time.monotonic()
-    with opened(places) as run_all:
+    with open_runner(places) as run_all:
         for wave in (first, second):
             for name, seconds in run_all(partial(run_cell, study), wave):
                 say(
                     f"{next(done)}/{len(cells)}  {name}  {seconds:.1f} s  ({(time.monotonic() - started) / 60:.1f} min)"
                 )
-    by_seed = [{job.name: _outcome(study, Cell(job, number)) for job in grid} for number in range(seeds)]
-    judged = Judged(by_seed, test, judged_sub_tiles(test, scale.test_negatives, seed))
+    by_seed = [{job.name: _outcome(study, GridRun(job, number)) for job in grid} for number in range(seeds)]
+    judged = JudgedOutcomes(by_seed, test, choose_test_sub_tiles(test, scale.test_negatives, seed))
     found = write_report(study.out, scale, sizes, split, judged=judged, dataset=dataset)
     say(f"wrote {study.out / 'report.md'}")
     return found
 
 
-def check_sizes(grid: Sequence[Job], split: Split) -> None:
+def check_sizes(grid: Sequence[GridJob], split: Split) -> None:
     """Refuse a grid that asks for more events or negatives than the training pictures hold; the message names every lack.
 
     Raises
@@ -126,8 +126,8 @@ def check_sizes(grid: Sequence[Job], split: Split) -> None:
     ValueError
         If it does, or if no event is there to validate on.
     """
-    table, lacks = sub_tiles_of(split.train), []
-    if split.validation and not len(sub_tiles_of(split.validation).boxes):
+    table, lacks = make_sub_tiles(split.train), []
+    if split.validation and not len(make_sub_tiles(split.validation).boxes):
         lacks.append("the validation pictures hold no mitotic figure")
     for job in grid:
         try:
@@ -142,21 +142,21 @@ def check_sizes(grid: Sequence[Job], split: Split) -> None:
         )
 
 
-def judged_sub_tiles(test: SubTiles, negatives: int | None, seed: int) -> NDArray[np.intp]:
+def choose_test_sub_tiles(test: SubTileTable, negatives: int | None, seed: int) -> NDArray[np.intp]:
     """Test sub-tiles that models are judged on: all that are not negative, and so many drawn from those that are."""
     pool = np.flatnonzero(test.negative)
     drawn = np.random.default_rng([seed, 7]).permutation(pool)[:negatives]
     return np.sort(np.concatenate([np.flatnonzero(~test.negative), drawn]))
 
 
-def run_cell(study: Study, cell: Cell, device: torch.device) -> tuple[str, float]:
+def run_cell(study: Study, cell: GridRun, device: torch.device) -> tuple[str, float]:
     """One training and its outcome, unless it is there already; its name and seconds."""
     job, folder = cell.job, study.out / "jobs" / cell.name
     if read_outcome(folder) is not None:
         return cell.name, 0.0
-    scale, dataset = SCALES[study.scale], prepared(SCALES[study.scale], study.out / "data")
+    scale, dataset = SCALES[study.scale], prepare_data(SCALES[study.scale], study.out / "data")
     split, root = _split(dataset, study.seed), Path(dataset.root)
-    recipe = cast(SubTileRecipe, changed(job.recipe, {"seed": job.recipe.seed + cell.seed}))
+    recipe = cast(SubTileRecipe, change_recipe(job.recipe, {"seed": job.recipe.seed + cell.seed}))
     source = folder_name(job.start_from, cell.seed) if job.start_from else None
     start = Start(reg=study.out / "jobs" / source / "model.pt" if source else None)
     data = TrainingData(split.train, split.validation, root)
@@ -165,13 +165,13 @@ def run_cell(study: Study, cell: Cell, device: torch.device) -> tuple[str, float
     train(recipe, model, data, out=folder, process=Process(0, 1, device), say=lambda _: None)
     seconds = time.monotonic() - started
     trained = cast("SubTileNet | SubTileDetector", model)
-    test, validation = sub_tiles_of(split.test), sub_tiles_of(split.validation)
-    chosen = judged_sub_tiles(test, scale.test_negatives, study.seed)
+    test, validation = make_sub_tiles(split.test), make_sub_tiles(split.validation)
+    chosen = choose_test_sub_tiles(test, scale.test_negatives, study.seed)
     found = predict(trained, test, root, chosen)
-    validated = predict(trained, validation, root, judged_sub_tiles(validation, scale.test_negatives, study.seed))
+    validated = predict(trained, validation, root, choose_test_sub_tiles(validation, scale.test_negatives, study.seed))
     average = coco_ap(beside_truth(found, test, chosen)).ap_50_95 if recipe.learns_boxes else float("nan")
     seen = recipe.samples(data).length * recipe.epochs
-    write_outcome(Outcome(job.name, found.scores, average, seconds, seen, validated.scores), folder)
+    write_outcome(GridOutcome(job.name, found.scores, average, seconds, seen, validated.scores), folder)
     for name in ("last.pt", "best.pt"):
         (folder / name).unlink(missing_ok=True)
     return cell.name, seconds
@@ -182,7 +182,7 @@ def _split(dataset: Dataset, seed: int) -> Split:
     return split_by_patient(dataset.pictures, validation=0.15, test=0.0, seed=seed, test_patients=tests)
 
 
-def _outcome(study: Study, cell: Cell) -> Outcome:
+def _outcome(study: Study, cell: GridRun) -> GridOutcome:
     found = read_outcome(study.out / "jobs" / cell.name)
     if found is None:
         raise FileNotFoundError(f"no outcome of {cell.name} under {study.out}; the machines of a cluster must share it")

@@ -8,14 +8,14 @@ from PIL import Image
 
 from serving.synthetic.field import generate_field
 from training.data.crops import CROP_PX, CropBank, read_crops
-from training.data.fields import field_of
+from training.data.fields import read_field
 from training.data.formats import import_dataset
 from training.data.readers.registry import FORMATS
 from training.data.readers.source import Source
 from training.data.root import data_root
 from training.data.store import Dataset, Picture
 from training.data.windows import collage
-from training.labels.consensus import CROWD, EXPERT, labelled
+from training.labels.consensus import CROWD, EXPERT, label_tile
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.paper.pretraining import pretrain
@@ -28,7 +28,7 @@ ATNORM = ("atnorm-br", "atnorm-md")
 PRETRAINING_STEPS = 800
 
 
-def generated(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
+def generate_data(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
     """Generated tissue: a field a patient, labelled by a simulated crowd; the test patients by simulated experts."""
     pictures: list[Picture] = []
     records: list[Record] = []
@@ -41,7 +41,7 @@ def generated(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
         tile = _save(folder, patient, tissue.pixels, patient)
         cells = tissue.mitotic_figures, tissue.lookalikes
         looks = draw_boxes(tile, *cells, labelers, rng)
-        pictures.append(labelled(tile, looks, rule))
+        pictures.append(label_tile(tile, looks, rule))
         records += looks
         if test:
             records += answer_parts(tile, *cells, labelers, rng)
@@ -51,14 +51,14 @@ def generated(folder: Path, *, patients: int, tests: int, side: int) -> Dataset:
     )
 
 
-def real(folder: Path, *, tiles: int, share: float) -> Dataset:
+def make_real_data(folder: Path, *, tiles: int, share: float) -> Dataset:
     """Real figures: tiles of crops, labelled by a simulated crowd, to train on; the ICPR 2012 fields as the test set.
 
     Each tile holds 64 AMi-Br crops of one group of cases; in all but `share` of them the figure is covered.
     """
     pictures: list[Picture] = []
     records: list[Record] = []
-    crops = _imported("amibr", data_root() / "amibr.csv", data_root() / "amibr")
+    crops = _import("amibr", data_root() / "amibr.csv", data_root() / "amibr")
     bank = read_crops(crops.pictures, Path(crops.root))
     groups = np.array_split(np.random.default_rng(DATA_SEED).permutation(np.unique(bank.cases)), tiles)
     for number, cases in enumerate(groups):
@@ -67,12 +67,12 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
         name = f"train-{number:02d}"
         tile = _save(folder, name, pixels, name)
         looks = draw_boxes(tile, boxes, np.empty((0, 4), np.float32), CROWD_LABELERS, rng)
-        pictures.append(labelled(tile, looks, CROWD))
+        pictures.append(label_tile(tile, looks, CROWD))
         records += looks
     write_records(records, folder / RECORDS)
-    fields = _imported("icpr2012-fields", data_root() / "icpr2012" / "fields.json", data_root() / "icpr2012" / "fields")
+    fields = _import("icpr2012-fields", data_root() / "icpr2012" / "fields.json", data_root() / "icpr2012" / "fields")
     for picture in fields:
-        field = field_of(picture, Path(fields.root))
+        field = read_field(picture, Path(fields.root))
         tile = _save(folder, f"test-{Path(picture.path).stem}", field.pixels, f"test-{picture.slide}")
         pictures.append(tile.model_copy(update={"annotations": picture.annotations}))
     return Dataset(
@@ -84,15 +84,15 @@ def real(folder: Path, *, tiles: int, share: float) -> Dataset:
     )
 
 
-def pretrained(folder: Path) -> str:
+def pretrain_trunk(folder: Path) -> str:
     """A micro ResNet that tells AtNorm crops with their figure from covered ones; no crop is in the study's tiles."""
-    sets = [_imported("atnorm", data_root() / name, data_root() / name) for name in ATNORM]
+    sets = [_import("atnorm", data_root() / name, data_root() / name) for name in ATNORM]
     banks = [read_crops(crops.pictures, Path(crops.root)) for crops in sets]
     joined = CropBank(np.concatenate([b.pixels for b in banks]), np.concatenate([b.cases for b in banks]))
     return str(pretrain(joined, "micro", folder, steps=PRETRAINING_STEPS))
 
 
-def _imported(format_name: str, path: Path, images: Path) -> Dataset:
+def _import(format_name: str, path: Path, images: Path) -> Dataset:
     """A published data set at hand, through its reader."""
     source = Source(path=path, images=images, name=path.stem, licence=FORMATS[format_name].licence)
     return import_dataset(format_name, source)[0]

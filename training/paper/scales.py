@@ -8,8 +8,8 @@ from typing import Any, cast
 from training.data.store import Dataset, read_store, write_store
 from training.models.classes import MODELS
 from training.paper.grid import PAPER_SIZES, Sizes
-from training.paper.scale_data import generated, pretrained, real
-from training.recipes.reading import changed, named_recipe
+from training.paper.scale_data import generate_data, make_real_data, pretrain_trunk
+from training.recipes.reading import change_recipe, load_recipe
 from training.recipes.sub_tiles import SubTileRecipe
 
 
@@ -38,9 +38,9 @@ class Scale:
         return {name: self._recipe(name, initialisation) for name in MODELS}
 
     def _recipe(self, name: str, initialisation: str) -> SubTileRecipe:
-        paper = cast(SubTileRecipe, named_recipe(name, "paper"))
+        paper = cast(SubTileRecipe, load_recipe(name, "paper"))
         changes = self.detectors if paper.learns_boxes else self.nets
-        return cast(SubTileRecipe, changed(paper, {**changes, "initialisation": initialisation}, self.name))
+        return cast(SubTileRecipe, change_recipe(paper, {**changes, "initialisation": initialisation}, self.name))
 
 
 def _paper_data(folder: Path) -> Dataset:
@@ -51,7 +51,7 @@ def _paper_data(folder: Path) -> Dataset:
     )
 
 
-def prepared(scale: Scale, folder: Path) -> Dataset:
+def prepare_data(scale: Scale, folder: Path) -> Dataset:
     """The scale's data, made on first use."""
     folder = folder.resolve()
     path = folder / "store.json"
@@ -69,7 +69,7 @@ SCALES: dict[str, Scale] = {
         "tiny",
         "generated tissue, a micro ResNet from random weights, a handful of steps: proves the machinery, says nothing of models",
         Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8)),
-        lambda folder: generated(folder, patients=6, tests=2, side=875),
+        lambda folder: generate_data(folder, patients=6, tests=2, side=875),
         lambda _: "none",
         _MICRO | {"batch": 8, "epochs": 2, "step_epochs": 1, "side": 64, "learning_rate": 0.001},
         _MICRO | {"batch": 8, "epochs": 1, "step_epochs": 1, "side": 64},
@@ -80,8 +80,8 @@ SCALES: dict[str, Scale] = {
         "collages of real crops with a simulated crowd, tested on the ICPR 2012 fields; a micro ResNet that was pretrained "
         "on other crops, in ImageNet's place, sees sub-tiles at 125 px, with stain-safe augmentation and few epochs",
         Sizes((25, 50, 100, 150, 200, None), (25, 50, 100, 150, 200)),
-        lambda folder: real(folder, tiles=150, share=0.03),
-        lambda folder: pretrained(folder / "pretraining"),
+        lambda folder: make_real_data(folder, tiles=150, share=0.03),
+        lambda folder: pretrain_trunk(folder / "pretraining"),
         _SMALL | {"epochs": 8, "step_epochs": 6, "learning_rate": 0.002},
         # Without a longest gradient one of 21 detectors diverged.
         _SMALL | {"epochs": 5, "step_epochs": 6, "learning_rate": 0.05, "clip_norm": 5.0},

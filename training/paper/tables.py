@@ -19,7 +19,7 @@ RateOf = Callable[[str, float], Rate]
 """Rates of a job at a threshold."""
 
 
-def rates_of(seeds: Seeds, positive: NDArray[np.bool_]) -> RateOf:
+def compute_rates(seeds: Seeds, positive: NDArray[np.bool_]) -> RateOf:
     """Rates on the test sub-tiles by job and threshold, mean over seeds."""
 
     def mean(job: str, threshold: float) -> Rate:
@@ -34,7 +34,7 @@ def tables(seeds: Seeds, positive: NDArray[np.bool_], sizes: Sizes) -> list[Tabl
 
     positive : bool, (N,), which test sub-tiles are mitotic
     """
-    rate = rates_of(seeds, positive)
+    rate = compute_rates(seeds, positive)
 
     def area(job: str) -> float:
         return float(np.mean([area_under_roc(outcomes[job].scores, positive) for outcomes in seeds]))
@@ -70,13 +70,19 @@ def _table_4(rate: RateOf, area: Callable[[str], float]) -> Table:
         ("Det-NS-WL 1:1 (0.95)", job_name("Det-NS-WL", negatives="1to1"), 0.95),
     ]
     rows = tuple(
-        (name, str(rate(job, t)), _cell_of(published.TABLE_4[name]), f"{rate(job, t).youden:.3f}", f"{area(job):.3f}")
+        (
+            name,
+            str(rate(job, t)),
+            _published_cell(published.TABLE_4[name]),
+            f"{rate(job, t).youden:.3f}",
+            f"{area(job):.3f}",
+        )
         for name, job, t in jobs
     )
     return Table("4", "the seven model classes", ("model (threshold)", "TPR/FPR %", "paper", "TPR - FPR", "AUC"), rows)
 
 
-def _cell_of(theirs: Cell) -> str:
+def _published_cell(theirs: Cell) -> str:
     return f"{theirs[0]:g}/{theirs[1]:g}"
 
 

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.grid import BACKBONE_MODELS, Sizes, job_name
-from training.paper.outcome import Outcome, Rate, Seeds, area_under_roc, rate_at
+from training.paper.outcome import GridOutcome, Rate, Seeds, area_under_roc, rate_at
 
 DRAWS = 1000
 
 Weights = NDArray[np.float64]
-Pick = Callable[[str], Outcome]
+Pick = Callable[[str], GridOutcome]
 """A training's outcome, by one of its seeds."""
 Difference = Callable[[Pick, Weights], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TrendVerdict:
     """A trend of the paper's, the difference that expresses it, and whether ours shows it.
 
     difference : above 0 if the trend holds; interval : 95 %, patients drawn with replacement, since pictures of one are alike, and a seed
@@ -36,22 +36,22 @@ class Verdict:
     verdict: Literal["holds", "does not hold", "undecided"]
 
 
-def verdicts(seeds: Seeds, positive: NDArray[np.bool_], patient: NDArray[np.intp], sizes: Sizes) -> list[Verdict]:
+def verdicts(seeds: Seeds, positive: NDArray[np.bool_], patient: NDArray[np.intp], sizes: Sizes) -> list[TrendVerdict]:
     """A verdict on each trend.
 
     positive : bool, (N,), which test sub-tiles are mitotic; patient : int, (N,), a number for the patient of each
     """
 
-    def best(outcome: Outcome, thresholds: tuple[float, ...], weights: Weights) -> float:
+    def best(outcome: GridOutcome, thresholds: tuple[float, ...], weights: Weights) -> float:
         return max(rate_at(outcome.scores, positive, t, weights).youden for t in thresholds)
 
-    def fixed(outcome: Outcome, threshold: float, weights: Weights) -> Rate:
+    def fixed(outcome: GridOutcome, threshold: float, weights: Weights) -> Rate:
         return rate_at(outcome.scores, positive, threshold, weights)
 
-    def area(outcome: Outcome, weights: Weights) -> float:
+    def area(outcome: GridOutcome, weights: Weights) -> float:
         return area_under_roc(outcome.scores, positive, weights)
 
-    def judge(trend: str, measure: str, difference: Difference) -> Verdict:
+    def judge(trend: str, measure: str, difference: Difference) -> TrendVerdict:
         return _judge(trend, measure, difference, seeds, patient)
 
     reg, reg_ns = job_name("Reg"), job_name("Reg-NS", negatives="1to1")
@@ -99,7 +99,7 @@ def verdicts(seeds: Seeds, positive: NDArray[np.bool_], patient: NDArray[np.intp
     return [*judged, _cost(seeds[0])]
 
 
-def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patient: NDArray[np.intp]) -> Verdict:
+def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patient: NDArray[np.intp]) -> TrendVerdict:
     """The mean difference over seeds on all patients, and its percentiles over draws of patients, and of a seed for each
     training."""
     numbers, of = np.unique(patient, return_inverse=True)
@@ -123,14 +123,14 @@ def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patie
     value = float(np.mean([difference(outcomes.__getitem__, ones) for outcomes in seeds]))
     defined = [d for d in drawn if not np.isnan(d)]
     if np.isnan(value) or len(numbers) < 2 or len(defined) < DRAWS / 2:
-        return Verdict(trend, measure, value, (float("nan"), float("nan")), "undecided")
+        return TrendVerdict(trend, measure, value, (float("nan"), float("nan")), "undecided")
     low, high = (float(v) for v in np.percentile(defined, [2.5, 97.5]))
     said: Literal["holds", "does not hold", "undecided"] = "undecided"
     if low > 0:
         said = "holds"
     elif high < 0:
         said = "does not hold"
-    return Verdict(trend, measure, value, (low, high), said)
+    return TrendVerdict(trend, measure, value, (low, high), said)
 
 
 def _transfer_loss(sizes: Sizes, figure: Callable[[str], float]) -> float:
@@ -144,11 +144,11 @@ def _transfer_loss(sizes: Sizes, figure: Callable[[str], float]) -> float:
     return float(np.mean(rows))
 
 
-def _cost(outcomes: Mapping[str, Outcome]) -> Verdict:
+def _cost(outcomes: Mapping[str, GridOutcome]) -> TrendVerdict:
     """Naive aggregation looks at more sub-tiles: a count, which needs no interval."""
     jobs = [job_name("Reg-NS", negatives="1to1"), job_name("Det")]
     ratio = float(np.mean([outcomes[f"{job}_naive"].samples / outcomes[job].samples for job in jobs]))
-    return Verdict(
+    return TrendVerdict(
         "Naive aggregation costs more",
         "sub-tiles seen in training, naive over event first, less 1",
         ratio - 1,

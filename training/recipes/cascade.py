@@ -17,7 +17,7 @@ from training.data.screening_tiles import SIDE_PX, ScreeningTiles, crop_parts, f
 from training.data.windows import (
     WINDOW_PX,
     Source,
-    Window,
+    TrainingWindow,
     WindowSampler,
     background_source,
     collage_source,
@@ -26,9 +26,9 @@ from training.data.windows import (
     synthetic_source,
 )
 from training.engine.recipe import Share, TrunkName, rising_then_cosine
-from training.engine.task import Drawn, Task
+from training.engine.task import FunctionSampler, TrainingTask
 from training.labels.targets import cell_targets
-from training.models.cascade import RELEASED_TRUNK, Cascade
+from training.models.cascade import RELEASED_TRUNK, CascadeNet
 from training.models.regns import CELL_PITCH_PX, CELLS
 from training.models.whole_tile import WholeTileRegNS
 from training.recipes.registry import KINDS, RecipeKind, TrainingData
@@ -55,20 +55,20 @@ class CascadeRecipe(RecipeKind):
     screening: bool = True
     """Whether Reg-NS learns too; without it Det alone does, on the trunk's first three stages."""
 
-    def build(self) -> Cascade:
+    def build(self) -> CascadeNet:
         """See `RecipeKind`."""
-        model = Cascade(self.backbone, screening=self.screening)
+        model = CascadeNet(self.backbone, screening=self.screening)
         model.trunk.freeze(self.frozen_stages)
         return model
 
-    def task(self, model: nn.Module, data: TrainingData) -> Task:
+    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """See `RecipeKind`."""
         steps = self.windows // self.batch
         draw = WindowSampler([(weight, source) for source, weight in self._sources(data)]).draw
-        return Task(
+        return TrainingTask(
             self.plan(steps),
             model,
-            Drawn(draw, self.seed, collate_windows),
+            FunctionSampler(draw, self.seed, collate_windows),
             self.optimizer(model.get_submodule("trunk"), model),
             rising_then_cosine(steps, self.warmup),
         )
@@ -91,7 +91,7 @@ class CascadeRecipe(RecipeKind):
             elif name == "background":
                 source = background_source(fields)
             else:
-                source = synthetic_source([_generated(number) for number in range(SYNTHETIC_FIELDS)])
+                source = synthetic_source([_generate_field(number) for number in range(SYNTHETIC_FIELDS)])
             sources.append((source, self.mix[name]))
         return sources
 
@@ -128,14 +128,14 @@ class ScreeningRecipe(RecipeKind):
         """See `RecipeKind`."""
         return WholeTileRegNS(self.backbone)
 
-    def task(self, model: nn.Module, data: TrainingData) -> Task:
+    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """See `RecipeKind`."""
         steps = self.tiles // self.batch
         tiles = ScreeningTiles(self._sources(data), self.glass)
-        return Task(
+        return TrainingTask(
             self.plan(steps),
             model,
-            Drawn(tiles.draw, self.seed, _collate_tiles),
+            FunctionSampler(tiles.draw, self.seed, _collate_tiles),
             self.optimizer(model.get_submodule("trunk"), model),
             rising_then_cosine(steps, self.warmup),
         )
@@ -157,8 +157,8 @@ class ScreeningRecipe(RecipeKind):
             raise ValueError(f"{self.kind} goes on from its own runs; of {before.model_name()} give --trunk")
 
 
-def collate_windows(windows: Sequence[Window]) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
-    """Windows as `Cascade.forward` takes them: pixels uint8 (N, 3, 250, 250), cell targets (N, 8, 8), boxes."""
+def collate_windows(windows: Sequence[TrainingWindow]) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
+    """Windows as `CascadeNet.forward` takes them: pixels uint8 (N, 3, 250, 250), cell targets (N, 8, 8), boxes."""
     pixels = np.stack([w.pixels for w in windows]).transpose(0, 3, 1, 2)
     cells = [cell_targets(w.boxes, cells=CELLS, pitch=CELL_PITCH_PX, window=WINDOW_PX) for w in windows]
     return (
@@ -190,5 +190,5 @@ def _fields_with_figures(data: TrainingData, least_px: int) -> list[FieldOfTissu
     return fields
 
 
-def _generated(number: int) -> SyntheticField:
+def _generate_field(number: int) -> SyntheticField:
     return generate_field(seed=10_000 + number, width=1000, height=1000, mitoses_per_mm2=150, lookalikes_per_mm2=200)

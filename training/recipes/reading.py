@@ -17,13 +17,13 @@ SGD, which it does not state, as torchvision's), and one that works better here.
 RECIPE_FILE = "recipe.json"
 
 
-def shipped_recipes() -> list[str]:
+def list_shipped_recipes() -> list[str]:
     """Names of the recipes that are files of this package, beside the classes of the paper."""
     return sorted(p.stem for p in FOLDER.glob("*.toml") if "kind" in _toml(p))
 
 
-def named_recipe(name: str, preset: str = "default") -> RecipeKind:
-    """The recipe of a model class by a preset, that of a TOML file, or one of `shipped_recipes`.
+def load_recipe(name: str, preset: str = "default") -> RecipeKind:
+    """The recipe of a model class by a preset, that of a TOML file, or one of `list_shipped_recipes`.
 
     Raises
     ------
@@ -34,17 +34,17 @@ def named_recipe(name: str, preset: str = "default") -> RecipeKind:
         if preset not in PRESETS:
             raise ValueError(f"no preset {preset}; there are {', '.join(PRESETS)}")
         path = FOLDER / f"{preset}.toml"
-        return recipe_of({"kind": "sub-tiles", "model": name, **_toml(path)[name]}, str(path))
-    if name in shipped_recipes():
+        return parse_recipe({"kind": "sub-tiles", "model": name, **_toml(path)[name]}, str(path))
+    if name in list_shipped_recipes():
         path = FOLDER / f"{name}.toml"
     elif not (path := Path(name)).is_file():
         raise ValueError(
-            f"no model class or recipe {name}; give {', '.join([*MODELS, *shipped_recipes()])}, or a TOML file"
+            f"no model class or recipe {name}; give {', '.join([*MODELS, *list_shipped_recipes()])}, or a TOML file"
         )
-    return recipe_of(_toml(path), str(path))
+    return parse_recipe(_toml(path), str(path))
 
 
-def recipe_of(values: dict[str, Any], where: str) -> RecipeKind:
+def parse_recipe(values: dict[str, Any], where: str) -> RecipeKind:
     """The recipe that values state.
 
     Raises
@@ -70,13 +70,13 @@ def read_changes(path: Path) -> dict[str, Any]:
     return _toml(path)
 
 
-def changed(recipe: RecipeKind, values: dict[str, Any], where: str = "changes") -> RecipeKind:
+def change_recipe(recipe: RecipeKind, values: dict[str, Any], where: str = "changes") -> RecipeKind:
     """A recipe with some values changed; a count of negatives replaces the ratio and the other way round."""
     if "negatives_count" in values:
         values = {"negatives_ratio": None, **values}
     elif "negatives_ratio" in values:
         values = {"negatives_count": None, **values}
-    return recipe_of({**recipe.model_dump(mode="json"), **values}, where)
+    return parse_recipe({**recipe.model_dump(mode="json"), **values}, where)
 
 
 def read_recipe(run: Path) -> RecipeKind:
@@ -92,7 +92,7 @@ def read_recipe(run: Path) -> RecipeKind:
     path = run / RECIPE_FILE
     if not path.is_file():
         raise FileNotFoundError(f"no run in {run}: {path.name} is missing; `training train` makes one")
-    return recipe_of(json.loads(path.read_text()), str(path))
+    return parse_recipe(json.loads(path.read_text()), str(path))
 
 
 def claim_folder(run: Path, recipe: RecipeKind) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serving import __version__
-from training.data.combining import store_of
+from training.data.combined_stores import find_store_name
 from training.data.splits import Split
 from training.data.store import Dataset, Picture
 
@@ -59,7 +59,7 @@ class RunRecord(_Record):
         return frozenset({*self.train, *self.validation, *self.before})
 
 
-def record_of(
+def make_record(
     datasets: Sequence[Dataset], split: Split, *, initial: str, before: Sequence["RunRecord"] = ()
 ) -> RunRecord:
     """The record of a run on a split of data sets. before : records of the runs that it starts from"""
@@ -67,7 +67,7 @@ def record_of(
         tuple(sorted({p.patient for p in part})) for part in (split.train, split.validation, split.test)
     )
     return RunRecord(
-        stores=tuple(_store(d, [p for p in split.train if store_of(p) == d.name]) for d in datasets),
+        stores=tuple(_store(d, [p for p in split.train if find_store_name(p) == d.name]) for d in datasets),
         train=train,
         validation=validation,
         test=test,

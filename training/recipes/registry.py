@@ -9,7 +9,7 @@ from torch import nn
 from serving.plugins import Registry
 from training.data.store import Picture
 from training.engine.recipe import Recipe
-from training.engine.task import Task
+from training.engine.task import TrainingTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RecipeKind(Recipe):
         """The model, its weights random."""
         raise NotImplementedError
 
-    def task(self, model: nn.Module, data: TrainingData) -> Task:
+    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """The training of the model on data.
 
         Raises

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.data.combining import combined
+from training.data.combined_stores import combine_datasets
 from training.data.splits import split_by_patient
 from training.data.store import Dataset, read_store
 from training.engine.distributed import Process
 from training.engine.trainer import fit
-from training.models.initial import initialise, load_trained
-from training.recipes.reading import changed, claim_folder, named_recipe, read_changes, read_recipe
-from training.recipes.record import claim_record, read_record, record_of
+from training.models.initial import initialise, load_weights
+from training.recipes.reading import change_recipe, claim_folder, load_recipe, read_changes, read_recipe
+from training.recipes.record import claim_record, make_record, read_record
 from training.recipes.registry import RecipeKind, Start, TrainingData
 
 MPP_RANGE = (0.22, 0.28)
@@ -53,9 +53,9 @@ def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[s
     ValueError
         If the request does not fit the data or the run to start from, or `out` holds another run.
     """
-    recipe = requested_recipe(request)
+    recipe = resolve_recipe(request)
     datasets = [read_store(path) for path in request.data]
-    dataset = combined(datasets)
+    dataset = combine_datasets(datasets)
     check_resolution(dataset)
     split = split_by_patient(
         dataset.pictures,
@@ -67,7 +67,7 @@ def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[s
     before = [record for run in request.start.runs() if (record := read_record(run)) is not None]
     model, said = begin(recipe, request.start)
     if process.leads:
-        claim_record(out, record_of(datasets, split, initial=said, before=before))
+        claim_record(out, make_record(datasets, split, initial=said, before=before))
         claim_folder(out, recipe)
         say(f"{recipe.model_name()} from {said}")
     train(
@@ -109,7 +109,7 @@ def begin(recipe: RecipeKind, start: Start) -> tuple[nn.Module, str]:
     torch.manual_seed(recipe.seed)
     model = recipe.build()
     if start.run is not None:
-        load_trained(model, start.run)
+        load_weights(model, start.run)
         said = f"weights of {start.run}"
     else:
         said = initialise(model, recipe.initialisation, reg_run=start.reg)
@@ -140,20 +140,20 @@ def take_parts(recipe: RecipeKind, model: nn.Module, path: Path) -> None:
     model.load_state_dict({**own, **taken})
 
 
-def requested_recipe(request: RunRequest) -> RecipeKind:
+def resolve_recipe(request: RunRequest) -> RecipeKind:
     """The recipe with the request's changes; what fixes the weights' shape comes from the run to start from, if any."""
-    recipe = named_recipe(request.recipe, request.preset)
+    recipe = load_recipe(request.recipe, request.preset)
     if request.overrides is not None:
-        recipe = changed(recipe, read_changes(request.overrides), str(request.overrides))
+        recipe = change_recipe(recipe, read_changes(request.overrides), str(request.overrides))
     if request.seed is not None:
-        recipe = changed(recipe, {"seed": request.seed})
+        recipe = change_recipe(recipe, {"seed": request.seed})
     if request.initial is not None:
-        recipe = changed(recipe, {"initialisation": request.initial})
+        recipe = change_recipe(recipe, {"initialisation": request.initial})
     if request.start.run is None:
         return recipe
     before = read_recipe(request.start.run.parent)
     recipe.check_start(before)
-    return changed(recipe, {name: getattr(before, name) for name in recipe.follows})
+    return change_recipe(recipe, {name: getattr(before, name) for name in recipe.follows})
 
 
 def load_run(run: Path) -> tuple[RecipeKind, nn.Module]:
@@ -166,11 +166,11 @@ def load_run(run: Path) -> tuple[RecipeKind, nn.Module]:
     """
     recipe = read_recipe(run)
     model = recipe.build()
-    load_trained(model, finished_weights(run))
+    load_weights(model, find_weights(run))
     return recipe, model.eval()
 
 
-def finished_weights(run: Path) -> Path:
+def find_weights(run: Path) -> Path:
     """`model.pt` of a run; raises `FileNotFoundError` if it is not finished."""
     path = run / "model.pt"
     if not path.is_file():
@@ -190,7 +190,7 @@ def weights_without(runs: Path, patient: str) -> Path:
     """
     fold = runs / f"without-{patient.replace('/', '-')}"
     run = fold if fold.is_dir() else runs
-    finished_weights(run)
+    find_weights(run)
     record = read_record(run)
     if record is None or patient in record.seen:
         raise ValueError(f"{run} does not state in run.json that it never saw {patient}; judge it on others")

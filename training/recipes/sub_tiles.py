@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from training.data.augmentation import AUGMENTATIONS
-from training.data.samples import EpochSamples, Sampling
+from training.data.samples import EpochSamples, SamplingOptions
 from training.data.sampling import Negatives, epoch, training_events
-from training.data.sub_tiles import SubTiles, sub_tiles_of
+from training.data.sub_tiles import SubTileTable, make_sub_tiles
 from training.engine.recipe import Share, rising_then_cosine, tenfold_falls
-from training.engine.task import Task
+from training.engine.task import TrainingTask
 from training.evaluation.detection_ap import coco_ap
 from training.evaluation.predict import beside_truth, predict
 from training.models.classes import MODELS, build
@@ -52,7 +52,7 @@ class SubTileRecipe(RecipeKind):
     few."""
     around_labels: bool = False
     """Sub-tiles in the middle of which is what was labelled, where only parts of a picture were looked at: see
-    `sub_tiles_of`."""
+    `make_sub_tiles`."""
     exclude_ambiguous_negatives: bool = False
     """No negatives with places that too few labelers boxed to count (`Picture.ambiguous_areas`)."""
     events: int | None = Field(default=None, gt=0)
@@ -92,9 +92,9 @@ class SubTileRecipe(RecipeKind):
             hard_share=self.hard_share,
         )
 
-    def sampling(self) -> Sampling:
+    def sampling(self) -> SamplingOptions:
         """What of the recipe decides on samples."""
-        return Sampling(
+        return SamplingOptions(
             seed=self.seed,
             batch=self.batch,
             side=self.side,
@@ -115,24 +115,24 @@ class SubTileRecipe(RecipeKind):
 
     def samples(self, data: TrainingData) -> EpochSamples:
         """The sub-tiles that training shows, epoch by epoch."""
-        table = sub_tiles_of(data.train, around_labels=self.around_labels)
+        table = make_sub_tiles(data.train, around_labels=self.around_labels)
         events = training_events(table, limit=self.events, seed=self.seed)
         learns = HEADS[self.head_name].learns
         return EpochSamples(table, data.root, events, self.sampling(), learns)
 
-    def task(self, model: nn.Module, data: TrainingData) -> Task:
+    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """See `RecipeKind`. Best is the lowest loss of a net, the highest mAP over positive sub-tiles of a detector
         (paper, Appendix B)."""
         if not isinstance(model, SubTileNet | SubTileDetector):
             raise TypeError(f"{self.model} is trained as a net or a detector of sub-tiles, not {type(model).__name__}")
         samples = self.samples(data)
         steps = samples.length // self.batch
-        validation = sub_tiles_of(data.validation, around_labels=self.around_labels) if data.validation else None
+        validation = make_sub_tiles(data.validation, around_labels=self.around_labels) if data.validation else None
         if validation is not None and not len(validation.boxes):
             raise ValueError("the pictures to validate on hold no mitotic figure; hold out other patients, or none")
         total = steps * self.epochs
         falls = tenfold_falls(steps * self.step_epochs) if self.schedule == "step" else None
-        return Task(
+        return TrainingTask(
             self.plan(total, validate_every=steps if validation is not None else 0),
             model,
             samples,
@@ -141,12 +141,12 @@ class SubTileRecipe(RecipeKind):
             None if validation is None else lambda: self.validation_figure(model, validation, data),
         )
 
-    def validation_figure(self, model: SubTileNet | SubTileDetector, table: SubTiles, data: TrainingData) -> float:
+    def validation_figure(self, model: SubTileNet | SubTileDetector, table: SubTileTable, data: TrainingData) -> float:
         """Loss of a net, or 1 - mAP of a detector, over sub-tiles drawn once for all; lower is better."""
         events = training_events(table, limit=None, seed=0)
         # The authors tried negatives in the validation of detectors, and they hurt (Appendix B).
         asked = Negatives(count=0) if self.learns_boxes else self.negatives
-        count = min(asked.number(len(events)), int(asked.allowed(table).sum()))
+        count = min(asked.number(len(events)), int(asked.find_allowed(table).sum()))
         negatives = Negatives(count=count, exclude_ambiguous=asked.exclude_ambiguous)
         chosen = epoch(table, events, negatives, seed=0, number=0)[:VALIDATION_LIMIT]
         found = predict(model, table, data.root, chosen)

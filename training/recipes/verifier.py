@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from training.data.augmentation import Photometric
-from training.data.candidates import LABELS, Candidates, Label, read_candidates
-from training.data.fields import field_of
+from training.data.candidates import LABELS, Label, LabelledPlaces, read_candidates
+from training.data.fields import read_field
 from training.data.stains import StainLook
 from training.data.store import Picture
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows, join_windows
 from training.engine.recipe import Share, TrunkName, rising_then_cosine
-from training.engine.task import Drawn, Renewal, Task
+from training.engine.task import FunctionSampler, Resampling, TrainingTask
 from training.models.verifier import RELEASED_TRUNK, Verifier
 from training.recipes.registry import KINDS, RecipeKind, TrainingData
 
@@ -92,13 +92,13 @@ class VerifierRecipe(RecipeKind):
         model.trunk.freeze(self.frozen_stages)
         return model
 
-    def task(self, model: nn.Module, data: TrainingData) -> Task:
+    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """See `RecipeKind`."""
         windows = self.windows(data)
-        return Task(
+        return TrainingTask(
             self.plan(self.steps),
             model,
-            Drawn(windows.draw, self.seed, join_windows),
+            FunctionSampler(windows.draw, self.seed, join_windows),
             self.optimizer(model.get_submodule("trunk"), model),
             rising_then_cosine(self.steps, self.warmup),
             renewal=None if self.mining is None else self._renewal(self.mining, windows),
@@ -111,27 +111,27 @@ class VerifierRecipe(RecipeKind):
         windows = VerifierWindows(
             candidates, self.draw, self.classes, self.geometry, self.photometric, looks, self.soft_labels
         )
-        windows.weights = self._balanced(candidates, np.ones(len(candidates)))
+        windows.weights = self._balance(candidates, np.ones(len(candidates)))
         return windows
 
-    def _renewal(self, mining: Mining, windows: VerifierWindows) -> Renewal:
+    def _renewal(self, mining: Mining, windows: VerifierWindows) -> Resampling:
         candidates = windows.candidates
         negatives = np.flatnonzero(windows.drawn & (candidates.label != LABELS.index("figure")))
 
         def weigh(model: nn.Module) -> Tensor:
             found = torch.zeros(len(candidates))
-            found[torch.from_numpy(negatives)] = probabilities_of(model, windows, negatives)
+            found[torch.from_numpy(negatives)] = predict_probabilities(model, windows, negatives)
             return found
 
         def use(probabilities: Tensor) -> None:
             hard = probabilities.double().numpy().clip(max=mining.cap) + mining.easy
             hard = hard * np.where(candidates.label == LABELS.index("look-alike"), mining.look_alikes, 1.0)
             hard = np.where(candidates.label == LABELS.index("figure"), 1.0, hard)
-            windows.weights = self._balanced(candidates, hard)
+            windows.weights = self._balance(candidates, hard)
 
-        return Renewal(mining.at, weigh, use)
+        return Resampling(mining.at, weigh, use)
 
-    def _balanced(self, candidates: Candidates, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _balance(self, candidates: LabelledPlaces, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights so that each slide's places of a label have a share by the number of its figures."""
         if not self.balance:
             return weights
@@ -148,7 +148,7 @@ class VerifierRecipe(RecipeKind):
 
 
 @torch.inference_mode()
-def probabilities_of(model: nn.Module, windows: VerifierWindows, chosen: NDArray[np.intp]) -> Tensor:
+def predict_probabilities(model: nn.Module, windows: VerifierWindows, chosen: NDArray[np.intp]) -> Tensor:
     """What a verifier in evaluation mode says of places, float32, (M,). chosen : indices, (M,)"""
     device = next(model.parameters()).device
     parts = [torch.zeros(0)]
@@ -162,11 +162,11 @@ def _looks(pictures: list[Picture], root: Path) -> StainLook | None:
     """Stains of squares of pictures that need no labels; None where there are no such pictures."""
     squares = []
     for number, picture in enumerate(pictures):
-        pixels = field_of(picture, root).pixels
+        pixels = read_field(picture, root).pixels
         rng = np.random.default_rng([8, number])
         for _ in range(_LOOKS_PER_PICTURE):
             y, x = (int(rng.integers(max(side - _LOOK_PX, 0) + 1)) for side in pixels.shape[:2])
             square = pixels[y : y + _LOOK_PX, x : x + _LOOK_PX]
             if square.shape[:2] == (_LOOK_PX, _LOOK_PX) and square.mean() < _GLASS:
                 squares.append(np.ascontiguousarray(square.transpose(2, 0, 1)))
-    return StainLook.of(torch.from_numpy(np.stack(squares)).float()) if squares else None
+    return StainLook.from_pictures(torch.from_numpy(np.stack(squares)).float()) if squares else None

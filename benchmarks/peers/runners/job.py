@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Job:
+class RunnerJob:
     """One command.
 
     slide : the only file of its folder
@@ -39,27 +39,29 @@ class Job:
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls) -> "Job":
+    def read(cls) -> "RunnerJob":
         """The job whose file is this program's only argument."""
         return cls(**json.loads(Path(sys.argv[1]).read_text()))
 
 
 @dataclass
-class Work:
+class WorkTimer:
     """Seconds between opening model and slide and having written the scores, and processor seconds before that."""
 
     seconds: float = 0.0
     processor_before: float = 0.0
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
+    def timing(self) -> Iterator[None]:
         """What happens inside is the work."""
         self.processor_before, started = sum(os.times()[:4]), time.perf_counter()
         yield
         self.seconds = time.perf_counter() - started
 
 
-def tell(job: Job, work: Work, scores: Iterable[tuple[int, int, float]], packages: Iterable[str]) -> None:
+def write_result(
+    job: RunnerJob, work: WorkTimer, scores: Iterable[tuple[int, int, float]], packages: Iterable[str]
+) -> None:
     """Write what was measured, the scores as (x, y, score) and the versions of distributions that are installed."""
     found = {
         "seconds": work.seconds,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.runners.job import Job, Work, tell
+from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
 from serving.exports import EXPORTS
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.onnx_detector import OnnxScreener, load_screener
@@ -59,9 +59,9 @@ class ScreeningOnly:
 
 def main() -> None:
     """Score one slide. settings : `provider`, and `detection`, the version folder of a Det whose card is stated."""
-    job, work = Job.read(), Work()
+    job, work = RunnerJob.read(), WorkTimer()
     detection_card = load_card(Path(job.settings["detection"]))
-    with work.timed():
+    with work.timing():
         detector = ScreeningOnly(load_screener(Path(job.model), providers=[job.settings["provider"]]), detection_card)
         with open_slide(Path(job.slide)) as slide:
             analysis = score_slide(slide, detector, ScoringOptions(min_tissue_fraction=_MIN_TISSUE))
@@ -70,7 +70,7 @@ def main() -> None:
     packages = ["numpy", "onnxruntime-gpu", "openslide-bin", "simplejpeg"]
     if job.settings["provider"].startswith("OpenVINO"):
         packages.append("openvino")
-    tell(job, work, _scores(analysis.mitosis_map), packages)
+    write_result(job, work, _scores(analysis.mitosis_map), packages)
 
 
 def _scores(lattice: MitosisMap) -> list[tuple[int, int, float]]:

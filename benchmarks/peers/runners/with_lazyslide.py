@@ -12,7 +12,7 @@ from wsidata import open_wsi
 from wsidata.io import add_tissues
 
 from benchmarks.peers.network import WindowScreener
-from benchmarks.peers.runners.job import Job, Work, tell
+from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
 
 
 class Screener:
@@ -40,8 +40,8 @@ class Screener:
 
 def main() -> None:
     """Score one slide. model : torch weights. settings : `batch`, `workers`"""
-    job, work = Job.read(), Work()
-    with work.timed():
+    job, work = RunnerJob.read(), WorkTimer()
+    with work.timing():
         model = Screener(WindowScreener.load(Path(job.model)))
         wsi = open_wsi(job.slide, store=str(Path(job.out) / "slide.zarr"))
         add_tissues(wsi, "tissues", [box(job.first, job.first, job.last, job.last)])
@@ -58,7 +58,7 @@ def main() -> None:
     tiles = wsi.shapes["tiles"]
     corners = tiles.bounds[["minx", "miny"]].to_numpy()
     told = [(int(x), int(y), float(score)) for (x, y), score in zip(corners, tiles["score"], strict=True)]
-    tell(job, work, told, ["lazyslide", "wsidata", "torch", "torchvision", "openslide-bin", "numpy"])
+    write_result(job, work, told, ["lazyslide", "wsidata", "torch", "torchvision", "openslide-bin", "numpy"])
 
 
 if __name__ == "__main__":

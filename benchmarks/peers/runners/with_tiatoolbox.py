@@ -11,7 +11,7 @@ from tiatoolbox.models.models_abc import ModelABC
 from torch import Tensor, inference_mode, nn
 
 from benchmarks.peers.network import WindowScreener
-from benchmarks.peers.runners.job import Job, Work, tell
+from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
 
 MASK_PX = 25
 """Level-0 px of a mask's element: all edges are multiples of it."""
@@ -39,8 +39,8 @@ class Screener(ModelABC):
 
 def main() -> None:
     """Score one slide. model : torch weights. settings : `batch`, `workers`"""
-    job, work = Job.read(), Work()
-    with work.timed():
+    job, work = RunnerJob.read(), WorkTimer()
+    with work.timing():
         engine = PatchPredictor(
             Screener(WindowScreener.load(Path(job.model))),
             batch_size=job.settings["batch"],
@@ -61,10 +61,10 @@ def main() -> None:
     stored = zarr.open(str(found[Path(job.slide)]), mode="r")
     corners, scores = np.asarray(stored["coordinates"])[:, :2], np.asarray(stored["probabilities"])[:, 0]
     told = [(int(x), int(y), float(score)) for (x, y), score in zip(corners, scores, strict=True)]
-    tell(job, work, told, ["tiatoolbox", "torch", "torchvision", "openslide-bin", "numpy"])
+    write_result(job, work, told, ["tiatoolbox", "torch", "torchvision", "openslide-bin", "numpy"])
 
 
-def _mask(job: Job) -> np.ndarray:
+def _mask(job: RunnerJob) -> np.ndarray:
     """What all windows of the square touch and no other does: the toolbox keeps a window that touches the mask."""
     inner = slice((job.first + job.stride_px) // MASK_PX, (job.last - job.stride_px) // MASK_PX)
     mask = np.zeros((job.slide_px // MASK_PX,) * 2, np.uint8)
@@ -72,7 +72,7 @@ def _mask(job: Job) -> np.ndarray:
     return mask
 
 
-def _config(job: Job) -> Any:
+def _config(job: RunnerJob) -> Any:
     resolution = [{"units": "mpp", "resolution": job.mpp}]
     return IOPatchPredictorConfig(
         input_resolutions=resolution,

@@ -10,7 +10,7 @@ from typing import Any
 
 import wsinfer_zoo.client
 
-from benchmarks.peers.runners.job import Job, Work, tell
+from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
 
 # At its import the command asks the network for the names of published models. This one is given as a file.
 wsinfer_zoo.client.load_registry = lambda: SimpleNamespace(models={})
@@ -21,7 +21,7 @@ from wsinfer.cli.cli import cli  # noqa: E402
 
 def main() -> None:
     """Score one slide. model : TorchScript. settings : `backend`, `batch`, `workers`, `speedup`"""
-    job, work = Job.read(), Work()
+    job, work = RunnerJob.read(), WorkTimer()
     out, settings = Path(job.out) / "results", job.settings
     config = Path(job.out) / "config.json"
     config.write_text(json.dumps(_config(job)))
@@ -30,20 +30,20 @@ def main() -> None:
     arguments += [str(1 - job.stride_px / job.window_px), "-b", str(settings["batch"]), "-n", str(settings["workers"])]
     arguments += ["--speedup" if settings["speedup"] else "--no-speedup"]
     # From finding tissue to the CSV; GeoJSON and the record of the run come after that.
-    timed = work.timed()
-    infer.segment_and_patch_directory_of_slides = _preceded(
+    timed = work.timing()
+    infer.segment_and_patch_directory_of_slides = _run_before(
         timed.__enter__, infer.segment_and_patch_directory_of_slides
     )
-    infer.run_inference = _followed(lambda: timed.__exit__(None, None, None), infer.run_inference)
+    infer.run_inference = _run_after(lambda: timed.__exit__(None, None, None), infer.run_inference)
     cli(arguments, standalone_mode=False)
     with (out / "model-outputs-csv" / f"{Path(job.slide).stem}.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     # It takes the only output for a logit, and its CSV has the sigmoid.
     scores = [(int(r["minx"]), int(r["miny"]), math.log(p / (1 - p))) for r in rows for p in [float(r["prob_score"])]]
-    tell(job, work, scores, ["wsinfer", "torch", "torchvision", "openslide-bin", "tiffslide", "numpy"])
+    write_result(job, work, scores, ["wsinfer", "torch", "torchvision", "openslide-bin", "tiffslide", "numpy"])
 
 
-def _config(job: Job) -> dict[str, Any]:
+def _config(job: RunnerJob) -> dict[str, Any]:
     return {
         "spec_version": "1.0",
         "architecture": "resnet50",
@@ -55,7 +55,7 @@ def _config(job: Job) -> dict[str, Any]:
     }
 
 
-def _preceded(before: Callable[[], Any], do: Callable[..., Any]) -> Callable[..., Any]:
+def _run_before(before: Callable[[], Any], do: Callable[..., Any]) -> Callable[..., Any]:
     def both(*given: Any, **named: Any) -> Any:
         before()
         return do(*given, **named)
@@ -63,7 +63,7 @@ def _preceded(before: Callable[[], Any], do: Callable[..., Any]) -> Callable[...
     return both
 
 
-def _followed(after: Callable[[], Any], do: Callable[..., Any]) -> Callable[..., Any]:
+def _run_after(after: Callable[[], Any], do: Callable[..., Any]) -> Callable[..., Any]:
     def both(*given: Any, **named: Any) -> Any:
         found = do(*given, **named)
         after()

@@ -74,7 +74,7 @@ class Profile:
 
 
 @cache
-def profile_named(name: str) -> Profile:
+def load_profile(name: str) -> Profile:
     """The profile of a name.
 
     Raises

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attack.__main__ import main
-from benchmarks.attack.ground import Ground, Tally, flip_bit, packed_folder
+from benchmarks.attack.environment import AttackEnvironment, AttackTally, flip_bit, packed_folder
 from benchmarks.attack.runner import names, run
 from benchmarks.footprint import family, family_processor_s, memory_bytes
 from benchmarks.wrong_clock import WrongClock
@@ -44,7 +44,7 @@ def test_a_name_that_no_attack_has_is_refused(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_tally_counts_what_survived_and_says_what_was_lost() -> None:
-    tally = Tally()
+    tally = AttackTally()
     for number in range(3):
         tally.judge(number != 1, f"try {number}")
     assert (tally.tries, tally.survived, tally.lost) == (3, 2, ["try 1"])
@@ -103,5 +103,5 @@ def test_a_footprint_counts_what_is_below() -> None:
 
 
 def test_a_ground_makes_pictures_that_differ(tmp_path: Path) -> None:
-    ground = Ground(tmp_path, tmp_path)
+    ground = AttackEnvironment(tmp_path, tmp_path)
     assert ground.picture(1) == ground.picture(1) != ground.picture(2)

@@ -42,7 +42,7 @@ def test_the_table_counts_each_format_by_its_answers() -> None:
 @pytest.mark.parametrize("name", ["slide.zip", "slide.tar", "slide.tar.gz"])
 def test_archives_are_damaged_inside_and_stay_archives(name: str) -> None:
     contents = {"slide.dcm": bytes(range(256)) * 4, "other.dcm": bytes(1000)}
-    specimen = Specimen(name, _packed(name, contents), (), "DICOM")
+    specimen = Specimen(name, _pack(name, contents), (), "DICOM")
     damaged = [data for n in range(40) for kind, data in [mutate(specimen, random.Random(n))] if "inside" in kind]
     assert len(damaged) > 10
     found = [_unpacked(name, data) for data in damaged]
@@ -52,7 +52,7 @@ def test_archives_are_damaged_inside_and_stay_archives(name: str) -> None:
     assert mutate(specimen, random.Random(7)) == mutate(specimen, random.Random(7))
 
 
-def _packed(name: str, contents: dict[str, bytes]) -> bytes:
+def _pack(name: str, contents: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     if name.endswith(".zip"):
         with zipfile.ZipFile(buffer, "w") as archive:

@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.lattice import STRIDE_PX, WINDOW_PX, Square, UnequalError, check_windows, largest_difference
-from benchmarks.peers.measure import Contestant, Turn
+from benchmarks.peers.measure import Tool, ToolRun
 from benchmarks.peers.runners import ours
-from benchmarks.peers.runners.job import Job
+from benchmarks.peers.runners.job import RunnerJob
 from benchmarks.peers.slides import MPP, write_slides
 from benchmarks.peers.table import markdown, rows
 from tests.quick_models import write_quick_models
 
 
-def contestant(name: str, *, peer: bool) -> Contestant:
-    return Contestant(name, Path("python"), "runner", Path("model"), {"batch": 8}, peer=peer)
+def tool(name: str, *, peer: bool) -> Tool:
+    return Tool(name, Path("python"), "runner", Path("model"), {"batch": 8}, peer=peer)
 
 
-def turns(*work: float) -> list[Turn]:
+def turns(*work: float) -> list[ToolRun]:
     """Each with half as much processor time as wall time, and 2 s to start."""
-    return [Turn(work=s, work_processor=s / 2, whole=s + 2, whole_processor=s) for s in work]
+    return [ToolRun(work=s, work_processor=s / 2, whole=s + 2, whole_processor=s) for s in work]
 
 
-ALL = [contestant("slow", peer=True), contestant("quick", peer=True), contestant("ours", peer=False)]
+ALL = [tool("slow", peer=True), tool("quick", peer=True), tool("ours", peer=False)]
 MEASURED = {"slow": turns(40, 44, 48), "quick": turns(20, 30, 22), "ours": turns(10, 10, 20)}
 
 
@@ -43,7 +43,7 @@ def test_ratios_are_medians_of_the_rounds_own_ratios_to_the_fastest_peer() -> No
 
 
 def test_the_fastest_peer_by_processor_time_may_be_another() -> None:
-    thrifty = [Turn(work=90, work_processor=5, whole=91, whole_processor=6)] * 3
+    thrifty = [ToolRun(work=90, work_processor=5, whole=91, whole_processor=6)] * 3
     found = {row["tool"]: row for row in rows({**MEASURED, "slow": thrifty}, ALL, windows=88)}
     assert found["ours"]["times_fastest"] == 2
     assert found["ours"]["times_fastest_processor"] == 1
@@ -89,7 +89,7 @@ def test_our_pipeline_scores_the_windows_of_the_square_and_no_others(
     (reg_ns,), (det,) = ((models / name).iterdir() for name in ("reg-ns", "det"))
     settings = {"provider": "CPUExecutionProvider", "detection": str(det)}
     edges = square.first, square.last, square.slide_px
-    Job(str(slide), str(reg_ns), str(tmp_path), *edges, WINDOW_PX, STRIDE_PX, MPP, settings).write(
+    RunnerJob(str(slide), str(reg_ns), str(tmp_path), *edges, WINDOW_PX, STRIDE_PX, MPP, settings).write(
         tmp_path / "job.json"
     )
     monkeypatch.setattr("sys.argv", ["ours", str(tmp_path / "job.json")])

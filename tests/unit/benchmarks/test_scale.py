@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.scale import Cohort, Worker, estimate, main
+from benchmarks.scale import Cohort, WorkerKind, estimate, main
 
 COHORT = Cohort(3600, tissue_mm2=10, gigabytes=2, storage_gb_s=1, gpu_price=3, core_price=0.5)
-WORKER = Worker("w", seconds_per_mm2=2, seconds_per_slide=5, cores=4, gpu=True, measured="")
+WORKER = WorkerKind("w", seconds_per_mm2=2, seconds_per_slide=5, cores=4, gpu=True, measured="")
 
 
 def test_seconds_of_tissue_make_hours_and_hours_make_the_price() -> None:

@@ -25,7 +25,7 @@ def alerts() -> list[str]:
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
-def stated() -> Stated:
+def read_stated() -> Stated:
     """Label names by the names of series, also of metrics that have no series yet."""
     assert metrics.exposition()
     labels: Stated = {}
@@ -39,14 +39,14 @@ def stated() -> Stated:
 
 
 def test_every_metric_exists() -> None:
-    known = stated()
+    known = read_stated()
     asked = {name for e in [*expressions(), *alerts()] for name in re.findall(r"\bmitoserve_\w+", e)}
     assert asked
     assert asked - known.keys() == set()
 
 
 def test_every_label_exists() -> None:
-    known = stated()
+    known = read_stated()
     for expression in [*expressions(), *alerts()]:
         names = re.findall(r"\bmitoserve_\w+", expression)
         asked = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
@@ -55,5 +55,5 @@ def test_every_label_exists() -> None:
 
 def test_every_metric_is_shown() -> None:
     shown = " ".join(expressions())
-    families = {re.sub(r"_(total|sum|count|bucket|created)$", "", name) for name in stated()}
+    families = {re.sub(r"_(total|sum|count|bucket|created)$", "", name) for name in read_stated()}
     assert {family for family in families if family not in shown} == set()

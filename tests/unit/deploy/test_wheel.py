@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def built(project: Path, version: str) -> set[str]:
+def build(project: Path, version: str) -> set[str]:
     """Names of the files of a wheel of a kind."""
     code = f"from hatchling.builders.wheel import WheelBuilder\nprint(*WheelBuilder('.').build(directory='dist', versions=['{version}']))"
     made = subprocess.run([sys.executable, "-c", code], cwd=project, stdout=subprocess.PIPE, text=True, check=True)
@@ -40,7 +40,7 @@ def built(project: Path, version: str) -> set[str]:
 
 
 def test_the_wheel_holds_the_newest_version_of_each_model(project: Path) -> None:
-    held = {name.removeprefix("serving/_models/") for name in built(project, "standard") if "_models" in name}
+    held = {name.removeprefix("serving/_models/") for name in build(project, "standard") if "_models" in name}
     newest = {
         f"{name}/1.10.0/{file}" for name in ("det", "reg-ns") for file in ("card.json", "model.onnx", "parity.npz")
     }
@@ -48,4 +48,4 @@ def test_the_wheel_holds_the_newest_version_of_each_model(project: Path) -> None
 
 
 def test_an_editable_install_copies_no_models(project: Path) -> None:
-    assert not [name for name in built(project, "editable") if "models" in name]
+    assert not [name for name in build(project, "editable") if "models" in name]

@@ -8,7 +8,7 @@ import pytest
 
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore
 
@@ -25,7 +25,7 @@ def make_store(tmp_path: Path, decoders: Decoders) -> Iterator[Callable[..., Sli
     made: list[SlideStore] = []
 
     def make(**settings: Any) -> SlideStore:
-        stated = Settings(**{"state": tmp_path / "state", **settings})
+        stated = ServerSettings(**{"state": tmp_path / "state", **settings})
         made.append(SlideStore(open_database(stated), stated, decoders))
         return made[-1]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from serving import settings as module
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "settings.md"
@@ -32,13 +32,13 @@ _FOLDERS = {"models": "those of the package", "state": "`~/.local/state/mitoserv
 
 def page() -> str:
     """The whole document."""
-    stated = {field.name: field for field in fields(Settings)}
+    stated = {field.name: field for field in fields(ServerSettings)}
     rows = [_row(name, stated[name], text) for name, text in _docstrings().items()]
     return _HEAD + "".join(rows) + _TAIL
 
 
 def _docstrings() -> dict[str, str]:
-    """What stands below each field of `Settings`, on one line."""
+    """What stands below each field of `ServerSettings`, on one line."""
     source = Path(module.__file__).read_text()
     (body,) = (n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Settings")
     found = {}
@@ -60,7 +60,7 @@ def _row(name: str, field: "Field[object]", text: str) -> str:
 
 
 def _variable(found: re.Match[str]) -> str:
-    return f"`MITOSIS_{found[1].upper()}`" if found[1] in Settings.__slots__ else found[0]
+    return f"`MITOSIS_{found[1].upper()}`" if found[1] in ServerSettings.__slots__ else found[0]
 
 
 def _default(name: str, field: "Field[object]") -> str:

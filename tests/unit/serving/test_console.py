@@ -10,14 +10,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from serving import cli
-from serving.console import UNBROKEN, labelled, open_console, open_table, shown, text_column
+from serving.console import UNBROKEN, escape_control, format_label, open_console, open_table, text_column
 
 TEXT = st.text(max_size=60) | st.sampled_from(
     ["[copy].svs", "[/b]", "[red]a[/]", ":ok:.svs", "\x1b[2Jgone", "[link=http://x]a"]
 )
 
 
-def printed(*parts: object) -> str:
+def print_text(*parts: object) -> str:
     console = open_console()
     console.file = io.StringIO()
     for part in parts:
@@ -27,17 +27,17 @@ def printed(*parts: object) -> str:
 
 @given(text=TEXT)
 def test_text_is_printed_as_it_is(text: str) -> None:
-    assert printed(shown(text)) == f"{shown(text)}\n"
-    assert printed(labelled("failed", "red", text)) == f"failed {shown(text)}\n"
-    assert shown(text).isprintable()
-    assert text.isprintable() <= (shown(text) == text)
+    assert print_text(escape_control(text)) == f"{escape_control(text)}\n"
+    assert print_text(format_label("failed", "red", text)) == f"failed {escape_control(text)}\n"
+    assert escape_control(text).isprintable()
+    assert text.isprintable() <= (escape_control(text) == text)
 
 
 @given(text=TEXT)
 def test_a_bar_shows_text_as_it_is(text: str) -> None:
     progress = Progress(text_column("{task.description}"), console=Console(file=io.StringIO()), disable=True)
-    task = progress.add_task(shown(text))
-    assert progress.columns[0].render(progress.tasks[task]).plain == shown(text)  # type: ignore[union-attr]
+    task = progress.add_task(escape_control(text))
+    assert progress.columns[0].render(progress.tasks[task]).plain == escape_control(text)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["[copy].png", "[/b].png", ":ok:.png", "a[red]b.png", "[bold]\x1b[31m.png"])
@@ -49,10 +49,10 @@ def test_a_run_goes_on_whatever_its_slides_are_called(tmp_path: Path, name: str)
     done = CliRunner().invoke(cli.main, ["score", *slides, "--out", str(tmp_path / "out")])
     assert done.exit_code == 1, done.exception
     assert "2 of 2 slides failed" in done.output.replace("\n", " ")
-    assert shown(name) in done.output.replace("\n", "")
+    assert escape_control(name) in done.output.replace("\n", "")
 
 
-def drawn(table: Table, console: Console) -> str:
+def draw(table: Table, console: Console) -> str:
     console.file = io.StringIO()
     console.print(table)
     return str(console.file.getvalue())
@@ -67,7 +67,7 @@ def test_a_table_in_a_pipe_holds_every_cell_whole(rows: list[tuple[str, str, str
     for row in rows:
         table.add_row(*row)
     console = Console(file=io.StringIO(), width=UNBROKEN)
-    lines = drawn(table, console).splitlines()[3:-1]
+    lines = draw(table, console).splitlines()[3:-1]
     assert [tuple(cell.strip() for cell in line.strip("\u2502").split("\u2502")) for line in lines] == rows
 
 
@@ -75,5 +75,5 @@ def test_a_table_in_a_pipe_holds_every_cell_whole(rows: list[tuple[str, str, str
 def test_a_table_on_a_terminal_cuts_nothing(cell: str, width: int) -> None:
     table = open_table("id", "name")
     table.add_row(cell, "lab")
-    lines = drawn(table, Console(file=io.StringIO(), width=width)).splitlines()[3:-1]
+    lines = draw(table, Console(file=io.StringIO(), width=width)).splitlines()[3:-1]
     assert "".join(line.split("\u2502")[1].strip() for line in lines) == cell

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from tests.unit.serving.settings_page import DOCUMENT, page
 
 
 def test_defaults_hold_without_environment() -> None:
-    settings = Settings.from_environment({})
-    assert settings == Settings()
+    settings = ServerSettings.from_environment({})
+    assert settings == ServerSettings()
     assert settings.max_running == 1
     assert settings.max_upload_bytes == 16 * 2**30
     assert settings.models.name in ("models", "_models")
@@ -17,7 +17,7 @@ def test_defaults_hold_without_environment() -> None:
 
 
 def test_every_variable_is_read() -> None:
-    settings = Settings.from_environment(
+    settings = ServerSettings.from_environment(
         {
             "MITOSIS_MODELS": "/srv/models",
             "MITOSIS_STATE": "~/state",
@@ -41,7 +41,7 @@ def test_every_variable_is_read() -> None:
             "MITOSIS_TRACES_ENDPOINT": "http://collector.example:4318/v1/traces",
         }
     )
-    assert settings == Settings(
+    assert settings == ServerSettings(
         models=Path("/srv/models"),
         state=Path.home() / "state",
         max_upload_bytes=1000,
@@ -66,7 +66,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_an_empty_variable_leaves_the_default() -> None:
-    assert Settings.from_environment({"MITOSIS_MAX_RUNNING": " "}) == Settings()
+    assert ServerSettings.from_environment({"MITOSIS_MAX_RUNNING": " "}) == ServerSettings()
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_an_empty_variable_leaves_the_default() -> None:
 )
 def test_a_bad_value_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
-        Settings.from_environment({variable: value})
+        ServerSettings.from_environment({variable: value})
 
 
 def test_the_page_of_settings_is_written_from_them() -> None:
     assert DOCUMENT.read_text() == page(), "run `make settings`"
     assert set(re.findall(r"^\| `(MITOSIS_[A-Z0-9_]+)`", page(), re.MULTILINE)) == {
-        f"MITOSIS_{name.upper()}" for name in Settings.__slots__
+        f"MITOSIS_{name.upper()}" for name in ServerSettings.__slots__
     }

@@ -2,7 +2,7 @@
 
 from training.data.csv_rows import Row, table_rows
 from training.data.import_report import ImportReport
-from training.data.patient import case_of
+from training.data.patient import parse_case
 from training.data.readers.crops import Crop, crops_dataset
 from training.data.readers.registry import reader
 from training.data.readers.source import Source
@@ -38,7 +38,7 @@ def _crop(row: Row) -> Crop:
     return Crop(
         names=(row.optional("file"), name) if row.optional("file") else (name,),
         where=f"line {row.line}",
-        case=case_of(dataset, slide),
+        case=parse_case(dataset, slide),
         centre=(row.number("x"), row.number("y")),
         attributes={
             "kind": _KINDS[kind],

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from training.data.csv_rows import finite
 from training.data.import_report import FormatError, ImportReport
-from training.data.readers.outlines import Outline, Point, outlined_picture
+from training.data.readers.outlines import Outline, Point, make_picture
 from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
@@ -28,9 +28,7 @@ def read_asap(source: Source, report: ImportReport) -> Dataset:
     files = sorted(source.path.rglob("*.xml")) if source.path.is_dir() else [source.path]
     if not files:
         raise FormatError(source.path, "folder", "holds no .xml file")
-    found = (
-        outlined_picture(source, report, file, (file.stem, Path(file.stem).stem), _outlines(file)) for file in files
-    )
+    found = (make_picture(source, report, file, (file.stem, Path(file.stem).stem), _outlines(file)) for file in files)
     return source.dataset(FORMAT, [picture for picture in found if picture is not None])
 
 

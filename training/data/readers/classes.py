@@ -58,7 +58,7 @@ class ClassNames:
             (self.mitotic | figures) - others, (self.look_alike | others) - figures, self.reviewed - figures - others
         )
 
-    def label_of(self, name: str) -> Label | None:
+    def find_label(self, name: str) -> Label | None:
         """The label that a class name means, None for any other class."""
         if normal(name) in self.mitotic:
             return "mitotic figure"
@@ -72,7 +72,7 @@ class ClassNames:
         FormatError
             If none does.
         """
-        if not any(self.label_of(name) == "mitotic figure" for name in names):
+        if not any(self.find_label(name) == "mitotic figure" for name in names):
             listed = ", ".join(repr(n) for n in sorted(set(names))) or "none"
             raise FormatError(
                 path, where, f"no class means a mitotic figure (classes: {listed}); name it with --mitotic"

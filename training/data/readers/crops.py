@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.crops import padded
+from training.data.crops import has_padding
 from training.data.import_report import ImportReport
 from training.data.readers.boxes import NOMINAL_HALF_PX, annotation, around, share
 from training.data.readers.classes import Label
@@ -57,13 +57,13 @@ def crops_dataset(
 
 
 def _pictures(source: Source, report: ImportReport, crops: Sequence[Crop], mpp: float) -> Iterator[Picture]:
-    neighbours = _Neighbours.of(crops)
+    neighbours = _Neighbours.from_crops(crops)
     for crop in crops:
         sized = source.picture(report, *crop.names, where=crop.where, nominal_mpp=mpp)
         if sized is None:
             continue
         with Image.open(source.images / sized.path) as image:
-            if padded(np.asarray(image.convert("RGB"))):
+            if has_padding(np.asarray(image.convert("RGB"))):
                 report.dropped["crops with black padding"] += 1
                 continue
         middle = (sized.width / 2, sized.height / 2)
@@ -111,7 +111,7 @@ class _Neighbours:
     centres: dict[str, NDArray[np.float64]]
 
     @classmethod
-    def of(cls, crops: Sequence[Crop]) -> "_Neighbours":
+    def from_crops(cls, crops: Sequence[Crop]) -> "_Neighbours":
         by_case = defaultdict(list)
         for crop in crops:
             if crop.centre is not None:

@@ -12,7 +12,7 @@ from training.data.import_report import FormatError
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
-def parsed(path: Path, kind: type[_Document]) -> _Document:
+def parse_document(path: Path, kind: type[_Document]) -> _Document:
     """The content of a JSON file, also a gzipped one.
 
     Raises

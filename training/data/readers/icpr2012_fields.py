@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from training.data.import_report import ImportReport
 from training.data.readers.boxes import annotation
-from training.data.readers.documents import parsed
+from training.data.readers.documents import parse_document
 from training.data.readers.mitos import mitos_name
 from training.data.readers.registry import CONTEST, reader
 from training.data.readers.source import Source
@@ -61,13 +61,13 @@ def read_icpr2012_fields(source: Source, report: ImportReport) -> Dataset:
     """
     path = source.path / "fields.json" if source.path.is_dir() else source.path
     painted = path.with_name(PAINTED)
-    pictures = list(_clean(source, report, path, parsed(path, _Fields)))
+    pictures = list(_clean_pictures(source, report, path, parse_document(path, _Fields)))
     if painted.is_file():
-        pictures += _painted(source, report, painted, parsed(painted, _PaintedFields))
+        pictures += _painted_pictures(source, report, painted, parse_document(painted, _PaintedFields))
     return source.dataset(FORMAT, pictures)
 
 
-def _clean(source: Source, report: ImportReport, path: Path, file: _Fields) -> Iterator[Picture]:
+def _clean_pictures(source: Source, report: ImportReport, path: Path, file: _Fields) -> Iterator[Picture]:
     for key, entry in sorted(file.fields.items()):
         found = (annotation(report, b, (file.width, file.height), "mitotic figure", 1.0) for b in entry.boxes_xyxy)
         boxes = tuple(a for a in found if a is not None)
@@ -76,7 +76,7 @@ def _clean(source: Source, report: ImportReport, path: Path, file: _Fields) -> I
             yield picture.model_copy(update={"annotations": boxes})
 
 
-def _painted(source: Source, report: ImportReport, path: Path, file: _PaintedFields) -> Iterator[Picture]:
+def _painted_pictures(source: Source, report: ImportReport, path: Path, file: _PaintedFields) -> Iterator[Picture]:
     for key, entry in sorted(file.fields.items()):
         areas = tuple(entry.painted_xyxy + entry.mitoses_xyxy)
         picture = _picture(source, report, path, file, key)

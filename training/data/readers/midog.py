@@ -10,7 +10,7 @@ from training.data.csv_rows import Row, table_rows
 from training.data.import_report import FormatError, ImportReport
 from training.data.patient import midog_case
 from training.data.readers.boxes import ambiguous, annotation, share
-from training.data.readers.documents import parsed
+from training.data.readers.documents import parse_document
 from training.data.readers.registry import reader
 from training.data.readers.source import Sized, Source
 from training.data.store import Annotation, Dataset, Picture, Vote
@@ -62,7 +62,7 @@ def read_midog(source: Source, report: ImportReport) -> Dataset:
     FormatError
         If the file, or the table of splits beside it, is not laid out as published.
     """
-    file = parsed(source.path, _File)
+    file = parse_document(source.path, _File)
     names = {category.id: category.name for category in file.categories}
     source.classes.check(source.path, "categories", list(names.values()))
     images = {image.id for image in file.images}
@@ -115,12 +115,12 @@ def _annotation(
     source: Source, report: ImportReport, box: _Box, sized: Sized, names: dict[int, str]
 ) -> Annotation | None:
     name = names[box.category_id]
-    label = source.classes.label_of(name)
+    label = source.classes.find_label(name)
     if label is None:
         report.dropped[f"objects of class {name!r}"] += 1
         return None
     votes = tuple(
-        Vote(rater=f"rater {i}", mitotic=source.classes.label_of(names[vote]) == "mitotic figure")
+        Vote(rater=f"rater {i}", mitotic=source.classes.find_label(names[vote]) == "mitotic figure")
         for i, vote in enumerate(box.labels, 1)
     )
     return annotation(report, box.bbox, sized.size, label, share(votes, label), votes=votes, nominal=True)

@@ -46,7 +46,7 @@ def read_midog_tiles(source: Source, report: ImportReport) -> Dataset:
     tiles = {f"{tile.x}_{tile.y}": tile for tile in read_tiles(folder)}
     case = midog_case(found["number"])
     size = (max(t.x + t.width for t in tiles.values()), max(t.y + t.height for t in tiles.values()))
-    shown, cut = _shown(source, report, tiles)
+    shown, cut = _visible_objects(source, report, tiles)
     annotations, contradicted = _annotations(report, shown, size)
     return source.dataset(
         FORMAT,
@@ -68,14 +68,14 @@ def read_midog_tiles(source: Source, report: ImportReport) -> Dataset:
     )
 
 
-def _shown(
+def _visible_objects(
     source: Source, report: ImportReport, tiles: dict[str, Tile]
 ) -> tuple[dict[tuple[float, float], list[tuple[Label, Box]]], list[Box]]:
     """Objects by their centre, and the boxes of those whose centre no tile shows."""
     objects: dict[tuple[float, float], list[tuple[Label, Box]]] = {}
     cut = []
     for row in table_rows(source.path / "labels.csv", _COLUMNS):
-        label = source.classes.label_of(row.text("class").replace("_", " "))
+        label = source.classes.find_label(row.text("class").replace("_", " "))
         if label is None:
             report.dropped[f"objects of class {row.text('class')!r}"] += 1
             continue

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 from training.data.import_report import ImportReport
 from training.data.readers.boxes import annotation, around, nominal_half
 from training.data.readers.classes import Label
-from training.data.readers.documents import parsed
+from training.data.readers.documents import parse_document
 from training.data.readers.mitos import mitos_name
 from training.data.readers.mitos_atypia14 import MITOSIS_CONFIDENCE
 from training.data.readers.registry import CONTEST, reader
@@ -55,7 +55,7 @@ def read_mitos_atypia14_frames(source: Source, report: ImportReport) -> Dataset:
         If the file does not have these fields.
     """
     path = source.path / "labels.json" if source.path.is_dir() else source.path
-    file = parsed(path, _Frames)
+    file = parse_document(path, _Frames)
     return source.dataset(FORMAT, _pictures(source, report, file))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from serving.wsi.classnames import normal
 from serving.wsi.parts import bounding, joined
 from training.data.import_report import ImportReport
-from training.data.patient import patient_of
+from training.data.patient import parse_patient
 from training.data.readers.boxes import annotation, around, nominal_half, outside, share
 from training.data.readers.source import Source
 from training.data.store import Box, Picture
@@ -40,7 +40,7 @@ class Outline:
         return Outline(self.name, parts, self.places)
 
 
-def outlined_picture(
+def make_picture(
     source: Source,
     report: ImportReport,
     file: Path,
@@ -65,7 +65,7 @@ def outlined_picture(
     annotations, reviewed = [], []
     origin = sized.origin if from_bounds else (0, 0)
     for outline in (stored.placed(sized.stored_scale, origin) for stored in outlines):
-        label = None if outline.name is None else source.classes.label_of(outline.name)
+        label = None if outline.name is None else source.classes.find_label(outline.name)
         if outline.name is not None and normal(outline.name) in source.classes.reviewed:
             reviewed += outline.boxes
         elif label is None:
@@ -82,7 +82,7 @@ def outlined_picture(
     return Picture(
         **sized.fields(),
         slide=Path(sized.path).stem,
-        patient=patient_of(sized.path),
+        patient=parse_patient(sized.path),
         labelled=bool(annotations or reviewed),
         annotations=tuple(annotations),
         unlabelled_areas=outside(reviewed, sized.size) if reviewed else (),

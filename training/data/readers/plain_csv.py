@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from training.data.csv_rows import Row, table_rows
 from training.data.import_report import ImportReport
-from training.data.patient import patient_of
+from training.data.patient import parse_patient
 from training.data.readers.boxes import ambiguous, annotation, around, nominal_half, share
 from training.data.readers.registry import reader
 from training.data.readers.source import Sized, Source
@@ -46,12 +46,12 @@ def _picture(source: Source, report: ImportReport, name: str, rows: list[Row]) -
     sized = source.picture(report, name, stated=stated, where=f"line {first.line}")
     if sized is None:
         return None
-    slide = _same(rows, "slide") or patient_of(name)
+    slide = _same(rows, "slide") or parse_patient(name)
     annotations = tuple(a for row in rows for a in _annotations(source, report, row, sized))
     return Picture(
         **sized.fields(),
         slide=slide,
-        patient=_same(rows, "patient") or patient_of(slide),
+        patient=_same(rows, "patient") or parse_patient(slide),
         annotations=annotations,
         ambiguous_areas=ambiguous(annotations),
     )
@@ -71,7 +71,7 @@ def _annotations(source: Source, report: ImportReport, row: Row, sized: Sized) -
     if not has_box and not has_centre:
         report.taken["rows without coordinates, as pictures that were looked at"] += 1
         return
-    label = source.classes.label_of(row.text("label"))
+    label = source.classes.find_label(row.text("label"))
     if label is None:
         raise row.error("label", f"{row.text('label')!r} is no known class; name it with --mitotic or --look-alike")
     if has_box:

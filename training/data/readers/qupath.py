@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from training.data.import_report import FormatError, ImportReport
-from training.data.readers.documents import parsed
-from training.data.readers.outlines import Outline, Point, outlined_picture
+from training.data.readers.documents import parse_document
+from training.data.readers.outlines import Outline, Point, make_picture
 from training.data.readers.registry import reader
 from training.data.readers.source import Source
 from training.data.store import Dataset
@@ -66,7 +66,7 @@ def read_qupath(source: Source, report: ImportReport) -> Dataset:
     if not files:
         raise FormatError(source.path, "folder", "holds no .geojson file")
     found = (
-        outlined_picture(source, report, file, _names(file), _outlines(source, report, file), from_bounds=True)
+        make_picture(source, report, file, _names(file), _outlines(source, report, file), from_bounds=True)
         for file in files
     )
     return source.dataset(FORMAT, [picture for picture in found if picture is not None])
@@ -78,9 +78,9 @@ def _names(file: Path) -> tuple[str, ...]:
 
 
 def _outlines(source: Source, report: ImportReport, file: Path) -> Iterator[Outline]:
-    for index, feature in enumerate(parsed(file, _Collection).features):
+    for index, feature in enumerate(parse_document(file, _Collection).features):
         name = _class_name(feature.properties.classification)
-        if feature.properties.object_type != "annotation" and name and source.classes.label_of(name):
+        if feature.properties.object_type != "annotation" and name and source.classes.find_label(name):
             report.noted[f"{feature.properties.object_type}s: make sure that a person judged each"] += 1
         where = f"features.{index}.geometry.coordinates"
         coordinates, several = feature.geometry.coordinates, feature.geometry.type in _SEVERAL

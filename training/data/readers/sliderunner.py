@@ -9,7 +9,7 @@ from pathlib import Path
 
 from serving.wsi.classnames import normal
 from training.data.import_report import FormatError, ImportReport
-from training.data.patient import case_of
+from training.data.patient import parse_case
 from training.data.readers.boxes import ambiguous, annotation, around, share
 from training.data.readers.registry import reader
 from training.data.readers.source import Source
@@ -66,7 +66,7 @@ def _pictures(source: Source, report: ImportReport, tables: _Tables) -> Iterator
         spots = tables.spots.get(uid, [])
         found = [_annotation(source, report, tables, spot, sized.size) for spot in spots]
         annotations = tuple(a for a in found if a is not None)
-        case = case_of(source.name, filename)
+        case = parse_case(source.name, filename)
         yield Picture(
             **sized.fields(),
             slide=case,
@@ -82,12 +82,12 @@ def _annotation(
 ) -> Annotation | None:
     uid, agreed, x, y = spot
     name = tables.classes.get(agreed)
-    label = None if name is None else source.classes.label_of(name)
+    label = None if name is None else source.classes.find_label(name)
     if label is None:
         report.dropped["spots without an agreed class" if name is None else f"spots of class {name!r}"] += 1
         return None
     votes = tuple(
-        Vote(rater=person, mitotic=source.classes.label_of(tables.classes.get(vote, "")) == "mitotic figure")
+        Vote(rater=person, mitotic=source.classes.find_label(tables.classes.get(vote, "")) == "mitotic figure")
         for person, vote in sorted(tables.votes.get(uid, {}).items())
     )
     return annotation(report, around(x, y), size, label, share(votes, label), votes=votes, nominal=True)

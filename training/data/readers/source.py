@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.import_report import FormatError, ImportReport
-from training.data.pictures import Facts, PictureFolder, facts_of
+from training.data.pictures import PictureFolder, PictureProperties, read_properties
 from training.data.readers.classes import ClassNames
 from training.data.store import Dataset, Picture
 
@@ -65,7 +65,7 @@ class Source:
                 return None
             report.noted["pictures that are not in the folder of images: size as the annotation file states it"] += 1
             return Sized(names[0], *stated, self.mpp or nominal_mpp)
-        facts = facts_of(found)
+        facts = read_properties(found)
         _check_size(self.path, where, found, facts, stated)
         if stated is None and not in_file_px and facts.stored_scale != (1.0, 1.0):
             raise FormatError(
@@ -90,7 +90,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A picture's path below the root, size and resolution; `stored_scale` and `origin` as `Facts` has them."""
+    """A picture's path below the root, size and resolution; `stored_scale` and `origin` as `PictureProperties` has them."""
 
     path: str
     width: int
@@ -116,7 +116,9 @@ class Sized:
         }
 
 
-def _check_size(path: Path, where: str, picture: Path, facts: Facts, stated: tuple[int, int] | None) -> None:
+def _check_size(
+    path: Path, where: str, picture: Path, facts: PictureProperties, stated: tuple[int, int] | None
+) -> None:
     if stated is not None and stated != (facts.width, facts.height):
         raise FormatError(
             path,

@@ -12,7 +12,7 @@ from serving.scoring.reliability import wilson_interval
 from training.data.csv_rows import table_rows
 from training.data.import_report import FormatError, first_problem
 from training.data.store import Annotation, Box, Dataset, Picture, Vote, read_store
-from training.labels.audit.drawn import Audit, AuditTile, file_hash
+from training.labels.audit.audit_sample import Audit, AuditTile, file_hash
 from training.labels.audit.sheet import ANSWERS_FILE, AUDIT_FILE, COLUMNS
 
 AUDITOR = "audit"
@@ -27,7 +27,7 @@ class _Answer(BaseModel):
     tile: int = Field(ge=1)
 
 
-class Verdict(_Answer):
+class BoxVerdict(_Answer):
     """What the auditors said of a box, both counted from 1."""
 
     answer: Literal["confirm", "reject"]
@@ -44,7 +44,7 @@ class Addition(_Answer):
     y2: float
 
 
-Answer = Verdict | Addition
+Answer = BoxVerdict | Addition
 _ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="answer")])
 
 
@@ -94,7 +94,7 @@ def read_audit(folder: Path) -> tuple[AuditResult, Dataset]:
     answers = read_answers(folder / ANSWERS_FILE, audit)
     said = [a.answer for a in answers]
     result = AuditResult(len(audit.tiles), said.count("confirm"), said.count("reject"), said.count("add"))
-    return result, corrected(read_store(store), audit, answers)
+    return result, apply_answers(read_store(store), audit, answers)
 
 
 def _audit(path: Path) -> Audit:
@@ -153,7 +153,7 @@ def _check_addition(path: Path, line: int, answer: Addition, tile: AuditTile) ->
         raise FormatError(path, f"line {line}", said)
 
 
-def corrected(dataset: Dataset, audit: Audit, answers: Sequence[Answer]) -> Dataset:
+def apply_answers(dataset: Dataset, audit: Audit, answers: Sequence[Answer]) -> Dataset:
     """The data set with the answers applied."""
     rejected: dict[str, set[int]] = defaultdict(set)
     added: dict[str, list[Box]] = defaultdict(list)
@@ -163,11 +163,11 @@ def corrected(dataset: Dataset, audit: Audit, answers: Sequence[Answer]) -> Data
             added[tile.picture].append((answer.x1 + tile.x, answer.y1 + tile.y, answer.x2 + tile.x, answer.y2 + tile.y))
         elif answer.answer == "reject":
             rejected[tile.picture].add(tile.boxes[answer.box - 1])
-    pictures = tuple(_corrected(p, rejected[p.id], added[p.id]) for p in dataset.pictures)
+    pictures = tuple(_correct_picture(p, rejected[p.id], added[p.id]) for p in dataset.pictures)
     return dataset.model_copy(update={"pictures": pictures})
 
 
-def _corrected(picture: Picture, rejected: set[int], added: Sequence[Box]) -> Picture:
+def _correct_picture(picture: Picture, rejected: set[int], added: Sequence[Box]) -> Picture:
     kept = [
         a.model_copy(update={"label": "look-alike"}) if number in rejected else a
         for number, a in enumerate(picture.annotations)

@@ -13,7 +13,7 @@ from serving.wsi.geometry import Region
 from serving.wsi.research_use import RESEARCH_USE
 from serving.wsi.slide import open_slide
 from training.data.store import Box, Dataset, Picture
-from training.labels.audit.drawn import Audit, AuditTile
+from training.labels.audit.audit_sample import Audit, AuditTile
 
 COLUMNS = ("tile", "box", "x1", "y1", "x2", "y2", "answer")
 """Of `answers.csv`; coordinates in px of the tile."""

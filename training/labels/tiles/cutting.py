@@ -10,7 +10,7 @@ from PIL import Image
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX
 from serving.wsi.slide import Slide
-from training.data.patient import patient_of
+from training.data.patient import parse_patient
 from training.data.store import Dataset, Picture, write_store
 from training.labels.tiles.ranking import RankedSlide, RankedTile
 
@@ -36,7 +36,7 @@ class ChosenSlide:
         pairs = zip(self.ranked.tiles, self.reasons, strict=True)
         return [(tile, reason) for tile, reason in pairs if reason]
 
-    def path_of(self, tile: RankedTile) -> str:
+    def tile_path(self, tile: RankedTile) -> str:
         """A tile's file below the output folder; the numbers are its level-0 px."""
         region = tile.tile.region
         return f"{self.stem}/{region.x}_{region.y}.png"
@@ -55,7 +55,7 @@ def cut_tiles(slide: Slide, chosen: ChosenSlide, out: Path, on_progress: Callabl
     on_progress(0, len(taken))
     with read_ahead(slide, chosen.ranked.frame, [t.tile for t in taken], ReadClock()) as patches:
         for done, (tile, (_, pixels)) in enumerate(zip(taken, patches, strict=True), 1):
-            Image.fromarray(pixels).save(out / chosen.path_of(tile))
+            Image.fromarray(pixels).save(out / chosen.tile_path(tile))
             on_progress(done, len(taken))
 
 
@@ -79,13 +79,13 @@ def write_table(slides: Iterable[ChosenSlide], path: Path) -> None:
                         f"{tile.tile.tissue_fraction:.4f}",
                         f"{tile.score:.6g}",
                         reason,
-                        slide.path_of(tile) if reason else "",
+                        slide.tile_path(tile) if reason else "",
                     ]
                 )
     part.replace(path)
 
 
-def write_unlabelled(slides: Iterable[ChosenSlide], out: Path, *, name: str, licence: str, model: str) -> Dataset:
+def write_unlabelled_store(slides: Iterable[ChosenSlide], out: Path, *, name: str, licence: str, model: str) -> Dataset:
     """The store of the taken tiles, `out`/store.json: unlabelled, each with its place on its slide in level-0 px.
 
     model : what scored them
@@ -97,7 +97,7 @@ def write_unlabelled(slides: Iterable[ChosenSlide], out: Path, *, name: str, lic
 
 
 def _picture(slide: ChosenSlide, tile: RankedTile, reason: str, model: str) -> Picture:
-    path, region = slide.path_of(tile), tile.tile.region
+    path, region = slide.tile_path(tile), tile.tile.region
     return Picture(
         id=path.removesuffix(".png"),
         path=path,
@@ -105,7 +105,7 @@ def _picture(slide: ChosenSlide, tile: RankedTile, reason: str, model: str) -> P
         height=TILE_PX,
         mpp=slide.ranked.frame.work_mpp,
         slide=slide.stem,
-        patient=patient_of(slide.file),
+        patient=parse_patient(slide.file),
         labelled=False,
         attributes={
             "slide file": slide.file,

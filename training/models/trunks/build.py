@@ -17,11 +17,11 @@ def build_trunk(name: str, norm: Norm = "learnt", depth: int = 4) -> Trunk:
         If there is no such trunk, or it does not do what is asked.
     """
     if name.startswith(TIMM):
-        return TimmTrunk.of(name.removeprefix(TIMM), norm, depth)
+        return TimmTrunk.create(name.removeprefix(TIMM), norm, depth)
     return TRUNKS[name](norm, depth)
 
 
-def kept_norm(name: str) -> Norm:
+def make_frozen_norm(name: str) -> Norm:
     """Batch norm that keeps the initial weights' statistics: folded into the convolutions where the trunk can."""
     return "frozen" if name.startswith(TIMM) else "folded"
 

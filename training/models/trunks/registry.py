@@ -39,9 +39,9 @@ class Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps of pictures."""
-        return self.maps(self.normalised(images))
+        return self.maps(self.normalise(images))
 
-    def normalised(self, images: Tensor) -> Tensor:
+    def normalise(self, images: Tensor) -> Tensor:
         """RGB in 0..255 minus mean, over standard deviation."""
         result: Tensor = (images - self.mean) / self.std
         return result

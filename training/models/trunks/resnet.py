@@ -43,7 +43,7 @@ class ResNetTrunk(Trunk):
                     module.bias = nn.Parameter(torch.zeros(module.out_channels))
         self.register_buffer("v1_strides", torch.tensor(data=False))
         self.place_strides(strides or "v1.5")
-        self.register_load_state_dict_post_hook(_strides_as_loaded)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_place_loaded_strides)  # type: ignore[no-untyped-call]
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """See `Trunk`."""
@@ -84,7 +84,7 @@ class ResNetTrunk(Trunk):
             raise ValueError(f"{weights.source} is ResNet {weights.strides}, and this trunk is {self.required}")
         given = {k: v.float() for k, v in weights.tensors.items()}
         if self.norm == "folded" and any(name.endswith("running_var") for name in given):
-            given = folded_state(given)
+            given = fold_batch_norm(given)
         wanted = self.state_dict()
         given = {k: v for k, v in given.items() if k in wanted and k != "v1_strides"}
         if missing := missing_names({k: v for k, v in wanted.items() if k != "v1_strides"}, given):
@@ -95,7 +95,7 @@ class ResNetTrunk(Trunk):
         self.load_state_dict({**given, "v1_strides": self.v1_strides}, strict=False)
 
 
-def folded_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_batch_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a ResNet with each batch norm folded into the convolution before it, float32."""
     result = {}
     for name in state:
@@ -112,7 +112,7 @@ def folded_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _strides_as_loaded(trunk: nn.Module, keys: Any) -> None:
+def _place_loaded_strides(trunk: nn.Module, keys: Any) -> None:
     if isinstance(trunk, ResNetTrunk):
         trunk.place_strides("v1" if trunk.v1_strides else "v1.5")
 

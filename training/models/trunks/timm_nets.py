@@ -18,7 +18,7 @@ class TimmTrunk(Trunk):
         self.net = net
 
     @classmethod
-    def of(cls, name: str, norm: Norm, depth: int) -> "TimmTrunk":
+    def create(cls, name: str, norm: Norm, depth: int) -> "TimmTrunk":
         """By timm's name of the net.
 
         Raises

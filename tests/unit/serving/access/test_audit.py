@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from serving.access.audit import START, AuditLog, Entry
+from serving.access.audit import START, AuditEntry, AuditLog
 from serving.access.errors import AuditError
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import FILE, open_database
 
 
@@ -20,9 +20,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(path: Path) -> AuditLog:
-    log = AuditLog(open_database(Settings(state=path.parent)))
+    log = AuditLog(open_database(ServerSettings(state=path.parent)))
     for number in range(5):
-        log.append(Entry("key:a", "POST /v1/analyses", "202", subject=f"a-{number}", request_id="r"))
+        log.append(AuditEntry("key:a", "POST /v1/analyses", "202", subject=f"a-{number}", request_id="r"))
     return log
 
 
@@ -42,7 +42,7 @@ def test_an_untouched_log_holds(log: AuditLog) -> None:
 
 
 def test_an_empty_log_holds(tmp_path: Path) -> None:
-    assert AuditLog(open_database(Settings(state=tmp_path / "new"))).verify() == (0, START)
+    assert AuditLog(open_database(ServerSettings(state=tmp_path / "new"))).verify() == (0, START)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_tampering_shows_where(log: AuditLog, path: Path, statement: str, record
 
 def test_a_cut_log_shows_against_a_noted_hash(log: AuditLog, path: Path) -> None:
     _, noted = log.verify()
-    log.append(Entry("key:a", "DELETE /v1/slides/{id}", "204"))
+    log.append(AuditEntry("key:a", "DELETE /v1/slides/{id}", "204"))
     assert log.verify(known=noted)[0] == 6
     tamper(path, "DELETE FROM access_audit WHERE sequence > 3")
     assert log.verify()[0] == 3
@@ -75,7 +75,7 @@ def test_a_cut_log_shows_against_a_noted_hash(log: AuditLog, path: Path) -> None
 
 @pytest.mark.parametrize("statement", ["UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit"])
 def test_the_database_refuses_changes(log: AuditLog, path: Path, statement: str) -> None:
-    database = open_database(Settings(state=path.parent))
+    database = open_database(ServerSettings(state=path.parent))
     with pytest.raises(IntegrityError, match="append-only"), database.writing() as tx:
         tx.execute(text(statement))
     assert log.verify()[0] == 5
@@ -83,11 +83,11 @@ def test_the_database_refuses_changes(log: AuditLog, path: Path, statement: str)
 
 def test_writers_in_several_processes_make_one_chain(path: Path) -> None:
     # Each log has a lock and connections of its own, as a process has.
-    logs = [AuditLog(open_database(Settings(state=path.parent))) for _ in range(4)]
+    logs = [AuditLog(open_database(ServerSettings(state=path.parent))) for _ in range(4)]
 
     def write(log: AuditLog) -> None:
         for _ in range(10):
-            log.append(Entry("key:a", "POST /v1/slides", "201"))
+            log.append(AuditEntry("key:a", "POST /v1/slides", "201"))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, logs))
@@ -98,20 +98,20 @@ def test_a_log_that_cannot_be_written_says_so(log: AuditLog, path: Path) -> None
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE access_audit")
     with pytest.raises(AuditError, match="cannot be written"):
-        log.append(Entry("key:a", "POST /v1/slides", "201"))
+        log.append(AuditEntry("key:a", "POST /v1/slides", "201"))
 
 
 def test_a_copy_made_while_it_is_written_holds(log: AuditLog, path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "backup" / FILE
     copy.parent.mkdir()
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(lambda: [log.append(Entry("key:a", "POST /v1/slides", "201")) for _ in range(50)])
+        writing = pool.submit(lambda: [log.append(AuditEntry("key:a", "POST /v1/slides", "201")) for _ in range(50)])
         with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(copy)) as backup:
             live.backup(backup)
         writing.result()
-    restored = AuditLog(open_database(Settings(state=copy.parent)))
+    restored = AuditLog(open_database(ServerSettings(state=copy.parent)))
     count, newest = restored.verify()
     assert 5 <= count <= 55
     assert log.verify(known=newest)[0] == 55
-    restored.append(Entry("key:a", "POST /v1/slides", "201"))
+    restored.append(AuditEntry("key:a", "POST /v1/slides", "201"))
     assert restored.verify(known=newest)[0] == count + 1

@@ -6,7 +6,7 @@ import pytest
 
 from serving.access.errors import ExpiredKeyError, NoSuchKeyError
 from serving.access.keys import KeyStore
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import FILE, open_database
 from serving.wsi.errors import BusyError
 
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def keys(path: Path) -> KeyStore:
-    return KeyStore(open_database(Settings(state=path.parent)))
+    return KeyStore(open_database(ServerSettings(state=path.parent)))
 
 
 def test_a_key_is_found_by_its_token_alone(keys: KeyStore) -> None:
@@ -54,7 +54,7 @@ def test_a_revoked_key_opens_nothing_at_once(keys: KeyStore) -> None:
 
 def test_keys_outlive_the_process(keys: KeyStore, path: Path) -> None:
     token, key = keys.create("lab", ["read", "score"])
-    assert KeyStore(open_database(Settings(state=path.parent))).find(token) == key
+    assert KeyStore(open_database(ServerSettings(state=path.parent))).find(token) == key
 
 
 def test_a_database_that_does_not_answer_lets_nobody_in(keys: KeyStore, path: Path) -> None:
@@ -88,7 +88,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def timed(path: Path, clock: Clock) -> KeyStore:
-    return KeyStore(open_database(Settings(state=path.parent)), now=clock)
+    return KeyStore(open_database(ServerSettings(state=path.parent)), now=clock)
 
 
 def test_a_key_opens_until_its_end_and_then_says_when_that_was(timed: KeyStore, clock: Clock) -> None:

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.access.doorkeeper import Caller, Doorkeeper
+from serving.access.authenticator import Authenticator, Caller
 from serving.access.errors import AuthenticationError
 from serving.access.keys import KeyStore
 from serving.access.local_key import FILE, PREFIX, local_key
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
 
 
 def test_it_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> None:
-    settings = Settings(state=tmp_path / "state")
+    settings = ServerSettings(state=tmp_path / "state")
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(local_key, [settings] * 16))
     (key,) = found
@@ -31,11 +31,11 @@ def test_a_file_without_a_key_opens_nothing(tmp_path: Path, content: str) -> Non
     (tmp_path / FILE).write_text(content)
     (tmp_path / FILE).chmod(0o600)
     with pytest.raises(SettingsError, match="delete it"):
-        local_key(Settings(state=tmp_path))
+        local_key(ServerSettings(state=tmp_path))
 
 
 def test_a_file_that_others_may_read_or_a_link_is_not_believed(tmp_path: Path) -> None:
-    settings = Settings(state=tmp_path)
+    settings = ServerSettings(state=tmp_path)
     local_key(settings)
     (tmp_path / FILE).chmod(0o640)
     with pytest.raises(SettingsError, match="delete it"):
@@ -53,7 +53,7 @@ ORIGINS = (
 )
 
 
-def shown_by(callers: st.DataObject) -> Caller:
+def find_shown(callers: st.DataObject) -> Caller:
     return callers.draw(st.builds(Caller, ADDRESSES, HOSTS, st.none(), ORIGINS, st.booleans()))
 
 
@@ -63,9 +63,9 @@ def test_nothing_but_the_key_shows_the_machines_own_user(
 ) -> None:
     """Whatever addresses and headers a caller has: a proxy on the machine has those of a browser on it."""
     state = tmp_path_factory.getbasetemp() / "door"
-    settings = Settings(state=state)
-    door = Doorkeeper(KeyStore(open_database(settings)), None, settings)
-    caller = shown_by(data)
+    settings = ServerSettings(state=state)
+    door = Authenticator(KeyStore(open_database(settings)), None, settings)
+    caller = find_shown(data)
     shown = None if guess is None else f"Bearer {guess}"
     for authorization in (shown, shown and shown.replace("Bearer ", ""), f"Bearer {local_key(settings)[:-1]}"):
         with pytest.raises(AuthenticationError, match="keys local"):

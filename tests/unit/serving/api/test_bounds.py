@@ -28,7 +28,7 @@ from serving.api.bounds import (
 )
 from serving.api.problems import problem
 from serving.api.routes import MAX_PATH_BYTES, METHODS
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.wsi.errors import MitoserveError
 
 Reply = tuple[int, dict[bytes, bytes], bytes]
@@ -42,7 +42,7 @@ def scope(method: str = "POST", path: str = "/v1/analyses", query: bytes = b"", 
     }  # fmt: skip
 
 
-async def asked(app: Callable[..., Awaitable[None]], wanted: Scope, receive: Receive) -> Reply:
+async def ask(app: Callable[..., Awaitable[None]], wanted: Scope, receive: Receive) -> Reply:
     """Status, headers and body of the answer."""
     sent: list[Message] = []
 
@@ -110,7 +110,7 @@ def bodies(app: Callable[..., Awaitable[None]], *, idle_s: float = 60, body_s: f
 def test_a_body_arrives_whole_or_is_refused_by_its_size(sizes: list[int], route: Any, content_type: str) -> None:
     arriving = Arriving([bytes(size) for size in sizes] or [b""])
     headers = [(b"content-type", content_type.encode())]
-    reply = asyncio.run(asked(bodies(route), scope(headers=headers), arriving))
+    reply = asyncio.run(ask(bodies(route), scope(headers=headers), arriving))
     if sum(sizes) <= MAX_BODY_BYTES:
         assert (reply[0], reply[2]) == (200, str(sum(sizes)).encode())
     else:
@@ -123,7 +123,7 @@ def test_a_body_arrives_whole_or_is_refused_by_its_size(sizes: list[int], route:
 @pytest.mark.parametrize("pieces", [[], [b"a"], [b"a"] * 2000])
 def test_a_body_that_stalls_or_drips_is_given_up(path: str, pieces: list[bytes], route: Any) -> None:
     arriving = Arriving(pieces, ends=False, pause_s=0.001 if pieces else 0)
-    reply = asyncio.run(asked(bodies(route, idle_s=0.05, body_s=0.05), scope(path=path), arriving))
+    reply = asyncio.run(ask(bodies(route, idle_s=0.05, body_s=0.05), scope(path=path), arriving))
     assert (reply[0], kind(reply), reply[1][b"connection"]) == (408, "upload-stalled", b"close")
 
 
@@ -139,7 +139,7 @@ def test_an_upload_takes_as_long_as_it_needs_while_it_goes_on() -> None:
         await Response(str(total))(wanted, receive, send)
 
     app = bodies(slow, idle_s=10, body_s=0.01)
-    reply = asyncio.run(asked(app, scope(path="/v1/score"), Arriving(pieces, pause_s=0.002)))
+    reply = asyncio.run(ask(app, scope(path="/v1/score"), Arriving(pieces, pause_s=0.002)))
     assert (reply[0], reply[2]) == (200, str(20 * MIN_BYTES).encode())
 
 
@@ -150,13 +150,13 @@ def test_a_route_that_waits_may_ask_for_ever_whether_its_client_is_there() -> No
             await receive()
         await Response(str(waited.cancelled_caught))(wanted, receive, send)
 
-    reply = asyncio.run(asked(bodies(waiting, idle_s=0.01, body_s=0.01), scope(), Arriving([b"whole"])))
+    reply = asyncio.run(ask(bodies(waiting, idle_s=0.01, body_s=0.01), scope(), Arriving([b"whole"])))
     assert reply[2] == b"True"
 
 
 def test_no_route_of_the_app_reads_more_than_its_limit(tmp_path: Path) -> None:
     """Every route and method, with bodies of no type and of every type that a route takes."""
-    app = create_app(Settings(state=tmp_path, loopback_without_key="on"))
+    app = create_app(ServerSettings(state=tmp_path, loopback_without_key="on"))
     types = ["text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"]
 
     async def everything() -> None:
@@ -167,7 +167,7 @@ def test_no_route_of_the_app_reads_more_than_its_limit(tmp_path: Path) -> None:
                 for content_type in types if method.lower() in operations else types[:1]:
                     arriving = Arriving([bytes(2**16)] * 64)
                     headers = [(b"content-type", content_type.encode())]
-                    status = (await asked(app, scope(method, path, headers=headers), arriving))[0]
+                    status = (await ask(app, scope(method, path, headers=headers), arriving))[0]
                     assert arriving.given <= MAX_BODY_BYTES + 2**16, (method, path, content_type)
                     assert status >= 400 or arriving.given == 0, (method, path, content_type)
 
@@ -181,7 +181,7 @@ HEADERS = st.lists(st.tuples(st.just(b"x-a"), st.integers(0, 9000).map(bytes)), 
 def test_a_head_is_taken_or_refused_by_its_size(path: int, parameters: int, value: int, headers: Any) -> None:
     query = b"&".join([b"a=" + b"b" * value] * parameters)
     wanted = scope("GET", "/" + "a" * (path - 1), query, headers)
-    reply = asyncio.run(asked(BoundedHeads(echo), wanted, Arriving([b""])))
+    reply = asyncio.run(ask(BoundedHeads(echo), wanted, Arriving([b""])))
     sizes = sum(len(name) + len(content) for name, content in wanted["headers"])
     if path > MAX_PATH_BYTES or len(query) > MAX_QUERY_BYTES or parameters > MAX_PARAMETERS:
         assert kind(reply) == "address-too-long"
@@ -204,6 +204,6 @@ def test_a_head_is_taken_or_refused_by_its_size(path: int, parameters: int, valu
 def test_what_would_hold_the_event_loop_or_the_database_is_refused_at_once(
     tmp_path: Path, path: str, query: bytes
 ) -> None:
-    app = create_app(Settings(state=tmp_path))
-    reply = asyncio.run(asked(app, scope("GET", path, query), Arriving([b""])))
+    app = create_app(ServerSettings(state=tmp_path))
+    reply = asyncio.run(ask(app, scope("GET", path, query), Arriving([b""])))
     assert reply[0] in (400, 414)

@@ -5,9 +5,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from serving.access.access import Access, open_access
+from serving.access.access import AccessControl, open_access
 from serving.api.guard import Guard, required_grant
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from tests.clients import bearer
 
 
@@ -39,8 +39,8 @@ def test_what_is_not_public_takes_a_scope(method: str, path: str, grant: str | N
 
 
 @pytest.fixture
-def access(tmp_path: Path) -> Access:
-    return open_access(Settings(state=tmp_path))
+def access(tmp_path: Path) -> AccessControl:
+    return open_access(ServerSettings(state=tmp_path))
 
 
 class Waiting:
@@ -57,7 +57,7 @@ class Waiting:
         await send({"type": "http.response.body", "body": scope["state"]["principal"].id.encode()})
 
 
-def test_a_key_has_a_bounded_number_of_requests_under_way(access: Access) -> None:
+def test_a_key_has_a_bounded_number_of_requests_under_way(access: AccessControl) -> None:
     token, _ = access.keys.create("busy", ["read"])
     other, other_key = access.keys.create("other", ["read"])
 
@@ -81,7 +81,7 @@ def test_a_key_has_a_bounded_number_of_requests_under_way(access: Access) -> Non
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
-def test_an_error_gives_the_place_back(access: Access) -> None:
+def test_an_error_gives_the_place_back(access: AccessControl) -> None:
     token, _ = access.keys.create("busy", ["read"])
 
     async def failing(_: Scope, __: Receive, ___: Send) -> None:

@@ -27,7 +27,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def extended(name: str) -> str:
+def extend(name: str) -> str:
     return f"UTF-8''{quote(name, safe='')}"
 
 
@@ -36,10 +36,10 @@ def encoded_word(name: str) -> str:
 
 
 WRITERS: dict[str, Callable[[str], bytes]] = {
-    "RFC 6266": lambda n: f"attachment; filename=fallback.svs; filename*={extended(n)}".encode(),
-    "RFC 6266, the other way round": lambda n: f'attachment; filename*={extended(n)}; filename="fallback.svs"'.encode(),
+    "RFC 6266": lambda n: f"attachment; filename=fallback.svs; filename*={extend(n)}".encode(),
+    "RFC 6266, the other way round": lambda n: f'attachment; filename*={extend(n)}; filename="fallback.svs"'.encode(),
     ".NET": lambda n: (
-        f"form-data; name=slide; filename={encoded_word(n)}; filename*={extended(n).lower()[:7]}{extended(n)[7:]}".encode()
+        f"form-data; name=slide; filename={encoded_word(n)}; filename*={extend(n).lower()[:7]}{extend(n)[7:]}".encode()
     ),
     ".NET without the extended name": lambda n: f"form-data; name=slide; filename={encoded_word(n)}".encode(),
     "curl": lambda n: f"form-data; name={quoted('slide')}; filename={quoted(n)}".encode(),

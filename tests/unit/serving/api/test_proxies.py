@@ -12,7 +12,7 @@ from serving.api.addresses import address
 from serving.api.guard import required_grant
 from serving.api.proxies import Proxies, is_prefix
 from serving.api.routes import route_path
-from tests.unit.serving.api.test_bounds import Arriving, asked, scope
+from tests.unit.serving.api.test_bounds import Arriving, ask, scope
 
 PREFIXES = st.sampled_from(
     [
@@ -48,7 +48,7 @@ STATED = st.fixed_dictionaries(
 )
 
 
-def seen(wanted: Scope, trusted: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+def see(wanted: Scope, trusted: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
     """The request as the app sees it, and the address that it gives for one of its own."""
     found: dict[str, Any] = {}
 
@@ -59,18 +59,18 @@ def seen(wanted: Scope, trusted: tuple[str, ...], prefix: str = "") -> dict[str,
         await send(start)
         await send({"type": "http.response.body", "body": b""})
 
-    reply = asyncio.run(asked(Proxies(app, trusted=trusted, prefix=prefix), wanted, Arriving([b""])))
+    reply = asyncio.run(ask(Proxies(app, trusted=trusted, prefix=prefix), wanted, Arriving([b""])))
     return found | {"location": reply[1][b"location"].decode()}
 
 
-def forwarded(path: str, stated: dict[str, str], peer: str = "10.0.0.2") -> Scope:
+def forward(path: str, stated: dict[str, str], peer: str = "10.0.0.2") -> Scope:
     headers = [(name.encode(), value.encode()) for name, value in stated.items()]
     return {**scope("GET", path, headers=headers), "client": (peer, 40000)}
 
 
 @given(path=PATHS, stated=STATED)
 def test_what_others_state_changes_nothing(path: str, stated: dict[str, str]) -> None:
-    found = seen(forwarded(path, stated), ("10.0.0.3", "192.168.0.0/16"))
+    found = see(forward(path, stated), ("10.0.0.3", "192.168.0.0/16"))
     assert found["client"] == ("10.0.0.2", 40000)
     assert (found["scheme"], found["path"], found["root_path"], found["address"]) == ("http", path, "", "/v1/slides")
     assert dict(found["headers"])[b"host"] == b"localhost"
@@ -78,7 +78,7 @@ def test_what_others_state_changes_nothing(path: str, stated: dict[str, str]) ->
 
 @given(path=PATHS, stated=STATED, own=st.sampled_from(["", "/own"]))
 def test_what_a_named_proxy_states_is_taken_if_it_can_be(path: str, stated: dict[str, str], own: str) -> None:
-    found = seen(forwarded(path, stated), ("10.0.0.0/24",), own)
+    found = see(forward(path, stated), ("10.0.0.0/24",), own)
     stated_prefix = stated.get("x-forwarded-prefix", "").rstrip("/")
     prefix = stated_prefix if stated_prefix in ("/lab", "/lab/mitoserve", "/viewer", "/v1") else own
     assert found["root_path"] == prefix

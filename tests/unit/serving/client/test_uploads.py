@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.client import AsyncClient, Client, ClientError, ConnectionLostError, RefusedError, Slide
+from serving.client import AsyncClient, Client, ClientError, ConnectionLostError, RefusedError, RemoteSlide
 from serving.client import uploads as protocol
 from serving.client.effects import OnProgress
 from serving.client.resume import Notes
 
-Upload = Callable[["TusServer", Path, Notes], Slide]
+Upload = Callable[["TusServer", Path, Notes], RemoteSlide]
 
 
 @dataclass
@@ -56,13 +56,13 @@ class TusServer:
         return httpx.Response(204, headers={"Upload-Offset": str(len(self.stored))})
 
 
-def waiting(server: TusServer, path: Path, notes: Notes, on_progress: OnProgress | None = None) -> Slide:
+def waiting(server: TusServer, path: Path, notes: Notes, on_progress: OnProgress | None = None) -> RemoteSlide:
     with Client("http://server", notes=notes, transport=httpx.MockTransport(server)) as client:
         return client.upload(path, on_progress=on_progress)
 
 
-def awaiting(server: TusServer, path: Path, notes: Notes) -> Slide:
-    async def run() -> Slide:
+def awaiting(server: TusServer, path: Path, notes: Notes) -> RemoteSlide:
+    async def run() -> RemoteSlide:
         async with AsyncClient("http://server", notes=notes, transport=httpx.MockTransport(server)) as client:
             return await client.upload(path)
 
@@ -99,7 +99,7 @@ def slide(tmp_path: Path) -> Path:
 @BOTH
 def test_a_slide_arrives_whole(upload: Upload, slide: Path, notes: Notes) -> None:
     server = TusServer()
-    assert upload(server, slide, notes) == Slide("s", slide.name, {"id": "s", "name": slide.name})
+    assert upload(server, slide, notes) == RemoteSlide("s", slide.name, {"id": "s", "name": slide.name})
     assert server.stored == slide.read_bytes()
 
 

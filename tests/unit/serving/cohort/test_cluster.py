@@ -43,7 +43,7 @@ class FakeRay(SimpleNamespace):
         self.ended += 1
 
 
-def ended(process: "subprocess.Popen[bytes]") -> None:
+def wait_for_end(process: "subprocess.Popen[bytes]") -> None:
     """End a process and let go of its pipes."""
     process.kill()
     process.communicate()
@@ -68,7 +68,7 @@ def test_a_cluster_of_this_machine_s_own_is_ended(environment: pytest.MonkeyPatc
         assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     assert ray.ended == 1
     assert not folder.exists()
-    ended(ray.left[0])
+    wait_for_end(ray.left[0])
 
 
 def test_a_start_that_fails_is_tried_again_and_leaves_nothing(environment: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_start_that_fails_is_tried_again_and_leaves_nothing(environment: pytes
         assert ray.left[0].poll() is not None
         assert ray.left[1].poll() is None
     for process in ray.left:
-        ended(process)
+        wait_for_end(process)
     ray = FakeRay(failures=TRIES)
     environment.setitem(sys.modules, "ray", ray)
     with (
@@ -89,7 +89,7 @@ def test_a_start_that_fails_is_tried_again_and_leaves_nothing(environment: pytes
         pass
     assert all(process.poll() is not None for process in ray.left)
     for process in ray.left:
-        ended(process)
+        wait_for_end(process)
 
 
 def test_a_cluster_that_is_there_is_asked_once(environment: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.cohort.dicomweb import Credential, fetch_series, find_series, is_dicomweb
-from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError, problem_of
+from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError, describe_problem
 from serving.wsi.errors import SlideTooLargeError
 from serving.wsi.geometry import Region
 from serving.wsi.hashing import slide_sha256
@@ -109,14 +109,14 @@ def test_an_answer_that_breaks_off_is_no_slide(served: tuple[Archive, list[str]]
     server.break_off_after = 100_000
     with pytest.raises(UnavailableError, match="broke off") as caught:
         fetch_series(sources[0], tmp_path, max_bytes=GIB)
-    assert problem_of(caught.value).passing
+    assert describe_problem(caught.value).passing
 
 
 def test_a_series_that_is_not_there_is_missing(served: tuple[Archive, list[str]], tmp_path: Path) -> None:
     _, sources = served
     with pytest.raises(MissingSlideError) as caught:
         fetch_series(f"{sources[0]}.9", tmp_path, max_bytes=GIB)
-    assert not problem_of(caught.value).passing
+    assert not describe_problem(caught.value).passing
 
 
 def test_a_series_has_a_most(served: tuple[Archive, list[str]], tmp_path: Path) -> None:

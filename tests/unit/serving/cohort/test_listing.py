@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from serving.cohort.buckets import located
+from serving.cohort.buckets import open_bucket
 from serving.cohort.errors import CohortError, ManifestError, UnavailableError
 from serving.cohort.listing import manifest_at
 from tests.dicom import write_dicom_slide
@@ -48,7 +48,7 @@ def test_dicom_slides_are_found_by_what_files_hold(tmp_path: Path) -> None:
     expected = ["one/a", "one/b", "two/a.1.2", "two/b.1.2"]
     assert sorted(sources(str(root))) == [str(root / name) for name in expected]
     bucket = f"memory:///{uuid4().hex}"
-    store, key = located(bucket)
+    store, key = open_bucket(bucket)
     for path in root.rglob("*"):
         if path.is_file():
             store.put(f"{key}/{path.relative_to(root)}", path.read_bytes())
@@ -68,7 +68,7 @@ def test_a_file_is_a_manifest_beside_its_slides(folder: Path) -> None:
 @pytest.fixture
 def bucket() -> str:
     root = f"memory:///{uuid4().hex}"
-    store, key = located(root)
+    store, key = open_bucket(root)
     for name in FILES:
         store.put(f"{key}/{name}", b"x")
     store.put(f"{key}/cohort.csv", b"slide,case\nx y.svs,1\n")
@@ -79,7 +79,7 @@ def bucket() -> str:
 def test_a_bucket_is_searched_in_the_same_way(bucket: str) -> None:
     *found, odd = sorted(sources(bucket))
     assert found == [f"{bucket}/{name}" for name in ("a.svs", "b.TIF", "deep/c.ndpi", "m.mrxs")] + [f"{bucket}/series/"]
-    store, key = located(odd)
+    store, key = open_bucket(odd)
     assert bytes(store.get(key).bytes()) == b"x"
 
 

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.cohort.entry import ID, Entry, id_of, name_of
 from serving.cohort.errors import ManifestError
 from serving.cohort.manifest import Manifest, read_manifest, with_mpp
+from serving.cohort.manifest_entry import ID, ManifestEntry, make_slide_id, parse_file_name
 
 
 def read(text: str, base: str = "/data") -> Manifest:
     return read_manifest(text, base=base, name="cohort.csv")
 
 
-def refused(text: str) -> str:
+def refuse(text: str) -> str:
     with pytest.raises(ManifestError) as caught:
         read(text)
     return str(caught.value)
@@ -26,10 +26,10 @@ def test_a_csv_states_slides_with_what_belongs_to_them() -> None:
         'slide,case,mpp,roi,id\na.svs,c1,0.25,"0,0,500,500",first\n/elsewhere/b.svs,,,,\ns3://bucket/c.svs,c2,,,third\n'
     )
     first, second, third = manifest.entries
-    assert first == Entry("first", "/data/a.svs", "c1", 0.25, "0,0,500,500")
+    assert first == ManifestEntry("first", "/data/a.svs", "c1", 0.25, "0,0,500,500")
     assert (second.source, second.case, second.mpp, second.roi) == ("/elsewhere/b.svs", "", None, None)
-    assert second.id == id_of("/elsewhere/b.svs")
-    assert third == Entry("third", "s3://bucket/c.svs", "c2")
+    assert second.id == make_slide_id("/elsewhere/b.svs")
+    assert third == ManifestEntry("third", "s3://bucket/c.svs", "c2")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -67,7 +67,7 @@ def test_a_list_whose_first_slide_has_a_quote_stays_a_list() -> None:
 
 
 def test_every_line_that_cannot_be_used_is_named() -> None:
-    said = refused('slide,mpp,roi,id\na.svs,zero,,\nb.svs,-1,,\nc.svs,,"1,2",\n,0.25,,\nd.svs,,,../up\ne.svs,,,,more\n')
+    said = refuse('slide,mpp,roi,id\na.svs,zero,,\nb.svs,-1,,\nc.svs,,"1,2",\n,0.25,,\nd.svs,,,../up\ne.svs,,,,more\n')
     for line, what in [
         (2, "mpp 'zero'"),
         (3, "mpp '-1'"),
@@ -81,7 +81,7 @@ def test_every_line_that_cannot_be_used_is_named() -> None:
 
 
 def test_duplicates_are_named_with_both_lines() -> None:
-    said = refused("slide,id\na.svs,x\nb.svs,x\n./a.svs,y\n")
+    said = refuse("slide,id\na.svs,x\nb.svs,x\n./a.svs,y\n")
     assert "line 3: the id x is that of line 2 again" in said
     assert "line 4: the slide /data/a.svs is that of line 2 again" in said
 
@@ -102,11 +102,11 @@ def test_a_slide_may_come_twice_with_two_regions() -> None:
     ],
 )
 def test_what_is_no_manifest_is_refused(text: str, what: str) -> None:
-    assert what in refused(text)
+    assert what in refuse(text)
 
 
 def test_many_errors_are_counted() -> None:
-    said = refused("slide,mpp\n" + "a.svs,x\n" * 50)
+    said = refuse("slide,mpp\n" + "a.svs,x\n" * 50)
     assert said.endswith("and 30 more")
 
 
@@ -117,12 +117,12 @@ def test_a_resolution_for_all_leaves_those_that_have_one() -> None:
 
 @given(st.text(min_size=1))
 def test_an_id_is_always_a_file_name(source: str) -> None:
-    assert ID.fullmatch(id_of(source))
-    assert id_of(source) == id_of(source)
+    assert ID.fullmatch(make_slide_id(source))
+    assert make_slide_id(source) == make_slide_id(source)
 
 
 def test_ids_tell_apart_slides_of_one_name() -> None:
-    ids = {id_of(source) for source in ("/a/x.svs", "/b/x.svs", "s3://a/x.svs", "/a/x.tif")}
+    ids = {make_slide_id(source) for source in ("/a/x.svs", "/b/x.svs", "s3://a/x.svs", "/a/x.tif")}
     assert len(ids) == 4
     assert all(i.startswith("x-") for i in ids)
 
@@ -139,7 +139,7 @@ def test_ids_tell_apart_slides_of_one_name() -> None:
     ],
 )
 def test_a_slide_is_called_by_its_last_part(source: str, name: str) -> None:
-    assert name_of(source) == name
+    assert parse_file_name(source) == name
 
 
 def test_relative_paths_are_made_absolute(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from serving.cohort.cluster import Resources
-from serving.cohort.cohort import CrewSize, Run, crew_size
+from serving.cohort.cohort import CohortRun, WorkerPoolSize, choose_pool_size
 from serving.cohort.errors import CohortError
 from serving.cohort.layout import Failure
-from serving.cohort.ledger import Tally
+from serving.cohort.ledger import CohortTally
 from serving.cohort.progress import ShownProgress
 from serving.cohort.worker import WorkOrder
 from serving.scoring.options import ScoringOptions
@@ -20,9 +20,9 @@ FAILURE = Failure(slide="x", source="/x", problem="p", detail="d", passing=False
 
 def test_a_log_gets_a_line_now_and_then() -> None:
     text, now = io.StringIO(), [0.0]
-    tally = Tally(200)
+    tally = CohortTally(200)
     with ShownProgress(Console(file=text, width=200), clock=lambda: now[0]) as shown:
-        shown.began(tally, CrewSize(2, 1, 0, 1))
+        shown.began(tally, WorkerPoolSize(2, 1, 0, 1))
         for second in range(100):
             now[0] += 1
             tally.scored, tally.tiles = second // 2, 3 * second
@@ -39,16 +39,16 @@ def test_a_log_gets_a_line_now_and_then() -> None:
 def test_a_terminal_gets_a_bar() -> None:
     text = io.StringIO()
     with ShownProgress(Console(file=text, force_terminal=True, width=160)) as shown:
-        shown.began(Tally(3), CrewSize(2, 1, 1, 4))
-        shown.went_on(Tally(3, scored=1), 0)
+        shown.began(CohortTally(3), WorkerPoolSize(2, 1, 1, 4))
+        shown.went_on(CohortTally(3, scored=1), 0)
     assert "2 workers of 1 threads and a GPU each on 4 machines" in text.getvalue()
     assert "1/3" in text.getvalue()
 
 
 def size(resources: Resources, **changes: object) -> tuple[int, int, int]:
     providers = changes.pop("providers", None)
-    run = Run(Path("models"), WorkOrder("out", ScoringOptions(), providers=providers), **changes)  # type: ignore[arg-type]
-    found = crew_size(run, resources)
+    run = CohortRun(Path("models"), WorkOrder("out", ScoringOptions(), providers=providers), **changes)  # type: ignore[arg-type]
+    found = choose_pool_size(run, resources)
     return found.workers, found.threads, found.gpus
 
 

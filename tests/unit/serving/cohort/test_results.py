@@ -8,16 +8,16 @@ from uuid import uuid4
 import pytest
 
 from serving.cohort.errors import CohortError, UnavailableError
-from serving.cohort.results import BucketResults, FolderResults, Results, results_at
+from serving.cohort.results import BucketResultStore, FolderResultStore, ResultStore, open_result_store
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def results(request: pytest.FixtureRequest, tmp_path: Path) -> Results:
+def results(request: pytest.FixtureRequest, tmp_path: Path) -> ResultStore:
     """A folder, or a bucket in this process's memory, which obstore has for tests."""
-    return FolderResults(tmp_path) if request.param == "folder" else BucketResults(f"memory:///{uuid4().hex}")
+    return FolderResultStore(tmp_path) if request.param == "folder" else BucketResultStore(f"memory:///{uuid4().hex}")
 
 
-def test_what_is_put_is_got_and_listed(results: Results) -> None:
+def test_what_is_put_is_got_and_listed(results: ResultStore) -> None:
     assert results.get("reports/a.json.gz") is None
     assert results.list("reports") == {}
     before = time.time() - 2
@@ -36,15 +36,15 @@ def test_what_is_put_is_got_and_listed(results: Results) -> None:
 
 
 def test_an_address_says_which_it_is(tmp_path: Path) -> None:
-    assert isinstance(results_at(str(tmp_path)), FolderResults)
-    assert results_at(f"file://{tmp_path}").address == str(tmp_path)
-    assert isinstance(results_at("memory:///x"), BucketResults)
+    assert isinstance(open_result_store(str(tmp_path)), FolderResultStore)
+    assert open_result_store(f"file://{tmp_path}").address == str(tmp_path)
+    assert isinstance(open_result_store("memory:///x"), BucketResultStore)
     with pytest.raises(CohortError, match="no storage that can be read"):
-        results_at("gopher://x/y")
+        open_result_store("gopher://x/y")
 
 
 def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = FolderResults(tmp_path)
+    results = FolderResultStore(tmp_path)
     results.put("a", b"old")
 
     def full(handle: int) -> None:
@@ -58,7 +58,7 @@ def test_a_writer_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: 
 
 
 def test_what_a_killed_writer_left_is_not_listed_and_goes_later(tmp_path: Path) -> None:
-    results = FolderResults(tmp_path)
+    results = FolderResultStore(tmp_path)
     results.put("reports/a", b"1")
     part = tmp_path / "reports" / ".xyz.part"
     part.write_bytes(b"hal")
@@ -70,7 +70,7 @@ def test_what_a_killed_writer_left_is_not_listed_and_goes_later(tmp_path: Path) 
 
 
 def test_storage_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = BucketResults(f"memory:///{uuid4().hex}")
+    results = BucketResultStore(f"memory:///{uuid4().hex}")
 
     class Broken:
         def put(self, *_: object, **__: object) -> None:
@@ -78,6 +78,6 @@ def test_storage_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -
 
             raise GenericError("Generic S3 error: connection refused\n\nDebug source: pages of it")
 
-    monkeypatch.setattr("serving.cohort.results.located", lambda _: (Broken(), "key"))
+    monkeypatch.setattr("serving.cohort.results.open_bucket", lambda _: (Broken(), "key"))
     with pytest.raises(UnavailableError, match=r"results cannot be kept or read: .*connection refused$"):
         results.put("a", b"")

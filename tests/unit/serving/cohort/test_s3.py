@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from serving.cohort.buckets import _store, located
+from serving.cohort.buckets import _store, open_bucket
 from serving.cohort.cohort import model_files
 from serving.cohort.errors import UnavailableError
 from serving.cohort.ledger import Ledger
 from serving.cohort.listing import manifest_at
-from serving.cohort.results import results_at
-from serving.cohort.status import status_of
+from serving.cohort.results import open_result_store
+from serving.cohort.status import read_status
 from serving.cohort.worker import SlideWorker, WorkOrder
 from serving.scoring.models import newest_cascade
 from serving.scoring.options import ScoringOptions
@@ -37,7 +37,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path: Path) -> None:
-    store, _ = located(bucket)
+    store, _ = open_bucket(bucket)
     for name in ("a", "b"):
         store.put(f"in/{name} 1.tif", write_pyramid(tmp_path / f"{name}.tif", noise(600, 500)).read_bytes())
     store.put("in/bad.svs", b"no slide")
@@ -46,7 +46,7 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
     entries = manifest_at(f"{bucket}/in/cohort.csv").entries
     folders = newest_cascade(write_quick_models(tmp_path / "models"))
     order = WorkOrder(f"{bucket}/out", ScoringOptions(), formats=("geojson",))
-    results = results_at(order.results)
+    results = open_result_store(order.results)
     worker = SlideWorker(order, model_files(folders))
     try:
         for expected in ("scored", "kept"):
@@ -59,11 +59,11 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
                 assert worker.write_part(part, members) == (expected == "scored")
     finally:
         worker.close()
-    found = status_of(results)
+    found = read_status(results)
     assert (found.done, found.left) == (2, 0)
     assert {f.slide: f.problem for f in found.failed} == {"bad": "unsupported-format", "none": "not-found"}
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket: str) -> None:
     with pytest.raises(UnavailableError, match="there is no bucket for s3://elsewhere/out"):
-        results_at("s3://elsewhere/out").put("a", b"")
+        open_result_store("s3://elsewhere/out").put("a", b"")

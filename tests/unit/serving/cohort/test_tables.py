@@ -8,11 +8,20 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pytest
 
-from serving.cohort.entry import Entry
 from serving.cohort.errors import UnavailableError
-from serving.cohort.layout import Failure, packed, report_name
-from serving.cohort.results import BucketResults, FolderResults, Results
-from serving.cohort.tables import DETECTIONS, PARTS, SLIDES, Member, part_name, part_of, remove_parts, write_part
+from serving.cohort.layout import Failure, pack_report, report_name
+from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.results import BucketResultStore, FolderResultStore, ResultStore
+from serving.cohort.tables import (
+    DETECTIONS,
+    PARTS,
+    SLIDES,
+    TableMember,
+    choose_part,
+    part_name,
+    remove_parts,
+    write_part,
+)
 from serving.report import Report
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
@@ -34,28 +43,28 @@ def report() -> Report:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def results(request: pytest.FixtureRequest, tmp_path: Path) -> Results:
-    return FolderResults(tmp_path) if request.param == "folder" else BucketResults(f"memory:///{uuid4().hex}")
+def results(request: pytest.FixtureRequest, tmp_path: Path) -> ResultStore:
+    return FolderResultStore(tmp_path) if request.param == "folder" else BucketResultStore(f"memory:///{uuid4().hex}")
 
 
-def kept(results: Results, slide: str, report: Report, *, case: str = "") -> Member:
-    results.put(report_name(slide), packed(report))
+def keep(results: ResultStore, slide: str, report: Report, *, case: str = "") -> TableMember:
+    results.put(report_name(slide), pack_report(report))
     stored = results.list("reports")[f"{slide}.json.gz"]
-    return Member(Entry(slide, f"/data/{slide}.svs", case), stored)
+    return TableMember(ManifestEntry(slide, f"/data/{slide}.svs", case), stored)
 
 
-def rows(results: Results, table: str, part: int = 3) -> list[dict[str, object]]:
+def rows(results: ResultStore, table: str, part: int = 3) -> list[dict[str, object]]:
     data = results.get(part_name(table, part))
     assert data is not None
     found: list[dict[str, object]] = pyarrow.parquet.read_table(BytesIO(data)).to_pylist()
     return found
 
 
-def test_a_slide_is_a_row_and_so_is_a_figure(results: Results, report: Report) -> None:
+def test_a_slide_is_a_row_and_so_is_a_figure(results: ResultStore, report: Report) -> None:
     members = [
-        kept(results, "s2", report),
-        kept(results, "s1", report, case="c"),
-        Member(Entry("bad", "/b.svs"), None, FAILURE),
+        keep(results, "s2", report),
+        keep(results, "s1", report, case="c"),
+        TableMember(ManifestEntry("bad", "/b.svs"), None, FAILURE),
     ]
     assert write_part(results, 3, members)
     bad, first, second = rows(results, SLIDES)
@@ -76,12 +85,12 @@ def test_a_slide_is_a_row_and_so_is_a_figure(results: Results, report: Report) -
     assert second["analysis_id"] == report.analysis_id
 
 
-def test_a_part_is_written_again_only_where_its_slides_changed(results: Results, report: Report) -> None:
-    one = kept(results, "s1", report)
+def test_a_part_is_written_again_only_where_its_slides_changed(results: ResultStore, report: Report) -> None:
+    one = keep(results, "s1", report)
     assert write_part(results, 3, [one])
     first = results.get(part_name(SLIDES, 3))
     assert not write_part(results, 3, [one])
-    two = kept(results, "s2", report)
+    two = keep(results, "s2", report)
     assert write_part(results, 3, [two, one])
     assert not write_part(results, 3, [one, two])
     assert write_part(results, 3, [one])
@@ -91,9 +100,9 @@ def test_a_part_is_written_again_only_where_its_slides_changed(results: Results,
 @pytest.mark.parametrize("table", [SLIDES, DETECTIONS])
 @pytest.mark.parametrize("damage", [b"", b"PAR1 but not really", None])
 def test_a_part_that_is_damaged_or_missing_is_written_again(
-    results: Results, report: Report, table: str, damage: bytes | None
+    results: ResultStore, report: Report, table: str, damage: bytes | None
 ) -> None:
-    member = kept(results, "s1", report)
+    member = keep(results, "s1", report)
     write_part(results, 3, [member])
     whole = results.get(part_name(table, 3))
     if damage is None:
@@ -104,24 +113,24 @@ def test_a_part_that_is_damaged_or_missing_is_written_again(
     assert results.get(part_name(table, 3)) == whole
 
 
-def test_a_report_that_went_away_is_no_empty_row(results: Results, report: Report) -> None:
-    member = kept(results, "s1", report)
+def test_a_report_that_went_away_is_no_empty_row(results: ResultStore, report: Report) -> None:
+    member = keep(results, "s1", report)
     results.put(report_name("s1"), b"torn")
     with pytest.raises(UnavailableError, match="the report of s1 was removed or changed"):
         write_part(results, 3, [member])
 
 
-def test_parts_that_no_slide_is_in_any_more_go(results: Results, report: Report) -> None:
+def test_parts_that_no_slide_is_in_any_more_go(results: ResultStore, report: Report) -> None:
     for part in (3, 4):
-        write_part(results, part, [kept(results, "s1", report)])
+        write_part(results, part, [keep(results, "s1", report)])
     remove_parts(results, {4})
     assert list(results.list(SLIDES)) == list(results.list(DETECTIONS)) == ["part-04.parquet"]
 
 
 def test_all_parts_are_one_table_even_without_figures(tmp_path: Path, report: Report) -> None:
-    results = FolderResults(tmp_path)
-    write_part(results, 3, [kept(results, "s1", report)])
-    write_part(results, 4, [Member(Entry("bad", "/b.svs"), None, FAILURE)])
+    results = FolderResultStore(tmp_path)
+    write_part(results, 3, [keep(results, "s1", report)])
+    write_part(results, 4, [TableMember(ManifestEntry("bad", "/b.svs"), None, FAILURE)])
     (tmp_path / "tables" / "slides" / ".x.part").write_bytes(b"a writer was killed")
     slides = pyarrow.dataset.dataset(tmp_path / "tables" / "slides").to_table()
     assert sorted(slides["state"].to_pylist()) == ["done", "failed"]
@@ -132,6 +141,6 @@ def test_all_parts_are_one_table_even_without_figures(tmp_path: Path, report: Re
 def test_parts_are_about_as_full() -> None:
     counts = [0] * PARTS
     for number in range(6400):
-        counts[part_of(f"slide-{number}")] += 1
+        counts[choose_part(f"slide-{number}")] += 1
     assert min(counts) > 60
     assert max(counts) < 150

@@ -10,14 +10,14 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from serving.cohort.buckets import located
+from serving.cohort.buckets import open_bucket
 from serving.cohort.cohort import model_files
-from serving.cohort.entry import Entry, id_of
 from serving.cohort.layout import read_report, report_name
-from serving.cohort.results import results_at
+from serving.cohort.manifest_entry import ManifestEntry, make_slide_id
+from serving.cohort.results import open_result_store
 from serving.cohort.scratch import common_folder
-from serving.cohort.sources import facts_of
-from serving.cohort.worker import Outcome, SlideWorker, Task, WorkOrder
+from serving.cohort.sources import stat_sources
+from serving.cohort.worker import SlideOutcome, SlideTask, SlideWorker, WorkOrder
 from serving.isolation.limits import DecoderLimits
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_detector
@@ -56,7 +56,7 @@ def make(models: Path, out: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MITOSIS_SCRATCH", str(folder))
-        patch.setattr("serving.scoring.pace._most", [])
+        patch.setattr("serving.scoring.batch_sizes._most", [])
         yield worker
         for one in made:
             one.close()
@@ -73,13 +73,13 @@ def slide(tmp_path: Path) -> Path:
     return write_pyramid(tmp_path / "a.tif", noise(600, 500))
 
 
-def task(path: Path | str, out: str, **changes: object) -> Task:
-    entry = replace(Entry(id_of(str(path)), str(path)), **changes)  # type: ignore[arg-type]
-    (facts,) = facts_of([entry.source])
-    return Task(entry, facts, results_at(out).list("reports").get(f"{entry.id}.json.gz"))
+def task(path: Path | str, out: str, **changes: object) -> SlideTask:
+    entry = replace(ManifestEntry(make_slide_id(str(path)), str(path)), **changes)  # type: ignore[arg-type]
+    (facts,) = stat_sources([entry.source])
+    return SlideTask(entry, facts, open_result_store(out).list("reports").get(f"{entry.id}.json.gz"))
 
 
-def problem(outcome: Outcome) -> tuple[str, bool]:
+def problem(outcome: SlideOutcome) -> tuple[str, bool]:
     assert outcome.state == "failed"
     assert outcome.problem is not None
     return outcome.problem.kind, outcome.problem.passing
@@ -92,7 +92,7 @@ def test_a_report_is_what_scoring_the_slide_alone_gives(
     assert outcome.state == "scored"
     with open_slide(slide) as opened:
         alone = score_slide(opened, load_detector(models)).report
-    kept = read_report(results_at(out), id_of(str(slide)))
+    kept = read_report(open_result_store(out), make_slide_id(str(slide)))
     assert kept is not None
     assert kept.model_dump(exclude={"timing", "software"}) == alone.model_dump(exclude={"timing", "software"})
     assert outcome.tiles == alone.tissue.tiles_scored > 0
@@ -132,10 +132,10 @@ def test_a_common_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatc
 
 def test_a_slide_is_scored_once(worker: SlideWorker, make: Make, slide: Path, out: str) -> None:
     first = worker.score(task(slide, out))
-    before = results_at(out).get(report_name(first.slide))
+    before = open_result_store(out).get(report_name(first.slide))
     assert worker.score(task(slide, out)).state == "kept"
     assert make().score(task(slide, out)).state == "kept"
-    assert results_at(out).get(report_name(first.slide)) == before
+    assert open_result_store(out).get(report_name(first.slide)) == before
 
 
 @pytest.mark.parametrize("change", [{"mpp": 0.26}, {"roi": "0,0,300,300"}])
@@ -155,7 +155,7 @@ def test_or_by_other_options_or_models(worker: SlideWorker, make: Make, slide: P
 
 
 def test_or_where_the_report_is_damaged(worker: SlideWorker, slide: Path, out: str) -> None:
-    results = results_at(out)
+    results = open_result_store(out)
     name = report_name(worker.score(task(slide, out)).slide)
     whole = results.get(name)
     assert whole is not None
@@ -179,7 +179,7 @@ def test_other_formats_are_written_before_the_report(worker: SlideWorker, make: 
     worker.score(task(slide, out))
     assert more.score(task(slide, out)).state == "scored"
     assert more.score(task(slide, out)).state == "kept"
-    files = results_at(out).list(f"files/{id_of(str(slide))}")
+    files = open_result_store(out).list(f"files/{make_slide_id(str(slide))}")
     assert set(files) == {"detections.geojson", "mitosis-map.tif"}
 
 
@@ -200,7 +200,9 @@ def test_what_is_wrong_with_a_slide_has_the_server_s_names(
         assert problem(worker.score(task(path, out))) == (kind, False), path
     assert problem(worker.score(task(slide, out, roi="5000,5000,10,10"))) == ("roi-outside-slide", False)
     assert worker.score(task(unsaid, out, mpp=0.25)).state == "scored"
-    assert all(read_report(results_at(out), id_of(str(path))) is None for path in (tmp_path / "text.svs", cut))
+    assert all(
+        read_report(open_result_store(out), make_slide_id(str(path))) is None for path in (tmp_path / "text.svs", cut)
+    )
 
 
 def test_a_result_that_finds_no_room_may_be_tried_again(
@@ -213,7 +215,7 @@ def test_a_result_that_finds_no_room_may_be_tried_again(
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", full)
         assert problem(worker.score(task(slide, out))) == ("disk-full", True)
-    assert read_report(results_at(out), id_of(str(slide))) is None
+    assert read_report(open_result_store(out), make_slide_id(str(slide))) is None
     assert worker.score(task(slide, out)).state == "scored"
 
 
@@ -228,7 +230,7 @@ def test_slides_of_a_bucket_and_of_an_archive_are_fetched(
     worker: SlideWorker, slide: Path, out: str, tmp_path: Path
 ) -> None:
     root = f"memory:///{uuid4().hex}"
-    store, key = located(f"{root}/a.tif")
+    store, key = open_bucket(f"{root}/a.tif")
     store.put(key, slide.read_bytes())
     with archive() as server:
         series = f"dicomweb+{server.add(write_dicom_slide(tmp_path / 'dicom', noise(600, 500), mpp=0.25))}"
@@ -236,7 +238,7 @@ def test_slides_of_a_bucket_and_of_an_archive_are_fetched(
         assert worker.score(task(series, out)).state == "scored"
         assert len(server.requests) == 1
     assert worker.score(task(f"{root}/a.tif", out)).state == "kept"
-    report = read_report(results_at(out), id_of(series))
+    report = read_report(open_result_store(out), make_slide_id(series))
     assert report is not None
     assert report.slide.name == series.rpartition("/")[2]
     assert report.slide.vendor == "dicom"

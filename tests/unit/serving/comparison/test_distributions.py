@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from serving.comparison.distributions import SCORE_EDGES, largest_gap, population_stability, shares_of
+from serving.comparison.distributions import SCORE_EDGES, compute_shares, largest_gap, population_stability
 
 
 def test_the_index_by_hand() -> None:
@@ -29,9 +29,9 @@ def test_the_gap_is_that_of_kolmogorov_and_smirnov() -> None:
     edges = np.linspace(0, 1, 1001)
     first, second = rng.beta(2, 5, 400), rng.beta(2, 4, 300)
     expected = ks_2samp(first, second).statistic
-    assert largest_gap(shares_of(first, edges), shares_of(second, edges)) == pytest.approx(expected, abs=0.01)
+    assert largest_gap(compute_shares(first, edges), compute_shares(second, edges)) == pytest.approx(expected, abs=0.01)
 
 
 @given(arrays(np.float32, st.integers(0, 40), elements=st.floats(0, 100, width=32) | st.just(np.nan)))
 def test_every_score_has_a_bin(scores: NDArray[np.float32]) -> None:
-    assert shares_of(scores, SCORE_EDGES).sum() == pytest.approx(float(np.isfinite(scores).any()))
+    assert compute_shares(scores, SCORE_EDGES).sum() == pytest.approx(float(np.isfinite(scores).any()))

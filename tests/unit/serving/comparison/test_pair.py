@@ -34,7 +34,7 @@ class Blind(DotDetector):
         return [d[side != self.blind] for d, side in zip(found, sides, strict=True)]
 
 
-def scored(path: Path, detector: DotDetector) -> Analysis:
+def score(path: Path, detector: DotDetector) -> Analysis:
     options = ScoringOptions(mpp=0.25, threshold=0.25, counting=CountingOptions(hotspot_area=0.1, profile="none"))
     with open_slide(path) as slide:
         return score_slide(slide, detector, options)
@@ -47,8 +47,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
         plant(pixels, *place, side=side)
     path = write_picture(tmp_path_factory.mktemp("slide") / "a.png", pixels)
     det = make_cards(detection=0.8)[1].model_copy(update={"version": "0.0.2"})
-    first = scored(path, Blind(blind=22))
-    second = scored(path, Blind(detection_card=det, blind=23))
+    first = score(path, Blind(blind=22))
+    second = score(path, Blind(detection_card=det, blind=23))
     return compare(first, second, thresholds=(0.5, 0.8))
 
 

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serving.drift.stain import angle_between, stains_of
+from serving.drift.stain import angle_between, estimate_stains
 
 HAEMATOXYLIN = np.asarray([0.65, 0.70, 0.29]) / np.linalg.norm([0.65, 0.70, 0.29])
 EOSIN = np.asarray([0.17, 0.99, 0.21]) / np.linalg.norm([0.17, 0.99, 0.21])
 """About those of Ruifrok and Johnston (2001)."""
 
 
-def mixed(first: NDArray[np.float64], second: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def mix(first: NDArray[np.float64], second: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Optical density of pixels that hold both stains in any mixture, with a little noise."""
     rng = np.random.default_rng(seed)
     share, depth = rng.beta(0.4, 0.4, (4000, 1)), rng.uniform(0.6, 1.6, (4000, 1))
@@ -21,7 +21,7 @@ def mixed(first: NDArray[np.float64], second: NDArray[np.float64], seed: int) ->
 
 @given(st.integers(0, 50))
 def test_both_stains_are_found_and_told_apart(seed: int) -> None:
-    found = stains_of(mixed(HAEMATOXYLIN, EOSIN, seed))
+    found = estimate_stains(mix(HAEMATOXYLIN, EOSIN, seed))
     assert found is not None
     assert angle_between(found.haematoxylin, HAEMATOXYLIN) < 2
     assert angle_between(found.eosin, EOSIN) < 2
@@ -30,7 +30,7 @@ def test_both_stains_are_found_and_told_apart(seed: int) -> None:
 
 def test_a_turned_stain_is_a_turned_direction() -> None:
     turned = HAEMATOXYLIN + np.asarray([-0.2, 0, 0.2])
-    before, after = stains_of(mixed(HAEMATOXYLIN, EOSIN, 1)), stains_of(mixed(turned, EOSIN, 1))
+    before, after = estimate_stains(mix(HAEMATOXYLIN, EOSIN, 1)), estimate_stains(mix(turned, EOSIN, 1))
     assert before is not None
     assert after is not None
     expected = angle_between(HAEMATOXYLIN, turned / np.linalg.norm(turned))
@@ -39,5 +39,5 @@ def test_a_turned_stain_is_a_turned_direction() -> None:
 
 
 def test_what_is_hardly_stained_has_no_stain() -> None:
-    assert stains_of(np.full((5000, 3), 0.05)) is None
-    assert stains_of(mixed(HAEMATOXYLIN, EOSIN, 1)[:100]) is None
+    assert estimate_stains(np.full((5000, 3), 0.05)) is None
+    assert estimate_stains(mix(HAEMATOXYLIN, EOSIN, 1)[:100]) is None

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.drift.measures import distances, reference_of
-from serving.drift.statistics import SlideStatistics, statistics_of
-from serving.drift.watch import DriftWatch, remember
+from serving.drift.measures import distances, make_reference
+from serving.drift.statistics import SlideStatistics, collect_statistics
+from serving.drift.watch import DriftMonitor, store_statistics
 from serving.jobs.table import remove_rows
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
@@ -33,9 +33,9 @@ def slide(score: int = 0, density: int = 0, turn: float = 0.0) -> SlideStatistic
     )
 
 
-def scored(database: Database, name: str, found: SlideStatistics, *, card: ModelCard = CARD) -> None:
+def score(database: Database, name: str, found: SlideStatistics, *, card: ModelCard = CARD) -> None:
     with database.writing() as tx:
-        remember(tx, f"analysis-{name}", name, found, screening=card.sha256(), enough=ENOUGH)
+        store_statistics(tx, f"analysis-{name}", name, found, screening=card.sha256(), enough=ENOUGH)
 
 
 @pytest.fixture
@@ -44,20 +44,20 @@ def database(store: SlideStore) -> Database:
 
 
 @pytest.fixture
-def watch(database: Database) -> DriftWatch:
-    return DriftWatch(database, ENOUGH)
+def watch(database: Database) -> DriftMonitor:
+    return DriftMonitor(database, ENOUGH)
 
 
-def test_the_first_slides_are_the_reference_and_none_of_the_recent(database: Database, watch: DriftWatch) -> None:
+def test_the_first_slides_are_the_reference_and_none_of_the_recent(database: Database, watch: DriftMonitor) -> None:
     for number in range(ENOUGH):
         assert watch.drift(CARD).reference is None
-        scored(database, f"first-{number}", slide())
+        score(database, f"first-{number}", slide())
     known = watch.reference(CARD)
     assert known is not None
     assert (known.source, known.reference.slides) == ("first 4 slides of this server", ENOUGH)
     assert (watch.drift(CARD).recent, watch.drift(CARD).level) == (0, None)
     for number in range(ENOUGH):
-        scored(database, f"like-{number}", slide())
+        score(database, f"like-{number}", slide())
     found = watch.drift(CARD)
     assert (found.recent, found.level, found.score_gap) == (ENOUGH, "steady", 0)
     assert {m.name: m.value for m in found.measures} == pytest.approx(
@@ -65,10 +65,10 @@ def test_the_first_slides_are_the_reference_and_none_of_the_recent(database: Dat
     )
 
 
-def test_each_measure_has_its_alarm(database: Database, watch: DriftWatch) -> None:
+def test_each_measure_has_its_alarm(database: Database, watch: DriftMonitor) -> None:
     watch.put(CARD, [slide(), slide(turn=2)], "golden set x", "ann")
     for number in range(2 * ENOUGH):  # the latest count
-        scored(database, f"s{number}", slide() if number < ENOUGH else slide(score=1, density=1, turn=9))
+        score(database, f"s{number}", slide() if number < ENOUGH else slide(score=1, density=1, turn=9))
     levels = {m.name: m.level for m in watch.drift(CARD).measures}
     assert levels == {"scores": "alarm", "density": "alarm", "haematoxylin": "alarm", "eosin": "steady"}
     assert watch.drift(CARD).score_gap == pytest.approx(0.5)
@@ -76,21 +76,21 @@ def test_each_measure_has_its_alarm(database: Database, watch: DriftWatch) -> No
 
 @pytest.mark.parametrize(("turn", "level"), [(1.9, "steady"), (2.1, "watch"), (3.1, "alarm")])
 def test_a_stain_is_judged_by_the_spread_of_the_references_slides(turn: float, level: str) -> None:
-    narrow = reference_of([slide(), slide(turn=0.2)], "")  # a degree at the least
-    found = {m.name: m.level for m in distances(narrow, reference_of([slide(turn=0.1 + turn)], ""))}
+    narrow = make_reference([slide(), slide(turn=0.2)], "")  # a degree at the least
+    found = {m.name: m.level for m in distances(narrow, make_reference([slide(turn=0.1 + turn)], ""))}
     assert found["haematoxylin"] == level
-    wide = reference_of([slide(turn=-5), slide(turn=5)], "")
-    assert {m.level for m in distances(wide, reference_of([slide(turn=turn)], ""))} == {"steady"}
+    wide = make_reference([slide(turn=-5), slide(turn=5)], "")
+    assert {m.level for m in distances(wide, make_reference([slide(turn=turn)], ""))} == {"steady"}
 
 
 def test_what_somebody_chose_comes_before_the_card_and_that_before_the_first_slides(
-    database: Database, watch: DriftWatch
+    database: Database, watch: DriftMonitor
 ) -> None:
-    stating = CARD.model_copy(update={"drift_reference": reference_of([slide(score=5)], "training slides")})
+    stating = CARD.model_copy(update={"drift_reference": make_reference([slide(score=5)], "training slides")})
     with pytest.raises(NotFoundError, match="was scored"):
         watch.take(CARD, latest=5, actor="ann")
     for number in range(ENOUGH):
-        scored(database, f"s{number}", slide())
+        score(database, f"s{number}", slide())
     of_card = watch.reference(stating)
     assert of_card is not None
     assert of_card.source == "the model card"
@@ -101,13 +101,13 @@ def test_what_somebody_chose_comes_before_the_card_and_that_before_the_first_sli
     assert watch.drift(stating).recent == 0, "nothing came since"
 
 
-def test_a_slide_counts_once_and_goes_with_its_analysis(database: Database, watch: DriftWatch) -> None:
+def test_a_slide_counts_once_and_goes_with_its_analysis(database: Database, watch: DriftMonitor) -> None:
     watch.put(CARD, [slide()], "golden set x", "ann")
     for _ in range(3):
-        scored(database, "same", slide())
-    scored(database, "other", slide())
+        score(database, "same", slide())
+    score(database, "other", slide())
     other_models = CARD.model_copy(update={"files": {"model.onnx": "1" * 64}})
-    scored(database, "theirs", slide(), card=other_models)
+    score(database, "theirs", slide(), card=other_models)
     assert watch.drift(CARD).recent == 2
     with database.writing() as tx:
         remove_rows(tx, ["analysis-other"])
@@ -119,7 +119,7 @@ def test_an_analysis_has_statistics_without_reading_its_slide_again(tmp_path: Pa
     plant(pixels, 300, 300)
     with open_slide(write_picture(tmp_path / "a.png", pixels)) as opened:
         analysis = score_slide(opened, DotDetector(), ScoringOptions(mpp=0.25))
-    found = statistics_of(analysis)
+    found = collect_statistics(analysis)
     assert found is not None
     assert sum(found.scores) == pytest.approx(1)
     assert sum(found.density) == pytest.approx(1)

@@ -8,12 +8,12 @@ from serving.report import DetectionResult, Hotspot, TileResult
 from serving.scoring.analysis import Analysis
 
 
-def _rendered(analysis: Analysis) -> bytes:
+def _render(analysis: Analysis) -> bytes:
     return b"".join(to_geojson(analysis))
 
 
 def test_every_feature_is_as_qupath_wants_it(analysis: Analysis) -> None:
-    collection = json.loads(_rendered(analysis))
+    collection = json.loads(_render(analysis))
     assert collection["type"] == "FeatureCollection"
     features = collection["features"]
     for feature in features:
@@ -34,7 +34,7 @@ def test_every_feature_is_as_qupath_wants_it(analysis: Analysis) -> None:
 
 
 def test_boxes_are_those_of_the_report_in_level_0_px(analysis: Analysis) -> None:
-    features = json.loads(_rendered(analysis))["features"]
+    features = json.loads(_render(analysis))["features"]
     report = analysis.report
     kinds = [feature["properties"]["objectType"] for feature in features]
     counts = [kinds.count(kind) for kind in ("detection", "annotation", "tile")]
@@ -49,4 +49,4 @@ def test_boxes_are_those_of_the_report_in_level_0_px(analysis: Analysis) -> None
 
 
 def test_it_is_the_same_every_time(analysis: Analysis) -> None:
-    assert _rendered(analysis) == _rendered(analysis)
+    assert _render(analysis) == _render(analysis)

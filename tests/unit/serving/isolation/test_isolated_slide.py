@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.isolation.decoderprocess import KEPT_BYTES, DecoderDiedError
+from serving.isolation.decoder_process import KEPT_BYTES, DecoderDiedError
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
@@ -55,12 +55,12 @@ def slide(tmp_path: Path, decoders: Decoders) -> Iterator[IsolatedSlide]:
         yield opened
 
 
-def pid_of(slide: IsolatedSlide) -> int:
+def find_pid(slide: IsolatedSlide) -> int:
     assert slide._current is not None
     return slide._current[0].pid
 
 
-def gone(pid: int) -> bool:
+def is_gone(pid: int) -> bool:
     """Whether a process ends within seconds."""
     try:
         handle = os.pidfd_open(pid)
@@ -145,20 +145,20 @@ def test_errors_are_those_of_an_open_in_this_process(tmp_path: Path, decoders: D
 def test_a_killed_decoder_is_replaced_unnoticed(slide: IsolatedSlide) -> None:
     before = slide.read(Region(0, 0, 100, 100), 100, 100)
     for _ in range(3):
-        dead = pid_of(slide)
+        dead = find_pid(slide)
         os.kill(dead, signal.SIGKILL)
         assert np.array_equal(slide.read(Region(0, 0, 100, 100), 100, 100), before)
-        assert pid_of(slide) != dead
+        assert find_pid(slide) != dead
 
 
 def test_a_decoder_that_hangs_is_ended_and_replaced(tmp_path: Path) -> None:
     decoders = Decoders(DecoderLimits(read_wall_s=2.0))
     path = write_pyramid(tmp_path / "a.tif", noise(300, 300))
     with open_isolated(decoders, path, name="a.tif") as slide:
-        hanging = pid_of(slide)
+        hanging = find_pid(slide)
         os.kill(hanging, signal.SIGSTOP)
         assert slide.read(Region(0, 0, 10, 10), 10, 10).shape == (10, 10, 3)
-        assert gone(hanging)
+        assert is_gone(hanging)
     decoders.close()
 
 
@@ -196,10 +196,10 @@ def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_when_a_slide_is_closed(slide: IsolatedSlide) -> None:
-    pid = pid_of(slide)
+    pid = find_pid(slide)
     handles = len(os.listdir("/proc/self/fd"))
     slide.close()
-    assert gone(pid)
+    assert is_gone(pid)
     assert len(os.listdir("/proc/self/fd")) < handles
     with pytest.raises(ValueError, match="closed"):
         slide.read(Region(0, 0, 10, 10), 10, 10)
@@ -211,7 +211,7 @@ def test_a_decoder_holds_no_secret_and_writes_no_file(tmp_path: Path, monkeypatc
     with open_isolated(decoders, write_pyramid(tmp_path / "a.tif", noise(300, 300)), name="a.tif") as slide:
         assert decoders._zygote is not None
         assert b"hush" not in Path(f"/proc/{decoders._zygote[0].pid}/environ").read_bytes()
-        bounds = Path(f"/proc/{pid_of(slide)}/limits").read_text().splitlines()
+        bounds = Path(f"/proc/{find_pid(slide)}/limits").read_text().splitlines()
         (size,) = (line.split()[3] for line in bounds if line.startswith("Max file size"))
         assert size == "0"
     decoders.close()

@@ -23,7 +23,7 @@ from serving.store.archives import extract
 from serving.store.unpacking import UnpackLimits
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
-from tests.archives import contents, packed
+from tests.archives import contents, pack
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_mrxs, write_picture, write_pyramid
 
@@ -38,7 +38,7 @@ def decoders() -> Iterator[Decoders]:
     made.close()
 
 
-def pid_of(slide: IsolatedSlide) -> int:
+def find_pid(slide: IsolatedSlide) -> int:
     assert slide._current is not None
     return slide._current[0].pid
 
@@ -48,10 +48,10 @@ def tried(places: list[Path], work: str) -> str:
     program = f"""
 import os, socket, signal
 from pathlib import Path
-from serving.isolation.landlock import see_only
+from serving.isolation.landlock import restrict_reading
 from serving.isolation.limits import DecoderLimits, restrict
 restrict(DecoderLimits())
-assert see_only([Path(place) for place in {[str(place) for place in places]}])
+assert restrict_reading([Path(place) for place in {[str(place) for place in places]}])
 def outcome(work):
     try:
         return work()
@@ -130,7 +130,7 @@ def instead(archive, folder, max_bytes):
     print(outcome(lambda: os.rename(folder / "deep", base / "deep")))
     print(outcome(lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes()))
     print(outcome(lambda: os.listdir(base)))
-unpacking.extract_here = instead
+unpacking.extract_in_process = instead
 unpacking.main()
 """
     run = [sys.executable, "-c", program, json.dumps(request)]
@@ -145,7 +145,7 @@ unpacking.main()
 def test_archives_of_every_kind_are_unpacked_by_a_bound_process(tmp_path: Path, mode: str) -> None:
     """Names that need a codec of their own among them."""
     entries = {"größe/slide.tif": b"II*\0" + bytes(200), "größe/dir/other.txt": b"x"}
-    path = packed(tmp_path / "a", entries, mode)
+    path = pack(tmp_path / "a", entries, mode)
     (tmp_path / "link").symlink_to(path)
     extract(tmp_path / "link", tmp_path / "out", max_bytes=2**20)
     assert contents(tmp_path / "out") == entries
@@ -197,13 +197,13 @@ def test_a_decoder_inherits_no_secret_and_no_file(
         path = write_pyramid(tmp_path / "a.tif", noise(300, 300))
         with open_isolated(decoders, path, name="a.tif") as slide:
             assert decoders._zygote is not None
-            for pid in (pid_of(slide), decoders._zygote[0].pid):
+            for pid in (find_pid(slide), decoders._zygote[0].pid):
                 assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
                 opened = {os.readlink(handle) for handle in Path(f"/proc/{pid}/fd").iterdir()}
                 assert str(tmp_path / "ledger") not in opened
-            kinds = {os.readlink(handle).split(":")[0] for handle in Path(f"/proc/{pid_of(slide)}/fd").iterdir()}
+            kinds = {os.readlink(handle).split(":")[0] for handle in Path(f"/proc/{find_pid(slide)}/fd").iterdir()}
             assert kinds <= {"/dev/null", "socket", "/memfd", str(path), f"/memfd:{'mitoserve-pixels'} (deleted)"}
-            assert os.readlink(f"/proc/{pid_of(slide)}/cwd") == str(tmp_path)
+            assert os.readlink(f"/proc/{find_pid(slide)}/cwd") == str(tmp_path)
 
 
 def test_whoever_starts_decoders_hides_its_own_memory(tmp_path: Path, decoders: Decoders) -> None:
@@ -244,10 +244,10 @@ def test_decoders_run_as_another_user_who_cannot_enter_the_state_folder(tmp_path
     decoders = Decoders(DecoderLimits(), user="nobody")
     try:
         with open_isolated(decoders, path, name="a.mrxs") as slide:
-            owner = Path(f"/proc/{pid_of(slide)}/status").read_text().split("Uid:")[1].split()
+            owner = Path(f"/proc/{find_pid(slide)}/status").read_text().split("Uid:")[1].split()
             assert owner[:4] == ["65534"] * 4
             assert slide.read(Region(0, 0, 200, 200), 200, 200).shape == (200, 200, 3)
-            os.kill(pid_of(slide), signal.SIGKILL)
+            os.kill(find_pid(slide), signal.SIGKILL)
             assert slide.read(Region(0, 0, 200, 200), 200, 200).shape == (200, 200, 3)
     finally:
         decoders.close()

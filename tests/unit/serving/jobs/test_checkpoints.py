@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.jobs.checkpoints import Checkpoints
-from serving.jobs.packing import packed, unpacked
-from serving.scoring.cascade import TileFindings, nothing_seen
-from serving.scoring.tiling import patch_of
+from serving.jobs.findings_format import pack_findings, unpack_findings
+from serving.scoring.cascade import TileFindings, make_empty_structure
+from serving.scoring.tiling import find_patch
 from serving.store.checksums import DamagedError
-from serving.store.shared import OnDisk
+from serving.store.disk_blob_store import DiskBlobStore
 from serving.wsi.detections import Detections
 
 
 def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
     rng = np.random.default_rng(seed)
-    patch = patch_of((column, 0), {(0, 0)} if column else set(), 125, 250)
+    patch = find_patch((column, 0), {(0, 0)} if column else set(), 125, 250)
     scores = rng.normal(size=(patch.region.height // 125 - 1, patch.region.width // 125 - 1)).astype(np.float32)
     scores[0, 0] = np.nan
     found = tuple(
@@ -27,7 +27,9 @@ def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
         )
         for _ in range(looks)
     )
-    structure = rng.random((*(2 * (n + 1) for n in scores.shape), 2), np.float32) if seed % 2 else nothing_seen()
+    structure = (
+        rng.random((*(2 * (n + 1) for n in scores.shape), 2), np.float32) if seed % 2 else make_empty_structure()
+    )
     looked = rng.choice(scores.size, looks, replace=False).astype(np.int64)
     return TileFindings(patch, scores, looked, found, structure)
 
@@ -54,7 +56,7 @@ def same(a: TileFindings, b: TileFindings) -> bool:
 def test_what_is_kept_comes_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[list[tuple[int, int, int]]]
 ) -> None:
-    root = OnDisk(tmp_path_factory.mktemp("checkpoints"))
+    root = DiskBlobStore(tmp_path_factory.mktemp("checkpoints"))
     made = [[tile(*shape, seed=n) for n, shape in enumerate(chunk)] for chunk in chunks]
     writer = Checkpoints(root, "a", "key")
     assert writer.load() == []
@@ -67,7 +69,7 @@ def test_what_is_kept_comes_back_to_the_last_bit(
     assert Checkpoints(root, "a", "other").load() == []
 
 
-CHUNK = packed([tile(n, n, 2, seed=n) for n in range(2)])
+CHUNK = pack_findings([tile(n, n, 2, seed=n) for n in range(2)])
 
 
 @given(bit=st.integers(0, 8 * len(CHUNK) - 1))
@@ -75,44 +77,44 @@ def test_a_chunk_with_any_one_bit_changed_is_damaged(bit: int) -> None:
     changed = bytearray(CHUNK)
     changed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DamagedError):
-        unpacked(bytes(changed))
+        unpack_findings(bytes(changed))
 
 
 @given(kept=st.integers(0, len(CHUNK) - 1), more=st.binary(max_size=50))
 def test_a_chunk_that_was_cut_is_damaged(kept: int, more: bytes) -> None:
     with pytest.raises(DamagedError):
-        unpacked(CHUNK[:kept] + more)
+        unpack_findings(CHUNK[:kept] + more)
 
 
 def test_a_chunk_that_an_earlier_release_wrote_is_computed_again(tmp_path: Path) -> None:
-    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
     (path,) = writer.folder.iterdir()
     path.write_bytes(path.read_bytes()[:-32])  # npz without a checksum
-    assert Checkpoints(OnDisk(tmp_path), "a", "key").load() == []
+    assert Checkpoints(DiskBlobStore(tmp_path), "a", "key").load() == []
 
 
 def test_a_chunk_that_the_disk_cannot_read_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
 
     def unreadable(_: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "read_bytes", unreadable)
-    assert Checkpoints(OnDisk(tmp_path), "a", "key").load() == []
+    assert Checkpoints(DiskBlobStore(tmp_path), "a", "key").load() == []
 
 
 def test_a_damaged_chunk_and_all_after_it_are_done_again(tmp_path: Path) -> None:
-    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
     for n in range(4):
         writer.save([tile(n, 1, 1)])
     files = sorted((tmp_path / "checkpoints" / "a" / "key").iterdir())
     files[1].write_bytes(files[1].read_bytes()[:100])
-    again = Checkpoints(OnDisk(tmp_path), "a", "key")
+    again = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
     assert len(again.load()) == 1
     again.save([tile(1, 1, 1)])
-    assert len(Checkpoints(OnDisk(tmp_path), "a", "key").load()) == 4
+    assert len(Checkpoints(DiskBlobStore(tmp_path), "a", "key").load()) == 4
     again.remove()
     assert not (tmp_path / "checkpoints" / "a").exists()
 
@@ -123,7 +125,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
             handle.write(data[:10])
         raise OSError(28, "No space left on device")
 
-    writer = Checkpoints(OnDisk(tmp_path), "a", "key")
+    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
@@ -131,4 +133,4 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
             writer.save([tile(1, 1, 1)])
     assert [p.name for p in (tmp_path / "checkpoints" / "a" / "key").iterdir()] == ["000000.npz"]
     writer.save([tile(1, 1, 1)])
-    assert len(Checkpoints(OnDisk(tmp_path), "a", "key").load()) == 2
+    assert len(Checkpoints(DiskBlobStore(tmp_path), "a", "key").load()) == 2

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 
 from serving.jobs import delivery
 from serving.jobs.delivery import AT_ONCE_OF_HOST, Deliverer
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database, open_database
 from serving.store.tables import deliveries
 from tests.services import until
@@ -50,7 +50,7 @@ def receiver(*, drips: bool) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = open_database(Settings(state=tmp_path))
+    made = open_database(ServerSettings(state=tmp_path))
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def outcomes(database: Database, host: str) -> list[str]:
 
 @contextmanager
 def delivering(database: Database, *hosts: str) -> Iterator[None]:
-    deliverer = Deliverer(database, Settings(webhook_hosts=hosts, webhook_secret="s" * 24))
+    deliverer = Deliverer(database, ServerSettings(webhook_hosts=hosts, webhook_secret="s" * 24))
     deliverer.start()
     try:
         yield

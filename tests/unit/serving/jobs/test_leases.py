@@ -51,25 +51,25 @@ def leases(store: SlideStore) -> Leases:
     return Leases(store.database, store, "w1")
 
 
-def claimed(leases: Leases) -> Lease:
+def claim(leases: Leases) -> Lease:
     lease = leases.claim(MODELS, lease_s=LEASE_S)
     assert lease is not None
     return lease
 
 
-def submitted(jobs: JobTable, owner: str, number: float, **more: object) -> str:
+def submit(jobs: JobTable, owner: str, number: float, **more: object) -> str:
     return jobs.submit(submission(owner, number, **more), models_key=None)[0].id
 
 
 def test_owners_take_turns_however_long_their_lines_are(jobs: JobTable, leases: Leases) -> None:
     for number in range(6):
-        submitted(jobs, "ann", number)
+        submit(jobs, "ann", number)
     for number in range(2):
-        submitted(jobs, "bob", 10 + number)
-    submitted(jobs, "cat", 20, priority=-10)
+        submit(jobs, "bob", 10 + number)
+    submit(jobs, "cat", 20, priority=-10)
     order = []
     for _ in range(9):
-        lease = claimed(leases)
+        lease = claim(leases)
         order.append(lease.job.owner)
         leases.succeed(lease, f"{lease.job.id}-{lease.token}")
     assert sorted(order[:3]) == ["ann", "bob", "cat"]
@@ -88,7 +88,7 @@ def test_among_one_owners_the_highest_priority_then_the_oldest(
             tx.execute(metadata.tables[name].delete())
     wanted: dict[str, list[tuple[int, int, str]]] = {}
     for number, (owner, priority) in enumerate(lines):
-        made = submitted(jobs, owner, number, priority=priority)
+        made = submit(jobs, owner, number, priority=priority)
         wanted.setdefault(owner, []).append((-priority, number, made))
     got: dict[str, list[str]] = {}
     turns = []
@@ -103,18 +103,18 @@ def test_among_one_owners_the_highest_priority_then_the_oldest(
 
 
 def test_a_lost_lease_writes_nothing(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
-    made = submitted(jobs, "ann", 1)
-    old = claimed(leases)
+    made = submit(jobs, "ann", 1)
+    old = claim(leases)
     assert leases.beat(old)
     leases.requeue(made, old.token)
     other = Leases(store.database, store, "w2")
-    new = claimed(other)
+    new = claim(other)
     assert new.token > old.token
     assert not leases.beat(old)
     assert not leases.holds(old)
     tries: list[Callable[[], None]] = [
         partial(leases.progress, old, 5, 9, None),
-        partial(leases.advanced, old),
+        partial(leases.note_chunk, old),
         partial(leases.succeed, old, "late"),
         partial(leases.fail, old, "internal-error", "late"),
     ]
@@ -131,8 +131,8 @@ def test_a_lost_lease_writes_nothing(jobs: JobTable, store: SlideStore, leases: 
 
 
 def test_a_cancelled_analysis_is_lost_to_its_worker(jobs: JobTable, leases: Leases) -> None:
-    made = submitted(jobs, "ann", 1)
-    lease = claimed(leases)
+    made = submit(jobs, "ann", 1)
+    lease = claim(leases)
     assert jobs.cancel(made, owner="ann").state == "cancelled"
     assert not leases.holds(lease)
     with pytest.raises(LeaseLostError):
@@ -144,8 +144,8 @@ def test_a_cancelled_analysis_is_lost_to_its_worker(jobs: JobTable, leases: Leas
 def test_a_lease_without_a_beat_is_taken_over_by_whoever_watched(
     jobs: JobTable, store: SlideStore, leases: Leases
 ) -> None:
-    made = submitted(jobs, "ann", 1)
-    lease = claimed(leases)
+    made = submit(jobs, "ann", 1)
+    lease = claim(leases)
     other = Leases(store.database, store, "w2")
     assert other.claim(MODELS, lease_s=0.05) is None  # seen for the first time
     time.sleep(0.06)
@@ -161,33 +161,33 @@ def test_no_clock_of_the_wall_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     watch, now = LeaseWatch(), [0.0]
     monkeypatch.setattr("serving.jobs.leases.time.monotonic", lambda: now[0])
     monkeypatch.setattr("serving.jobs.leases.time.time", lambda: 1e12)
-    assert watch.lost([("a", 1, 0), ("b", 2, 0)], lease_s=10) == []
+    assert watch.find_lost([("a", 1, 0), ("b", 2, 0)], lease_s=10) == []
     now[0] = 9
-    assert watch.lost([("a", 1, 1), ("b", 2, 0)], lease_s=10) == []
+    assert watch.find_lost([("a", 1, 1), ("b", 2, 0)], lease_s=10) == []
     now[0] = 10
-    assert watch.lost([("a", 1, 1), ("b", 2, 0)], lease_s=10) == [("b", 2)]
+    assert watch.find_lost([("a", 1, 1), ("b", 2, 0)], lease_s=10) == [("b", 2)]
     now[0] = 19
-    assert watch.lost([("a", 1, 1)], lease_s=10) == [("a", 1)]
+    assert watch.find_lost([("a", 1, 1)], lease_s=10) == [("a", 1)]
 
 
 def test_an_analysis_that_ends_its_workers_is_ended(jobs: JobTable, leases: Leases) -> None:
-    made = submitted(jobs, "ann", 1)
+    made = submit(jobs, "ann", 1)
     for _ in range(MAX_CRASHES - 1):
-        leases.requeue(made, claimed(leases).token)
-    lease = claimed(leases)
-    leases.advanced(lease)  # a finished chunk: it is not the analysis
+        leases.requeue(made, claim(leases).token)
+    lease = claim(leases)
+    leases.note_chunk(lease)  # a finished chunk: it is not the analysis
     leases.requeue(made, lease.token)
     assert jobs.get(made, owner=None).state == "queued"
     for _ in range(MAX_CRASHES - 1):
-        leases.requeue(made, claimed(leases).token)
+        leases.requeue(made, claim(leases).token)
     job = jobs.get(made, owner=None)
     assert (job.state, job.problem) == ("failed", "internal-error")
 
 
 def test_all_that_a_dead_worker_ran_goes_back(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
-    submitted(jobs, "ann", 1)
-    submitted(jobs, "bob", 2)
-    mine, other = claimed(leases), claimed(Leases(store.database, store, "w2"))
+    submit(jobs, "ann", 1)
+    submit(jobs, "bob", 2)
+    mine, other = claim(leases), claim(Leases(store.database, store, "w2"))
     leases.requeue_all()
     assert jobs.get(mine.job.id, owner=None).state == "queued"
     assert jobs.get(other.job.id, owner=None).state == "running"
@@ -196,9 +196,9 @@ def test_all_that_a_dead_worker_ran_goes_back(jobs: JobTable, store: SlideStore,
 def test_a_lost_result_is_used_no_more_and_is_computed_again(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
     key: dict[str, Any] = {"idempotency_key": "k", "idempotency_hash": "h"}
     first = jobs.submit(submission("ann", 1, **key), models_key=None)[0]
-    twin = submitted(jobs, "ann", 1)
-    leases.succeed(claimed(leases), "gone")  # there is no such folder
-    assert claimed(leases).job.id == twin, "a twin that waited is computed"
+    twin = submit(jobs, "ann", 1)
+    leases.succeed(claim(leases), "gone")  # there is no such folder
+    assert claim(leases).job.id == twin, "a twin that waited is computed"
     lost = jobs.get(first.id, owner="ann")
     assert (lost.state, lost.result, lost.problem) == ("succeeded", None, "result-lost")
     assert "submit the same analysis again" in str(lost.detail)
@@ -210,8 +210,8 @@ def test_a_lost_result_is_used_no_more_and_is_computed_again(jobs: JobTable, sto
 def test_while_the_state_folder_is_not_there_no_result_is_called_lost(
     jobs: JobTable, store: SlideStore, leases: Leases
 ) -> None:
-    made = submitted(jobs, "ann", 1)
-    leases.succeed(claimed(leases), "kept")
+    made = submit(jobs, "ann", 1)
+    leases.succeed(claim(leases), "kept")
     (store.kept.root / "database").rename(store.kept.root / "elsewhere")  # as where its disk is not mounted
     with pytest.raises(DetachedError):
         jobs.submit(submission("ann", 1), models_key=MODELS)
@@ -222,8 +222,8 @@ def test_while_the_state_folder_is_not_there_no_result_is_called_lost(
 
 def test_a_result_is_used_again_and_by_twins_that_wait(jobs: JobTable, store: SlideStore, leases: Leases) -> None:
     (store.kept.root / "results" / "shared").mkdir(parents=True)
-    first, twin = submitted(jobs, "ann", 1), submitted(jobs, "ann", 1)
-    lease = claimed(leases)
+    first, twin = submit(jobs, "ann", 1), submit(jobs, "ann", 1)
+    lease = claim(leases)
     assert leases.claim(MODELS, lease_s=LEASE_S) is None  # the twin waits for the first
     leases.progress(lease, 7, 9, None)
     leases.succeed(lease, "shared")
@@ -239,21 +239,21 @@ def test_a_result_is_used_again_and_by_twins_that_wait(jobs: JobTable, store: Sl
 
 def test_nothing_of_another_owners_is_used_or_waited_for(jobs: JobTable, leases: Leases) -> None:
     """The same slide and options: a second owner's analysis runs as if nobody had asked before, and beside the first's."""
-    submitted(jobs, "ann", 1)
-    hers = claimed(leases)
+    submit(jobs, "ann", 1)
+    hers = claim(leases)
     mine, _ = jobs.submit(submission("bob", 1), models_key=MODELS)
     assert mine.state == "queued"
-    beside = claimed(leases)
+    beside = claim(leases)
     assert beside.job.id == mine.id
     leases.succeed(hers, "hers")
     leases.succeed(beside, "mine")
     later, _ = jobs.submit(submission("cat", 1), models_key=MODELS)
     assert later.state == "queued"
-    assert claimed(leases).job.id == later.id
+    assert claim(leases).job.id == later.id
 
 
 def test_what_belongs_to_others_is_not_found(jobs: JobTable) -> None:
-    made = submitted(jobs, "ann", 1)
+    made = submit(jobs, "ann", 1)
     for ask in (jobs.get, jobs.cancel, jobs.forget):
         with pytest.raises(NotFoundError):
             ask(made, owner="bob")
@@ -275,10 +275,10 @@ def test_idempotency_keys_belong_to_their_owner(jobs: JobTable) -> None:
 
 
 def test_a_released_analysis_keeps_its_place_and_says_why(jobs: JobTable, leases: Leases) -> None:
-    made = submitted(jobs, "ann", 1)
-    leases.release(claimed(leases), "waits for room")
+    made = submit(jobs, "ann", 1)
+    leases.release(claim(leases), "waits for room")
     assert (jobs.get(made, owner=None).state, jobs.get(made, owner=None).detail) == ("queued", "waits for room")
-    assert claimed(leases).job.detail is None
+    assert claim(leases).job.detail is None
 
 
 def test_tables_are_those_of_one_database(make_store: Callable[..., SlideStore], tmp_path: Path) -> None:

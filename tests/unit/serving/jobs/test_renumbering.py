@@ -11,14 +11,14 @@ from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
 from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError, SlideChangedError
-from serving.store.in_objects import InObjects
-from serving.store.intake import store_received
-from serving.store.places import kept_names, place_of
+from serving.store.object_blob_store import ObjectBlobStore
+from serving.store.places import choose_place, list_kept_names
+from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, former_slide_ids, slides
 from serving.wsi.hashing import slide_sha256
-from tests.archives import zip_of
+from tests.archives import make_zip
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture
 
@@ -43,8 +43,8 @@ def as_before(store: SlideStore, made: Path) -> str:
     """A stored slide, its rows and one analysis as the release before left them; gives its id."""
     former = former_id(sorted(made.iterdir()))
     main = store.kept.new_copy() or "."
-    if isinstance(store.kept, InObjects):
-        store.kept.put(made, place_of(former, main))
+    if isinstance(store.kept, ObjectBlobStore):
+        store.kept.put(made, choose_place(former, main))
     else:
         shutil.copytree(made, store.folder / former)
     row = {
@@ -79,10 +79,10 @@ def as_before(store: SlideStore, made: Path) -> str:
     return former
 
 
-def brought(store: SlideStore, made: Path, *, owner: str) -> StoredSlide:
+def bring(store: SlideStore, made: Path, *, owner: str) -> StoredSlide:
     """The same slide, brought to this release."""
-    archive = zip_of(made.with_suffix(".zip"), {file.name: file.read_bytes() for file in made.iterdir()})
-    return store_received(store, archive, owner=owner, name="s.zip", max_bytes=2**30)
+    archive = make_zip(made.with_suffix(".zip"), {file.name: file.read_bytes() for file in made.iterdir()})
+    return store_received_file(store, archive, owner=owner, name="s.zip", max_bytes=2**30)
 
 
 def test_a_slide_of_the_former_rule_gets_its_new_id_and_keeps_the_old_one(store: SlideStore, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_slide_of_the_former_rule_gets_its_new_id_and_keeps_the_old_one(store:
     assert [job.id for job in jobs.page(owner="ann", states=(), sha256=former, before=None, limit=9)] == ["a"]
     again, _ = jobs.submit(Submission("ann", former, ScoringOptions()), models_key="m")
     assert (again.sha256, again.state, again.result) == (slide.sha256, "succeeded", "a-1"), "the result is used again"
-    assert brought(store, made, owner="eve").sha256 == slide.sha256
+    assert bring(store, made, owner="eve").sha256 == slide.sha256
     assert renumber(store) == 0
     store.remove(former, owner="ann")
     with pytest.raises(NotFoundError):
@@ -121,7 +121,7 @@ def test_a_slide_in_an_object_store_gets_its_new_id_there(
     made = two_levels(tmp_path / "made")
     former = as_before(first, made)
     if again:
-        brought(first, made, owner="ann")
+        bring(first, made, owner="ann")
     assert renumber(first) == 1
     assert renumber(second) == 0
     shutil.rmtree(tmp_path / "first")
@@ -132,7 +132,7 @@ def test_a_slide_in_an_object_store_gets_its_new_id_there(
     with second.path(slide.sha256) as path:
         assert path is not None
         assert sorted(file.name for file in path.parent.iterdir()) == ["0.dcm", "1.dcm"]
-    assert isinstance(second.kept, InObjects)
+    assert isinstance(second.kept, ObjectBlobStore)
     kept = list(second.kept.objects.names("slides", str))
     assert kept
     assert all(slide.sha256 in name for name in kept), "nothing is left under the former id"
@@ -151,9 +151,9 @@ def test_a_slide_that_the_object_store_has_lost_keeps_its_id_and_stops_no_start(
     store = make_store(objects=str(place))
     store.kept.start(store.database)
     former = as_before(store, two_levels(tmp_path / "made"))
-    assert isinstance(store.kept, InObjects)
+    assert isinstance(store.kept, ObjectBlobStore)
     with store.database.reading() as tx:
-        for name in kept_names(tx):
+        for name in list_kept_names(tx):
             store.kept.remove(name)
     assert renumber(store) == 0
     assert store.get(former, owner="ann").sha256 == former
@@ -162,7 +162,7 @@ def test_a_slide_that_the_object_store_has_lost_keeps_its_id_and_stops_no_start(
 def test_a_slide_that_was_brought_again_meanwhile_is_one(store: SlideStore, tmp_path: Path) -> None:
     made = two_levels(tmp_path / "made")
     former = as_before(store, made)
-    new = brought(store, made, owner="ann")
+    new = bring(store, made, owner="ann")
     assert new.sha256 != former
     assert renumber(store) == 1
     with store.database.reading() as tx:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
-from serving.jobs.request import models_key, options_from, options_text, request_key
+from serving.jobs.request import decode_options, models_key, options_text, request_key
 from serving.jobs.results import load_result, save_result
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.store.shared import OnDisk
+from serving.store.disk_blob_store import DiskBlobStore
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import parse_roi
 from tests.fakes import DotDetector, make_cards, plant, tissue
@@ -24,19 +24,19 @@ def test_a_result_comes_back_as_every_export_draws_it(tmp_path: Path) -> None:
     pixels = tissue(1300, 900)
     plant(pixels, 600, 400)
     analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
-    name = save_result(analysis, OnDisk(tmp_path), "one")
+    name = save_result(analysis, DiskBlobStore(tmp_path), "one")
     assert name.startswith("one-")
-    read = load_result(OnDisk(tmp_path), name, slide_name="a.png")
+    read = load_result(DiskBlobStore(tmp_path), name, slide_name="a.png")
     for export in (e for e in EXPORTS.values() if not e.needs_slide):
         assert export.render(read) == export.render(analysis), export.file_name
     assert read.quality is not None
     assert analysis.quality is not None
     np.testing.assert_array_equal(read.quality.reasons, analysis.quality.reasons)
     assert (read.quality.step_x, read.quality.step_y) == (analysis.quality.step_x, analysis.quality.step_y)
-    assert load_result(OnDisk(tmp_path), name, slide_name="b.png").report.slide.name == "b.png"
+    assert load_result(DiskBlobStore(tmp_path), name, slide_name="b.png").report.slide.name == "b.png"
     assert [p.name for p in (tmp_path / "results").iterdir()] == [name]
     with pytest.raises(ResultLostError, match="submit"):
-        load_result(OnDisk(tmp_path), "two", slide_name="a.png")
+        load_result(DiskBlobStore(tmp_path), "two", slide_name="a.png")
 
 
 class Stored:
@@ -46,7 +46,7 @@ class Stored:
         pixels = tissue(600, 500)
         plant(pixels, 300, 200)
         analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
-        self.kept = OnDisk(root)
+        self.kept = DiskBlobStore(root)
         self.name = save_result(analysis, self.kept, "one-7", more={"pair.json": b"{}"})
         self.folder = root / "results" / self.name
         self.files = {path: path.read_bytes() for path in sorted(self.folder.iterdir())}
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_no_result(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
-        save_result(analysis, OnDisk(tmp_path), "one")
+        save_result(analysis, DiskBlobStore(tmp_path), "one")
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -143,7 +143,7 @@ def test_keys_follow_what_determines_a_result() -> None:
         ScoringOptions(counting=CountingOptions(hotspot_shape="disc")),
         ScoringOptions(qc="off"),
     ]
-    assert [options_from(options_text(options)) for options in asked] == asked
+    assert [decode_options(options_text(options)) for options in asked] == asked
     assert (
         len({request_key("a", options) for options in asked} | {request_key("b", ScoringOptions())}) == len(asked) + 1
     )

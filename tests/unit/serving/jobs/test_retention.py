@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from serving.jobs.retention import Sweeper, sweep_strays
+from serving.jobs.retention import Sweeper, sweep_orphans
 from serving.jobs.table import JobTable, Submission
 from serving.scoring.options import ScoringOptions
-from serving.store.leaps import MAX_REST_S, LeapWatch
+from serving.store.clock_jumps import MAX_REST_S, ClockJumpDetector
+from serving.store.orphans import APART_S, OrphanTracker
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
-from serving.store.strays import APART_S, StrayWatch
 from serving.store.tables import analyses, blobs, slides
 from tests.unit.serving.store.test_slides import DAY, add, on_disk
 
@@ -96,30 +96,30 @@ def test_nothing_goes_within_an_hour_after_a_leap(
     file = tmp_path_factory.mktemp("clock") / "clock.json"
     with pytest.MonkeyPatch.context() as patched:
         clock = Clock(patched)
-        watch = LeapWatch(file, lambda: None)
+        watch = ClockJumpDetector(file, lambda: None)
         watch.resting()
         since = float("inf")
         for seconds, leap, again in steps:
             clock.run(seconds)
             clock.wall += leap
             since = 0.0 if abs(leap) > 2 * DAY else since + seconds
-            watch = LeapWatch(file, lambda: None) if again else watch
+            watch = ClockJumpDetector(file, lambda: None) if again else watch
             resting = watch.resting()
             assert resting or since >= 3600 - 1e-3
 
 
 def test_a_folder_that_no_row_names_goes_after_two_looks_a_day_apart(store: SlideStore, tmp_path: Path) -> None:
     kept = {add(store, tmp_path, shade).sha256 for shade in range(3)}
-    stray = store.folder / ("0" * 64)
-    stray.mkdir()
+    orphan = store.folder / ("0" * 64)
+    orphan.mkdir()
 
     def sweep_at(now: float) -> list[Path]:
-        return sweep_strays(store, StrayWatch(tmp_path / "strays.json"), now)  # each as if after another start
+        return sweep_orphans(store, OrphanTracker(tmp_path / "strays.json"), now)  # each as if after another start
 
     assert sweep_at(0.0) == sweep_at(APART_S - 1) == []
-    (stray / "new").touch()
+    (orphan / "new").touch()
     assert sweep_at(APART_S) == [], "it was changed"
-    assert sweep_at(2 * APART_S) == [stray]
+    assert sweep_at(2 * APART_S) == [orphan]
     assert on_disk(store) == kept
 
 
@@ -129,9 +129,9 @@ def test_folders_that_no_row_names_stay_where_they_are_most(store: SlideStore, t
     with store.database.writing() as tx:  # as where a database was brought back from an old backup
         for table in (slides, blobs):
             tx.execute(table.delete().where(table.c.sha256.in_(made[:lost])))
-    watch = StrayWatch(tmp_path / "strays.json")
+    watch = OrphanTracker(tmp_path / "strays.json")
     for day in range(5):
-        assert sweep_strays(store, watch, day * APART_S) == []
+        assert sweep_orphans(store, watch, day * APART_S) == []
     assert on_disk(store) == set(made)
 
 
@@ -144,14 +144,14 @@ def test_what_goes_was_seen_a_day_before_and_is_never_most(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[int, set[int], int]]
 ) -> None:
     """Looks some half days apart, at which some names are strays among all that there is."""
-    watch = StrayWatch(tmp_path_factory.mktemp("strays") / "strays.json")
+    watch = OrphanTracker(tmp_path_factory.mktemp("strays") / "strays.json")
     now, since = 0.0, dict.fromkeys(range(6), float("inf"))
-    for halves, strays, others in rounds:
+    for halves, orphans, others in rounds:
         now += halves * APART_S / 2
-        since = {name: min(since[name], now) if name in strays else float("inf") for name in since}
-        gone = watch.due({str(name): "" for name in strays}, total=len(strays) + others, now=now)
-        assert not gone or len(strays) <= others
-        expected = {name for name in strays if now - since[name] >= APART_S} if len(strays) <= others else set()
+        since = {name: min(since[name], now) if name in orphans else float("inf") for name in since}
+        gone = watch.due({str(name): "" for name in orphans}, total=len(orphans) + others, now=now)
+        assert not gone or len(orphans) <= others
+        expected = {name for name in orphans if now - since[name] >= APART_S} if len(orphans) <= others else set()
         assert set(gone) == {str(name) for name in expected}
 
 
@@ -159,9 +159,9 @@ def test_a_damaged_record_of_strays_only_puts_off(tmp_path: Path) -> None:
     file = tmp_path / "strays.json"
     for content in (b"", b"[]", b'{"a": 3}', b'{"a": [0]}', b"\xff", b'{"a": ["x", "y"]}'):
         file.write_bytes(content)
-        assert StrayWatch(file).due({"a": "y"}, total=9, now=APART_S) == []
+        assert OrphanTracker(file).due({"a": "y"}, total=9, now=APART_S) == []
         file.write_bytes(content)
-        clock = LeapWatch(file, lambda: None)
+        clock = ClockJumpDetector(file, lambda: None)
         clock.resting()
 
 

@@ -13,16 +13,16 @@ from serving.jobs.leases import MAX_CRASHES, Lease, Leases
 from serving.jobs.retention import sweep_analyses
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.table import JobTable, Submission
-from serving.registry.releases import Releases
-from serving.registry.shadows import Shadow, Shadows
-from serving.registry.version import ModelVersion
+from serving.registry.releases import ReleaseStore
+from serving.registry.shadows import Shadow, ShadowStore
+from serving.registry.version import VersionId
 from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, slides
 
-SERVING = (ModelVersion("reg-ns", "1.0", "a" * 64), ModelVersion("det", "1.0", "b" * 64))
-CANDIDATE = (ModelVersion("reg-ns", "2.0", "c" * 64), ModelVersion("det", "2.0", "d" * 64))
+SERVING = (VersionId("reg-ns", "1.0", "a" * 64), VersionId("det", "1.0", "b" * 64))
+CANDIDATE = (VersionId("reg-ns", "2.0", "c" * 64), VersionId("det", "2.0", "d" * 64))
 SLIDE = "a" * 64
 LEASE_S = 1000.0
 
@@ -35,7 +35,7 @@ def jobs(store: SlideStore) -> JobTable:
         for owner in ("ann", "bob"):
             row = {"owner": owner, "sha256": SLIDE, "name": "a.svs", "kept": True, "created_at": time.time()}
             tx.execute(insert(slides).values(row))
-    Releases(store.database).pin(SERVING)
+    ReleaseStore(store.database).pin(SERVING)
     return JobTable(store.database, store)
 
 
@@ -45,22 +45,22 @@ def leases(store: SlideStore) -> Leases:
 
 
 @pytest.fixture
-def shadows(store: SlideStore) -> Shadows:
-    return Shadows(store.database)
+def shadows(store: SlideStore) -> ShadowStore:
+    return ShadowStore(store.database)
 
 
 @pytest.fixture
-def shadow(jobs: JobTable, shadows: Shadows) -> Shadow:
+def shadow(jobs: JobTable, shadows: ShadowStore) -> Shadow:
     return shadows.start(CANDIDATE, 1.0, "ann")
 
 
-def submitted(jobs: JobTable, owner: str, number: int) -> str:
+def submit(jobs: JobTable, owner: str, number: int) -> str:
     wanted = Submission(owner, SLIDE, ScoringOptions(threshold=number / 1000))
     return jobs.submit(wanted, models_key=None)[0].id
 
 
-def succeeded(jobs: JobTable, leases: Leases, owner: str, number: int) -> str:
-    made = submitted(jobs, owner, number)
+def succeed(jobs: JobTable, leases: Leases, owner: str, number: int) -> str:
+    made = submit(jobs, owner, number)
     lease = leases.claim("serving", lease_s=LEASE_S)
     assert lease is not None
     assert lease.job.id == made
@@ -68,14 +68,14 @@ def succeeded(jobs: JobTable, leases: Leases, owner: str, number: int) -> str:
     return made
 
 
-def claimed(leases: Leases, shadow: Shadow) -> Lease:
+def claim(leases: Leases, shadow: Shadow) -> Lease:
     lease = leases.claim_shadow(shadow.number, "candidate")
     assert lease is not None
     return lease
 
 
 @contextmanager
-def unchanged(jobs: JobTable) -> Iterator[None]:
+def is_unchanged(jobs: JobTable) -> Iterator[None]:
     """What callers see is the same after the block."""
 
     def seen() -> object:
@@ -86,7 +86,7 @@ def unchanged(jobs: JobTable) -> Iterator[None]:
     assert seen() == before
 
 
-def test_the_id_alone_decides_and_a_larger_share_holds_the_smaller(shadows: Shadows, shadow: Shadow) -> None:
+def test_the_id_alone_decides_and_a_larger_share_holds_the_smaller(shadows: ShadowStore, shadow: Shadow) -> None:
     ids = [uuid.UUID(int=number).hex for number in range(2000)]
     chosen = [{i for i in ids if replace(shadow, share=share).repeats(i)} for share in (0.1, 0.3, 1.0)]
     assert chosen[0] < chosen[1] < chosen[2] == set(ids)
@@ -96,12 +96,12 @@ def test_the_id_alone_decides_and_a_larger_share_holds_the_smaller(shadows: Shad
 def test_what_succeeded_is_repeated_and_nobody_sees_it(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
-    made = succeeded(jobs, leases, "ann", 1)
+    made = succeed(jobs, leases, "ann", 1)
     record = ShadowRecord(store.database, store.kept)
-    with unchanged(jobs):
+    with is_unchanged(jobs):
         assert record.counts(shadow.number)["queued"] == 1
         assert leases.claim("serving", lease_s=LEASE_S) is None, "a shadow's is not everybody's"
-        lease = claimed(leases, shadow)
+        lease = claim(leases, shadow)
         assert (lease.job.shadow_of, lease.job.sha256, lease.job.name) == (made, SLIDE, "a.svs")
         for ask in (jobs.get, jobs.cancel, jobs.forget):
             with pytest.raises(NotFoundError):
@@ -117,45 +117,45 @@ def test_what_succeeded_is_repeated_and_nobody_sees_it(
 def test_a_failure_says_nothing_to_the_one_it_repeats(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
-    succeeded(jobs, leases, "ann", 1)
-    with unchanged(jobs):
-        leases.fail(claimed(leases, shadow), "internal-error", "the candidate failed")
+    succeed(jobs, leases, "ann", 1)
+    with is_unchanged(jobs):
+        leases.fail(claim(leases, shadow), "internal-error", "the candidate failed")
     assert ShadowRecord(store.database, store.kept).faults(shadow.number) == ["the candidate failed"]
 
 
 def test_it_waits_for_everybody_and_gives_way(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
-    succeeded(jobs, leases, "ann", 1)
-    submitted(jobs, "bob", 2)
+    succeed(jobs, leases, "ann", 1)
+    submit(jobs, "bob", 2)
     assert leases.claim_shadow(shadow.number, "candidate") is None, "bob waits"
     own = leases.claim("serving", lease_s=LEASE_S)
     assert own is not None
     assert leases.claim_shadow(shadow.number, "candidate") is None, "bob's runs here"
     elsewhere = Leases(store.database, store, "w2")
-    lease = claimed(elsewhere, shadow)
+    lease = claim(elsewhere, shadow)
     assert elsewhere.holds(lease), "another worker has nothing else to do"
     leases.fail(own, "internal-error", "")
-    submitted(jobs, "ann", 3)
+    submit(jobs, "ann", 3)
     assert not elsewhere.holds(lease)
     elsewhere.release(lease)
     assert elsewhere.claim_shadow(shadow.number, "candidate") is None
     third = leases.claim("serving", lease_s=LEASE_S)
     assert third is not None
     leases.fail(third, "internal-error", "")
-    assert claimed(leases, shadow).job.id == lease.job.id, "it goes on later"
+    assert claim(leases, shadow).job.id == lease.job.id, "it goes on later"
 
 
 def test_turns_and_slides_are_as_if_there_were_none(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
-    succeeded(jobs, leases, "bob", 1)
-    succeeded(jobs, leases, "ann", 2)
-    lease = claimed(leases, shadow)
+    succeed(jobs, leases, "bob", 1)
+    succeed(jobs, leases, "ann", 2)
+    lease = claim(leases, shadow)
     assert lease.job.owner not in ("ann", "bob")
     leases.succeed(lease, "its-result")
-    submitted(jobs, "ann", 3)
-    submitted(jobs, "bob", 4)
+    submit(jobs, "ann", 3)
+    submit(jobs, "bob", 4)
     turn = leases.claim("serving", lease_s=LEASE_S)
     assert turn is not None
     assert turn.job.owner == "bob", "ann was served last"
@@ -173,17 +173,17 @@ def test_slides_that_go_with_their_analysis_are_not_kept_for_it(
 ) -> None:
     with store.database.writing() as tx:
         tx.execute(update(slides).values(kept=False))
-    succeeded(jobs, leases, "ann", 1)
+    succeed(jobs, leases, "ann", 1)
     assert leases.claim_shadow(shadow.number, "candidate") is None
 
 
 def test_a_shadow_ends_by_hand_by_another_and_by_crashes(
-    jobs: JobTable, leases: Leases, shadows: Shadows, shadow: Shadow, store: SlideStore
+    jobs: JobTable, leases: Leases, shadows: ShadowStore, shadow: Shadow, store: SlideStore
 ) -> None:
     record = ShadowRecord(store.database, store.kept)
-    succeeded(jobs, leases, "ann", 1)
-    succeeded(jobs, leases, "ann", 2)
-    lease = claimed(leases, shadow)
+    succeed(jobs, leases, "ann", 1)
+    succeed(jobs, leases, "ann", 2)
+    lease = claim(leases, shadow)
     assert shadows.stop(shadow.number).state == "stopped"
     assert record.counts(shadow.number)["queued"] == 0
     assert not leases.holds(lease)
@@ -192,25 +192,25 @@ def test_a_shadow_ends_by_hand_by_another_and_by_crashes(
     second = shadows.start(CANDIDATE, 1.0, "ann")
     third = shadows.start(CANDIDATE, 0.5, "ann")
     assert (shadows.get(second.number).state, shadows.running()) == ("stopped", third)
-    made = succeeded(jobs, leases, "ann", 3)
+    made = succeed(jobs, leases, "ann", 3)
     with store.database.writing() as tx:  # whatever its id would have decided
         copy = dict(tx.execute(select(analyses).where(analyses.c.id == made)).mappings().one())
         copy |= {"number": None, "id": "s", "owner": "", "state": "queued", "shadow_of": made, "shadow": third.number}
         tx.execute(insert(analyses).values(copy | {"request_key": "x"}))
     for _ in range(MAX_CRASHES):
-        lost = claimed(leases, third)
+        lost = claim(leases, third)
         leases.requeue(lost.job.id, lost.token)
     assert shadows.get(third.number).state == "failed"
     assert shadows.running() is None
 
 
 def test_what_serves_is_not_repeated_with_itself(
-    jobs: JobTable, leases: Leases, shadows: Shadows, shadow: Shadow, store: SlideStore
+    jobs: JobTable, leases: Leases, shadows: ShadowStore, shadow: Shadow, store: SlideStore
 ) -> None:
-    releases = Releases(store.database)
+    releases = ReleaseStore(store.database)
     releases.want(CANDIDATE, "ann", state="promoted")
     assert shadows.running() is None
-    succeeded(jobs, leases, "ann", 1)
+    succeed(jobs, leases, "ann", 1)
     assert leases.claim_shadow(shadow.number, "candidate") is None
     releases.back("ann", state="promoted")
     assert shadows.running() == shadow
@@ -219,8 +219,8 @@ def test_what_serves_is_not_repeated_with_itself(
 def test_the_result_of_a_shadow_goes_with_the_analysis_that_it_repeats(
     jobs: JobTable, leases: Leases, shadow: Shadow, store: SlideStore
 ) -> None:
-    made = succeeded(jobs, leases, "ann", 1)
-    lease = claimed(leases, shadow)
+    made = succeed(jobs, leases, "ann", 1)
+    lease = claim(leases, shadow)
     leases.succeed(lease, f"{lease.job.id}-{lease.token}")
     root = store.settings.state / "shadows"
     (root / f"{lease.job.id}-{lease.token}").mkdir(parents=True)

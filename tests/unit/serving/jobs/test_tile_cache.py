@@ -13,11 +13,11 @@ from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.tile_cache import TileCache
 from serving.report import Report
 from serving.scoring.analysis import Analysis
-from serving.scoring.cascade import Seen, TileFindings
+from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.settings import Settings, SettingsError
-from serving.store.shared import OnDisk
+from serving.settings import ServerSettings, SettingsError
+from serving.store.disk_blob_store import DiskBlobStore
 from serving.store.slides import SlideStore
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, Roi
@@ -55,8 +55,8 @@ class Server:
         self.analyses += 1
         chosen, patches = ScoringOptions(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
-        cache = TileCache(Settings(state=self.state), SLIDE, detector, chosen, self.slide.mpp, owner="lab")
-        checkpoints, seen = Checkpoints(OnDisk(self.state), f"{self.analyses}", "key"), cache.load()
+        cache = TileCache(ServerSettings(state=self.state), SLIDE, detector, chosen, self.slide.mpp, owner="lab")
+        checkpoints, seen = Checkpoints(DiskBlobStore(self.state), f"{self.analyses}", "key"), cache.load()
         analysis = score_slide(self.slide, detector, chosen, on_finished=checkpoints.save, seen=seen)
         cache.keep(checkpoints.folder, f"{self.analyses}", seen)
         return analysis, detector, self.slide.patches - patches
@@ -162,26 +162,26 @@ def test_what_is_known_is_not_kept_twice(server: Server) -> None:
 
 
 def test_nothing_is_kept_where_an_operator_says_so(server: Server) -> None:
-    settings = Settings.from_environment({"MITOSIS_KEEP_TILES": "off", "MITOSIS_STATE": str(server.state)})
+    settings = ServerSettings.from_environment({"MITOSIS_KEEP_TILES": "off", "MITOSIS_STATE": str(server.state)})
     server.score()
-    assert TileCache(settings, SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab").load() == Seen()
+    assert TileCache(settings, SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab").load() == FindingsCache()
     with pytest.raises(SettingsError, match="give on or off"):
-        Settings.from_environment({"MITOSIS_KEEP_TILES": "maybe"})
+        ServerSettings.from_environment({"MITOSIS_KEEP_TILES": "maybe"})
 
 
 def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> None:
     server.detector.provider = "CUDAExecutionProvider"
-    cache = TileCache(Settings(state=server.state), SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab")
+    cache = TileCache(ServerSettings(state=server.state), SLIDE, server.detector, ScoringOptions(), 0.25, owner="lab")
     finished: list[TileFindings] = []
 
     def keep(chunk: Sequence[TileFindings]) -> None:
         finished.extend(chunk)
 
     score_slide(server.slide, DotDetector(), on_finished=keep)
-    checkpoints = Checkpoints(OnDisk(server.state), "gpu", "key")
+    checkpoints = Checkpoints(DiskBlobStore(server.state), "gpu", "key")
     checkpoints.save(finished)
-    cache.keep(checkpoints.folder, "gpu", Seen())
-    assert cache.load() == Seen()
+    cache.keep(checkpoints.folder, "gpu", FindingsCache())
+    assert cache.load() == FindingsCache()
     assert not (server.state / "tiles").exists()
 
 

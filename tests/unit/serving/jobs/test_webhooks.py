@@ -2,9 +2,9 @@ import pytest
 
 from serving.jobs.errors import WebhookError
 from serving.jobs.webhooks import check_webhook, sign
-from serving.settings import Settings
+from serving.settings import ServerSettings
 
-SETTINGS = Settings(webhook_hosts=("lims.example", "10.0.0.5:8080"), webhook_secret="x" * 24)
+SETTINGS = ServerSettings(webhook_hosts=("lims.example", "10.0.0.5:8080"), webhook_secret="x" * 24)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_no_other_address_is_called(url: str) -> None:
     with pytest.raises(WebhookError):
         check_webhook(url, SETTINGS)
     with pytest.raises(WebhookError, match=r"may not call|needs an http|does not parse"):
-        check_webhook(url, Settings())
+        check_webhook(url, ServerSettings())
 
 
 def test_a_signature_is_that_of_the_standard() -> None:

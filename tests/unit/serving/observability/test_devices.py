@@ -10,9 +10,9 @@ from serving.observability.devices import GpuUse, gpu_use
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    devices._initialised.cache_clear()
+    devices._initialise.cache_clear()
     yield
-    devices._initialised.cache_clear()
+    devices._initialise.cache_clear()
 
 
 def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.observability.logs import JsonFormatter, TextFormatter, logged_analysis, request_id
+from serving.observability.logs import JsonFormatter, TextFormatter, log_analysis, request_id
 
 
 def record(message: str = "said", *, error: BaseException | None = None, **extra: object) -> logging.LogRecord:
@@ -27,7 +27,7 @@ def test_a_record_is_one_line_of_json() -> None:
 def test_ids_of_request_and_analysis_are_on_every_line() -> None:
     token = request_id.set("r-1")
     try:
-        with logged_analysis("a-1"):
+        with log_analysis("a-1"):
             stated = json.loads(JsonFormatter().format(record()))
             assert (stated["request_id"], stated["analysis_id"]) == ("r-1", "a-1")
             assert "request_id=r-1 analysis_id=a-1" in TextFormatter().format(record())

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.quality.bubble import find_bubbles
-from serving.quality.density import Density, density_of
+from serving.quality.density import Density, measure_density
 from serving.quality.fold import find_folds
 from serving.quality.pen import find_ink
 
@@ -88,7 +88,7 @@ def test_density_is_averaged_over_a_nucleus_at_any_pitch(mpp: float) -> None:
     light = np.full((400, 400, 3), 240, np.uint8)
     side = round(8 / mpp)
     light[200 : 200 + side, 200 : 200 + side] = 15
-    density = density_of(light, (400, 400), mpp)
+    density = measure_density(light, (400, 400), mpp)
     assert density.max() == pytest.approx(-np.log(16 / 256), rel=1e-3)
     assert (density > 0.1).sum() <= 3 * (2 * side - 1) ** 2
     assert density.min() == pytest.approx(-np.log(241 / 256), rel=1e-3)

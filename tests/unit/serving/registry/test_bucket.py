@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from serving.registry.errors import RegistryError
-from serving.registry.registry import Registry
-from serving.settings import Settings
+from serving.registry.registry import ModelRegistry
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 
 
 @pytest.fixture
-def in_bucket(bucket: str, settings: Settings, database: Database) -> Registry:
-    return Registry(replace(settings, model_store=bucket), database)
+def in_bucket(bucket: str, settings: ServerSettings, database: Database) -> ModelRegistry:
+    return ModelRegistry(replace(settings, model_store=bucket), database)
 
 
-def test_a_bucket_keeps_and_gives_versions(in_bucket: Registry, tmp_path: Path, settings: Settings) -> None:
+def test_a_bucket_keeps_and_gives_versions(in_bucket: ModelRegistry, tmp_path: Path, settings: ServerSettings) -> None:
     write_quick_models(tmp_path / "new", "0.2", scale=30)
     for name in ("reg-ns", "det"):
         in_bucket.add(tmp_path / "new" / name / "0.2")
@@ -34,7 +34,7 @@ def test_a_bucket_keeps_and_gives_versions(in_bucket: Registry, tmp_path: Path, 
         in_bucket.load(in_bucket.serving())
 
 
-def test_a_bucket_that_is_not_there(in_bucket: Registry, settings: Settings, database: Database) -> None:
-    registry = Registry(replace(settings, model_store="s3://elsewhere/models"), database)
+def test_a_bucket_that_is_not_there(in_bucket: ModelRegistry, settings: ServerSettings, database: Database) -> None:
+    registry = ModelRegistry(replace(settings, model_store="s3://elsewhere/models"), database)
     with pytest.raises(ModelError, match=r"the models at s3://elsewhere/models cannot be reached"):
         registry.versions()

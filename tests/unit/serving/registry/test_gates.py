@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from serving.registry import gates as module
-from serving.registry.errors import GoldenSetError, RefusedError
-from serving.registry.gates import judged
+from serving.registry.errors import GoldenSetError, VersionRefusedError
+from serving.registry.gates import judge_gates
 from serving.registry.golden import read_golden
-from serving.registry.measuring import Measured, measure
-from serving.registry.registry import Registry
+from serving.registry.measuring import CascadeMeasurement, measure
+from serving.registry.registry import ModelRegistry
 from serving.scoring.onnx_detector import load_cascade
-from serving.settings import Settings
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
@@ -88,7 +88,7 @@ def test_plates_of_one_outline_are_one_figure_where_they_are_near(
     assert slide.figures(mpp).tolist() == figures
 
 
-def test_a_golden_set_that_cannot_be_used_says_why(golden: Path, registry: Registry) -> None:
+def test_a_golden_set_that_cannot_be_used_says_why(golden: Path, registry: ModelRegistry) -> None:
     for content, reason in {
         "no json": "is not GeoJSON",
         '{"features": [{"geometry": null}]}': "is not GeoJSON",
@@ -111,36 +111,38 @@ def test_a_golden_set_that_cannot_be_used_says_why(golden: Path, registry: Regis
         registry.gates.verdict(registry.serving(), registry.serving())
 
 
-MEASURED = Measured(
+MEASURED = CascadeMeasurement(
     slides=2, figures=50, found=50, matched=40, brier=0.1, calibration_error=0.1, seconds=10.0, tissue_mm2=5.0
 )
 
 
-def refused(**worse: Any) -> list[str]:
-    return [gate.name for gate in judged(replace(MEASURED, **worse), MEASURED, Settings()) if not gate.passed]
+def refuse(**worse: Any) -> list[str]:
+    return [
+        gate.name for gate in judge_gates(replace(MEASURED, **worse), MEASURED, ServerSettings()) if not gate.passed
+    ]
 
 
 def test_each_gate_has_a_margin() -> None:
-    assert refused() == []
-    assert refused(matched=39, brier=0.119, seconds=12.4) == []
-    assert refused(matched=38) == ["F1"]
-    assert refused(found=60) == ["F1"]
-    assert refused(brier=0.121) == ["calibration (Brier score)"]
-    assert refused(seconds=12.6) == ["seconds a mm2 of tissue"]
-    assert refused(found=0, matched=0, brier=None, calibration_error=None) == ["F1"]
-    assert refused(matched=50, brier=0.0, seconds=1.0) == []
-    text = str(judged(replace(MEASURED, matched=20), MEASURED, Settings())[0])
+    assert refuse() == []
+    assert refuse(matched=39, brier=0.119, seconds=12.4) == []
+    assert refuse(matched=38) == ["F1"]
+    assert refuse(found=60) == ["F1"]
+    assert refuse(brier=0.121) == ["calibration (Brier score)"]
+    assert refuse(seconds=12.6) == ["seconds a mm2 of tissue"]
+    assert refuse(found=0, matched=0, brier=None, calibration_error=None) == ["F1"]
+    assert refuse(matched=50, brier=0.0, seconds=1.0) == []
+    text = str(judge_gates(replace(MEASURED, matched=20), MEASURED, ServerSettings())[0])
     assert text == "F1 0.4 against 0.8 (may fall by 0.02): refused"
 
 
 @pytest.mark.timeout(600)
 def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
-    registry: Registry, settings: Settings, database: Database, golden: Path, monkeypatch: pytest.MonkeyPatch
+    registry: ModelRegistry, settings: ServerSettings, database: Database, golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated = Registry(replace(settings, golden_set=golden, gate_speed=1000.0), database)
+    gated = ModelRegistry(replace(settings, golden_set=golden, gate_speed=1000.0), database)
     write_quick_models(settings.models, "0.0.0", scale=1000.0)  # nothing passes its screening
     serving = gated.serving()
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(VersionRefusedError) as caught:
         gated.promote(["0.0.0"], "ann")
     said = str(caught.value)
     assert said.startswith(
@@ -151,8 +153,8 @@ def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
     assert "calibration (Brier score) none against" in said
     assert gated.serving() == serving
 
-    monkeypatch.setattr(module, "measure_apart", lambda *_: pytest.fail("it was measured again"))
-    with pytest.raises(RefusedError, match="its gates refuse"):
+    monkeypatch.setattr(module, "measure_in_subprocess", lambda *_: pytest.fail("it was measured again"))
+    with pytest.raises(VersionRefusedError, match="its gates refuse"):
         gated.promote(["0.0.0"], "ann")
     release = gated.promote(["0.0.0"], "ann", because="the scanner was replaced")
     assert (release.because, gated.serving()) == ("the scanner was replaced", release.models)
@@ -163,7 +165,7 @@ def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
 
 
 def test_truth_in_px_of_the_file_is_that_of_a_slide_whose_pixels_are_not_square(
-    settings: Settings, golden: Path
+    settings: ServerSettings, golden: Path
 ) -> None:
     """QuPath writes px of the file; the slide is read in square ones."""
     detector = load_cascade(
@@ -182,7 +184,7 @@ def test_truth_in_px_of_the_file_is_that_of_a_slide_whose_pixels_are_not_square(
     assert (oblong.figures, oblong.matched) == (square_px.figures, square_px.matched) == (2, 2)
 
 
-def test_places_where_nobody_looked_are_no_false_alarms(settings: Settings, golden: Path) -> None:
+def test_places_where_nobody_looked_are_no_false_alarms(settings: ServerSettings, golden: Path) -> None:
     folders = {name: settings.models / name / "0.0.1" for name in ("reg-ns", "det")}
     detector = load_cascade(folders, providers=settings.providers)
     (wide,) = measure([detector], read_golden(golden))
@@ -198,7 +200,7 @@ def test_places_where_nobody_looked_are_no_false_alarms(settings: Settings, gold
 
 
 def test_a_release_that_nothing_judged_says_so_and_one_that_was_forced_says_why(
-    registry: Registry, settings: Settings
+    registry: ModelRegistry, settings: ServerSettings
 ) -> None:
     write_quick_models(settings.models, "0.2", scale=30.0)
     for release in (registry.promote(["0.2"], "ann"), registry.want(["0.2"], "ann")):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.registry import checks
-from serving.registry.errors import RefusedError, RegistryError
-from serving.registry.registry import Registry
-from serving.settings import Settings
+from serving.registry import version_check_cache
+from serving.registry.errors import RegistryError, VersionRefusedError
+from serving.registry.registry import ModelRegistry
+from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.wsi.errors import ModelError, RequestError
@@ -21,17 +21,17 @@ NEW = 30.0
 """Scale of other versions' scores."""
 
 
-def labels(registry: Registry) -> list[str]:
+def labels(registry: ModelRegistry) -> list[str]:
     return [model.label for model in registry.serving()]
 
 
-def add(registry: Registry, folder: Path, version: str) -> None:
+def add(registry: ModelRegistry, folder: Path, version: str) -> None:
     write_quick_models(folder, version, scale=NEW)
     for name in ("reg-ns", "det"):
         registry.add(folder / name / version)
 
 
-def test_the_newest_serves_until_something_was_promoted(registry: Registry, settings: Settings) -> None:
+def test_the_newest_serves_until_something_was_promoted(registry: ModelRegistry, settings: ServerSettings) -> None:
     assert labels(registry) == ["reg-ns@0.0.1", "det@0.0.1"]
     write_quick_models(settings.models, "0.0.10")
     write_quick_models(settings.models, "0.0.9")
@@ -43,7 +43,7 @@ def test_the_newest_serves_until_something_was_promoted(registry: Registry, sett
     ]
 
 
-def test_promote_and_go_back(registry: Registry, tmp_path: Path) -> None:
+def test_promote_and_go_back(registry: ModelRegistry, tmp_path: Path) -> None:
     add(registry, tmp_path / "new", "0.2")
     assert labels(registry) == ["reg-ns@0.0.1", "det@0.0.1"], "adding changes nothing"
     release = registry.promote(["0.2"], "ann")
@@ -60,7 +60,7 @@ def test_promote_and_go_back(registry: Registry, tmp_path: Path) -> None:
     assert [release.actor for release in registry.releases.latest()] == ["bob", "bob", "ann", "ann", "default"]
 
 
-def test_a_release_that_waits_is_given_up_for_another(registry: Registry) -> None:
+def test_a_release_that_waits_is_given_up_for_another(registry: ModelRegistry) -> None:
     first, second = (registry.want(["0.0.1"], "ann") for _ in range(2))
     wanted, promoted = registry.releases.look()
     assert (wanted, promoted) == (second, registry.releases.get(1))
@@ -71,7 +71,7 @@ def test_a_release_that_waits_is_given_up_for_another(registry: Registry) -> Non
     assert registry.releases.look() == (None, registry.releases.get(second.number))
 
 
-def test_a_cascade_is_named_whole(registry: Registry) -> None:
+def test_a_cascade_is_named_whole(registry: ModelRegistry) -> None:
     for wrong, reason in (
         (["det@0.0.1"], "a cascade needs reg-ns too"),
         (["det@0.0.1", "reg-ns@0.0.1", "det@0.0.1"], "named twice"),
@@ -84,7 +84,7 @@ def test_a_cascade_is_named_whole(registry: Registry) -> None:
         registry.promote(["det@../../1", "x"], "ann")
 
 
-def test_versions_never_change(registry: Registry, settings: Settings, tmp_path: Path) -> None:
+def test_versions_never_change(registry: ModelRegistry, settings: ServerSettings, tmp_path: Path) -> None:
     add(registry, tmp_path / "new", "0.2")
     with pytest.raises(RegistryError, match="versions never change, choose another number"):
         registry.add(tmp_path / "new" / "det" / "0.2")
@@ -101,34 +101,34 @@ def test_versions_never_change(registry: Registry, settings: Settings, tmp_path:
 
 
 def test_what_may_not_serve_is_neither_kept_nor_promoted(
-    registry: Registry, tmp_path: Path, settings: Settings
+    registry: ModelRegistry, tmp_path: Path, settings: ServerSettings
 ) -> None:
     folder = write_quick_models(tmp_path / "bad", "0.3") / "det" / "0.3"
     with np.load(folder / "parity.npz") as sample:
         np.savez(folder / "parity.npz", **{**sample, "probabilities": sample["probabilities"] * np.float32(0.9)})
     _, card = registry.find("det", "0.0.1")
     restate(folder, card.model_copy(update={"version": "0.3"}))
-    with pytest.raises(RefusedError, match=r"det 0.3 fails parity here"):
+    with pytest.raises(VersionRefusedError, match=r"det 0.3 fails parity here"):
         registry.add(folder)
     assert not (settings.state / "models" / "det").exists()
     write_quick_models(settings.models, "0.3")
     os.replace(folder / "card.json", settings.models / "det" / "0.3" / "card.json")
     os.replace(folder / "parity.npz", settings.models / "det" / "0.3" / "parity.npz")
-    with pytest.raises(RefusedError, match="fails parity here"):
+    with pytest.raises(VersionRefusedError, match="fails parity here"):
         registry.promote(["0.3"], "ann")
     assert registry.releases.latest() == [] or labels(registry) == ["reg-ns@0.0.1", "det@0.0.1"]
 
 
-def test_a_version_is_checked_once_a_machine(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_is_checked_once_a_machine(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     found = registry.check(registry.serving())
-    monkeypatch.setattr(checks, "check_apart", lambda *_: pytest.fail("it was checked again"))
+    monkeypatch.setattr(version_check_cache, "check_in_subprocess", lambda *_: pytest.fail("it was checked again"))
     assert registry.check(registry.serving()) == found
     monkeypatch.setattr(platform, "node", lambda: "another machine")
     with pytest.raises(pytest.fail.Exception):
         registry.check(registry.serving())
 
 
-def test_retired_versions_do_not_serve_again(registry: Registry, tmp_path: Path) -> None:
+def test_retired_versions_do_not_serve_again(registry: ModelRegistry, tmp_path: Path) -> None:
     add(registry, tmp_path / "new", "0.2")
     with pytest.raises(RegistryError, match=r"det@0.0.1 serves"):
         registry.retire("det@0.0.1")
@@ -142,15 +142,17 @@ def test_retired_versions_do_not_serve_again(registry: Registry, tmp_path: Path)
     assert registry.load(registry.serving()).detection_card.version == "0.2"
 
 
-def test_a_crash_of_the_check_is_a_refusal(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_crash_of_the_check_is_a_refusal(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The checking process dies as a runtime does on a graph that it cannot bear."""
     (tmp_path / "sitecustomize.py").write_text("import os, sys\nif 'serving.registry' in sys.orig_argv: os.abort()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(RefusedError, match=r"the check of reg-ns@0\.0\.1 ended its process \(status -6\)"):
+    with pytest.raises(VersionRefusedError, match=r"the check of reg-ns@0\.0\.1 ended its process \(status -6\)"):
         registry.check(registry.serving())
 
 
-def test_a_broken_card_is_listed_with_its_fault(registry: Registry, settings: Settings) -> None:
+def test_a_broken_card_is_listed_with_its_fault(registry: ModelRegistry, settings: ServerSettings) -> None:
     write_quick_models(settings.models, "0.0.0")
     (settings.models / "det" / "0.0.0" / "card.json").write_text("{}")
     assert labels(registry) == ["reg-ns@0.0.1", "det@0.0.1"]
@@ -158,7 +160,7 @@ def test_a_broken_card_is_listed_with_its_fault(registry: Registry, settings: Se
     assert "not a valid model card" in row.fault
 
 
-def test_an_unreachable_store_says_where(settings: Settings, database: Database) -> None:
-    registry = Registry(replace(settings, model_store="nonsense://bucket"), database)
+def test_an_unreachable_store_says_where(settings: ServerSettings, database: Database) -> None:
+    registry = ModelRegistry(replace(settings, model_store="nonsense://bucket"), database)
     with pytest.raises(ModelError, match=r"the models at nonsense://bucket cannot be reached"):
         registry.versions()

@@ -3,8 +3,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from serving.review.agreement import agreements, cohens_kappa
-from serving.review.entry import FIGURE, NOT_FIGURE, Action, Box, Entry
-from serving.review.verdicts import added_boxes, standing, tally, verdicts_of
+from serving.review.review_entry import FIGURE, NOT_FIGURE, Action, Box, ReviewEntry
+from serving.review.verdicts import collect_verdicts, find_added_boxes, find_standing, tally
 
 BOX: Box = (10, 20, 30, 40)
 A, B = ("key:1", "A"), ("key:1", "B")
@@ -12,25 +12,25 @@ A, B = ("key:1", "A"), ("key:1", "B")
 
 def entry(
     number: int, action: Action, target: str = "", *, who: tuple[str, str] = A, label: str | None = None
-) -> Entry:
-    return Entry(number, 0.0, *who, action, target, BOX if action == "add" else None, label)
+) -> ReviewEntry:
+    return ReviewEntry(number, 0.0, *who, action, target, BOX if action == "add" else None, label)
 
 
 def test_the_last_verdict_on_an_object_counts_and_undo_takes_it_back() -> None:
     said = [entry(1, "accept", "detection-0"), entry(2, "reject", "detection-0")]
-    assert verdicts_of(said) == {A: {"detection-0": NOT_FIGURE}}
-    assert verdicts_of([*said, entry(3, "undo", "2")]) == {A: {"detection-0": FIGURE}}
-    assert verdicts_of([*said, entry(3, "undo", "2"), entry(4, "undo", "1")]) == {}
+    assert collect_verdicts(said) == {A: {"detection-0": NOT_FIGURE}}
+    assert collect_verdicts([*said, entry(3, "undo", "2")]) == {A: {"detection-0": FIGURE}}
+    assert collect_verdicts([*said, entry(3, "undo", "2"), entry(4, "undo", "1")]) == {}
 
 
 def test_what_was_added_goes_with_its_addition_for_everybody() -> None:
     said = [entry(1, "add"), entry(2, "reject", "added-1", who=B)]
-    assert added_boxes(said) == {"added-1": BOX}
-    assert verdicts_of(said) == {A: {"added-1": FIGURE}, B: {"added-1": NOT_FIGURE}}
+    assert find_added_boxes(said) == {"added-1": BOX}
+    assert collect_verdicts(said) == {A: {"added-1": FIGURE}, B: {"added-1": NOT_FIGURE}}
     undone = [*said, entry(3, "undo", "1")]
-    assert added_boxes(undone) == {}
-    assert verdicts_of(undone) == {}
-    assert [e.number for e in standing(undone)] == [2]
+    assert find_added_boxes(undone) == {}
+    assert collect_verdicts(undone) == {}
+    assert [e.number for e in find_standing(undone)] == [2]
 
 
 def test_a_tally_keeps_detections_and_additions_apart() -> None:
@@ -42,7 +42,7 @@ def test_a_tally_keeps_detections_and_additions_apart() -> None:
         entry(5, "add"),
         entry(6, "add", label=NOT_FIGURE),
     ]
-    found = tally(A, verdicts_of(said)[A], detections=10)
+    found = tally(A, collect_verdicts(said)[A], detections=10)
     assert (found.accepted, found.rejected, found.added, found.unjudged, found.mitotic_figures) == (2, 2, 1, 6, 3)
 
 
@@ -65,6 +65,6 @@ def test_agreement_is_on_what_both_judged() -> None:
         entry(11, "reject", "detection-1", who=B),
         entry(12, "reject", "detection-9", who=B),
     ]
-    (found,) = agreements(verdicts_of(said))
+    (found,) = agreements(collect_verdicts(said))
     assert (found.first, found.second, found.judged_by_both, found.agreed) == (A, B, 2, 1)
     assert found.kappa == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.report import Report
-from serving.scoring.detector import cards_of
+from serving.scoring.detector import list_cards
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
@@ -18,7 +18,7 @@ from tests.fakes import DotDetector, make_cards, make_verifier_card, plant, tiss
 CARDS = list(make_cards())
 
 
-def scored(options: ScoringOptions, detector: DotDetector | None = None) -> Report:
+def score(options: ScoringOptions, detector: DotDetector | None = None) -> Report:
     pixels = tissue(1300, 900)
     plant(pixels, 400, 400)
     return score_slide(ArraySlide(pixels, mpp=0.25), detector or DotDetector(), options).report
@@ -34,7 +34,7 @@ def scored(options: ScoringOptions, detector: DotDetector | None = None) -> Repo
     ],
 )
 def test_a_report_answers_what_it_was_asked(options: ScoringOptions) -> None:
-    assert answers(scored(options), options, CARDS)
+    assert answers(score(options), options, CARDS)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_report_answers_what_it_was_asked(options: ScoringOptions) -> None:
     ],
 )
 def test_it_does_not_answer_anything_else(other: ScoringOptions) -> None:
-    report = scored(ScoringOptions())
+    report = score(ScoringOptions())
     assert not answers(report, other, CARDS)
-    assert not answers(scored(other), ScoringOptions(), CARDS)
+    assert not answers(score(other), ScoringOptions(), CARDS)
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_it_does_not_answer_anything_else(other: ScoringOptions) -> None:
     ],
 )
 def test_nor_other_models(change: Callable[[list[ModelCard]], list[ModelCard]]) -> None:
-    assert not answers(scored(ScoringOptions()), ScoringOptions(), change(CARDS))
+    assert not answers(score(ScoringOptions()), ScoringOptions(), change(CARDS))
 
 
 def test_nor_another_rounding_or_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = scored(ScoringOptions())
+    report = score(ScoringOptions())
     assert not answers(report, ScoringOptions(), CARDS, rounded="bf16")
     monkeypatch.setattr("serving.scoring.reporting.__version__", "99.0")
     assert not answers(report, ScoringOptions(), CARDS)
@@ -76,8 +76,8 @@ def test_nor_another_rounding_or_release(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_cascade_with_a_verifier_is_known_again(tmp_path: Path) -> None:
     detector = DotDetector(verification_card=make_verifier_card())
-    report = scored(ScoringOptions(), detector)
-    assert answers(report, ScoringOptions(), cards_of(detector))
+    report = score(ScoringOptions(), detector)
+    assert answers(report, ScoringOptions(), list_cards(detector))
     assert not answers(report, ScoringOptions(), CARDS)
 
 
@@ -86,5 +86,5 @@ def replace_hash(card: ModelCard) -> ModelCard:
 
 
 def test_options_that_are_left_open_mean_what_the_card_says() -> None:
-    report = scored(ScoringOptions())
+    report = score(ScoringOptions())
     assert answers(report, ScoringOptions(threshold=0.5), CARDS)

@@ -40,7 +40,7 @@ def card(base: ModelCard, probability_map: ProbabilityMap | None = None, count: 
     return base.model_copy(update={"probability_calibration": calibration, "figure_count": count})
 
 
-def analysed(last: ModelCard, **options: object) -> Analysis:
+def analyse(last: ModelCard, **options: object) -> Analysis:
     detector = DotDetector()
     if last.task == "verification":
         detector = replace(detector, verification_card=last)
@@ -54,19 +54,19 @@ LAST = [make_verifier_card(detection=0.5, candidate=0.1), make_cards()[1]]
 
 @pytest.mark.parametrize("last", LAST, ids=["verifier", "det"])
 def test_probabilities_and_threshold_are_calibrated(last: ModelCard) -> None:
-    raw = analysed(last, threshold=0.0).report
-    made = analysed(card(last, HALF), threshold=0.0).report
+    raw = analyse(last, threshold=0.0).report
+    made = analyse(card(last, HALF), threshold=0.0).report
     assert [(d.x, d.y) for d in made.detections] == [(d.x, d.y) for d in raw.detections]
     expected = HALF.apply(np.asarray([d.probability for d in raw.detections]))
     assert [d.probability for d in made.detections] == pytest.approx(expected, abs=2e-3), "reports round to five digits"
     assert max(expected) > 0.5 > min(expected)
-    by_card = analysed(card(last, HALF)).report.detections
+    by_card = analyse(card(last, HALF)).report.detections
     assert len(by_card) == int((expected >= 0.5).sum()) < len(expected)
 
 
 @pytest.mark.parametrize("last", LAST, ids=["verifier", "det"])
 def test_a_card_without_a_calibration_changes_nothing(last: ModelCard) -> None:
-    plain, neutral = analysed(last).report, analysed(card(last, IDENTITY)).report
+    plain, neutral = analyse(last).report, analyse(card(last, IDENTITY)).report
     assert plain.detections == neutral.detections
     assert plain.counts.expected is not None
     assert plain.counts.expected.source == "screening scores"
@@ -75,11 +75,11 @@ def test_a_card_without_a_calibration_changes_nothing(last: ModelCard) -> None:
 
 @pytest.mark.parametrize("last", LAST, ids=["verifier", "det"])
 def test_the_expected_count_is_of_all_candidates_whatever_the_threshold(last: ModelCard) -> None:
-    everything = analysed(card(last, HALF, COUNT), threshold=0.0).report
+    everything = analyse(card(last, HALF, COUNT), threshold=0.0).report
     p = np.asarray([d.probability for d in everything.detections])
     mean, low, high = count_figures(p, COUNT.factor, COUNT.spread)
     for threshold in (0.0, 0.5, 0.9, 1.0):
-        expected = analysed(card(last, HALF, COUNT), threshold=threshold).report.counts.expected
+        expected = analyse(card(last, HALF, COUNT), threshold=threshold).report.counts.expected
         assert expected is not None
         assert expected.source == "calibrated probabilities"
         assert expected.mitotic_figures == pytest.approx(mean, abs=2e-3) == pytest.approx(1.25 * p.sum(), abs=2e-3)
@@ -90,13 +90,13 @@ def test_the_expected_count_is_of_all_candidates_whatever_the_threshold(last: Mo
 
 
 def test_a_hotspot_expects_what_lies_in_it() -> None:
-    report = analysed(card(LAST[0], HALF, COUNT), threshold=0.5, counting=CountingOptions(hotspot_area=0.1)).report
+    report = analyse(card(LAST[0], HALF, COUNT), threshold=0.5, counting=CountingOptions(hotspot_area=0.1)).report
     assert report.counts.expected is not None
     assert report.hotspots[0].expected_figures == pytest.approx(report.counts.expected.mitotic_figures, abs=2e-3)
 
 
 def test_a_stored_result_counted_again_expects_the_same() -> None:
-    analysis = analysed(card(LAST[0], HALF, COUNT), threshold=0.1)
+    analysis = analyse(card(LAST[0], HALF, COUNT), threshold=0.1)
     stored = replace(analysis, report=Report.model_validate_json(analysis.report.model_dump_json()))
     again = recount(stored, CountingOptions(), threshold=0.5).report
     assert len(again.detections) < len(analysis.report.detections)
@@ -109,7 +109,7 @@ def test_a_stored_result_counted_again_expects_the_same() -> None:
 
 def test_outside_the_roi_nothing_is_expected() -> None:
     roi = Roi(((0, 0), (250, 0), (250, 900), (0, 900)))
-    expected = analysed(card(LAST[0], HALF, COUNT), threshold=0.99, roi=roi).report.counts.expected
+    expected = analyse(card(LAST[0], HALF, COUNT), threshold=0.99, roi=roi).report.counts.expected
     assert expected is not None
     assert all(x <= 250 for x, _, _ in expected.below_threshold)
     assert expected.mitotic_figures < 1.25

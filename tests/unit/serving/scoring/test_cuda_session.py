@@ -13,7 +13,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring import cuda_session, onnx_detector, pace
+from serving.scoring import batch_sizes, cuda_session, onnx_detector
+from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cuda_session import (
     CUDA,
     HALF,
@@ -25,7 +26,6 @@ from serving.scoring.cuda_session import (
 )
 from serving.scoring.gpus import SpreadSession
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
-from serving.scoring.pace import pace_of
 from serving.scoring.pipeline import score_slide
 from serving.synthetic.field import generate_field
 from serving.wsi.arrayslide import ArraySlide
@@ -65,7 +65,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Stand]]:
     monkeypatch.setattr(Stand, "shapes", [])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Stand)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, *CPU])
-    monkeypatch.setattr(pace, "memory_bytes", lambda: pace.LARGE_BYTES)
+    monkeypatch.setattr(batch_sizes, "memory_bytes", lambda: batch_sizes.LARGE_BYTES)
     return Stand
 
 
@@ -100,9 +100,9 @@ def test_results_are_those_of_the_processor(models: Path, gpu: type[Stand], prov
 
 def test_det_sees_few_sizes_of_batch_and_blank_windows_leave_no_trace(models: Path, gpu: type[Stand]) -> None:
     detector = load_detector(models, providers=[CUDA])
-    windows = _windows(pace_of(CUDA).windows + 13)
+    windows = _windows(choose_batch_sizes(CUDA).windows + 13)
     found = detector.detect(windows)
-    assert [shape[0] for shape in gpu.shapes] == [pace_of(CUDA).windows, 16]
+    assert [shape[0] for shape in gpu.shapes] == [choose_batch_sizes(CUDA).windows, 16]
     assert len(found) == len(windows)
     alone = detector.detect(windows[-1:])
     assert gpu.shapes[-1][0] == 16
@@ -163,10 +163,10 @@ def test_page_locked_memory_is_asked_of_cuda_once_a_size_and_given_back(monkeypa
     monkeypatch.setattr(cuda_session, "cudart", lambda: cuda)
     staging = PageLocked()
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    np.testing.assert_array_equal(staging.copy_of(array), array)
-    np.testing.assert_array_equal(staging.copy_of(array[:1]), array[:1])
+    np.testing.assert_array_equal(staging.copy(array), array)
+    np.testing.assert_array_equal(staging.copy(array[:1]), array[:1])
     assert (cuda.allocated, cuda.freed) == ([24], 0)
-    staging.copy_of(np.zeros(100, np.uint8))
+    staging.copy(np.zeros(100, np.uint8))
     assert (cuda.allocated, cuda.freed) == ([24, 100], 1)
     del staging
     assert cuda.freed == 2
@@ -176,7 +176,7 @@ def test_without_page_locked_memory_plain_memory_serves(monkeypatch: pytest.Monk
     cuda = _Cuda(fails=True)
     monkeypatch.setattr(cuda_session, "cudart", lambda: cuda)
     array = np.arange(24, dtype=np.uint8)
-    np.testing.assert_array_equal(PageLocked().copy_of(array), array)
+    np.testing.assert_array_equal(PageLocked().copy(array), array)
     assert cuda.freed == 0
 
 
@@ -206,10 +206,10 @@ def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_t
     models: Path, gpu: type[Stand]
 ) -> None:
     pixels = generate_field(seed=8, width=1500, height=1200, mitoses_per_mm2=300).pixels
-    on_gpu = _scored(pixels, load_detector(models, providers=[CUDA]))
+    on_gpu = _score(pixels, load_detector(models, providers=[CUDA]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnxruntime, "InferenceSession", Real)
-        on_cpu = _scored(pixels, load_detector(models, providers=CPU))
+        on_cpu = _score(pixels, load_detector(models, providers=CPU))
     assert on_gpu.analysis_id == on_cpu.analysis_id
     for a, b in zip(on_gpu.tiles, on_cpu.tiles, strict=True):
         assert (a.x, a.y, a.mitotic_count) == (b.x, b.y, b.mitotic_count)
@@ -218,7 +218,7 @@ def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_t
 
 def test_a_rounded_result_has_an_identity_of_its_own(models: Path, gpu: type[Stand]) -> None:
     pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
-    half, tf32 = (_scored(pixels, load_detector(models, providers=[name])) for name in (HALF, CUDA))
+    half, tf32 = (_score(pixels, load_detector(models, providers=[name])) for name in (HALF, CUDA))
     assert half.analysis_id != tf32.analysis_id
     assert half.software.execution_provider == HALF
 
@@ -227,19 +227,19 @@ def test_several_gpus_share_the_batches_of_one_detector(
     models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = load_detector(models, providers=[CUDA])
-    for module in (onnx_detector, pace):
+    for module in (onnx_detector, batch_sizes):
         monkeypatch.setattr(module, "gpus", lambda: 3)
     gpu.asked.clear()
     three = load_detector(models, providers=[CUDA])
     assert sorted(options["device_id"] for _, options in gpu.asked) == ["0", "0", "1", "1", "2", "2"]
-    assert pace_of(CUDA).chunks == 3 * pace.GPU.chunks
+    assert choose_batch_sizes(CUDA).chunks == 3 * batch_sizes.GPU.chunks
     np.testing.assert_array_equal(three.screen(_windows(4)), one.screen(_windows(4)))
 
 
 def test_a_small_gpu_is_given_less_at_once(gpu: type[Stand], monkeypatch: pytest.MonkeyPatch) -> None:
-    large = pace_of(CUDA)
-    monkeypatch.setattr(pace, "memory_bytes", lambda: pace.LARGE_BYTES - 1)
-    small = pace_of(CUDA)
+    large = choose_batch_sizes(CUDA)
+    monkeypatch.setattr(batch_sizes, "memory_bytes", lambda: batch_sizes.LARGE_BYTES - 1)
+    small = choose_batch_sizes(CUDA)
     assert 8 * small.tiles * small.chunks <= large.tiles * large.chunks
     assert small.readers == large.readers
 
@@ -261,7 +261,7 @@ def test_a_run_goes_to_the_gpu_with_the_fewest_under_way() -> None:
     assert first.asked == 3
 
 
-def _scored(pixels: NDArray[np.uint8], detector: OnnxDetector) -> Any:
+def _score(pixels: NDArray[np.uint8], detector: OnnxDetector) -> Any:
     return score_slide(ArraySlide(pixels, mpp=0.25, name="generated"), detector).report
 
 

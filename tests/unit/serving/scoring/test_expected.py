@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.area import Area
-from serving.scoring.expected import coverage_weights, expected_figures, map_weights
+from serving.scoring.expected import coverage_weights, estimate_figures, map_weights
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
@@ -51,7 +51,7 @@ def test_planted_agreement_in_scored_tiles_is_recovered_exactly(planted: list[tu
     inside = blocks[:, 9:17].sum() + 0.5 * (blocks[:, [8, 17]].sum())
     # The slide begins above the first row, where pixels are mirrored: no agreement was planted there.
     lost = 0.25 * 2 * blocks[1, 9:17].sum() + 0.25 * 1 * blocks[1, [8, 17]].sum()
-    got = expected_figures(lattice.scores, weights, None).sum()
+    got = estimate_figures(lattice.scores, weights, None).sum()
     assert inside - lost <= got + 1e-4
     assert got <= inside + 1e-4
     if not blocks[1].any():
@@ -93,7 +93,7 @@ def test_calibration_takes_an_offset_away() -> None:
         id="t", scores=[0.02, 1.0], values=[0.0, 0.5], mean_agreement=0.5, sub_tiles=9, slides=1, data="none"
     )
     scores = np.asarray([0.02, 1.0, np.nan, 3.0], np.float32)
-    assert expected_figures(scores, np.full(4, 0.25), table) == pytest.approx([0, 0.25, 0, 0.25])
+    assert estimate_figures(scores, np.full(4, 0.25), table) == pytest.approx([0, 0.25, 0, 0.25])
 
 
 def test_a_stored_result_is_counted_again_without_a_model() -> None:

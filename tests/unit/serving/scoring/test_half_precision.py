@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.scoring.half_precision import HEAD_CHANNELS, in_half_precision
+from serving.scoring.half_precision import HEAD_CHANNELS, convert_to_half
 from serving.settings import default_models
 
 MODELS = ["reg-ns", "det", "verifier"]
@@ -18,7 +18,7 @@ CPU = ["CPUExecutionProvider"]
 
 def _rewritten(name: str) -> tuple[Path, onnx.ModelProto]:
     path = default_models() / name / "1.2.2" / "model.onnx"
-    model = onnx.load_from_string(in_half_precision(path))
+    model = onnx.load_from_string(convert_to_half(path))
     onnx.checker.check_model(model, full_check=True)  # types too: no operator is given both precisions
     return path, model
 
@@ -78,4 +78,4 @@ def test_an_output_that_would_be_float16_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
     with pytest.raises(ValueError, match="y would come out of the trunk in float16"):
-        in_half_precision(path)
+        convert_to_half(path)

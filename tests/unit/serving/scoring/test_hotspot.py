@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from serving.scoring.hotspot import find_hotspots
-from serving.scoring.windows import Disc, Rectangle, rectangle_sides, window_of
+from serving.scoring.windows import Disc, Rectangle, make_window, rectangle_sides
 from serving.wsi.geometry import Region
 
 SLIDE = Region(0, 0, 100_000, 80_000)
-WINDOW = window_of("rectangle", 2.0, 0.25, SLIDE)
+WINDOW = make_window("rectangle", 2.0, 0.25, SLIDE)
 
 
-def found(points: list[tuple[float, float]], *, number: int = 1) -> np.ndarray:
+def find(points: list[tuple[float, float]], *, number: int = 1) -> np.ndarray:
     return find_hotspots(np.asarray(points).reshape(-1, 2), window=WINDOW, size=(100_000, 80_000), number=number)
 
 
@@ -22,44 +22,44 @@ def test_the_window_is_four_by_three_of_its_area() -> None:
 
 @pytest.mark.parametrize(("area", "radius_mm"), [(2.0, 0.798), (2.37, 0.869)])
 def test_a_disc_has_its_area(area: float, radius_mm: float) -> None:
-    disc = window_of("disc", area, 0.25, SLIDE)
+    disc = make_window("disc", area, 0.25, SLIDE)
     assert isinstance(disc, Disc)
     assert disc.radius * 0.25 / 1000 == pytest.approx(radius_mm, abs=1e-3)
 
 
 def test_no_figures_no_hotspot() -> None:
-    assert len(found([])) == 0
+    assert len(find([])) == 0
 
 
 def test_it_is_centred_on_what_it_holds() -> None:
-    (place,) = found([(50_000.0, 40_000.0), (50_400.0, 40_200.0), (5.0, 5.0)])
+    (place,) = find([(50_000.0, 40_000.0), (50_400.0, 40_200.0), (5.0, 5.0)])
     assert place + np.asarray([WINDOW.width, WINDOW.height]) / 2 == pytest.approx((50_200, 40_100))
 
 
 def test_of_equals_the_uppermost_then_the_leftmost() -> None:
-    (place,) = found([(70_000.0, 100.0), (10_000.0, 100.0), (10.0, 60_000.0)])
+    (place,) = find([(70_000.0, 100.0), (10_000.0, 100.0), (10.0, 60_000.0)])
     assert place[0] < 10_000 < place[0] + WINDOW.width
     assert place[1] == 0
 
 
 def test_a_window_is_cut_to_a_region_that_is_smaller() -> None:
     small = Region(7, 9, 1000, 500)
-    assert window_of("rectangle", 2.0, 0.25, small) == Rectangle(1000, 500)
-    assert window_of("disc", 2.0, 0.25, small) == Disc(250)
-    cut = window_of("rectangle", 2.0, 0.25, small)
+    assert make_window("rectangle", 2.0, 0.25, small) == Rectangle(1000, 500)
+    assert make_window("disc", 2.0, 0.25, small) == Disc(250)
+    cut = make_window("rectangle", 2.0, 0.25, small)
     places = find_hotspots(np.asarray([(10.0, 3.0), (999.0, 499.0)]), window=cut, size=(1000, 500), number=2)
     assert places.tolist() == [[0, 0]]
 
 
 def test_further_hotspots_leave_the_first_alone() -> None:
     points = [(20_000.0, 20_000.0), (20_100.0, 20_100.0), (24_000.0, 20_000.0), (60_000.0, 60_000.0)]
-    places = found(points, number=9)
+    places = find(points, number=9)
     assert len(places) == 2  # the third point cannot be held without meeting the first window
     assert not WINDOW.meets(places[1:], places[0]).any()
 
 
 def test_many_figures_on_one_spot_end_the_search() -> None:
     places = find_hotspots(
-        np.full((40, 2), 5000.0), window=window_of("disc", 2, 0.25, SLIDE), size=(9e4, 9e4), number=2
+        np.full((40, 2), 5000.0), window=make_window("disc", 2, 0.25, SLIDE), size=(9e4, 9e4), number=2
     )
     assert len(places) == 1

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from serving.api.options import AnalysisOptions, to_options
 from serving.cli_scoring import parse_options, scoring_options
-from serving.jobs.request import options_from, options_text
+from serving.jobs.request import decode_options, options_text
 from serving.scoring.options import CountingOptions, ScoringOptions, flat_fields, stated_fields
 from serving.wsi.errors import MitoserveError, RequestError, ResolutionError
 from serving.wsi.geometry import parse_roi
@@ -54,7 +54,7 @@ def _from_command_line(values: dict[str, object]) -> ScoringOptions:
 def test_a_request_the_command_line_and_a_stored_job_mean_the_same(values: dict[str, object]) -> None:
     asked = to_options(AnalysisOptions.model_validate(values))
     assert _from_command_line(values) == asked
-    assert options_from(options_text(asked)) == asked
+    assert decode_options(options_text(asked)) == asked
     assert asked.model_dump().keys() | asked.counting.model_dump().keys() == FIELDS | {"counting"}
 
 
@@ -86,7 +86,7 @@ def test_a_job_of_an_earlier_release_is_read() -> None:
             "min_tissue_fraction": 0.05,
         }
     )
-    assert options_from(text) == ScoringOptions(mpp=(0.25, 0.5), roi=parse_roi("0,0,9,9"), cascade=False)
+    assert decode_options(text) == ScoringOptions(mpp=(0.25, 0.5), roi=parse_roi("0,0,9,9"), cascade=False)
 
 
 @pytest.mark.parametrize(

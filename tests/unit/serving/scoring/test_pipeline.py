@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.report import Report
-from serving.scoring import cascade, pace
+from serving.scoring import batch_sizes, cascade
 from serving.scoring.cascade import TileFindings
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
@@ -134,7 +134,7 @@ def test_det_sees_full_batches_of_one_tile(monkeypatch: pytest.MonkeyPatch) -> N
             sizes.append(len(sub_tiles))
             return DotDetector.detect(self, sub_tiles)
 
-    monkeypatch.setattr(pace, "DETECT_BATCH", 7)
+    monkeypatch.setattr(batch_sizes, "DETECT_BATCH", 7)
     tiles: list[TileFindings] = []
     score_slide(_slide(), Noted(), on_finished=tiles.extend)
     wanted = [[7] * (len(tile.looked) // 7) + [len(tile.looked) % 7] for tile in tiles]
@@ -145,7 +145,7 @@ def test_det_sees_full_batches_of_one_tile(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("batch", [1, 5, 1000])
 def test_the_batch_size_changes_nothing(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     usual = _lasting(_report())
-    monkeypatch.setattr(pace, "DETECT_BATCH", batch)
+    monkeypatch.setattr(batch_sizes, "DETECT_BATCH", batch)
     assert _lasting(_report()) == usual
 
 

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS
-from serving.scoring.plan import Plan, make_plan
+from serving.scoring.plan import SlidePlan, make_plan
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.wsi.geometry import Region, parse_roi
@@ -13,7 +13,7 @@ from tests.fakes import make_cards, tissue
 MODEL = make_cards()[0].input
 
 
-def _plan(slide: ArraySlide, options: ScoringOptions = DEFAULTS) -> Plan:
+def _plan(slide: ArraySlide, options: ScoringOptions = DEFAULTS) -> SlidePlan:
     return make_plan(slide, options, MODEL)
 
 

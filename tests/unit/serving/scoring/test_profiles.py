@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from serving.scoring.profiles import profile_named, profile_names
+from serving.scoring.profiles import load_profile, profile_names
 from serving.wsi.errors import RequestError
 
 # College of American Pathologists, breast protocol: field diameter in mm, most in ten fields for scores 1 and 2.
@@ -14,7 +14,7 @@ ROWS = [(float(d), *map(int, most.split("/"))) for d, most in (row.split() for r
 
 @pytest.mark.parametrize(("diameter", "first", "second"), ROWS)
 def test_every_row_of_the_breast_table(diameter: float, first: int, second: int) -> None:
-    profile, area = profile_named("breast-nottingham"), 10 * math.pi * (diameter / 2) ** 2
+    profile, area = load_profile("breast-nottingham"), 10 * math.pi * (diameter / 2) ** 2
     found = {count: profile.component(count, area) for count in (0, first, first + 1, second, second + 1, 99)}
     assert [found[count].estimate for count in found] == ["score 1"] * 2 + ["score 2"] * 2 + ["score 3"] * 2
     assert found[first].field_diameter_mm == pytest.approx(diameter)
@@ -26,7 +26,7 @@ def test_every_row_of_the_breast_table(diameter: float, first: int, second: int)
 
 @pytest.mark.parametrize("area", [1.0, 1.22, 3.81, 5.0])
 def test_an_area_beyond_the_table_has_no_estimate(area: float) -> None:
-    found = profile_named("breast-nottingham").component(9, area)
+    found = load_profile("breast-nottingham").component(9, area)
     assert found.estimate is None
     assert found.reason is not None
     assert "1.26 to 3.74 mm2" in found.reason
@@ -41,13 +41,13 @@ def test_an_area_beyond_the_table_has_no_estimate(area: float) -> None:
     ],
 )
 def test_the_other_profiles_hold_for_their_area_only(name: str, area: float, expected: dict[int, str]) -> None:
-    profile = profile_named(name)
+    profile = load_profile(name)
     assert {count: profile.component(count, area).estimate for count in expected} == expected
     assert profile.component(9, area * 1.1).estimate is None
 
 
 def test_every_profile_cites_its_source() -> None:
     assert len(profile_names()) == 4
-    assert all(profile_named(name).source for name in profile_names())
+    assert all(load_profile(name).source for name in profile_names())
     with pytest.raises(RequestError, match="gep-net"):
-        profile_named("../x")
+        load_profile("../x")

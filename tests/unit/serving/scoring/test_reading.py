@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.scoring.batch_sizes import AHEAD
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import AHEAD
 from serving.scoring.pipeline import score_slide
-from serving.scoring.plan import Plan, make_plan
+from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.errors import UnreadableSlideError
@@ -39,7 +39,7 @@ def _no_thread_stays_behind() -> Iterator[None]:
     assert [t.name for t in threading.enumerate() if t.name.startswith("slide-reader")] == []
 
 
-def _plan(slide: ArraySlide) -> Plan:
+def _plan(slide: ArraySlide) -> SlidePlan:
     return make_plan(slide, ScoringOptions(), make_cards()[0].input)
 
 

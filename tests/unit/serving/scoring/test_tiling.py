@@ -1,6 +1,6 @@
 import pytest
 
-from serving.scoring.tiling import TileGrid, patch_of
+from serving.scoring.tiling import TileGrid, find_patch
 from serving.wsi.geometry import Region
 
 
@@ -23,13 +23,13 @@ def test_slides_up_to_a_tile_have_one(size: tuple[int, int]) -> None:
 
 
 def test_a_lone_tile_reads_a_block_all_around() -> None:
-    patch = patch_of((2, 1), {(2, 1)}, 125, 250)
+    patch = find_patch((2, 1), {(2, 1)}, 125, 250)
     assert patch.region == Region(1875, 875, 1250, 1250)
     assert (patch.first_row, patch.first_column) == (7, 15)
 
 
 def test_seams_belong_to_the_left_and_upper_neighbour_if_it_is_scored() -> None:
-    patch = patch_of((2, 1), {(2, 1), (1, 1), (2, 0)}, 125, 250)
+    patch = find_patch((2, 1), {(2, 1), (1, 1), (2, 0)}, 125, 250)
     assert patch.region == Region(2000, 1000, 1125, 1125)
 
 
@@ -38,7 +38,7 @@ def test_sub_tiles_over_a_corner_of_four_tiles_are_scored_whichever_is_missing(m
     scored = {(0, 0), (1, 0), (0, 1), (1, 1)} - {missing}
     covered = set()
     for cell in scored:
-        patch = patch_of(cell, scored, 125, 250)
+        patch = find_patch(cell, scored, 125, 250)
         rows, columns = patch.region.height // 125 - 1, patch.region.width // 125 - 1
         covered |= {(patch.first_row + i, patch.first_column + j) for i in range(rows) for j in range(columns)}
     # The sub-tile whose corner is at (875, 875) reaches into all four.

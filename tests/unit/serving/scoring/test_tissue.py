@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.quality.density import WHOLE
-from serving.scoring.tissue import find_tissue, tissue_of
+from serving.scoring.tissue import find_tissue, segment_tissue
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region, parse_roi
 from serving.wsi.slide import open_slide
@@ -41,7 +41,7 @@ def test_noisy_glass_holds_no_tissue() -> None:
 def test_dark_tissue_without_colour_counts() -> None:
     pixels = np.full((400, 400, 3), 245, np.uint8)
     pixels[100:300, 100:300] = 60
-    assert tissue_of(pixels, 2.0).sum() == pytest.approx(40_000, rel=0.02)
+    assert segment_tissue(pixels, 2.0).sum() == pytest.approx(40_000, rel=0.02)
 
 
 def test_specks_go_and_holes_close() -> None:
@@ -49,7 +49,7 @@ def test_specks_go_and_holes_close() -> None:
     pixels[10:14, 10:14] = (225, 170, 205)
     pixels[100:300, 100:300] = (225, 170, 205)
     pixels[190:200, 190:200] = 245
-    found = tissue_of(pixels, 8.0)
+    found = segment_tissue(pixels, 8.0)
     assert found[100:300, 100:300].all()
     assert found.sum() == 40_000
 
@@ -81,8 +81,8 @@ def test_pigment_and_ink_without_tissue_are_told_apart() -> None:
     glass = np.full((400, 400, 3), 245, np.uint8)
     ink = glass.copy()
     ink[100:300, 100:180] = (25, 70, 215)
-    assert not tissue_of(ink, 2.0).any()
-    assert not tissue_of(glass, 2.0).any()
+    assert not segment_tissue(ink, 2.0).any()
+    assert not segment_tissue(glass, 2.0).any()
 
 
 @settings(deadline=None, max_examples=12)
@@ -137,6 +137,6 @@ def test_specks_and_holes_are_those_of_the_whole_picture(seed: int, monkeypatch:
         overview[y : y + height, x : x + width] = (200, 120, 180)
     for y, x in rng.integers((0, 0), (65, 85), (12, 2)):
         overview[y : y + 3, x : x + 3] = 245
-    found = tissue_of(overview, 40.0)
-    monkeypatch.setattr("serving.scoring.tissue.box_of", lambda *_: WHOLE)
-    assert np.array_equal(found, tissue_of(overview, 40.0))
+    found = segment_tissue(overview, 40.0)
+    monkeypatch.setattr("serving.scoring.tissue.find_bounding_box", lambda *_: WHOLE)
+    assert np.array_equal(found, segment_tissue(overview, 40.0))

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from serving.cli import main
-from serving.scoring import pace, tuning
-from serving.scoring.pace import cores, use_cores
-from serving.scoring.tuning import candidates, threads_of, tune
+from serving.scoring import batch_sizes, tuning
+from serving.scoring.batch_sizes import cores, use_cores
+from serving.scoring.tuning import candidates, choose_threads, tune
 from tests.quick_models import write_quick_models
 
 CPU = "CPUExecutionProvider"
@@ -19,7 +19,7 @@ CPU = "CPUExecutionProvider"
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of this test's own, and a number of processors that is put back."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(pace, "_most", [])
+    monkeypatch.setattr(batch_sizes, "_most", [])
 
 
 def _taking(seconds: dict[int, float]) -> tuple[Callable[[int], Callable[[], object]], Callable[[], float]]:
@@ -37,14 +37,14 @@ def _taking(seconds: dict[int, float]) -> tuple[Callable[[int], Callable[[], obj
 
 def test_the_fastest_is_kept_for_this_machine_and_provider() -> None:
     default = cores()
-    assert threads_of(CPU) == default
+    assert choose_threads(CPU) == default
     opened, clock = _taking({default: 2.0, default + 1: 1.0})
     found = tune(CPU, opened, [default, default + 1], clock=clock)
     assert (found.threads, found.seconds) == (default + 1, {default: 2.0, default + 1: 1.0})
-    assert threads_of(CPU) == default + 1
-    assert threads_of("OpenVINO") == default
+    assert choose_threads(CPU) == default + 1
+    assert choose_threads("OpenVINO") == default
     use_cores(1)
-    assert threads_of(CPU) == 1  # a process that was left fewer processors
+    assert choose_threads(CPU) == 1  # a process that was left fewer processors
 
 
 def test_a_difference_within_noise_changes_nothing() -> None:
@@ -56,14 +56,14 @@ def test_a_difference_within_noise_changes_nothing() -> None:
     tune(CPU, opened, [default, default + 1], clock=clock)
     opened, clock = _taking({default: 1.0, default + 1: 2.0})
     tune(CPU, opened, [default, default + 1], clock=clock)
-    assert threads_of(CPU) == default
+    assert choose_threads(CPU) == default
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", '{"a": "b"}', "{"])
 def test_a_damaged_file_counts_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "mitoserve").mkdir()
     (tmp_path / "mitoserve" / "threads.json").write_text(content)
-    assert threads_of(CPU) == cores()
+    assert choose_threads(CPU) == cores()
 
 
 def test_one_a_core_is_tried_where_processors_share_cores(monkeypatch: pytest.MonkeyPatch) -> None:

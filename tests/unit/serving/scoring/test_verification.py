@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serving.scoring.detector import cards_of, counting_threshold
+from serving.scoring.batch_sizes import VERIFY_BATCH
+from serving.scoring.detector import counting_threshold, list_cards
 from serving.scoring.options import ScoringOptions
-from serving.scoring.pace import VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
-from serving.scoring.verification import CROWDED, pooled, verify_candidates
+from serving.scoring.verification import CROWDED, pool_probabilities, verify_candidates
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.detections import Detections
 from serving.wsi.geometry import WorkFrame
@@ -34,7 +34,7 @@ def _slide(*dots: tuple[float, float]) -> ArraySlide:
 
 
 def _frame() -> WorkFrame:
-    return WorkFrame.of(0.25, 0.25)
+    return WorkFrame.from_mpp(0.25, 0.25)
 
 
 def test_candidates_get_the_joint_probability_and_keep_their_boxes() -> None:
@@ -44,7 +44,7 @@ def test_candidates_get_the_joint_probability_and_keep_their_boxes() -> None:
     judged = verify_candidates(found, _slide((100, 100)), _frame(), detector, detector.verification_card)
     np.testing.assert_array_equal(judged.boxes, found.boxes)
     verified = np.asarray([1.0, 0.0], np.float32)  # a whole dot in the middle, and none
-    np.testing.assert_allclose(judged.probabilities, pooled(found.probabilities, verified))
+    np.testing.assert_allclose(judged.probabilities, pool_probabilities(found.probabilities, verified))
     assert judged.probabilities[0] > found.probabilities[0]
     assert judged.probabilities[1] < found.probabilities[1]
 
@@ -52,19 +52,19 @@ def test_candidates_get_the_joint_probability_and_keep_their_boxes() -> None:
 @given(_PROBABILITIES, _PROBABILITIES)
 def test_the_joint_probability_lies_between_and_asks_both_alike(one: float, other: float) -> None:
     first, second = np.asarray([one], np.float32), np.asarray([other], np.float32)
-    joint = float(pooled(first, second)[0])
+    joint = float(pool_probabilities(first, second)[0])
     assert min(one, other) - 2e-4 <= joint <= max(one, other) + 2e-4
-    assert joint == pytest.approx(float(pooled(second, first)[0]))
+    assert joint == pytest.approx(float(pool_probabilities(second, first)[0]))
 
 
 @given(_PROBABILITIES, _PROBABILITIES, st.floats(0, 1))
 def test_a_share_moves_the_joint_probability_from_one_to_the_other(one: float, other: float, share: float) -> None:
     first, second = np.asarray([one], np.float32), np.asarray([other], np.float32)
-    joint = float(pooled(first, second, share)[0])
+    joint = float(pool_probabilities(first, second, share)[0])
     assert min(one, other) - 2e-4 <= joint <= max(one, other) + 2e-4
-    assert float(pooled(first, second, 1.0)[0]) == pytest.approx(one, abs=2e-4)
-    assert float(pooled(first, second, 0.0)[0]) == pytest.approx(other, abs=2e-4)
-    assert joint == pytest.approx(float(pooled(second, first, 1 - share)[0]), abs=1e-6)
+    assert float(pool_probabilities(first, second, 1.0)[0]) == pytest.approx(one, abs=2e-4)
+    assert float(pool_probabilities(first, second, 0.0)[0]) == pytest.approx(other, abs=2e-4)
+    assert joint == pytest.approx(float(pool_probabilities(second, first, 1 - share)[0]), abs=1e-6)
 
 
 def test_the_verifiers_card_states_how_much_det_has_to_say() -> None:
@@ -72,14 +72,16 @@ def test_the_verifiers_card_states_how_much_det_has_to_say() -> None:
     detector = DotDetector(verification_card=card)
     found = _candidates((100, 100), probabilities=[0.3])
     judged = verify_candidates(found, _slide((100, 100)), _frame(), detector, card)
-    np.testing.assert_allclose(judged.probabilities, pooled(found.probabilities, np.ones(1, np.float32), 0.25))
+    np.testing.assert_allclose(
+        judged.probabilities, pool_probabilities(found.probabilities, np.ones(1, np.float32), 0.25)
+    )
     with pytest.raises(ValueError, match="detector_share is a verifier's"):
         ModelCard.model_validate({**make_cards()[1].model_dump(), "detector_share": 0.25})
 
 
 def test_equal_odds_for_and_against_give_one_half() -> None:
     first, second = np.asarray([0.9, 0.2, 0.0], np.float32), np.asarray([0.1, 0.8, 1.0], np.float32)
-    np.testing.assert_allclose(pooled(first, second), 0.5, atol=1e-6)
+    np.testing.assert_allclose(pool_probabilities(first, second), 0.5, atol=1e-6)
 
 
 def test_what_det_all_but_excludes_is_no_candidate() -> None:
@@ -114,9 +116,9 @@ def test_the_last_card_counts_and_the_report_names_all_models(threshold: float, 
     plant(pixels, 300, 250, side=round(0.9 * DOT_PX))
     report = score_slide(ArraySlide(pixels, mpp=0.25, name="dot"), detector, ScoringOptions()).report
     assert report.counts.mitotic_figures == counted
-    assert counting_threshold(cards_of(detector)) == threshold
+    assert counting_threshold(list_cards(detector)) == threshold
     assert [m.thresholds for m in report.models] == [{"screening": 0.05}, {"candidate": 0.1}, {"detection": threshold}]
-    assert [card.name for card in cards_of(detector)] == ["reg-ns", "det", "verifier"]
+    assert [card.name for card in list_cards(detector)] == ["reg-ns", "det", "verifier"]
 
 
 class SeeingDetector(DotDetector):

@@ -12,14 +12,14 @@ import pytest
 
 from serving.store.archives import unpack
 from serving.store.errors import ArchiveError
-from serving.store.unpacking import extract_here
+from serving.store.unpacking import extract_in_process
 from serving.wsi.errors import SlideTooLargeError
 from serving.wsi.slidefiles import MAX_ENTRIES
-from tests.archives import MIB, TIFF, header, member, zip_of
+from tests.archives import MIB, TIFF, header, make_zip, member
 
 
 def test_a_bomb_is_stopped_as_it_comes_out(tmp_path: Path) -> None:
-    bomb = zip_of(tmp_path / "z", {"slide.svs": bytes(200 * MIB)}, compression=zipfile.ZIP_DEFLATED)
+    bomb = make_zip(tmp_path / "z", {"slide.svs": bytes(200 * MIB)}, compression=zipfile.ZIP_DEFLATED)
     assert bomb.stat().st_size < MIB
     with pytest.raises(SlideTooLargeError, match="times its size"):
         unpack(bomb, tmp_path / "out", max_bytes=2**40)
@@ -66,9 +66,9 @@ def test_a_zip_with_a_million_records_is_refused_before_they_are_parsed(tmp_path
 
 
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:
-    zip_of(tmp_path / "z", {f"{n}.dcm": b"" for n in range(MAX_ENTRIES + 1)})
+    make_zip(tmp_path / "z", {f"{n}.dcm": b"" for n in range(MAX_ENTRIES + 1)})
     with pytest.raises(ArchiveError, match="entries"):
-        extract_here(tmp_path / "z", tmp_path / "out", MIB)
+        extract_in_process(tmp_path / "z", tmp_path / "out", MIB)
 
 
 def test_a_dictionary_of_gigabytes_is_no_memory_of_ours(tmp_path: Path) -> None:

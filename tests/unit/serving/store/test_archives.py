@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from serving.store.archives import AT_ONCE, WAITING, extract, is_archive, unpack
 from serving.store.errors import ArchiveError
-from serving.store.unpacking import MAX_DEPTH, extract_here, plain_parts
+from serving.store.unpacking import MAX_DEPTH, extract_in_process, plain_parts
 from serving.wsi.errors import BusyError, MitoserveError
 from serving.wsi.hashing import slide_sha256
 from serving.wsi.slidefiles import slide_files
-from tests.archives import MIB, MRXS, PICTURE, TIFF, contents, member, packed, plain, tar_of, zip_of
+from tests.archives import MIB, MRXS, PICTURE, TIFF, contents, make_tar, make_zip, member, pack, plain
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture, write_pyramid
 
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
 def test_an_mrxs_slide_comes_out_as_it_went_in(tmp_path: Path, mode: str) -> None:
-    path = packed(tmp_path / "slide", MRXS, mode)
+    path = pack(tmp_path / "slide", MRXS, mode)
     assert is_archive(path)
     found = unpack(path, tmp_path / "out", max_bytes=MIB)
     assert (found.main, set(found.names)) == ("S1.mrxs", set(MRXS))
@@ -37,7 +37,7 @@ def test_an_mrxs_slide_comes_out_as_it_went_in(tmp_path: Path, mode: str) -> Non
 def test_a_dicom_slide_is_the_images_of_one_series_whatever_they_are_called(tmp_path: Path) -> None:
     level = (write_dicom_slide(tmp_path / "a", noise(300, 300), mpp=0.25) / "level-0.dcm").read_bytes()
     for number, name in enumerate(("LEVEL0.DCM", "SER/IM0001", "slide\\level-0.dcm", "a/b/c/d/e/1.2.826.0.1")):
-        path = zip_of(tmp_path / f"{number}.zip", {name: level})
+        path = make_zip(tmp_path / f"{number}.zip", {name: level})
         found = unpack(path, tmp_path / f"out{number}", max_bytes=10 * MIB)
         assert found.main_path.read_bytes() == level
         assert found.names == (name.replace("\\", "/").rsplit("/")[-1],)
@@ -50,7 +50,7 @@ def test_what_systems_and_people_put_beside_a_slide_is_left_aside(tmp_path: Path
         "case/@eaDir/a.tif": TIFF, "case/label.jpg": PICTURE, "case/notes.docx": b"PK\3\4",
     }  # fmt: skip
     for mode in ("zip", "w:gz"):
-        path = packed(tmp_path / f"{mode}.a", {**beside, "case/a.tif": TIFF}, mode)
+        path = pack(tmp_path / f"{mode}.a", {**beside, "case/a.tif": TIFF}, mode)
         found = unpack(path, tmp_path / f"out-{mode}", max_bytes=MIB)
         assert (found.main, found.names) == ("a.tif", ("a.tif",))
     names = {name.rsplit("/")[-1] for name in contents(tmp_path / "out-zip")}
@@ -62,7 +62,7 @@ def test_a_vms_slide_comes_with_the_files_that_it_names(tmp_path: Path) -> None:
         b"[Virtual Microscope Specimen]\nImageFile=a.jpg\nImageFile(1,0)=b.jpg\nMapFile=m.jpg\nOptimisationFile=o.opt\n"
     )
     entries = {"c/s.vms": text, "c/a.jpg": PICTURE, "c/b.jpg": PICTURE, "c/m.jpg": PICTURE, "c/o.opt": b"x"}
-    found = unpack(zip_of(tmp_path / "z", {**entries, "c/x.txt": b"x"}), tmp_path / "out", max_bytes=MIB)
+    found = unpack(make_zip(tmp_path / "z", {**entries, "c/x.txt": b"x"}), tmp_path / "out", max_bytes=MIB)
     assert (found.main, found.names) == ("s.vms", ("a.jpg", "b.jpg", "m.jpg", "o.opt", "s.vms"))
 
 
@@ -77,7 +77,7 @@ def test_an_archive_a_folder_and_a_file_name_one_slide_alike(tmp_path: Path) -> 
         for inner, content in {**entries, ".DS_Store": b"x", "README": b"y"}.items():
             (folder / inner).parent.mkdir(parents=True, exist_ok=True)
             (folder / inner).write_bytes(content)
-        found = unpack(zip_of(tmp_path / f"z-{name}", entries), tmp_path / f"out-{name}", max_bytes=10 * MIB)
+        found = unpack(make_zip(tmp_path / f"z-{name}", entries), tmp_path / f"out-{name}", max_bytes=10 * MIB)
         ids = {slide_sha256(path) for path in (found.main_path, found.folder, folder, folder / name)}
         assert len(ids) == 1, name
 
@@ -103,7 +103,7 @@ REASONS = {
 @pytest.mark.parametrize("kind", ["zip", "w"])
 def test_a_name_is_refused_for_its_true_reason(tmp_path: Path, reason: str, name: str, kind: str) -> None:
     with pytest.raises(ArchiveError, match=reason):
-        extract_here(packed(tmp_path / "bad", {name: b"x"}, kind), tmp_path / "out", MIB)
+        extract_in_process(pack(tmp_path / "bad", {name: b"x"}, kind), tmp_path / "out", MIB)
     assert contents(tmp_path / "out") == {}
 
 
@@ -113,9 +113,9 @@ def test_a_name_is_refused_for_its_true_reason(tmp_path: Path, reason: str, name
 )
 def test_no_name_writes_outside(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp("slip")
-    tar_of(folder / "t", [(plain(name), b"x")])
+    make_tar(folder / "t", [(plain(name), b"x")])
     with contextlib.suppress(ArchiveError):
-        extract_here(folder / "t", folder / "out", MIB)
+        extract_in_process(folder / "t", folder / "out", MIB)
     assert {p.name for p in folder.iterdir()} <= {"t", "out"}
 
 
@@ -139,9 +139,9 @@ def test_components_of_a_name_are_names(name: str) -> None:
 def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes, reason: str) -> None:
     info = plain("slide.svs")
     info.type, info.linkname = kind, "/etc/passwd"
-    tar_of(tmp_path / "t", [(info, b"")])
+    make_tar(tmp_path / "t", [(info, b"")])
     with pytest.raises(ArchiveError, match=reason):
-        extract_here(tmp_path / "t", tmp_path / "out", MIB)
+        extract_in_process(tmp_path / "t", tmp_path / "out", MIB)
 
 
 def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
     with pytest.raises(ArchiveError, match="a link"):
-        extract_here(tmp_path / "z", tmp_path / "out", MIB)
+        extract_in_process(tmp_path / "z", tmp_path / "out", MIB)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
     [(8, 9, "Deflate64"), (8, 93, "Zstandard"), (8, 1234, "method 1234"), (8, 99, "encrypted"), (6, 1, "encrypted")],
 )
 def test_what_cannot_be_unpacked_is_named(tmp_path: Path, at: int, value: int, reason: str) -> None:
-    data = bytearray(zip_of(tmp_path / "z", {"a.svs": b"x"}).read_bytes())
+    data = bytearray(make_zip(tmp_path / "z", {"a.svs": b"x"}).read_bytes())
     struct.pack_into("<H", data, data.index(b"PK\3\4") + at, value)
     struct.pack_into("<H", data, data.index(b"PK\1\2") + at + 2, value)
     (tmp_path / "z").write_bytes(data)
@@ -187,7 +187,7 @@ def test_a_slide_that_was_compressed_alone_is_told_from_a_damaged_archive(
 )
 def test_not_exactly_one_slide_is_refused_and_said(tmp_path: Path, entries: dict[str, bytes], reason: str) -> None:
     with pytest.raises(ArchiveError, match=reason):
-        unpack(zip_of(tmp_path / "z", entries), tmp_path / "out", max_bytes=MIB)
+        unpack(make_zip(tmp_path / "z", entries), tmp_path / "out", max_bytes=MIB)
 
 
 def test_two_series_are_refused_and_one_of_them_can_be_named(tmp_path: Path) -> None:
@@ -196,24 +196,24 @@ def test_two_series_are_refused_and_one_of_them_can_be_named(tmp_path: Path) -> 
         folder = write_dicom_slide(tmp_path / name, noise(300, 300), mpp=0.25, name=name)
         entries[f"{name}.dcm"] = (folder / "level-0.dcm").read_bytes()
     with pytest.raises(ArchiveError, match=r"2 slides or series \(a\.dcm, b\.dcm\)"):
-        unpack(zip_of(tmp_path / "z", entries), tmp_path / "out", max_bytes=10 * MIB)
+        unpack(make_zip(tmp_path / "z", entries), tmp_path / "out", max_bytes=10 * MIB)
     extract(tmp_path / "z", tmp_path / "both", max_bytes=10 * MIB)
     assert slide_files(tmp_path / "both" / "b.dcm").names == ("b.dcm",)
 
 
 def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
-    tar_of(tmp_path / "t", [(plain("a.svs"), b"x"), (plain("a.svs"), b"y")])
+    make_tar(tmp_path / "t", [(plain("a.svs"), b"x"), (plain("a.svs"), b"y")])
     with pytest.raises(ArchiveError, match="same name twice"):
-        extract_here(tmp_path / "t", tmp_path / "out", MIB)
+        extract_in_process(tmp_path / "t", tmp_path / "out", MIB)
 
 
 def test_a_cut_archive_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
-    whole = packed(tmp_path / "t", MRXS, "w").read_bytes()
+    whole = pack(tmp_path / "t", MRXS, "w").read_bytes()
     for length in range(512, len(whole) - tarfile.RECORDSIZE + 512, 512):
         if whole[length:].strip(b"\0"):
             (tmp_path / "cut").write_bytes(whole[:length])
             with pytest.raises(ArchiveError):
-                extract_here(tmp_path / "cut", tmp_path / f"out-{length}", MIB)
+                extract_in_process(tmp_path / "cut", tmp_path / f"out-{length}", MIB)
 
 
 @settings(max_examples=300, deadline=None)
@@ -225,7 +225,7 @@ def test_damaged_archives_are_errors_and_nothing_else(
     folder = tmp_path_factory.mktemp("damaged")
     mode = data.draw(st.sampled_from(["zip", "deflated", "w", "w:gz", "w:bz2", "w:xz", "pax"]))
     if mode == "deflated":
-        zip_of(folder / "a", MRXS, compression=zipfile.ZIP_DEFLATED)
+        make_zip(folder / "a", MRXS, compression=zipfile.ZIP_DEFLATED)
     elif mode == "pax":
         long = "d/" + "n" * 150
         (folder / "a").write_bytes(
@@ -234,7 +234,7 @@ def test_damaged_archives_are_errors_and_nothing_else(
             + bytes(1024)
         )
     else:
-        packed(folder / "a", MRXS, mode)
+        pack(folder / "a", MRXS, mode)
     content = bytearray((folder / "a").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content) - 1))
@@ -243,7 +243,7 @@ def test_damaged_archives_are_errors_and_nothing_else(
     del content[data.draw(st.integers(len(content) // 2, len(content))) :]
     (folder / "a").write_bytes(content)
     with contextlib.suppress(MitoserveError):
-        extract_here(folder / "a", folder / "out", MIB)
+        extract_in_process(folder / "a", folder / "out", MIB)
     assert {p.name for p in folder.iterdir()} <= {"a", "out"}
 
 
@@ -254,7 +254,7 @@ def test_slides_are_no_archives(tmp_path: Path) -> None:
 
 
 def test_a_crowd_of_archives_leaves_the_server_threads(tmp_path: Path) -> None:
-    path = zip_of(tmp_path / "z", {"a.txt": b"x"})
+    path = make_zip(tmp_path / "z", {"a.txt": b"x"})
     ended = []
 
     def send(number: int) -> None:
@@ -277,5 +277,5 @@ def test_a_crowd_of_archives_leaves_the_server_threads(tmp_path: Path) -> None:
 
 def test_a_picture_alone_is_a_slide(tmp_path: Path) -> None:
     picture = write_picture(tmp_path / "a.png", noise(40, 30)).read_bytes()
-    found = unpack(zip_of(tmp_path / "z", {"folder/a.png": picture}), tmp_path / "out", max_bytes=MIB)
+    found = unpack(make_zip(tmp_path / "z", {"folder/a.png": picture}), tmp_path / "out", max_bytes=MIB)
     assert found.main_path.read_bytes() == picture

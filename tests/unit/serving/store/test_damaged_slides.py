@@ -19,11 +19,11 @@ from serving.store.stamps import AGAIN_S
 from serving.wsi.hashing import slide_sha256
 from tests.fakes import tissue
 from tests.samples import write_picture
-from tests.unit.serving.store.test_shared import Nodes, node, objects_of  # noqa: F401 - a fixture
+from tests.unit.serving.store.test_disk_blob_store import Nodes, list_objects, node  # noqa: F401 - a fixture
 from tests.unit.serving.store.test_slides import add, on_disk
 
 
-def file_of(store: SlideStore, slide: StoredSlide) -> Path:
+def find_file(store: SlideStore, slide: StoredSlide) -> Path:
     (path,) = (store.folder / slide.sha256).rglob("slide.*")
     return path
 
@@ -47,7 +47,7 @@ def test_any_changed_bit_is_noticed_and_the_next_upload_is_stored(
 ) -> None:
     slide = add(store, tmp_path, 1)
     assert opens(store, slide)
-    path = file_of(store, slide)
+    path = find_file(store, slide)
     before = path.stat()
     flip(path, bit)
     if keep_times:
@@ -64,16 +64,16 @@ def test_what_is_lost_or_anothers_is_noticed_and_replaced(store: SlideStore, tmp
     slide, other = add(store, tmp_path, 1), add(store, tmp_path, 2)
 
     def remove_file() -> None:
-        file_of(store, slide).unlink()
+        find_file(store, slide).unlink()
 
     def remove_folder() -> None:
         shutil.rmtree(store.folder / slide.sha256)
 
     def take_anothers() -> None:
-        shutil.copy(file_of(store, other), file_of(store, slide))
+        shutil.copy(find_file(store, other), find_file(store, slide))
 
     def cut() -> None:
-        os.truncate(file_of(store, slide), 10)
+        os.truncate(find_file(store, slide), 10)
 
     for damage in (remove_file, remove_folder, take_anothers, cut):
         damage()
@@ -89,9 +89,9 @@ def test_what_is_lost_or_anothers_is_noticed_and_replaced(store: SlideStore, tmp
 
 def test_a_slide_that_is_brought_again_undamaged_is_stored_once(store: SlideStore, tmp_path: Path) -> None:
     slide = add(store, tmp_path, 1)
-    inode = file_of(store, slide).stat().st_ino
+    inode = find_file(store, slide).stat().st_ino
     add(store, tmp_path, 1, owner="bob")
-    assert file_of(store, slide).stat().st_ino == inode
+    assert find_file(store, slide).stat().st_ino == inode
 
 
 def test_a_slide_is_hashed_once_a_week(store: SlideStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_slide_is_hashed_once_a_week(store: SlideStore, tmp_path: Path, monkey
     assert len(hashed) == 2
     monkeypatch.setattr(stamps, "_look", lambda _: "same")  # as where a disk loses a bit by itself
     assert opens(store, slide)
-    flip(file_of(store, slide), 100)
+    flip(find_file(store, slide), 100)
     store.check_intact(slide.sha256)
     for shift in (AGAIN_S + 1, -10.0):  # later, and where the clock was set back
         monkeypatch.setattr(time, "time", lambda real=time.time, shift=shift: real() + shift)
@@ -128,12 +128,12 @@ def test_a_damaged_copy_is_brought_again_and_what_is_damaged_in_the_bucket_is_re
     a, b = node("a"), node("b")
     slide = add(a, tmp_path, 1)
     assert opens(b, slide)
-    flip(file_of(b, slide), 777)
+    flip(find_file(b, slide), 777)
     assert opens(b, slide)
     (kept,) = (path for path in (tmp_path / "objects").rglob("000000"))
     flip(kept, 777)
     assert opens(a, slide), "its own copy is whole"
-    flip(file_of(a, slide), 77)
+    flip(find_file(a, slide), 77)
     with pytest.raises(SlideDamagedError):
         opens(a, slide)
     add(b, tmp_path, 1, owner="bob")

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text
 
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.store import database as module
 from serving.store.database import Database, open_database, upgrade
 from serving.store.tables import counters, metadata, slides
@@ -91,7 +91,7 @@ def test_an_error_undoes_the_transaction(database: Database) -> None:
 
 def test_a_locked_database_is_busy_and_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUSY_S", 0.1)
-    database = open_database(Settings(state=tmp_path))
+    database = open_database(ServerSettings(state=tmp_path))
     holder = sqlite3.connect(tmp_path / "mitoserve.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(BusyError, match="locked"), database.writing():
@@ -106,7 +106,7 @@ def test_a_locked_database_is_busy_and_can_be_read(tmp_path: Path, monkeypatch: 
 
 
 def test_a_full_database_is_a_full_disk(tmp_path: Path) -> None:
-    database = open_database(Settings(state=tmp_path))
+    database = open_database(ServerSettings(state=tmp_path))
     with pytest.raises(OSError, match="No space") as caught, database.writing() as tx:  # noqa: PT012
         pages = tx.execute(text("PRAGMA page_count")).scalar_one()
         tx.execute(text(f"PRAGMA max_page_count = {pages}"))
@@ -119,7 +119,7 @@ def test_a_full_database_is_a_full_disk(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_names_its_setting(tmp_path: Path) -> None:
     for url in ("nonsense", "postgresql+psycopg://nobody@127.0.0.1:1/none", f"sqlite:///{tmp_path}/no/folder/a.sqlite"):
         with pytest.raises(SettingsError, match="MITOSIS_DATABASE"):
-            open_database(Settings(state=tmp_path, database=url))
+            open_database(ServerSettings(state=tmp_path, database=url))
 
 
 def test_a_writer_that_went_silent_does_not_hold_up_the_others(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from serving.cli_access import audit
 from serving.cli_storage import state
-from serving.settings import Settings, SettingsError
+from serving.settings import ServerSettings, SettingsError
 from serving.store.database import Database, open_database
 from serving.store.identity import DetachedError, check_common
 from serving.store.slides import SlideStore
@@ -26,7 +26,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
     def make(state: str = "state", *, file: str | None = None, adopt: bool = False) -> Database:
         url = None if file is None else f"sqlite:///{tmp_path / file}"
-        made.append(open_database(Settings(state=tmp_path / state, database=url), adopt=adopt))
+        made.append(open_database(ServerSettings(state=tmp_path / state, database=url), adopt=adopt))
         return made[-1]
 
     yield make
@@ -123,7 +123,7 @@ def test_a_database_whose_content_is_another_takes_nothing_more(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres") if kind == "postgres" else None
-    database = open_database(Settings(state=tmp_path, database=url))
+    database = open_database(ServerSettings(state=tmp_path, database=url))
     with database.engine.begin() as connection:
         connection.execute(counters.update().values(value=counters.c.value + 1))
     with pytest.raises(DetachedError, match="another one"):

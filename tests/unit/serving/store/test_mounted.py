@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
-from serving.store.mounted import check_unchanged, mounted_path, stamp_of
+from serving.store.mounted import check_unchanged, find_mounted, make_stamp
 from serving.store.slides import SlideStore
 from serving.wsi.errors import UnsupportedFormatError
 from tests.fakes import tissue
@@ -25,12 +25,12 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_names_below_the_root_are_found(root: Path) -> None:
-    assert mounted_path(root, "study/a.svs") == (root / "study" / "a.svs").resolve()
-    assert mounted_path(root, "study/../study/a.svs").name == "a.svs"
+    assert find_mounted(root, "study/a.svs") == (root / "study" / "a.svs").resolve()
+    assert find_mounted(root, "study/../study/a.svs").name == "a.svs"
     with pytest.raises(NotFoundError):
-        mounted_path(root, "study/b.svs")
+        find_mounted(root, "study/b.svs")
     with pytest.raises(SlideRootError, match="MITOSIS_SLIDE_ROOT"):
-        mounted_path(None, "a.svs")
+        find_mounted(None, "a.svs")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_names_below_the_root_are_found(root: Path) -> None:
 def test_names_that_lead_out_are_refused(root: Path, name: str) -> None:
     (root / "link.svs").symlink_to(root.parent / "secret.svs")
     with pytest.raises(SlideRootError):
-        mounted_path(root, name)
+        find_mounted(root, name)
 
 
 def test_an_mrxs_slide_with_a_link_among_its_files_is_refused(root: Path) -> None:
@@ -48,7 +48,7 @@ def test_an_mrxs_slide_with_a_link_among_its_files_is_refused(root: Path) -> Non
     (root / "s" / "Slidedat.ini").write_text("[DATAFILE]\nFILE_0=Data0000.dat\n")
     (root / "s" / "Data0000.dat").symlink_to(root.parent / "secret.svs")
     with pytest.raises(SlideRootError, match="leads out"):
-        mounted_path(root, "s.mrxs")
+        find_mounted(root, "s.mrxs")
 
 
 @given(
@@ -60,7 +60,7 @@ def test_whatever_the_name_nothing_outside_is_given(tmp_path_factory: pytest.Tem
     (base / "root" / "study").mkdir(parents=True)
     (base / "root" / "study" / "a.svs").write_text("a")
     try:
-        found = mounted_path(base / "root", name)
+        found = find_mounted(base / "root", name)
     except (SlideRootError, NotFoundError, UnsupportedFormatError):
         return
     assert found.is_relative_to((base / "root").resolve())
@@ -69,7 +69,7 @@ def test_whatever_the_name_nothing_outside_is_given(tmp_path_factory: pytest.Tem
 
 def test_a_change_is_noticed(root: Path) -> None:
     path = root / "study" / "a.svs"
-    stamp = stamp_of(path)
+    stamp = make_stamp(path)
     check_unchanged(path, stamp)
     path.write_text("ab")
     with pytest.raises(SlideChangedError, match="changed or removed"):
@@ -89,15 +89,15 @@ class Owners:
         """What the owner is answered and sees afterwards; times and places in the list are left out."""
         try:
             if what == "mount":
-                answer: Any = _seen(self._store.mount("a.png", owner=owner))
+                answer: Any = _see(self._store.mount("a.png", owner=owner))
             elif what == "bring":
-                answer = _seen(self._store.add(self._new(), "slide.png", owner=owner, name="a.png"))
+                answer = _see(self._store.add(self._new(), "slide.png", owner=owner, name="a.png"))
             else:
                 answer = self._remove_all(owner)
         except NotFoundError as error:
             return str(error)
-        listed = [_seen(slide) for slide in self._store.page(owner=owner, after=0, limit=9)]
-        return {"answer": answer, "listed": listed, "bytes": self._store.bytes_of(owner)}
+        listed = [_see(slide) for slide in self._store.page(owner=owner, after=0, limit=9)]
+        return {"answer": answer, "listed": listed, "bytes": self._store.used_bytes(owner)}
 
     def _remove_all(self, owner: str) -> int:
         slides = self._store.page(owner=owner, after=0, limit=9)
@@ -113,7 +113,7 @@ class Owners:
         return folder
 
 
-def _seen(slide: Any) -> dict[str, Any]:
+def _see(slide: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(slide).items() if name not in ("created_at", "number")}
 
 

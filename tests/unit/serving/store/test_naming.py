@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.store.naming import NAME_LENGTH, safe_name, suffix_of
+from serving.store.naming import NAME_LENGTH, find_suffix, safe_name
 from serving.wsi.errors import RequestError
 
 
@@ -34,5 +34,5 @@ def test_folders_are_dropped(stated: str, name: str) -> None:
 
 def test_a_long_name_keeps_its_suffix() -> None:
     assert safe_name("x" * 400 + ".ome.tif").endswith("x.ome.tif")
-    assert suffix_of("a.OME.TIF") == ".ome.tif"
-    assert suffix_of("noname") == ""
+    assert find_suffix("a.OME.TIF") == ".ome.tif"
+    assert find_suffix("noname") == ""

@@ -55,7 +55,7 @@ def test_two_owners_share_one_copy_and_see_only_their_own(store: SlideStore, tmp
     assert len(store.page(owner=None, after=0, limit=10)) == 3
     with pytest.raises(NotFoundError):
         store.get(other.sha256, owner="ann")
-    assert store.bytes_of("bob") == second.size + other.size
+    assert store.used_bytes("bob") == second.size + other.size
     store.remove(first.sha256, owner="ann")
     assert store.get(first.sha256, owner="bob").name == "1.png"
     assert first.sha256 in on_disk(store)

@@ -13,9 +13,9 @@ from serving.wsi.geometry import Region
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector
-from tests.field_files import MPP, scaled
-from tests.formats import FORMATS, Found, found_in, written
-from tests.mutants import Specimen, entries_of, mutate
+from tests.field_files import MPP, scale_pixels
+from tests.formats import FORMATS, DecodedPicture, find_in, write
+from tests.mutants import Specimen, mutate, read_entries
 from tests.samples import noise
 
 WIDTH, HEIGHT = 700, 520
@@ -31,8 +31,8 @@ def field() -> Pixels:
 @pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is None])
 def test_every_way_of_storing_shows_the_same_pixels(tmp_path: Path, field: Pixels, name: str) -> None:
     stored = FORMATS[name]
-    with open_slide(written(tmp_path, name, field)) as slide:
-        expected = scaled(field, stored.scale)
+    with open_slide(write(tmp_path, name, field)) as slide:
+        expected = scale_pixels(field, stored.scale)
         part = Region(*stored.at, round(WIDTH * stored.shown[0]), round(HEIGHT * stored.shown[1]))
         found = slide.read(part, expected.shape[1], expected.shape[0])
         small = slide.read(part, WIDTH // 4, HEIGHT // 4)
@@ -41,7 +41,7 @@ def test_every_way_of_storing_shows_the_same_pixels(tmp_path: Path, field: Pixel
             assert slide.pixel_size == pytest.approx(sides, rel=1e-3)
     loss = np.abs(found.astype(int) - expected).mean()
     assert loss == 0 if not stored.lossy else loss < CODEC_LOSS
-    assert np.abs(small.astype(int) - scaled(field, (0.25, 0.25))).mean() < CODEC_LOSS
+    assert np.abs(small.astype(int) - scale_pixels(field, (0.25, 0.25))).mean() < CODEC_LOSS
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def section() -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def reference(section: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def reference(section: Pixels, tmp_path_factory: pytest.TempPathFactory) -> DecodedPicture:
     name = "deflate TIFF"
-    return found_in(written(tmp_path_factory.mktemp("whole"), name, section), FORMATS[name], DotDetector())
+    return find_in(write(tmp_path_factory.mktemp("whole"), name, section), FORMATS[name], DotDetector())
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def test_the_page_has_each_format_once_in_order(table: list[str]) -> None:
 
 @pytest.mark.parametrize("name", [name for name, stored in FORMATS.items() if stored.refused is None])
 def test_figures_tissue_and_centres_do_not_depend_on_the_format(
-    tmp_path: Path, section: Pixels, reference: Found, table: list[str], name: str
+    tmp_path: Path, section: Pixels, reference: DecodedPicture, table: list[str], name: str
 ) -> None:
     assert len(reference.centres) == len(DOTS)
-    found = found_in(written(tmp_path, name, section), FORMATS[name], DotDetector())
+    found = find_in(write(tmp_path, name, section), FORMATS[name], DotDetector())
     assert found.agrees(reference, lossy=FORMATS[name].lossy)
     assert found_line(name, found, reference) in table, (
         "python -m benchmarks.formats prints the table of docs/formats.md"
@@ -82,7 +82,7 @@ def test_figures_tissue_and_centres_do_not_depend_on_the_format(
 def test_what_is_not_converted_rightly_is_refused_by_name(
     tmp_path: Path, section: Pixels, table: list[str], name: str
 ) -> None:
-    path = written(tmp_path, name, section)
+    path = write(tmp_path, name, section)
     with pytest.raises(UnsupportedFormatError) as refusal:
         open_slide(path, name="block-7")
     assert str(FORMATS[name].refused) in str(refusal.value)
@@ -93,8 +93,8 @@ def test_what_is_not_converted_rightly_is_refused_by_name(
 
 @pytest.mark.parametrize("name", ["zstd TIFF", "OME-TIFF, planar", "16-bit big-endian TIFF", "big-endian TIFF, JPEG"])
 def test_whatever_is_damaged_the_error_is_an_intended_one(tmp_path: Path, field: Pixels, name: str) -> None:
-    path = written(tmp_path, name, field)
-    chance, specimen = random.Random(name), Specimen(name, path.read_bytes(), entries_of(path), name)
+    path = write(tmp_path, name, field)
+    chance, specimen = random.Random(name), Specimen(name, path.read_bytes(), read_entries(path), name)
     refused = 0
     for _ in range(30):
         path.write_bytes(mutate(specimen, chance)[1])

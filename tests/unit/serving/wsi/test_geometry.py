@@ -16,37 +16,37 @@ def test_intersection_is_half_open() -> None:
 
 @pytest.mark.parametrize("mpp", [0.22, 0.25, 0.2524, 0.28])
 def test_slides_near_the_models_resolution_are_not_resampled(mpp: float) -> None:
-    frame = WorkFrame.of(mpp, 0.25)
+    frame = WorkFrame.from_mpp(mpp, 0.25)
     assert frame.scale == 1.0
     assert frame.work_mpp == mpp
 
 
 @pytest.mark.parametrize("mpp", [0.1, 0.2, 0.35, 0.5, 1.0])
 def test_other_slides_are_resampled_to_the_models_resolution(mpp: float) -> None:
-    assert WorkFrame.of(mpp, 0.25).work_mpp == pytest.approx(0.25)
+    assert WorkFrame.from_mpp(mpp, 0.25).work_mpp == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("mpp", [0.0, -0.25, 0.0999, 1.001, 84.7, float("nan"), float("inf")])
 def test_resolutions_out_of_range_are_refused(mpp: float) -> None:
     with pytest.raises(ResolutionError, match="mpp"):
-        WorkFrame.of(mpp, 0.25)
+        WorkFrame.from_mpp(mpp, 0.25)
 
 
 def test_work_size_covers_every_pixel_and_no_more() -> None:
-    half = WorkFrame.of(0.5, 0.25)
+    half = WorkFrame.from_mpp(0.5, 0.25)
     assert half.size_to_work(1000, 3) == (2000, 6)
-    third = WorkFrame.of(0.75, 0.25)
+    third = WorkFrame.from_mpp(0.75, 0.25)
     assert third.size_to_work(100, 1) == (300, 3)
 
 
 def test_seams_of_neighbouring_regions_agree() -> None:
-    frame = WorkFrame.of(0.31, 0.25)
+    frame = WorkFrame.from_mpp(0.31, 0.25)
     edges = [frame.region_to_level0(Region(x, 0, 125, 125)) for x in range(0, 5000, 125)]
     assert all(a.right == b.x for a, b in pairwise(edges))
 
 
 def test_area() -> None:
-    assert WorkFrame.of(0.5, 0.25).area_mm2(4_000_000) == pytest.approx(1.0)
+    assert WorkFrame.from_mpp(0.5, 0.25).area_mm2(4_000_000) == pytest.approx(1.0)
 
 
 def test_a_rectangle_parses() -> None:

@@ -171,7 +171,7 @@ def test_tiles_of_another_number_of_components_are_not_decoded_directly(tmp_path
     data[start : start + size] = other + bytes(size - len(other))
     path.write_bytes(data)
     part = Region(512, 256, 256, 256)
-    found = [outcome_of(opener, path, part) for opener in (opened, by_openslide)]
+    found = [find_outcome(opener, path, part) for opener in (opened, by_openslide)]
     assert isinstance(found[0], UnreadableSlideError) == isinstance(found[1], UnreadableSlideError)
     if not isinstance(found[0], UnreadableSlideError):
         np.testing.assert_array_equal(found[0], found[1])
@@ -196,10 +196,10 @@ def test_damaged_tiles_end_as_with_openslide(tmp_path: Path) -> None:
 
 
 def outcome(opener: Callable[[Path], OpenSlideSlide], path: Path) -> Pixels | UnreadableSlideError:
-    return outcome_of(opener, path, None)
+    return find_outcome(opener, path, None)
 
 
-def outcome_of(
+def find_outcome(
     opener: Callable[[Path], OpenSlideSlide], path: Path, part: Region | None
 ) -> Pixels | UnreadableSlideError:
     try:

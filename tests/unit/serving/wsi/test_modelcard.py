@@ -10,7 +10,7 @@ from serving.wsi.modelcard import ModelCard, load_card
 from tests.fakes import make_cards
 
 
-def _written(folder: Path, *, weights: bytes = b"weights", **changes: Any) -> Path:
+def _write(folder: Path, *, weights: bytes = b"weights", **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(weights)
     files = {"model.onnx": hashlib.sha256(weights).hexdigest()}
@@ -20,19 +20,19 @@ def _written(folder: Path, *, weights: bytes = b"weights", **changes: Any) -> Pa
 
 
 def test_a_whole_card_loads(tmp_path: Path) -> None:
-    card = load_card(_written(tmp_path))
+    card = load_card(_write(tmp_path))
     assert card.sha256() == hashlib.sha256(b"weights").hexdigest()
 
 
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
-    folder = _written(tmp_path)
+    folder = _write(tmp_path)
     (folder / "model.onnx").write_bytes(b"weightz")
     with pytest.raises(ModelError, match="SHA-256"):
         load_card(folder)
 
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:
-    folder = _written(tmp_path)
+    folder = _write(tmp_path)
     (folder / "model.onnx").unlink()
     with pytest.raises(ModelError, match="missing"):
         load_card(folder)

@@ -19,7 +19,7 @@ from serving.wsi.directories import MAX_DIRECTORIES, MAX_TEXT_BYTES, check_direc
 from serving.wsi.errors import MitoserveError, UnreadableSlideError
 from serving.wsi.geometry import Region
 from serving.wsi.slide import open_slide
-from tests.ndpi import MCU_STARTS, MCU_STARTS_HIGH, PROPERTIES, NdpiWriter, level_of, write_ndpi
+from tests.ndpi import MCU_STARTS, MCU_STARTS_HIGH, PROPERTIES, NdpiWriter, read_level, write_ndpi
 from tests.samples import noise, write_dicom, write_pyramid
 
 FAR = 2**32 + 4000
@@ -64,7 +64,7 @@ def test_focal_planes_beside_the_middle_one_are_no_levels(tmp_path: Path) -> Non
     with path.open("wb") as file:
         writer = NdpiWriter(file)
         for plane in (0, -2000, 2000):
-            values, strip = level_of(PIXELS, 40.0, tiled=True)
+            values, strip = read_level(PIXELS, 40.0, tiled=True)
             writer.directory({**values, 65424: (9, 1, struct.pack("<i", plane))}, strip)
     with open_slide(path) as slide:
         assert (slide.width, slide.height) == (1024, 768)
@@ -190,7 +190,7 @@ def test_a_damaged_directory_opens_or_is_refused(
 def test_a_level_taller_than_a_jpeg_can_say_opens(tmp_path: Path, decoders: Decoders) -> None:
     """72,000 px: the scan of one JPEG goes on with that of another, restart markers counted on."""
     half = np.ascontiguousarray(np.tile(noise(64, 720), (50, 1, 1)))
-    values, strip = level_of(half, 40.0, tiled=True)
+    values, strip = read_level(half, 40.0, tiled=True)
     start = struct.unpack("<I", values[MCU_STARTS][2][:4])[0]
     parts = re.split(rb"\xff[\xd0-\xd7]", strip[start:-2]) * 2
     joined, starts = bytearray(strip[:start]), []

@@ -9,10 +9,10 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.wsi.pyramid import have_same_shape, trusted_levels
+from serving.wsi.pyramid import find_trusted_levels, have_same_shape
 from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
-from tests.field_files import scaled
+from tests.field_files import scale_pixels
 from tests.samples import noise
 
 sides = st.integers(600, 200_000)
@@ -42,7 +42,7 @@ def test_a_picture_of_another_shape_is_no_level(width: int, height: int, shrink:
     ],
 )
 def test_levels_grow_smaller_and_keep_their_shape(sizes: list[tuple[int, int]], kept: list[int]) -> None:
-    assert trusted_levels(sizes) == kept
+    assert find_trusted_levels(sizes) == kept
 
 
 def write_pages(path: Path, pages: list[tuple[Pixels, float, int]], **options: Any) -> Path:
@@ -64,15 +64,15 @@ def test_a_macro_picture_is_no_level(tmp_path: Path, byteorder: str) -> None:
     with open_slide(path) as slide:
         thumbnail = slide.thumbnail(256)
         assert "512 x 300" in slide.notes[0]
-    assert np.abs(thumbnail.astype(int) - scaled(slide_px, (0.16, 0.16))).mean() < 3
+    assert np.abs(thumbnail.astype(int) - scale_pixels(slide_px, (0.16, 0.16))).mean() < 3
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("kind", [0, 1])
 def test_resolution_is_that_of_the_largest_page_wherever_it_stands(tmp_path: Path, byteorder: str, kind: int) -> None:
     whole = noise(1024, 768)
-    halves = [(scaled(whole, (2**-n, 2**-n)), 0.25 * 2**n, kind if n else 0) for n in (2, 1, 0)]
+    halves = [(scale_pixels(whole, (2**-n, 2**-n)), 0.25 * 2**n, kind if n else 0) for n in (2, 1, 0)]
     with open_slide(write_pages(tmp_path / "a.tif", halves, byteorder=byteorder)) as slide:
         assert (slide.width, slide.height) == (1024, 768)
         assert slide.mpp == pytest.approx(0.25, rel=1e-3)
-        assert np.abs(slide.thumbnail(256).astype(int) - scaled(whole, (0.25, 0.25))).mean() < 3
+        assert np.abs(slide.thumbnail(256).astype(int) - scale_pixels(whole, (0.25, 0.25))).mean() < 3

@@ -2,13 +2,13 @@ import numpy as np
 
 from serving.wsi.arrayslide import ArraySlide
 from serving.wsi.geometry import Region
-from serving.wsi.resample import padded_cut
+from serving.wsi.resample import cut_padded
 from tests.samples import noise
 
 
 def test_cuts_are_white_outside() -> None:
     pixels = noise(10, 8)
-    cut = padded_cut(pixels, -2, -3, 14, 20)
+    cut = cut_padded(pixels, -2, -3, 14, 20)
     assert cut.shape == (20, 14, 3)
     assert np.array_equal(cut[3:11, 2:12], pixels)
     assert (cut[:3] == 255).all()
@@ -18,7 +18,7 @@ def test_cuts_are_white_outside() -> None:
 
 def test_cuts_wholly_outside_are_white() -> None:
     for x, y in ((100, 0), (-100, 0), (0, 100), (0, -100)):
-        assert (padded_cut(noise(10, 8), x, y, 5, 5) == 255).all()
+        assert (cut_padded(noise(10, 8), x, y, 5, 5) == 255).all()
 
 
 def test_a_whole_read_is_the_pixels_themselves() -> None:

@@ -28,7 +28,7 @@ def slide(tmp_path: Path) -> Path:
     return write_dicom(tmp_path / "slide" / "level-0.dcm", PIXELS)
 
 
-def changed(path: Path, target: Path, **values: object) -> Path:
+def change(path: Path, target: Path, **values: object) -> Path:
     """A copy of a DICOM file with other elements."""
     found = pydicom.dcmread(path)
     for keyword, value in values.items():
@@ -57,16 +57,16 @@ def test_a_dicom_slide_is_known_whatever_its_files_are_called(slide: Path, name:
 
 
 def leave_annotations(slide: Path) -> None:
-    changed(slide, slide.with_name("annotations.dcm"), SOPClassUID=ANNOTATIONS, SeriesInstanceUID=generate_uid())
+    change(slide, slide.with_name("annotations.dcm"), SOPClassUID=ANNOTATIONS, SeriesInstanceUID=generate_uid())
 
 
 def leave_annotations_of_the_series(slide: Path) -> None:
-    changed(slide, slide.with_name("ann.dcm"), SOPClassUID=ANNOTATIONS)
+    change(slide, slide.with_name("ann.dcm"), SOPClassUID=ANNOTATIONS)
 
 
 def leave_a_label_in_a_series_of_its_own(slide: Path) -> None:
     label = ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]
-    changed(slide, slide.with_name("label.dcm"), ImageType=label, SeriesInstanceUID=generate_uid())
+    change(slide, slide.with_name("label.dcm"), ImageType=label, SeriesInstanceUID=generate_uid())
 
 
 def leave_what_systems_leave(slide: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_lies_beside_a_dicom_slide_changes_nothing(slide: Path, leave: Call
 
 
 def test_two_series_are_ambiguous_but_a_file_names_one(slide: Path) -> None:
-    other = changed(slide, slide.with_name("other.dcm"), SeriesInstanceUID=generate_uid())
+    other = change(slide, slide.with_name("other.dcm"), SeriesInstanceUID=generate_uid())
     with pytest.raises(UnreadableSlideError, match=r"2 slides or series \(level-0\.dcm, other\.dcm\); name one"):
         slide_files(slide.parent)
     assert slide_files(slide).names == ("level-0.dcm",)
@@ -207,19 +207,19 @@ def test_names_of_systems() -> None:
 def test_how_pixels_are_stored_is_named_where_it_is_not_read(
     slide: Path, values: dict[str, object], reason: str
 ) -> None:
-    target = changed(slide, slide.with_name("changed"), **values, SeriesInstanceUID=generate_uid())
+    target = change(slide, slide.with_name("changed"), **values, SeriesInstanceUID=generate_uid())
     with pytest.raises(UnsupportedFormatError, match=reason):
         open_slide(target)
 
 
 def test_tiles_without_order_and_positions_do_not_end_the_process(slide: Path) -> None:
-    changed(slide, slide, DimensionOrganizationType="TILED_SPARSE")
+    change(slide, slide, DimensionOrganizationType="TILED_SPARSE")
     with pytest.raises(UnreadableSlideError, match="no positions of its tiles"):
         open_slide(slide)
 
 
 def test_a_codec_that_is_newer_than_pydicom_is_named(slide: Path) -> None:
-    changed(slide, slide, TransferSyntaxUID=HTJ2KLossless)
+    change(slide, slide, TransferSyntaxUID=HTJ2KLossless)
     slide.write_bytes(slide.read_bytes().replace(b"1.2.840.10008.1.2.4.201", b"1.2.840.10008.1.2.4.112"))
     with pytest.raises(UnsupportedFormatError, match="JPEG XL, which is not read"):
         open_slide(slide)

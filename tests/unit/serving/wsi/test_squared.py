@@ -25,7 +25,7 @@ from serving.wsi.resample import Pixels
 from serving.wsi.slide import open_slide
 from serving.wsi.squared import SquareSlide, with_square_pixels
 from tests.fakes import DotDetector, plant, tissue
-from tests.field_files import scaled, tiff
+from tests.field_files import scale_pixels, tiff
 
 WIDTH, HEIGHT = 1200, 1000
 FIGURES = [(200, 300), (620, 500), (900, 820)]
@@ -59,12 +59,14 @@ def assert_same(analysis: Analysis, reference: Report) -> None:
 def test_figures_tissue_and_centres_are_those_of_square_pixels(field: Pixels, scale: tuple[float, float]) -> None:
     reference = score_slide(ArraySlide(field, mpp=0.25), DotDetector()).report
     size = 0.25 / scale[0], 0.25 / scale[1]
-    stored = ArraySlide(scaled(field, scale), mpp=size)
+    stored = ArraySlide(scale_pixels(field, scale), mpp=size)
     slide = with_square_pixels(stored, stored.pixel_size)
     analysis = score_slide(slide, DotDetector())
     assert_same(analysis, reference)
     assert any("not square" in warning for warning in analysis.report.warnings)
-    given_by_caller = score_slide(ArraySlide(scaled(field, scale), mpp=None), DotDetector(), ScoringOptions(mpp=size))
+    given_by_caller = score_slide(
+        ArraySlide(scale_pixels(field, scale), mpp=None), DotDetector(), ScoringOptions(mpp=size)
+    )
     assert_same(given_by_caller, reference)
     overridden = score_slide(slide, DotDetector(), ScoringOptions(mpp=size))
     assert_same(overridden, reference)

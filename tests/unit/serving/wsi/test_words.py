@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.wsi.words import as_options, counted
+from serving.wsi.words import as_options, format_count
 
 OPTIONS = ("--mpp", "--min-tissue", "--roi", "--out", "SLIDE")
 
 
 def test_one_is_singular_and_all_else_plural() -> None:
-    assert [counted(n, "mitotic figure") for n in (0, 1, 2)] == [
+    assert [format_count(n, "mitotic figure") for n in (0, 1, 2)] == [
         "0 mitotic figures",
         "1 mitotic figure",
         "2 mitotic figures",

@@ -41,7 +41,7 @@ def picture(
     )
 
 
-def drawn(folder: Path, of: Picture) -> Picture:
+def draw(folder: Path, of: Picture) -> Picture:
     """The picture's file: grey, with each box filled red."""
     pixels = np.full((of.height, of.width, 3), 200, np.uint8)
     for x1, y1, x2, y2 in of.boxes().astype(int):

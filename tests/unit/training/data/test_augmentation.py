@@ -11,7 +11,7 @@ from training.data.augmentation import (
     photometric,
     photometric_picture,
 )
-from training.recipes.reading import changed, named_recipe
+from training.recipes.reading import change_recipe, load_recipe
 
 
 @pytest.mark.parametrize("k", range(8))
@@ -70,7 +70,7 @@ def test_a_new_augmentation_is_one_registered_function() -> None:
         return pixels, boxes
 
     try:
-        recipe = changed(named_recipe("Reg-NS", "paper"), {"augmentation": "none at all"})
+        recipe = change_recipe(load_recipe("Reg-NS", "paper"), {"augmentation": "none at all"})
         assert recipe.model_dump()["augmentation"] == "none at all"
     finally:
         AUGMENTATIONS.remove("none at all")

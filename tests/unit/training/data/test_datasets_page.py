@@ -30,5 +30,5 @@ def test_the_told_classes_mean_what_is_told() -> None:
     lines = PAGE.split("| class | meaning |")[1].split("\n\n")[0].splitlines()[2:]
     figures, look_alikes = ([n.strip(' "') for n in line.split("|")[1].split(",")] for line in lines[:2])
     names = ClassNames()
-    assert {names.label_of(name) for name in figures} == {"mitotic figure"}
-    assert {names.label_of(name) for name in look_alikes} == {"look-alike"}
+    assert {names.find_label(name) for name in figures} == {"mitotic figure"}
+    assert {names.find_label(name) for name in look_alikes} == {"look-alike"}

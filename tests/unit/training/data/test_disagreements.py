@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from serving.wsi.arrayslide import ArraySlide
 from training.data.disagreements import reconcile
-from training.data.registration import blurred, find_shift
+from training.data.registration import find_shift, read_blurred
 from training.data.store import Annotation, Dataset, Picture
 
 MPP_A, MPP_B = 0.5, 0.4
@@ -24,7 +24,7 @@ def tissue_um(seed: int) -> np.ndarray:
     return np.asarray((noise - noise.min()) / (noise.max() - noise.min()) * 200 + 20)
 
 
-def scanned(tissue: np.ndarray, x: int, y: int, width: int, height: int, *, mpp: float, tint: float) -> np.ndarray:
+def scan(tissue: np.ndarray, x: int, y: int, width: int, height: int, *, mpp: float, tint: float) -> np.ndarray:
     """A part of the tissue, um, as a scanner of this resolution and colour shows it."""
     part = zoom(tissue[y : y + height, x : x + width], 1 / mpp, order=1)
     grey = np.clip(part * tint + 10, 0, 255)
@@ -62,9 +62,9 @@ def in_b(x: float, y: float) -> tuple[float, float]:
 def stores(tmp_path: Path) -> list[Dataset]:
     """Both show one figure; each has one alone, one of which the other marks as a look-alike; and figures beyond the overlap."""
     tissue = tissue_um(1)
-    a = scanned(tissue, 0, 0, 500, 400, mpp=MPP_A, tint=1.0)
-    b = scanned(tissue, int(OFFSET_UM[0]), int(OFFSET_UM[1]), 500, 400, mpp=MPP_B, tint=0.8)
-    other = scanned(tissue_um(2), 0, 0, 400, 400, mpp=MPP_B, tint=0.8)
+    a = scan(tissue, 0, 0, 500, 400, mpp=MPP_A, tint=1.0)
+    b = scan(tissue, int(OFFSET_UM[0]), int(OFFSET_UM[1]), 500, 400, mpp=MPP_B, tint=0.8)
+    other = scan(tissue_um(2), 0, 0, 400, 400, mpp=MPP_B, tint=0.8)
     both, of_a, of_b = (500.0, 300.0), (700.0, 500.0), (600.0, 200.0)
     first = picture("a", a, MPP_A, "P", {"mitotic figure": [both, of_a, (60.0, 60.0)], "look-alike": [(800.0, 300.0)]})
     x, y = in_b(*both)
@@ -86,7 +86,7 @@ def stores(tmp_path: Path) -> list[Dataset]:
 
 
 def test_a_shift_is_found_across_resolution_and_colour_and_none_where_there_is_none(stores: list[Dataset]) -> None:
-    made = {p.id: blurred(_open(store, p), p) for store in stores for p in store}
+    made = {p.id: read_blurred(_open(store, p), p) for store in stores for p in store}
     shift = find_shift(made["a"], made["b"])
     assert shift is not None
     assert (shift.x, shift.y) == pytest.approx(OFFSET_UM, abs=2.5)
@@ -133,7 +133,7 @@ def test_a_second_time_changes_nothing(stores: list[Dataset]) -> None:
 def test_blank_pictures_have_nothing_in_common() -> None:
     white = np.full((400, 500, 3), 255, np.uint8)
     of = picture("w", white, 1.0, "P", {})
-    made = blurred(ArraySlide(white, mpp=1.0), of)
+    made = read_blurred(ArraySlide(white, mpp=1.0), of)
     assert find_shift(made, made) is None
 
 

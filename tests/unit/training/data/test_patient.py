@@ -1,6 +1,6 @@
 import pytest
 
-from training.data.patient import case_of, current_case, midog_case, mitos_case, patient_of, tupac_case
+from training.data.patient import current_case, midog_case, mitos_case, parse_case, parse_patient, tupac_case
 from training.data.store import Picture
 
 
@@ -15,7 +15,7 @@ from training.data.store import Picture
     ],
 )
 def test_two_slides_of_a_tcga_participant_are_one_patient(file: str, patient: str) -> None:
-    assert patient_of(file) == patient
+    assert parse_patient(file) == patient
 
 
 def test_data_sets_that_share_cases_call_them_the_same() -> None:
@@ -25,7 +25,7 @@ def test_data_sets_that_share_cases_call_them_the_same() -> None:
 
 @pytest.mark.parametrize("old", ["mitos2012/03", "mitos-atypia14/03", "mitos/03"])
 def test_a_store_of_an_earlier_release_calls_a_biopsy_as_this_one_does(old: str) -> None:
-    assert current_case(old) == mitos_case("03") == case_of("mitos2012", "A03_00") == "mitos/03"
+    assert current_case(old) == mitos_case("03") == parse_case("mitos2012", "A03_00") == "mitos/03"
     picture = Picture(id="a", path="a.png", width=1, height=1, slide="A03", patient=old)
     assert picture.patient == "mitos/03"
 
@@ -48,4 +48,4 @@ def test_other_names_stay(other: str) -> None:
     ],
 )
 def test_a_case_has_one_name_in_every_data_set(dataset: str, file: str, case: str) -> None:
-    assert case_of(dataset, file) == case
+    assert parse_case(dataset, file) == case

@@ -8,7 +8,7 @@ from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.wsi.geometry import Region
 from tests.samples import noise, write_picture, write_pyramid
 from training.data.import_report import FormatError
-from training.data.pictures import PictureFolder, facts_of, open_picture
+from training.data.pictures import PictureFolder, open_picture, read_properties
 
 
 @pytest.mark.parametrize("name", ["flat.tif", "flat.bmp"])
@@ -21,7 +21,7 @@ def test_flat_tiffs_and_bitmaps_of_contests_are_read_to_the_pixel(tmp_path: Path
 
 def test_slides_keep_their_resolution(tmp_path: Path) -> None:
     path = write_pyramid(tmp_path / "slide.tif", noise(600, 400), mpp=0.25)
-    facts = facts_of(path)
+    facts = read_properties(path)
     assert (facts.width, facts.height) == (600, 400)
     assert facts.mpp == pytest.approx(0.25, rel=1e-3)
 
@@ -31,7 +31,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     write_picture(path, noise(60, 40))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(FormatError, match=r"a\.png: picture: a\.png is a damaged picture"):
-        facts_of(path)
+        read_properties(path)
     (tmp_path / "b.tif").write_bytes(b"no picture")
     with pytest.raises(UnsupportedFormatError, match=r"b\.tif is neither a slide nor a picture"):
         open_picture(tmp_path / "b.tif")

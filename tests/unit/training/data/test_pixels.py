@@ -12,14 +12,14 @@ from tests.unit.training.data.pictures import picture
 from training.data.flat_tiff import FlatTiff
 from training.data.pictures import open_picture
 from training.data.pixels import read_sub_tile
-from training.data.sub_tiles import sub_tiles_of
+from training.data.sub_tiles import make_sub_tiles
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
 def test_sub_tiles_are_read_from_pictures_as_contests_publish_them(tmp_path: Path, suffix: str) -> None:
     pixels = noise(500, 400)
     Image.fromarray(pixels).save(tmp_path / f"a{suffix}")
-    table = sub_tiles_of([picture([], size=(500, 400)).model_copy(update={"path": f"a{suffix}"})])
+    table = make_sub_tiles([picture([], size=(500, 400)).model_copy(update={"path": f"a{suffix}"})])
     index = int((table.origins == (125, 0)).all(1).argmax())
     assert (read_sub_tile(tmp_path, table, index) == pixels[:250, 125:375]).all()
 
@@ -47,7 +47,7 @@ def test_a_strip_is_decoded_once_for_all_sub_tiles(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     pixels = noise(500, 400)
     Image.fromarray(pixels).save(path, compression="tiff_lzw")
-    table = sub_tiles_of([picture([], size=(500, 400)).model_copy(update={"path": path.name})])
+    table = make_sub_tiles([picture([], size=(500, 400)).model_copy(update={"path": path.name})])
     first = [read_sub_tile(tmp_path, table, i) for i in range(len(table))]
     with path.open("r+b") as handle:
         handle.write(b"\0" * path.stat().st_size)

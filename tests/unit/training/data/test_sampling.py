@@ -5,17 +5,17 @@ from tests.unit.training.data.pictures import picture
 from training.data.sampling import Negatives, epoch, training_events
 from training.data.splits import Split, split_by_patient
 from training.data.store import Annotation
-from training.data.sub_tiles import SubTiles, sub_tiles_of
+from training.data.sub_tiles import SubTileTable, make_sub_tiles
 
 BOXES = [(float(x), 400.0, float(x) + 30, 430.0) for x in range(60, 960, 250)]
 
 
 @pytest.fixture(scope="module")
-def table() -> SubTiles:
-    return sub_tiles_of([picture(BOXES), picture([(480, 700, 510, 730)], name="b", patient="Q")])
+def table() -> SubTileTable:
+    return make_sub_tiles([picture(BOXES), picture([(480, 700, 510, 730)], name="b", patient="Q")])
 
 
-def test_event_first_gives_one_sub_tile_an_event_that_holds_it(table: SubTiles) -> None:
+def test_event_first_gives_one_sub_tile_an_event_that_holds_it(table: SubTileTable) -> None:
     events = training_events(table, limit=None, seed=0)
     drawn = epoch(table, events, Negatives(count=0), seed=0, number=0)
     assert len(drawn) == len(events) == 5
@@ -23,26 +23,26 @@ def test_event_first_gives_one_sub_tile_an_event_that_holds_it(table: SubTiles) 
         assert set(table.sub_tile[table.event == event]) & set(drawn)
 
 
-def test_an_event_moves_about_from_epoch_to_epoch(table: SubTiles) -> None:
+def test_an_event_moves_about_from_epoch_to_epoch(table: SubTileTable) -> None:
     events = np.asarray([4], np.int32)
     seen = {int(epoch(table, events, Negatives(count=0), seed=0, number=n)[0]) for n in range(60)}
     assert seen == set(table.sub_tile[table.event == 4].tolist())
 
 
-def test_naive_aggregation_takes_every_sub_tile_that_holds_an_event(table: SubTiles) -> None:
+def test_naive_aggregation_takes_every_sub_tile_that_holds_an_event(table: SubTileTable) -> None:
     events = training_events(table, limit=None, seed=0)
     drawn = epoch(table, events, Negatives(count=0), seed=0, number=0, strategy="naive aggregation")
     assert sorted(drawn) == sorted(np.unique(table.sub_tile))
 
 
 @pytest.mark.parametrize(("negatives", "expected"), [(Negatives(ratio=4.0), 20), (Negatives(count=7), 7)])
-def test_negatives_come_by_ratio_or_by_count(table: SubTiles, negatives: Negatives, expected: int) -> None:
+def test_negatives_come_by_ratio_or_by_count(table: SubTileTable, negatives: Negatives, expected: int) -> None:
     drawn = epoch(table, training_events(table, limit=None, seed=0), negatives, seed=0, number=0)
     assert table.negative[drawn].sum() == expected
     assert len(drawn) == 5 + expected
 
 
-def test_the_pool_of_negatives_stays_unless_redrawn(table: SubTiles) -> None:
+def test_the_pool_of_negatives_stays_unless_redrawn(table: SubTileTable) -> None:
     events = training_events(table, limit=None, seed=0)
 
     def pool(negatives: Negatives, number: int) -> set[int]:
@@ -55,7 +55,7 @@ def test_the_pool_of_negatives_stays_unless_redrawn(table: SubTiles) -> None:
 
 
 def test_ambiguous_places_give_no_negatives_where_asked() -> None:
-    table = sub_tiles_of([picture(BOXES, ambiguous=((10, 10, 40, 40), (700, 700, 730, 730)))])
+    table = make_sub_tiles([picture(BOXES, ambiguous=((10, 10, 40, 40), (700, 700, 730, 730)))])
     events = training_events(table, limit=None, seed=0)
     most = int(table.negative.sum())
     everything = epoch(table, events, Negatives(count=most), seed=0, number=0)
@@ -67,13 +67,13 @@ def test_ambiguous_places_give_no_negatives_where_asked() -> None:
         epoch(table, events, Negatives(count=most, exclude_ambiguous=True), seed=0, number=0)
 
 
-def test_fewer_events_are_part_of_more_of_the_same_seed(table: SubTiles) -> None:
+def test_fewer_events_are_part_of_more_of_the_same_seed(table: SubTileTable) -> None:
     assert set(training_events(table, limit=2, seed=1)) <= set(training_events(table, limit=4, seed=1))
     with pytest.raises(ValueError, match="9 events asked for, 5 exist"):
         training_events(table, limit=9, seed=1)
 
 
-def test_too_many_negatives_are_refused(table: SubTiles) -> None:
+def test_too_many_negatives_are_refused(table: SubTileTable) -> None:
     with pytest.raises(ValueError, match="10000 negative sub-tiles asked for"):
         epoch(table, training_events(table, limit=None, seed=0), Negatives(count=10_000), seed=0, number=0)
     with pytest.raises(ValueError, match="one of the two"):
@@ -99,10 +99,10 @@ def test_a_patient_on_both_sides_is_refused() -> None:
         split_by_patient([a, b], validation=0.5, test=0.5, seed=0)
 
 
-def test_a_share_of_the_negatives_holds_look_alikes_again_and_again(table: SubTiles) -> None:
+def test_a_share_of_the_negatives_holds_look_alikes_again_and_again(table: SubTileTable) -> None:
     alike = Annotation(box=(440, 540, 470, 570), label="look-alike", agreement=0)
     shown = picture(BOXES[:1]).model_copy(update={"annotations": (*picture(BOXES[:1]).annotations, alike)})
-    hard = sub_tiles_of([shown])
+    hard = make_sub_tiles([shown])
     assert hard.hard.sum() == 4
     assert hard.negative[hard.hard].all()
     drawn = epoch(hard, np.asarray([0], np.int32), Negatives(count=20, hard_share=0.5), seed=0, number=0)

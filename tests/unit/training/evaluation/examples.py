@@ -6,8 +6,8 @@ import numpy as np
 
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.lattice import LatticeScores
-from training.evaluation.measuring import evaluate_found
-from training.evaluation.metrics import Found
+from training.evaluation.measure import evaluate_found
+from training.evaluation.metrics import FieldDetections
 from training.evaluation.summary import DataDescription, EvaluationSummary, ModelVersion
 
 MPP = 0.25
@@ -23,14 +23,14 @@ def field(
     *,
     slide: str = "A",
     name: str = "f",
-) -> Found:
+) -> FieldDetections:
     """A field of detections (x, y, probability) and true centres (x, y), px."""
     rows = np.asarray(detections, np.float32).reshape(-1, 3)
     true = np.asarray(truth, np.float32).reshape(-1, 2)
-    return Found(name, slide, MPP, rows[:, :2], rows[:, 2], rows[:, 2], true)
+    return FieldDetections(name, slide, MPP, rows[:, :2], rows[:, 2], rows[:, 2], true)
 
 
-def generated(slides: int = 4, fields: int = 3) -> list[Found]:
+def generate(slides: int = 4, fields: int = 3) -> list[FieldDetections]:
     """Fields with most figures found and some false detections; the first field of each slide is free of figures."""
     rng = np.random.default_rng(3)
     found = []
@@ -43,8 +43,8 @@ def generated(slides: int = 4, fields: int = 3) -> list[Found]:
     return found
 
 
-def summary_of(
-    found: Sequence[Found], *, title: str = "Evaluation", models: Sequence[ModelVersion] = (DET,)
+def make_summary(
+    found: Sequence[FieldDetections], *, title: str = "Evaluation", models: Sequence[ModelVersion] = (DET,)
 ) -> EvaluationSummary:
     """A summary with all of its parts."""
     rng = np.random.default_rng(5)

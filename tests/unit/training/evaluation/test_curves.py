@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.unit.training.evaluation.examples import field, generated
+from tests.unit.training.evaluation.examples import field, generate
 from training.evaluation.curves import froc, precision_recall, roc
 from training.evaluation.metrics import rates
 
@@ -53,7 +53,7 @@ def test_froc_by_hand() -> None:
 
 
 def test_froc_counts_as_the_rates_do_at_every_threshold() -> None:
-    found = generated()
+    found = generate()
     curve = froc(found, [0.25] * len(found))
     for threshold, sensitivity, false in zip(curve.thresholds, curve.sensitivity, curve.false_positives, strict=True):
         counted = rates(found, float(threshold))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.unit.training.evaluation.examples import field, generated
+from tests.unit.training.evaluation.examples import field, generate
 from training.evaluation.detection_ap import ImageBoxes, average_precision_by_distance, coco_ap
 from training.evaluation.metrics import rates
 
@@ -70,7 +70,7 @@ def test_distance_with_ties_does_not_depend_on_their_order() -> None:
 
 
 def test_distance_equals_the_sum_over_all_thresholds() -> None:
-    found = generated()
+    found = generate()
     total, before = 0.0, 0.0
     for threshold in np.unique(np.concatenate([f.probabilities for f in found]))[::-1]:
         counted = rates(found, float(threshold))

@@ -11,10 +11,10 @@ from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.fold_detections import (
     FoldDetections,
     PictureDetections,
-    judged_pictures,
-    looked_at_mm2,
+    describe_cascade,
+    measure_looked_at,
+    pair_pictures,
     read_fold,
-    stated_cascade,
 )
 
 
@@ -23,7 +23,7 @@ def picture(name: str, patient: str, **more: object) -> Picture:
     return Picture.model_validate({**values, "slide": patient, "patient": patient, **more})
 
 
-def marked(x: float, y: float, label: str = "mitotic figure") -> Annotation:
+def mark(x: float, y: float, label: str = "mitotic figure") -> Annotation:
     return Annotation.model_validate(
         {"box": (x - 25, y - 25, x + 25, y + 25), "label": label, "agreement": float(label == "mitotic figure")}
     )
@@ -34,7 +34,7 @@ def store(*pictures: Picture, name: str = "fields") -> Dataset:
 
 
 def fold(name: str, seen: list[str], *pictures: str, dataset: str = "fields") -> FoldDetections:
-    """Each figure of `labelled` is found, and one place that is none."""
+    """Each figure of `label` is found, and one place that is none."""
     found = [(100.0, 100.0, 0.9), (500.0, 100.0, 0.8), (900.0, 100.0, 0.1)]
     return FoldDetections(
         fold=name,
@@ -43,14 +43,12 @@ def fold(name: str, seen: list[str], *pictures: str, dataset: str = "fields") ->
     )
 
 
-def labelled(name: str, patient: str) -> Picture:
-    return picture(name, patient, annotations=(marked(100, 100), marked(500, 100), marked(900, 100, "look-alike")))
+def label(name: str, patient: str) -> Picture:
+    return picture(name, patient, annotations=(mark(100, 100), mark(500, 100), mark(900, 100, "look-alike")))
 
 
 def test_labels_and_detections_of_a_picture_come_together() -> None:
-    pictures = judged_pictures(
-        [store(labelled("a", "A"), labelled("b", "B"))], [fold("1", ["B"], "a"), fold("2", ["A"], "b")]
-    )
+    pictures = pair_pictures([store(label("a", "A"), label("b", "B"))], [fold("1", ["B"], "a"), fold("2", ["A"], "b")])
     first = pictures[0]
     assert (first.name, first.group, first.fold, first.source) == ("a", "A", "1", "fields")
     assert np.asarray(first.figures).tolist() == [[100, 100], [500, 100]]
@@ -60,10 +58,10 @@ def test_labels_and_detections_of_a_picture_come_together() -> None:
 
 
 def test_what_nobody_looked_at_is_neither_figure_nor_false() -> None:
-    half = labelled("a", "A").model_copy(
+    half = label("a", "A").model_copy(
         update={"unlabelled_areas": ((0.0, 0.0, 300.0, 1000.0),), "ambiguous_areas": ((475.0, 75.0, 525.0, 125.0),)}
     )
-    (judged,) = judged_pictures([store(half)], [fold("1", [], "a")])
+    (judged,) = pair_pictures([store(half)], [fold("1", [], "a")])
     assert np.asarray(judged.figures).tolist() == [[500, 100]]
     assert np.asarray(judged.detections).tolist() == [[500, 100], [900, 100]]
     assert np.asarray(judged.ambiguous).tolist() == [[500, 100]]
@@ -72,19 +70,19 @@ def test_what_nobody_looked_at_is_neither_figure_nor_false() -> None:
 
 def test_overlapping_areas_count_once() -> None:
     twice = picture("a", "A", unlabelled_areas=((0, 0, 1000, 1000), (500, 0, 1500, 1000)))
-    assert looked_at_mm2(twice, 0.25) == pytest.approx(0.125 / 4, rel=1e-3)
+    assert measure_looked_at(twice, 0.25) == pytest.approx(0.125 / 4, rel=1e-3)
     small = picture("b", "A", width=20, height=10, unlabelled_areas=((0, 0, 10, 10),))
-    assert looked_at_mm2(small, 1.0) == pytest.approx(1e-4)
+    assert measure_looked_at(small, 1.0) == pytest.approx(1e-4)
 
 
 def test_weights_that_saw_a_crop_of_a_held_out_case_are_refused() -> None:
     """The crops are in another data set and of another scanner: the case has one name, and that is enough."""
-    stores = [store(labelled("H03", "mitos/03"), labelled("A00", "mitos/00"))]
+    stores = [store(label("H03", "mitos/03"), label("A00", "mitos/00"))]
     clean = [fold("1", ["mitos/00", "tupac16/27"], "H03"), fold("2", ["mitos/03"], "A00")]
-    assert len(judged_pictures(stores, clean)) == 2
+    assert len(pair_pictures(stores, clean)) == 2
     planted = fold("1", ["mitos/00", "mitos/03"], "H03")
     with pytest.raises(ValueError, match="fold 1: its weights saw patients mitos/03, whose pictures they are to judge"):
-        judged_pictures(stores, [planted, clean[1]])
+        pair_pictures(stores, [planted, clean[1]])
 
 
 @pytest.mark.parametrize(
@@ -98,17 +96,17 @@ def test_weights_that_saw_a_crop_of_a_held_out_case_are_refused() -> None:
 )
 def test_what_does_not_fit_is_named(folds: list[FoldDetections], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        judged_pictures([store(labelled("a", "A"), labelled("b", "B"))], folds)
+        pair_pictures([store(label("a", "A"), label("b", "B"))], folds)
 
 
 def test_a_picture_without_a_resolution_is_not_judged() -> None:
     with pytest.raises(ValueError, match="states no resolution"):
-        judged_pictures([store(picture("a", "A", mpp=None))], [fold("1", [], "a")])
+        pair_pictures([store(picture("a", "A", mpp=None))], [fold("1", [], "a")])
 
 
 def test_two_stores_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two stores are called fields"):
-        judged_pictures([store(labelled("a", "A")), store(labelled("a", "A"))], [fold("1", [], "a")])
+        pair_pictures([store(label("a", "A")), store(label("a", "A"))], [fold("1", [], "a")])
 
 
 def test_folds_of_cascades_that_differ_by_more_than_their_weights_are_no_judgement() -> None:
@@ -116,14 +114,14 @@ def test_folds_of_cascades_that_differ_by_more_than_their_weights_are_no_judgeme
         update={"screening": 0.1, "made_by": {"det": "recipe 0123456789ab"}, "models": ["det of run 1"]}
     )
     unstated = fold("2", [], "b")
-    together = stated_cascade([one, unstated])
+    together = describe_cascade([one, unstated])
     assert (together.screening, together.made_by) == (0.1, {"det": "recipe 0123456789ab"})
     assert together.models == ["det of run 1"]
     with pytest.raises(ValueError, match=r"fold 2 was screened at 0\.2, another at 0\.1"):
-        stated_cascade([one, unstated.model_copy(update={"screening": 0.2})])
+        describe_cascade([one, unstated.model_copy(update={"screening": 0.2})])
     other = unstated.model_copy(update={"made_by": {"det": "recipe ba9876543210"}})
     with pytest.raises(ValueError, match="fold 2: its det is made by recipe ba9876543210, that of another fold by"):
-        stated_cascade([one, other])
+        describe_cascade([one, other])
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
@@ -137,7 +135,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 def _files(folder: Path, seen: list[str]) -> list[str]:
     """Arguments of the command: a store of four patients, and a file for each of two folds."""
-    write_store(store(*(labelled(p.lower(), p) for p in "ABCD")), folder / "store.json")
+    write_store(store(*(label(p.lower(), p) for p in "ABCD")), folder / "store.json")
     for name, kept, pictures in (("1", seen, "ab"), ("2", ["A", "B"], "cd")):
         (folder / f"{name}.json").write_text(fold(name, kept, *pictures).model_dump_json())
     return [

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from serving.wsi.research_use import RESEARCH_USE
-from tests.unit.training.evaluation.examples import DATA, DET, field, generated, summary_of
+from tests.unit.training.evaluation.examples import DATA, DET, field, generate, make_summary
 from training.evaluation.html_report import render_html, write_html
-from training.evaluation.measuring import evaluate_found
+from training.evaluation.measure import evaluate_found
 from training.evaluation.summary import EvaluationSummary, ModelVersion
 
 EVIL = '<script>alert("1")</script>'
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def summary() -> EvaluationSummary:
-    return summary_of(generated(), title="Evaluation of a release")
+    return make_summary(generate(), title="Evaluation of a release")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_same_summary_gives_the_same_page(summary: EvaluationSummary, text: 
 def test_names_from_outside_are_escaped() -> None:
     found = [field([(0, 0, 0.9)], [(0, 0)], slide=slide) for slide in (EVIL, r"$\frac{$ --> x", '" onload="x')]
     evil = ModelVersion(name=EVIL, version='"><img src=x onerror=alert(1)>', sha256=EVIL)
-    page = Page(render_html(summary_of(found, title=EVIL, models=[evil])))
+    page = Page(render_html(make_summary(found, title=EVIL, models=[evil])))
     assert not {"script", "img"} & {tag for tag, _ in page.elements}
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert page.text_in("title") == [EVIL]

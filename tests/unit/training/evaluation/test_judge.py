@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.evaluation.choosing import choose
+from training.evaluation.choice import choose
 from training.evaluation.judge import judge
-from training.evaluation.judged import Detected, JudgedPicture
+from training.evaluation.judged_pictures import JudgedPicture, PooledDetections
 from training.evaluation.metrics import rates
 from training.evaluation.ranking import Ranking
 from training.evaluation.threshold_rules import THRESHOLD_RULES
@@ -44,9 +44,9 @@ def test_figures_are_those_of_each_group_at_the_threshold_of_the_others() -> Non
     for row in judged.folds:
         assert row.groups == [row.fold]
         assert set(row.chosen_on) == set("abcd") - {row.fold}
-        others = Detected.of([p for p in pictures if p.group != row.fold])
+        others = PooledDetections.from_pictures([p for p in pictures if p.group != row.fold])
         assert row.threshold == choose(others, calibration="none").threshold
-        counted = rates([p.found() for p in pictures if p.group == row.fold], row.threshold)
+        counted = rates([p.to_field_detections() for p in pictures if p.group == row.fold], row.threshold)
         of = next(g for g in judged.pooled.groups if g.group == row.fold)
         assert (of.true_positives, of.false_positives) == (counted.true_positives, counted.false_positives)
         assert of.f1 == pytest.approx(counted.f1)

@@ -10,7 +10,7 @@ from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
 from tests.unit.training.data.pictures import picture
 from training.data.store import Dataset
 from training.evaluation import leave_one_slide_out as loso
-from training.evaluation.remembering import Remembering
+from training.evaluation.caching_detector import CachingDetector
 
 SIDE = 500
 
@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Dataset:
 def dots(monkeypatch: pytest.MonkeyPatch) -> DotDetector:
     """Stands for the models of every run."""
     detector = DotDetector(verification_card=make_verifier_card())
-    memory = Remembering.of(detector)
+    memory = CachingDetector.from_detector(detector)
     monkeypatch.setattr(loso, "_detectors", lambda *runs: dict.fromkeys(PATIENTS, memory))
     return detector
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation.sub_tiles import coarsened, sub_tile_rates
+from training.evaluation.sub_tiles import coarsen, sub_tile_rates
 from training.models.heads.boxes import DET_THRESHOLDS
 from training.models.heads.scores import REG_THRESHOLDS
 
@@ -49,7 +49,7 @@ def test_arrays_that_do_not_fit_are_refused(scores: np.ndarray, positives: np.nd
 
 def test_a_sub_tile_is_positive_if_one_of_its_boxes_is() -> None:
     boxes = [np.asarray(p, np.float32) for p in ([0.1, 0.96], [], [0.94])]
-    scores = coarsened(boxes)
+    scores = coarsen(boxes)
     assert scores.tolist() == pytest.approx([0.96, 0, 0.94])
     assert scores.dtype == np.float32
     for threshold in DET_THRESHOLDS:

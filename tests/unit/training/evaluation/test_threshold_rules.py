@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation.ranking import Ranking, ranked
+from training.evaluation.ranking import Ranking, rank_scores
 from training.evaluation.threshold_rules import (
     FLAT,
     THRESHOLD_RULES,
@@ -14,7 +14,7 @@ from training.evaluation.threshold_rules import (
 
 def ranking(rows: list[tuple[float, bool]], figures: int, group: str = "a") -> Ranking:
     p, hits = np.asarray([p for p, _ in rows], np.float64), np.asarray([h for _, h in rows], np.bool_)
-    return ranked(p, hits, np.full(len(rows), group), {group: figures})
+    return rank_scores(p, hits, np.full(len(rows), group), {group: figures})
 
 
 SEPARABLE = ranking([(0.9, True), (0.8, True), (0.3, False), (0.2, False)], 2)
@@ -49,7 +49,7 @@ def test_a_group_with_few_figures_has_as_much_say() -> None:
     many = [(0.9, True, "a")] * 50 + [(0.6, False, "a")] * 40
     few = [(0.5, True, "b")] * 5
     p, hits, groups = _columns(many + few)
-    both = ranked(p, hits, groups, {"a": 50, "b": 5})
+    both = rank_scores(p, hits, groups, {"a": 50, "b": 5})
     assert flat_f1(both) > 0.6
     assert flat_group_f1(both) < 0.5
 

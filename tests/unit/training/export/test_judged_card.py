@@ -7,7 +7,7 @@ from tests.fakes import make_cards, make_verifier_card
 from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.judge import judge
 from training.evaluation.judgement import Judgement
-from training.export.judged_card import judged_card
+from training.export.judged_card import make_judged_card
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def judged() -> Judgement:
 
 @pytest.mark.parametrize("card", [make_verifier_card(), make_cards()[1]], ids=["verifier", "det"])
 def test_the_card_serves_what_was_chosen_and_states_what_was_judged(judged: Judgement, card: ModelCard) -> None:
-    made = judged_card(card, judged)
+    made = make_judged_card(card, judged)
     assert ModelCard.model_validate_json(made.model_dump_json()) == made
     assert made.detection_threshold is not None
     assert made.probability_calibration is not None
@@ -37,4 +37,4 @@ def test_the_card_serves_what_was_chosen_and_states_what_was_judged(judged: Judg
 
 def test_a_screening_model_was_not_judged(judged: Judgement) -> None:
     with pytest.raises(ValueError, match="reg-ns screens"):
-        judged_card(make_cards()[0], judged)
+        make_judged_card(make_cards()[0], judged)

@@ -11,7 +11,7 @@ from tests.quick_models import write_quick_models
 from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.judge import judge
 from training.evaluation.judgement import JudgedCascade, Judgement, ModelName
-from training.export.parts import Parts, kept_versions
+from training.export.parts import CascadeParts, find_kept_versions
 from training.export.release import release
 
 
@@ -21,17 +21,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts(models: Path) -> Parts:
-    return Parts(kept=kept_versions(["regns=0.1.0", "det=0.1.0"], models))
+def parts(models: Path) -> CascadeParts:
+    return CascadeParts(kept=find_kept_versions(["regns=0.1.0", "det=0.1.0"], models))
 
 
-def _judged(**stated: object) -> Judgement:
+def _judge(**stated: object) -> Judgement:
     pictures = [replace(p, sub_tiles=100, passed=25) for p in several()]
     return judge(pictures, draws=20, cascade=JudgedCascade.model_validate(stated))
 
 
-def test_models_that_stay_state_the_new_judgement_and_keep_their_own_figures(parts: Parts, tmp_path: Path) -> None:
-    judged = _judged(made_by=parts.made_by(), screening=0.3, models=["det 0.1.0"])
+def test_models_that_stay_state_the_new_judgement_and_keep_their_own_figures(
+    parts: CascadeParts, tmp_path: Path
+) -> None:
+    judged = _judge(made_by=parts.made_by(), screening=0.3, models=["det 0.1.0"])
     regns, det = release(parts, judged, version="0.2.0", models=tmp_path, say=lambda _: None)
     assert [card.version for card in list_models(tmp_path)] == ["0.2.0", "0.2.0"]
     assert regns.screening_threshold is not None
@@ -57,7 +59,7 @@ def test_figures_carry_the_version_that_they_are_of(models: Path, tmp_path: Path
         (folder / name).write_bytes((models / "det" / "0.1.0" / name).read_bytes())
     (folder / "card.json").write_text(card.model_copy(update={"figures": stated}).model_dump_json())
     kept: dict[ModelName, Path] = {"reg-ns": models / "reg-ns" / "0.1.0", "det": folder}
-    _, det = release(Parts(kept=kept), _judged(), version="0.2.0", models=tmp_path / "new", say=lambda _: None)
+    _, det = release(CascadeParts(kept=kept), _judge(), version="0.2.0", models=tmp_path / "new", say=lambda _: None)
     assert (det.figures["f1_0.1.0"], det.figures["recall_0.0.9"]) == (0.5, 0.4)
     assert not {"f1", "recall_0.0.9_0.1.0"} & det.figures.keys()
 
@@ -71,10 +73,10 @@ def test_figures_carry_the_version_that_they_are_of(models: Path, tmp_path: Path
     ],
 )
 def test_a_judgement_of_something_else_is_refused(
-    parts: Parts, tmp_path: Path, stated: dict[str, object], screening: float | None, message: str
+    parts: CascadeParts, tmp_path: Path, stated: dict[str, object], screening: float | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        release(parts, _judged(**stated), version="0.2.0", models=tmp_path, screening=screening, say=lambda _: None)
+        release(parts, _judge(**stated), version="0.2.0", models=tmp_path, screening=screening, say=lambda _: None)
     assert not list(tmp_path.iterdir())
 
 
@@ -88,11 +90,11 @@ def test_a_judgement_of_something_else_is_refused(
 )
 def test_what_is_to_stay_must_be_there(models: Path, words: list[str], message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        kept_versions(words, models)
+        find_kept_versions(words, models)
 
 
-def test_a_cascade_is_complete_and_each_model_has_one_source(parts: Parts, models: Path) -> None:
+def test_a_cascade_is_complete_and_each_model_has_one_source(parts: CascadeParts, models: Path) -> None:
     with pytest.raises(ValueError, match="a cascade needs a det"):
-        Parts(kept=kept_versions(["regns=0.1.0"], models))
+        CascadeParts(kept=find_kept_versions(["regns=0.1.0"], models))
     with pytest.raises(ValueError, match="det is to be made of run and kept"):
-        Parts({"det": [Path("run")]}, parts.kept)
+        CascadeParts({"det": [Path("run")]}, parts.kept)

@@ -6,7 +6,7 @@ from tests.unit.training.data.pictures import picture
 from tests.unit.training.labels.looks import looks
 from training.data.store import Box, Dataset
 from training.labels.aggregate import aggregate, summary_lines
-from training.labels.consensus import CROWD, EXPERT, labelled
+from training.labels.consensus import CROWD, EXPERT, label_tile
 
 TILE = picture([(1, 1, 5, 5)], name="a")
 CELL: Box = (100, 100, 140, 140)
@@ -15,7 +15,7 @@ FAR: Box = (600, 600, 630, 630)
 
 
 def test_two_labelers_of_five_make_a_figure_of_agreement_two_fifths() -> None:
-    result = labelled(TILE, looks([CELL], [NEAR], [], [], []), CROWD)
+    result = label_tile(TILE, looks([CELL], [NEAR], [], [], []), CROWD)
     (figure,) = result.annotations
     assert figure.box == (105, 102, 145, 142)
     assert figure.agreement == pytest.approx(0.4)
@@ -25,58 +25,58 @@ def test_two_labelers_of_five_make_a_figure_of_agreement_two_fifths() -> None:
 
 
 def test_what_one_labeler_drew_is_ambiguous() -> None:
-    result = labelled(TILE, looks([CELL, FAR], [NEAR], [], [], []), CROWD)
+    result = label_tile(TILE, looks([CELL, FAR], [NEAR], [], [], []), CROWD)
     assert len(result.annotations) == 1
     assert result.ambiguous_areas == (FAR,)
 
 
 def test_fewer_than_five_reviewers_leave_a_tile_unlabelled() -> None:
-    result = labelled(TILE, looks([CELL], [CELL], [CELL], [CELL]), CROWD)
+    result = label_tile(TILE, looks([CELL], [CELL], [CELL], [CELL]), CROWD)
     assert not result.labelled
     assert not result.annotations
     assert not result.ambiguous_areas
     # Experts' records are no crowd's.
     mixed = [*looks([CELL], [CELL]), *looks([CELL], [CELL], [CELL], group="expert")]
-    assert not labelled(TILE, mixed, CROWD).labelled
+    assert not label_tile(TILE, mixed, CROWD).labelled
 
 
 def test_two_boxes_of_one_labeler_count_once() -> None:
-    alone = labelled(TILE, looks([CELL, NEAR], [], [], [], []), CROWD)
+    alone = label_tile(TILE, looks([CELL, NEAR], [], [], [], []), CROWD)
     assert alone.annotations == ()
     assert alone.ambiguous_areas == ((105, 102, 145, 142),)
-    with_another = labelled(TILE, looks([CELL, NEAR], [NEAR], [], [], []), CROWD).annotations[0]
+    with_another = label_tile(TILE, looks([CELL, NEAR], [NEAR], [], [], []), CROWD).annotations[0]
     assert with_another.agreement == pytest.approx(0.4)
     assert with_another.box == pytest.approx((107.5, 103, 147.5, 143))
 
 
 def test_boxes_that_only_touch_are_two_places() -> None:
     beside: Box = (140, 100, 180, 140)
-    assert len(labelled(TILE, looks([CELL], [CELL], [beside], [beside], []), CROWD).annotations) == 2
+    assert len(label_tile(TILE, looks([CELL], [CELL], [beside], [beside], []), CROWD).annotations) == 2
 
 
 def test_the_overlap_that_joins_is_configurable() -> None:
     # IoU of the two is 30 x 36 / (2 x 1600 - 1080) = .509.
     drawn = looks([CELL], [NEAR], [], [], [])
-    assert len(labelled(TILE, drawn, replace(CROWD, above_iou=0.5)).annotations) == 1
-    strict = labelled(TILE, drawn, replace(CROWD, above_iou=0.52))
+    assert len(label_tile(TILE, drawn, replace(CROWD, above_iou=0.5)).annotations) == 1
+    strict = label_tile(TILE, drawn, replace(CROWD, above_iou=0.52))
     assert (len(strict.annotations), len(strict.ambiguous_areas)) == (0, 2)
 
 
 def test_experts_keep_what_more_than_half_drew() -> None:
     def kept(*drawn: list[Box]) -> int:
-        return len(labelled(TILE, looks(*drawn, group="expert"), EXPERT).annotations)
+        return len(label_tile(TILE, looks(*drawn, group="expert"), EXPERT).annotations)
 
     assert kept([CELL], [NEAR], [CELL], [], []) == 1
     assert kept([CELL], [NEAR], [], [], []) == 0
     assert kept([CELL], [NEAR], [], []) == 0  # a tie is no majority
-    figure = labelled(TILE, looks([CELL], [NEAR], [], group="expert"), EXPERT).annotations[0]
+    figure = label_tile(TILE, looks([CELL], [NEAR], [], group="expert"), EXPERT).annotations[0]
     assert figure.box == (105, 102, 145, 142)  # of those who drew it
     assert figure.agreement == pytest.approx(2 / 3)
 
 
 def test_boxes_are_cut_at_the_tiles_edge() -> None:
     over: Box = (980, -10, 1020, 30)
-    figure = labelled(TILE, looks([over], [over], [], [], []), CROWD).annotations[0]
+    figure = label_tile(TILE, looks([over], [over], [], [], []), CROWD).annotations[0]
     assert figure.box == (980, 0, 1000, 30)
 
 

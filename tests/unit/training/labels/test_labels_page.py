@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from training.labels.audit.answers import read_answers
-from training.labels.audit.drawn import Audit, AuditTile
+from training.labels.audit.audit_sample import Audit, AuditTile
 from training.labels.consensus import CROWD
 from training.labels.records import COLUMNS, BoxesRecord, read_records
 

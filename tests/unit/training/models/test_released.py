@@ -9,20 +9,20 @@ from torch import nn
 
 from training.export.graphs import DetGraph, VerifierGraph
 from training.export.whole_tile import WholeTileRegNSGraph
-from training.models.cascade import Cascade
-from training.models.released import released_weights
+from training.models.cascade import CascadeNet
+from training.models.released import read_released_weights
 from training.models.verifier import Verifier
 from training.models.whole_tile import WholeTileRegNS
 
 MODELS = Path(__file__).parents[4] / "models"
 
 
-def _filled(name: str) -> tuple[Path, nn.Module]:
+def _fill(name: str) -> tuple[Path, nn.Module]:
     folder = MODELS / name / "1.2.2"
     if not folder.is_dir():
         pytest.skip(f"release 1.2.2 of {name} is no longer part of the tree")
-    model: nn.Module = {"verifier": Verifier, "reg-ns": WholeTileRegNS, "det": Cascade}[name]()
-    state = released_weights(folder / "model.onnx")
+    model: nn.Module = {"verifier": Verifier, "reg-ns": WholeTileRegNS, "det": CascadeNet}[name]()
+    state = read_released_weights(folder / "model.onnx")
     own = model.state_dict()
     assert set(state) <= set(own)
     left = {k for k in own if k not in state and not k.endswith("v1_strides")}
@@ -34,7 +34,7 @@ def _filled(name: str) -> tuple[Path, nn.Module]:
 
 @pytest.mark.parametrize("name", ["verifier", "reg-ns", "det"])
 def test_released_weights_are_read_back(name: str) -> None:
-    folder, model = _filled(name)
+    folder, model = _fill(name)
     with np.load(folder / "parity.npz") as parity:
         sample, expected = parity["input"], {k: parity[k] for k in parity.files if k != "input"}
     graph: nn.Module
@@ -43,7 +43,7 @@ def test_released_weights_are_read_back(name: str) -> None:
     elif isinstance(model, WholeTileRegNS):
         graph = WholeTileRegNSGraph(model)
     else:
-        assert isinstance(model, Cascade)
+        assert isinstance(model, CascadeNet)
         graph = DetGraph(model.trunk, model.det)
     with torch.inference_mode():
         said = graph(torch.from_numpy(sample))

@@ -11,16 +11,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.cli.options import read_init
-from training.data.samples import Sample, augmented, shrunk
+from training.data.samples import Sample, augment, shrink
 from training.models.classes import MODELS, build
 from training.models.heads.registry import HEADS
-from training.models.initial import initialise, load_trained
+from training.models.initial import initialise, load_weights
 from training.models.sub_tile_detector import SubTileDetector, WeightedRoIHeads
 from training.models.sub_tile_net import ScoreHead, SubTileNet
 from training.models.trunks.build import build_trunk
 from training.models.trunks.registry import TRUNKS, Norm, Trunk
 from training.models.weights import Weights
-from training.recipes.reading import PRESETS, changed, named_recipe, read_changes
+from training.recipes.reading import PRESETS, change_recipe, load_recipe, read_changes
 from training.recipes.registry import Start
 from training.recipes.sub_tiles import SubTileRecipe
 
@@ -122,7 +122,7 @@ def test_weights_state_where_their_strides_lie(tmp_path: Path) -> None:
     assert _strides(net) == [(2, 2)]
     torch.save(net.state_dict(), tmp_path / "model.pt")
     again = build("score", backbone="resnet50", side=64)
-    load_trained(again, tmp_path / "model.pt")
+    load_weights(again, tmp_path / "model.pt")
     assert _strides(again) == [(2, 2)]
     # What does not state them is not taken for either in silence.
     unstated = _imagenet(tmp_path / "unstated.safetensors", None)
@@ -146,7 +146,7 @@ def test_weights_that_are_absent_or_of_another_net_are_refused(tmp_path: Path) -
         initialise(net, str(tmp_path / "part.safetensors"))
     torch.save(build("class", backbone="micro", side=64).state_dict(), tmp_path / "other.pt")
     with pytest.raises(ValueError, match="weights of another model"):
-        load_trained(net, tmp_path / "other.pt")
+        load_weights(net, tmp_path / "other.pt")
 
 
 def test_folded_batch_norm_changes_nothing() -> None:
@@ -203,8 +203,8 @@ def test_a_new_trunk_and_a_new_head_are_one_registered_thing_each() -> None:
             return float(((scores - 2 * targets) ** 2).mean())
 
     try:
-        recipe = changed(
-            named_recipe("Reg-NS", "paper"),
+        recipe = change_recipe(
+            load_recipe("Reg-NS", "paper"),
             {"backbone": "one-stage", "head": "doubled score", "side": 64, "initialisation": "none"},
         )
         model = recipe.build()
@@ -216,9 +216,9 @@ def test_a_new_trunk_and_a_new_head_are_one_registered_thing_each() -> None:
         TRUNKS.remove("one-stage")
         HEADS.remove("doubled score")
     with pytest.raises(ValueError, match=r"no trunk one-stage; there are .*resnet50"):
-        changed(named_recipe("Reg-NS", "paper"), {"backbone": "one-stage"})
+        change_recipe(load_recipe("Reg-NS", "paper"), {"backbone": "one-stage"})
     with pytest.raises(ValueError, match="no head doubled score; there are"):
-        changed(named_recipe("Reg-NS", "paper"), {"head": "doubled score"})
+        change_recipe(load_recipe("Reg-NS", "paper"), {"head": "doubled score"})
 
 
 class _OneStage(Trunk):
@@ -243,7 +243,7 @@ def test_init_words() -> None:
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
-    net, detector, bc = (named_recipe(name, "paper") for name in ("Reg-NS", "Det", "BC"))
+    net, detector, bc = (load_recipe(name, "paper") for name in ("Reg-NS", "Det", "BC"))
     assert isinstance(net, SubTileRecipe)
     assert isinstance(detector, SubTileRecipe)
     assert isinstance(bc, SubTileRecipe)
@@ -258,7 +258,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
 def test_recipes_take_changes_and_refuse_nonsense(preset: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text("negatives_count = 7\nepochs = 3\n")
-    recipe = changed(named_recipe("Reg-NS", preset), read_changes(path), str(path))
+    recipe = change_recipe(load_recipe("Reg-NS", preset), read_changes(path), str(path))
     assert isinstance(recipe, SubTileRecipe)
     assert (recipe.negatives_count, recipe.negatives_ratio, recipe.epochs) == (7, None, 3)
     for values, said in (
@@ -271,21 +271,21 @@ def test_recipes_take_changes_and_refuse_nonsense(preset: str, tmp_path: Path) -
         ({"model": "Regg"}, "no model class Regg"),
     ):
         with pytest.raises(ValueError, match=said):
-            changed(recipe, values)
+            change_recipe(recipe, values)
     with pytest.raises(ValueError, match="trained without negatives"):
-        changed(named_recipe("Det", preset), {"negatives_ratio": 2.0})
+        change_recipe(load_recipe("Det", preset), {"negatives_ratio": 2.0})
 
 
 def test_a_sample_is_shrunk_with_its_boxes_before_it_is_augmented() -> None:
     pixels = np.full((250, 250, 3), 200, np.uint8)
     pixels[100:140, 60:100] = (90, 20, 120)
     sample = Sample(pixels, 0.8, np.asarray([[60, 100, 100, 140]], np.float32), np.asarray([0.8], np.float32))
-    small = shrunk(sample, 125)
+    small = shrink(sample, 125)
     assert small.pixels.shape == (125, 125, 3)
     np.testing.assert_allclose(small.boxes, [[30, 50, 50, 70]])
-    assert shrunk(sample, 800) is sample
+    assert shrink(sample, 800) is sample
     for augmentation in ("paper", "stain-safe"):
-        shown = augmented(small, augmentation, np.random.default_rng(3))
+        shown = augment(small, augmentation, np.random.default_rng(3))
         x1, y1, x2, y2 = shown.boxes[0].astype(int)
         inside, all_ = shown.pixels[y1:y2, x1:x2].mean((0, 1)), shown.pixels.mean((0, 1))
         assert np.abs(inside - all_).max() > 30

@@ -9,13 +9,13 @@ from PIL import Image
 
 from serving.synthetic.field import generate_field
 from tests.unit.training.data.pictures import picture
-from training.data.candidates import LABELS, Candidates, read_candidates
-from training.data.combining import combined
-from training.data.store import Annotation, Dataset, box_of
+from training.data.candidates import LABELS, LabelledPlaces, read_candidates
+from training.data.combined_stores import combine_datasets
+from training.data.store import Annotation, Dataset, make_box
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows
 from training.export.graphs import VerifierGraph
 from training.models.verifier import WINDOW_PX, Verifier, figure_logit
-from training.recipes.reading import recipe_of
+from training.recipes.reading import parse_recipe
 from training.recipes.registry import TrainingData
 from training.recipes.verifier import VerifierRecipe
 
@@ -37,29 +37,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     folder, stores = tmp_path_factory.mktemp("pictures"), []
     made = generate_field(seed=4, width=400, height=400, mitoses_per_mm2=400, lookalikes_per_mm2=300)
     Image.fromarray(made.pixels).save(folder / "field.png")
-    boxes, alike = ([box_of(box) for box in found] for found in (made.mitotic_figures, made.lookalikes))
+    boxes, alike = ([make_box(box) for box in found] for found in (made.mitotic_figures, made.lookalikes))
     field = picture(boxes, name="field", patient="F", size=(400, 400), unlabelled=((0, 0, 200, 200),))
     marked = [Annotation(box=b, label="look-alike", agreement=0) for b in alike]
     stores.append(("fields", field.model_copy(update={"annotations": (*field.annotations, *marked)})))
     crop = generate_field(seed=3, width=128, height=128, mitoses_per_mm2=0).pixels
     Image.fromarray(crop).save(folder / "crop.png")
     stores.append(("crops", picture([(48, 48, 80, 80)], name="crop", patient="C", size=(128, 128), agreement=[0.8])))
-    both = combined(
+    both = combine_datasets(
         [Dataset(name=n, format="test", licence="none", root=str(folder), pictures=(p,)) for n, p in stores]
     )
     return TrainingData(both.pictures, (), Path(both.root))
 
 
 @pytest.fixture(scope="module")
-def candidates(data: TrainingData) -> Candidates:
+def candidates(data: TrainingData) -> LabelledPlaces:
     return read_candidates(data.train, data.root, per_picture=300)
 
 
-def _windows(candidates: Candidates, **geometry: object) -> VerifierWindows:
+def _windows(candidates: LabelledPlaces, **geometry: object) -> VerifierWindows:
     return VerifierWindows(candidates, DRAWS, ("figure", "other"), Geometry.model_validate(geometry))
 
 
-def test_places_are_labelled_and_negatives_lie_away_from_them_and_from_what_is_spoilt(candidates: Candidates) -> None:
+def test_places_are_labelled_and_negatives_lie_away_from_them_and_from_what_is_spoilt(
+    candidates: LabelledPlaces,
+) -> None:
     assert set(candidates.store) == {"fields", "crops"}
     field = candidates.store == "fields"
     marked = candidates.centre[field & (candidates.label < 2)]
@@ -83,7 +85,7 @@ def test_given_points_take_the_place_of_the_darkest_nuclei(data: TrainingData, t
         read_candidates(data.train, data.root, per_picture=300, points=tmp_path / "points.csv")
 
 
-def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: Candidates) -> None:
+def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: LabelledPlaces) -> None:
     windows = _windows(candidates, window_px=96)
     (first, labels), (again, _), (other, _) = (windows.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.shape == (6, 3, 96, 96)
@@ -101,7 +103,7 @@ def test_draws_depend_on_the_generator_and_the_weights_alone(candidates: Candida
     assert set(drawn.tolist()) == {chosen}
 
 
-def test_a_draw_may_be_of_crops_or_of_fields(candidates: Candidates) -> None:
+def test_a_draw_may_be_of_crops_or_of_fields(candidates: LabelledPlaces) -> None:
     draws = (Draw(label="figure", count=3, pictures="crops"), Draw(label="other", count=5, pictures="fields"))
     windows = VerifierWindows(candidates, draws, ("figure", "other"), Geometry())
     drawn = {(LABELS[label], store) for label, store in
@@ -115,7 +117,7 @@ def test_a_draw_may_be_of_crops_or_of_fields(candidates: Candidates) -> None:
         )
 
 
-def test_plain_windows_show_the_place_in_the_middle_at_the_stated_scale(candidates: Candidates) -> None:
+def test_plain_windows_show_the_place_in_the_middle_at_the_stated_scale(candidates: LabelledPlaces) -> None:
     chosen = np.flatnonzero((candidates.label == 2) & (candidates.store == "fields"))[:1]
     window = _windows(candidates).plain_windows(chosen)[0].permute(1, 2, 0).numpy()
     x, y = candidates.centre[chosen[0]]
@@ -166,7 +168,7 @@ def test_look_alikes_may_be_a_class_of_their_own() -> None:
 
 
 def test_a_round_of_mining_draws_more_of_what_is_taken_for_a_figure(data: TrainingData) -> None:
-    recipe = recipe_of({**RECIPE, "mining": {"at": [0, 2], "cap": 0.8, "look_alikes": 2.0}}, "here")
+    recipe = parse_recipe({**RECIPE, "mining": {"at": [0, 2], "cap": 0.8, "look_alikes": 2.0}}, "here")
     assert isinstance(recipe, VerifierRecipe)
     task = recipe.task(recipe.build(), data)
     assert task.renewal is not None
@@ -196,11 +198,11 @@ def test_a_round_of_mining_draws_more_of_what_is_taken_for_a_figure(data: Traini
 )
 def test_a_recipe_that_makes_no_sense_is_refused(values: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        recipe_of({**RECIPE, **values}, "here")
+        parse_recipe({**RECIPE, **values}, "here")
 
 
 def test_what_the_recipe_draws_must_be_there(data: TrainingData) -> None:
-    recipe = recipe_of(
+    recipe = parse_recipe(
         {**RECIPE, "draw": [{"label": "figure", "count": 1, "stores": ["nowhere"]}, {"label": "other", "count": 1}]},
         "x",
     )

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from training.models.classes import MODELS
 from training.paper.grid import Sizes, jobs
-from training.paper.outcome import Outcome
-from training.recipes.reading import named_recipe
+from training.paper.outcome import GridOutcome
+from training.recipes.reading import load_recipe
 from training.recipes.sub_tiles import SubTileRecipe
 
 SIZES = Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8))
@@ -14,11 +14,11 @@ SIZES = Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8))
 
 def papers_recipes() -> dict[str, SubTileRecipe]:
     """The paper's recipe of each class."""
-    found = {name: named_recipe(name, "paper") for name in MODELS}
+    found = {name: load_recipe(name, "paper") for name in MODELS}
     return {name: recipe for name, recipe in found.items() if isinstance(recipe, SubTileRecipe)}
 
 
-def drawn_outcomes(sub_tiles: int = 1000) -> tuple[dict[str, Outcome], NDArray[np.bool_], NDArray[np.intp]]:
+def draw_outcomes(sub_tiles: int = 1000) -> tuple[dict[str, GridOutcome], NDArray[np.bool_], NDArray[np.intp]]:
     """Outcomes by job, which sub-tiles are positive, and the patient of each of them."""
     rng = np.random.default_rng(0)
     positive = rng.random(sub_tiles) < 0.1
@@ -32,7 +32,7 @@ def drawn_outcomes(sub_tiles: int = 1000) -> tuple[dict[str, Outcome], NDArray[n
         logits = rng.normal(level + skill * positive, 1.2)
         scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
         naive = "naive" in job.name
-        outcomes[job.name] = Outcome(
+        outcomes[job.name] = GridOutcome(
             job.name, scores, 0.3 if boxes else float("nan"), 9.0 if naive else 2.0, 90 if naive else 20, scores[:7]
         )
     return outcomes, positive, patient

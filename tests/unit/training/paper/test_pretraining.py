@@ -40,4 +40,4 @@ def test_weights_are_made_once(tmp_path: Path) -> None:
 
 
 def test_banks_are_parted_by_case() -> None:
-    assert len(bank().of(lambda case: case != "b")) == 3
+    assert len(bank().select(lambda case: case != "b")) == 3

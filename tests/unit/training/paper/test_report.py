@@ -9,22 +9,22 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from tests.unit.training.data.pictures import picture
-from tests.unit.training.paper.outcomes import SIZES, drawn_outcomes, papers_recipes
+from tests.unit.training.paper.outcomes import SIZES, draw_outcomes, papers_recipes
 from training.data.splits import Split
 from training.paper import published
 from training.paper.figures import draw_figures
 from training.paper.grid import Sizes, jobs, read_sizes
-from training.paper.outcome import Outcome, area_under_roc, rate_at, read_outcome, write_outcome
+from training.paper.outcome import GridOutcome, area_under_roc, rate_at, read_outcome, write_outcome
 from training.paper.reproduce import check_sizes
 from training.paper.tables import tables
 from training.paper.verdicts import verdicts
 
-Drawn = tuple[dict[str, Outcome], NDArray[np.bool_], NDArray[np.intp]]
+Drawn = tuple[dict[str, GridOutcome], NDArray[np.bool_], NDArray[np.intp]]
 
 
 @pytest.fixture(scope="module")
 def drawn() -> Drawn:
-    return drawn_outcomes()
+    return draw_outcomes()
 
 
 def test_the_grid_has_each_training_once_and_sources_first() -> None:

@@ -7,13 +7,13 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from tests.unit.training.data.pictures import picture
-from training.data.combining import combined, store_of
+from training.data.combined_stores import combine_datasets, find_store_name
 from training.data.splits import Split
 from training.data.store import Dataset
-from training.recipes.reading import changed, claim_folder, named_recipe, shipped_recipes
-from training.recipes.record import claim_record, read_record, record_of
+from training.recipes.reading import change_recipe, claim_folder, list_shipped_recipes, load_recipe
+from training.recipes.record import claim_record, make_record, read_record
 from training.recipes.registry import Start
-from training.recipes.runs import RunRequest, requested_recipe, weights_without
+from training.recipes.runs import RunRequest, resolve_recipe, weights_without
 from training.recipes.schemas import PATH, schema_text
 from training.recipes.sub_tiles import SubTileRecipe
 
@@ -22,7 +22,7 @@ from training.recipes.sub_tiles import SubTileRecipe
 def start(tmp_path: Path) -> Path:
     """The weights' path of a run of Reg-NS whose net is small."""
     values = {"backbone": "micro", "side": 125, "initialisation": "none"}
-    claim_folder(tmp_path, changed(named_recipe("Reg-NS", "paper"), values))
+    claim_folder(tmp_path, change_recipe(load_recipe("Reg-NS", "paper"), values))
     return tmp_path / "model.pt"
 
 
@@ -32,7 +32,7 @@ def _store(name: str, *patients: str) -> Dataset:
 
 
 def test_what_fixes_the_shape_of_the_weights_comes_from_the_run_before(start: Path) -> None:
-    recipe = requested_recipe(RunRequest("Reg", (), "paper", start=Start(run=start)))
+    recipe = resolve_recipe(RunRequest("Reg", (), "paper", start=Start(run=start)))
     assert isinstance(recipe, SubTileRecipe)
     assert (recipe.model, recipe.backbone, recipe.side, recipe.initialisation) == ("Reg", "micro", 125, "none")
 
@@ -40,47 +40,47 @@ def test_what_fixes_the_shape_of_the_weights_comes_from_the_run_before(start: Pa
 @pytest.mark.parametrize("model", ["Det", "Det-NS-WL", "BC"])
 def test_a_start_of_another_kind_is_refused(start: Path, model: str) -> None:
     with pytest.raises(ValueError, match=f"{model} cannot start from a run of Reg-NS"):
-        requested_recipe(RunRequest(model, (), "paper", start=Start(run=start)))
+        resolve_recipe(RunRequest(model, (), "paper", start=Start(run=start)))
 
 
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
-    assert shipped_recipes() == [
+    assert list_shipped_recipes() == [
         f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")
     ]
-    for name in shipped_recipes():
-        assert named_recipe(name).learning_rate > 0
+    for name in list_shipped_recipes():
+        assert load_recipe(name).learning_rate > 0
     path = tmp_path / "mine.toml"
     path.write_text('kind = "screening"\ntiles = 8\nbatch = 2\nlearning_rate = 1e-3\nfigures = 0.5\nglass = 0.0\n')
-    assert named_recipe(str(path)).batch == 2
+    assert load_recipe(str(path)).batch == 2
     path.write_text('kind = "screening"\ntiles = 8\nbatch = 2\nspeed = 1\n')
     with pytest.raises(ValueError, match=r"mine\.toml"):
-        named_recipe(str(path))
+        load_recipe(str(path))
     path.write_text('kind = "screaming"\n')
     with pytest.raises(ValueError, match="no kind of recipe screaming; there are"):
-        named_recipe(str(path))
+        load_recipe(str(path))
     with pytest.raises(ValueError, match="no model class or recipe Regg"):
-        named_recipe("Regg")
+        load_recipe("Regg")
 
 
 def test_stores_are_one_data_set_and_keep_their_patients() -> None:
-    both = combined([_store("a", "p", "q"), _store("b", "q")])
-    assert [(store_of(p), p.patient, p.id, p.path) for p in both] == [
+    both = combine_datasets([_store("a", "p", "q"), _store("b", "q")])
+    assert [(find_store_name(p), p.patient, p.id, p.path) for p in both] == [
         ("a", "p", "a/p-0", "/data/a/p-0.png"),
         ("a", "q", "a/q-0", "/data/a/q-0.png"),
         ("b", "q", "b/q-0", "/data/b/q-0.png"),
     ]
     assert both.licence == "a: licence of a; b: licence of b"
     with pytest.raises(ValueError, match="two stores are called a"):
-        combined([_store("a", "p"), _store("a", "q")])
+        combine_datasets([_store("a", "p"), _store("a", "q")])
 
 
 def test_a_run_states_its_data_and_whom_it_saw_and_who_starts_from_it_saw_them_too(tmp_path: Path) -> None:
     stores = [_store("a", "p", "q", "r")]
-    (p, q, r) = combined(stores).pictures
-    first = record_of(stores, Split((p,), (q,), (r,)), initial="random")
+    (p, q, r) = combine_datasets(stores).pictures
+    first = make_record(stores, Split((p,), (q,), (r,)), initial="random")
     assert first.seen == {"p", "q"}
     assert (first.stores[0].pictures, first.stores[0].figures, first.stores[0].licence) == (1, 1, "licence of a")
-    later = record_of(stores, Split((r,), (), ()), initial="weights", before=[first])
+    later = make_record(stores, Split((r,), (), ()), initial="weights", before=[first])
     assert later.seen == {"p", "q", "r"}
     assert later.initial_data == first.stores
     claim_record(tmp_path, first)
@@ -92,9 +92,9 @@ def test_a_run_states_its_data_and_whom_it_saw_and_who_starts_from_it_saw_them_t
 
 def test_a_fold_is_preferred_and_a_run_that_saw_the_patient_is_refused(tmp_path: Path) -> None:
     stores = [_store("a", "p", "q", "r")]
-    (p, q, r) = combined(stores).pictures
+    (p, q, r) = combine_datasets(stores).pictures
     for run, split in ((tmp_path, Split((p,), (r,), (q,))), (tmp_path / "without-p", Split((q,), (), (p,)))):
-        claim_record(run, record_of(stores, split, initial="random"))
+        claim_record(run, make_record(stores, split, initial="random"))
         (run / "model.pt").write_bytes(b"weights")
     assert weights_without(tmp_path, "p") == tmp_path / "without-p"
     assert weights_without(tmp_path, "q") == tmp_path
@@ -109,7 +109,7 @@ def test_the_published_schema_is_that_of_the_recipes() -> None:
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    for name in shipped_recipes():
-        validator.validate(named_recipe(name).model_dump(mode="json"))
+    for name in list_shipped_recipes():
+        validator.validate(load_recipe(name).model_dump(mode="json"))
     with pytest.raises(jsonschema.ValidationError):
-        validator.validate({**named_recipe("verifier").model_dump(mode="json"), "speed": 2})
+        validator.validate({**load_recipe("verifier").model_dump(mode="json"), "speed": 2})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.training.data.readers.layout import imported
-from training.data.patient import case_of
+from training.data.patient import parse_case
 from training.data.store import Dataset, Picture
 
 FULL = {
@@ -61,7 +61,7 @@ def test_fully_labelled_tissue_is_of_eleven_groups_and_crops_are_of_theirs(share
     aperio = {p.patient for p in read(shared_data, "mitos-atypia14-crops", "atypia14/aperio_crops50")}
     assert aperio <= groups
     with (shared_data / "amibr.csv").open(newline="") as handle:
-        amibr = {case_of(row["dataset"], row["slide"]) for row in csv.DictReader(handle)}
+        amibr = {parse_case(row["dataset"], row["slide"]) for row in csv.DictReader(handle)}
     assert "midog/094" in amibr
     look_alikes = {p.patient for p in read(shared_data, "tupac16-look-alikes", "tupac-look-alikes")}
     assert look_alikes == {"tupac16/27", "tupac16/30", "tupac16/32", "tupac16/36"}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.training.data.pictures import drawn, picture
+from tests.unit.training.data.pictures import draw, picture
 from training.data.import_report import FormatError
 from training.data.store import Dataset, Picture, read_store, write_store
 from training.labels.audit.answers import AuditResult, read_answers, read_audit
-from training.labels.audit.drawn import Audit, AuditTile, draw_audit
+from training.labels.audit.audit_sample import Audit, AuditTile, draw_audit
 from training.labels.audit.sheet import ANSWERS_FILE, write_sheet
 
 BOXES = [(100.0, 100.0, 130.0, 140.0), (1190.0, 500.0, 1230.0, 540.0), (985.0, 20.0, 1025.0, 60.0)]
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Path:
         picture([], name="unseen", size=(300, 300), labelled=False),
     )
     for one in pictures:
-        drawn(tmp_path, one)
+        draw(tmp_path, one)
     write_store(
         Dataset(name="t", format="t", licence="t", root=str(tmp_path), pictures=pictures), tmp_path / "store.json"
     )

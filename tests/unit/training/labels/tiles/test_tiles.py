@@ -11,7 +11,7 @@ from serving.wsi.geometry import Region
 from serving.wsi.modelcard import ModelCard
 from tests.fakes import DotDetector, make_cards, plant, tissue
 from training.data.store import read_store
-from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled
+from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store
 from training.labels.tiles.ranking import RankedSlide, rank_tiles
 from training.labels.tiles.selection import expert_reasons
 
@@ -36,18 +36,18 @@ def slide() -> ArraySlide:
     return ArraySlide(pixels, mpp=0.25, name="TCGA-A2-A0YE-01Z-00-DX1.svs")
 
 
-def ranked(slide: ArraySlide, *, mpp: float | None = None) -> RankedSlide:
+def rank(slide: ArraySlide, *, mpp: float | None = None) -> RankedSlide:
     return rank_tiles(slide, DotScreener(), ScoringOptions(mpp=mpp, min_tissue_fraction=0.5), lambda done, total: None)
 
 
 def test_the_score_of_a_tile_is_its_highest_sub_tile(slide: ArraySlide) -> None:
-    result = ranked(slide)
+    result = rank(slide)
     scores = {tile.tile.cell: tile.score for tile in result.tiles}
     assert scores == pytest.approx({(0, 0): 2, (1, 0): 0, (0, 1): 0.5, (1, 1): 1, (2, 1): 0})
 
 
 def test_glass_is_discarded_and_tiles_cut_by_the_border_are_counted(slide: ArraySlide) -> None:
-    result = ranked(slide)
+    result = rank(slide)
     assert (2, 0) not in {tile.tile.cell for tile in result.tiles}
     assert result.cut == 2 + 4
     assert all((t.tile.region.width, t.tile.region.height) == (1000, 1000) for t in result.tiles)
@@ -60,11 +60,11 @@ def test_progress_counts_to_the_end(slide: ArraySlide) -> None:
 
 
 def test_tiles_table_and_store_agree_and_nothing_counts_as_labelled(slide: ArraySlide, tmp_path: Path) -> None:
-    result = ranked(slide)
+    result = rank(slide)
     chosen = ChosenSlide(slide.name, result, expert_reasons(result.scores, top=2))
     cut_tiles(slide, chosen, tmp_path, lambda done, total: None)
     write_table([chosen], tmp_path / "tiles.csv")
-    write_unlabelled([chosen], tmp_path, name="trial", licence="none", model="dots")
+    write_unlabelled_store([chosen], tmp_path, name="trial", licence="none", model="dots")
 
     with (tmp_path / "tiles.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -86,11 +86,11 @@ def test_tiles_table_and_store_agree_and_nothing_counts_as_labelled(slide: Array
 
 
 def test_a_slide_of_another_resolution_gives_tiles_at_the_models(slide: ArraySlide, tmp_path: Path) -> None:
-    result = ranked(slide, mpp=0.125)
+    result = rank(slide, mpp=0.125)
     chosen = ChosenSlide(slide.name, result, ["all"] * len(result.tiles))
     cut_tiles(slide, chosen, tmp_path, lambda done, total: None)
     (tile, _), *_ = chosen.taken
     assert tile.tile.region.width == 2000
-    assert Image.open(tmp_path / chosen.path_of(tile)).size == (1000, 1000)
-    store = write_unlabelled([chosen], tmp_path, name="trial", licence="none", model="dots")
+    assert Image.open(tmp_path / chosen.tile_path(tile)).size == (1000, 1000)
+    store = write_unlabelled_store([chosen], tmp_path, name="trial", licence="none", model="dots")
     assert store.pictures[0].mpp == pytest.approx(0.25)

@@ -1,0 +1,33 @@
+"""A detector that passes everything on, for those that look at what passes."""
+
+from dataclasses import dataclass
+
+from serving.scoring.detector import Detector
+from serving.wsi.modelcard import ModelCard
+
+
+@dataclass(slots=True)
+class PassthroughDetector:
+    """The cards and the provider of `detector`."""
+
+    detector: Detector
+
+    @property
+    def screening_card(self) -> ModelCard:
+        """See `Detector`."""
+        return self.detector.screening_card
+
+    @property
+    def detection_card(self) -> ModelCard:
+        """See `Detector`."""
+        return self.detector.detection_card
+
+    @property
+    def verification_card(self) -> ModelCard | None:
+        """See `Detector`."""
+        return self.detector.verification_card
+
+    @property
+    def provider(self) -> str:
+        """See `Detector`."""
+        return self.detector.provider

@@ -1,0 +1,64 @@
+"""From a file that arrived whole to a stored slide."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from serving.store.archives import is_archive, unpack
+from serving.store.naming import find_suffix
+from serving.store.slide_rows import StoredSlide
+from serving.store.slides import SlideStore
+from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
+from serving.wsi.slidefiles import SlideFiles
+
+
+def store_received_file(
+    store: SlideStore,
+    file: Path,
+    *,
+    owner: str,
+    name: str,
+    max_bytes: int,
+    sha256: str = "",
+    kept: bool = True,
+    upload: str | None = None,
+) -> StoredSlide:
+    """The slide in a file that arrived whole: as it is, or unpacked. Work is done in new folders beside the file.
+
+    sha256 : of the file, where it is known; upload : the resumable upload that it was
+
+    Raises
+    ------
+    MitoserveError
+        If it is no slide.
+    """
+    folder = file.parent / f"slide-{uuid.uuid4().hex}"
+    unpacked = folder.with_name(f"un{folder.name}")
+    try:
+        if is_archive(file):
+            found = unpack(file, unpacked, max_bytes=max_bytes)
+            name = _inner_name(found, name)
+            _move_files(found, folder)
+            return store.add(folder, found.main, owner=owner, name=name, kept=kept, upload=upload)
+        folder.mkdir()
+        main = f"slide{find_suffix(name)}"
+        os.link(file, folder / main)  # the file itself stays until its row says that it became a slide
+        return store.add(folder, main, owner=owner, name=name, sha256=sha256, kept=kept, upload=upload)
+    finally:
+        for left in (folder, unpacked):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _move_files(found: SlideFiles, folder: Path) -> None:
+    """Move a slide's files, and nothing that lay beside them, into the new `folder`."""
+    folder.mkdir()
+    for name in found.names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (found.folder / name).rename(folder / name)
+
+
+def _inner_name(found: SlideFiles, archive_name: str) -> str:
+    """What people call the slide: its main file's name, but for DICOM, whose files are called by numbers."""
+    with found.main_path.open("rb") as handle:
+        return archive_name if is_dicom(handle.read(HEAD_BYTES)) else found.main
