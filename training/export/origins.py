@@ -1,6 +1,7 @@
 """What the weights of runs come from, as cards and folds' files state it."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,15 @@ from training.recipes.reading import read_recipe
 from training.recipes.record import read_record
 from training.recipes.registry import RecipeKind
 
+_RUN = re.compile(r"(?:[^\s,]*/)?([^\s,/]+)/model\.pt")
+"""Weights of a run, as its record states them: where they lay on one machine is nobody's business on another."""
+
 
 def data_of_runs(runs: Sequence[Path]) -> list[DataSource]:
-    """What the weights of runs come from: initial weights, stores with counts and licence, recipes, seeds and code."""
+    """What the weights of runs come from: initial weights, stores with counts and licence, recipes, seeds and code.
+
+    Stores of which nothing was learnt are left out.
+    """
     sources: list[DataSource] = []
     for run in runs:
         record, recipe = read_record(run), read_recipe(run)
@@ -20,12 +27,12 @@ def data_of_runs(runs: Sequence[Path]) -> list[DataSource]:
         sources.append(
             DataSource(
                 name=f"{recipe.model_name()} by recipe {recipe_digest(recipe)}, seed {recipe.seed}, {record.code}",
-                use=f"initial weights: {record.initial}",
+                use="initial weights: " + _RUN.sub(r"run \1", record.initial),
                 licence="see their source",
             )
         )
         patients = f"{len(record.train)} patients in all"
-        for store in (*record.initial_data, *record.stores):
+        for store in (s for s in (*record.initial_data, *record.stores) if s.pictures):
             counted = (
                 f"{store.pictures:,} pictures of {store.patients:,} patients, {store.figures:,} figures, "
                 f"{store.look_alikes:,} look-alikes"
