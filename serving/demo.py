@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from serving.cli_score import score
+from serving.cli.score import score
 from serving.report import Report
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide

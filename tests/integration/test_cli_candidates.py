@@ -71,7 +71,7 @@ def test_a_candidate_from_shadow_to_gate(golden: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("MITOSIS_GOLDEN_SET", str(golden))
     assert "its gates refuse reg-ns@0.0.0, det@0.0.0 against what serves" in run("promote", "0.0.0", code=1).output
     assert "serves: reg-ns@0.0.0" in run("promote", "0.0.0", "--force", "--because", "the scanner changed").output
-    monkeypatch.setattr("serving.cli_models._out", Console(width=200))
+    monkeypatch.setattr("serving.cli.models._out", Console(width=200))
     assert "gates not asked: the scanner changed" in run("releases").output
     records = [json.loads(line) for line in run("show", command="audit").output.splitlines()]
     assert [(r["action"], r["subject"]) for r in records] == [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from serving.cli_storage import state as command
+from serving.cli.state import state as command
 from tests.services import bring, field, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
 from serving.api.options import AnalysisOptions, to_options
-from serving.cli_scoring import parse_options, scoring_options
+from serving.cli.scoring_options import parse_options, scoring_options
 from serving.jobs.request import decode_options, options_text
 from serving.scoring.options import CountingOptions, ScoringOptions, flat_fields, stated_fields
 from serving.wsi.errors import MitoserveError, RequestError, ResolutionError

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from serving.cli_access import audit
-from serving.cli_storage import state
+from serving.cli.audit import audit
+from serving.cli.state import state
 from serving.settings import ServerSettings, SettingsError
 from serving.store.database import Database, open_database
 from serving.store.identity import DetachedError, check_common

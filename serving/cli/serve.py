@@ -11,7 +11,7 @@ import click
 
 from serving.access.access import open_access
 from serving.access.local_key import local_key
-from serving.cli_settings import read_settings
+from serving.cli.server_settings import read_settings
 from serving.settings import ServerSettings, SettingsError
 from serving.wsi.errors import MitoserveError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from serving.cli_state import ServerState, actor, golden_option, open_server_state
+from serving.cli.server_state import ServerState, actor, golden_option, open_server_state
 from serving.console import open_console, open_table
 from serving.drift.statistics import SlideStatistics, collect_statistics
 from serving.drift.watch import DriftMonitor, DriftResult

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from serving.cli_state import open_server_state
+from serving.cli.server_state import open_server_state
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.scrub import SEVERE, Finding, ScrubTally, count

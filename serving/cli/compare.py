@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from serving.cli_state import ServerState, open_server_state
+from serving.cli.server_state import ServerState, open_server_state
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from serving.cli_remote import score_at
-from serving.cli_scoring import parse_options, scoring_options
-from serving.cli_settings import read_settings
+from serving.cli.remote import score_at
+from serving.cli.scoring_options import parse_options, scoring_options
+from serving.cli.server_settings import read_settings
 from serving.client import Client
 from serving.console import escape_control, format_label, format_message, open_console, text_column
 from serving.exports import write_all

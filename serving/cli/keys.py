@@ -1,20 +1,19 @@
-"""`mitoserve keys` and `mitoserve audit`: who may call this server, and what they did."""
+"""`mitoserve keys`: who may call this server."""
 
 import getpass
-import json
 import re
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import click
 
-from serving.access.access import AccessControl, open_access
+from serving.access.access import AccessControl
 from serving.access.audit import AuditEntry
 from serving.access.keys import Key
 from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
+from serving.cli.server_access import open_server_access
 from serving.console import open_console, open_table
-from serving.settings import ServerSettings, SettingsError
+from serving.settings import SettingsError
 from serving.wsi.errors import MitoserveError
 
 _out = open_console()
@@ -100,7 +99,7 @@ def create(
     expires_at: datetime | None,
 ) -> None:
     """Make a key for NAME and print it, this once only: what is kept cannot be turned back into it."""
-    settings, access = _open_access()
+    settings, access = open_server_access()
     token, key = access.keys.create(
         name[:200],
         scopes,
@@ -116,7 +115,7 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """List the keys and their states, without the keys themselves; times are UTC."""
-    _, access = _open_access()
+    _, access = open_server_access()
     headers = (
         "id",
         "name",
@@ -163,7 +162,7 @@ def rotate(*, key_id: str, overlap: timedelta, expires_at: datetime | None) -> N
     Id, scopes, limits and what the key owns stay. The old one opens for the overlap still, and one that was rotated before
     nothing any more. The end stays as it was, unless another is given.
     """
-    _, access = _open_access()
+    _, access = open_server_access()
     try:
         token, key = access.keys.rotate(key_id, overlap=overlap, expires_at=expires_at)
     except MitoserveError as error:
@@ -181,7 +180,7 @@ def rotate(*, key_id: str, overlap: timedelta, expires_at: datetime | None) -> N
 @click.argument("key_id", metavar="ID")
 def revoke(*, key_id: str) -> None:
     """Revoke the key ID; it opens nothing any more, a second from now."""
-    _, access = _open_access()
+    _, access = open_server_access()
     try:
         access.keys.revoke(key_id)
     except MitoserveError as error:
@@ -193,7 +192,7 @@ def revoke(*, key_id: str) -> None:
 @keys.command("local")
 def show_local() -> None:
     """Print the key of this machine, which opens its server until `keys create` has made one."""
-    settings, access = _open_access()
+    settings, access = open_server_access()
     if access.door.locked:
         raise click.ClickException(
             "this server has keys or an identity provider, and takes no other; make one with `mitoserve keys create`"
@@ -202,42 +201,6 @@ def show_local() -> None:
         click.echo(local_key(settings))
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
-
-
-@click.group()
-def audit() -> None:
-    """Read and check the log of who did what."""
-
-
-@audit.command()
-def show() -> None:
-    """Print every record, a JSON object a line, oldest first."""
-    _, access = _open_access()
-    for record in access.audit.records():
-        click.echo(json.dumps(asdict(record)))
-
-
-@audit.command()
-@click.option("--known", metavar="HASH", help="A hash that `verify` printed earlier; the log must still hold it.")
-def verify(*, known: str | None) -> None:
-    """Compute the chain of hashes again; exit code 1 if a record was changed, removed or put in.
-
-    Note the printed hash somewhere else: only against it does it show that the newest records were cut off.
-    """
-    _, access = _open_access()
-    try:
-        count, newest = access.audit.verify(known=known)
-    except MitoserveError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"{count} records hold; the newest has the hash {newest}")
-
-
-def _open_access() -> tuple[ServerSettings, AccessControl]:
-    try:
-        settings = ServerSettings.from_environment()
-        return settings, open_access(settings)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _until(key: Key) -> str:

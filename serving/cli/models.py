@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from serving.cli_candidates import COMMANDS
-from serving.cli_compare import compare_cascades
-from serving.cli_state import actor, golden_option, open_server_state
+from serving.cli.candidates import COMMANDS
+from serving.cli.compare import compare_cascades
+from serving.cli.server_state import actor, golden_option, open_server_state
 from serving.console import open_console, open_table
 from serving.registry.releases import Release
 from serving.wsi.modelcard import ModelCard

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from serving.cli_scoring import parse_options, scoring_options
+from serving.cli.scoring_options import parse_options, scoring_options
 from serving.cohort.cohort import CohortRun, score_cohort
 from serving.cohort.dicomweb import Credential
 from serving.cohort.layout import Failure

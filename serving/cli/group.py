@@ -30,27 +30,27 @@ class CommandLocation:
 
 
 COMMANDS: Mapping[str, CommandLocation] = {
-    "audit": CommandLocation("serving.cli_access", "audit", "Read and check the log of who did what."),
-    "cohort": CommandLocation("serving.cli_cohort", "cohort", "Score many slides over a cluster, and see how far that is."),
+    "audit": CommandLocation("serving.cli.audit", "audit", "Read and check the log of who did what."),
+    "cohort": CommandLocation("serving.cli.cohort", "cohort", "Score many slides over a cluster, and see how far that is."),
     "export": CommandLocation(
-        "serving.cli_export", "export", "Write REPORT (report.json, with mitosis-map.tif beside it) in another format."
+        "serving.cli.export", "export", "Write REPORT (report.json, with mitosis-map.tif beside it) in another format."
     ),
-    "info": CommandLocation("serving.cli_info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
+    "info": CommandLocation("serving.cli.info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
     "keys": CommandLocation(
-        "serving.cli_access", "keys", "Make, list, rotate and revoke the API keys of this server; MITOSIS_STATE says which server."
+        "serving.cli.keys", "keys", "Make, list, rotate and revoke the API keys of this server; MITOSIS_STATE says which server."
     ),
     "models": CommandLocation(
-        "serving.cli_models", "models", "List, check, add and choose the models of this server; MITOSIS_STATE says which server."
+        "serving.cli.models", "models", "List, check, add and choose the models of this server; MITOSIS_STATE says which server."
     ),
     "score": CommandLocation(
-        "serving.cli_score", "score", "Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out."
+        "serving.cli.score", "score", "Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out."
     ),
-    "serve": CommandLocation("serving.cli_serve", "serve", "Serve the HTTP API through BentoML."),
+    "serve": CommandLocation("serving.cli.serve", "serve", "Serve the HTTP API through BentoML."),
     "state": CommandLocation(
-        "serving.cli_storage", "state", "Check what this server keeps; MITOSIS_STATE, MITOSIS_DATABASE and MITOSIS_OBJECTS say where."
+        "serving.cli.state", "state", "Check what this server keeps; MITOSIS_STATE, MITOSIS_DATABASE and MITOSIS_OBJECTS say where."
     ),
     "tune": CommandLocation(
-        "serving.cli_tune", "tune_threads", "Measure how many threads compute fastest on this machine, and use that many from now on."
+        "serving.cli.tune", "tune_threads", "Measure how many threads compute fastest on this machine, and use that many from now on."
     ),
 }  # fmt: skip
 """Every command by its name. A test compares each help with the command's own."""
@@ -87,7 +87,3 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="mitoserve")
 def main() -> None:
     """Slide-level mitosis scoring in H&E whole-slide images."""
-
-
-if __name__ == "__main__":
-    main()
