@@ -25,6 +25,8 @@ _WAIT_S = 300.0
 _BYTES_PER_CPU_S = 4 * 2**20
 """Of an archive, for each second of processor time that it may take beyond the first: bzip2, the slowest, unpacks twice as
 many."""
+_END_BYTES = 22 + 2**16
+"""Of a zip, in which its end record lies: the record, and the longest comment."""
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 _KEPT_OF_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
@@ -78,6 +80,7 @@ def extract(archive: Path, folder: Path, *, max_bytes: int) -> None:
 
 def _unpack_in_process(archive: Path, folder: Path, max_bytes: int, *, slide: bool) -> dict[str, Any]:
     """The answer of a process that unpacks."""
+    _check_is_whole(archive)
     seconds = archive.stat().st_size // _BYTES_PER_CPU_S
     limits = UnpackLimits(max_bytes, cpu_s=30 + seconds, wall_s=120.0 + 4 * seconds)
     request = {"archive": str(archive), "folder": str(folder), "slide": slide, "limits": asdict(limits)}
@@ -107,6 +110,18 @@ def _unpack_in_process(archive: Path, folder: Path, max_bytes: int, *, slide: bo
     if "errno" in answer:
         raise OSError(answer["errno"], os.strerror(answer["errno"]))
     return answer
+
+
+def _check_is_whole(archive: Path) -> None:
+    """Refuse the last part of a zip in several parts (APPNOTE.TXT 6.3.10, 4.3.16)."""
+    with archive.open("rb") as handle:
+        is_zip = handle.read(2) == b"PK"
+        handle.seek(max(handle.seek(0, os.SEEK_END) - _END_BYTES, 0))
+        _, found, end = handle.read(_END_BYTES).rpartition(b"PK\5\6")
+    if is_zip and found and int.from_bytes(end[:2], "little") not in (0, 0xFFFF):  # the latter: see Zip64's end record
+        raise ArchiveError(
+            "the archive is one part of a zip in several parts; join them, for example with `zip -s 0 PARTS.zip --out slide.zip`"
+        )
 
 
 @contextmanager

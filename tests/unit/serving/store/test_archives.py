@@ -166,6 +166,14 @@ def test_what_cannot_be_unpacked_is_named(tmp_path: Path, at: int, value: int, r
         unpack(tmp_path / "z", tmp_path / "out", max_bytes=MIB)
 
 
+def test_a_part_of_a_zip_in_several_parts_is_named(tmp_path: Path) -> None:
+    data = bytearray(make_zip(tmp_path / "z", {"a.svs": TIFF}).read_bytes())
+    struct.pack_into("<HH", data, data.rindex(b"PK\5\6") + 4, 1, 1)
+    (tmp_path / "z").write_bytes(data)
+    with pytest.raises(ArchiveError, match="one part of a zip in several parts"):
+        unpack(tmp_path / "z", tmp_path / "out", max_bytes=MIB)
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_slide_that_was_compressed_alone_is_told_from_a_damaged_archive(
     tmp_path: Path, compress: Callable[[bytes], bytes]
