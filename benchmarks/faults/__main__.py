@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults [NAME...] [--kills N] [--minutes M]`: run the named faults, by default all, and print what was counted.
+"""`python -m benchmarks.faults [NAME...] [--kills N] [--minutes M] [--seed N]`: run the named faults, by default all, and print what was counted.
 
 Slides and models are made for the purpose and quick, but `rot` runs the released models. The exit code is 1 if anything accepted was lost, ran twice, ended in
 a wrong state, or gave another result than an undisturbed run.
@@ -34,9 +34,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults")
     parser.add_argument("names", nargs="*", choices=[*FAULTS, []], metavar="NAME", help=", ".join(FAULTS))
     parser.add_argument("--kills", type=int, default=rot.KILLS, help="of `rot`")
+    parser.add_argument("--seed", type=int, default=rot.SEED, help="of `rot`")
     parser.add_argument("--minutes", type=float, default=60, help="of `rot`, until no further kill begins")
     stated = parser.parse_args(arguments)
-    faults = FAULTS | {"rot": partial(rot.run, kills=stated.kills, minutes=stated.minutes)}
+    faults = FAULTS | {"rot": partial(rot.run, kills=stated.kills, minutes=stated.minutes, seed=stated.seed)}
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         environment = prepare(Path(folder))

@@ -87,14 +87,16 @@ class _Undisturbed:
         return self._reports[slide, threshold]
 
 
-def run(environment: FaultEnvironment, *, kills: int = KILLS, minutes: float = 60.0) -> str:
+def run(environment: FaultEnvironment, *, kills: int = KILLS, minutes: float = 60.0, seed: int = SEED) -> str:
     """Submit, kill one of server, worker and decoder, and change a bit of a stored file, again and again.
 
-    minutes : until no further kill begins
+    minutes : until no further kill begins; seed : of what is killed, changed and submitted
     """
-    end, chance, count = time.monotonic() + 60 * minutes, random.Random(SEED), _Count()
-    paths = [environment.folder / f"slide-{number}.tif" for number in range(SLIDES)]
+    end, chance, count = time.monotonic() + 60 * minutes, random.Random(seed), _Count()
+    # All have the name under which they are brought, which is in their reports.
+    paths = [environment.folder / f"{number}" / "slide.tif" for number in range(SLIDES)]
     for number, path in enumerate(paths):
+        path.parent.mkdir()
         generate_slide(path, seed=SEED + number, width=WIDTH, height=HEIGHT)
     server = ServerProcess(environment.folder, default_models(), keep_tiles="on", model_window_s=600, lease_s=20)
     server.client.timeout = httpx.Timeout(PATIENCE_S)  # a request may wait long on a busy machine
