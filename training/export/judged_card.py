@@ -29,7 +29,6 @@ def make_judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
     quarter = f"{pooled.expected_within_quarter} of {len(pooled.groups)} groups within 25 %"
     ece = f"{format_number(pooled.counted.expected_calibration_error)} of what counts"
     changed: dict[str, Any] = {
-        "detector_share": judgement.cascade.detector_share if card.task == "verification" else None,
         "detection_threshold": DetectionThreshold(
             probability=release.threshold,
             how_chosen=f"rule {release.threshold_rule}, {chosen['how_chosen']}; of calibrated probability",
@@ -62,6 +61,8 @@ def make_judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
         "per_slide": per_group(judgement),
         "figures": {**card.figures, **card_figures(judgement)},
     }
+    if card.task == "verification" and judgement.cascade.detector_share is not None:
+        changed["detector_share"] = judgement.cascade.detector_share
     return ModelCard.model_validate({**card.model_dump(), **changed})
 
 

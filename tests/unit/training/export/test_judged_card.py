@@ -35,6 +35,13 @@ def test_the_card_serves_what_was_chosen_and_states_what_was_judged(judged: Judg
     assert (made.files, made.candidate_probability) == (card.files, card.candidate_probability)
 
 
+def test_the_share_of_det_is_the_judgements_and_else_stays(judged: Judgement) -> None:
+    card = make_verifier_card().model_copy(update={"detector_share": 0.25})
+    assert make_judged_card(card, judged).detector_share == 0.25
+    stated = judged.cascade.model_copy(update={"detector_share": 0.4})
+    assert make_judged_card(card, judged.model_copy(update={"cascade": stated})).detector_share == 0.4
+
+
 def test_a_screening_model_was_not_judged(judged: Judgement) -> None:
     with pytest.raises(ValueError, match="reg-ns screens"):
         make_judged_card(make_cards()[0], judged)
