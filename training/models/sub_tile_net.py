@@ -47,15 +47,15 @@ class ScoreHead(nn.Module):
 
     def losses(self, output: Tensor, scores: Tensor) -> dict[str, Tensor]:
         """Named losses of `forward`'s output against s_t, float32, (N,)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def score(self, output: Tensor) -> Tensor:
         """The score of each sub-tile, (N,), of `forward`'s output."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def validation_loss(self, scores: Tensor, targets: Tensor) -> float:
         """Loss of scores against s_t, both float32, (N,)."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
 
 class SubTileNet(nn.Module):

@@ -58,7 +58,7 @@ class RecipeKind(Recipe):
 
     def build(self) -> nn.Module:
         """The model, its weights random."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
         """The training of the model on data.
@@ -68,7 +68,7 @@ class RecipeKind(Recipe):
         ValueError
             If the data do not hold what the recipe asks for.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def check_start(self, before: "RecipeKind") -> None:
         """Raise `ValueError` if a training by this recipe cannot go on from a run of `before`."""

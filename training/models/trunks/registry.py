@@ -48,19 +48,19 @@ class Trunk(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Feature maps of normalised pictures."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def stages(self) -> list[list[nn.Module]]:
         """The modules of the stem and of each stage after it, in order."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def shorten(self, depth: int) -> None:
         """Drop what only maps after the first `depth` need."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def fill(self, weights: Weights) -> None:
         """Take initial weights; raises `ValueError` if they do not fit."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract
 
     def freeze(self, stages: int | None) -> None:
         """Let the stem and so many stages after it keep their weights; None lets all learn."""
