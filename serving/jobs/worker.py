@@ -34,6 +34,7 @@ from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
+from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
 from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
@@ -191,7 +192,7 @@ class Worker:
 
         def keep(chunk: Sequence[TileFindings]) -> None:
             heartbeat.check()
-            self.store.check_intact(job.sha256)  # nothing is kept of bytes that changed meanwhile
+            self.store.check_intact(job.sha256, since=look)  # nothing is kept of bytes that changed meanwhile
             checkpoints.save(chunk)
             if job.shadow is None:
                 metrics.count_tiles(len(chunk))
@@ -200,7 +201,8 @@ class Worker:
 
         asked, lines = decode_options(job.options), choose_batch_sizes(detector.provider).readers
         options = asked if job.shadow is None else shadow_options(asked, detector)
-        with self.store.open(job.sha256, name=job.name, lines=lines, going=heartbeat.check) as slide:
+        slide, look = self.store.open_with_look(job.sha256, name=job.name, lines=lines, going=heartbeat.check)
+        with slide:
             owner = find_owner(self.store.database, job)
             cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp, owner=owner)
             seen = cache.load()
@@ -213,7 +215,7 @@ class Worker:
                 on_finished=keep,
                 seen=seen,
             )
-            self.store.check_intact(job.sha256)
+            self.store.check_intact(job.sha256, since=look)
         heartbeat.check()
         stem = f"{job.id}-{lease.token}"
         if job.shadow is None:
@@ -251,9 +253,10 @@ class Worker:
             return True
         if isinstance(error, BusyError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
             _log.warning("analysis %s has to wait: %s", lease.job.id, error)
-            self._retry_until_committed(
-                lambda: leases.release(lease, "waits for room on the server's disk, or for its database or objects")
-            )
+            why = "waits for room on the server's disk, or for its database or objects"
+            if isinstance(error, SlideReplacedError):
+                why = str(error)
+            self._retry_until_committed(lambda: leases.release(lease, why))
             return False
         if isinstance(error, MitoserveError):
             slug, detail = error.slug, str(error)

@@ -1,6 +1,6 @@
 """Why something cannot be kept, found or removed."""
 
-from serving.wsi.errors import MitoserveError
+from serving.wsi.errors import BusyError, MitoserveError
 
 
 class NotFoundError(MitoserveError):
@@ -43,6 +43,10 @@ class SlideDamagedError(MitoserveError):
             f"the stored bytes of the slide {sha256[:12]}... are damaged or lost; upload the slide again, it then takes their "
             "place, and submit its analyses again"
         )
+
+
+class SlideReplacedError(BusyError):
+    """The files of a slide were written while it was analysed: what was read of them may be of damaged bytes."""
 
 
 class SlideRootError(MitoserveError):

@@ -23,6 +23,7 @@ from serving.store.errors import (
     SlideChangedError,
     SlideDamagedError,
     SlideInUseError,
+    SlideReplacedError,
 )
 from serving.store.mounted import check_unchanged, find_mounted, make_stamp
 from serving.store.places import SLIDES, STAMPS, TILES, choose_place
@@ -40,7 +41,7 @@ from serving.store.slide_rows import (
     resolve_owner,
     select_slides,
 )
-from serving.store.stamps import SlideStamps, list_files
+from serving.store.stamps import SlideStamps, list_files, look_at
 from serving.store.tables import OWN, analyses, blobs, slides
 from serving.wsi.companions import check_folder
 from serving.wsi.hashing import ID_RULE, slide_sha256
@@ -188,10 +189,28 @@ class SlideStore:
         """Hash the slide the next time, whatever its stamp says."""
         self._stamps.forget(sha256)
 
-    def check_intact(self, sha256: str) -> None:
-        """Raise what `open` raises where the slide is not what it was when it was opened; quick where nothing was written."""
+    def check_intact(self, sha256: str, *, since: str | None = None) -> None:
+        """Raise what `open` raises where the slide's bytes are not those of its id; quick where nothing was written.
+
+        since : how its files looked when it was opened, see `open_with_look`. Bytes that were damaged and replaced since
+            then are intact now, and what was read of them meanwhile is not to be relied on
+
+        Raises
+        ------
+        SlideReplacedError
+            If its files were written since then, and are intact.
+        """
         with contextlib.ExitStack() as stack:
-            self._find(sha256, stack, nobody_asks)
+            path = self._find(sha256, stack, nobody_asks)
+            if since is not None and self._look(path, sha256) != since:
+                raise SlideReplacedError(
+                    f"the stored bytes of the slide {sha256[:12]}... were written while it was analysed; it is analysed again"
+                )
+
+    def _look(self, path: Path, sha256: str) -> str:
+        with self.database.reading() as tx:
+            mounted = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
+        return look_at(list_files(path, mounted=bool(mounted)))
 
     def _find(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> Path:
         """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`.
@@ -233,11 +252,18 @@ class SlideStore:
         NotFoundError, SlideChangedError, SlideDamagedError, MitoserveError
             If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
         """
+        return self.open_with_look(sha256, name=name, lines=lines, going=going)[0]
+
+    def open_with_look(
+        self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
+    ) -> tuple[IsolatedSlide, str]:
+        """The same slide, and how its files looked when their bytes were those of its id, for `check_intact`."""
         with contextlib.ExitStack() as stack:
             path = self._find(sha256, stack, going)
+            look = self._look(path, sha256)
             slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
             slide.need(stack.pop_all())
-            return slide
+            return slide, look
 
     def _locate(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
         """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""

@@ -32,12 +32,12 @@ class SlideStamps:
         files : all that its pixels depend on
         """
         try:
-            look = _look(files)
+            look = look_at(files)
             if self._has_stamp(sha256, look):
                 return True
             if slide_sha256(path) != sha256:
                 return False
-            if _look(files) == look:  # else it was written while it was hashed
+            if look_at(files) == look:  # else it was written while it was hashed
                 self._stamp(sha256, look)
         except MitoserveError:  # its files do not make a slide any more
             return False
@@ -74,7 +74,7 @@ class SlideStamps:
             part.replace(self._folder / sha256)
 
 
-def _look(files: Iterable[Path]) -> str:
+def look_at(files: Iterable[Path]) -> str:
     """Hash of how files look: another one where any of them was written, replaced, added or removed."""
     states = [(str(path), path.stat()) for path in files]
     return _hash(repr([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in states]))

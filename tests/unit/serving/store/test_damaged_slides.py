@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.store import stamps
-from serving.store.errors import NotFoundError, SlideChangedError, SlideDamagedError
+from serving.store.errors import NotFoundError, SlideChangedError, SlideDamagedError, SlideReplacedError
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.stamps import AGAIN_S
@@ -87,6 +87,24 @@ def test_what_is_lost_or_anothers_is_noticed_and_replaced(store: SlideStore, tmp
     assert on_disk(store) == {slide.sha256, other.sha256}
 
 
+def test_bytes_that_were_damaged_and_replaced_while_a_slide_was_open_are_noticed(
+    store: SlideStore, tmp_path: Path
+) -> None:
+    stored = add(store, tmp_path, 1)
+    slide, look = store.open_with_look(stored.sha256, name="a.tif")
+    with slide:
+        store.check_intact(stored.sha256, since=look)
+        flip(find_file(store, stored), 100)
+        with pytest.raises(SlideDamagedError):
+            store.check_intact(stored.sha256, since=look)
+        add(store, tmp_path, 1, owner="bob")  # the upload takes the place of the damaged bytes
+        store.check_intact(stored.sha256)
+        with pytest.raises(SlideReplacedError):
+            store.check_intact(stored.sha256, since=look)
+    with store.open_with_look(stored.sha256, name="a.tif")[0]:
+        store.check_intact(stored.sha256)
+
+
 def test_a_slide_that_is_brought_again_undamaged_is_stored_once(store: SlideStore, tmp_path: Path) -> None:
     slide = add(store, tmp_path, 1)
     inode = find_file(store, slide).stat().st_ino
@@ -109,7 +127,7 @@ def test_a_slide_is_hashed_once_a_week(store: SlideStore, tmp_path: Path, monkey
     flip(stamp, 3)  # a stamp that was changed is none
     assert opens(store, slide)
     assert len(hashed) == 2
-    monkeypatch.setattr(stamps, "_look", lambda _: "same")  # as where a disk loses a bit by itself
+    monkeypatch.setattr(stamps, "look_at", lambda _: "same")  # as where a disk loses a bit by itself
     assert opens(store, slide)
     flip(find_file(store, slide), 100)
     store.check_intact(slide.sha256)
@@ -118,7 +136,7 @@ def test_a_slide_is_hashed_once_a_week(store: SlideStore, tmp_path: Path, monkey
         with pytest.raises(SlideDamagedError):
             store.check_intact(slide.sha256)
         monkeypatch.undo()
-        monkeypatch.setattr(stamps, "_look", lambda _: "same")
+        monkeypatch.setattr(stamps, "look_at", lambda _: "same")
 
 
 def test_a_damaged_copy_is_brought_again_and_what_is_damaged_in_the_bucket_is_replaced(
