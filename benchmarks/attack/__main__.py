@@ -1,6 +1,6 @@
 """`python -m benchmarks.attack [NAME...] [--seconds S] [--minutes M]`: run the attacks, by default all, and print what was lost.
 
-An attack is a module of this folder with a function `attack(ground, tally)`; its docstring's first line is its title. Each
+An attack is a module of this folder with a function `attack(environment, tally)`; its docstring's first line is its title. Each
 runs in a process of its own on a fresh state, two at a time, for at most so many seconds, and whatever it started is ended. What
 has not begun after so many minutes counts as lost. The exit code is 1 if anything was lost.
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from serving.access.access import open_access
 from serving.access.errors import ExpiredKeyError
@@ -49,7 +50,8 @@ def test_a_key_from_its_making_to_its_end(state: Path) -> None:
     assert key.id in again.output
 
 
-def test_keys_with_an_end_are_listed_with_their_state_and_rotated(state: Path) -> None:
+def test_keys_with_an_end_are_listed_with_their_state_and_rotated(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.cli.keys._out", Console(width=200))  # no row is broken into several lines
     old = run("keys", "create", "lab", "--scope", "read", "--expires-in", "90d").stdout.strip()
     assert run("keys", "create", "guest", "--scope", "read", "--expires-on", "2999-12-31").exit_code == 0
     access = open_access(ServerSettings(state=state))

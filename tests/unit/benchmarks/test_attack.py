@@ -23,7 +23,7 @@ from benchmarks.wrong_clock import WrongClock
 def test_each_attack_has_a_title_and_says_what_must_hold(name: str) -> None:
     module = importlib.import_module(f"benchmarks.attack.{name}")
     assert str(module.__doc__).splitlines()[0].endswith(".")
-    assert list(inspect.signature(module.attack).parameters) == ["ground", "tally"]
+    assert list(inspect.signature(module.attack).parameters) == ["environment", "tally"]
     assert module.attack.__doc__
 
 

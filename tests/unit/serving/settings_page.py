@@ -40,7 +40,9 @@ def page() -> str:
 def _docstrings() -> dict[str, str]:
     """What stands below each field of `ServerSettings`, on one line."""
     source = Path(module.__file__).read_text()
-    (body,) = (n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Settings")
+    (body,) = (
+        n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == ServerSettings.__name__
+    )
     found = {}
     for stated, below in pairwise(body):
         if isinstance(stated, ast.AnnAssign) and isinstance(stated.target, ast.Name):
