@@ -4,6 +4,8 @@ import gzip
 import lzma
 import resource
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,11 +36,26 @@ def test_headers_count_like_contents(tmp_path: Path) -> None:
     for kind in (b"x", b"g", b"L", b"K", b"X"):
         (tmp_path / "t").write_bytes(lzma.compress(header(b"./pax", kind, size)) + body)
         assert (tmp_path / "t").stat().st_size < MIB
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        with pytest.raises(ArchiveError, match="header"):
-            unpack(tmp_path / "t", tmp_path / f"out-{ord(kind)}", max_bytes=2**40)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        assert after <= max(before, 200 * 1024), "KiB of the largest child"
+        said, largest_kib = _unpack_apart(tmp_path / "t", tmp_path / f"out-{ord(kind)}")
+        assert "header" in said
+        assert largest_kib <= 200 * 1024, "of the largest child"
+
+
+def _unpack_apart(archive: Path, folder: Path) -> tuple[str, int]:
+    """What unpacking says, and the memory of its largest child, KiB. In a small process of its own: a child counts as large as
+    what started it, and a process of many tests is larger than what is asked for."""
+    program = (
+        "import resource, sys\nfrom pathlib import Path\nfrom serving.store.archives import unpack\n"
+        "from serving.store.errors import ArchiveError\n"
+        "try:\n    unpack(Path(sys.argv[1]), Path(sys.argv[2]), max_bytes=2**40)\n"
+        "except ArchiveError as error:\n    print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(archive), str(folder)], capture_output=True, text=True, check=True
+    )
+    *said, kib = done.stdout.splitlines()
+    return " ".join(said), int(kib)
 
 
 def test_small_headers_without_end_are_stopped(tmp_path: Path) -> None:
