@@ -175,7 +175,7 @@ class SlideStore:
         """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here undamaged."""
         with contextlib.ExitStack() as stack:
             try:
-                found = self._find(sha256, stack, nobody_asks)
+                found, _ = self._find(sha256, stack, nobody_asks)
             except (NotFoundError, SlideDamagedError, SlideChangedError):
                 found = None
             yield found
@@ -201,19 +201,14 @@ class SlideStore:
             If its files were written since then, and are intact.
         """
         with contextlib.ExitStack() as stack:
-            path = self._find(sha256, stack, nobody_asks)
-            if since is not None and self._look(path, sha256) != since:
+            path, mounted = self._find(sha256, stack, nobody_asks)
+            if since is not None and look_at(list_files(path, mounted=mounted)) != since:
                 raise SlideReplacedError(
                     f"the stored bytes of the slide {sha256[:12]}... were written while it was analysed; it is analysed again"
                 )
 
-    def _look(self, path: Path, sha256: str) -> str:
-        with self.database.reading() as tx:
-            mounted = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
-        return look_at(list_files(path, mounted=bool(mounted)))
-
-    def _find(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> Path:
-        """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`.
+    def _find(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, bool]:
+        """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`; and whether it is mounted.
 
         A damaged copy of a slide that is kept elsewhere is brought again.
         """
@@ -221,11 +216,11 @@ class SlideStore:
         if stamp:
             check_unchanged(path, stamp)
         if self._stamps.verify(path, list_files(path, mounted=bool(stamp)), sha256):
-            return path
+            return path, bool(stamp)
         with self.database.reading() as tx:
             row = tx.execute(select(blobs.c.main, blobs.c.id_rule).where(blobs.c.sha256 == sha256)).first()
         if row is not None and row.id_rule != ID_RULE:
-            return path  # its id was made by a rule that is not computed any more
+            return path, bool(stamp)  # its id was made by a rule that is not computed any more
         if stamp:
             raise SlideChangedError(
                 "this slide in the server's folder of slides is not the file any more that it was; register it again"
@@ -234,7 +229,7 @@ class SlideStore:
             stack.close()
             path, _ = self._locate(sha256, stack, going)
             if self._stamps.verify(path, list_files(path, mounted=False), sha256):
-                return path
+                return path, False
         self.kept.check()  # what is out of reach is not damaged
         with self.database.writing() as tx:  # a server that has a copy of its own would take it for stored
             tx.execute(update(blobs).where(blobs.c.sha256 == sha256, ~blobs.c.mounted).values(stamp=_DAMAGED))
@@ -252,18 +247,23 @@ class SlideStore:
         NotFoundError, SlideChangedError, SlideDamagedError, MitoserveError
             If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
         """
-        return self.open_with_look(sha256, name=name, lines=lines, going=going)[0]
+        with contextlib.ExitStack() as stack:
+            path, _ = self._find(sha256, stack, going)
+            return self._open(path, stack, sha256, name, lines)
 
     def open_with_look(
         self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
     ) -> tuple[IsolatedSlide, str]:
         """The same slide, and how its files looked when their bytes were those of its id, for `check_intact`."""
         with contextlib.ExitStack() as stack:
-            path = self._find(sha256, stack, going)
-            look = self._look(path, sha256)
-            slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
-            slide.need(stack.pop_all())
-            return slide, look
+            path, mounted = self._find(sha256, stack, going)
+            look = look_at(list_files(path, mounted=mounted))
+            return self._open(path, stack, sha256, name, lines), look
+
+    def _open(self, path: Path, stack: contextlib.ExitStack, sha256: str, name: str, lines: int) -> IsolatedSlide:
+        slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
+        slide.need(stack.pop_all())
+        return slide
 
     def _locate(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
         """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""
