@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from serving.core.errors import MitoserveError
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.synthetic.field import generate_field
-from serving.wsi.errors import MitoserveError
 from tests.fakes import DotDetector, plant
 from tests.field_files import Pixels
 from tests.formats import FORMATS, DecodedPicture, find_in, write

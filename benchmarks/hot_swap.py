@@ -21,7 +21,7 @@ from PIL import Image
 from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.fakes import tissue
 from tests.quick_models import write_quick_models
 from tests.server_process import ServerProcess

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.processor import processor_s
+from serving.core.geometry import Region
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
@@ -21,9 +22,9 @@ from serving.scoring.batch_sizes import READERS
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
+from serving.slides.opening import open_slide
+from serving.slides.slide import Slide
 from serving.synthetic.slide import generate_slide
-from serving.wsi.geometry import Region
-from serving.wsi.slide import Slide, open_slide
 from tests.fakes import DotDetector
 
 ROUNDS = 9

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from serving.core.modelcard import ModelCard
 from serving.scoring.detector import Detector
-from serving.wsi.modelcard import ModelCard
 
 
 @dataclass(slots=True)

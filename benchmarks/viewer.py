@@ -19,7 +19,7 @@ import numpy as np
 import tifffile
 from playwright.sync_api import sync_playwright
 
-from serving.wsi.deepzoom import DeepZoom
+from serving.api.deepzoom import DeepZoom
 from tests.browser.chromium import find_chromium
 from tests.quick_models import write_quick_models
 from tests.samples import noise

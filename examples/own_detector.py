@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import mitoserve
+from serving.core.detections import Detections
+from serving.core.modelcard import ModelCard, load_card
 from serving.scoring.models import model_folder
 from serving.settings import default_models
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard, load_card
 
 DARK = 70
 """Mean of RGB below which a pixel is dark."""

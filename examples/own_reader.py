@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import mitoserve
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 
 
 def open_npy(path: Path, mpp: float) -> mitoserve.Slide:

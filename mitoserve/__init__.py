@@ -14,10 +14,11 @@ from serving import __version__
 if TYPE_CHECKING:
     from mitoserve.scoring import score
     from serving.client import AsyncClient, Client, ClientError
-    from serving.report import Report
+    from serving.core.errors import MitoserveError
+    from serving.core.report import Report
     from serving.scoring.detector import Detector
-    from serving.wsi.errors import MitoserveError
-    from serving.wsi.slide import Slide, open_slide
+    from serving.slides.opening import open_slide
+    from serving.slides.slide import Slide
 
 __all__ = [
     "AsyncClient",
@@ -37,10 +38,10 @@ _MODULES = {
     "Client": "serving.client",
     "ClientError": "serving.client",
     "Detector": "serving.scoring.detector",
-    "MitoserveError": "serving.wsi.errors",
-    "Report": "serving.report",
-    "Slide": "serving.wsi.slide",
-    "open_slide": "serving.wsi.slide",
+    "MitoserveError": "serving.core.errors",
+    "Report": "serving.core.report",
+    "Slide": "serving.slides.slide",
+    "open_slide": "serving.slides.opening",
     "score": "mitoserve.scoring",
 }
 

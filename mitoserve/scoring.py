@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from serving.core.geometry import parse_roi
+from serving.core.report import Report
 from serving.exports import write_all
-from serving.report import Report
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
-from serving.wsi.geometry import parse_roi
-from serving.wsi.slide import Slide, open_slide
+from serving.slides.opening import open_slide
+from serving.slides.slide import Slide
 
 
 def score(

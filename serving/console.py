@@ -12,7 +12,7 @@ from rich.progress import TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from serving.wsi.words import as_options
+from serving.core.words import as_options
 
 UNBROKEN = 10_000
 """Characters of a line in a pipe or a file, where no window limits it."""

@@ -7,11 +7,11 @@ import click
 import numpy as np
 
 from serving.cli.score import score
-from serving.report import Report
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
+from serving.core.words import format_count
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import format_count
 
 SEED = 7
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.detections import Detections
+from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.core.research_use import RESEARCH_USE
 
 WINDOW, STRIDE = 250, 125
 VERIFIER_WINDOW = 64

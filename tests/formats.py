@@ -12,7 +12,7 @@ from PIL import Image
 from serving.scoring.detector import Detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.field_files import (
     MPP,
     SCN_AT,

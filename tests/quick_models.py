@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.wsi.modelcard import ModelCard
+from serving.core.modelcard import ModelCard
 from tests.fakes import STRIDE, VERIFIER_WINDOW, WINDOW, make_cards
 
 OPSET = 18

@@ -7,7 +7,7 @@ from benchmarks.attack.environment import PATIENCE_S, AttackEnvironment, AttackT
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.samples import noise, write_pyramid
 from tests.services import events
 

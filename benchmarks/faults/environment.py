@@ -9,7 +9,7 @@ from typing import Any
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess

@@ -9,7 +9,7 @@ import struct
 from tusclient.client import TusClient
 
 from benchmarks.faults.environment import FaultEnvironment
-from serving.wsi.hashing import slide_sha256
+from serving.slides.hashing import slide_sha256
 
 CUTS = 10
 SEED = 4

@@ -19,8 +19,8 @@ from serving.scoring.onnx_detector import load_detector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
+from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
-from serving.wsi.slide import open_slide
 from tests.server_process import ServerProcess, kill
 from tests.services import events
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelInput
 from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import read_mirrored
 from serving.scoring.session import Session
 from serving.scoring.tiling import TILE_PX
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelInput
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 
 COMPARED = ("scores", "probabilities")
 

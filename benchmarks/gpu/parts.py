@@ -19,6 +19,8 @@ from benchmarks.gpu.graphs import measure_on_device, measure_rate, measure_toget
 from benchmarks.gpu.slides import write_tissue
 from benchmarks.gpu.whole import describe_batches, read, score
 from benchmarks.gpu.zero_cost_detector import ZeroCostDetector
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelCard, load_card
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.scoring import batch_sizes, cuda_session
@@ -29,10 +31,8 @@ from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.session import Session
 from serving.scoring.tiling import TILE_PX
+from serving.slides.opening import open_slide
 from serving.synthetic.field import SyntheticTissue
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelCard, load_card
-from serving.wsi.slide import open_slide
 
 BLOCK_PX = 2048
 """Side of the tissue that is drawn; it repeats."""

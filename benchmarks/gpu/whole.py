@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.passthrough_detector import PassthroughDetector
+from serving.core.detections import Detections
+from serving.core.modelcard import ModelInput
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
@@ -21,8 +23,6 @@ from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelInput
 
 LOOK_S = 0.1
 """Between two looks at how busy the GPU is."""

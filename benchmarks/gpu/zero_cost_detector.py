@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard
+from serving.core.detections import Detections
+from serving.core.modelcard import ModelCard
 
 PASSING = 0.184
 """Share of sub-tiles that Reg-NS passes on the fields in its card."""

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peers.lattice import RIM_PX, Square
+from serving.core.geometry import Region
+from serving.slides.opening import open_slide
 from serving.synthetic.field import SyntheticTissue
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 
 Pixels = NDArray[np.uint8]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.peers.network import WindowScreener
+from serving.core.modelcard import load_card
 from serving.scoring.models import model_folder
-from serving.wsi.modelcard import load_card
 from training.export.graphs import RegNSGraph
 from training.export.onnx_files import export_regns, store_in_half
 from training.export.publishing import hashes, publish

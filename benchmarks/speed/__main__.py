@@ -17,13 +17,13 @@ from benchmarks.speed.page import write_page
 from benchmarks.speed.slides import Case, Pixels, find_real_cases, make_generated_cases
 from benchmarks.speed.structure import count_structure, find_lost
 from benchmarks.speed.summary import summary, write_summary
+from serving.core.geometry import Region
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
 from serving.settings import default_models
 from serving.synthetic.field import SyntheticTissue
-from serving.wsi.geometry import Region
 
 BLOCK_PX = 2048
 """Side of the tissue that is drawn; it repeats."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.speed.slides import Case
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelInput
 from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelInput
-from serving.wsi.openslides import OpenSlideSlide, open_with_openslide
+from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 
 
 @dataclass(frozen=True, slots=True)

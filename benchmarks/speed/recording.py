@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.passthrough_detector import PassthroughDetector
-from serving.wsi.detections import Detections
+from serving.core.detections import Detections
 
 KEPT = 4
 """Inputs that are kept of each kind and shape: what a net computes does not depend on the picture."""

@@ -10,9 +10,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from serving.core.geometry import Region, Roi, WorkFrame
 from serving.scoring.tiling import TILE_PX
-from serving.wsi.geometry import Region, Roi, WorkFrame
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 
 Pixels = NDArray[np.uint8]
 

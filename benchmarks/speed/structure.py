@@ -15,14 +15,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from benchmarks.speed.slides import write_slide
+from serving.core.detections import Detections
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelCard
 from serving.scoring.batch_sizes import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
 from serving.scoring.tiling import TILE_PX
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.openslides import OpenSlideSlide, open_with_openslide
-from serving.wsi.resample import Pixels
+from serving.slides.openslides import OpenSlideSlide, open_with_openslide
+from serving.slides.resample import Pixels
 from tests.fakes import STRIDE, make_cards, make_verifier_card
 from tests.samples import noise
 

@@ -14,9 +14,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.access.errors import AuditError
+from serving.core.errors import BusyError
 from serving.store import tables
 from serving.store.database import Database
-from serving.wsi.errors import BusyError
 
 START = "0" * 64
 """What stands in place of a previous hash in the first record."""

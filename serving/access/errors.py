@@ -1,6 +1,6 @@
 """Why somebody is not let in."""
 
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 class AuthenticationError(MitoserveError):

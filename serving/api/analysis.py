@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.addresses import address
 from serving.api.problems import KINDS
+from serving.core.research_use import RESEARCH_USE
 from serving.jobs.job import AnalysisJob, State
-from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

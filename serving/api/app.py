@@ -39,10 +39,10 @@ from serving.api.slides import slide_routes
 from serving.api.uploads import upload_routes
 from serving.api.viewer import viewer_routes
 from serving.api.workload import Workload
+from serving.core.research_use import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
 from serving.scoring.detector import Detector
 from serving.settings import ServerSettings
-from serving.wsi.research_use import RESEARCH_USE
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""

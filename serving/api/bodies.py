@@ -8,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from serving.api.headers import as_sent, disposition_name, media_type, parameters
-from serving.wsi.errors import RequestError, SlideTooLargeError
+from serving.core.errors import RequestError, SlideTooLargeError
 
 FIELD = "slide"
 _FORM_HELP = f"send one file in the form field {FIELD!r}: curl -F {FIELD}=@FILE"

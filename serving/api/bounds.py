@@ -19,7 +19,7 @@ from serving.api.problems import (
     problem,
 )
 from serving.api.routes import MAX_PATH_BYTES, matches, route_path
-from serving.wsi.errors import MitoserveError, RequestError
+from serving.core.errors import MitoserveError, RequestError
 
 MAX_HEADER_BYTES = 32 * 2**10
 """Of names and values together: a long bearer token and tus metadata fit several times."""

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.api.analysis import iso
 from serving.api.problems import responses
 from serving.api.workload import Workload
+from serving.core.modelcard import DriftReference
+from serving.core.research_use import RESEARCH_USE
 from serving.drift.measures import Level, Name
 from serving.drift.watch import DriftResult
-from serving.wsi.driftreference import DriftReference
-from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

@@ -14,8 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from serving.api.owners import visible_owner
 from serving.api.problems import responses
 from serving.api.workload import FIRST_LOOK_S, LAST_LOOK_S, Workload
+from serving.core.errors import BusyError, RequestError
 from serving.jobs.job import State
-from serving.wsi.errors import BusyError, RequestError
 
 KEEP_ALIVE_S = 15.0
 """Proxies close connections on which nothing passes, most after 60 s."""

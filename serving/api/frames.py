@@ -1,16 +1,15 @@
 """The px in which a client counts on a slide: the slide's own, or those of a report for which `mpp` made other pixels square."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Query
 
+from serving.core.errors import RequestError
+from serving.core.geometry import Region
+from serving.slides.resample import Pixels
+from serving.slides.slide import Slide
 from serving.store.slide_rows import StoredSlide
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import Region
-from serving.wsi.iiif import RegionSource
-from serving.wsi.resample import Pixels
-from serving.wsi.slide import Slide
 
 MOST_STRETCHED = 16
 """Times that a side may be longer or shorter than the slide's: pixels are at most four times as long as wide, as the file has
@@ -25,6 +24,13 @@ FrameQuery = Annotated[
         "slide is stretched to them.",
     ),
 ]
+
+
+class RegionSource(Protocol):
+    """What has regions of pixels."""
+
+    def read(self, region: Region, width: int, height: int) -> Pixels:
+        """See `Slide.read`."""
 
 
 @dataclass(frozen=True, slots=True)

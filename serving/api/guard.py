@@ -30,8 +30,8 @@ from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
 from serving.api.problems import problem
 from serving.api.routes import bound_method, matches, route_path, route_template
+from serving.core.errors import BusyError, MitoserveError
 from serving.observability.logs import request_id
-from serving.wsi.errors import BusyError, MitoserveError
 
 PUBLIC = frozenset(
     {"/", "/livez", "/readyz", "/openapi.json", "/viewer/{page}", "/v1/analyses/{analysis_id}/view"},

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 
-from serving.wsi.errors import RequestError
+from serving.core.errors import RequestError
 
 MAX_PARAMETERS_BYTES = 4096
 """Of a field with parameters: a name of 1,000 characters, written twice."""

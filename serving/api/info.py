@@ -11,14 +11,14 @@ from starlette.responses import PlainTextResponse, Response
 from serving.api.disk_space import check_disk_space, read_free_bytes
 from serving.api.problems import NoSuchModelError, NotReadyError, responses
 from serving.api.workload import Workload
+from serving.core.errors import BusyError, ModelError
+from serving.core.modelcard import ModelCard
+from serving.core.report import Report
 from serving.drift.measures import LEVELS, NAMES
 from serving.isolation import landlock
 from serving.jobs.job import STATES
 from serving.observability import metrics
 from serving.observability.devices import gpu_use
-from serving.report import Report
-from serving.wsi.errors import BusyError, ModelError
-from serving.wsi.modelcard import ModelCard
 
 
 class Models(BaseModel):

@@ -16,10 +16,10 @@ from serving.api.owners import visible_owner
 from serving.api.problems import responses
 from serving.api.results import ResultCache
 from serving.api.score import BINARY
+from serving.core.geometry import Roi
 from serving.quality.quality_mask import REASONS
 from serving.scoring.analysis import Analysis
 from serving.scoring.tissue import TissueMask, tissue_in
-from serving.wsi.geometry import Roi
 
 CLASSES = ("background", "tissue", *REASONS)
 """What the picture's values mean, in order."""

@@ -23,18 +23,18 @@ from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchModelError, responses
 from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, load_job_result
 from serving.api.workload import Workload
+from serving.core.errors import RequestError, SlideTooLargeError
+from serving.core.geometry import Roi
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 from serving.exports.asap import FIGURES, AsapAnnotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
-from serving.report import Report
 from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.naming import safe_name
 from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
-from serving.wsi.errors import RequestError, SlideTooLargeError
-from serving.wsi.geometry import Roi
-from serving.wsi.research_use import RESEARCH_USE
 
 LABEL = "Mitosis"
 MODELS = {"mitosis": None, "mitosis-crop-0.25um": 0.25, "mitosis-crop-0.5um": 0.5}

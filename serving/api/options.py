@@ -5,10 +5,10 @@ from collections import Counter
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.requests import Request
 
+from serving.core.errors import RequestError
+from serving.core.geometry import WorkFrame
 from serving.scoring.options import CountingOptions, ScoringOptions, from_stated, stated_fields
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import WorkFrame
-from serving.wsi.pixelsize import PixelSize
+from serving.slides.pixelsize import PixelSize
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions))

@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from serving.api.routes import route_template
+from serving.core.errors import BusyError, MitoserveError, ModelError
 from serving.observability import metrics
-from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 30

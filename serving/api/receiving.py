@@ -16,10 +16,10 @@ from serving.api.headers import join_field_lines, whole_number
 from serving.api.owners import request_owner
 from serving.api.problems import StalledError
 from serving.api.workload import Workload
+from serving.core.errors import EmptyUploadError, UnsupportedFormatError
 from serving.observability import metrics
 from serving.settings import ServerSettings
 from serving.store.naming import find_suffix, safe_name
-from serving.wsi.errors import EmptyUploadError, UnsupportedFormatError
 
 MAIN_FILES = (".mrxs", ".vms", ".vmu")
 """Suffixes of main files that only name others."""

@@ -16,6 +16,8 @@ from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import BINARY
 from serving.api.workload import Workload
+from serving.core.modelcard import ModelCard
+from serving.core.research_use import RESEARCH_USE
 from serving.jobs.worker_registry import RegisteredWorker
 from serving.registry.model_store import CARD
 from serving.registry.registry import ListedVersion
@@ -24,8 +26,6 @@ from serving.registry.version import VersionId
 from serving.registry.version_check import VersionCheck
 from serving.store.archives import extract
 from serving.store.errors import ArchiveError
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.research_use import RESEARCH_USE
 
 Label = Annotated[str, Field(max_length=200, examples=["det@1.1.0"])]
 

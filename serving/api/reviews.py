@@ -14,13 +14,13 @@ from serving.api.problems import responses
 from serving.api.results import ResultCache
 from serving.api.score import BINARY
 from serving.api.workload import Workload
-from serving.report import Report
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 from serving.review.agreement import agreements
 from serving.review.corrections import corrections
 from serving.review.review_entry import LABELS, Action, ReviewEntry
 from serving.review.review_store import ReviewChange, ReviewStore
 from serving.review.verdicts import collect_verdicts, find_added_boxes, tally
-from serving.wsi.research_use import RESEARCH_USE
 
 
 class _Part(BaseModel):

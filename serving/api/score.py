@@ -19,13 +19,13 @@ from serving.api.owners import request_owner
 from serving.api.problems import FailedAnalysisError, responses
 from serving.api.receiving import receive_slide
 from serving.api.workload import Workload
+from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
 from serving.jobs.job import AnalysisJob
 from serving.jobs.results import load_result
 from serving.jobs.table import Submission
 from serving.observability import metrics
-from serving.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import ScoringOptions
 from serving.store.received_slides import store_received_file

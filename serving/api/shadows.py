@@ -22,8 +22,8 @@ from serving.api.workload import Workload
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
 from serving.comparison.summary import Comparison, find_latest_models, summarise
+from serving.core.research_use import RESEARCH_USE
 from serving.registry.shadows import Shadow, State
-from serving.wsi.research_use import RESEARCH_USE
 
 MAX_PAGE = 500
 GALLERY = "/viewer/disagreements.html"

@@ -19,9 +19,9 @@ from serving.api.problems import responses
 from serving.api.receiving import receive_slide
 from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
 from serving.api.workload import Workload
+from serving.core.errors import RequestError
 from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
-from serving.wsi.errors import RequestError
 
 MAX_PAGE = 200
 MAX_THUMBNAIL_PX = 2048

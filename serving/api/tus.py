@@ -14,8 +14,8 @@ from serving.api.addresses import address
 from serving.api.bodies import too_large
 from serving.api.headers import whole_number
 from serving.api.problems import responses
+from serving.core.errors import MitoserveError, RequestError
 from serving.store.resumable import ALGORITHMS, checksum
-from serving.wsi.errors import MitoserveError, RequestError
 
 VERSION = "1.0.0"
 _MAX_METADATA = 4000

@@ -29,6 +29,7 @@ from serving.api.tus import (
     tus_headers,
 )
 from serving.api.workload import Workload
+from serving.core.errors import RequestError, UnsupportedFormatError
 from serving.observability import metrics
 from serving.store.naming import safe_name
 from serving.store.resumable import (
@@ -40,7 +41,6 @@ from serving.store.resumable import (
     UploadPart,
     checksum,
 )
-from serving.wsi.errors import RequestError, UnsupportedFormatError
 
 EXTENSIONS = "creation,checksum,expiration,termination"
 LOCK_S = 5.0

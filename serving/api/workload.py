@@ -18,6 +18,7 @@ from serving.api.analysis import location
 from serving.api.incoming_bytes import IncomingBytes
 from serving.api.problems import StoppingError
 from serving.api.stopping import notice_stop
+from serving.core.errors import BusyError
 from serving.drift.watch import DriftMonitor
 from serving.isolation.decoders import Decoders
 from serving.jobs.delivery import Deliverer
@@ -41,7 +42,6 @@ from serving.store.places import list_kept_names
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
-from serving.wsi.errors import BusyError
 
 FIRST_LOOK_S, LAST_LOOK_S = 0.02, 0.5
 """A waiting request looks at its analysis at growing distances: quick ones answer at once, long ones cost little."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from serving.cli.server_access import open_server_access
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 @click.group()

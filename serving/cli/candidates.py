@@ -7,6 +7,8 @@ import click
 
 from serving.cli.server_state import ServerState, actor, golden_option, open_server_state
 from serving.console import open_console, open_table
+from serving.core.modelcard import ModelCard
+from serving.core.research_use import RESEARCH_USE
 from serving.drift.statistics import SlideStatistics, collect_statistics
 from serving.drift.watch import DriftMonitor, DriftResult
 from serving.jobs.shadows import ShadowRecord
@@ -14,10 +16,8 @@ from serving.registry.errors import GoldenSetError
 from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
 from serving.scoring.pipeline import score_slide
+from serving.slides.opening import open_slide
 from serving.store.disk_blob_store import open_blob_store
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.slide import open_slide
 
 REFUSED = 1
 """Exit code of a candidate that its gates refuse."""

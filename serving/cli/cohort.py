@@ -21,12 +21,12 @@ from serving.cohort.results import open_result_store
 from serving.cohort.status import Status, read_status
 from serving.cohort.worker import WorkOrder
 from serving.console import format_label, format_message, open_console
+from serving.core.errors import MitoserveError
+from serving.core.research_use import RESEARCH_USE
+from serving.core.words import format_count
 from serving.exports import EXPORTS
 from serving.settings import ServerSettings, SettingsError
-from serving.wsi.errors import MitoserveError
-from serving.wsi.pixelsize import parse_mpp
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import format_count
+from serving.slides.pixelsize import parse_mpp
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""

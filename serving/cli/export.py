@@ -8,12 +8,12 @@ import tifffile
 from pydantic import ValidationError
 
 from serving.console import format_message
+from serving.core.errors import MitoserveError, RequestError
+from serving.core.report import Report
 from serving.exports import EXPORTS, write
-from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.scoring.tissue import OVERVIEW_SIDE_PX
-from serving.wsi.errors import MitoserveError, RequestError
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 
 PICTURED = ("png", "html", "pdf")
 """Formats that show the slide."""

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from serving import __version__
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)

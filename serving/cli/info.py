@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from serving.console import escape_control, format_message, open_console
-from serving.wsi.errors import MitoserveError
-from serving.wsi.slide import open_slide
+from serving.core.errors import MitoserveError
+from serving.slides.opening import open_slide
 
 _out = open_console()
 

@@ -13,8 +13,8 @@ from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
 from serving.cli.server_access import open_server_access
 from serving.console import open_console, open_table
+from serving.core.errors import MitoserveError
 from serving.settings import SettingsError
-from serving.wsi.errors import MitoserveError
 
 _out = open_console()
 _SPAN = re.compile(r"(\d{1,4})([mhdw])", re.ASCII)

@@ -9,9 +9,9 @@ from serving.cli.candidates import COMMANDS
 from serving.cli.compare import compare_cascades
 from serving.cli.server_state import actor, golden_option, open_server_state
 from serving.console import open_console, open_table
+from serving.core.modelcard import ModelCard
+from serving.core.research_use import RESEARCH_USE
 from serving.registry.releases import Release
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.research_use import RESEARCH_USE
 
 _out = open_console()
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from serving.client import Client
 from serving.client.effects import OnProgress
+from serving.core.report import Report
 from serving.exports import EXPORTS
-from serving.report import Report
 
 
 def score_at(

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from serving.core.errors import RequestError
+from serving.core.words import as_options
 from serving.scoring.options import ScoringOptions, Stated, find_stated, flat_fields, from_stated
-from serving.wsi.errors import RequestError
-from serving.wsi.words import as_options
 
 
 class _Parsed(click.ParamType[Any]):

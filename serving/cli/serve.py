@@ -12,8 +12,8 @@ import click
 from serving.access.access import open_access
 from serving.access.local_key import local_key
 from serving.cli.server_settings import read_settings
+from serving.core.errors import MitoserveError
 from serving.settings import ServerSettings, SettingsError
-from serving.wsi.errors import MitoserveError
 
 LAST_REQUESTS_S = 20
 """How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""

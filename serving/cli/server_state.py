@@ -10,10 +10,10 @@ import click
 
 from serving.access.audit import AuditEntry, AuditLog
 from serving.console import format_message
+from serving.core.errors import MitoserveError
 from serving.registry.registry import ModelRegistry
 from serving.settings import ServerSettings, SettingsError
 from serving.store.database import Database, open_database
-from serving.wsi.errors import MitoserveError
 
 SUBJECT_CHARACTERS = 200
 """Of a record in the audit log; a release keeps a longer reason whole."""

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from serving.cli.server_state import open_server_state
+from serving.core.errors import MitoserveError
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.scrub import SEVERE, Finding, ScrubTally, count
@@ -16,7 +17,6 @@ from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
 from serving.store.disk_blob_store import open_blob_store
 from serving.store.slides import SlideStore
-from serving.wsi.errors import MitoserveError
 
 DAMAGE_FOUND = 1
 """Exit code when something is lost until it is brought or computed again; 2 means that nothing was checked."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import click
 
 from serving.console import open_console, open_table
+from serving.core.errors import MitoserveError
 from serving.scoring.batch_sizes import GPU_PROVIDERS, use_cores
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import choose_providers, load_screener
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tuning import candidates, noise_tile, tune
 from serving.settings import ServerSettings, SettingsError
-from serving.wsi.errors import MitoserveError
 
 _out = open_console()
 _err = open_console(stderr=True)

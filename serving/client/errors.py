@@ -1,6 +1,6 @@
 """Why a call of a server did not give what was asked for."""
 
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 class ClientError(MitoserveError):

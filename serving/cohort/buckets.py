@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError
-from serving.wsi.errors import SlideTooLargeError
+from serving.core.errors import SlideTooLargeError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

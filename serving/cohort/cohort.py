@@ -15,9 +15,9 @@ from serving.cohort.manifest_entry import ManifestEntry
 from serving.cohort.results import open_result_store
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder
+from serving.core.modelcard import load_card
 from serving.scoring.batch_sizes import GPU_PROVIDERS, cores
 from serving.scoring.models import newest_cascade
-from serving.wsi.modelcard import load_card
 
 WORKERS = 2
 """On this machine, where it has no GPU and nothing else is asked for."""

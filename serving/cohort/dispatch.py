@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from serving.cohort.errors import CohortError, TimeLimitError, WorkerDiedError, describe_problem
 from serving.cohort.manifest_entry import is_path
 from serving.cohort.worker import SlideOutcome, SlideTask
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 MAX_TRIES = 3
 """Of a slide whose problem may pass: a worker that died, storage that did not answer, time that ran out."""

@@ -3,7 +3,7 @@
 import errno
 from dataclasses import dataclass
 
-from serving.wsi.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError
+from serving.core.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

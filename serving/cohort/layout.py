@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.cohort.manifest_entry import ManifestEntry
 from serving.cohort.results import ResultStore
-from serving.report import Report
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 
 COHORT = "cohort.json"
 REPORTS, FAILED, FILES = "reports", "failed", "files"

@@ -21,9 +21,9 @@ from serving.cohort.results import ResultStore
 from serving.cohort.sources import SourceFile, stat_sources
 from serving.cohort.tables import TableMember, choose_part
 from serving.cohort.worker import SlideOutcome, SlideTask, WorkOrder
+from serving.core.modelcard import ModelCard
 from serving.jobs.request import models_key, options_text
 from serving.scoring.onnx_detector import CPU
-from serving.wsi.modelcard import ModelCard
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_d
 from serving.cohort.errors import CohortError, ManifestError
 from serving.cohort.manifest import Manifest, make_manifest, read_manifest
 from serving.cohort.manifest_entry import is_path
-from serving.wsi.dicomfiles import HEAD_BYTES, group_series, is_dicom
-from serving.wsi.errors import UnreadableSlideError
+from serving.core.errors import UnreadableSlideError
+from serving.slides.dicomfiles import HEAD_BYTES, group_series, is_dicom
 
 SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".vms", ".vmu")
 """Files that are slides in a folder or a bucket. DICOM slides are told by what files hold. Pictures lie beside slides as

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from serving.cohort.errors import ManifestError
 from serving.cohort.manifest_entry import ID, ManifestEntry, is_path, make_slide_id
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import parse_roi
-from serving.wsi.pixelsize import parse_mpp
+from serving.core.errors import RequestError
+from serving.core.geometry import parse_roi
+from serving.slides.pixelsize import parse_mpp
 
 COLUMNS = ("slide", "id", "case", "mpp", "roi")
 """Of a CSV; the first is needed."""

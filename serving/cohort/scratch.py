@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving.wsi.errors import StorageError
+from serving.core.errors import StorageError
 
 PREFIX = "mitoserve-cohort-"
 _LOCK = ".lock"

@@ -13,8 +13,8 @@ from serving.cohort.buckets import check_bytes, fetch, list_objects, open_bucket
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
 from serving.cohort.errors import MissingSlideError
 from serving.cohort.manifest_entry import is_path, parse_file_name
-from serving.wsi.errors import MitoserveError
-from serving.wsi.slidefiles import slide_files
+from serving.core.errors import MitoserveError
+from serving.slides.slidefiles import slide_files
 
 ASKED_AT_ONCE = 32
 """Slides whose size is asked for at the same time; storage answers in tens of milliseconds."""

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from serving.cohort.errors import CohortError
 from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, parse_slide_id, read_failure
 from serving.cohort.results import ResultStore
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)

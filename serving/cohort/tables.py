@@ -16,8 +16,8 @@ from serving.cohort.errors import CohortError, UnavailableError
 from serving.cohort.layout import Failure, read_report
 from serving.cohort.manifest_entry import ManifestEntry
 from serving.cohort.results import ResultStore, StoredObject
-from serving.report import Report
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 
 PARTS = 64
 """20,000 slides with a thousand detections each make parts of 300,000 rows."""

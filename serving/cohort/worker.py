@@ -21,9 +21,10 @@ from serving.cohort.results import StoredObject, open_result_store
 from serving.cohort.scratch import common_folder, scratch
 from serving.cohort.sources import UNKNOWN, SourceFile, Sources
 from serving.cohort.tables import TableMember, write_part
+from serving.core.geometry import parse_roi
+from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.isolation.slide import open_isolated
-from serving.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding, use_cores
 from serving.scoring.detector import list_cards
@@ -32,10 +33,9 @@ from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.settings import ServerSettings
+from serving.slides.companions import check_folder
+from serving.slides.hashing import slide_sha256
 from serving.store.decoding import open_decoders
-from serving.wsi.companions import check_folder
-from serving.wsi.geometry import parse_roi
-from serving.wsi.hashing import slide_sha256
 
 MEMORY_WAIT_S = 600.0
 """That a worker waits while others on its machine have the memory of all decoders: nobody waits for an answer of its own."""

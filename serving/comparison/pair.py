@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
-from serving.report import CountComponent, DetectionResult, Hotspot
+from serving.core.report import CountComponent, DetectionResult, Hotspot
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.options import CountingOptions

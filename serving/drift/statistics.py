@@ -5,14 +5,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
+from serving.core.geometry import Roi
+from serving.core.modelcard import Colour
 from serving.drift.stain import estimate_stains
 from serving.quality.density import SEEN_MPP, measure_density
 from serving.quality.parts import find_bounding_box
 from serving.scoring.analysis import Analysis
 from serving.scoring.quality_masking import exclude_masked_tissue
 from serving.scoring.tissue import tissue_in
-from serving.wsi.driftreference import Colour
-from serving.wsi.geometry import Roi
 
 DENSITY_EDGES: NDArray[np.float64] = np.concatenate([np.linspace(0.0, 2.0, 41), [np.inf]])
 _DECIMALS = 6

@@ -7,13 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
+from serving.core.modelcard import DriftReference, ModelCard
 from serving.drift.measures import LEVELS, Level, Measure, distances, make_reference, score_gap
 from serving.drift.statistics import SlideStatistics
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import drift_references, slide_statistics
-from serving.wsi.driftreference import DriftReference
-from serving.wsi.modelcard import ModelCard
 
 FEWEST = 10
 """Slides from which anything is said of recent ones, unless fewer are asked for altogether."""

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
-from serving.report import Report
 from serving.scoring.analysis import Analysis
-from serving.wsi.research_use import RESEARCH_USE
 
 Group = tuple[str, str]
 """Name and colour."""

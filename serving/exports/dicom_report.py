@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.report import Report
 from serving.exports.dicom_annotations import NAME
 from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version
 from serving.exports.errors import import_extra
 from serving.exports.export import EXPORTS, Export
 from serving.exports.file_px import in_file_px
-from serving.report import Report
 from serving.scoring.analysis import Analysis
 
 MAX_FIGURES = 5000

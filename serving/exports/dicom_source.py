@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import __version__
+from serving.core.errors import MitoserveError
+from serving.core.report import Report
 from serving.exports.errors import ExportError, import_extra
-from serving.report import Report
-from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
-from serving.wsi.errors import MitoserveError
-from serving.wsi.slidefiles import slide_files
+from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
+from serving.slides.slidefiles import slide_files
 
 MANUFACTURER, MODEL = "Mitoserve", "mitoserve"
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 class ExportError(MitoserveError):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.report import Report
+from serving.core.report import Report
 
 
 def in_file_px(report: Report) -> Report:

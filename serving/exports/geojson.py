@@ -7,13 +7,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from serving.core.report import Hotspot, Report
+from serving.core.research_use import RESEARCH_USE
+from serving.core.words import format_count
 from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
-from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.words import format_count
 
 MITOSIS = {"name": "Mitosis", "color": [200, 0, 0]}
 HOTSPOT = {"name": "Mitotic hotspot", "color": [0, 114, 178]}

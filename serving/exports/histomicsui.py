@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from serving.core.report import Hotspot, Report
+from serving.core.research_use import RESEARCH_USE
 from serving.exports.colours import colour_map
 from serving.exports.export import EXPORTS, Export, streamed
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
-from serving.report import Hotspot, Report
 from serving.scoring.analysis import Analysis, MitosisMap
-from serving.wsi.research_use import RESEARCH_USE
 
 FIGURE, HOTSPOT = "rgb(200, 0, 0)", "rgb(0, 114, 178)"
 _STEPS = (0.05, 0.25, 0.5, 0.75, 1.0)

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from serving.core.report import CountComponent, Report
 from serving.exports.colours import legend_bar
-from serving.report import CountComponent, Report
 
 PAD = 24
 """Px of paper around everything."""

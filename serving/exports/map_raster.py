@@ -5,9 +5,9 @@ import json
 
 import tifffile
 
+from serving.core.research_use import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
-from serving.wsi.research_use import RESEARCH_USE
 
 _CM_UM = 10_000
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from serving.core.report import Interval, Quality, Report
 from serving.exports.map_margins import component_line
-from serving.report import Interval, Quality, Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from serving.report import Report
-from serving.wsi.modelcard import ModelCard
+from serving.core.modelcard import ModelCard
+from serving.core.report import Report
 
 _SERVING = Path(__file__).parents[1]
 SCHEMAS: dict[Path, type[BaseModel]] = {

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.wsi.errors import BusyError
+from serving.core.errors import BusyError
 
 UNIT = 2**26
 """Bytes of memory for which one byte of the file stands."""

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.errors import MitoserveError
+from serving.core.geometry import Region
 from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import DecoderLimits, allow_cpu
-from serving.wsi.companions import find_companion_folder
-from serving.wsi.errors import MitoserveError
-from serving.wsi.geometry import Region
-from serving.wsi.imageslide import PictureMemoryError
-from serving.wsi.slide import Slide, open_slide
+from serving.slides.companions import find_companion_folder
+from serving.slides.imageslide import PictureMemoryError
+from serving.slides.opening import open_slide
+from serving.slides.slide import Slide
 
 MESSAGE_BYTES = 2**16
 """Of one packet: a request has a dozen numbers and a path, an answer a sentence."""

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core import errors
+from serving.core.errors import MitoserveError, StorageError, UnreadableSlideError
 from serving.isolation.decoder import MESSAGE_BYTES
-from serving.wsi import errors
-from serving.wsi.errors import MitoserveError, StorageError, UnreadableSlideError
 
 KEPT_BYTES = 2**23
 """Shared memory that stays between reads: a patch has 4 MB; an overview, read once, may have tens of them."""

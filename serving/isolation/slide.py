@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
+from serving.core.geometry import Region
 from serving.isolation.decoder_process import Decoder, DecoderDiedError, MemoryShortError
 from serving.isolation.decoders import LINES, Decoders, SlideFacts
-from serving.wsi.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
-from serving.wsi.geometry import Region
-from serving.wsi.slidebase import SlideBase
+from serving.slides.slide import SlideBase
 
 _T = TypeVar("_T")
 
@@ -38,7 +38,7 @@ def open_isolated(
     SlideTooLargeError
         If it is a picture that needs more memory than there is for a slide.
     MitoserveError
-        What `serving.wsi.slide.open_slide` raises.
+        What `serving.slides.opening.open_slide` raises.
     """
     return IsolatedSlide(decoders, path, name=name, sha256=sha256, lines=lines)
 

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import select, update
 
+from serving.core.errors import BusyError
 from serving.jobs.errors import WebhookError
 from serving.jobs.webhooks import check_webhook, sign
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import deliveries
-from serving.wsi.errors import BusyError
 
 BACKOFF_S = (5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600)
 """Rests between attempts, a fifth of chance on each, so that a host that comes back is not met by all at once."""

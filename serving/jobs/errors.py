@@ -1,6 +1,6 @@
 """Why an analysis is not accepted, or its result is not there."""
 
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 class IdempotencyError(MitoserveError):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from serving.core.detections import Detections
+from serving.core.geometry import Region
 from serving.scoring.cascade import TileFindings
 from serving.scoring.tiling import Patch
 from serving.store.checksums import DamagedError
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import Region
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _log = logging.getLogger("mitoserve.worker")

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from serving.core.errors import BusyError
 from serving.jobs.errors import LeaseLostError
 from serving.jobs.leases import Lease, Leases
-from serving.wsi.errors import BusyError
 
 POLL_S = 0.1
 """Between two looks at the table by an idle worker, and between two looks whether an analysis was cancelled."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from serving.core.errors import BusyError, MitoserveError, ModelError
 from serving.jobs.request import models_key
 from serving.registry.errors import VersionRefusedError
 from serving.registry.registry import ModelRegistry
 from serving.registry.releases import Release
 from serving.registry.version import VersionId
 from serving.scoring.detector import Detector, list_cards
-from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 RETRY_S = 30.0
 """A release that could not be loaded is tried again after this: the store may have been out of reach."""

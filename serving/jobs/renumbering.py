@@ -11,7 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from serving.core.errors import MitoserveError
 from serving.jobs.request import decode_options, request_key
+from serving.slides.hashing import ID_RULE, slide_sha256
+from serving.slides.slidefiles import SlideFiles, slide_files
 from serving.store.blob_store import flush, remove_kept
 from serving.store.mounted import make_files_stamp
 from serving.store.objects import ObjectsError
@@ -20,9 +23,6 @@ from serving.store.slide_rows import DroppedSlide
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
 from serving.store.tables import analyses, blobs, former_slide_ids, slide_statistics, slides, uploads
-from serving.wsi.errors import MitoserveError
-from serving.wsi.hashing import ID_RULE, slide_sha256
-from serving.wsi.slidefiles import SlideFiles, slide_files
 
 _ONE_FILE = frozenset({".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".vsf", ".png", ".jpg", ".jpeg", ".dcm"})
 """Stored slides that end so are one file, whose id is the same under both rules."""

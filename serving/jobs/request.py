@@ -4,10 +4,10 @@ import hashlib
 import json
 
 from serving import __version__
-from serving.report import SCHEMA_VERSION
+from serving.core.modelcard import ModelCard
+from serving.core.report import SCHEMA_VERSION
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.options import ScoringOptions
-from serving.wsi.modelcard import ModelCard
 
 
 def options_text(options: ScoringOptions) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from serving.core.report import Report
 from serving.jobs.errors import LOST, ResultLostError
 from serving.quality.quality_mask import QualityMask
-from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.blob_store import BlobStore, flush
 from serving.store.checksums import DamagedError, name_with_sum, read_verified, states_sum

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from sqlalchemy import Connection, func, select
 
+from serving.core.errors import BusyError
 from serving.jobs.table import remove_rows
 from serving.store.blob_store import discard_folders
 from serving.store.clock_jumps import ClockJumpDetector
@@ -20,7 +21,6 @@ from serving.store.retention import sweep
 from serving.store.slide_rows import UNFINISHED
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, shadows, uploads
-from serving.wsi.errors import BusyError
 
 SWEEP_S = 60.0
 LOOK_S = 3600.0

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlalchemy import select, text, true
 
+from serving.core.errors import MitoserveError
 from serving.jobs.errors import ResultLostError
 from serving.jobs.findings_format import unpack_findings
 from serving.jobs.result_cache import note_lost
@@ -17,7 +18,6 @@ from serving.store.checksums import DamagedError, states_sum
 from serving.store.places import CHECKPOINTS, RESULTS, TILES, result_names
 from serving.store.slides import SlideStore
 from serving.store.tables import blobs
-from serving.wsi.errors import MitoserveError
 
 Kind = Literal["database", "slide", "result", "tiles", "stray"]
 SEVERE: tuple[Kind, ...] = ("database", "slide", "result")

@@ -9,10 +9,10 @@ import threading
 import time
 import uuid
 
+from serving.core.errors import BusyError
 from serving.jobs.leases import Leases
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.store.slides import SlideStore
-from serving.wsi.errors import BusyError
 
 STOP_S = 30.0
 """A worker that is asked to stop ends within a tile and writes that; after this it is killed."""

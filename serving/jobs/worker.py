@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from serving.core.errors import BusyError, MitoserveError, ModelError
 from serving.drift.statistics import collect_statistics
 from serving.drift.watch import store_statistics
 from serving.jobs.checkpoints import Checkpoints
@@ -36,7 +37,6 @@ from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
-from serving.wsi.errors import BusyError, MitoserveError, ModelError
 
 FOLLOW_S = 0.5
 """Between two looks whether other models should serve."""

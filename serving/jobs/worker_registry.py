@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from serving.scoring.detector import Detector, list_cards
 from serving.store.database import Database
 from serving.store.tables import workers
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard
 
 STALE_S = 7 * 86400.0
 

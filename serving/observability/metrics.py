@@ -14,8 +14,8 @@ from prometheus_client import (
     multiprocess,
 )
 
+from serving.core.report import Report
 from serving.observability.devices import GpuUse
-from serving.report import Report
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

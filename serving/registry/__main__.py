@@ -6,10 +6,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from serving.core.errors import ModelError
 from serving.isolation.limits import end_with_parent
 from serving.registry.subprocesses import REFUSED
 from serving.registry.version_check import check_version
-from serving.wsi.errors import ModelError
 
 
 def main(request: str) -> None:

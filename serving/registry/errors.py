@@ -1,6 +1,6 @@
 """Why a version cannot be kept, or may not serve."""
 
-from serving.wsi.errors import MitoserveError
+from serving.core.errors import MitoserveError
 
 
 class VersionRefusedError(MitoserveError):

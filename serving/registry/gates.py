@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert, select
 
+from serving.core.words import format_count
 from serving.registry.errors import GoldenSetError, VersionRefusedError
 from serving.registry.golden import golden_digest, read_golden
 from serving.registry.machine import machine_hash
@@ -17,7 +18,6 @@ from serving.registry.version import VersionId
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import gate_runs
-from serving.wsi.words import format_count
 
 Models = tuple[VersionId, ...]
 

@@ -15,10 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.annotations import (
+    MITOTIC,
+    ONE_FIGURE_UM,
+    REVIEWED,
+    Box,
+    join_boxes,
+    make_bounding_box,
+    normalize_class,
+)
 from serving.registry.errors import GoldenSetError
 from serving.store.mounted import make_stamp
-from serving.wsi.classnames import MITOTIC, REVIEWED, normal
-from serving.wsi.parts import ONE_FIGURE_UM, Box, bounding, joined
 
 _TRUTH = ".geojson"
 
@@ -49,7 +56,7 @@ class GoldenSlide:
 
         mpp : um per level-0 px
         """
-        boxes = [box for parts in self.outlines for box in joined(parts, ONE_FIGURE_UM / mpp)]
+        boxes = [box for parts in self.outlines for box in join_boxes(parts, ONE_FIGURE_UM / mpp)]
         corners = np.asarray(boxes, np.float64).reshape(-1, 4)
         return (corners[:, :2] + corners[:, 2:]) / 2
 
@@ -109,13 +116,15 @@ def _slide(truth: Path) -> GoldenSlide:
 def _class(feature: dict[str, Any]) -> str:
     stated = (feature.get("properties") or {}).get("classification") or ""
     name = stated if isinstance(stated, str) else ": ".join(stated.get("names") or [stated.get("name") or ""])
-    return normal(name)
+    return normalize_class(name)
 
 
 def _objects(geometry: dict[str, Any]) -> Iterator[list[Box]]:
     """The boxes of the parts of each object: each point is one, and the polygons of several are parts of one outline."""
     kind, coordinates = geometry["type"], geometry["coordinates"]
-    boxes = [bounding(list(_points(part))) for part in (coordinates if kind.startswith("Multi") else [coordinates])]
+    boxes = [
+        make_bounding_box(list(_points(part))) for part in (coordinates if kind.startswith("Multi") else [coordinates])
+    ]
     yield from ([box] for box in boxes) if kind == "MultiPoint" else [boxes]
 
 

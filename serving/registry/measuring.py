@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.errors import MitoserveError
+from serving.core.report import Report
 from serving.isolation.limits import end_with_parent
 from serving.registry.errors import VersionRefusedError
 from serving.registry.golden import GoldenSlide, read_golden
 from serving.registry.subprocesses import REFUSED, run_in_subprocess
 from serving.registry.warming import warm_up
-from serving.report import Report
 from serving.scoring.int8 import INT8
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
@@ -28,8 +29,7 @@ from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reliability import reliability
 from serving.settings import ServerSettings
-from serving.wsi.errors import MitoserveError
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 
 MEASURE_S = 6 * 3600.0
 """A golden set of a few slides takes minutes on a GPU and hours on two cores."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import fsspec
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 from serving.registry.errors import RegistryError
 from serving.registry.version import VersionId
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
 
 CARD = "card.json"
 

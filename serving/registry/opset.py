@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving.wsi.errors import ModelError
+from serving.core.errors import ModelError
 
 OPSETS = range(17, 22)
 """17 is what training exports; 21 is the newest that every ONNX Runtime from 1.20 on runs."""

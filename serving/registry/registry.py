@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from serving.registry.errors import RegistryError
 from serving.registry.gates import NOT_JUDGED, GateStore
 from serving.registry.model_store import CARD, ModelStore
@@ -19,8 +21,6 @@ from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard
 
 NEEDED = ("reg-ns", "det")
 ROLES = (*NEEDED, "verifier")

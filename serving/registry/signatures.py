@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from serving.wsi.errors import ModelError
+from serving.core.errors import ModelError
 
 SIGNATURE = "card.json.sig"
 """Beside the card: the 64 bytes of its signature."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from serving.core.errors import ModelError
 from serving.registry.errors import VersionRefusedError
-from serving.wsi.errors import ModelError
 
 REFUSED = "refused"
 """The key of a line that says why there are no more."""

@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from serving.wsi.errors import ModelError, RequestError
-from serving.wsi.modelcard import ModelCard
+from serving.core.errors import ModelError, RequestError
+from serving.core.modelcard import ModelCard
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,4}")

@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 from serving.registry.opset import OPSETS, read_opset
 from serving.registry.parity import TOLERANCES, Outputs, differences
 from serving.registry.signatures import check_signature
@@ -21,8 +23,6 @@ from serving.scoring.int8 import INT8
 from serving.scoring.onnx_detector import choose_providers, open_session
 from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.session import Session
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
 
 SAMPLE = "parity.npz"
 """Beside the graph: `input`, and what the graph gave for it where it was made, by output."""

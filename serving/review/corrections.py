@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from serving.report import Report
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 from serving.review.review_entry import FIGURE, LABELS, NOT_FIGURE, Box, make_detection_target
 from serving.review.verdicts import Verdicts, Who
-from serving.wsi.research_use import RESEARCH_USE
 
 SHOWN_UM = 64.0
 """Side of what a reviewer is shown of a candidate; there, and nowhere else, the slide counts as reviewed."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select
 
+from serving.core.errors import MitoserveError
 from serving.review.review_entry import Action, Box, ReviewEntry, make_added_target
 from serving.review.verdicts import find_added_boxes
 from serving.store.database import Database
 from serving.store.tables import analyses, reviews
-from serving.wsi.errors import MitoserveError
 
 MAX_ENTRIES = 100_000
 """Of one analysis: more than anybody judges, few enough to be read at once."""

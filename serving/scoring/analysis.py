@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.report import Report
 from serving.quality.quality_mask import QualityMask
-from serving.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
 from serving.quality.focus import Structure
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.plan import PlannedTile
 from serving.scoring.tiling import Patch
-from serving.wsi.detections import Detections
 
 CHUNK_TILES = 32
 """Tiles that are finished together. No batch of Det reaches across chunks, so an analysis that goes on after any whole

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import (
+from serving.core.geometry import Region
+from serving.core.modelcard import CountCalibration
+from serving.core.report import (
     CountComponent,
     Counting,
     Counts,
@@ -26,8 +28,6 @@ from serving.scoring.options import CountingOptions
 from serving.scoring.profiles import NO_PROFILE, Profile, load_profile
 from serving.scoring.tiling import Cell
 from serving.scoring.windows import CountingWindow, Disc, make_window, rectangle_sides
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import CountCalibration
 
 HOTSPOT_MM2 = 2.0
 """The counting area of current practice (WHO classifications)."""

@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard
+from serving.core.detections import Detections
+from serving.core.modelcard import ModelCard
 
 
 class Detector(Protocol):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import DetectionResult
+from serving.core.modelcard import CountCalibration, FigureCount
+from serving.core.report import DetectionResult
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.tiling import Cell
-from serving.wsi.modelcard import CountCalibration, FigureCount
 
 Z_95 = 1.96
 """Standard deviations on each side of a two-sided interval of 95 %, as it is stated: to a hundredth."""

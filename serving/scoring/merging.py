@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from serving.wsi.detections import Detections
+from serving.core.detections import Detections
 
 EDGE_MARGIN_PX = 40
 """A sub-tile judges a figure only if its centre is this far inside (work px): a figure is 30 to 60 px across."""

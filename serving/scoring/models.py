@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 
 
 def list_models(root: Path) -> list[ModelCard]:

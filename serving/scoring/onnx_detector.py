@@ -9,6 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 from serving.scoring import cuda_session, int8, openvino_session
 from serving.scoring.batch_sizes import GPU_PROVIDERS, choose_batch_sizes
 from serving.scoring.batches import run_in_batches
@@ -19,9 +22,6 @@ from serving.scoring.models import newest_cascade
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
 from serving.scoring.session import Session
 from serving.scoring.tuning import cache_folder, choose_threads
-from serving.wsi.detections import Detections
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
 
 AUTOMATIC = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Fastest first; those that do not load on this machine are passed over. TensorRT and what rounds more must be asked for."""

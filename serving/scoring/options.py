@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.fields import FieldInfo
 
-from serving.report import QualityUse
+from serving.core.errors import RequestError
+from serving.core.geometry import MPP_RANGE, Roi, parse_roi
+from serving.core.report import QualityUse
 from serving.scoring.profiles import DEFAULT_PROFILE, NO_PROFILE, profile_names
 from serving.scoring.windows import Shape
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import MPP_RANGE, Roi, parse_roi
-from serving.wsi.pixelsize import parse_mpp
+from serving.slides.pixelsize import parse_mpp
 
 AREAS_MM2 = (0.1, 100.0)
 FIELD_DIAMETERS_MM = (0.1, 1.5)

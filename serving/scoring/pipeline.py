@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.geometry import Roi
+from serving.core.report import Report
 from serving.quality.focus import measure_structure
-from serving.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import (
@@ -31,10 +33,8 @@ from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.verification import calibrate, verify_candidates
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import Roi
-from serving.wsi.slide import Slide
-from serving.wsi.squared import size_given, with_square_pixels
+from serving.slides.slide import Slide
+from serving.slides.squared import size_given, with_square_pixels
 
 _T = TypeVar("_T")
 

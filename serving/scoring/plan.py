@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
+from serving.core.geometry import COARSE_MPP, Region, Roi, WorkFrame
+from serving.core.modelcard import ModelInput
 from serving.scoring.options import ScoringOptions
 from serving.scoring.tiling import Cell, Patch, TileGrid, find_patch
 from serving.scoring.tissue import TissueMask, find_tissue
-from serving.wsi.errors import MissingResolutionError, ResolutionError, RoiError
-from serving.wsi.geometry import COARSE_MPP, Region, Roi, WorkFrame
-from serving.wsi.modelcard import ModelInput
-from serving.wsi.pixelsize import PixelSize
-from serving.wsi.slide import Slide
-from serving.wsi.squared import MOST_OBLONG, size_given
+from serving.slides.pixelsize import PixelSize
+from serving.slides.slide import Slide
+from serving.slides.squared import MOST_OBLONG, size_given
 
 
 @dataclass(frozen=True, slots=True)

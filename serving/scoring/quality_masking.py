@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.report import Quality, QualityArea, QualityUse
+from serving.core.words import format_count
 from serving.quality.focus import PARTS
 from serving.quality.quality_mask import METHODS, REASONS, QualityMask, StructureMap, find_quality_mask
-from serving.report import Quality, QualityArea, QualityUse
 from serving.scoring.cascade import TileFindings
 from serving.scoring.plan import SlidePlan
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import TissueMask
-from serving.wsi.detections import Detections
-from serving.wsi.words import format_count
 
 WORTH_A_WARNING = 0.05
 """Share of the tissue that is masked."""

@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.geometry import Region, WorkFrame
 from serving.scoring.batch_sizes import AHEAD, READERS
 from serving.scoring.plan import PlannedTile
-from serving.wsi.geometry import Region, WorkFrame
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 
 _T = TypeVar("_T")
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import SCHEMA_VERSION, Quality
+from serving.core.errors import RequestError
+from serving.core.geometry import Region, Roi
+from serving.core.report import SCHEMA_VERSION, Quality
 from serving.scoring.analysis import Analysis
 from serving.scoring.area import Area
 from serving.scoring.counting import CountingInput, count, figures_by_tile, find_cells, resolve_counting
@@ -14,8 +16,6 @@ from serving.scoring.options import CountingOptions
 from serving.scoring.quality_masking import exclude_masked_tissue
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import Region, Roi
 
 
 def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | None = None) -> Analysis:

@@ -12,7 +12,10 @@ import onnxruntime
 import openslide
 
 from serving import __version__
-from serving.report import (
+from serving.core.detections import Detections
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelCard
+from serving.core.report import (
     SCHEMA_VERSION,
     DetectionResult,
     ModelInfo,
@@ -42,11 +45,8 @@ from serving.scoring.quality_masking import (
 )
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD, TissueMask
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.pixelsize import PixelSize
-from serving.wsi.slide import Slide
+from serving.slides.pixelsize import PixelSize
+from serving.slides.slide import Slide
 
 DECIMALS = 5
 """Of scores and probabilities: below it, thread counts and processors change the last digits of a sum."""

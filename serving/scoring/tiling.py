@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import overload
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 
 TILE_PX = 1000
 """Tile side in work px (paper, "Data")."""

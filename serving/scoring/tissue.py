@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from serving.core.geometry import Region, Roi
 from serving.quality.density import measure_density
 from serving.quality.glass import Glass, find_fill, find_glass
 from serving.quality.parts import find_bounding_box
 from serving.quality.pen import find_marks
-from serving.wsi.geometry import Region, Roi
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 
 MASK_MPP = 8.0
 """Microns per mask px: a nucleus a pixel, which is what a tissue outline needs."""

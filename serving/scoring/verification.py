@@ -13,14 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.geometry import Region, WorkFrame
+from serving.core.modelcard import ModelCard
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
 from serving.scoring.reading import read_mirrored
 from serving.scoring.tiling import TILE_PX
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import Region, WorkFrame
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 
 CROWDED = 8
 """Windows in one tile area from which reading what lies between them costs less than asking for each."""

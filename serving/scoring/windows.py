@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 
 Shape = Literal["rectangle", "disc"]
 Places = NDArray[np.float64]

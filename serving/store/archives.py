@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from serving.core.errors import BusyError, SlideTooLargeError
+from serving.slides.slidefiles import SlideFiles
 from serving.store.errors import ArchiveError
 from serving.store.unpacking import UnpackLimits
-from serving.wsi.errors import BusyError, SlideTooLargeError
-from serving.wsi.slidefiles import SlideFiles
 
 AT_ONCE = 2
 """Archives that are unpacked at the same time, each in 512 MiB at most."""

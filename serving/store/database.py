@@ -15,9 +15,9 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
+from serving.core.errors import BusyError
 from serving.settings import ServerSettings, SettingsError
 from serving.store.identity import DetachedError, check_file, check_state, make_number, read_number, write_marker
-from serving.wsi.errors import BusyError
 
 FILE = "mitoserve.sqlite"
 """In the state folder, unless `ServerSettings.database` names another place."""

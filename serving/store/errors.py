@@ -1,6 +1,6 @@
 """Why something cannot be kept, found or removed."""
 
-from serving.wsi.errors import BusyError, MitoserveError
+from serving.core.errors import BusyError, MitoserveError
 
 
 class NotFoundError(MitoserveError):

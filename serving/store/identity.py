@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
+from serving.core.errors import BusyError
 from serving.settings import ServerSettings, SettingsError
 from serving.store.places import RESULTS, SLIDES, list_kept_names
 from serving.store.tables import counters
-from serving.wsi.errors import BusyError
 
 MARKER = "database"
 """File in the state folder, and object in the bucket, that holds the database's number."""

@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.slides.slidefiles import slide_files
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
-from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.slidefiles import slide_files
 
 
 def find_mounted(root: Path | None, name: str) -> Path:

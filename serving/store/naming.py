@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from serving.wsi.errors import RequestError
+from serving.core.errors import RequestError
 
 NAME_LENGTH = 200
 

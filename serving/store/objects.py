@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from serving.core.errors import BusyError
 from serving.settings import SettingsError
-from serving.wsi.errors import BusyError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

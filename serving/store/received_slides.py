@@ -5,12 +5,12 @@ import shutil
 import uuid
 from pathlib import Path
 
+from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
+from serving.slides.slidefiles import SlideFiles
 from serving.store.archives import is_archive, unpack
 from serving.store.naming import find_suffix
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
-from serving.wsi.dicomfiles import HEAD_BYTES, is_dicom
-from serving.wsi.slidefiles import SlideFiles
 
 
 def store_received_file(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
+from serving.core.errors import BusyError, MitoserveError
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError, QuotaError
@@ -21,7 +22,6 @@ from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import uploads
-from serving.wsi.errors import BusyError, MitoserveError
 
 ALGORITHMS = ("sha1", "md5", "sha256")
 """Checksums that a client may send; tus demands the first."""

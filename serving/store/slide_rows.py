@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from serving.isolation.slide import IsolatedSlide
+from serving.slides.hashing import ID_RULE
 from serving.store.errors import NotFoundError, SharedSlideError
 from serving.store.tables import OWN, analyses, blobs, former_slide_ids, slides
-from serving.wsi.hashing import ID_RULE
 
 UNFINISHED = ("queued", "running")
 """States of an analysis that needs its slide."""

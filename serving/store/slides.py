@@ -14,6 +14,8 @@ from sqlalchemy import Connection, delete, select, update
 from serving.isolation.decoders import LINES, Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import ServerSettings
+from serving.slides.companions import check_folder
+from serving.slides.hashing import ID_RULE, slide_sha256
 from serving.store.blob_store import discard_folders, flush, measure_size, nobody_asks, remove_kept
 from serving.store.database import Database
 from serving.store.disk_blob_store import open_blob_store
@@ -43,8 +45,6 @@ from serving.store.slide_rows import (
 )
 from serving.store.stamps import SlideStamps, list_files, look_at
 from serving.store.tables import OWN, analyses, blobs, slides
-from serving.wsi.companions import check_folder
-from serving.wsi.hashing import ID_RULE, slide_sha256
 
 _GONE = ".gone-"
 _DAMAGED = "damaged"

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from serving.wsi.errors import MitoserveError
-from serving.wsi.hashing import slide_sha256
-from serving.wsi.slidefiles import slide_files
+from serving.core.errors import MitoserveError
+from serving.slides.hashing import slide_sha256
+from serving.slides.slidefiles import slide_files
 
 AGAIN_S = 7 * 86400.0
 """A stamp is good for so long."""

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from serving.core.errors import MitoserveError, SlideTooLargeError
 from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import give_up
+from serving.slides.slidefiles import MAX_ENTRIES, find_slide, is_system_name
 from serving.store.errors import ArchiveError
-from serving.wsi.errors import MitoserveError, SlideTooLargeError
-from serving.wsi.slidefiles import MAX_ENTRIES, find_slide, is_system_name
 
 MAX_RATIO = 20
 """Bytes out for each byte in. Slides hold JPEG data, which does not shrink; a bomb gives thousands."""

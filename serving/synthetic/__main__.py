@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from serving.core.words import format_count
 from serving.synthetic.artefacts import KINDS, Kind
 from serving.synthetic.slide import generate_slide, truth_path, write_geojson
-from serving.wsi.words import format_count
 
 
 @click.command()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 
 Kind = Literal["pen", "bubble", "fold", "blur"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

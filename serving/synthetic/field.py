@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from serving.core.geometry import Region
 from serving.synthetic.artefacts import GLASS, REACH_PX, Artefact
 from serving.synthetic.cells import FIGURES, LOOKALIKES, ORDINARY, Stamp, rotate_stamp
-from serving.wsi.geometry import Region
 
 MPP = 0.25
 """Microns per px of everything that is drawn."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from serving.core.geometry import Region
+from serving.core.research_use import RESEARCH_USE
 from serving.synthetic.artefacts import Kind, place_artefacts, truth_raster
 from serving.synthetic.field import MPP, SyntheticTissue
-from serving.wsi.geometry import Region
-from serving.wsi.research_use import RESEARCH_USE
 
 TILE_PX = 256
 """Side of a stored tile."""

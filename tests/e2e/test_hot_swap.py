@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.hot_swap import hot_swap
-from serving.wsi.modelcard import ModelCard
+from serving.core.modelcard import ModelCard
 from tests.quick_models import restate, write_quick_models
 from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess, kill

@@ -19,8 +19,8 @@ import pytest
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
+from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
-from serving.wsi.slide import open_slide
 from tests.e2e.processes import ROOT, serve
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_mrxs

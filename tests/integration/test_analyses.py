@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.core.report import Report
 from serving.exports import EXPORTS
-from serving.report import Report
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
 from tests.services import DOTS, Blocking, bring, events, field, kind, serving, submit, until, wait_for_end

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.wsi.hashing import slide_sha256
+from serving.slides.hashing import slide_sha256
 from tests.archives import header
 from tests.clients import LocalClient
 from tests.dicom import write_dicom_slide

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from serving.core.modelcard import ModelCard, load_card
 from serving.registry.version_check import check_version
 from serving.scoring.onnx_detector import load_detector
-from serving.wsi.modelcard import ModelCard, load_card
 from training.cli.group import main
 from training.data.store import Dataset, read_store, write_store
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold

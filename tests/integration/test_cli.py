@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from serving.cli import main
+from serving.core.report import Report
 from serving.exports import EXPORTS
-from serving.report import Report
 from serving.synthetic.slide import generate_slide
 from tests.quick_models import write_quick_models
 

@@ -11,7 +11,7 @@ import psutil
 import pyarrow.parquet
 import pytest
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from tests.quick_models import write_quick_models
 from tests.ray_workers import find_workers
 from tests.samples import noise, write_pyramid, write_truncated

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from tests.fakes import make_cards, tissue
 from tests.samples import write_picture, write_pyramid
 from training.cli.group import main

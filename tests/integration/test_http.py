@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.api.app import create_app
+from serving.core.errors import ModelError
+from serving.core.report import Report
 from serving.exports import EXPORTS
-from serving.report import Report
 from serving.settings import ServerSettings
-from serving.wsi.errors import ModelError
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
 from tests.samples import write_pyramid, write_tiff_header, write_truncated

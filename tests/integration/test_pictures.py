@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.wsi.deepzoom import DeepZoom
-from serving.wsi.iiif import MAX_SIDE_PX
+from serving.api.deepzoom import DeepZoom
+from serving.api.iiif import MAX_SIDE_PX
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
 from tests.field_files import scale_pixels, tiff

@@ -15,7 +15,7 @@ from serving.exports.export import Export, ExportRegistry, whole
 from serving.exports.report_json import to_json
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 ROOT = Path(__file__).parents[2]

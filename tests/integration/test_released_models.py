@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
 from serving.registry.version_check import check_version
 from serving.scoring.detector import list_cards
 from serving.scoring.models import list_models, model_folder
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.opening import open_slide
 from serving.synthetic.field import generate_field
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.detections import Detections
-from serving.wsi.slide import open_slide
 
 pytestmark = pytest.mark.integration
 

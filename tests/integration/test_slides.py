@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.wsi.hashing import slide_sha256
+from serving.slides.hashing import slide_sha256
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
 from tests.samples import noise, write_forged_tile, write_picture, write_pyramid

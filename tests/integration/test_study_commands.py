@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.core.modelcard import ModelCard, load_card
+from serving.core.research_use import RESEARCH_USE
 from serving.registry.version_check import check_version
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
+from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
-from serving.wsi.modelcard import ModelCard, load_card
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.slide import open_slide
 from training.cli.group import main
 from training.data.store import Dataset, write_store
 from training.evaluation.summary import EvaluationSummary

@@ -8,7 +8,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 from training.data.flat_tiff import FlatTiff
 from training.data.pictures import open_picture
 

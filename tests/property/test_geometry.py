@@ -5,12 +5,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from serving.core.errors import RoiError
+from serving.core.geometry import MPP_RANGE, Region, Roi, WorkFrame
 from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.tissue import find_tissue
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import RoiError
-from serving.wsi.geometry import MPP_RANGE, Region, Roi, WorkFrame
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import make_cards, tissue
 
 pytestmark = pytest.mark.property

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.core.geometry import Region
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.windows import CountingWindow, Shape, make_window
-from serving.wsi.geometry import Region
 
 pytestmark = pytest.mark.property
 SIDE = 1600

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.detections import Detections
 from serving.scoring.merging import SubTileBoxes, merge
-from serving.wsi.detections import Detections
 
 pytestmark = pytest.mark.property
 WINDOW, RADIUS = 250, 24.0

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from serving.api.options import AnalysisOptions, to_options
 from serving.api.tus import read_checksum, read_filename, read_upload_length
+from serving.core.errors import MitoserveError
+from serving.slides.slidefiles import find_slide
 from serving.store.archives import is_archive
 from serving.store.unpacking import extract_in_process
-from serving.wsi.errors import MitoserveError
-from serving.wsi.slidefiles import find_slide
 
 pytestmark = pytest.mark.property
 MIB = 2**20

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serving.wsi.hashing import encode_files, hash_several, slide_sha256
-from serving.wsi.slidefiles import slide_files
+from serving.slides.hashing import encode_files, hash_several, slide_sha256
+from serving.slides.slidefiles import slide_files
 from tests.dicom import write_dicom_slide
 from tests.samples import noise
 

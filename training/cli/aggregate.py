@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from training.cli.options import A_PATH
 from training.data.store import read_store, write_store
 from training.labels.aggregate import aggregate, summary_lines

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from training.cli.options import A_PATH
 from training.data.store import read_store, write_store
 from training.labels.audit.answers import read_audit

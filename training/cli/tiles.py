@@ -12,13 +12,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from serving.core.errors import MitoserveError
+from serving.core.research_use import RESEARCH_USE
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import load_screener
 from serving.scoring.options import ScoringOptions
 from serving.settings import default_models
-from serving.wsi.errors import MitoserveError
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from training.cli.options import A_PATH, WithLists
 from training.data.readers.registry import UNSTATED
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store

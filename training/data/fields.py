@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 from training.data.pictures import open_picture
 from training.data.store import Picture
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from serving.wsi.errors import UnreadableSlideError
-from serving.wsi.geometry import Region
-from serving.wsi.pyramid import PyramidSlide
-from serving.wsi.resample import Pixels
-from serving.wsi.segments import read_segment
-from serving.wsi.tilecache import CACHE_BYTES, DecodedTileCache
+from serving.core.errors import UnreadableSlideError
+from serving.core.geometry import Region
+from serving.slides.pyramid import PyramidSlide
+from serving.slides.resample import Pixels
+from serving.slides.samples import read_segment
+from serving.slides.tilecache import CACHE_BYTES, DecodedTileCache
 
 _RGB = 3
 
 
 class FlatTiff(PyramidSlide):
-    """A TIFF whose only level is stored in strips. See `serving.wsi.slide.Slide`."""
+    """A TIFF whose only level is stored in strips. See `serving.slides.slide.Slide`."""
 
     vendor = "flat"
     notes: tuple[str, ...] = ()

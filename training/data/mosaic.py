@@ -10,9 +10,9 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import UnreadableSlideError
-from serving.wsi.resample import Pixels
+from serving.core.errors import UnreadableSlideError
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.resample import Pixels
 from training.data.import_report import FormatError
 
 _NAME = re.compile(r"(?P<x>\d+)_(?P<y>\d+)\.(jpg|jpeg|png)", re.IGNORECASE)

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import MitoserveError, UnsupportedFormatError
-from serving.wsi.imageslide import MAX_IMAGE_PIXELS
-from serving.wsi.slide import Slide, open_slide
-from serving.wsi.tilecache import CACHE_BYTES
+from serving.core.errors import MitoserveError, UnsupportedFormatError
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.imageslide import MAX_IMAGE_PIXELS
+from serving.slides.opening import open_slide
+from serving.slides.slide import Slide
+from serving.slides.tilecache import CACHE_BYTES
 from training.data.flat_tiff import open_flat_tiff
 from training.data.import_report import FormatError
 from training.data.mosaic import MosaicSlide

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import Region
-from serving.wsi.slide import Slide
+from serving.core.geometry import Region
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.slide import Slide
 from training.data.flat_tiff import FlatTiff
 from training.data.pictures import open_picture
 from training.data.sub_tiles import WINDOW_PX, SubTileTable

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 from training.data.store import Picture
 
 STEP_UM = 2.0

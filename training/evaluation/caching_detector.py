@@ -8,10 +8,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from serving.scoring.detector import Detector
-from serving.wsi.detections import Detections
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard
 
 _Answer = TypeVar("_Answer")
 

@@ -11,8 +11,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
+from serving.core.probability import IDENTITY, SUREST, LogitAffine, MonotoneTable
 from serving.plugins import Registry
-from serving.wsi.probability import IDENTITY, SUREST, LogitAffine, MonotoneTable
 
 Floats = NDArray[np.float64]
 ProbabilityMap = LogitAffine | MonotoneTable

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from serving.core.modelcard import CountCalibration
 from serving.scoring.analysis import MitosisMap
-from serving.wsi.modelcard import CountCalibration
 from training.labels.targets import Boxes, clip_boxes
 
 _DIGITS = 6

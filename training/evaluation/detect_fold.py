@@ -8,13 +8,13 @@ from typing import get_args
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from serving.core.modelcard import ModelCard
 from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 from training.data.import_report import first_problem
 from training.data.patient import current_case
 from training.data.pictures import open_picture

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serving.wsi.detections import Detections
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard
+from serving.core.detections import Detections
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from training.export.draft_models import draft_cards
 from training.models.sub_tile_detector import SubTileDetector
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.detections import Detections
+from serving.core.detections import Detections
 from training.data.combined_stores import read_stores
 from training.data.fields import MPP
 from training.data.pixels import read_sub_tile

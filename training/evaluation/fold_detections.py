@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from serving.core.research_use import RESEARCH_USE
 from serving.scoring.verification import pool_probabilities
-from serving.wsi.research_use import RESEARCH_USE
 from training.data.import_report import first_problem
 from training.data.store import Dataset, Picture
 from training.evaluation.judged_pictures import JudgedPicture

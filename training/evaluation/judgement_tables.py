@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from serving.wsi.probability import LogitAffine
+from serving.core.probability import LogitAffine
 from training.data.import_report import first_problem
 from training.evaluation.drawing import format_number
 from training.evaluation.judged_metrics import METRICS

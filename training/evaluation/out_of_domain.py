@@ -12,7 +12,7 @@ from serving.scoring.detector import Detector
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from training.data.crops import CropBank
 from training.data.store import Picture
 from training.data.windows import collage

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.report import Report
+from serving.core.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots

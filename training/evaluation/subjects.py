@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from serving.core.detections import Detections
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.onnx_detector import load_detector
-from serving.wsi.detections import Detections
 from training.evaluation.detector_alone import Detect, DetectorAlone, torch_detect
 from training.evaluation.summary import ModelVersion
 from training.export.draft_models import DRAFT_VERSION, draft_detector

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
+from serving.core.research_use import RESEARCH_USE
 from training.evaluation.judgement import Judgement, ModelName
 from training.evaluation.judgement_tables import candidate_figures
 from training.export.draft_models import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM

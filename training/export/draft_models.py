@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold, load_card
+from serving.core.research_use import RESEARCH_USE
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
-from serving.wsi.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold, load_card
-from serving.wsi.research_use import RESEARCH_USE
 from training.evaluation.judgement import ModelName
 from training.export.onnx_files import export_det, export_regns, export_verifier
 from training.export.parts import CascadeParts

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.wsi.modelcard import DetectionThreshold, FigureCount, ModelCard, ProbabilityCalibration, SlideFigures
+from serving.core.modelcard import DetectionThreshold, FigureCount, ModelCard, ProbabilityCalibration, SlideFigures
 from training.evaluation.drawing import format_number
 from training.evaluation.judge import OF_FOLDS
 from training.evaluation.judgement import JudgedSource, Judgement

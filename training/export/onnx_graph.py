@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from serving.wsi.detections import Detections
+from serving.core.detections import Detections
 from training.data.pixels import read_sub_tile
 from training.data.sub_tiles import SubTileTable, positives
 from training.evaluation.subjects import highest

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.wsi.modelcard import load_card
+from serving.core.modelcard import load_card
 from training.evaluation.cascade_figures import version_folders
 from training.evaluation.judgement import ModelName
 from training.export.origins import recipe_digest

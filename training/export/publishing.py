@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 
 
 def hashes(folder: Path) -> dict[str, str]:

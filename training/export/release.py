@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, ScreeningThreshold, load_card
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, ScreeningThreshold, load_card
 from training.data.store import Dataset
 from training.evaluation.judgement import Judgement, ModelName
 from training.export.cards import Made, det_card, make_kept_card, regns_card, screening_threshold, verifier_card

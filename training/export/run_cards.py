@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scoring.matching import MATCH_RADIUS_UM
-from serving.wsi.modelcard import (
+from serving.core.modelcard import (
     DataSource,
     DetectionThreshold,
     ModelCard,
@@ -16,7 +15,8 @@ from serving.wsi.modelcard import (
     ScreeningThreshold,
     SlideFigures,
 )
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
+from serving.scoring.matching import MATCH_RADIUS_UM
 from training.data.pixels import read_sub_tile
 from training.data.sub_tiles import WINDOW_PX, positives
 from training.evaluation.detector_alone import DetectorAlone

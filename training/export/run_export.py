@@ -12,9 +12,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from serving.scoring.int8 import quantise_to_int8
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard
 from training.data.combined_stores import read_stores
 from training.data.store import Dataset
 from training.data.sub_tiles import make_sub_tiles

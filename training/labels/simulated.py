@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from serving.core.geometry import Region
 from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import MPP, SyntheticTissue
-from serving.wsi.geometry import Region
 from training.data.store import Annotation, Dataset, Picture, make_box, write_store
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, Boxes, answer_parts, draw_boxes
 from training.labels.records import Record, write_records

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from training.data.splits import Split
 from training.data.store import Dataset
 from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives

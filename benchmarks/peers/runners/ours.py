@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
+from serving.core.detections import Detections
+from serving.core.modelcard import ModelCard, load_card
 from serving.exports import EXPORTS
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.onnx_detector import OnnxScreener, load_screener
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.detections import Detections
-from serving.wsi.modelcard import ModelCard, load_card
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 
 OUT_OF_REACH = 65.0
 """A score is the sum of 64 shares, so with this threshold Det and the verifier are never asked."""

@@ -1,8 +1,8 @@
 """counts.txt: one line with the slide's name, its count and the count per mm2, for a spreadsheet or a log."""
 
+from serving.core.research_use import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
-from serving.wsi.research_use import RESEARCH_USE
 
 
 def to_line(analysis: Analysis) -> bytes:

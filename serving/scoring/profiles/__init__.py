@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from serving.report import CountComponent
-from serving.wsi.errors import RequestError
+from serving.core.errors import RequestError
+from serving.core.report import CountComponent
 
 DEFAULT_PROFILE = "breast-nottingham"
 NO_PROFILE = "none"

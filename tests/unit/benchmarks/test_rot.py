@@ -6,7 +6,7 @@ from benchmarks.faults.environment import without_timing
 from benchmarks.faults.rot import _Undisturbed
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.fakes import DotDetector
 from tests.services import field
 

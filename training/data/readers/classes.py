@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from serving.wsi.classnames import MITOTIC, REVIEWED, normal
+from serving.core.annotations import MITOTIC, REVIEWED, normalize_class
 from training.data.import_report import FormatError
 
 Label = Literal["mitotic figure", "look-alike"]
@@ -51,7 +51,7 @@ class ClassNames:
         ValueError
             If a name is given both meanings.
         """
-        figures, others = ({normal(n) for n in names} for names in (mitotic, look_alike))
+        figures, others = ({normalize_class(n) for n in names} for names in (mitotic, look_alike))
         if both := figures & others:
             raise ValueError(f"the class {sorted(both)[0]!r} cannot mean both a mitotic figure and a look-alike")
         return ClassNames(
@@ -60,9 +60,9 @@ class ClassNames:
 
     def find_label(self, name: str) -> Label | None:
         """The label that a class name means, None for any other class."""
-        if normal(name) in self.mitotic:
+        if normalize_class(name) in self.mitotic:
             return "mitotic figure"
-        return "look-alike" if normal(name) in self.look_alike else None
+        return "look-alike" if normalize_class(name) in self.look_alike else None
 
     def check(self, path: Path, where: str, names: list[str]) -> None:
         """Make sure that one of a file's class names means a mitotic figure: else all its figures would be lost.

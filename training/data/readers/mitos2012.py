@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving.wsi.parts import bounding
+from serving.core.annotations import make_bounding_box
 from training.data.csv_rows import finite, lists
 from training.data.import_report import FormatError, ImportReport
 from training.data.readers.boxes import annotation
@@ -72,5 +72,5 @@ def _box(file: Path, line: int, cells: list[str]) -> Box:
     if len(cells) % 2:
         raise FormatError(file, f"line {line}", f"has {len(cells)} numbers, which are no x,y pairs")
     values = [finite(file, f"line {line}, field {i}", cell) for i, cell in enumerate(cells, 1)]
-    x1, y1, x2, y2 = bounding(list(zip(values[0::2], values[1::2], strict=True)))
+    x1, y1, x2, y2 = make_bounding_box(list(zip(values[0::2], values[1::2], strict=True)))
     return (x1, y1, x2 + 1, y2 + 1)

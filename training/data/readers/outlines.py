@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.wsi.classnames import normal
-from serving.wsi.parts import bounding, joined
+from serving.core.annotations import join_boxes, make_bounding_box, normalize_class
 from training.data.import_report import ImportReport
 from training.data.patient import parse_patient
 from training.data.readers.boxes import annotation, around, nominal_half, outside, share
@@ -31,7 +30,7 @@ class Outline:
     @property
     def boxes(self) -> list[Box]:
         """The box around each part, px."""
-        return [bounding(part) for part in self.parts]
+        return [make_bounding_box(part) for part in self.parts]
 
     def placed(self, stored_scale: tuple[float, float], origin: tuple[int, int]) -> "Outline":
         """The outline in level-0 px; `origin`, level-0 px, is where its own px begin."""
@@ -66,7 +65,7 @@ def make_picture(
     origin = sized.origin if from_bounds else (0, 0)
     for outline in (stored.placed(sized.stored_scale, origin) for stored in outlines):
         label = None if outline.name is None else source.classes.find_label(outline.name)
-        if outline.name is not None and normal(outline.name) in source.classes.reviewed:
+        if outline.name is not None and normalize_class(outline.name) in source.classes.reviewed:
             reviewed += outline.boxes
         elif label is None:
             report.dropped[_other(outline.name)] += len(outline.parts) if outline.places else 1
@@ -75,7 +74,7 @@ def make_picture(
             boxes = (
                 [around(*point, half) for part in outline.parts for point in part]
                 if outline.places
-                else joined(outline.boxes, 2 * half)
+                else join_boxes(outline.boxes, 2 * half)
             )
             found = (annotation(report, b, sized.size, label, share((), label), nominal=outline.places) for b in boxes)
             annotations += [a for a in found if a is not None]

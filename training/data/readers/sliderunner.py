@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.wsi.classnames import normal
+from serving.core.annotations import normalize_class
 from training.data.import_report import FormatError, ImportReport
 from training.data.patient import parse_case
 from training.data.readers.boxes import ambiguous, annotation, around, share
@@ -154,7 +154,7 @@ def _votes(database: sqlite3.Connection, report: ImportReport) -> dict[int, dict
     votes: dict[int, dict[str, int]] = defaultdict(dict)
     for uid, name, person, vote in rows:
         rater = str(name or f"person {person}")
-        if normal(rater) in NOT_HUMAN or not vote:
+        if normalize_class(rater) in NOT_HUMAN or not vote:
             report.dropped[f"votes of {rater}, who is no rater or gave no class"] += 1
             continue
         if rater in votes[uid]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from PIL import Image, ImageDraw
 
-from serving.wsi.errors import MitoserveError
-from serving.wsi.geometry import Region
-from serving.wsi.research_use import RESEARCH_USE
-from serving.wsi.slide import open_slide
+from serving.core.errors import MitoserveError
+from serving.core.geometry import Region
+from serving.core.research_use import RESEARCH_USE
+from serving.slides.opening import open_slide
 from training.data.store import Box, Dataset, Picture
 from training.labels.audit.audit_sample import Audit, AuditTile
 

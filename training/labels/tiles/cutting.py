@@ -9,7 +9,7 @@ from PIL import Image
 
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 from training.data.patient import parse_patient
 from training.data.store import Dataset, Picture, write_store
 from training.labels.tiles.ranking import RankedSlide, RankedTile

@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.geometry import Region, WorkFrame
+from serving.core.modelcard import ModelCard
 from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import PlannedTile, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX, Patch
-from serving.wsi.geometry import Region, WorkFrame
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.slide import Slide
+from serving.slides.slide import Slide
 
 
 class Screener(Protocol):

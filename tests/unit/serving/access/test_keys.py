@@ -6,9 +6,9 @@ import pytest
 
 from serving.access.errors import ExpiredKeyError, NoSuchKeyError
 from serving.access.keys import KeyStore
+from serving.core.errors import BusyError
 from serving.settings import ServerSettings
 from serving.store.database import FILE, open_database
-from serving.wsi.errors import BusyError
 
 
 @pytest.fixture

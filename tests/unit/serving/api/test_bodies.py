@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.api.bodies import Body, open_body
-from serving.wsi.errors import RequestError, SlideTooLargeError
+from serving.core.errors import RequestError, SlideTooLargeError
 
 FORM = "multipart/form-data; boundary=cut"
 

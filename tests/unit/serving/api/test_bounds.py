@@ -28,8 +28,8 @@ from serving.api.bounds import (
 )
 from serving.api.problems import problem
 from serving.api.routes import MAX_PATH_BYTES, METHODS
+from serving.core.errors import MitoserveError
 from serving.settings import ServerSettings
-from serving.wsi.errors import MitoserveError
 
 Reply = tuple[int, dict[bytes, bytes], bytes]
 

@@ -20,7 +20,7 @@ from serving.api.headers import (
     parameters,
     whole_number,
 )
-from serving.wsi.errors import RequestError
+from serving.core.errors import RequestError
 
 
 def quoted(text: str) -> str:

@@ -14,11 +14,11 @@ from serving.cohort.results import FolderResultStore
 from serving.cohort.status import read_status
 from serving.cohort.tables import choose_part
 from serving.cohort.worker import SlideOutcome, WorkOrder
-from serving.report import Report
+from serving.core.errors import StorageError, UnreadableSlideError
+from serving.core.report import Report
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import StorageError, UnreadableSlideError
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, tissue
 
 BAD = SlideProblem("unreadable-slide", "torn", passing=False)

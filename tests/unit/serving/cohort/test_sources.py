@@ -13,7 +13,7 @@ from serving.cohort.buckets import open_bucket
 from serving.cohort.errors import MissingSlideError, UnavailableError
 from serving.cohort.scratch import PREFIX, scratch
 from serving.cohort.sources import UNKNOWN, Sources, stat_sources
-from serving.wsi.errors import SlideTooLargeError
+from serving.core.errors import SlideTooLargeError
 from tests.services import until
 
 

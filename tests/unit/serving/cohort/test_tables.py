@@ -22,11 +22,11 @@ from serving.cohort.tables import (
     remove_parts,
     write_part,
 )
-from serving.report import Report
+from serving.core.report import Report
+from serving.core.research_use import RESEARCH_USE
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.research_use import RESEARCH_USE
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 FAILURE = Failure(

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Pair, compare, hotspot_iou
 from serving.comparison.summary import summarise
-from serving.report import Hotspot
+from serving.core.detections import Detections
+from serving.core.report import Hotspot
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.detections import Detections
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 from tests.samples import write_picture
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.modelcard import ModelCard
 from serving.drift.measures import distances, make_reference
 from serving.drift.statistics import SlideStatistics, collect_statistics
 from serving.drift.watch import DriftMonitor, store_statistics
 from serving.jobs.table import remove_rows
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
+from serving.slides.opening import open_slide
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.slides import SlideStore
-from serving.wsi.modelcard import ModelCard
-from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 from tests.samples import write_picture
 

@@ -3,7 +3,7 @@ import pytest
 
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 DOTS = [(437.0, 437.0), (2062.0, 1312.0)]

@@ -3,8 +3,8 @@
 import json
 import uuid
 
+from serving.core.report import DetectionResult, Hotspot, TileResult
 from serving.exports.geojson import to_geojson
-from serving.report import DetectionResult, Hotspot, TileResult
 from serving.scoring.analysis import Analysis
 
 

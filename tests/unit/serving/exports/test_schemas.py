@@ -5,9 +5,9 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 from pydantic import BaseModel
 
+from serving.core.report import Report
 from serving.exports.report_json import to_json
 from serving.exports.schemas import SCHEMAS, schema_text
-from serving.report import Report
 from serving.scoring.analysis import Analysis
 from tests.fakes import make_cards
 

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
+from serving.core.report import SCHEMA_VERSION
 from serving.exports import EXPORTS, write_all
-from serving.report import SCHEMA_VERSION
 from serving.scoring.analysis import Analysis
 
 

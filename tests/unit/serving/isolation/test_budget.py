@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from serving.core.errors import BusyError, MitoserveError, SlideTooLargeError
+from serving.core.geometry import Region
 from serving.isolation.budget import UNIT, MemoryBudget, Reservation, machine_memory
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.wsi.errors import BusyError, MitoserveError, SlideTooLargeError
-from serving.wsi.geometry import Region
 from tests.samples import noise, write_forged_tile, write_pyramid
 
 MIB = 2**20

@@ -13,12 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.isolation.decoder_process import KEPT_BYTES, DecoderDiedError
-from serving.isolation.decoders import Decoders
-from serving.isolation.limits import DecoderLimits
-from serving.isolation.slide import IsolatedSlide, open_isolated
-from serving.scoring.pipeline import score_slide
-from serving.wsi.errors import (
+from serving.core.errors import (
     DecoderError,
     EmptyUploadError,
     MitoserveError,
@@ -26,8 +21,13 @@ from serving.wsi.errors import (
     UnreadableSlideError,
     UnsupportedFormatError,
 )
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
+from serving.core.geometry import Region
+from serving.isolation.decoder_process import KEPT_BYTES, DecoderDiedError
+from serving.isolation.decoders import Decoders
+from serving.isolation.limits import DecoderLimits
+from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.scoring.pipeline import score_slide
+from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, plant, tissue
 from tests.samples import noise, write_forged_tile, write_mrxs, write_picture, write_pyramid, write_truncated
 

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving.core.geometry import Region
 from serving.isolation import landlock
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
+from serving.slides.opening import open_slide
 from serving.store.archives import extract
 from serving.store.unpacking import UnpackLimits
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 from tests.archives import contents, pack
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_mrxs, write_picture, write_pyramid

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.detections import Detections
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.findings_format import pack_findings, unpack_findings
 from serving.scoring.cascade import TileFindings, make_empty_structure
 from serving.scoring.tiling import find_patch
 from serving.store.checksums import DamagedError
 from serving.store.disk_blob_store import DiskBlobStore
-from serving.wsi.detections import Detections
 
 
 def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:

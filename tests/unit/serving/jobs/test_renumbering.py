@@ -10,6 +10,7 @@ from serving.jobs.renumbering import renumber
 from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
 from serving.scoring.options import ScoringOptions
+from serving.slides.hashing import slide_sha256
 from serving.store.errors import NotFoundError, SlideChangedError
 from serving.store.object_blob_store import ObjectBlobStore
 from serving.store.places import choose_place, list_kept_names
@@ -17,7 +18,6 @@ from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, former_slide_ids, slides
-from serving.wsi.hashing import slide_sha256
 from tests.archives import make_zip
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.core.geometry import Region, Roi
+from serving.core.report import Report
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.tile_cache import TileCache
-from serving.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import ServerSettings, SettingsError
+from serving.slides.arrayslide import ArraySlide
 from serving.store.disk_blob_store import DiskBlobStore
 from serving.store.slides import SlideStore
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import Region, Roi
 from tests.fakes import DotDetector, plant, tissue
 from tests.unit.serving.store.test_slides import add
 

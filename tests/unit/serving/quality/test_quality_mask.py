@@ -7,17 +7,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.core.geometry import Region
+from serving.core.report import Quality
 from serving.quality.density import WHOLE
 from serving.quality.quality_mask import REASONS, QualityMask
-from serving.report import Quality
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.opening import open_slide
 from serving.synthetic.artefacts import KINDS, Artefact, place_artefacts, truth_raster
 from serving.synthetic.field import SyntheticTissue, everywhere
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 from tests.fakes import DotDetector
 
 SIDE = 3000

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.errors import ModelError
 from serving.registry.errors import RegistryError
 from serving.registry.registry import ModelRegistry
 from serving.settings import ServerSettings
 from serving.store.database import Database
-from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving.core.geometry import Region
 from serving.registry import gates as module
 from serving.registry.errors import GoldenSetError, VersionRefusedError
 from serving.registry.gates import judge_gates
@@ -16,9 +17,8 @@ from serving.registry.measuring import CascadeMeasurement, measure
 from serving.registry.registry import ModelRegistry
 from serving.scoring.onnx_detector import load_cascade
 from serving.settings import ServerSettings
+from serving.slides.opening import open_slide
 from serving.store.database import Database
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 from tests.fakes import tissue
 from tests.field_files import tiff
 from tests.quick_models import write_quick_models

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
+from serving.core.errors import ModelError
 from serving.registry.opset import read_opset
 from serving.settings import default_models
-from serving.wsi.errors import ModelError
 from tests.quick_models import quick_detection
 
 

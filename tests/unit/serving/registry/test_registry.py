@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.core.errors import ModelError, RequestError
 from serving.registry import version_check_cache
 from serving.registry.errors import RegistryError, VersionRefusedError
 from serving.registry.registry import ModelRegistry
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
-from serving.wsi.errors import ModelError, RequestError
 from tests.quick_models import restate, write_quick_models
 
 NEW = 30.0

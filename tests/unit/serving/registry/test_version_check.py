@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from onnx import TensorProto, helper, numpy_helper
 
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard, load_card
 from serving.registry.version_check import VersionCheck, check_version
-from serving.wsi.errors import ModelError
-from serving.wsi.modelcard import ModelCard, load_card
 from tests.fakes import make_cards, make_verifier_card
 from tests.quick_models import OPSET, quick_detection, quick_screening, restate, write_quick_model
 

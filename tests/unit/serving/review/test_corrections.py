@@ -11,7 +11,7 @@ from serving.review.corrections import corrections
 from serving.review.review_entry import FIGURE, make_detection_target
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.wsi.slide import open_slide
+from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, plant, tissue
 from tests.field_files import MPP, scn, tiff
 from tests.unit.training.data.readers.layout import boxes, imported

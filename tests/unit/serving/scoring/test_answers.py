@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from serving.report import Report
+from serving.core.geometry import parse_roi
+from serving.core.modelcard import ModelCard
+from serving.core.report import Report
 from serving.scoring.detector import list_cards
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import parse_roi
-from serving.wsi.modelcard import ModelCard
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, make_verifier_card, plant, tissue
 
 CARDS = list(make_cards())

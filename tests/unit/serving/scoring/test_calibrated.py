@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from serving.report import Report
+from serving.core.errors import RequestError
+from serving.core.geometry import Roi
+from serving.core.modelcard import FigureCount, ModelCard, ProbabilityCalibration
+from serving.core.probability import IDENTITY, LogitAffine, MonotoneTable, ProbabilityMap
+from serving.core.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.expected import Z_95, count_figures
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import Roi
-from serving.wsi.modelcard import FigureCount, ModelCard, ProbabilityCalibration
-from serving.wsi.probability import IDENTITY, LogitAffine, MonotoneTable, ProbabilityMap
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, make_verifier_card, plant, tissue
 
 STATED = {"how_chosen": "given", "data": "none", "achieved": "not measured"}

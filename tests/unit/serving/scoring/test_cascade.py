@@ -6,7 +6,7 @@ from serving.scoring.merging import SubTileBoxes
 from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from serving.core.errors import ModelError
 from serving.scoring import batch_sizes, cuda_session, onnx_detector
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cuda_session import (
@@ -27,9 +28,8 @@ from serving.scoring.cuda_session import (
 from serving.scoring.gpus import SpreadSession
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.pipeline import score_slide
+from serving.slides.arrayslide import ArraySlide
 from serving.synthetic.field import generate_field
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from serving.report import Report
+from serving.core.errors import RequestError
+from serving.core.geometry import parse_roi
+from serving.core.modelcard import CountCalibration
+from serving.core.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.expected import coverage_weights, estimate_figures, map_weights
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import RequestError
-from serving.wsi.geometry import parse_roi
-from serving.wsi.modelcard import CountCalibration
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 SIDE = 8

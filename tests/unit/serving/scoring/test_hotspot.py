@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from serving.core.geometry import Region
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.windows import Disc, Rectangle, make_window, rectangle_sides
-from serving.wsi.geometry import Region
 
 SLIDE = Region(0, 0, 100_000, 80_000)
 WINDOW = make_window("rectangle", 2.0, 0.25, SLIDE)

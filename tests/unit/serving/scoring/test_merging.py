@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from serving.core.detections import Detections
 from serving.scoring.merging import SubTileBoxes, merge
-from serving.wsi.detections import Detections
 
 WINDOW, RADIUS = 250, 24.0
 

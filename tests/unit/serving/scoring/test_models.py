@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.errors import ModelError
 from serving.scoring.models import list_models, model_folder
 from serving.scoring.onnx_detector import load_detector
-from serving.wsi.errors import ModelError
 from tests.fakes import make_cards
 
 

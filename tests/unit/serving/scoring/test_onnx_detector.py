@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from serving.core.errors import ModelError
 from serving.scoring.onnx_detector import load_detector
 from serving.settings import default_models
-from serving.wsi.errors import ModelError
 from tests.fakes import make_cards
 from tests.quick_models import write_quick_models
 

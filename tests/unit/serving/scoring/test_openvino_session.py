@@ -8,13 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from serving.core.errors import ModelError
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
 from serving.scoring.openvino_session import OpenVinoSession, missing
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
+from serving.slides.arrayslide import ArraySlide
 from serving.synthetic.field import generate_field
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import ModelError
 from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.report import Report
+from serving.core.detections import Detections
+from serving.core.geometry import parse_roi
+from serving.core.report import Report
 from serving.scoring import batch_sizes, cascade
 from serving.scoring.cascade import TileFindings
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import parse_roi
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 
 DOTS = [(300.0, 300.0), (1000.0, 500.0), (1000.0, 1000.0), (1730.0, 1200.0), (400.0, 1400.0)]

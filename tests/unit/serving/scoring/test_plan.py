@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
+from serving.core.geometry import Region, parse_roi
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS
 from serving.scoring.plan import SlidePlan, make_plan
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import MissingResolutionError, ResolutionError, RoiError
-from serving.wsi.geometry import Region, parse_roi
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import make_cards, tissue
 
 MODEL = make_cards()[0].input

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.report import Quality, QualityUse
+from serving.core.geometry import parse_roi
+from serving.core.report import Quality, QualityUse
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.quality_masking import quality_warnings
 from serving.scoring.recount import recount
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import parse_roi
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
 WIDTH, HEIGHT, INKED = 2500, 1500, 600

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from serving.core.errors import UnreadableSlideError
+from serving.core.geometry import Region
 from serving.scoring.batch_sizes import AHEAD
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.errors import UnreadableSlideError
-from serving.wsi.geometry import Region
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, tissue
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from serving.core.geometry import Region
 from serving.scoring.tiling import TileGrid, find_patch
-from serving.wsi.geometry import Region
 
 
 def test_the_grid_is_a_sequence_row_by_row() -> None:

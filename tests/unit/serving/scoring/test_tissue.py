@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.core.geometry import Region, parse_roi
 from serving.quality.density import WHOLE
 from serving.scoring.tissue import find_tissue, segment_tissue
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import Region, parse_roi
-from serving.wsi.slide import open_slide
+from serving.slides.arrayslide import ArraySlide
+from serving.slides.opening import open_slide
 from tests.fakes import tissue
 from tests.sections import KINDS, Kind, agreement, draw, fill
 

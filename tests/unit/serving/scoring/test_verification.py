@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from serving.core.detections import Detections
+from serving.core.geometry import WorkFrame
+from serving.core.modelcard import ModelCard
 from serving.scoring.batch_sizes import VERIFY_BATCH
 from serving.scoring.detector import counting_threshold, list_cards
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import CROWDED, pool_probabilities, verify_candidates
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.detections import Detections
-from serving.wsi.geometry import WorkFrame
-from serving.wsi.modelcard import ModelCard
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, DotDetector, make_cards, make_verifier_card, plant, tissue
 
 _PROBABILITIES = st.floats(0, 1, width=32)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.errors import SlideTooLargeError
+from serving.slides.slidefiles import MAX_ENTRIES
 from serving.store.archives import unpack
 from serving.store.errors import ArchiveError
 from serving.store.unpacking import extract_in_process
-from serving.wsi.errors import SlideTooLargeError
-from serving.wsi.slidefiles import MAX_ENTRIES
 from tests.archives import MIB, TIFF, header, make_zip, member
 
 

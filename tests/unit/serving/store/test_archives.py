@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.core.errors import BusyError, MitoserveError
+from serving.slides.hashing import slide_sha256
+from serving.slides.slidefiles import slide_files
 from serving.store.archives import AT_ONCE, WAITING, extract, is_archive, unpack
 from serving.store.errors import ArchiveError
 from serving.store.unpacking import MAX_DEPTH, extract_in_process, plain_parts
-from serving.wsi.errors import BusyError, MitoserveError
-from serving.wsi.hashing import slide_sha256
-from serving.wsi.slidefiles import slide_files
 from tests.archives import MIB, MRXS, PICTURE, TIFF, contents, make_tar, make_zip, member, pack, plain
 from tests.dicom import write_dicom_slide
 from tests.samples import noise, write_picture, write_pyramid

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.slides.hashing import slide_sha256
 from serving.store import stamps
 from serving.store.errors import NotFoundError, SlideChangedError, SlideDamagedError, SlideReplacedError
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.stamps import AGAIN_S
-from serving.wsi.hashing import slide_sha256
 from tests.fakes import tissue
 from tests.samples import write_picture
 from tests.unit.serving.store.test_disk_blob_store import Nodes, list_objects, node  # noqa: F401 - a fixture

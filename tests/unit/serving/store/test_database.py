@@ -11,11 +11,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text
 
+from serving.core.errors import BusyError
 from serving.settings import ServerSettings, SettingsError
 from serving.store import database as module
 from serving.store.database import Database, open_database, upgrade
 from serving.store.tables import counters, metadata, slides
-from serving.wsi.errors import BusyError
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.errors import UnsupportedFormatError
 from serving.store.errors import NotFoundError, SlideChangedError, SlideRootError
 from serving.store.mounted import check_unchanged, find_mounted, make_stamp
 from serving.store.slides import SlideStore
-from serving.wsi.errors import UnsupportedFormatError
 from tests.fakes import tissue
 from tests.samples import write_picture
 

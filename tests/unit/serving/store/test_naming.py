@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.errors import RequestError
 from serving.store.naming import NAME_LENGTH, find_suffix, safe_name
-from serving.wsi.errors import RequestError
 
 
 @given(st.text(max_size=500))

@@ -5,13 +5,13 @@ from typing import cast
 
 import pytest
 
+from serving.core.errors import BusyError, UnreadableSlideError
 from serving.isolation.budget import MemoryBudget
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide
 from serving.store.open_slides import OpenSlides
 from serving.store.slides import SlideStore
-from serving.wsi.errors import BusyError, UnreadableSlideError
 from tests.samples import noise, write_pyramid
 
 

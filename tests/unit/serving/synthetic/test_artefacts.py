@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.core.geometry import Region
+from serving.slides.opening import open_slide
 from serving.synthetic.artefacts import KINDS, Artefact, place_artefacts, truth_raster
 from serving.synthetic.field import SyntheticTissue, everywhere
 from serving.synthetic.slide import artefacts_path, generate_slide, truth_path
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 
 LINE = ((300.0, 250.0), (500.0, 350.0))
 

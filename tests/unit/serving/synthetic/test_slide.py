@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.core.geometry import Region
+from serving.slides.opening import open_slide
 from serving.synthetic.field import SyntheticTissue, generate_field
 from serving.synthetic.slide import generate_slide, truth_path
-from serving.wsi.geometry import Region
-from serving.wsi.slide import open_slide
 
 
 def test_slide_opens_with_its_size_and_resolution(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from training.data.disagreements import reconcile
 from training.data.registration import find_shift, read_blurred
 from training.data.store import Annotation, Dataset, Picture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.wsi.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.wsi.geometry import Region
+from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.core.geometry import Region
 from tests.samples import noise, write_picture, write_pyramid
 from training.data.import_report import FormatError
 from training.data.pictures import PictureFolder, open_picture, read_properties

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.wsi.errors import UnreadableSlideError
-from serving.wsi.geometry import Region
+from serving.core.errors import UnreadableSlideError
+from serving.core.geometry import Region
 from tests.fakes import tissue
 from tests.samples import noise
 from tests.unit.training.data.pictures import picture

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from serving.core.probability import LogitAffine
 from serving.scoring.reliability import reliability
-from serving.wsi.probability import LogitAffine
 from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.calibrations import CALIBRATIONS, logits
 from training.evaluation.judge import judge

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.core.modelcard import ProbabilityCalibration
+from serving.core.probability import LogitAffine
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
-from serving.wsi.modelcard import ProbabilityCalibration
-from serving.wsi.probability import LogitAffine
 from tests.fakes import DotDetector, make_verifier_card, plant, tissue
 from tests.quick_models import write_quick_models
 from training.cli.group import main

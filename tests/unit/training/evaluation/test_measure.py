@@ -4,7 +4,7 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 import pytest
 
-from serving.wsi.research_use import RESEARCH_USE
+from serving.core.research_use import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generate, make_summary
 from training.evaluation.bootstrap import Unit
 from training.evaluation.measure import evaluate_found

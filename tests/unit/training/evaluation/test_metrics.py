@@ -8,7 +8,7 @@ import pytest
 
 from serving.exports import write_all
 from serving.scoring.pipeline import score_slide
-from serving.wsi.arrayslide import ArraySlide
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 from training.evaluation.metrics import FieldDetections, bootstrap_f1, rates
 from training.evaluation.ranking import rank

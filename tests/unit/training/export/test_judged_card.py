@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.wsi.modelcard import ModelCard
+from serving.core.modelcard import ModelCard
 from tests.fakes import make_cards, make_verifier_card
 from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.judge import judge

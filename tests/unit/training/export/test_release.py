@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.modelcard import load_card
 from serving.scoring.models import list_models
-from serving.wsi.modelcard import load_card
 from tests.quick_models import write_quick_models
 from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.judge import judge

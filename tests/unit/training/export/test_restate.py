@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from serving.wsi.modelcard import load_card
+from serving.core.modelcard import load_card
 from tests.fakes import plant, tissue
 from tests.quick_models import write_quick_models
 from tests.unit.training.data.pictures import picture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.wsi.geometry import Region
+from serving.core.geometry import Region
 from tests.unit.training.data.readers.layout import boxes, imported
 from training.data.import_report import FormatError
 from training.data.pictures import open_picture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.annotations import join_boxes, make_bounding_box
 from serving.exports.geojson import HOTSPOT, MITOSIS
-from serving.wsi.parts import bounding, joined
 from tests.field_files import SCN_AT, scn, tiff
 from tests.samples import noise
 from tests.unit.training.data.readers.layout import boxes, draw, imported
@@ -109,10 +109,10 @@ BOX = st.tuples(*[st.integers(0, 200)] * 2, *[st.integers(1, 30)] * 2).map(
 
 @given(parts=st.lists(BOX, min_size=1, max_size=8), gap=st.integers(0, 60))
 def test_groups_of_parts_hold_every_part_and_do_not_depend_on_order(parts: list[Box], gap: int) -> None:
-    groups = joined(parts, gap)
+    groups = join_boxes(parts, gap)
     assert all(any(g[0] <= p[0] and g[1] <= p[1] and g[2] >= p[2] and g[3] >= p[3] for g in groups) for p in parts)
-    assert sorted(joined(parts[::-1], gap)) == sorted(groups)
-    assert joined(parts, 1000) == [bounding([p[:2] for p in parts] + [p[2:] for p in parts])]
+    assert sorted(join_boxes(parts[::-1], gap)) == sorted(groups)
+    assert join_boxes(parts, 1000) == [make_bounding_box([p[:2] for p in parts] + [p[2:] for p in parts])]
 
 
 def test_outside_a_reviewed_area_nobody_looked(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.core.geometry import Region
+from serving.core.modelcard import ModelCard
 from serving.scoring.options import ScoringOptions
-from serving.wsi.arrayslide import ArraySlide
-from serving.wsi.geometry import Region
-from serving.wsi.modelcard import ModelCard
+from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 from training.data.store import read_store
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store

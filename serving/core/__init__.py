@@ -1,0 +1,1 @@
+"""What every other package speaks of: errors, geometry, detections, model cards and the report."""

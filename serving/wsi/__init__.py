@@ -1,1 +1,0 @@
-"""The shared vocabulary: slides, geometry, detections, model cards and errors."""
