@@ -1,6 +1,7 @@
 """Things that are known by a name, each registered where it is defined, here or in a package that is installed beside."""
 
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -26,6 +27,8 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(self, noun: str, package: str | None = None, group: str | None = None) -> None:
         self.noun, self._package, self._group = noun, package, group
         self._entries: dict[str, T] = {}
+        self._loaded = self._loading = False
+        self._lock = threading.RLock()  # modules that are being imported may look up, too
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator that registers what it decorates.
@@ -52,37 +55,55 @@ class Registry(Mapping[str, T], Generic[T]):
         """Take a name back; raises `KeyError` if it is not registered."""
         del self._entries[name]
 
+    def load(self) -> None:
+        """Import all that registers itself, which the first look-up does otherwise: what does not load is said at a start.
+
+        Raises
+        ------
+        PluginError
+            If a plug-in does not load; so does every look-up.
+        """
+        if self._loaded:
+            return
+        with self._lock:
+            if self._loaded or self._loading:
+                return
+            self._loading = True
+            try:
+                self._import()
+                self._loaded = True
+            finally:
+                self._loading = False
+
     def registered(self) -> list[tuple[str, T]]:
         """What is registered so far; nothing is imported."""
         return list(self._entries.items())
 
     def __getitem__(self, name: str) -> T:
         """The entry; raises `ValueError`, not `KeyError`, so that a command says which names there are."""
-        self._load()
+        self.load()
         if name not in self._entries:
             raise ValueError(f"no {self.noun} {name}; there are {', '.join(sorted(self._entries))}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        self._load()
+        self.load()
         return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        self._load()
+        self.load()
         return iter(self._entries)
 
     def __len__(self) -> int:
-        self._load()
+        self.load()
         return len(self._entries)
 
-    def _load(self) -> None:
+    def _import(self) -> None:
         if self._package is not None:
-            package, self._package = self._package, None
-            for module in pkgutil.iter_modules(import_module(package).__path__):
-                import_module(f"{package}.{module.name}")
+            for module in pkgutil.iter_modules(import_module(self._package).__path__):
+                import_module(f"{self._package}.{module.name}")
         if self._group is not None:
-            group, self._group = self._group, None
-            for plugin in sorted(entry_points(group=group), key=lambda found: (found.name, found.value)):
+            for plugin in sorted(entry_points(group=self._group), key=lambda found: (found.name, found.value)):
                 _load_plugin(plugin, self.noun)
 
 

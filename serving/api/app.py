@@ -41,6 +41,7 @@ from serving.api.viewer import viewer_routes
 from serving.api.workload import Workload
 from serving.core.research_use import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
+from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.detector import Detector
 from serving.settings import ServerSettings
 
@@ -61,8 +62,9 @@ def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None 
 
     load : gives other models, which a worker in this process runs
 
-    Nothing is loaded or opened before the app's lifespan starts.
+    No model is loaded and nothing opened before the app's lifespan starts.
     """
+    QUALITY_CHECKS.load()  # a plug-in that does not load is named before anything starts
     access = cache(lambda: open_access(settings))
     workload = Workload(settings, load)
 

@@ -17,12 +17,9 @@ from serving.api.problems import responses
 from serving.api.results import ResultCache
 from serving.api.score import BINARY
 from serving.core.geometry import Roi
-from serving.quality.quality_mask import REASONS
+from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.analysis import Analysis
 from serving.scoring.tissue import TissueMask, tissue_in
-
-CLASSES = ("background", "tissue", *REASONS)
-"""What the picture's values mean, in order."""
 
 
 class MaskView(BaseModel):
@@ -59,7 +56,7 @@ def mask_routes(results: ResultCache) -> APIRouter:
             columns=columns,
             step_x=tissue.step_x,
             step_y=tissue.step_y,
-            classes=list(CLASSES),
+            classes=_name_classes(analysis),
             quality=analysis.quality is not None,
             picture=address(f"/v1/analyses/{job.id}/mask/picture"),
         )
@@ -88,8 +85,14 @@ def _png(analysis: Analysis) -> bytes:
     return buffer.getvalue()
 
 
+def _name_classes(analysis: Analysis) -> list[str]:
+    """What the picture's values mean: the reasons are those of which the slide was checked."""
+    reasons = QUALITY_CHECKS if analysis.quality is None else analysis.quality.names
+    return ["background", "tissue", *reasons]
+
+
 def _classes(analysis: Analysis) -> NDArray[np.uint8]:
-    """uint8, shape (rows, columns): places in `CLASSES`; what was not analysed is background."""
+    """uint8, shape (rows, columns): places in `MaskView.classes`; what was not analysed is background."""
     tissue = _tissue(analysis)
     classes = tissue.tissue.astype(np.uint8)
     if analysis.quality is not None:

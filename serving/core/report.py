@@ -100,10 +100,17 @@ class Tissue(_Part):
     tiles_scored: int
 
 
+PublishedReason = Literal["background", "pen", "bubble", "fold", "blur"]
+AddedReason = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9-]*$", description="Of a quality check that a package beside Mitoserve adds."),
+]
+
+
 class QualityArea(_Part):
     """How much of the analysed area a reason holds for; a place has one reason at most, so that areas add up."""
 
-    reason: Literal["background", "pen", "bubble", "fold", "blur"]
+    reason: PublishedReason | AddedReason
     area_mm2: float
     tissue_mm2: float = Field(description="Of it, what the tissue mask holds: ink on glass is in it too.")
 

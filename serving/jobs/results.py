@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.core.report import Report
 from serving.jobs.errors import LOST, ResultLostError
@@ -19,6 +20,8 @@ from serving.store.places import RESULTS
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
 _log = logging.getLogger("mitoserve.results")
+_FORMERLY = ("pen", "bubble", "fold", "blur")
+"""The reasons of results that name none: those before packages could add some."""
 _FIELDS = ("x", "y", "step", "window", "mpp")
 
 
@@ -78,7 +81,7 @@ def load_result(kept: BlobStore, name: str, *, slide_name: str) -> Analysis:
             lattice = MitosisMap(scores=rasters["scores"], **frame)
             overview = Overview(rasters["pixels"], float(rasters["downsample"]))
             # Results of releases before 1.2 of the report have none.
-            quality = QualityMask(rasters["reasons"], *rasters["steps"].tolist()) if "reasons" in rasters else None
+            quality = _read_quality(rasters) if "reasons" in rasters else None
     except Exception as error:
         if states_sum(name):  # it is what was written: the fault is not in the file
             raise
@@ -119,7 +122,14 @@ def read_result(
         raise ResultLostError(LOST) from error
 
 
+def _read_quality(rasters: Mapping[str, NDArray[Any]]) -> QualityMask:
+    names = tuple(rasters["names"].tolist()) if "names" in rasters else _FORMERLY
+    step_x, step_y = rasters["steps"].tolist()
+    return QualityMask(rasters["reasons"], step_x, step_y, names)
+
+
 def _quality_arrays(quality: QualityMask | None) -> dict[str, Any]:
     if quality is None:
         return {}
-    return {"reasons": quality.reasons, "steps": np.asarray([quality.step_x, quality.step_y], np.float64)}
+    steps = np.asarray([quality.step_x, quality.step_y], np.float64)
+    return {"reasons": quality.reasons, "steps": steps, "names": np.asarray(quality.names, np.str_)}

@@ -6,11 +6,8 @@ from scipy import ndimage
 from serving.quality.colourless import is_colourless
 from serving.quality.density import Density
 from serving.quality.parts import Mask, morphological_dilate, morphological_erode, morphological_open
+from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 
-METHOD = (
-    "closed thin lines that take all colours alike, round as an ellipse, with what they enclose; bubbles that a slide's or "
-    "tissue's edge cuts are not found"
-)
 _STROKE_UM = 100.0
 """Width from which a dark line is a stroke of ink."""
 _GAP_UM = 16.0
@@ -22,6 +19,21 @@ _ROUND = 0.9
 """Area in that of the ellipse with the same second moments; 1 for any ellipse, .95 for a square."""
 _LONG = 3.0
 """Longer axis in the shorter, at most."""
+
+
+@QUALITY_CHECKS.register("bubble")
+class BubbleCheck(QualityCheck):
+    """Air bubbles."""
+
+    method = (
+        "closed thin lines that take all colours alike, round as an ellipse, with what they enclose; bubbles that a slide's or "
+        "tissue's edge cuts are not found"
+    )
+    rank = 2
+
+    def find(self, inputs: QualityInputs, masked: Mask) -> Mask:
+        """See `QualityCheck.find`."""
+        return find_bubbles(inputs.density, inputs.mpp) & ~inputs.fill
 
 
 def find_bubbles(density: Density, mpp: float) -> Mask:

@@ -14,10 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-METHOD = (
-    "mean squared difference of pixels 4 um apart over that 1 um apart, above 7, in the green of scored tiles; tissue with "
-    "too little to see is not judged"
-)
 NEAR_PX, FAR_PX = 4, 16
 """1 and 4 um, in the models' frame of 0.22 to 0.28 um/px."""
 BLURRED = 7.0

@@ -10,11 +10,8 @@ import numpy as np
 from serving.quality.channels import extremes
 from serving.quality.density import Density, average_density
 from serving.quality.parts import Mask, large_parts, parts_with
+from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 
-METHOD = (
-    "1.8 times the density of the slide's median tissue in every colour, alike to a factor of 1.35, with what adjoins from 1.5 "
-    "times on"
-)
 _CERTAIN, _POSSIBLE = 1.8, 1.5
 _ALIKE = 1.35
 """Of the colours' ratios the largest is at most so many times the smallest: two layers have the stains of one."""
@@ -23,6 +20,21 @@ _OVER_UM = 24.0
 _LEAST_MM2 = 0.006
 _LEAST_TISSUE = 64
 """Elements of tissue below which there is no median to compare with."""
+
+
+@QUALITY_CHECKS.register("fold")
+class FoldCheck(QualityCheck):
+    """Folded tissue."""
+
+    method = (
+        "1.8 times the density of the slide's median tissue in every colour, alike to a factor of 1.35, with what adjoins from 1.5 "
+        "times on"
+    )
+    rank = 3
+
+    def find(self, inputs: QualityInputs, masked: Mask) -> Mask:
+        """See `QualityCheck.find`."""
+        return find_folds(inputs.density, inputs.tissue & ~masked, inputs.mpp)
 
 
 def find_folds(density: Density, tissue: Mask, mpp: float) -> Mask:

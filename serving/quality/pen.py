@@ -6,11 +6,8 @@ from serving.quality.channels import least
 from serving.quality.colourless import is_colourless
 from serving.quality.density import Density
 from serving.quality.parts import Mask, large_parts, morphological_dilate, morphological_open, parts_with
+from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 
-METHOD = (
-    "ink takes more red than green light, which neither stain does (blue, green), or all colours alike in strokes wider than "
-    "0.1 mm (black); red ink is not found"
-)
 _RED_OVER_GREEN = 0.03
 """Haematoxylin takes .65 of red for .70 of green, eosin .07 for .99 (Ruifrok and Johnston, 2001)."""
 _FAINT = 0.25
@@ -26,6 +23,21 @@ _THINNED = 0.1
 _OPAQUE = 1.55
 """Black ink takes 1.6 of every colour and more; pigment and dark nuclei take less when averaged."""
 _MARK_RIM_UM = 16.0
+
+
+@QUALITY_CHECKS.register("pen")
+class InkCheck(QualityCheck):
+    """Ink of markers."""
+
+    method = (
+        "ink takes more red than green light, which neither stain does (blue, green), or all colours alike in strokes wider than "
+        "0.1 mm (black); red ink is not found"
+    )
+    rank = 1
+
+    def find(self, inputs: QualityInputs, masked: Mask) -> Mask:
+        """See `QualityCheck.find`."""
+        return find_ink(inputs.density, inputs.mpp) & ~inputs.fill
 
 
 def find_ink(density: Density, mpp: float) -> Mask:

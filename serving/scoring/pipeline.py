@@ -15,6 +15,7 @@ from serving.core.detections import Detections
 from serving.core.geometry import Roi
 from serving.core.report import Report
 from serving.quality.focus import measure_structure
+from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import (
@@ -69,6 +70,7 @@ def score_slide(
         One of its kinds: no resolution, roi outside the slide, unreadable pixels, a model that fails.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
+    QUALITY_CHECKS.load()  # one that does not load is named before anything is scored
     model = detector.screening_card.input
     if options.mpp is not None:
         slide = with_square_pixels(slide, size_given(slide, options.mpp))

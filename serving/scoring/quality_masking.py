@@ -10,7 +10,8 @@ from serving.core.detections import Detections
 from serving.core.report import Quality, QualityArea, QualityUse
 from serving.core.words import format_count
 from serving.quality.focus import PARTS
-from serving.quality.quality_mask import METHODS, REASONS, QualityMask, StructureMap, find_quality_mask
+from serving.quality.quality_check import QUALITY_CHECKS, StructureMap
+from serving.quality.quality_mask import QualityMask, find_quality_mask
 from serving.scoring.cascade import TileFindings
 from serving.scoring.plan import SlidePlan
 from serving.scoring.tiling import TILE_PX
@@ -68,10 +69,11 @@ def make_quality_section(
     quality, held = masking.mask, tissue.tissue
     glass = QualityArea(reason="background", area_mm2=mm2(~held & ~quality.masked), tissue_mm2=0.0)
     areas = [
-        QualityArea(reason=r, area_mm2=mm2(quality.where(r)), tissue_mm2=mm2(quality.where(r) & held)) for r in REASONS
+        QualityArea(reason=r, area_mm2=mm2(quality.where(r)), tissue_mm2=mm2(quality.where(r) & held))
+        for r in quality.names
     ]
     return Quality(
-        methods={str(reason): method for reason, method in METHODS.items()},
+        methods={reason: QUALITY_CHECKS[reason].method for reason in quality.names},
         areas=[glass, *areas],
         masked_tissue_mm2=mm2(quality.masked & held),
         unjudged_focus_mm2=mm2(held & ~masking.judged & ~quality.masked),

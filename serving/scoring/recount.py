@@ -65,7 +65,9 @@ def recount(analysis: Analysis, options: CountingOptions, *, threshold: float | 
     settings = report.settings.model_copy(update={"counting": counting})
     changed = {
         "schema_version": SCHEMA_VERSION,
-        "analysis_id": analysis_id(info, report.models, settings),
+        "analysis_id": analysis_id(
+            info, report.models, settings, methods=None if report.quality is None else report.quality.methods
+        ),
         "settings": settings,
         "quality": _quality(analysis, centres),
         "tiles": tiles,

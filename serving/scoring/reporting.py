@@ -3,9 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 import numpy as np
 import onnxruntime
@@ -19,6 +20,7 @@ from serving.core.report import (
     SCHEMA_VERSION,
     DetectionResult,
     ModelInfo,
+    PublishedReason,
     Report,
     Settings,
     SlideInfo,
@@ -27,6 +29,7 @@ from serving.core.report import (
     Timing,
     Tissue,
 )
+from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.batch_sizes import find_rounding
@@ -128,7 +131,13 @@ def make_report(
         stored_scale=None if slide.stored_scale == (1.0, 1.0) else slide.stored_scale,
     )
     return Report(
-        analysis_id=analysis_id(info, models, settings, find_rounding(detector.provider)),
+        analysis_id=analysis_id(
+            info,
+            models,
+            settings,
+            find_rounding(detector.provider),
+            methods=None if quality is None else quality.methods,
+        ),
         slide=info,
         models=models,
         settings=settings,
@@ -156,8 +165,19 @@ def make_report(
     )
 
 
-def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, rounded_to: str | None = None) -> str:
-    """The same for the same pixels, models, settings and rounding, whatever the file is called and wherever it runs."""
+def analysis_id(
+    slide: SlideInfo,
+    models: list[ModelInfo],
+    settings: Settings,
+    rounded_to: str | None = None,
+    *,
+    methods: Mapping[str, str] | None = None,
+) -> str:
+    """The same for the same pixels, models, settings and rounding, whatever the file is called and wherever it runs.
+
+    methods : of quality control, by reason; those that every Mitoserve has go with its version
+    """
+    added = {reason: method for reason, method in (methods or {}).items() if reason not in get_args(PublishedReason)}
     inputs = {
         "schema": SCHEMA_VERSION,
         "software": __version__,
@@ -165,6 +185,7 @@ def analysis_id(slide: SlideInfo, models: list[ModelInfo], settings: Settings, r
         "models": [m.model_dump() for m in models],
         "settings": settings.model_dump(),
         **({"rounded_to": rounded_to} if rounded_to else {}),
+        **({"quality_checks": added} if added else {}),
     }
     return "a-" + hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
@@ -181,7 +202,8 @@ def answers(report: Report, options: ScoringOptions, cards: Sequence[ModelCard],
         if any(abs(asked - side) > 1e-6 for asked, side in used):
             return False
     settings = _settings(cards, options, report.settings.work_mpp)
-    return report.analysis_id == analysis_id(report.slide, _models(cards, options), settings, rounded)
+    methods = None if options.qc == "off" else QUALITY_CHECKS.methods()
+    return report.analysis_id == analysis_id(report.slide, _models(cards, options), settings, rounded, methods=methods)
 
 
 def _models(cards: Sequence[ModelCard], options: ScoringOptions) -> list[ModelInfo]:

@@ -6,6 +6,8 @@ const BACKGROUND = 0;
 const TISSUE = 1;
 // After Okabe and Ito (2008): told apart by colour-blind eyes, and none of them a colour of stains.
 const COLOURS = { tissue: [0, 114, 178, 90], pen: [0, 158, 115, 190], bubble: [86, 180, 233, 190], fold: [213, 94, 0, 190], blur: [240, 228, 66, 190] };
+// Of reasons that a package beside Mitoserve adds.
+const ADDED = [70, 70, 70, 190];
 
 /** The mask of an analysis. */
 export async function loadMask(analysis) {
@@ -20,7 +22,7 @@ export async function loadMask(analysis) {
 
 /** The colour of a class, for legends. */
 export function colourOf(name) {
-  return `rgb(${COLOURS[name].slice(0, 3).join(" ")})`;
+  return `rgb(${(COLOURS[name] ?? ADDED).slice(0, 3).join(" ")})`;
 }
 
 export class Mask {
@@ -28,7 +30,7 @@ export class Mask {
     this.frame = frame;
     this.values = values;
     this.tissue = this.coloured((value) => (value === BACKGROUND ? null : COLOURS.tissue));
-    this.reasons = this.coloured((value) => (value > TISSUE ? COLOURS[frame.classes[value]] : null));
+    this.reasons = this.coloured((value) => (value > TISSUE ? COLOURS[frame.classes[value]] ?? ADDED : null));
   }
 
   /** Whether quality was controlled. */

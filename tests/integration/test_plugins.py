@@ -1,4 +1,4 @@
-"""A package that is installed beside Mitoserve adds a format to it, and one that does not load is named."""
+"""A package that is installed beside Mitoserve adds to it, and one that does not load is named."""
 
 import json
 import os
@@ -13,12 +13,17 @@ import pytest
 from serving.exports import write_all
 from serving.exports.export import Export, ExportRegistry, whole
 from serving.exports.report_json import to_json
-from serving.scoring.options import ScoringOptions
+from serving.jobs.results import load_result
+from serving.scoring.analysis import Analysis
+from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
+from serving.scoring.recount import recount
 from serving.slides.arrayslide import ArraySlide
+from serving.store.disk_blob_store import DiskBlobStore
 from tests.fakes import DotDetector, plant, tissue
 
 ROOT = Path(__file__).parents[2]
+REASONS = ["background", "pen", "bubble", "fold", "blur"]
 PLUGIN = ROOT / "examples" / "plugin"
 
 pytestmark = pytest.mark.integration
@@ -38,7 +43,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _installed(site: Path) -> Path:
     """The plug-in as an installer leaves it: its package, and what its pyproject.toml states as metadata."""
     stated = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
-    shutil.copytree(PLUGIN / "mitoserve_counts", site / "mitoserve_counts")
+    shutil.copytree(PLUGIN / "mitoserve_example", site / "mitoserve_example")
     metadata = site / f"{stated['name'].replace('-', '_')}-{stated['version']}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {stated['name']}\nVersion: {stated['version']}\n")
@@ -51,8 +56,12 @@ def _installed(site: Path) -> Path:
 
 
 def _mitoserve(site: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return _python(site, "-m", "serving.cli", *words)
+
+
+def _python(site: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "serving.cli", *map(str, words)],
+        [sys.executable, *map(str, words)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)]), "COLUMNS": "200"},
         capture_output=True,
@@ -74,10 +83,69 @@ def test_an_installed_package_adds_a_format(report: Path, tmp_path: Path) -> Non
 
 def test_a_package_that_does_not_load_is_named(report: Path, tmp_path: Path) -> None:
     site = _installed(tmp_path)
-    (site / "mitoserve_counts" / "line.py").write_text("import nothing_like_it\n")
+    (site / "mitoserve_example" / "line.py").write_text("import nothing_like_it\n")
     done = _mitoserve(site, "export", report, "--to", "geojson")
     assert done.returncode != 0
-    assert "the format counts of mitoserve-counts (mitoserve_counts.line) does not load" in done.stderr
+    assert "the format counts of mitoserve-example (mitoserve_example.line) does not load" in done.stderr
+
+
+_SCORE = """
+import sys
+from pathlib import Path
+from serving.jobs.results import save_result
+from serving.scoring.options import ScoringOptions
+from serving.scoring.pipeline import score_slide
+from serving.store.disk_blob_store import DiskBlobStore
+from serving.slides.arrayslide import ArraySlide
+from tests.fakes import DotDetector, plant, tissue
+
+pixels = tissue(1000, 800)
+pixels[:, :400] = (250, 240, 90)
+for x in (200, 700):
+    plant(pixels, x, 400)
+slide = ArraySlide(pixels, mpp=0.25, name="marked.tif")
+analysis = score_slide(slide, DotDetector(), ScoringOptions(qc=sys.argv[1]))
+print(save_result(analysis, DiskBlobStore(Path(sys.argv[2])), sys.argv[1]))
+"""
+
+
+def _scored(site: Path, kept: Path, qc: str) -> Analysis:
+    """A slide with ink of a highlighter on its left, scored beside what is installed at `site` and read back without it."""
+    done = _python(site, "-c", _SCORE, qc, kept)
+    assert done.returncode == 0, done.stderr
+    return load_result(DiskBlobStore(kept), done.stdout.strip(), slide_name="marked.tif")
+
+
+def test_an_installed_package_adds_a_quality_check(tmp_path: Path) -> None:
+    site, kept = _installed(tmp_path / "site"), tmp_path / "kept"
+    stated, without = _scored(site, kept, "report"), _scored(tmp_path / "nowhere", kept, "report")
+    assert stated.report.quality is not None
+    assert without.report.quality is not None
+    assert [area.reason for area in stated.report.quality.areas] == [*REASONS, "highlighter"]
+    assert [area.reason for area in without.report.quality.areas] == REASONS
+    assert stated.report.quality.areas[-1].tissue_mm2 == pytest.approx(400 * 800 * (0.25 / 1000) ** 2, rel=0.05)
+    assert "hardly any green" in stated.report.quality.methods["highlighter"]
+    assert stated.report.quality.figures_masked == 1
+    assert any("highlighter" in warning for warning in stated.report.warnings)
+    assert stated.report.analysis_id != without.report.analysis_id
+    assert recount(stated, CountingOptions()).report == stated.report
+    assert stated.quality is not None
+    assert stated.quality.where("highlighter").any()
+    excluded = _scored(site, kept, "exclude").report
+    assert excluded.counts.mitotic_figures == stated.report.counts.mitotic_figures - 1 == 1
+
+
+def test_a_quality_check_that_does_not_load_is_named(tmp_path: Path) -> None:
+    site = _installed(tmp_path / "site")
+    (site / "mitoserve_example" / "highlighter.py").write_text("import nothing_like_it\n")
+    done = _python(site, "-c", _SCORE, "report", tmp_path)
+    assert "the quality check highlighter of mitoserve-example" in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=lambda path: path.stem)
+def test_the_page_shows_the_package_as_it_is(path: Path) -> None:
+    if path.name != "__init__.py":
+        assert f"```python\n{path.read_text()}```" in (ROOT / "docs" / "plugins.md").read_text()
 
 
 def test_two_formats_that_nobody_could_tell_apart_are_refused() -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 from serving.core.geometry import Region
 from serving.core.report import Quality
 from serving.quality.density import WHOLE
-from serving.quality.quality_mask import REASONS, QualityMask
+from serving.quality.quality_check import QUALITY_CHECKS
+from serving.quality.quality_mask import QualityMask
 from serving.scoring.analysis import Analysis
 from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
@@ -55,19 +56,19 @@ def _truth(artefacts: list[Artefact], like: NDArray[np.uint8]) -> NDArray[np.uin
 
 
 def test_each_artefact_is_found_where_it_is() -> None:
-    assert REASONS == KINDS
+    assert tuple(QUALITY_CHECKS) == KINDS
     artefacts = _place(0)
     analysis = _judge(0, artefacts)
     found = _mask(analysis).reasons
     truth = _truth(artefacts, found)
-    for number, reason in enumerate(REASONS, 1):
+    for number, reason in enumerate(QUALITY_CHECKS, 1):
         there, said = truth == number, found == number
         both = int((there & said).sum())
         assert both / int((there | said).sum()) > LEAST_OVERLAP[reason], reason
         assert both / int(said.sum()) > LEAST_PRECISION, reason
     areas = {area.reason: area.area_mm2 for area in _quality(analysis).areas}
     element = (SIDE * 0.25 / 1000 / found.shape[0]) ** 2
-    for number, reason in enumerate(REASONS, 1):
+    for number, reason in enumerate(QUALITY_CHECKS, 1):
         assert areas[reason] == pytest.approx(float((found == number).sum()) * element, abs=1e-3)
     assert sum(areas.values()) - areas["background"] == pytest.approx(_quality(analysis).masked_tissue_mm2, abs=1e-3)
     assert "quality control masks" in analysis.report.warnings[-1]

@@ -1,1 +1,0 @@
-"""A format of its own for Mitoserve."""

@@ -1,0 +1,1 @@
+"""What a package beside Mitoserve may add to it, one file each."""
