@@ -1,14 +1,28 @@
 """What an operator may set: `MITOSIS_*` environment variables, read once at start and passed down."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Literal, Self
 
-from serving import settingvalues as values
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-_T = TypeVar("_T")
+from serving.settingvalues import (
+    FileNames,
+    FolderPath,
+    IssuerAddress,
+    Names,
+    Networks,
+    ObjectsAddress,
+    PathPrefix,
+    Seconds,
+    Share,
+    StoreAddress,
+    WebAddress,
+    WebOrigins,
+)
 
 MIN_SECRET = 24
 """Characters of a signing key: fewer can be tried out (Standard Webhooks asks for 24 bytes)."""
@@ -29,43 +43,52 @@ def default_state() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mitoserve"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(BaseSettings):
     """Everything that may differ from one server to the next. `ServerSettings()` holds the defaults."""
 
-    models: Path = field(default_factory=default_models)
+    model_config = SettingsConfigDict(
+        env_prefix="MITOSIS_",
+        env_ignore_empty=True,
+        str_strip_whitespace=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    models: FolderPath = Field(default_factory=default_models)
     """`MITOSIS_MODELS`: folder of <name>/<version>/{model.onnx, card.json}."""
 
-    model_store: str | None = None
+    model_store: StoreAddress | None = None
     """`MITOSIS_MODEL_STORE`: where further versions are added and read: a folder, or the address of a bucket such as
     s3://bucket/models, which needs the extra `s3`; by default the folder models in `objects`, else in `state`."""
 
-    model_signers: tuple[str, ...] = ()
+    model_signers: FileNames = ()
     """`MITOSIS_MODEL_SIGNERS`: PEM files of Ed25519 public keys, comma-separated; a version then serves only with a card
     that one of them signed. None by default."""
 
-    model_window_s: float = 2.0
+    model_window_s: Seconds = 2.0
     """`MITOSIS_MODEL_WINDOW_S`: seconds that a model may take for a window before it is refused as too slow. At 2 s a
     slide of a square centimetre, which has 100,000 sub-tiles, takes two days."""
 
-    golden_set: Path | None = None
+    golden_set: FolderPath | None = None
     """`MITOSIS_GOLDEN_SET`: folder of slides, each with a GeoJSON of its mitotic figures, on which a release is compared with
     the one that serves before it takes its place (docs/models.md); none by default, and then nothing is asked."""
 
-    gate_f1: float = 0.02
+    gate_f1: Share = 0.02
     """`MITOSIS_GATE_F1`: how far F1 on the golden set may fall. With fewer than some 50 figures one of them moves it by as much."""
 
-    gate_brier: float = 0.02
+    gate_brier: Share = 0.02
     """`MITOSIS_GATE_BRIER`: how far the Brier score of its detections may rise."""
 
-    gate_speed: float = 0.25
+    gate_speed: Share = 0.25
     """`MITOSIS_GATE_SPEED`: by what share a mm2 of tissue may take longer; processor times of one run differ by a tenth."""
 
-    drift_analyses: int = 50
+    drift_analyses: PositiveInt = 50
     """`MITOSIS_DRIFT_ANALYSES`: so many slides are compared with a reference; and the first so many are the reference
     where nobody made another and no card states one."""
 
-    state: Path = field(default_factory=default_state)
+    state: FolderPath = Field(default_factory=default_state)
     """`MITOSIS_STATE`: folder of what must outlive the server: slides, analyses, results, keys,
     the audit log. Back it up. Servers that share
     it share their work; see also `objects`."""
@@ -74,106 +97,106 @@ class ServerSettings:
     """`MITOSIS_DATABASE`: SQLAlchemy URL of the tables of analyses and keys, such as postgresql+psycopg://user@host/mitoserve;
     by default SQLite files in `state`, which need a local disk. Give credentials by PGPASSWORD or a service file."""
 
-    objects: str | None = None
+    objects: ObjectsAddress | None = None
     """`MITOSIS_OBJECTS`: where slides, results and checkpoints are kept instead of in `state`, so that several servers with one
     database share them: the address of a bucket such as s3://bucket/mitoserve, or a folder; needs the extra `s3`. Then
     `state` holds copies and what is under way, and can be lost."""
 
-    cache_bytes: int = 0
+    cache_bytes: NonNegativeInt = 0
     """`MITOSIS_CACHE_BYTES`: bytes of copies of slides and results on this server's disk, with `objects`; beyond it those
     unused for longest go, but none in use. 0: as many as leave `min_free_bytes`."""
 
-    slide_root: Path | None = None
+    slide_root: FolderPath | None = None
     """`MITOSIS_SLIDE_ROOT`: folder of slides that are analysed where they lie and never changed; none by default."""
 
-    max_upload_bytes: int = 16 * 2**30
+    max_upload_bytes: PositiveInt = 16 * 2**30
     """`MITOSIS_MAX_UPLOAD_BYTES`: bytes of one slide. 16 GiB holds every slide of an x40 scanner with one focus plane."""
 
-    min_free_bytes: int = 2**30
+    min_free_bytes: NonNegativeInt = 2**30
     """`MITOSIS_MIN_FREE_BYTES`: room on the disk of `state` that uploads leave free, so that analyses can always write
     their results; below it the server calls itself not ready."""
 
-    disk_budget_bytes: int = 0
+    disk_budget_bytes: NonNegativeInt = 0
     """`MITOSIS_DISK_BUDGET_BYTES`: bytes of slides to keep; beyond it those unused for longest are deleted, but none that
     an analysis waits for. 0: as many as the disk holds."""
 
-    keep_slides_s: float = 30 * 86400.0
+    keep_slides_s: Seconds = 30 * 86400.0
     """`MITOSIS_KEEP_SLIDES_S`: seconds that a slide is kept after its last use; a study is looked at for weeks."""
 
-    keep_analyses_s: float = 365 * 86400.0
+    keep_analyses_s: Seconds = 365 * 86400.0
     """`MITOSIS_KEEP_ANALYSES_S`: seconds that a finished analysis and its result are kept; they are small."""
 
-    keep_tiles: str = "on"
+    keep_tiles: Literal["on", "off"] = "on"
     """`MITOSIS_KEEP_TILES`: on or off: whether what models found in a slide's tiles is kept for its next analysis, as long as the
     slide is."""
 
-    upload_expires_s: float = 86400.0
+    upload_expires_s: Seconds = 86400.0
     """`MITOSIS_UPLOAD_EXPIRES_S`: seconds until a resumable upload to which nothing was added is given up."""
 
-    lease_s: float = 15.0
+    lease_s: Seconds = 15.0
     """`MITOSIS_LEASE_S`: seconds without a sign of life until another worker takes over an analysis. It must be longer
     than the longest pause of a worker that lives: a disk that stalls, a machine that swaps."""
 
-    decoder_memory_bytes: int = 4 * 2**30
+    decoder_memory_bytes: PositiveInt = 4 * 2**30
     """`MITOSIS_DECODER_MEMORY_BYTES`: memory of one process that decodes slides. The largest picture that may be decoded
     whole has half a GB of RGB and needs three such."""
 
-    decoders_memory_bytes: int = 0
+    decoders_memory_bytes: NonNegativeInt = 0
     """`MITOSIS_DECODERS_MEMORY_BYTES`: memory of all processes together that decode slides for servers with this `state`, and of
     all that do so for cohorts on a machine; who needs more waits. 0: half of the machine's memory, or of the cgroup's."""
 
-    decoder_cpu_s: int = 120
+    decoder_cpu_s: PositiveInt = 120
     """`MITOSIS_DECODER_CPU_S`: processor seconds of one read of a slide, or of opening one. A patch takes 0.03."""
 
     decoder_user: str | None = None
     """`MITOSIS_DECODER_USER`: user, by name or number, whom processes that decode slides run as; by default the server's own.
     For a server that root starts, with a umask of 022. Mounted slides must be readable for that user."""
 
-    webhook_hosts: tuple[str, ...] = ()
+    webhook_hosts: Names = ()
     """`MITOSIS_WEBHOOK_HOSTS`: host or host:port, comma-separated, to which finished analyses may be reported. None by
     default: a server that calls any address that it is told reaches what its callers cannot."""
 
-    webhook_secret: str = field(default="", repr=False)
+    webhook_secret: str = Field(default="", repr=False)
     """`MITOSIS_WEBHOOK_SECRET`: key of the signatures of webhooks (Standard Webhooks), at least 24 characters; needed
     with `webhook_hosts`."""
 
-    providers: tuple[str, ...] | None = None
+    providers: Names | None = None
     """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or CPU-int8,
     which needs the extra `int8`; or OpenVINO or OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
 
-    scratch: Path | None = None
+    scratch: FolderPath | None = None
     """`MITOSIS_SCRATCH`: folder for slides that a worker of a cohort fetches, one and the next; by default the system's for
     temporary files. It needs room for two slides a worker."""
 
-    dicomweb_token: str = field(default="", repr=False)
+    dicomweb_token: str = Field(default="", repr=False)
     """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort show to the archives in `dicomweb_hosts`; none by default."""
 
-    dicomweb_hosts: tuple[str, ...] = ()
+    dicomweb_hosts: Names = ()
     """`MITOSIS_DICOMWEB_HOSTS`: host or host:port, comma-separated, of DICOMweb archives that get the token, by https; none by
     default: a manifest names any address, and whoever wrote it must not be sent the token."""
 
-    max_running: int = 1
+    max_running: PositiveInt = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""
 
-    max_waiting: int = 4
+    max_waiting: NonNegativeInt = 4
     """`MITOSIS_MAX_WAITING`: further requests that may upload and wait their turn; more are refused with 503, because a
     client that waits behind many slides cannot tell a long line from a dead server."""
 
-    upload_idle_s: float = 60.0
+    upload_idle_s: Seconds = 60.0
     """`MITOSIS_UPLOAD_IDLE_S`: seconds in which an upload has to send 16 KiB or end, before it is given up."""
 
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: WebOrigins = ()
     """`MITOSIS_CORS_ORIGINS`: web origins, comma-separated, whose pages may call this server; none by default."""
 
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     """`MITOSIS_TRUSTED_PROXIES`: addresses or networks, comma-separated, of proxies whose X-Forwarded-For, -Proto, -Host and
     -Prefix are believed; none by default. They must set each of these themselves, or pass on what a client claims."""
 
-    root_path: str = ""
+    root_path: PathPrefix = ""
     """`MITOSIS_ROOT_PATH`: path prefix under which a proxy offers this server, such as /mitoserve, where it does not state it as
     X-Forwarded-Prefix; none by default."""
 
-    oidc_issuer: str | None = None
+    oidc_issuer: IssuerAddress | None = None
     """`MITOSIS_OIDC_ISSUER`: address of an OpenID Connect provider whose bearer tokens are taken; none by default."""
 
     oidc_audience: str = "mitoserve"
@@ -183,123 +206,86 @@ class ServerSettings:
     """`MITOSIS_OIDC_SCOPE_CLAIM`: claim that holds `mitoserve:read`, `mitoserve:score` or `mitoserve:admin`; some
     providers name it `scp` or `roles`."""
 
-    loopback_without_key: str = "off"
+    loopback_without_key: Literal["on", "off"] = "off"
     """`MITOSIS_LOOPBACK_WITHOUT_KEY`: on or off: whether a server without keys and without an identity provider lets in every
     request that comes over loopback, to a loopback name, with no proxy's header and from no web page of another site. A proxy
     on this machine that adds no header then opens the server to all whom it serves, so it is for a machine without one."""
 
-    requests_per_minute: int = 600
+    requests_per_minute: PositiveInt = 600
     """`MITOSIS_REQUESTS_PER_MINUTE`: of a caller with a token, and of a key that states no rate of its own."""
 
-    requests_at_once: int = 256
+    requests_at_once: PositiveInt = 256
     """`MITOSIS_REQUESTS_AT_ONCE`: requests of one caller under way at the same time, uploads and event streams too."""
 
-    disk_quota_bytes: int | None = None
+    disk_quota_bytes: NonNegativeInt | None = None
     """`MITOSIS_DISK_QUOTA_BYTES`: bytes of slides that a caller with a token, or with a key that states no quota of its
     own, may keep; None: as many as fit."""
 
-    tls_certificate: Path | None = None
+    tls_certificate: FolderPath | None = None
     """`MITOSIS_TLS_CERTIFICATE`: PEM file with the server's certificate and those between it and the root."""
 
-    tls_key: Path | None = None
+    tls_key: FolderPath | None = None
     """`MITOSIS_TLS_KEY`: PEM file with the certificate's private key."""
 
-    log_format: str = "json"
+    log_format: Literal["json", "text"] = "json"
     """`MITOSIS_LOG_FORMAT`: `json`, an object a line, or `text` for people."""
 
-    traces_endpoint: str | None = None
+    traces_endpoint: WebAddress | None = None
     """`MITOSIS_TRACES_ENDPOINT`: address that takes OpenTelemetry traces over OTLP/HTTP, such as
     http://localhost:4318/v1/traces; none by default, and then nothing is traced."""
 
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
+        if self.webhook_hosts and len(self.webhook_secret) < MIN_SECRET:
+            raise ValueError(f"MITOSIS_WEBHOOK_HOSTS needs MITOSIS_WEBHOOK_SECRET of at least {MIN_SECRET} characters")
+        return self
+
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ServerSettings":
-        """The settings that `environment` states; an absent or empty variable leaves the default.
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is not given has its default: only `from_environment` reads the environment."""
+        return (init_settings,)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The settings that this process's environment states; an absent or blank variable leaves the default.
 
         Raises
         ------
         SettingsError
             If a variable holds a value that cannot be used, or lacks the one that goes with it.
         """
-        stated: dict[str, Any] = {}
-        for name, parse in _PARSERS.items():
-            variable = f"MITOSIS_{name.upper()}"
-            text = environment.get(variable, "").strip()
-            if text:
-                stated[name] = _parse(variable, text, parse)
-        if ("tls_certificate" in stated) != ("tls_key" in stated):
-            raise SettingsError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
-        settings = cls(**stated)
-        if settings.webhook_hosts and len(settings.webhook_secret) < MIN_SECRET:
-            raise SettingsError(
-                f"MITOSIS_WEBHOOK_HOSTS needs MITOSIS_WEBHOOK_SECRET of at least {MIN_SECRET} characters"
-            )
-        return settings
+        stated = {name: text for name, text in EnvSettingsSource(cls)().items() if text.strip()}
+        try:
+            return cls(**stated)
+        except ValidationError as error:
+            raise SettingsError("; ".join(_describe(problem, stated) for problem in error.errors())) from error
 
     def environment(self) -> dict[str, str]:
         """The variables that state these settings, for a process that this one starts."""
-        stated = {name: getattr(self, name) for name in _PARSERS}
         return {
-            f"MITOSIS_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
-            for name, value in stated.items()
+            _variable(name): ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in self
             if value is not None
         }
 
 
-def _parse(variable: str, text: str, parse: Callable[[str], _T]) -> _T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise SettingsError(f"{variable}={text!r} cannot be used: {error}") from error
+def _variable(name: str) -> str:
+    return f"MITOSIS_{name.upper()}"
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "models": values.folder_path,
-    "model_store": values.store_address,
-    "model_signers": values.file_names,
-    "model_window_s": values.seconds,
-    "golden_set": values.folder_path,
-    "gate_f1": values.share,
-    "gate_brier": values.share,
-    "gate_speed": values.share,
-    "drift_analyses": values.positive_int,
-    "state": values.folder_path,
-    "database": str,
-    "objects": values.objects_address,
-    "cache_bytes": values.natural,
-    "slide_root": values.folder_path,
-    "max_upload_bytes": values.positive_int,
-    "min_free_bytes": values.natural,
-    "disk_budget_bytes": values.natural,
-    "keep_slides_s": values.seconds,
-    "keep_analyses_s": values.seconds,
-    "keep_tiles": values.on_or_off,
-    "upload_expires_s": values.seconds,
-    "lease_s": values.seconds,
-    "decoder_memory_bytes": values.positive_int,
-    "decoders_memory_bytes": values.natural,
-    "decoder_cpu_s": values.positive_int,
-    "decoder_user": str,
-    "webhook_hosts": values.names,
-    "webhook_secret": str,
-    "providers": values.names,
-    "scratch": values.folder_path,
-    "dicomweb_token": str,
-    "dicomweb_hosts": values.names,
-    "max_running": values.positive_int,
-    "max_waiting": values.natural,
-    "upload_idle_s": values.seconds,
-    "cors_origins": values.web_origins,
-    "trusted_proxies": values.networks,
-    "root_path": values.path_prefix,
-    "oidc_issuer": values.issuer_address,
-    "oidc_audience": str,
-    "oidc_scope_claim": str,
-    "loopback_without_key": values.on_or_off,
-    "requests_per_minute": values.positive_int,
-    "requests_at_once": values.positive_int,
-    "disk_quota_bytes": values.natural,
-    "tls_certificate": values.folder_path,
-    "tls_key": values.folder_path,
-    "log_format": values.log_format,
-    "traces_endpoint": values.web_address,
-}
+def _describe(problem: ErrorDetails, stated: Mapping[str, str]) -> str:
+    """What is wrong with the environment, in one line."""
+    reason = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return reason
+    name = str(problem["loc"][0])
+    return f"{_variable(name)}={stated[name]!r} cannot be used: {reason}"

@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -38,7 +37,7 @@ def serve(*, host: str, port: int, models: Path | None, no_key: bool) -> None:
     settings = read_settings()
     if no_key:
         os.environ["MITOSIS_LOOPBACK_WITHOUT_KEY"] = "on"
-        settings = replace(settings, loopback_without_key="on")
+        settings = settings.model_copy(update={"loopback_without_key": "on"})
     port = _free_port(host, port)
     _say_where(settings, host, port)
     if models is not None:

@@ -65,7 +65,7 @@ def test_every_file_that_compose_mounts_is_there() -> None:
 
 
 def test_only_variables_that_exist_are_set() -> None:
-    known = {f"MITOSIS_{name.upper()}" for name in ServerSettings.__slots__}
+    known = {f"MITOSIS_{name.upper()}" for name in ServerSettings.model_fields}
     files = [p for p in DEPLOY.rglob("*") if p.is_file()] + [ROOT / "bentofile.yaml", *(ROOT / "docs").glob("*.md")]
     for path in files:
         stated = set(re.findall(r"MITOSIS_[A-Z0-9_]+", path.read_text(errors="replace")))

@@ -2,9 +2,10 @@
 
 import ast
 import re
-from dataclasses import MISSING, Field, fields
 from itertools import pairwise
 from pathlib import Path
+
+from pydantic.fields import FieldInfo
 
 from serving import settings as module
 from serving.settings import ServerSettings
@@ -32,7 +33,7 @@ _FOLDERS = {"models": "those of the package", "state": "`~/.local/state/mitoserv
 
 def page() -> str:
     """The whole document."""
-    stated = {field.name: field for field in fields(ServerSettings)}
+    stated = ServerSettings.model_fields
     rows = [_row(name, stated[name], text) for name, text in _docstrings().items()]
     return _HEAD + "".join(rows) + _TAIL
 
@@ -52,7 +53,7 @@ def _docstrings() -> dict[str, str]:
     return found
 
 
-def _row(name: str, field: "Field[object]", text: str) -> str:
+def _row(name: str, field: FieldInfo, text: str) -> str:
     variable = f"MITOSIS_{name.upper()}"
     start = f"`{variable}`: "
     assert text.startswith(start), f"what {name} means begins with {start}"
@@ -62,11 +63,11 @@ def _row(name: str, field: "Field[object]", text: str) -> str:
 
 
 def _variable(found: re.Match[str]) -> str:
-    return f"`MITOSIS_{found[1].upper()}`" if found[1] in ServerSettings.__slots__ else found[0]
+    return f"`MITOSIS_{found[1].upper()}`" if found[1] in ServerSettings.model_fields else found[0]
 
 
-def _default(name: str, field: "Field[object]") -> str:
-    if field.default is MISSING:
+def _default(name: str, field: FieldInfo) -> str:
+    if field.default_factory:
         return _FOLDERS[name]
     value = field.default
     if value is None or value in ((), ""):

@@ -1,6 +1,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -33,7 +34,7 @@ def door(keys: KeyStore) -> Authenticator:
     return Authenticator(keys, None, _settings())
 
 
-def _settings(*, loopback_without_key: str = "off") -> ServerSettings:
+def _settings(*, loopback_without_key: Literal["on", "off"] = "off") -> ServerSettings:
     return ServerSettings(cors_origins=("https://viewer.example",), loopback_without_key=loopback_without_key)
 
 

@@ -1,6 +1,5 @@
 """Versions in a bucket of a real S3-compatible server, where a machine has one."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.quick_models import write_quick_models
 
 @pytest.fixture
 def in_bucket(bucket: str, settings: ServerSettings, database: Database) -> ModelRegistry:
-    return ModelRegistry(replace(settings, model_store=bucket), database)
+    return ModelRegistry(settings.model_copy(update={"model_store": bucket}), database)
 
 
 def test_a_bucket_keeps_and_gives_versions(in_bucket: ModelRegistry, tmp_path: Path, settings: ServerSettings) -> None:
@@ -35,6 +34,6 @@ def test_a_bucket_keeps_and_gives_versions(in_bucket: ModelRegistry, tmp_path: P
 
 
 def test_a_bucket_that_is_not_there(in_bucket: ModelRegistry, settings: ServerSettings, database: Database) -> None:
-    registry = ModelRegistry(replace(settings, model_store="s3://elsewhere/models"), database)
+    registry = ModelRegistry(settings.model_copy(update={"model_store": "s3://elsewhere/models"}), database)
     with pytest.raises(ModelError, match=r"the models at s3://elsewhere/models cannot be reached"):
         registry.versions()

@@ -139,7 +139,7 @@ def test_each_gate_has_a_margin() -> None:
 def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
     registry: ModelRegistry, settings: ServerSettings, database: Database, golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated = ModelRegistry(replace(settings, golden_set=golden, gate_speed=1000.0), database)
+    gated = ModelRegistry(settings.model_copy(update={"golden_set": golden, "gate_speed": 1000.0}), database)
     write_quick_models(settings.models, "0.0.0", scale=1000.0)  # nothing passes its screening
     serving = gated.serving()
     with pytest.raises(VersionRefusedError) as caught:

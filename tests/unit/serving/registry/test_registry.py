@@ -2,7 +2,6 @@
 
 import os
 import platform
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +160,6 @@ def test_a_broken_card_is_listed_with_its_fault(registry: ModelRegistry, setting
 
 
 def test_an_unreachable_store_says_where(settings: ServerSettings, database: Database) -> None:
-    registry = ModelRegistry(replace(settings, model_store="nonsense://bucket"), database)
+    registry = ModelRegistry(settings.model_copy(update={"model_store": "nonsense://bucket"}), database)
     with pytest.raises(ModelError, match=r"the models at nonsense://bucket cannot be reached"):
         registry.versions()
