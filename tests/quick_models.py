@@ -14,11 +14,6 @@ from serving.core.modelcard import ModelCard
 from tests.fakes import STRIDE, VERIFIER_WINDOW, WINDOW, make_cards
 
 OPSET = 18
-_OUTPUTS = {
-    "screening": ["scores"],
-    "detection": ["boxes", "probabilities", "counts"],
-    "verification": ["probabilities"],
-}
 
 
 def write_quick_models(root: Path, version: str = "0.0.1", *, scale: float = 60.0) -> Path:
@@ -41,9 +36,8 @@ def write_quick_model(
     shape = (1, 2 * WINDOW, 2 * WINDOW, 3) if card.task == "screening" else (2, window, window, 3)
     sample = rng.integers(0, 256, shape, dtype=np.uint8)
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    outputs = dict(
-        zip(_OUTPUTS[card.task], session.run(_OUTPUTS[card.task], {graph.input[0].name: sample}), strict=True)
-    )
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, {graph.input[0].name: sample}), strict=True))
     np.savez_compressed(folder / "parity.npz", input=sample, **outputs)
     return restate(folder, card)
 
@@ -53,6 +47,24 @@ def restate(folder: Path, card: ModelCard) -> Path:
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "parity.npz")}
     (folder / "card.json").write_text(card.model_copy(update={"files": files}).model_dump_json())
     return folder
+
+
+def quick_light(output: str) -> onnx.GraphProto:
+    """How bright a window is."""
+    nodes = [
+        helper.make_node("Cast", ["windows"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "white"], [output]),
+    ]
+    constants = {"white": np.float32(255), "axes": np.asarray([1, 2, 3], np.int64)}
+    windows = helper.make_tensor_value_info("windows", TensorProto.UINT8, ["N", None, None, 3])
+    return helper.make_graph(
+        nodes,
+        "light",
+        [windows],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
 
 
 def quick_screening(scale: float, *, stride: int = STRIDE) -> onnx.GraphProto:

@@ -15,6 +15,7 @@ from serving.jobs.shadows import ShadowRecord
 from serving.registry.errors import GoldenSetError
 from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.store.disk_blob_store import open_blob_store
@@ -137,7 +138,8 @@ def _models(made: Shadow) -> str:
 
 def _screening_card(server: ServerState) -> ModelCard:
     """Of the Reg-NS that serves; raises `MitoserveError`."""
-    return next(server.registry.find_labelled(m.label)[1] for m in server.registry.serving() if m.name == "reg-ns")
+    screening = MODEL_ROLES.cascade()["screening"]
+    return next(server.registry.find_labelled(m.label)[1] for m in server.registry.serving() if m.name == screening)
 
 
 def _golden_statistics(server: ServerState, golden: Path) -> list[SlideStatistics]:

@@ -6,6 +6,7 @@ import click
 
 from serving.console import open_console, open_table
 from serving.core.errors import MitoserveError
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.batch_sizes import GPU_PROVIDERS, use_cores
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import choose_providers, load_screener
@@ -29,7 +30,7 @@ def tune_threads(*, provider: tuple[str, ...]) -> None:
         chosen = choose_providers(provider or settings.providers)
         if chosen[0] in GPU_PROVIDERS:
             raise click.UsageError(f"{chosen[0]} computes on a GPU: there is no number of threads to find")
-        folder, tile = model_folder(settings.models, "reg-ns"), noise_tile(TILE_PX + 125)
+        folder, tile = model_folder(settings.models, MODEL_ROLES.cascade()["screening"]), noise_tile(TILE_PX + 125)
 
         def opened(threads: int) -> Callable[[], object]:
             use_cores(threads)

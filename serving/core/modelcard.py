@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from serving.core.errors import ModelError
 from serving.core.probability import ProbabilityMap
+from serving.roles.role import MODEL_ROLES, Task
 
 CARD_SCHEMA_VERSION = "1.0"
 
@@ -159,7 +160,7 @@ class ModelCard(_Strict):
     schema_version: Literal["1.0"]
     name: str
     version: str
-    task: Literal["screening", "detection", "verification"]
+    task: Task
     architecture: str
     input: ModelInput
     output: str
@@ -204,18 +205,12 @@ class ModelCard(_Strict):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A number that serving needs is stated: none has a default that would be right for another model."""
-        needed = {
-            "screening": ("screening_threshold",),
-            "detection": ("detection_threshold", "nms_iou", "merge_radius_um"),
-            "verification": ("detection_threshold", "candidate_probability"),
-        }[self.task]
-        if missing := [name for name in needed if getattr(self, name) is None]:
+        role = MODEL_ROLES.find(self.name, self.task)
+        if missing := [name for name in role.needs if getattr(self, name) is None]:
             raise ValueError(f"a {self.task} model must state {', '.join(missing)}")
-        if self.task == "screening" and (self.probability_calibration or self.figure_count):
-            raise ValueError("a screening model has no probability of a detection to calibrate or to count")
-        if self.task != "verification" and self.detector_share is not None:
-            raise ValueError("detector_share is a verifier's: another model's probability is joined with none")
-        if self.task != "verification" and self.input.window_px != 2 * self.input.stride_px:
+        if stated := [why for name, why in role.lacks.items() if getattr(self, name) is not None]:
+            raise ValueError(stated[0])
+        if role.half_overlap and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
         if "model.onnx" not in self.files:
             raise ValueError("files must name model.onnx")

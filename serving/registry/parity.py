@@ -8,22 +8,18 @@ from numpy.typing import NDArray
 Outputs = Mapping[str, NDArray[np.generic]]
 """Output arrays by name, as in `parity.npz`."""
 
-TOLERANCES = {"scores": 0.005, "probabilities": 0.005, "boxes": 0.3}
-"""Of scores and probabilities as they are, of boxes in px. Another kind of processor sums in another order and may
-round factors to 10 bits (TF32); a wrong graph or wrong weights are off by tenths. At 0.3 px the overlap of two boxes of
-30 px is still .98."""
 FAINT = 0.1
 """Boxes that are less likely than this may come and go by rounding."""
 
 
-def differences(found: Outputs, stated: Outputs) -> dict[str, float]:
+def differences(found: Outputs, stated: Outputs, tolerances: Mapping[str, float]) -> dict[str, float]:
     """Largest absolute difference of each output that has a tolerance; infinite where shapes differ or a box has no partner.
 
     Boxes are compared with the nearest of the same window: two that are equally likely may change places.
     """
     if "boxes" in stated:
         return _box_differences(found, stated)
-    return {name: _largest(found[name], stated[name]) for name in stated if name in TOLERANCES}
+    return {name: _largest(found[name], stated[name]) for name in stated if name in tolerances}
 
 
 def _largest(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -16,15 +16,13 @@ from serving.registry.version_check import VersionCheck
 from serving.registry.version_check_cache import VersionCheckCache
 from serving.registry.version_check_process import check_in_subprocess
 from serving.registry.warming import warm_up
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.models import version_order
 from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 
-NEEDED = ("reg-ns", "det")
-ROLES = (*NEEDED, "verifier")
-"""The models of a cascade, in the order in which they see a slide; it may go without a verifier."""
 SERVING = "serving"
 """Names the cascade that serves, where two are compared."""
 
@@ -176,20 +174,20 @@ class ModelRegistry:
         """
         if len(labels) == 1 and "@" not in labels[0]:
             numbers = self._numbers()
-            labels = [f"{name}@{labels[0]}" for name in ROLES if (name, labels[0]) in numbers] or [
-                f"reg-ns@{labels[0]}"
-            ]
+            named_so = [name for name in MODEL_ROLES if (name, labels[0]) in numbers]
+            labels = [f"{name}@{labels[0]}" for name in named_so or MODEL_ROLES.required()[:1]]
         named = [self.find_labelled(label)[0] for label in labels]
         names = [model.name for model in named]
-        if unknown := [name for name in names if name not in ROLES or names.count(name) > 1]:
+        if unknown := [name for name in names if name not in MODEL_ROLES or names.count(name) > 1]:
             raise RegistryError(
-                f"{unknown[0]} is no model of a cascade, or named twice; it takes one each of {', '.join(ROLES)}"
+                f"{unknown[0]} is no model of a cascade, or named twice; it takes one each of {', '.join(MODEL_ROLES)}"
             )
-        if missing := [name for name in NEEDED if name not in names]:
+        if missing := [name for name in MODEL_ROLES.required() if name not in names]:
             raise RegistryError(
                 f"a cascade needs {' and '.join(missing)} too: name a version of each, thresholds are joint"
             )
-        return tuple(sorted(named, key=lambda model: ROLES.index(model.name)))
+        order = list(MODEL_ROLES)
+        return tuple(sorted(named, key=lambda model: order.index(model.name)))
 
     def promote(
         self, labels: Sequence[str], actor: str, *, golden: Path | None = None, because: str | None = None
@@ -250,9 +248,8 @@ class ModelRegistry:
         if any("@" not in label for label in labels):
             return self.cascade(labels)
         named = {self.find_labelled(label)[0].name for label in labels}
-        rest = (
-            [model.label for model in self.serving() if model.name not in named] if named < set(NEEDED) | named else []
-        )
+        needed = set(MODEL_ROLES.required())
+        rest = [model.label for model in self.serving() if model.name not in named] if named < needed | named else []
         return self.cascade([*labels, *rest])
 
     def rollback(self, actor: str) -> Release:
@@ -293,14 +290,14 @@ class ModelRegistry:
         found: dict[str, str] = {}
         for name, version in self._numbers():
             found.setdefault(name, version)
-        if missing := [name for name in NEEDED if name not in found]:
+        if missing := [name for name in MODEL_ROLES.required() if name not in found]:
             if not required:
                 return ()
             raise ModelError(
                 f"no model {missing[0]!r} in {self._shipped.address}; set MITOSIS_MODELS to a folder of "
                 "<name>/<version>/card.json"
             )
-        return tuple(self.find(name, found[name])[0] for name in ROLES if name in found)
+        return tuple(self.find(name, found[name])[0] for name in MODEL_ROLES if name in found)
 
     def _numbers(self) -> list[tuple[str, str]]:
         """(name, version) of every folder with a card, by name, the newest first."""

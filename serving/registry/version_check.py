@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
 from serving.registry.opset import OPSETS, read_opset
-from serving.registry.parity import TOLERANCES, Outputs, differences
+from serving.registry.parity import Outputs, differences
 from serving.registry.signatures import check_signature
+from serving.roles.role import MODEL_ROLES, ModelRole
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.int8 import INT8
 from serving.scoring.onnx_detector import choose_providers, open_session
@@ -65,17 +66,17 @@ def check_version(
         If it may not; the message says why.
     """
     card = load_card(folder)
-    label = f"model {card.name} {card.version}"
+    label, role = f"model {card.name} {card.version}", MODEL_ROLES.find(card.name, card.task)
     signer = check_signature(folder, signers)
     opset = read_opset(folder / "model.onnx")
     if opset not in OPSETS:
         raise ModelError(f"{label} uses opset {opset}; {OPSETS.start} to {OPSETS.stop - 1} are served: export it again")
     session = open_session(folder, card, choose_providers(providers))
-    _check_sizes(session, card, label)
-    sample = _sample(folder, card, label)
+    _check_sizes(session, card, role, label)
+    sample = _sample(folder, card, role, label)
     graph = _Graph(session, label)
     found, took = graph.time_run(sample["input"])
-    windows = _windows(found, sample["input"], card, label)
+    windows = _windows(found, sample["input"], card, role, label)
     if took > window_s * windows:  # the first run may have been slow for reasons of its own
         _, took = graph.time_run(sample["input"])
     if took > window_s * windows:
@@ -83,17 +84,17 @@ def check_version(
             f"{label} is too slow here: {took / windows:.2g} s a window, and MITOSIS_MODEL_WINDOW_S allows {window_s:g}"
         )
     for probe in _probes(sample["input"]):
-        _windows(graph.run(probe), probe, card, label)
+        _windows(graph.run(probe), probe, card, role, label)
     if find_rounding(graph.provider):
         # It moves results on purpose; that files and graph are right shows where nothing is rounded.
         graph = _Graph(open_session(folder, card, [EXACT]), label)
         found = graph.run(sample["input"])
-    parity = differences(found, {name: sample[name] for name in found})
+    parity = differences(found, {name: sample[name] for name in found}, role.tolerances)
     for name, difference in parity.items():
-        if not difference <= TOLERANCES[name]:
+        if not difference <= role.tolerances[name]:
             raise ModelError(
                 f"{label} fails parity here: {name} are {difference:.3g} from those in its {SAMPLE}, and "
-                f"{TOLERANCES[name]:g} is allowed; it runs on {graph.provider}"
+                f"{role.tolerances[name]:g} is allowed; it runs on {graph.provider}"
             )
     return VersionCheck(
         card.name,
@@ -144,7 +145,7 @@ class _Graph:
         return dict(zip(self._outputs, found, strict=True))
 
 
-def _check_sizes(session: Session, card: ModelCard, label: str) -> None:
+def _check_sizes(session: Session, card: ModelCard, role: ModelRole, label: str) -> None:
     """The graph takes what the card states: any number of windows of its size, or of whole tiles for a screening model."""
     count, height, width, channels = session.get_inputs()[0].shape
     wanted = card.input.window_px
@@ -153,11 +154,11 @@ def _check_sizes(session: Session, card: ModelCard, label: str) -> None:
     if isinstance(channels, int) and channels != 3:
         raise ModelError(f"{label} takes {channels} channels; windows are RGB, with channels last")
     fixed = [side for side in (height, width) if isinstance(side, int)]
-    if card.task != "screening" and any(side != wanted for side in fixed):
+    if not role.any_side and any(side != wanted for side in fixed):
         raise ModelError(f"{label} takes windows of {height} x {width} px, its card states {wanted}")
 
 
-def _sample(folder: Path, card: ModelCard, label: str) -> Mapping[str, NDArray[Any]]:
+def _sample(folder: Path, card: ModelCard, role: ModelRole, label: str) -> Mapping[str, NDArray[Any]]:
     if SAMPLE not in card.files:
         raise ModelError(
             f"{label} ships without {SAMPLE}, so that nothing can tell whether it runs as it did; export it again"
@@ -167,30 +168,19 @@ def _sample(folder: Path, card: ModelCard, label: str) -> Mapping[str, NDArray[A
             sample = {name: stored[name] for name in stored.files}
     except (ValueError, OSError, BadZipFile, EOFError) as error:
         raise ModelError(f"{folder / SAMPLE} cannot be read: {error}") from error
-    outputs = {"screening": {"scores"}, "detection": {"boxes", "probabilities", "counts"}}
-    needed = {"input"} | outputs.get(card.task, {"probabilities"})
-    if missing := needed - set(sample):
+    if missing := {"input", *role.outputs} - set(sample):
         raise ModelError(f"{folder / SAMPLE} lacks {', '.join(sorted(missing))}")
     if sample["input"].dtype != np.uint8 or sample["input"].ndim != 4 or not len(sample["input"]):
         raise ModelError(f"the input in {folder / SAMPLE} is not a batch of uint8 pictures, shape (N, H, W, 3)")
     return sample
 
 
-def _windows(found: Outputs, sample: NDArray[np.generic], card: ModelCard, label: str) -> int:
+def _windows(found: Outputs, sample: NDArray[np.generic], card: ModelCard, role: ModelRole, label: str) -> int:
     """How many windows the outputs are of; raises `ModelError` where their shapes are not those of the contract."""
-    count, height, width, _ = sample.shape
-    if card.task == "screening":
-        rows, columns = (side // card.input.stride_px - 1 for side in (height, width))
-        wanted: dict[str, tuple[int, ...]] = {"scores": (count, rows, columns)}
-    elif card.task == "detection":
-        most = found["probabilities"].shape[1]
-        wanted = {"boxes": (count, most, 4), "probabilities": (count, most), "counts": (count,)}
-    else:
-        wanted = {"probabilities": (count,)}
-    for name, shape in wanted.items():
+    for name, shape in role.shapes(sample.shape, card.input.stride_px, found).items():
         if found[name].shape != shape:
             raise ModelError(f"{label} gives {name} of shape {found[name].shape} for {sample.shape}, must be {shape}")
-    return int(np.prod(wanted["scores"])) if card.task == "screening" else count
+    return role.count_windows(sample.shape, card.input.stride_px)
 
 
 def _probes(sample: NDArray[np.generic]) -> list[NDArray[np.uint8]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
+from serving.roles.role import MODEL_ROLES
 
 
 def list_models(root: Path) -> list[ModelCard]:
@@ -20,16 +21,20 @@ def list_models(root: Path) -> list[ModelCard]:
 
 
 def newest_cascade(root: Path) -> dict[str, Path]:
-    """The folders of the newest Reg-NS and Det and, where there is one, of the newest verifier, by name.
+    """The folders of the newest version of each model that the cascade runs, by name, in the order in which they see a slide.
 
     Raises
     ------
     ModelError
-        If Reg-NS or Det is missing.
+        If one is missing that a cascade cannot go without.
     """
-    verifier = find_model(root, "verifier")
-    found = {name: model_folder(root, name) for name in ("reg-ns", "det")}
-    return found if verifier is None else {**found, "verifier": verifier}
+    found = {}
+    for name in MODEL_ROLES.cascade().values():
+        if MODEL_ROLES[name].required:
+            found[name] = model_folder(root, name)
+        elif (folder := find_model(root, name)) is not None:
+            found[name] = folder
+    return found
 
 
 def model_folder(root: Path, name: str) -> Path:

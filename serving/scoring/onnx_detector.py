@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from serving.core.detections import Detections
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
+from serving.roles.role import MODEL_ROLES
 from serving.scoring import cuda_session, int8, openvino_session
 from serving.scoring.batch_sizes import GPU_PROVIDERS, choose_batch_sizes
 from serving.scoring.batches import run_in_batches
@@ -36,14 +37,6 @@ OWN: dict[str, Callable[[str], str | None]] = {
 BAND_ROWS = 2
 """Rows of sub-tiles that one call of Reg-NS sees on a CPU: 16 sub-tiles keep activations near the caches."""
 _FATAL = 4
-_CONTRACT = {
-    "screening": ({"tiles": ("tensor(uint8)", 4)}, {"scores": ("tensor(float)", 3)}),
-    "detection": (
-        {"windows": ("tensor(uint8)", 4)},
-        {"boxes": ("tensor(float)", 3), "probabilities": ("tensor(float)", 2), "counts": ("tensor(int64)", 1)},
-    ),
-    "verification": ({"windows": ("tensor(uint8)", 4)}, {"probabilities": ("tensor(float)", 1)}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +153,9 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
 
 
 def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None = None) -> OnnxDetector:
-    """The models in version folders, by name, checked as `load_detector` does; `verifier` may be absent.
+    """The models in version folders, by name, checked as `load_detector` does.
+
+    Models that the cascade does not run are passed over; those that it may go without may be absent.
 
     Raises
     ------
@@ -168,12 +163,18 @@ def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None
         As `load_detector`.
     """
     wanted = choose_providers(providers)
-    screener = load_screener(folders["reg-ns"], providers=wanted)
-    others = [folders[name] for name in ("det", "verifier") if name in folders]
-    loaded = [(card, open_session(folder, card, wanted)) for folder in others for card in [load_card(folder)]]
-    (card, detection), *rest = loaded
-    verifier, verification = rest[0] if rest else (None, None)
-    return OnnxDetector(card, screener, detection, verifier, verification)
+    names = MODEL_ROLES.cascade()
+    screener = load_screener(folders[names["screening"]], providers=wanted)
+    card, detection = _load(folders[names["detection"]], wanted)
+    verifier = names.get("verification")
+    if verifier is None or verifier not in folders:
+        return OnnxDetector(card, screener, detection)
+    return OnnxDetector(card, screener, detection, *_load(folders[verifier], wanted))
+
+
+def _load(folder: Path, providers: Sequence[str]) -> tuple[ModelCard, Session]:
+    card = load_card(folder)
+    return card, open_session(folder, card, providers)
 
 
 def load_screener(folder: Path, *, providers: Sequence[str] | None = None) -> OnnxScreener:
@@ -210,7 +211,7 @@ def choose_providers(asked: Sequence[str] | None) -> list[str]:
 
 
 def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> Session:
-    """The graph in `folder`, whose inputs and outputs are those of the card's task; raises `ModelError`."""
+    """The graph in `folder`, whose inputs and outputs are those of the model's role; raises `ModelError`."""
     try:
         session = _open_onnx_session(folder / "model.onnx", providers)
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
@@ -259,8 +260,10 @@ def _with_options(provider: str) -> str | tuple[str, dict[str, str]]:
 
 
 def _check_contract(session: Session, card: ModelCard) -> None:
-    for what, wanted, found in zip(
-        ("inputs", "outputs"), _CONTRACT[card.task], (session.get_inputs(), session.get_outputs()), strict=True
+    role = MODEL_ROLES.find(card.name, card.task)
+    for what, wanted, found in (
+        ("inputs", role.inputs, session.get_inputs()),
+        ("outputs", role.outputs, session.get_outputs()),
     ):
         have = {tensor.name: (tensor.type, len(tensor.shape)) for tensor in found}
         if have != wanted:

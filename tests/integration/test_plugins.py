@@ -142,6 +142,56 @@ def test_a_quality_check_that_does_not_load_is_named(tmp_path: Path) -> None:
     assert "the quality check highlighter of mitoserve-example" in done.stderr
 
 
+_RELEASE = """
+import sys
+from pathlib import Path
+from serving.core.errors import MitoserveError
+from serving.registry.registry import ModelRegistry
+from serving.settings import ServerSettings
+from serving.store.database import open_database
+from tests.fakes import make_verifier_card
+from tests.quick_models import quick_light, write_quick_model, write_quick_models
+
+root = Path(sys.argv[1])
+settings = ServerSettings(
+    models=write_quick_models(root / "models"), state=root / "state", providers=("CPUExecutionProvider",), model_window_s=10
+)
+card = make_verifier_card().model_dump() | {"name": "tumour", "output": "tumour"}
+card |= {"detection_threshold": None, "candidate_probability": None}
+card = type(make_verifier_card()).model_validate(card)
+database = open_database(settings)
+registry = ModelRegistry(settings, database)
+added = registry.add(write_quick_model(root / "new", card, quick_light("tumour"), window=64))
+wrong = card.model_copy(update={"version": "0.0.2"})
+try:
+    registry.add(write_quick_model(root / "new", wrong, quick_light("probabilities"), window=64))
+except MitoserveError as error:
+    print(error)
+registry.promote(["reg-ns@0.0.1", "det@0.0.1", "tumour@0.0.1"], "shell:test")
+print(*[model.label for model in registry.serving()])
+print(*[found.parity for found in registry.check([added], again=True)])
+detector = registry.load(registry.serving())
+print(detector.detection_card.name, detector.verification_card)
+registry.promote(["reg-ns@0.0.1", "det@0.0.1"], "shell:test")
+print(*[model.label for model in registry.serving()])
+database.close()
+"""
+
+
+def test_an_installed_package_adds_a_model_role(tmp_path: Path) -> None:
+    """A model of it is checked by its contract, kept and promoted beside the others, and the cascade does not run it."""
+    done = _python(_installed(tmp_path / "site"), "-c", _RELEASE, tmp_path)
+    assert done.returncode == 0, done.stderr
+    refused, *said = done.stdout.splitlines()
+    assert "model tumour 0.0.2 breaks the serving contract: outputs are" in refused
+    assert said == [
+        "reg-ns@0.0.1 det@0.0.1 tumour@0.0.1",
+        "{'tumour': 0.0}",
+        "det None",
+        "reg-ns@0.0.1 det@0.0.1",
+    ]
+
+
 @pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=lambda path: path.stem)
 def test_the_page_shows_the_package_as_it_is(path: Path) -> None:
     if path.name != "__init__.py":

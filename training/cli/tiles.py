@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from serving.core.errors import MitoserveError
 from serving.core.research_use import RESEARCH_USE
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import load_screener
 from serving.scoring.options import ScoringOptions
@@ -101,7 +102,7 @@ def _rank_and_cut(args: _Wanted) -> None:
     """
     _check(args)
     try:
-        folder = args.model or model_folder(default_models(), "reg-ns")
+        folder = args.model or model_folder(default_models(), MODEL_ROLES.cascade()["screening"])
         screener = load_screener(folder, providers=args.provider or None)
     except MitoserveError as error:
         raise ValueError(str(error)) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.onnx_detector import CPU, load_cascade
@@ -108,9 +109,9 @@ def score_pictures(
 
 
 def version_folders(models: Path, version: str) -> dict[str, Path]:
-    """Folders of the models that have a version, by name; raises `FileNotFoundError` where Reg-NS or Det has not."""
+    """Folders of the models that have a version, by name; raises `FileNotFoundError` where one is missing that a cascade needs."""
     found = {path.parent.parent.name: path.parent for path in sorted(models.glob(f"*/{version}/card.json"))}
-    if missing := {"reg-ns", "det"} - set(found):
+    if missing := set(MODEL_ROLES.required()) - set(found):
         raise FileNotFoundError(f"{models} has no version {version} of {', '.join(sorted(missing))}")
     return found
 

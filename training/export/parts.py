@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from serving.core.modelcard import load_card
+from serving.roles.role import MODEL_ROLES
 from training.evaluation.cascade_figures import version_folders
 from training.evaluation.judgement import ModelName
 from training.export.origins import recipe_digest
 from training.recipes.reading import read_recipe
 from training.recipes.record import read_record
 
-MODELS: tuple[ModelName, ...] = ("reg-ns", "det", "verifier")
+MODELS: tuple[ModelName, ...] = get_args(ModelName)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class CascadeParts:
         for name in MODELS:
             if self.runs.get(name) and name in self.kept:
                 raise ValueError(f"{name} is to be made of {self.runs[name][0]} and kept: choose one")
-            if name != "verifier" and name not in self.names:
+            if MODEL_ROLES[name].required and name not in self.names:
                 raise ValueError(f"a cascade needs a {name}: give its run, or a version to keep")
 
     @property

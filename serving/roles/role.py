@@ -1,0 +1,100 @@
+"""The role of a model, and the registry of all: each file of this package, and each plug-in, registers its own."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.plugins import Registry
+
+GROUP = "mitoserve.model_roles"
+"""Entry point group of plug-ins: each names a module that adds its roles to `MODEL_ROLES` when it is imported."""
+Task = Literal["screening", "detection", "verification"]
+Tensors = Mapping[str, tuple[str, int]]
+"""Type, as ONNX Runtime names it, and number of axes, by name."""
+_LAST = 100
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+
+class ModelRole(ABC):
+    """What a model of this name is for, what its card states and what its graph takes and gives."""
+
+    task: ClassVar[Task]
+    """What its cards state as task; a card of another task is not of this role."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Fields that its card must state though the schema allows to leave them out."""
+    lacks: ClassVar[Mapping[str, str]] = {}
+    """Fields that its card must not state, and why."""
+    half_overlap: ClassVar[bool] = False
+    """Whether it sees sub-tiles, which overlap by half."""
+    inputs: ClassVar[Tensors]
+    outputs: ClassVar[Tensors]
+    tolerances: ClassVar[Mapping[str, float]]
+    """How far outputs may be from those of the sample that it ships with, by name; an output that is not named is not compared.
+
+    Another kind of processor sums in another order and may round factors to 10 bits (TF32); a wrong graph or wrong weights are off
+    by tenths. At 0.3 px the overlap of two boxes of 30 px is still .98.
+    """
+    any_side: ClassVar[bool] = False
+    """Whether a picture may have other sides than the card's window."""
+    required: ClassVar[bool] = False
+    """Whether no release goes without it."""
+    in_cascade: ClassVar[bool] = False
+    """Whether the cascade runs it, as the model of its task. A model of another role is kept, checked and released beside it."""
+    rank: ClassVar[int] = _LAST
+    """Place in a release: the order in which models see a slide."""
+
+    @abstractmethod
+    def shapes(
+        self, pictures: tuple[int, ...], stride_px: int, found: Mapping[str, NDArray[np.generic]]
+    ) -> dict[str, tuple[int, ...]]:
+        """The shapes that outputs must have.
+
+        pictures : shape of the input, (N, H, W, 3); stride_px : of the card; found : outputs, by name
+        """
+
+    def count_windows(self, pictures: tuple[int, ...], stride_px: int) -> int:
+        """Of how many windows the outputs are."""
+        return pictures[0]
+
+
+class ModelRoleRegistry(Registry[type[ModelRole]]):
+    """Roles by the name of their models, in the order of their ranks."""
+
+    def add(self, name: str, entry: type[ModelRole]) -> None:
+        """Register a role.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken or cannot be a model's, or another role is run by the cascade for the same task.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a model: give small letters, such as reg-ns")
+        for other, known in self.registered():
+            if entry.in_cascade and known.in_cascade and entry.task == known.task:
+                raise ValueError(f"the cascade runs {other} for {known.task}, and cannot run {name} too")
+        super().add(name, entry)
+
+    def __iter__(self) -> Iterator[str]:
+        names = list(super().__iter__())
+        return iter(sorted(names, key=lambda name: self[name].rank))
+
+    def required(self) -> tuple[str, ...]:
+        """What no release goes without."""
+        return tuple(name for name, role in self.items() if role.required)
+
+    def cascade(self) -> dict[Task, str]:
+        """The name of the model that the cascade runs for each task, in the order in which they see a slide."""
+        return {role.task: name for name, role in self.items() if role.in_cascade}
+
+    def find(self, name: str, task: Task) -> ModelRole:
+        """The role of a card's model; of a model whose name is not registered that of its task in the cascade."""
+        known = name in self and self[name].task == task
+        return self[name if known else self.cascade()[task]]()
+
+
+MODEL_ROLES = ModelRoleRegistry("model role", "serving.roles", GROUP)
