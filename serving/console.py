@@ -48,5 +48,5 @@ def format_label(label: str, style: str, text: str) -> Text:
 
 
 def escape_control(text: str) -> str:
-    """The text on one line, with every character that would not be seen written out, such as \\x1b."""
+    """The text on one line, with every character that would not be seen written out, such as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

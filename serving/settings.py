@@ -39,7 +39,7 @@ def default_models() -> Path:
 
 
 def default_state() -> Path:
-    """This user's own folder for state (XDG Base Directory Specification)."""
+    """The folder of this user for state (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mitoserve"
 
 

@@ -84,7 +84,7 @@ def _node(environment: FaultEnvironment, name: str, database: str) -> ServerProc
 
 
 def _kill_all(node: ServerProcess) -> None:
-    """kill -9 of the server and of all that it started."""
+    """Send SIGKILL to the server and to all that it started."""
     found, waiting = [], [node.pid]
     while waiting:
         found.append(waiting.pop())

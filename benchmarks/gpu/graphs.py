@@ -24,7 +24,7 @@ MOST_TURNS = 40
 
 
 def open_graph(folder: Path, provider: str, options: Mapping[str, str] | None = None) -> Session:
-    """The model in a version folder. options : of the CUDA provider, over those that serving chooses"""
+    """The model in a version folder. options : of the CUDA provider, over those that serving chooses."""
     if provider in cuda_session.PROVIDERS:
         return CudaSession(folder / "model.onnx", provider, options=options)
     return open_session(folder, load_card(folder), [provider])

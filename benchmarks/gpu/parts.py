@@ -48,7 +48,7 @@ _EVERY_ALGORITHM = {"cudnn_conv_algo_search": "EXHAUSTIVE"}
 
 
 class Bench:
-    """What the parts share. folder : where slides are written"""
+    """What the parts share. folder : where slides are written."""
 
     def __init__(self, asked: argparse.Namespace, folder: Path) -> None:
         self._asked, self._folder = asked, folder

@@ -12,7 +12,7 @@ _TORCH = "torch"
 
 
 def default_folder() -> Path:
-    """This user's cache (XDG Base Directory Specification)."""
+    """The user's cache (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitoserve-peers"
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class PeerInputs:
-    """folder : scratch. released : the models folder. data : where real slides are. script : TorchScript. pythons : of the peers"""
+    """folder : scratch. released : the models folder. data : where real slides are. script : TorchScript. pythons : of the peers."""
 
     folder: Path
     released: Path

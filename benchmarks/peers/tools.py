@@ -46,7 +46,7 @@ def list_settings(peer: str) -> list[Settings]:
 def peers(
     models: NetworkFiles, script: Path, pythons: Mapping[str, Path], settings: Mapping[str, Settings]
 ) -> list[Tool]:
-    """The other projects' tools. pythons : of each environment. settings : in place of those known to be best"""
+    """The other projects' tools. pythons : of each environment. settings : in place of those known to be best."""
     return [
         Tool(
             _NAMES[peer],

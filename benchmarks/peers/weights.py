@@ -17,7 +17,7 @@ from training.models.released import read_released_weights
 
 @dataclass(frozen=True, slots=True)
 class NetworkFiles:
-    """torch_weights : of `WindowScreener`. exact, shipped : version folders of the serving contract"""
+    """torch_weights : of `WindowScreener`. exact, shipped : version folders of the serving contract."""
 
     torch_weights: Path
     exact: Path

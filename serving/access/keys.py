@@ -54,7 +54,7 @@ class KeyStore:
     """The keys of one server."""
 
     def __init__(self, database: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """`now` : the time, with its zone"""
+        """`now` : the time, with its zone."""
         self._database, self._now = database, now
 
     def create(

@@ -55,7 +55,7 @@ class StretchedSlide:
         self._across, self._down = slide.width / frame.width, slide.height / frame.height
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
-        """See `Slide.read`; region : px of the frame"""
+        """See `Slide.read`; region : px of the frame."""
         x, y = round(region.x * self._across), round(region.y * self._down)
         right, bottom = round(region.right * self._across), round(region.bottom * self._down)
         return self._slide.read(Region(x, y, max(right - x, 1), max(bottom - y, 1)), width, height)

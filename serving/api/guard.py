@@ -195,8 +195,10 @@ def _caller(scope: Scope) -> Caller:
 
 
 def _subject(scope: Scope, start: Message) -> str:
-    """The id of what was made, from the answer's Location, or of what the route's address names; with the reason of a route
-    that asks for one."""
+    """The id of what was made or is named, and the reason of a route that asks for one.
+
+    What was made is named by the answer's Location, else by the route's address.
+    """
     state = scope.get("state", {})
     location = Headers(raw=start["headers"]).get("location", "").rstrip("/")
     named = state.get("made") or location.rsplit("/", 1)[-1] or _addressed_id(scope)

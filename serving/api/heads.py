@@ -16,7 +16,7 @@ class HeadAsGet:
     """Answers HEAD as GET without the body (RFC 9110, 9.3.2)."""
 
     def __init__(self, app: ASGIApp, own: Callable[[], Collection[str]]) -> None:
-        """own : templates of routes that answer HEAD by themselves."""
+        """Answer HEAD for all routes but those whose templates are in `own`, which do so by themselves."""
         self._app, self._own = app, own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

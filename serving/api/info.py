@@ -52,8 +52,11 @@ def info_routes(workload: Workload) -> APIRouter:
         responses=responses("model-unavailable", "not-ready"),
     )
     async def readyz() -> str:
-        """Answers 200 once the models are loaded and while there is room on disk and the database and the object store
-        answer and are those that it started with; else 503 with the reason."""
+        """Answers 200 once the server can work, else 503 with the reason.
+
+        The models are loaded, there is room on disk, and the database and the object store answer and are those that it started
+        with.
+        """
         try:
             await run_sync(workload.database.check)
             await run_sync(workload.worker_registry.cards)

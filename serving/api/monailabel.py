@@ -54,7 +54,7 @@ class InferRequest(BaseModel):
     size: tuple[int, int] = Field((0, 0), description="Level-0 px; 0, 0 for all.")
 
     def roi(self, origin: tuple[int, int], scale: tuple[float, float]) -> Roi | None:
-        """What was selected, level-0 px from OpenSlide's origin; None for all. scale : px of the file per level-0 px"""
+        """What was selected, level-0 px from OpenSlide's origin; None for all. scale : px of the file per level-0 px."""
         (left, top), (width, height) = self.location, self.size
         if width <= 0 or height <= 0:
             return None

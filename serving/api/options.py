@@ -45,7 +45,7 @@ class ScoreQuery(AnalysisOptions):
 
 
 def check_query(request: Request) -> None:
-    """Refuse a query that gives a parameter twice: which of them would count?
+    """Refuse a query that gives a parameter twice, since nothing says which would count.
 
     Raises
     ------

@@ -24,7 +24,7 @@ class Proxies:
     """Gives a request the client, scheme, host and path prefix that a named proxy states, and redirects that stay inside."""
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[str], prefix: str) -> None:
-        """trusted : addresses or networks of proxies; prefix : where none is stated."""
+        """Believe proxies of `trusted` addresses or networks; `prefix` holds where none is stated."""
         self._app, self._prefix = app, prefix
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
 

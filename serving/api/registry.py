@@ -130,8 +130,10 @@ def registry_routes(workload: Workload) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": BINARY}}},
     )  # fmt: skip
     async def add(request: Request) -> Response:
-        """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz. It is checked on this machine
-        and kept; what serves stays as it is."""
+        """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz.
+
+        It is checked on this machine and kept; what serves stays as it is.
+        """
         settings = workload.settings
         async with receive_slide(request, workload, filename="version.zip") as received:
 
@@ -203,8 +205,10 @@ def registry_routes(workload: Workload) -> APIRouter:
         ),
     )
     async def promote(request: Request, wanted: Wanted) -> Response:
-        """The workers check and load it beside what serves, ask its gates where there is a golden set, then run new analyses
-        on it; ask at Location how that went."""
+        """The workers check and load it beside what serves, then run new analyses on it; ask at Location how that went.
+
+        Where there is a golden set, its gates are asked before.
+        """
         actor, because = request_owner(request), wanted.because.strip() if wanted.force else None
         request.state.reason = because or ""
         return _accept(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))

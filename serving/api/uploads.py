@@ -1,5 +1,6 @@
-"""`/v1/uploads`: resumable uploads by tus 1.0 (https://tus.io/protocols/resumable-upload) with its extensions creation,
-checksum, expiration and termination.
+"""`/v1/uploads`: resumable uploads by tus 1.0 (https://tus.io/protocols/resumable-upload).
+
+Of its extensions: creation, checksum, expiration and termination.
 """
 
 import contextlib

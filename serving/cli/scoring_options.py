@@ -67,7 +67,7 @@ def parse_options(stated: dict[str, Any]) -> ScoringOptions:
 
 
 def _option(name: str, info: FieldInfo, names: Mapping[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """One option. names : of all options on the command line, by field"""
+    """One option. names : of all options on the command line, by field."""
     stated = find_stated(info)
     default = info.default if stated.form is None else stated.default
     return click.option(

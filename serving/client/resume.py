@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def default_notes() -> Path:
-    """This user's own folder for such notes (XDG Base Directory Specification)."""
+    """The folder of this user for such notes (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitoserve" / "uploads"
 
 

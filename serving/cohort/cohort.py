@@ -52,12 +52,12 @@ class ProgressListener(Protocol):
         """Workers are being started."""
 
     def went_on(self, tally: CohortTally, tiles_under_way: int) -> None:
-        """Time has passed, or a slide has ended. tiles_under_way : done, of slides that have not ended"""
+        """Time has passed, or a slide has ended. tiles_under_way : done, of slides that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPoolSize:
-    """gpus : that each worker has to itself"""
+    """gpus : that each worker has to itself."""
 
     workers: int
     threads: int

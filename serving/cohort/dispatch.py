@@ -54,7 +54,7 @@ class WorkerPool(Protocol[W]):
         """Start a worker; `WorkerReady` or `WorkerDied` follows."""
 
     def give(self, worker: W, task: SlideTask, coming: str | None) -> None:
-        """Let an idle worker score a slide; `TaskEnded` or `WorkerDied` follows. coming : see `SlideWorker.score`"""
+        """Let an idle worker score a slide; `TaskEnded` or `WorkerDied` follows. coming : see `SlideWorker.score`."""
 
     def events(self, timeout_s: float) -> list[Event[W]]:
         """What happened since, waiting for at most so long."""

@@ -21,7 +21,7 @@ _STALE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object. modified : seconds since 1970"""
+    """An object. modified : seconds since 1970."""
 
     size: int
     modified: float

@@ -12,7 +12,7 @@ from serving.core.research_use import RESEARCH_USE
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Slides of the last manifest. left : neither a report nor a reason is there"""
+    """Slides of the last manifest. left : neither a report nor a reason is there."""
 
     slides: int
     done: int

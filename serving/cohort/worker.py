@@ -63,7 +63,7 @@ class WorkOrder:
 
 @dataclass(frozen=True, slots=True)
 class SlideTask:
-    """A slide to score. facts : what is known of its file; kept : the report that is there already"""
+    """A slide to score. facts : what is known of its file; kept : the report that is there already."""
 
     entry: ManifestEntry
     facts: SourceFile = UNKNOWN
@@ -72,7 +72,7 @@ class SlideTask:
 
 @dataclass(frozen=True, slots=True)
 class SlideOutcome:
-    """How a task ended. state : `kept` where a valid report was there already"""
+    """How a task ended. state : `kept` where a valid report was there already."""
 
     slide: str
     state: Literal["scored", "kept", "failed"]

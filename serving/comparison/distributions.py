@@ -17,7 +17,7 @@ Shares = NDArray[np.float64]
 
 
 def compute_shares(values: NDArray[np.floating], edges: NDArray[np.float64]) -> Shares:
-    """The share of each bin; NaN is left out. values : float, any shape"""
+    """The share of each bin; NaN is left out. values : float, any shape."""
     counts = np.histogram(values[np.isfinite(values)], edges)[0].astype(np.float64)
     return np.asarray(counts / max(counts.sum(), 1.0))
 

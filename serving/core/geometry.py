@@ -187,7 +187,7 @@ class WorkFrame:
         return Region(x, y, round(work.right * self.scale) - x, round(work.bottom * self.scale) - y)
 
     def boxes_to_level0(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """boxes : float32, shape (N, 4), xyxy, work px -> the same in level-0 px, not rounded."""
+        """Convert boxes, float32, shape (N, 4), xyxy, from work px to level-0 px, not rounded."""
         return (boxes * np.float32(self.scale)).astype(np.float32)
 
     def area_mm2(self, level0_px: float) -> float:

@@ -15,7 +15,7 @@ MIN_PX = 200
 
 @dataclass(frozen=True, slots=True)
 class Stains:
-    """haematoxylin, eosin : float64, shape (3,), optical density of red, green and blue, of length 1"""
+    """haematoxylin, eosin : float64, shape (3,), optical density of red, green and blue, of length 1."""
 
     haematoxylin: NDArray[np.float64]
     eosin: NDArray[np.float64]

@@ -44,7 +44,7 @@ class Export:
     rank: int = _LAST
 
     def render(self, analysis: Analysis, slide: Path | None = None) -> bytes:
-        """The whole file. slide : the slide's own file, which DICOM refers to
+        """The whole file. slide : the slide's own file, which DICOM refers to.
 
         Raises
         ------

@@ -100,7 +100,7 @@ def draw_lines(draw: ImageDraw.ImageDraw, corner: tuple[int, int], lines: Sequen
 
 
 def draw_legend(page: Image.Image, corner: tuple[int, int], report: Report, zoom: float) -> None:
-    """Colour scale, symbols and scale bar. zoom : drawn px per level-0 px"""
+    """Colour scale, symbols and scale bar. zoom : drawn px per level-0 px."""
     draw = ImageDraw.Draw(page)
     x, y = corner
     _write(draw, (x, y), TextLine("Reg-NS score", 14, _INK))

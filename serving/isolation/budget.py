@@ -45,7 +45,7 @@ class MemoryBudget:
     """How much memory decoders may use together, in this process and in all others with the same file."""
 
     def __init__(self, total: int, file: Path | None = None, *, wait_s: float = WAIT_S) -> None:
-        """`total` : bytes; `file` : None for a budget of this process alone"""
+        """`total` : bytes; `file` : None for a budget of this process alone."""
         self.total, self._wait_s = total, wait_s
         self._units = max(total // UNIT, 1)
         if file is None:

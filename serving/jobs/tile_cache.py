@@ -33,8 +33,11 @@ class TileCache:
         *,
         owner: str,
     ) -> None:
-        """mpp : of the slide; what the options state comes first. owner : whose analyses left it: how quickly one ends would
-        tell another owner that somebody else has the slide."""
+        """Prepare the cache of one slide.
+
+        mpp : of the slide; what the options state comes first. owner : whose analyses left it: how quickly one ends would tell
+        another owner that somebody else has the slide
+        """
         threshold = screening_threshold(detector, options)
         screening = [
             __version__,

@@ -38,7 +38,7 @@ class FoldCheck(QualityCheck):
 
 
 def find_folds(density: Density, tissue: Mask, mpp: float) -> Mask:
-    """Folded tissue. tissue : what is compared, without ink and bubbles"""
+    """Folded tissue. tissue : what is compared, without ink and bubbles."""
     if tissue.sum() < _LEAST_TISSUE:
         return np.zeros_like(tissue)
     usual = np.median(density[tissue], axis=0)

@@ -45,7 +45,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Glass:
-    """light : float32, shape (3,), grey values of empty glass; noise : of its density, one standard deviation
+    """light : float32, shape (3,), grey values of empty glass; noise : of its density, one standard deviation.
 
     seen : whether the picture shows any; if not, `light` is white
     """
@@ -75,7 +75,7 @@ def find_fill(picture: Picture, mpp: float) -> tuple[Mask, Mask]:
 
 
 def find_glass(picture: Picture, usable: Mask) -> Glass:
-    """The glass of a picture. usable : bool, shape (rows, columns): neither filled nor ink"""
+    """The glass of a picture. usable : bool, shape (rows, columns): neither filled nor ink."""
     counts = _colours(picture, usable)
     # How many elements are within two steps of each colour.
     covered = np.rint(ndimage.uniform_filter(counts, _AROUND, mode="constant") * _AROUND**3)

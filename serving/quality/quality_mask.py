@@ -40,7 +40,7 @@ class QualityMask:
         return np.asarray(self.reasons == 1 + self.names.index(reason), np.bool_)
 
     def holds(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which points lie in masked places. centres : float64, shape (N, 2), (x, y), level-0 px -> bool, shape (N,)"""
+        """Which points lie in masked places. centres : float64, shape (N, 2), (x, y), level-0 px -> bool, shape (N,)."""
         rows, columns = self.reasons.shape
         column = (centres[:, 0] / self.step_x).astype(np.intp).clip(0, columns - 1)
         row = (centres[:, 1] / self.step_y).astype(np.intp).clip(0, rows - 1)

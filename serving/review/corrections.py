@@ -18,9 +18,9 @@ _COLOURS = {FIGURE: [200, 0, 0], NOT_FIGURE: [0, 114, 178], _REVIEWED: [120, 120
 
 
 def corrections(report: Report, verdicts: Mapping[Who, Verdicts], added: Mapping[str, Box]) -> bytes:
-    """A feature for each object that was judged and one for the area around it, in px as QuPath counts them: of the file, from
-    where the slide's bounds begin.
+    """A feature for each object that was judged and one for the area around it, in px as QuPath counts them.
 
+    Those are px of the file, from where the slide's bounds begin.
     Where reviewers differ, most of them decide; objects on which as many say yes as no are left out, with their area.
     """
     boxes = {make_detection_target(i): (d.x, d.y, d.width, d.height) for i, d in enumerate(report.detections)} | dict(

@@ -59,7 +59,7 @@ def collect_verdicts(entries: Sequence[ReviewEntry]) -> dict[Who, dict[str, str]
 
 
 def tally(who: Who, verdicts: Verdicts, detections: int) -> ReviewTally:
-    """The counts of a reviewer. detections : number of the report's"""
+    """The counts of a reviewer. detections : number of the report's."""
     figures = {target for target, label in verdicts.items() if LABELS[label]}
     judged = {target for target in verdicts if target.startswith("detection-")}
     return ReviewTally(

@@ -189,7 +189,7 @@ def _interval(values: NDArray[np.float64], tissue: NDArray[np.float64], area: fl
 def _hotspots(
     found: CountingInput, settings: Counting, adding: NDArray[np.float64], adds: NDArray[np.float64]
 ) -> tuple[list[Hotspot], list[str]]:
-    """Hotspots and warnings. adding, adds : places, shape (N, 2), and what each adds to the expected count, shape (N,)"""
+    """Hotspots and warnings. adding, adds : places, shape (N, 2), and what each adds to the expected count, shape (N,)."""
     within, mpp = found.within, found.lattice.mpp
     origin = np.asarray([within.x, within.y], np.float64)
     window = make_window(settings.hotspot_shape, settings.hotspot_area_mm2, mpp, within)

@@ -51,7 +51,7 @@ def exclude_masked_tissue(tissue: TissueMask, quality: QualityMask | None, qc: Q
 
 
 def exclude_masked_figures(figures: Detections, quality: QualityMask | None, qc: QualityUse | None) -> Detections:
-    """The figures that count. figures : level-0 px"""
+    """The figures that count. figures : level-0 px."""
     if quality is None or qc != "exclude":
         return figures
     return figures[~quality.holds(figures.centres.astype(np.float64))]
@@ -60,7 +60,7 @@ def exclude_masked_figures(figures: Detections, quality: QualityMask | None, qc:
 def make_quality_section(
     masking: QualityMasking, tissue: TissueMask, mpp: float, *, masked: int, dropped: int
 ) -> Quality:
-    """The section of the report. tissue : all of it; mpp : um per level-0 px; masked, dropped : figures"""
+    """The section of the report. tissue : all of it; mpp : um per level-0 px; masked, dropped : figures."""
     element = tissue.step_x * tissue.step_y * (mpp / 1000) ** 2
 
     def mm2(where: NDArray[np.bool_]) -> float:
@@ -83,7 +83,7 @@ def make_quality_section(
 
 
 def quality_warnings(quality: Quality, qc: QualityUse, tissue_mm2: float) -> list[str]:
-    """What a reader must know. tissue_mm2 : all of it"""
+    """What a reader must know. tissue_mm2 : all of it."""
     masked = quality.masked_tissue_mm2
     named = ", ".join(f"{a.reason} {a.tissue_mm2:.2f} mm2" for a in quality.areas if a.tissue_mm2 >= 0.005)
     if qc == "exclude" and masked > 0:

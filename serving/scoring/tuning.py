@@ -128,7 +128,7 @@ def _file() -> Path:
 
 
 def cache_folder() -> Path:
-    """This user's own folder for what can be made again (XDG Base Directory Specification)."""
+    """The folder of this user for what can be made again (XDG Base Directory Specification)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mitoserve"
 
 

@@ -169,7 +169,7 @@ class _DirectoryWalker:
         self._follow(first, ())
 
     def _follow(self, offset: int, above: tuple[int, ...]) -> None:
-        """Walk the chain that begins at `offset`, and all below it. above : the directories that lead there"""
+        """Walk the chain that begins at `offset`, and all below it. above : the directories that lead there."""
         if len(above) > MAX_DEPTH:
             raise self._refusal("its directories lie in one another too deep")
         chain: set[int] = set()

@@ -112,8 +112,10 @@ class TiffContent:
 
     @property
     def is_plain(self) -> bool:
-        """Whether OpenSlide shows its tiled pages as they are: 8-bit RGB, in a compression that libtiff knows, the largest
-        page first, whose resolution OpenSlide states."""
+        """Whether OpenSlide shows its tiled pages as they are.
+
+        They are 8-bit RGB, in a compression that libtiff knows, and the largest comes first, whose resolution OpenSlide states.
+        """
         tiled = [page for page in self.pages if page.tiled]
         largest_first = all(page.width <= tiled[0].width and page.height <= tiled[0].height for page in tiled)
         return (not self.ome and largest_first) and all(

@@ -148,8 +148,9 @@ class OpenSlideSlide(PyramidSlide):
                 )
 
     def check_pages(self, content: TiffContent) -> None:
-        """Hold against the TIFF's own pages what OpenSlide says of them: samples must be 8-bit colours, and the resolution
-        that of the page of level 0.
+        """Hold against the TIFF's own pages what OpenSlide says of them.
+
+        Samples must be 8-bit colours, and the resolution that of the page of level 0.
 
         Raises
         ------

@@ -212,8 +212,10 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders of a folder, at most one more than `MAX_ENTRIES`, in the order of names. Links to folders are left
-    aside, since they may lead in a circle."""
+    """Files and folders of a folder, at most one more than `MAX_ENTRIES`, in the order of names.
+
+    Links to folders are left aside, since they may lead in a circle.
+    """
     files, folders = [], []
     with os.scandir(folder) as entries:
         for count, entry in enumerate(entries):

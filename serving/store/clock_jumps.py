@@ -21,7 +21,7 @@ class ClockJumpDetector:
     """Keeps the time that was seen last, also over restarts."""
 
     def __init__(self, file: Path, newest: Callable[[], float | None]) -> None:
-        """newest : gives the newest time that the tables hold, seconds since 1970, for the first start with `file`"""
+        """Watch from the time in `file`; at its first start, from what `newest` gives: that of the tables, seconds since 1970."""
         self._file, self._newest = file, newest
         self._wall: float | None = None
         self._monotonic, self._rest_s = time.monotonic(), 0.0

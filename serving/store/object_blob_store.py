@@ -29,7 +29,7 @@ class ObjectBlobStore:
     """What is in the object store is kept; this disk has copies of what was used last."""
 
     def __init__(self, root: Path, objects: ObjectFolders, *, cache_bytes: int, min_free_bytes: int) -> None:
-        """cache_bytes : copies may take, 0 for any; min_free_bytes : that copies leave free"""
+        """cache_bytes : copies may take, 0 for any; min_free_bytes : that copies leave free."""
         self.root, self.objects = root, objects
         self._cache_bytes, self._min_free_bytes = cache_bytes, min_free_bytes
         for folder in (root, root / "locks"):

@@ -70,7 +70,7 @@ def make_stored_slide(row: Row[Any]) -> StoredSlide:
 
 
 def blob_row(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict[str, object]:
-    """The row of a blob. main : the file to open; size : bytes of all its files"""
+    """The row of a blob. main : the file to open; size : bytes of all its files."""
     return {
         "sha256": sha256,
         "size": size,

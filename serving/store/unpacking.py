@@ -73,7 +73,7 @@ class UnpackLimits:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """A member of an archive. content : None for a folder"""
+    """A member of an archive. content : None for a folder."""
 
     name: str
     content: "ByteSource | None"

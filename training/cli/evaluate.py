@@ -20,9 +20,9 @@ from training.cli.options import A_PATH, WithLists, data_option
 )
 @click.option("--out", type=A_PATH, required=True, help="folder for summary.json, report.html and figures")
 def command(run: Path, data: tuple[Path, ...], rule: Any, out: Path) -> None:
-    """Judge RUN, a run of `train` or a folder of <name>/<version>/card.json, on stores: rates, curves, mAP, F1, intervals, an
-    HTML report.
+    """Judge RUN on stores: rates, curves, mAP, F1, intervals, an HTML report.
 
+    RUN is a run of `train` or a folder of <name>/<version>/card.json.
     Pictures of patients that a run learnt from or validated on are left out. Models that place boxes also score whole pictures,
     by the very code that serves.
     """

@@ -30,9 +30,9 @@ def command(
     fields: int | None,
     new: str | None,
 ) -> None:
-    """Score labelled fields with the released models of VERSION (e.g. 1.2.0, which every model has) by every way in turn, float32
-    first.
+    """Score labelled fields with the released models of VERSION by every way in turn, float32 first.
 
+    VERSION, e.g. 1.2.0, is one that every model has.
     Prints how far scores move, precision, recall and F1 at the released threshold and at each way's best, and processor time.
     """
     from training.data.combined_stores import read_stores  # noqa: PLC0415

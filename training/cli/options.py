@@ -63,7 +63,7 @@ def runs_options(command: F) -> F:
 
 
 def init_option(otherwise: str) -> Callable[[F], F]:
-    """`--init`. otherwise : what happens without it, in words"""
+    """`--init`. otherwise : what happens without it, in words."""
     return click.option(
         "--init",
         multiple=True,

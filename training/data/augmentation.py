@@ -127,7 +127,7 @@ def _refocus(pixels: Tensor, rng: np.random.Generator, amount: Photometric) -> T
 
 
 def _blur(pixels: Tensor, sigma: NDArray[np.float64]) -> Tensor:
-    """Each picture blurred by its own Gaussian. pixels : (N, 3, H, W). sigma : (N,), px"""
+    """Each picture blurred by its own Gaussian. pixels : (N, 3, H, W). sigma : (N,), px."""
     offsets = np.arange(-_KERNEL_RADIUS, _KERNEL_RADIUS + 1)
     line = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     line = np.repeat(line / line.sum(1, keepdims=True), 3, axis=0).astype(np.float32)

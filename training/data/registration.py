@@ -46,7 +46,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class GreyPicture:
-    """A picture as it is correlated: grey, `STEP_UM` a pixel, shape (height, width). mpp : of the picture itself"""
+    """A picture as it is correlated: grey, `STEP_UM` a pixel, shape (height, width). mpp : of the picture itself."""
 
     grey: Grey
     mpp: float

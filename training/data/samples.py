@@ -47,7 +47,7 @@ def find_boxes(table: SubTileTable, index: int) -> tuple[NDArray[np.float32], ND
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """What decides on a run's samples, beside the data. side : px that samples are shrunk to; batch : a step's"""
+    """What decides on a run's samples, beside the data. side : px that samples are shrunk to; batch : a step's."""
 
     seed: int
     batch: int

@@ -49,7 +49,7 @@ class ScreeningTiles:
 
 
 def crop_parts(bank: CropBank, figures: float) -> Source:
-    """Parts of tiles that are collages of crops. figures : share of the crops that show their figure"""
+    """Parts of tiles that are collages of crops. figures : share of the crops that show their figure."""
     return collage_source(bank, side=_SHOWN_PX, size=SIDE_PX, share=figures)
 
 

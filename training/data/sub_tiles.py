@@ -138,7 +138,10 @@ class _Grid:
 
     @classmethod
     def from_picture(cls, picture: Picture, around: NDArray[np.float32]) -> "_Grid":
-        """around : float32, (M, 4), xyxy, boxes to have in the middle of one where only parts were looked at"""
+        """The sub-tiles of a picture.
+
+        around : float32, (M, 4), xyxy, boxes to have in the middle of one where only parts were looked at
+        """
         xs, ys = _starts(picture.width), _starts(picture.height)
         lattice = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
         if not picture.unlabelled_areas or not len(around):

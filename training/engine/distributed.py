@@ -40,7 +40,7 @@ class Process:
 
 @contextmanager
 def join_processes() -> Iterator[Process]:
-    """This process among those that `torchrun` started (gloo on CPUs, NCCL on GPUs), or the only one."""
+    """The present process among those that `torchrun` started (gloo on CPUs, NCCL on GPUs), or the only one."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))

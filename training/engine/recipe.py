@@ -54,7 +54,7 @@ class Recipe(BaseModel):
         return self.initialisation != "none"
 
     def plan(self, steps: int, *, batch: int | None = None, validate_every: int = 0) -> TrainingPlan:
-        """The plan of so many steps. batch : samples a step, where a sample is not a picture"""
+        """The plan of so many steps. batch : samples a step, where a sample is not a picture."""
         return TrainingPlan(
             self.seed,
             steps=steps,

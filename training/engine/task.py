@@ -75,7 +75,7 @@ class TrainingTask:
 
 @dataclass(frozen=True, slots=True)
 class FunctionSampler:
-    """A sampler of what a function draws by a generator. join : samples -> a batch"""
+    """A sampler of what a function draws by a generator. join : samples -> a batch."""
 
     draw: Callable[[np.random.Generator], Any]
     seed: int

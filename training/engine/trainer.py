@@ -117,8 +117,10 @@ def _rounds(task: TrainingTask) -> Iterator[tuple[int, int]]:
 
 
 def _renew(task: TrainingTask, step: int, model: nn.Module, out: Path, process: Process) -> None:
-    """Let the sampler use what the weights at a step say, where it asks for it; on disk, so that a run that goes on uses
-    the same."""
+    """Let the sampler use what the weights at a step say, where it asks for it.
+
+    That is kept on disk, so that a run that goes on uses the same.
+    """
     renewal = task.renewal
     if renewal is None or step not in renewal.steps:
         return

@@ -18,8 +18,10 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class CachingDetector:
-    """A detector that computes once what it is asked again: by another screening threshold, with and without the verifier, or with
-    another share of Det's word."""
+    """A detector that computes once what it is asked again.
+
+    It is asked by another screening threshold, with and without the verifier, or with another share of Det's word.
+    """
 
     detector: Detector
     screening_card: ModelCard

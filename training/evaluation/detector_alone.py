@@ -19,7 +19,7 @@ Detect = Callable[[NDArray[np.uint8]], list[Detections]]
 
 @dataclass(frozen=True, slots=True)
 class DetectorAlone:
-    """A detector for which every sub-tile passes the screening, with score 0. device : what it runs on, in words"""
+    """A detector for which every sub-tile passes the screening, with score 0. device : what it runs on, in words."""
 
     detect: Detect
     screening_card: ModelCard

@@ -42,7 +42,7 @@ class JudgedGroups:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of a source. title : of its column; digits : shown. of : NaN where there are no cases to measure it on"""
+    """A figure of a source. title : of its column; digits : shown. of : NaN where there are no cases to measure it on."""
 
     title: str
     digits: int

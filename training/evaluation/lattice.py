@@ -79,7 +79,7 @@ def lattice_summary(lattice: LatticeScores, sampling: BootstrapOptions) -> SubTi
 
 
 def calibration(probabilities: NDArray[np.floating], hits: NDArray[np.bool_]) -> Calibration:
-    """The reliability curve. probabilities : float, shape (N,); hits : bool, shape (N,), which came true"""
+    """The reliability curve. probabilities : float, shape (N,); hits : bool, shape (N,), which came true."""
     curve = reliability(probabilities, hits)
     return Calibration(
         expected_calibration_error=curve.expected_calibration_error,

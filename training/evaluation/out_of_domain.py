@@ -37,8 +37,10 @@ class FalseAlarmCount:
         return self.detections / self.area_mm2
 
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the rate, exact for a Poisson count (Garwood, 1936); detections of one slide are not
-        independent, so it is optimistic."""
+        """95 % interval of the rate, exact for a Poisson count (Garwood, 1936).
+
+        Detections of one slide are not independent, so it is optimistic.
+        """
         low = stats.chi2.ppf(0.025, 2 * self.detections) / 2 if self.detections else 0.0
         return float(low) / self.area_mm2, float(stats.chi2.ppf(0.975, 2 * self.detections + 2)) / 2 / self.area_mm2
 
@@ -68,9 +70,9 @@ def false_alarms(
     threshold: float,
     say: Callable[[str], None] = print,
 ) -> dict[str, FalseAlarmCount]:
-    """Of each slide, detections in labelled pictures away from figures and from where nobody looked or agreed, by the area
-    that is left.
+    """Of each slide, detections in labelled pictures where no figure is, by the area that is left.
 
+    Places where nobody looked or agreed are left out too.
     A detection within 7.5 um of such a place may be of a figure there, so that margin does not count either.
     """
     total: dict[str, FalseAlarmCount] = {}

@@ -68,8 +68,10 @@ def recall_99(ranking: Ranking) -> float:
 
 
 def highest_with_recall(ranking: Ranking, recall: float) -> float:
-    """The highest threshold, in steps of 0.01, that a share of what is to be found reaches; 0 where so many were not found, 1
-    where nothing was."""
+    """The highest threshold, in steps of 0.01, that a share of what is to be found reaches.
+
+    0 where so many were not found, 1 where nothing was.
+    """
     if not len(ranking.probabilities):
         return 1.0
     found = ranking.probabilities[ranking.hits]

@@ -25,7 +25,7 @@ _VERSIONED = re.compile(r"_\d+\.\d+\.\d+$")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model that was made anew. runs : those that its weights are of"""
+    """A model that was made anew. runs : those that its weights are of."""
 
     version: str
     runs: tuple[Path, ...]
@@ -101,7 +101,7 @@ def det_card(made: Made, judgement: Judgement, last: ModelName) -> ModelCard:
 
 
 def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard:
-    """Card of the verifier, before the judgement is stated in it. window_px : side of its window"""
+    """Card of the verifier, before the judgement is stated in it. window_px : side of its window."""
     nets = "" if len(made.runs) == 1 else f" of {len(made.runs)} nets"
     return ModelCard(
         **_common("verifier", made, judgement, "verifier"),

@@ -67,7 +67,7 @@ def make_judged_card(card: ModelCard, judgement: Judgement) -> ModelCard:
 
 
 def summarise_judgement(judgement: Judgement, last: str) -> str:
-    """What the card of a model says that does not speak last. last : name of the one that does"""
+    """What the card of a model says that does not speak last. last : name of the one that does."""
     pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
     return (
         f"The cascade was judged as a whole, by cross-validation over {len(pooled.groups)} groups of {names}: F1 "
@@ -77,7 +77,7 @@ def summarise_judgement(judgement: Judgement, last: str) -> str:
 
 
 def list_limits(judgement: Judgement, seen: frozenset[str]) -> list[str]:
-    """What the judgement does not show, and where it is poor. seen : patients that the released weights saw"""
+    """What the judgement does not show, and where it is poor. seen : patients that the released weights saw."""
     pooled, names = judgement.pooled, ", ".join(source.name for source in judgement.sources)
     groups = {group.group for group in pooled.groups}
     off = len(groups) - pooled.count_within_quarter

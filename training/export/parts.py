@@ -111,7 +111,7 @@ def _runs(regns: Path | None, det: Path | None, verifiers: Sequence[Path]) -> di
 
 
 def find_kept_versions(words: Sequence[str], models: Path) -> dict[ModelName, Path]:
-    """Folders of versions that stay. words : such as `reg-ns=1.3.0`. models : folder of <name>/<version>
+    """Folders of versions that stay. words : such as `reg-ns=1.3.0`. models : folder of <name>/<version>.
 
     Raises
     ------

@@ -38,8 +38,9 @@ def restate(
     data: str,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Publish every model of `version` as `new`: all cards with the figures, and that of the screening model with a count
-    calibration if it carries over from slide to slide.
+    """Publish every model of `version` as `new`, all cards with the figures.
+
+    That of the screening model has a count calibration if it carries over from slide to slide.
 
     models : folder of <name>/<version>. figures : of `version`, over `pictures`. data : what those are
 

@@ -21,7 +21,7 @@ _Graph = TypeVar("_Graph", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class RoundingDrift:
-    """What rounding changes: |score or probability - that of float32 weights|. spread : sd of the exact ones. where : on what"""
+    """What rounding changes: |score or probability - that of float32 weights|. spread : sd of the exact ones. where : on what."""
 
     where: str
     mean: float
@@ -31,7 +31,7 @@ class RoundingDrift:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What drift is measured on. tiles : uint8, (N, H, W, 3); windows : uint8, (N, 250, 250, 3). where : in words"""
+    """What drift is measured on. tiles : uint8, (N, H, W, 3); windows : uint8, (N, 250, 250, 3). where : in words."""
 
     where: str
     tiles: NDArray[np.uint8]
@@ -69,7 +69,7 @@ def round_to_half(graph: _Graph) -> _Graph:
 
 @torch.inference_mode()
 def measure_drift(exact: nn.Module, half: nn.Module, pixels: NDArray[np.uint8], where: str) -> RoundingDrift:
-    """Of the scores or probabilities of two graphs. pixels : uint8, as the graphs take them"""
+    """Of the scores or probabilities of two graphs. pixels : uint8, as the graphs take them."""
     found = [graph(torch.from_numpy(pixels)) for graph in (exact, half)]
     before, after = (result[1] if isinstance(result, tuple) else result for result in found)
     difference = (before - after).abs()

@@ -42,7 +42,7 @@ TORCHVISION_NMS_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StorageDrift:
-    """What the storage changes: |score - score in float32| of `windows` validation sub-tiles. spread : sd of the scores"""
+    """What the storage changes: |score - score in float32| of `windows` validation sub-tiles. spread : sd of the scores."""
 
     storage: str
     windows: int
@@ -80,8 +80,11 @@ class ExportedRun:
 def screening_card(
     exported: ExportedRun, graph: OnnxGraph, validation: ValidationData, *, rule: str | None, recall: float
 ) -> ModelCard:
-    """Card of a model that scores sub-tiles. rule : name of a threshold rule; None for the highest threshold, in steps of
-    0.01, that the share `recall` of the positive sub-tiles reaches"""
+    """Card of a model that scores sub-tiles.
+
+    rule : name of a threshold rule; None for the highest threshold, in steps of 0.01, that the share `recall` of the positive
+    sub-tiles reaches
+    """
     table = validation.table
     shown = positives(table, "centre")
     scores = _scores(graph, validation)

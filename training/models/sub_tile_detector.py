@@ -22,7 +22,7 @@ SCORE_FLOOR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class DetectorSizes:
-    """Torchvision's defaults. anchors : px of the resized sub-tile, one a level of the pyramid"""
+    """Torchvision's defaults. anchors : px of the resized sub-tile, one a level of the pyramid."""
 
     anchors: tuple[int, ...] = (32, 64, 128, 256, 512)
     channels: int = 256

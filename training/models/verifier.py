@@ -83,7 +83,7 @@ def figure_logit(outputs: Tensor) -> Tensor:
 
 
 def _disc(side: int) -> Tensor:
-    """1 inside the inscribed circle, 0 outside, with a soft edge. -> float32, (side, side)"""
+    """1 inside the inscribed circle, 0 outside, with a soft edge. -> float32, (side, side)."""
     offset = (torch.arange(side) - (side - 1) / 2).abs()
     radius = torch.hypot(offset[:, None], offset[None, :])
     return ((side / 2 - radius) / _EDGE_PX).clamp(0, 1)

@@ -14,7 +14,7 @@ Strides = Literal["v1", "v1.5"]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Tensors by name. strides : where the strides of a ResNet50 lie; None where nothing says. source : for people"""
+    """Tensors by name. strides : where the strides of a ResNet50 lie; None where nothing says. source : for people."""
 
     tensors: dict[str, Tensor]
     strides: Strides | None

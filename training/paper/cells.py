@@ -35,7 +35,7 @@ class TrainingRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingWorkers:
-    """workers : trainings at once; address : of a Ray cluster, `local` for one on this machine, None for none"""
+    """workers : trainings at once; address : of a Ray cluster, `local` for one on this machine, None for none."""
 
     workers: int = 1
     address: str | None = None

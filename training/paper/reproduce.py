@@ -37,7 +37,7 @@ ONE_BY_ONE = TrainingWorkers()
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What every training of the grid shares. seed : of the split by patient"""
+    """What every training of the grid shares. seed : of the split by patient."""
 
     scale: str
     out: Path

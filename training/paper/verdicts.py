@@ -100,8 +100,10 @@ def verdicts(seeds: Seeds, positive: NDArray[np.bool_], patient: NDArray[np.intp
 
 
 def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patient: NDArray[np.intp]) -> TrendVerdict:
-    """The mean difference over seeds on all patients, and its percentiles over draws of patients, and of a seed for each
-    training."""
+    """The mean difference over seeds on all patients, and its percentiles.
+
+    These are over draws of patients, and of a seed for each training.
+    """
     numbers, of = np.unique(patient, return_inverse=True)
     rng = np.random.default_rng(0)
     names = list(seeds[0])

@@ -62,7 +62,7 @@ class RunRecord(_Record):
 def make_record(
     datasets: Sequence[Dataset], split: Split, *, initial: str, before: Sequence["RunRecord"] = ()
 ) -> RunRecord:
-    """The record of a run on a split of data sets. before : records of the runs that it starts from"""
+    """The record of a run on a split of data sets. before : records of the runs that it starts from."""
     train, validation, test = (
         tuple(sorted({p.patient for p in part})) for part in (split.train, split.validation, split.test)
     )

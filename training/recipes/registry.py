@@ -14,7 +14,7 @@ from training.engine.task import TrainingTask
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Labelled pictures by use; no patient is in both. root : folder that their paths start from
+    """Labelled pictures by use; no patient is in both. root : folder that their paths start from.
 
     validation : may be empty; the last weights are then the result
     """

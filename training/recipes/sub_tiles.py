@@ -121,8 +121,10 @@ class SubTileRecipe(RecipeKind):
         return EpochSamples(table, data.root, events, self.sampling(), learns)
 
     def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
-        """See `RecipeKind`. Best is the lowest loss of a net, the highest mAP over positive sub-tiles of a detector
-        (paper, Appendix B)."""
+        """See `RecipeKind`.
+
+        Best is the lowest loss of a net, the highest mAP over positive sub-tiles of a detector (paper, Appendix B).
+        """
         if not isinstance(model, SubTileNet | SubTileDetector):
             raise TypeError(f"{self.model} is trained as a net or a detector of sub-tiles, not {type(model).__name__}")
         samples = self.samples(data)

@@ -149,7 +149,7 @@ class VerifierRecipe(RecipeKind):
 
 @torch.inference_mode()
 def predict_probabilities(model: nn.Module, windows: VerifierWindows, chosen: NDArray[np.intp]) -> Tensor:
-    """What a verifier in evaluation mode says of places, float32, (M,). chosen : indices, (M,)"""
+    """What a verifier in evaluation mode says of places, float32, (M,). chosen : indices, (M,)."""
     device = next(model.parameters()).device
     parts = [torch.zeros(0)]
     for start in range(0, len(chosen), SCORED_AT_ONCE):

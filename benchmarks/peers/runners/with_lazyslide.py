@@ -39,7 +39,7 @@ class Screener:
 
 
 def main() -> None:
-    """Score one slide. model : torch weights. settings : `batch`, `workers`"""
+    """Score one slide. model : torch weights. settings : `batch`, `workers`."""
     job, work = RunnerJob.read(), WorkTimer()
     with work.timing():
         model = Screener(WindowScreener.load(Path(job.model)))

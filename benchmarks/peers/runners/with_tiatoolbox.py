@@ -38,7 +38,7 @@ class Screener(ModelABC):
 
 
 def main() -> None:
-    """Score one slide. model : torch weights. settings : `batch`, `workers`"""
+    """Score one slide. model : torch weights. settings : `batch`, `workers`."""
     job, work = RunnerJob.read(), WorkTimer()
     with work.timing():
         engine = PatchPredictor(

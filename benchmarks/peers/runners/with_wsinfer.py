@@ -20,7 +20,7 @@ from wsinfer.cli.cli import cli  # noqa: E402
 
 
 def main() -> None:
-    """Score one slide. model : TorchScript. settings : `backend`, `batch`, `workers`, `speedup`"""
+    """Score one slide. model : TorchScript. settings : `backend`, `batch`, `workers`, `speedup`."""
     job, work = RunnerJob.read(), WorkTimer()
     out, settings = Path(job.out) / "results", job.settings
     config = Path(job.out) / "config.json"

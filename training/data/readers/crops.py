@@ -106,7 +106,7 @@ def _reaches(box: Box, sized: Sized) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Neighbours:
-    """centres : float64, shape (N, 2), px, of the figures of each case"""
+    """centres : float64, shape (N, 2), px, of the figures of each case."""
 
     centres: dict[str, NDArray[np.float64]]
 

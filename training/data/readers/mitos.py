@@ -55,7 +55,7 @@ def label_files(source: Source, pattern: str, called: str) -> dict[str, Path]:
 def contest_pictures(
     source: Source, report: ImportReport, paths: Iterable[Path], mpp: Mapping[str, float]
 ) -> Iterator[tuple[Path, MitosName, Sized]]:
-    """Pictures of the folder of images that open, with what their names say. mpp : um/px by scanner, as the contest states them"""
+    """Pictures of the folder of images that open, with what their names say. mpp : um/px by scanner, as the contest states them."""
     for path in paths:
         name = mitos_name(path)
         relative = source.pictures.relative(path)

@@ -133,7 +133,7 @@ _NORMS: dict[Norm, Callable[..., nn.Module]] = {
 
 @TRUNKS.register("resnet50")
 def resnet50_trunk(norm: Norm, depth: int) -> Trunk:
-    """torchvision's ResNet50, with the strides that its initial weights state."""
+    """Torchvision's ResNet50, with the strides that its initial weights state."""
     return ResNetTrunk(resnet50(weights=None, norm_layer=_NORMS[norm]), norm, depth)
 
 
@@ -145,7 +145,7 @@ def resnet50_v1_trunk(norm: Norm, depth: int) -> Trunk:
 
 @TRUNKS.register("resnet18")
 def resnet18_trunk(norm: Norm, depth: int) -> Trunk:
-    """torchvision's ResNet18."""
+    """Torchvision's ResNet18."""
     return ResNetTrunk(resnet18(weights=None, norm_layer=_NORMS[norm]), norm, depth)
 
 
