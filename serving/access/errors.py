@@ -12,6 +12,8 @@ class AuthenticationError(MitoserveError):
 class ExpiredKeyError(AuthenticationError):
     """The API key was good once and its time is over."""
 
+    slug = "unauthenticated"
+
 
 class ForbiddenError(MitoserveError):
     """The caller is known but has not the scope that this takes."""

@@ -57,7 +57,9 @@ class MethodError(MitoserveError):
 
 
 class FailedAnalysisError(MitoserveError):
-    """An analysis ended with an error, which is the answer to whoever asks for its result."""
+    """An analysis ended with an error, which is the answer to whoever asks for its result; `slug` is that of the error."""
+
+    slug = "internal-error"
 
     def __init__(self, slug: str, detail: str) -> None:
         super().__init__(detail)
@@ -90,6 +92,8 @@ class HeadersTooLargeError(MitoserveError):
 
 class StoppingError(BusyError):
     """The server stops before the analysis that the request waits for has ended."""
+
+    slug = "busy"
 
     def __init__(self, location: str) -> None:
         super().__init__(f"the server stops; the analysis goes on when it is back, ask for it at {location}")
@@ -162,15 +166,18 @@ KINDS: Mapping[str, ProblemKind] = {
     "upload-locked": ProblemKind(423, "Another request writes to the upload"),
     "checksum-mismatch": ProblemKind(460, "The checksum does not match"),
     "internal-error": ProblemKind(500, "The server failed"),
+    "worker-died": ProblemKind(500, "The worker ended"),
     "identity-provider-unavailable": ProblemKind(503, "Tokens cannot be checked"),
     "audit-unavailable": ProblemKind(503, "What is done cannot be recorded"),
     "model-unavailable": ProblemKind(503, "The models are not available"),
     "not-ready": ProblemKind(503, "The server should not be sent work now"),
     "busy": ProblemKind(503, "The server is busy"),
+    "storage-unavailable": ProblemKind(503, "The storage of slides does not answer"),
+    "time-limit": ProblemKind(504, "The slide took too long"),
     "quota-exceeded": ProblemKind(507, "The owner's quota is used up"),
     "disk-full": ProblemKind(507, "The server has no room for the slide"),
 }
-"""Every kind of error that leaves the server; the metrics' label takes no other value."""
+"""Every kind that an error may state; the metrics' label takes no other value. Some are of cohorts alone, which no route runs."""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -11,9 +11,13 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class CohortError(MitoserveError):
     """Nothing of the cohort can be scored: no cluster, no manifest, no place for results."""
 
+    slug = "internal-error"
+
 
 class ManifestError(RequestError):
     """The manifest cannot be used; the message has a line for each of its errors."""
+
+    slug = "malformed-request"
 
 
 class MissingSlideError(MitoserveError):

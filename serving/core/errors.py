@@ -1,4 +1,8 @@
-"""Every error that Mitoserve raises on purpose. Each message says what is wrong and what to do."""
+"""Every error that Mitoserve raises on purpose. Each message says what is wrong and what to do.
+
+The errors are one tree. Those that many packages raise stand here, the others with what raises them. Each class states its kind itself,
+and serving/api/problems.py has a status for every kind.
+"""
 
 
 class MitoserveError(Exception):
@@ -39,6 +43,8 @@ class UnreadableSlideError(MitoserveError):
 
 class StorageError(UnreadableSlideError):
     """The storage failed while the slide was read: another try may succeed."""
+
+    slug = "unreadable-slide"
 
 
 class DecoderError(MitoserveError):

@@ -17,3 +17,5 @@ class RegistryError(MitoserveError):
 
 class GoldenSetError(RegistryError):
     """The golden set cannot be used; the message says what of it and what to do."""
+
+    slug = "model-conflict"

@@ -48,6 +48,8 @@ class SlideDamagedError(MitoserveError):
 class SlideReplacedError(BusyError):
     """The files of a slide were written while it was analysed: what was read of them may be of damaged bytes."""
 
+    slug = "busy"
+
 
 class SlideRootError(MitoserveError):
     """A name that leads out of the folder of mounted slides, or a server without one."""

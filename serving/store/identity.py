@@ -25,6 +25,8 @@ _ROW = "objects"
 class DetachedError(BusyError):
     """The database or the state folder that the server started with is not there any more."""
 
+    slug = "busy"
+
 
 def read_number(tx: Connection) -> int | None:
     """The database's own number, which also its backups have; None before it has one."""

@@ -29,6 +29,8 @@ _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 class ObjectsError(BusyError):
     """The object store does not answer, or not as it should; what needs it waits."""
 
+    slug = "busy"
+
 
 class ObjectFolders:
     """The objects below one address."""
