@@ -1,9 +1,10 @@
 """What a decoder process does: open one slide, decode what is asked for into shared memory, end when nobody asks.
 
-A message is one JSON object in one packet. Pixels never pass through the socket: they are written into the memory file
-that belongs to it.
+A message is one JSON object in one packet. Pixels never pass through the socket, nor does what a file states at length: they are
+written into the memory file that belongs to it.
 """
 
+import base64
 import json
 import mmap
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.errors import MitoserveError
+from serving.core.errors import MitoserveError, UnreadableSlideError
 from serving.core.geometry import Region
 from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import DecoderLimits, allow_cpu
@@ -27,6 +28,8 @@ from serving.slides.slide import Slide
 
 MESSAGE_BYTES = 2**16
 """Of one packet: a request has a dozen numbers and a path, an answer a sentence."""
+STATED_BYTES = 2**24
+"""Of what a slide states: ICC profiles have up to 4 MB, and descriptions of scanners some kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,35 @@ def _answer_reads(line: Channel, slide: Slide, limits: DecoderLimits, names: Seq
     while (request := _receive(line)) is not None:
         allow_cpu(limits.read_cpu_s)
         try:
-            pixels = _pixels(slide, request)
-            if shared is None or len(shared) < pixels.nbytes:
+            content = _stated(slide) if "stated" in request else _pixels(slide, request)
+            if shared is None or len(shared) < content.nbytes:
                 shared = mmap.mmap(line.memory, 0)
-            np.frombuffer(shared, np.uint8, pixels.nbytes).reshape(pixels.shape)[:] = pixels
+            np.frombuffer(shared, np.uint8, content.nbytes).reshape(content.shape)[:] = content
         except (MitoserveError, OSError, MemoryError, ValueError) as error:
             _answer(line, _failure(error, names))
         else:
-            _answer(line, {"ok": True, "height": pixels.shape[0], "width": pixels.shape[1]})
+            _answer(line, {"ok": True, "shape": content.shape})
 
 
 def _pixels(slide: Slide, request: dict[str, Any]) -> NDArray[np.uint8]:
     if "max_side" in request:
         return slide.thumbnail(request["max_side"])
     return slide.read(Region(*request["region"]), request["width"], request["height"])
+
+
+def _stated(slide: Slide) -> NDArray[np.uint8]:
+    """What the file states, as bytes of JSON."""
+    profile = slide.icc_profile
+    stated = {
+        "level_dimensions": slide.level_dimensions,
+        "properties": dict(slide.properties),
+        "associated_images": slide.associated_images,
+        "icc_profile": None if profile is None else base64.b64encode(profile).decode(),
+    }
+    content = json.dumps(stated).encode()
+    if len(content) > STATED_BYTES:
+        raise UnreadableSlideError("the slide states more of itself than any that a scanner writes; export it again")
+    return np.frombuffer(content, np.uint8)
 
 
 def _receive(line: Channel) -> dict[str, Any] | None:

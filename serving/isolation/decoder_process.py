@@ -1,5 +1,6 @@
 """The parent's side of one decoder process: requests, pixels through shared memory, and how it ended."""
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from serving.core import errors
 from serving.core.errors import MitoserveError, StorageError, UnreadableSlideError
-from serving.isolation.decoder import MESSAGE_BYTES
+from serving.isolation.decoder import MESSAGE_BYTES, STATED_BYTES
 
 KEPT_BYTES = 2**23
 """Shared memory that stays between reads: a patch has 4 MB; an overview, read once, may have tens of them."""
@@ -45,6 +46,16 @@ class MemoryShortError(Exception):
     def __init__(self, needed: int | None = None) -> None:
         super().__init__()
         self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class StatedFacts:
+    """What a slide's file states beside its pixels; see the members of `Slide`."""
+
+    level_dimensions: tuple[tuple[int, int], ...]
+    properties: dict[str, str]
+    associated_images: tuple[str, ...]
+    icc_profile: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +121,18 @@ class Decoder:
         try:
             line.make_room(max_bytes)
             answer = self._ask(line, request)
-            shape = (int(answer["height"]), int(answer["width"]), 3)
-            return line.copy_pixels(shape)
+            height, width, _ = map(int, answer["shape"])
+            return line.copy_bytes(height * width * 3).reshape(height, width, 3)
+        finally:
+            self._free.put(line)
+
+    def stated(self) -> StatedFacts:
+        """What the file states. See `pixels` for what is raised."""
+        line = self._free_line()
+        try:
+            line.make_room(STATED_BYTES)
+            (size,) = map(int, self._ask(line, {"stated": True})["shape"])
+            return _parse_stated(line.copy_bytes(size).tobytes())
         finally:
             self._free.put(line)
 
@@ -189,22 +210,36 @@ class DecoderChannel:
             os.ftruncate(self.memory, size)
             self._map = mmap.mmap(self.memory, size)
 
-    def copy_pixels(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-        """A copy of the pixels in the shared memory; raises `DecoderDiedError` if they cannot be there."""
-        size = shape[0] * shape[1] * shape[2]
+    def copy_bytes(self, size: int) -> NDArray[np.uint8]:
+        """A copy of so many bytes of the shared memory; raises `DecoderDiedError` if they cannot be there."""
         if self._map is None or not 0 <= size <= len(self._map):
-            raise DecoderDiedError("the reader answered with more pixels than it was asked for")
-        pixels = np.frombuffer(self._map, np.uint8, size).reshape(shape).copy()
+            raise DecoderDiedError("the reader answered with more than it was asked for")
+        copied = np.frombuffer(self._map, np.uint8, size).copy()
         if size > KEPT_BYTES:
             with contextlib.suppress(OSError):  # a kernel that gives nothing back keeps it
                 self._map.madvise(mmap.MADV_REMOVE)
-        return pixels
+        return copied
 
     def close(self) -> None:
         """Close the sockets and the memory."""
         self.ours.close()
         self.theirs.close()
         os.close(self.memory)
+
+
+def _parse_stated(content: bytes) -> StatedFacts:
+    """What a decoder wrote; raises `DecoderDiedError` if it is not that, since a slide may have taken the decoder over."""
+    try:
+        stated = json.loads(content)
+        profile = stated["icc_profile"]
+        return StatedFacts(
+            tuple((int(width), int(height)) for width, height in stated["level_dimensions"]),
+            {str(name): str(value) for name, value in stated["properties"].items()},
+            tuple(str(name) for name in stated["associated_images"]),
+            None if profile is None else base64.b64decode(profile, validate=True),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DecoderDiedError("the reader answered with what it was not asked for") from error
 
 
 def _rebuild_error(answer: dict[str, Any]) -> Exception:

@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from serving.core.errors import DecoderError, SlideTooLargeError, UnreadableSlideError
 from serving.core.geometry import Region
-from serving.isolation.decoder_process import Decoder, DecoderDiedError, MemoryShortError
+from serving.isolation.decoder_process import Decoder, DecoderDiedError, MemoryShortError, StatedFacts
 from serving.isolation.decoders import LINES, Decoders, SlideFacts
 from serving.slides.slide import SlideBase
 
@@ -65,6 +66,30 @@ class IsolatedSlide(SlideBase):
 
     def __repr__(self) -> str:
         return f"IsolatedSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """See `Slide.level_dimensions`."""
+        return self._stated.level_dimensions
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`."""
+        return self._stated.properties
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """See `Slide.associated_images`."""
+        return self._stated.associated_images
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`."""
+        return self._stated.icc_profile
+
+    @cached_property
+    def _stated(self) -> StatedFacts:
+        return self._with_retry(lambda decoder, _: decoder.stated())
 
     def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
         """See `Slide.read`; raises `DecoderError` where the read ends two processes."""

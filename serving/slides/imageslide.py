@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ _COEFFICIENT_BYTES = 2
 GREY_NOTE = "the picture is grey; models know stained tissue in colour, so what they say of it is not to be relied on"
 _UM_PER_INCH = 25_400
 _FINEST_UM, _COARSEST_UM = MPP_RANGE[0] * (1 - 1e-9), MPP_RANGE[1] * (1 + 1e-9)
+_STATED = (str, int, float, tuple)
+"""Types of what Pillow says that is text or numbers."""
 _GREY = {"1", "L", "LA"}
 _CONVERTED = {"RGB", "RGBA", "RGBX", "P", "PA", "YCbCr", *_GREY}
 """Pillow's modes of 8 bits that become RGB rightly."""
@@ -38,16 +41,43 @@ _NAMED = {
 
 
 class ImageSlide(ArraySlide):
-    """A decoded picture file; its hash is the file's."""
+    """A decoded picture file; its hash is the file's.
 
-    def __init__(self, pixels: Pixels, *, mpp: tuple[float, float] | None, name: str, vendor: str, sha256: str) -> None:
+    info : what Pillow says beside the pixels
+    """
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        *,
+        mpp: tuple[float, float] | None,
+        name: str,
+        vendor: str,
+        sha256: str,
+        info: Mapping[str | tuple[int, int], object],
+    ) -> None:
         super().__init__(pixels, mpp=mpp, name=name, vendor=vendor)
         self._sha256 = sha256
+        profile = info.get("icc_profile")
+        self._icc_profile = profile if isinstance(profile, bytes) and profile else None
+        self._properties = {
+            key: str(value) for key, value in info.items() if isinstance(key, str) and isinstance(value, _STATED)
+        }
 
     @property
     def sha256(self) -> str:
         """Hash of the file's bytes."""
         return self._sha256
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`; by Pillow's names."""
+        return self._properties
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`."""
+        return self._icc_profile
 
 
 class PictureMemoryError(MemoryError):
@@ -90,6 +120,7 @@ def open_image(path: Path, name: str, *, memory: int | None = None) -> ImageSlid
                 kind, mpp = image.format or "image", _pixel_size(image)
                 notes = (GREY_NOTE,) if image.mode in _GREY else ()
                 pixels = _rgb_over_white(image, name)
+                info = dict(image.info)  # now: what follows the pixels in the file is known too
     except Image.DecompressionBombError as error:
         raise SlideTooLargeError(f"{name} has too many pixels for a picture; convert it to a tiled TIFF") from error
     except UnidentifiedImageError as error:
@@ -98,7 +129,7 @@ def open_image(path: Path, name: str, *, memory: int | None = None) -> ImageSlid
         raise UnreadableSlideError(f"{name} is a damaged picture (its pixels do not decode); copy it again") from error
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    slide = ImageSlide(pixels, mpp=mpp, name=name, vendor=kind.lower(), sha256=digest)
+    slide = ImageSlide(pixels, mpp=mpp, name=name, vendor=kind.lower(), sha256=digest, info=info)
     slide.notes = notes
     return slide
 

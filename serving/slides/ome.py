@@ -1,7 +1,7 @@
 """What OME-XML says of the slide in an OME-TIFF (https://docs.openmicroscopy.org/ome-model)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
@@ -31,6 +31,7 @@ class OmeImage:
     """The image of the slide.
 
     directories : number of the TIFF page with the picture; three where red, green and blue are pages of their own
+    beside : names of the images beside the slide
     """
 
     width: int
@@ -38,6 +39,7 @@ class OmeImage:
     directories: tuple[int, ...]
     size: PixelSize | None
     significant_bits: int | None
+    beside: tuple[str, ...] = ()
 
 
 def is_ome(description: str) -> bool:
@@ -68,7 +70,8 @@ def find_slide_image(xml: str, name: str) -> OmeImage:
         if not found:
             raise UnsupportedFormatError(f"{name} is an OME-TIFF without an image of a slide")
         _, _, pixels = max(found, key=lambda item: item[0])
-        return _image(pixels, root.get("UUID"), name)
+        beside = tuple(stated for image, _ in images if _BESIDE.search(stated := image.get("Name", "")))
+        return replace(_image(pixels, root.get("UUID"), name), beside=beside)
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         raise UnreadableSlideError(f"{name} has OME-XML that does not parse; export it again") from error
 

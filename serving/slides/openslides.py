@@ -1,6 +1,7 @@
 """Whole-slide images through OpenSlide."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,9 @@ class OpenSlideSlide(PyramidSlide):
         # Asked once: after a read that failed a handle of OpenSlide answers nothing any more.
         self.level_sizes = [(int(w), int(h)) for w, h in handle.level_dimensions]
         self.levels = find_trusted_levels(self.level_sizes)
-        self.vendor = str(handle.properties.get("openslide.vendor", "unknown"))
+        self._properties = {str(key): str(value) for key, value in handle.properties.items()}
+        self._associated_images = tuple(str(name) for name in handle.associated_images)
+        self.vendor = self._properties.get("openslide.vendor", "unknown")
         self.pixel_size = _pixel_size(handle)
         self.bounds = _bounds(handle)
         self._tiles: JpegTiles | None = None
@@ -126,6 +129,27 @@ class OpenSlideSlide(PyramidSlide):
     def notes(self) -> tuple[str, ...]:
         """See `Slide.notes`."""
         return describe_skipped(self.level_sizes, self.levels)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`."""
+        return self._properties
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """See `Slide.associated_images`."""
+        return self._associated_images
+
+    @cached_property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`; raises `UnreadableSlideError` after a read that failed."""
+        try:
+            # OpenSlide for Python gives the profile's bytes with what it reads, and nowhere else.
+            read = self._handle.read_region((0, 0), self.levels[-1], (1, 1))
+        except openslide.OpenSlideError as error:
+            raise UnreadableSlideError(f"{self.name} is damaged; copy it again from the scanner") from error
+        profile: bytes | None = read.info.get("icc_profile")
+        return profile
 
     @property
     def direct_levels(self) -> list[int]:

@@ -64,6 +64,11 @@ class PyramidSlide(SlideBase):
         """Id of the slide: see `slide_sha256`."""
         return slide_sha256(self._path)
 
+    @property
+    def level_dimensions(self) -> tuple[Size, ...]:
+        """See `Slide.level_dimensions`."""
+        return tuple(self.level_sizes[level] for level in self.levels)
+
     @abstractmethod
     def _decode(self, level: int, cut: Region) -> Pixels:
         """The pixels of `cut` (px of `level`), white outside the slide and where the file has none."""

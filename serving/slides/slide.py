@@ -1,6 +1,7 @@
 """A slide as the pipeline sees it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -38,6 +39,30 @@ class Slide(Protocol):
     def sha256(self) -> str:
         """Hash of the file's bytes; of names and bytes where a slide is several files."""
 
+    @property
+    def level_count(self) -> int:
+        """Number of levels; level 0 is the finest."""
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) of each level in its own px. Pictures in the file that do not show the slide are no levels."""
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """Level-0 px per px of each level, the mean of both axes."""
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """What the file states, by the names that OpenSlide or the format has for it. It may name a patient."""
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """Names of the pictures beside the slide, such as `label` and `macro`, which are never read."""
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The ICC profile of the slide's colours, which `read` does not apply; None where the file has none."""
+
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """RGB of `region` (level-0 px) resampled to `width` x `height`; whatever is outside or transparent is white.
 
@@ -63,8 +88,10 @@ class Slide(Protocol):
 
 
 class SlideBase(ABC):
-    """One number for the pixel size, and a slide that is closed when its block ends. See `Slide`."""
+    """What follows from other members, what a slide has that states nothing, and the end of its block. See `Slide`."""
 
+    width: int
+    height: int
     pixel_size: PixelSize | None
     bounds: tuple[int, int, int, int] | None
 
@@ -72,6 +99,36 @@ class SlideBase(ABC):
     def mpp(self) -> float | None:
         """See `Slide.mpp`."""
         return None if self.pixel_size is None else self.pixel_size.mpp
+
+    @property
+    def level_count(self) -> int:
+        """See `Slide.level_count`."""
+        return len(self.level_dimensions)
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """See `Slide.level_dimensions`."""
+        return ((self.width, self.height),)
+
+    @property
+    def level_downsamples(self) -> tuple[float, ...]:
+        """See `Slide.level_downsamples`."""
+        return tuple((self.width / width + self.height / height) / 2 for width, height in self.level_dimensions)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`."""
+        return {}
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """See `Slide.associated_images`."""
+        return ()
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

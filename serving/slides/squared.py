@@ -4,6 +4,8 @@ Everything behind this door counts in square pixels, so areas, distances, tiles 
 other programs read beside the slide's own file is taken back to the file's pixels: see `Slide.stored_scale`.
 """
 
+from collections.abc import Mapping
+
 from serving.core.geometry import Region
 from serving.slides.pixelsize import PixelSize
 from serving.slides.resample import Pixels
@@ -61,6 +63,28 @@ class SquareSlide(SlideBase):
     def sha256(self) -> str:
         """Hash of the file."""
         return self._slide.sha256
+
+    @property
+    def level_dimensions(self) -> tuple[tuple[int, int], ...]:
+        """See `Slide.level_dimensions`; each level is as if it were resampled."""
+        across, down = self._scale
+        below = [(max(round(w / across), 1), max(round(h / down), 1)) for w, h in self._slide.level_dimensions[1:]]
+        return ((self.width, self.height), *below)
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`: of the file, so sizes are of its pixels."""
+        return self._slide.properties
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """See `Slide.associated_images`."""
+        return self._slide.associated_images
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`."""
+        return self._slide.icc_profile
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """See `Slide.read`."""

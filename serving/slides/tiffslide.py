@@ -1,5 +1,6 @@
 """Tiled TIFFs that OpenSlide does not read, or not rightly: big-endian ones, OME-TIFF, planar, 16 bits, other compressions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,11 @@ from serving.slides.tilecache import CACHE_BYTES, DecodedTileCache
 
 TILED_INSTEAD = "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
 _INCH_UM, _CM_UM = 25_400.0, 10_000.0
+_STATED_TAGS = (
+    "ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright", "DocumentName",
+)  # fmt: skip
+_UNITS = {1: "none", 2: "inch", 3: "centimeter"}
+"""Of the tag ResolutionUnit, in OpenSlide's words."""
 _LOOKED_AT = 16
 """Tiles of the smallest level whose brightest sample tells whether the stated range is used."""
 
@@ -94,7 +100,10 @@ def _open(tiff: tifffile.TiffFile, path: Path, name: str) -> "TiffSlide":
     stacks = [tuple(mains), *(_find_reduced(tiff, tuple(mains), image))]
     levels = [_level(pages, name, bits) for pages in stacks]
     size = (image.size if image else None) or read_resolution(mains[0]) or _aperio_size(description)
-    slide = TiffSlide(tiff, path, levels, size, name=name, vendor="ome-tiff" if image else "generic-tiff")
+    beside = image.beside if image else ()
+    slide = TiffSlide(
+        tiff, path, levels, size, name=name, vendor="ome-tiff" if image else "generic-tiff", beside=beside
+    )
     slide.check_range()
     return slide
 
@@ -172,6 +181,7 @@ class TiffSlide(PyramidSlide):
         *,
         name: str,
         vendor: str,
+        beside: tuple[str, ...] = (),
     ) -> None:
         self._tiff, self._path, self.name, self.vendor = tiff, path, name, vendor
         self.width, self.height = levels[0].width, levels[0].height
@@ -179,7 +189,7 @@ class TiffSlide(PyramidSlide):
         self.levels = find_trusted_levels(self.level_sizes)
         self.pixel_size = size
         self.bounds: tuple[int, int, int, int] | None = None
-        self._stored = levels
+        self._stored, self._beside = levels, beside
         self._file = path.open("rb", buffering=0)
         self._jpeg = JpegTiles(path)
         self._kept = DecodedTileCache(CACHE_BYTES)
@@ -194,6 +204,29 @@ class TiffSlide(PyramidSlide):
         if any(colours_contradict(page) for level in self._stored[:1] for page in level.pages):
             notes += ("the file states RGB, but its tiles hold YCbCr by their own header; the tiles were believed",)
         return notes
+
+    @cached_property
+    def properties(self) -> Mapping[str, str]:
+        """See `Slide.properties`."""
+        page = tifffile.TiffPage.aspage(self._tiff.pages.first)
+        tags = {name: page.tags.valueof(name) for name in _STATED_TAGS}
+        stated = {f"tiff.{name}": value for name, value in tags.items() if isinstance(value, str)}
+        if "XResolution" in page.tags:
+            x, y = page.resolution
+            unit = _UNITS.get(int(page.resolutionunit), "none")
+            stated |= {"tiff.XResolution": f"{x:g}", "tiff.YResolution": f"{y:g}", "tiff.ResolutionUnit": unit}
+        return stated
+
+    @property
+    def associated_images(self) -> tuple[str, ...]:
+        """See `Slide.associated_images`."""
+        return self._beside
+
+    @cached_property
+    def icc_profile(self) -> bytes | None:
+        """See `Slide.icc_profile`."""
+        profile = self._stored[0].pages[0].iccprofile
+        return profile if isinstance(profile, bytes) else None
 
     def check_range(self) -> None:
         """Refuse a slide that uses a small part of the range that it states: see `SampleLayout.check_range`."""
