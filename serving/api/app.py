@@ -42,8 +42,10 @@ from serving.api.workload import Workload
 from serving.core.research_use import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
 from serving.quality.quality_check import QUALITY_CHECKS
+from serving.roles.role import MODEL_ROLES
 from serving.scoring.detector import Detector
 from serving.settings import ServerSettings
+from serving.slides.readers.reader import SLIDE_READERS
 
 API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
@@ -64,7 +66,9 @@ def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None 
 
     No model is loaded and nothing opened before the app's lifespan starts.
     """
-    QUALITY_CHECKS.load()  # a plug-in that does not load is named before anything starts
+    SLIDE_READERS.load()  # a plug-in that does not load is named before anything starts
+    MODEL_ROLES.load()
+    QUALITY_CHECKS.load()
     access = cache(lambda: open_access(settings))
     workload = Workload(settings, load)
 

@@ -19,10 +19,9 @@ from serving.api.workload import Workload
 from serving.core.errors import EmptyUploadError, UnsupportedFormatError
 from serving.observability import metrics
 from serving.settings import ServerSettings
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.store.naming import find_suffix, safe_name
 
-MAIN_FILES = (".mrxs", ".vms", ".vmu")
-"""Suffixes of main files that only name others."""
 _WRITE_BYTES = 2**20
 """Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""
 _FORM_BYTES = 2**16
@@ -93,7 +92,7 @@ def _check_content_length(request: Request, settings: ServerSettings) -> int:
 
 def check_name(name: str) -> None:
     """Refuse the main file of a slide of several files before its bytes arrive: alone it has no pixels."""
-    if name.lower().endswith(MAIN_FILES):
+    if name.lower().endswith(SLIDE_READERS.parted_suffixes()):
         suffix = find_suffix(name)
         raise UnsupportedFormatError(
             f"a {suffix} file alone holds no pixels, they are in files of their own beside it; "

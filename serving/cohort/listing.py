@@ -15,10 +15,8 @@ from serving.cohort.manifest import Manifest, make_manifest, read_manifest
 from serving.cohort.manifest_entry import is_path
 from serving.core.errors import UnreadableSlideError
 from serving.slides.dicomfiles import HEAD_BYTES, group_series, is_dicom
+from serving.slides.readers.reader import SLIDE_READERS
 
-SUFFIXES = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".vms", ".vmu")
-"""Files that are slides in a folder or a bucket. DICOM slides are told by what files hold. Pictures lie beside slides as
-labels and thumbnails, so they are slides only where a manifest or a pattern names them."""
 LISTS = (".csv", ".tsv", ".txt", ".lst")
 _DICOM = ".dcm"
 _NEVER_DICOM = (
@@ -87,12 +85,21 @@ def _text(data: bytes, name: str) -> str:
 def _in_folder(root: Path) -> Iterator[str]:
     """Slides below a folder, sorted; the data files of a slide are not slides of their own."""
     for place, folders, files in os.walk(root):
-        own = {PurePosixPath(file).stem for file in files if file.lower().endswith(".mrxs")}
+        own = {PurePosixPath(file).stem for file in files if SLIDE_READERS.has_folder_beside(file)}
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in own)
         shown = sorted(file for file in files if not file.startswith("."))
-        whole = [os.path.join(place, file) for file in shown if file.lower().endswith(SUFFIXES)]
+        whole = [os.path.join(place, file) for file in shown if _is_slide(file)]
         yield from _dicom_in(Path(place), shown, alone=not folders and not whole)
         yield from whole
+
+
+def _is_slide(name: str) -> bool:
+    """Whether a file is a slide by its name.
+
+    DICOM slides are told by what files hold. Pictures lie beside slides as labels and thumbnails, so they are slides only
+    where a manifest or a pattern names them.
+    """
+    return name.lower().endswith(SLIDE_READERS.suffixes())
 
 
 def _dicom_in(place: Path, names: Sequence[str], *, alone: bool) -> Iterator[str]:
@@ -116,7 +123,7 @@ def _dicom_in(place: Path, names: Sequence[str], *, alone: bool) -> Iterator[str
 def _may_be_dicom(name: str) -> bool:
     """Whether a file's content is looked at: archives name DICOM files by numbers, with any suffix or none."""
     suffix = PurePosixPath(name).suffix.lower()
-    return suffix not in (*SUFFIXES, *LISTS, *_NEVER_DICOM)
+    return suffix not in (*SLIDE_READERS.suffixes(), *LISTS, *_NEVER_DICOM)
 
 
 def _holds_dicom(path: Path) -> bool:
@@ -138,11 +145,11 @@ def _in_bucket(url: str) -> Iterator[str]:
     if wild:
         yield from (f"{root}/{quote(key)}" for key in keys if fnmatchcase(key, url.removeprefix(f"{root}/")))
         return
-    own = {key.rpartition(".")[0] + "/" for key in keys if key.lower().endswith(".mrxs")}
+    own = {key.rpartition(".")[0] + "/" for key in keys if SLIDE_READERS.has_folder_beside(key)}
     keys = [key for key in keys if "/." not in f"/{key}" and not key.startswith(tuple(own))]
     folders = sorted(_dicom_folders(root, keys))
     yield from (f"{root}/{quote(folder)}/" for folder in folders)
-    yield from (f"{root}/{quote(key)}" for key in keys if key.lower().endswith(SUFFIXES))
+    yield from (f"{root}/{quote(key)}" for key in keys if _is_slide(key))
 
 
 def _dicom_folders(root: str, keys: Sequence[str]) -> set[str]:

@@ -14,6 +14,7 @@ from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_
 from serving.cohort.errors import MissingSlideError
 from serving.cohort.manifest_entry import is_path, parse_file_name
 from serving.core.errors import MitoserveError
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slidefiles import slide_files
 
 ASKED_AT_ONCE = 32
@@ -109,10 +110,10 @@ class Sources:
         return path
 
     def _fetch_objects(self, source: str, path: Path) -> None:
-        """One object; all below a URL that ends with a slash; and those beside an MRXS file that belong to it."""
+        """One object; all below a URL that ends with a slash; and those in the folder beside a main file, such as an MRXS file's."""
         if not source.endswith("/"):
             fetch(source, path, max_bytes=self._max_bytes)
-        if not source.endswith("/") and path.suffix.lower() != ".mrxs":
+        if not source.endswith("/") and not SLIDE_READERS.has_folder_beside(path.name):
             return
         below = source.rstrip("/") if source.endswith("/") else source.rpartition(".")[0]
         folder = path if source.endswith("/") else path.with_suffix("")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from serving.isolation.decoder import MESSAGE_BYTES, Channel, serve
 from serving.isolation.limits import DecoderLimits, hide_memory, restrict
+from serving.slides.readers.reader import SLIDE_READERS
 
 MAX_HANDLES = 33
 """Of one decoder: the slide's folder, and two of each of 16 lines."""
@@ -103,6 +104,7 @@ def _status(pid: int, ended: dict[int, int]) -> int | None:
 
 
 if __name__ == "__main__":
+    SLIDE_READERS.load()
     Image.preinit()  # decoders import nothing any more that is not among Python's libraries
     if account := [int(number) for number in sys.argv[2:]]:
         _become(*account)

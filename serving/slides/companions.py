@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
-from serving.slides.slidefiles import HAMAMATSU, TIFF_HEADS
+from serving.slides.dicomfiles import HEAD_BYTES
+from serving.slides.readers.reader import SLIDE_READERS
+from serving.slides.slidefiles import TIFF_HEADS
 
 MAX_INDEX_BYTES = 2**20
 """Of a text file that names others. OpenSlide reads no larger `Slidedat.ini`, and VMS files up to 64 KiB."""
@@ -28,13 +29,9 @@ def find_companion_folder(path: Path) -> Path | None:
     """
     if path.is_dir():
         return path
-    if path.suffix.lower() == ".mrxs":
-        return path.with_suffix("")
     with path.open("rb") as handle:
-        head = handle.read(HEAD_BYTES)
-    if is_dicom(head):  # also one that begins as a TIFF
-        return path.parent
-    return path.parent if path.suffix.lower() in HAMAMATSU and not head.startswith(TIFF_HEADS) else None
+        reader = SLIDE_READERS.find(path, handle.read(HEAD_BYTES))
+    return None if reader is None else reader.folder(path)
 
 
 def check_folder(path: Path, name: str, *, hard_links: bool = True) -> None:

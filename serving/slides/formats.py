@@ -8,13 +8,14 @@ from pathlib import Path
 
 import tifffile
 
-from serving.core.errors import EmptyUploadError, UnreadableSlideError, UnsupportedFormatError
-from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
+from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.slides.dicomfiles import is_dicom
 from serving.slides.directories import check_directories, open_pages
 from serving.slides.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import is_ome
 from serving.slides.pixelsize import PixelSize
+from serving.slides.readers.reader import read_head
 from serving.slides.samples import SampleLayout, read_layout
 from serving.slides.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
 from serving.slides.tiffslide import read_resolution
@@ -57,12 +58,7 @@ def detect_kind(path: Path, name: str) -> FileKind:
     EmptyUploadError, UnsupportedFormatError, UnreadableSlideError
         If it is missing, empty or of no known kind.
     """
-    if not path.is_file():
-        raise UnreadableSlideError(f"there is no file {name}")
-    if path.stat().st_size == 0:
-        raise EmptyUploadError(f"{name} has no bytes; send the slide's content")
-    with path.open("rb") as handle:
-        head = handle.read(HEAD_BYTES)
+    head = read_head(path, name)
     suffix = path.suffix.lower()
     if head.startswith(PICTURE_HEADS):
         return FileKind.MRXS if suffix == ".mrxs" else FileKind.IMAGE
@@ -72,12 +68,26 @@ def detect_kind(path: Path, name: str) -> FileKind:
         return FileKind.TIFF
     if suffix in HAMAMATSU:
         return FileKind.VMS
+    raise not_a_slide(path, name)
+
+
+def not_a_slide(path: Path, name: str) -> UnsupportedFormatError:
+    """What to raise of a file that no reader takes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What errors call it.
+    """
+    head = read_head(path, name)
     for magic, called in _OTHER_ARCHIVES.items():
         if head.startswith(magic):
-            raise UnsupportedFormatError(
+            return UnsupportedFormatError(
                 f"{name} is {called}, which is not read; send the slide as it is, or its files as a zip or tar"
             )
-    raise UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
+    return UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
 
 
 def has_directory(path: Path) -> bool:

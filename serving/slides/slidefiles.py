@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.slides.dicomfiles import HEAD_BYTES, find_series, group_series, is_dicom
+from serving.slides.dicomfiles import HEAD_BYTES
+from serving.slides.readers.reader import SLIDE_READERS, SlideReader
 
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PICTURE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -64,16 +65,8 @@ def slide_files(path: Path, called: str | None = None) -> SlideFiles:
         return find_slide(path, called or path.name)
     if not path.is_file():
         raise UnreadableSlideError(f"there is no file {called or path.name}")
-    suffix = path.suffix.lower()
-    if suffix == ".mrxs":
-        return _mrxs(path, called)
-    head = _head(path)
-    if is_dicom(head):
-        beside = [other for other in _files_in(path.parent) if is_dicom(_head(other))]
-        return _together(path, find_series(path, {*beside, path}, called))
-    if suffix in HAMAMATSU and not head.startswith(TIFF_HEADS):
-        return _hamamatsu(path)
-    return _together(path, [path])
+    reader = SLIDE_READERS.find(path, _head(path))
+    return _together(path, [path] if reader is None else reader.files(path, called))
 
 
 def find_slide(folder: Path, called: str) -> SlideFiles:
@@ -91,9 +84,9 @@ def find_slide(folder: Path, called: str) -> SlideFiles:
     UnreadableSlideError
         If there are several, more than `MAX_ENTRIES` entries, or a damaged DICOM file.
     """
-    data_of = folder.parent / f"{folder.name}.mrxs"
-    if data_of.is_file() and (folder / "Slidedat.ini").is_file():
-        return _mrxs(data_of)
+    for reader in SLIDE_READERS.values():
+        if (main := (made := reader()).find_main(folder)) is not None:
+            return _together(main, made.files(main))
     slides, pictures, others = slides_below(folder, called)
     found = slides or pictures
     if len(found) == 1:
@@ -121,9 +114,8 @@ def slides_below(folder: Path, called: str) -> tuple[list[SlideFiles], list[Slid
         room -= len(files) + len(folders)
         if room < 0:
             raise UnreadableSlideError(f"{called} holds more than {MAX_ENTRIES} files; name the slide itself")
-        whole, single, rest = _sort_files(files)
+        whole, single, rest, data = _sort_files(files)
         taken = {part for slide in whole for part in slide.paths}
-        data = {path.with_suffix("") for path in files if path.suffix.lower() == ".mrxs"}
         slides += whole
         pictures += [_together(path, [path]) for path in single if path not in taken]
         others += [path for path in rest if path not in taken]
@@ -137,50 +129,35 @@ def is_system_name(name: str) -> bool:
     return lower in _SYSTEM_NAMES or _SYSTEM_NAME.fullmatch(lower) is not None
 
 
-def _sort_files(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], list[Path]]:
-    """Slides, pictures and other files among the files of one folder."""
+def _sort_files(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], list[Path], set[Path]]:
+    """Slides, pictures and other files among the files of one folder, and the folders with further files of the slides."""
     slides: list[SlideFiles] = []
-    dicom, pictures, others = [], [], []
+    grouped: dict[type[SlideReader], list[Path]] = {}
+    folders: set[Path] = set()
+    pictures, others = [], []
     for path in files:
-        head, suffix = _head(path), path.suffix.lower()
-        if is_dicom(head):
-            dicom.append(path)
+        reader = SLIDE_READERS.find(path, _head(path))
+        if reader is not None and reader.grouped:
+            grouped.setdefault(type(reader), []).append(path)
         elif is_system_name(path.name):
             continue
-        elif suffix == ".mrxs":
-            slides.append(_mrxs(path))
-        elif head.startswith(TIFF_HEADS):
-            slides.append(_together(path, [path]))
-        elif suffix in HAMAMATSU:
-            slides.append(_hamamatsu(path))
-        elif head.startswith(PICTURE_HEADS):
+        elif reader is None:
+            others.append(path)
+        elif reader.picture:
             pictures.append(path)
         else:
-            others.append(path)
-    series = group_series(dicom)
-    in_series = {path for members in series for path in members}
-    slides += [_together(members[0], members) for members in series]
-    return slides, pictures, [*others, *(path for path in dicom if path not in in_series)]
+            slides.append(_together(path, reader.files(path)))
+            if (folder := reader.folder(path)) is not None:
+                folders.add(folder)
+    for kind, paths in grouped.items():
+        groups = kind().group(paths)
+        in_groups = {path for members in groups for path in members}
+        slides += [_together(members[0], members) for members in groups]
+        others += [path for path in paths if path not in in_groups]
+    return slides, pictures, others, folders
 
 
-def _mrxs(path: Path, called: str | None = None) -> SlideFiles:
-    """Main file, index, and the files in the folder beside it that the index names."""
-    folder = path.with_suffix("")
-    index = folder / "Slidedat.ini"
-    if not index.is_file():
-        raise UnsupportedFormatError(
-            f"{called or path.name} alone holds no pixels: they are in the folder of the same name beside it, with its "
-            "Slidedat.ini; keep both together, or pack both into one zip"
-        )
-    return _together(path, [path, index, *_find_named(index, folder)])
-
-
-def _hamamatsu(path: Path) -> SlideFiles:
-    """The text file, and the files beside it that it names."""
-    return _together(path, [path, *_find_named(path, path.parent)])
-
-
-def _find_named(index: Path, folder: Path) -> Iterator[Path]:
+def find_named(index: Path, folder: Path) -> Iterator[Path]:
     """Files of `folder` whose name is a value in the text file `index`, under whichever key.
 
     So they are at least those that a reader of the format follows, however it takes the keys.
@@ -188,7 +165,7 @@ def _find_named(index: Path, folder: Path) -> Iterator[Path]:
     with index.open("rb") as handle:
         text = handle.read(MAX_INDEX_BYTES)
     values = {line.partition(b"=")[2].strip() for line in re.split(rb"[\r\n]", text)}
-    yield from (path for path in _files_in(folder) if os.fsencode(path.name) in values and path != index)
+    yield from (path for path in list_files(folder) if os.fsencode(path.name) in values and path != index)
 
 
 def _together(main: Path, paths: Sequence[Path]) -> SlideFiles:
@@ -201,7 +178,7 @@ def _relative(slide: SlideFiles, folder: Path) -> str:
     return slide.main_path.relative_to(folder).as_posix()
 
 
-def _files_in(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
     """Files of a folder, in the order of names; raises `UnreadableSlideError` where there are more than `MAX_ENTRIES`."""
     files, folders = _list_folder(folder)
     if len(files) + len(folders) > MAX_ENTRIES:

@@ -27,6 +27,7 @@ from typing import IO, Any, Protocol
 from serving.core.errors import MitoserveError, SlideTooLargeError
 from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import give_up
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slidefiles import MAX_ENTRIES, find_slide, is_system_name
 from serving.store.errors import ArchiveError
 
@@ -339,6 +340,7 @@ def main() -> None:
     """Unpack what the argument, a JSON object, says."""
     request = json.loads(sys.argv[1])
     limits, archive, folder = UnpackLimits(**request["limits"]), Path(request["archive"]), Path(request["folder"])
+    SLIDE_READERS.load()  # this process will see no module any more that is not among the libraries
     bind(limits, archive.resolve(), folder.resolve())
     print(json.dumps(_answer(archive, folder, limits.max_bytes, slide=request["slide"])))
 

@@ -192,6 +192,64 @@ def test_an_installed_package_adds_a_model_role(tmp_path: Path) -> None:
     ]
 
 
+_OPEN = """
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+import numpy as np
+from serving.cohort.listing import manifest_at
+from serving.slides.opening import open_slide
+from serving.slides.slidefiles import slide_files
+from tests.fakes import plant, tissue
+from tests.services import bring, kind, serving, submit, wait_for_end
+
+root = Path(sys.argv[1])
+folder = root / "fields"
+folder.mkdir()
+pixels = tissue(1000, 800)
+plant(pixels, 500, 400)
+np.save(folder / "field.npy", pixels)
+(folder / "field.json").write_text(json.dumps({"mpp": 0.25}))
+(folder / "notes.json").write_text("{}")
+packed = io.BytesIO()
+with zipfile.ZipFile(packed, "w") as archive:
+    for path in folder.iterdir():
+        archive.write(path, path.name)
+
+with open_slide(folder / "field.npy") as slide:
+    print(slide.vendor, slide.width, slide.height, slide.mpp)
+    own = slide.sha256
+print(*slide_files(folder).names)
+print(*[Path(entry.source).name for entry in manifest_at(str(folder)).entries])
+with serving(root / "state") as client:
+    alone = client.post("/v1/slides", files={"slide": ("field.npy", (folder / "field.npy").read_bytes())})
+    print(alone.status_code, kind(alone))
+    slide = bring(client, packed.getvalue(), "field.zip")
+    print(slide == own, client.get("/v1/slides").json()["slides"][0]["name"])
+    analysis = submit(client, slide, options={})["id"]
+    print(wait_for_end(client, analysis)["state"])
+    report = client.get(f"/v1/analyses/{analysis}/report").json()
+    print(report["slide"]["vendor"], report["counts"]["mitotic_figures"])
+"""
+
+
+def test_an_installed_package_adds_a_slide_reader(tmp_path: Path) -> None:
+    """A slide of its kind is opened, listed, uploaded, and scored through a decoder process."""
+    done = _python(_installed(tmp_path / "site"), "-c", _OPEN, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "numpy 1000 800 0.25",
+        "field.json field.npy",
+        "field.npy",
+        "415 unsupported-format",
+        "True field.npy",
+        "succeeded",
+        "numpy 1",
+    ]
+
+
 @pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=lambda path: path.stem)
 def test_the_page_shows_the_package_as_it_is(path: Path) -> None:
     if path.name != "__init__.py":

@@ -13,16 +13,12 @@ from serving.core.errors import MitoserveError, UnsupportedFormatError
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.imageslide import MAX_IMAGE_PIXELS
 from serving.slides.opening import open_slide
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slide import Slide
 from serving.slides.tilecache import CACHE_BYTES
 from training.data.flat_tiff import open_flat_tiff
 from training.data.import_report import FormatError
 from training.data.mosaic import MosaicSlide
-
-SUFFIXES = frozenset(
-    {".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vsf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-)
-
 
 _FLAT = frozenset({".tif", ".tiff", ".bmp"})
 
@@ -118,7 +114,8 @@ class PictureFolder:
 
     def all(self) -> list[Path]:
         """The pictures, sorted by path."""
-        return sorted(p for p in self.root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        known = {*SLIDE_READERS.suffixes(pictures=True), *_FLAT}
+        return sorted(p for p in self.root.rglob("*") if p.suffix.lower() in known and p.is_file())
 
     def find(self, *names: str) -> Path | None:
         """The picture that one of `names` means, the first that is found; None if there is none.
