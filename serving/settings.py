@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from serving.settingvalues import (
@@ -282,9 +281,9 @@ def _variable(name: str) -> str:
     return f"MITOSIS_{name.upper()}"
 
 
-def _describe(problem: ErrorDetails, stated: Mapping[str, str]) -> str:
+def _describe(problem: Mapping[str, Any], stated: Mapping[str, str]) -> str:
     """What is wrong with the environment, in one line."""
-    reason = problem["msg"].removeprefix("Value error, ")
+    reason = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return reason
     name = str(problem["loc"][0])
