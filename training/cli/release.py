@@ -15,6 +15,9 @@ from training.cli.options import A_PATH, WithLists, runs_options
 @click.option("--judgement", type=A_PATH, required=True, help="judgement.json of cross-validate")
 @click.option("--screening", type=float, help="Reg-NS score from which Det looks at a sub-tile; by default the folds'")
 @click.option(
+    "--limit", multiple=True, help="a sentence of what the judgement does not show, for every card; repeatable"
+)
+@click.option(
     "--data",
     type=A_PATH,
     multiple=True,
@@ -31,6 +34,7 @@ def command(
     base: Path,
     judgement: Path,
     screening: float | None,
+    limit: tuple[str, ...],
     data: tuple[Path, ...],
     out: Path,
 ) -> None:
@@ -51,5 +55,6 @@ def command(
         version=version,
         models=out,
         screening=screening,
+        limits=limit,
         dataset=read_stores(data) if data else None,
     )

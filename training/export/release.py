@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,7 @@ def release(
     version: str,
     models: Path,
     screening: float | None = None,
+    limits: Sequence[str] = (),
     dataset: Dataset | None = None,
     say: Callable[[str], None] = print,
 ) -> list[ModelCard]:
@@ -51,6 +52,7 @@ def release(
     judgement : of cascades like this one, trained without the groups that they were judged on. The card of the model that
         speaks last states its threshold, calibration, count rule and figures
     screening : Reg-NS score from which Det looks at a sub-tile; by default that of the judgement's folds
+    limits : sentences of what the judgement does not show, for every card, beside those that follow from it
     dataset : labelled pictures, on which the rounding is measured; by default generated tissue
 
     Raises
@@ -72,7 +74,7 @@ def release(
     check_judged(parts, judgement)
     threshold = _screening(parts, judgement, screening)
     samples = Samples.from_dataset(dataset)
-    limits = list_limits(judgement, seen)
+    stated = [*list_limits(judgement, seen), *limits]
     cards = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in parts.names:
@@ -85,7 +87,7 @@ def release(
                 say(f"{name}: {card.weights}")
             if name == "reg-ns":
                 card = card.model_copy(update={"screening_threshold": threshold})
-            card = card.model_copy(update={"limits": limits, "files": hashes(folder)})
+            card = card.model_copy(update={"limits": stated, "files": hashes(folder)})
             cards.append(make_judged_card(card, judgement) if name == parts.last else card)
         for card in cards:
             publish(Path(scratch) / card.name, models / card.name / version, card)

@@ -43,7 +43,7 @@ class RunRecord(_Record):
     before: tuple[str, ...] = ()
     """Patients that the runs whose weights it started from had seen."""
     initial: str
-    """Where its first weights came from."""
+    """Where its first weights came from, and those of the runs that it starts from."""
     initial_data: tuple[StoreRecord, ...] = ()
     """What the runs that it started from had learnt from."""
     code: str
@@ -72,7 +72,7 @@ def make_record(
         validation=validation,
         test=test,
         before=tuple(sorted(frozenset[str]().union(*(record.seen for record in before)))),
-        initial=initial,
+        initial="; ".join([initial, *dict.fromkeys(f"that run from {record.initial}" for record in before)]),
         initial_data=tuple(dict.fromkeys(s for r in before for s in (*r.initial_data, *r.stores))),
         code=f"mitoserve {__version__}, training {code_digest()}",
     )

@@ -34,7 +34,9 @@ def test_models_that_stay_state_the_new_judgement_and_keep_their_own_figures(
     parts: CascadeParts, tmp_path: Path
 ) -> None:
     judged = _judge(made_by=parts.made_by(), screening=0.3, models=["det 0.1.0"])
-    regns, det = release(parts, judged, version="0.2.0", models=tmp_path, say=lambda _: None)
+    regns, det = release(
+        parts, judged, version="0.2.0", models=tmp_path, limits=["Every third frame was judged."], say=lambda _: None
+    )
     assert [card.version for card in list_models(tmp_path)] == ["0.2.0", "0.2.0"]
     assert regns.screening_threshold is not None
     assert regns.screening_threshold.score == 0.3
@@ -48,6 +50,7 @@ def test_models_that_stay_state_the_new_judgement_and_keep_their_own_figures(
     for old, new in zip(parts.kept.values(), (regns, det), strict=True):
         assert load_card(old).files == new.files
         assert new.limits[0].startswith("Judged on 96 figures of 4 groups of one, two")
+        assert new.limits[-1] == "Every third frame was judged."
 
 
 def test_figures_carry_the_version_that_they_are_of(models: Path, tmp_path: Path) -> None:

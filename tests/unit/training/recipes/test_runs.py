@@ -83,6 +83,7 @@ def test_a_run_states_its_data_and_whom_it_saw_and_who_starts_from_it_saw_them_t
     later = make_record(stores, Split((r,), (), ()), initial="weights", before=[first])
     assert later.seen == {"p", "q", "r"}
     assert later.initial_data == first.stores
+    assert later.initial == "weights; that run from random"
     claim_record(tmp_path, first)
     claim_record(tmp_path, first)
     assert read_record(tmp_path) == first
