@@ -4,7 +4,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def node(tmp_path: Path, decoders: Decoders) -> Iterator[Nodes]:
 
     def make(name: str, **settings: Any) -> SlideStore:
         stated = ServerSettings(state=tmp_path / name, database=f"sqlite:///{tmp_path / 'shared.sqlite'}")
-        stated = replace(stated, **{"objects": str(tmp_path / "objects"), **settings})
+        stated = stated.model_copy(update={"objects": str(tmp_path / "objects"), **settings})
         made.append(SlideStore(open_database(stated), stated, decoders))
         made[-1].kept.start(made[-1].database)
         return made[-1]
