@@ -5,10 +5,12 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -85,3 +87,9 @@ def test_every_dependency_has_a_pinned_version() -> None:
         normal(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
     }
     assert declared(*PROJECT["optional-dependencies"]) - pinned == set()
+
+
+def test_every_pinned_version_takes_the_oldest_python_of_a_system() -> None:
+    """Debian 12 has Python 3.11.2; a pin that asks for a later 3.11 makes the whole installation impossible there."""
+    asked = {one.name: one.metadata["Requires-Python"] for one in metadata.distributions()}
+    assert {name: text for name, text in asked.items() if text and not SpecifierSet(text).contains("3.11.2")} == {}
