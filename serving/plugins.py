@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+LAST = 100
+"""Rank of what states none."""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -105,6 +107,23 @@ class Registry(Mapping[str, T], Generic[T]):
         if self._group is not None:
             for plugin in sorted(entry_points(group=self._group), key=lambda found: (found.name, found.value)):
                 _load_plugin(plugin, self.noun)
+
+
+class Ranked(Protocol):
+    """What states its place among all of its kind."""
+
+    rank: ClassVar[int]
+
+
+R = TypeVar("R", bound=type[Ranked])
+
+
+class RankedRegistry(Registry[R]):
+    """Classes by name, in the order of their ranks; of equal ones the first registered comes first."""
+
+    def __iter__(self) -> Iterator[str]:
+        names = list(super().__iter__())
+        return iter(sorted(names, key=lambda name: self[name].rank))
 
 
 class PluginError(Exception):

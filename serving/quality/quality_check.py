@@ -2,7 +2,6 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -10,14 +9,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.plugins import Registry
+from serving.plugins import LAST, RankedRegistry
 from serving.quality.density import Density
 from serving.quality.focus import Structure, find_blur
 from serving.quality.parts import Box, Mask
 
 GROUP = "mitoserve.quality_checks"
 """Entry point group of plug-ins: each names a module that adds its checks to `QUALITY_CHECKS` when it is imported."""
-_LAST = 100
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _TAKEN = ("background", "tissue")
 """What else a picture of the mask says of a place."""
@@ -82,7 +80,7 @@ class QualityCheck(ABC):
 
     method: ClassVar[str]
     """The rule in a few words, as the report states it."""
-    rank: ClassVar[int] = _LAST
+    rank: ClassVar[int] = LAST
     """Place among all checks. A place has the reason of the first check that finds it, so that areas add up."""
 
     @abstractmethod
@@ -95,7 +93,7 @@ class QualityCheck(ABC):
         """
 
 
-class QualityCheckRegistry(Registry[type[QualityCheck]]):
+class QualityCheckRegistry(RankedRegistry[type[QualityCheck]]):
     """Checks by the reason that they give, in the order of their ranks."""
 
     def add(self, name: str, entry: type[QualityCheck]) -> None:
@@ -111,10 +109,6 @@ class QualityCheckRegistry(Registry[type[QualityCheck]]):
                 f"{name!r} cannot be the reason of a quality check: give small letters, such as air-bubble"
             )
         super().add(name, entry)
-
-    def __iter__(self) -> Iterator[str]:
-        names = list(super().__iter__())
-        return iter(sorted(names, key=lambda name: self[name].rank))
 
     def methods(self) -> dict[str, str]:
         """The rule of each reason, in the order of precedence."""

@@ -2,20 +2,19 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.plugins import Registry
+from serving.plugins import LAST, RankedRegistry
 
 GROUP = "mitoserve.model_roles"
 """Entry point group of plug-ins: each names a module that adds its roles to `MODEL_ROLES` when it is imported."""
 Task = Literal["screening", "detection", "verification"]
 Tensors = Mapping[str, tuple[str, int]]
 """Type, as ONNX Runtime names it, and number of axes, by name."""
-_LAST = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -44,7 +43,7 @@ class ModelRole(ABC):
     """Whether no release goes without it."""
     in_cascade: ClassVar[bool] = False
     """Whether the cascade runs it, as the model of its task. A model of another role is kept, checked and released beside it."""
-    rank: ClassVar[int] = _LAST
+    rank: ClassVar[int] = LAST
     """Place in a release: the order in which models see a slide."""
 
     @abstractmethod
@@ -61,7 +60,7 @@ class ModelRole(ABC):
         return pictures[0]
 
 
-class ModelRoleRegistry(Registry[type[ModelRole]]):
+class ModelRoleRegistry(RankedRegistry[type[ModelRole]]):
     """Roles by the name of their models, in the order of their ranks."""
 
     def add(self, name: str, entry: type[ModelRole]) -> None:
@@ -78,10 +77,6 @@ class ModelRoleRegistry(Registry[type[ModelRole]]):
             if entry.in_cascade and known.in_cascade and entry.task == known.task:
                 raise ValueError(f"the cascade runs {other} for {known.task}, and cannot run {name} too")
         super().add(name, entry)
-
-    def __iter__(self) -> Iterator[str]:
-        names = list(super().__iter__())
-        return iter(sorted(names, key=lambda name: self[name].rank))
 
     def required(self) -> tuple[str, ...]:
         """What no release goes without."""

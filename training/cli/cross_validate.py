@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Judge detections of left-out groups, with threshold and calibration of the other groups.
 
-    FOLD is a JSON file of a fold's detections. Refuses detections by weights that saw a patient whom they are to judge. Writes judgement.json, judgement.md and judgement.png.
+    FOLD is a JSON file of a fold's detections. Refuses detections by weights that saw a patient whom they are to judge. Writes
+    judgement.json, judgement.md and judgement.png.
     """
     from training.evaluation.cross_validate import cross_validate  # noqa: PLC0415
 

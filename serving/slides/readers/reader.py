@@ -1,18 +1,17 @@
 """A reader of slides, and the registry of all: each file of this package, and each plug-in, registers its own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from serving.core.errors import EmptyUploadError, UnreadableSlideError
-from serving.plugins import Registry
+from serving.plugins import LAST, RankedRegistry
 from serving.slides.dicomfiles import HEAD_BYTES
 from serving.slides.slide import Slide
 
 GROUP = "mitoserve.slide_readers"
 """Entry point group of plug-ins: each names a module that adds its readers to `SLIDE_READERS` when it is imported."""
-_LAST = 100
 
 
 class SlideReader(ABC):
@@ -30,7 +29,7 @@ class SlideReader(ABC):
     """Whether the further files lie in a folder with the name of the main file."""
     grouped: ClassVar[bool] = False
     """Whether files are told to be one slide by what they hold: `group` says so."""
-    rank: ClassVar[int] = _LAST
+    rank: ClassVar[int] = LAST
     """Place among all readers: the first that takes a file opens it."""
 
     def takes(self, path: Path, head: bytes) -> bool:
@@ -87,12 +86,8 @@ class SlideReader(ABC):
         """
 
 
-class SlideReaderRegistry(Registry[type[SlideReader]]):
+class SlideReaderRegistry(RankedRegistry[type[SlideReader]]):
     """Readers by name, in the order of their ranks."""
-
-    def __iter__(self) -> Iterator[str]:
-        names = list(super().__iter__())
-        return iter(sorted(names, key=lambda name: self[name].rank))
 
     def find(self, path: Path, head: bytes) -> SlideReader | None:
         """What opens a file with these first bytes; None where nothing does."""
