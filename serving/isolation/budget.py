@@ -61,14 +61,14 @@ class MemoryBudget:
         self._short.append(give_back)
 
     def reserve(self, size: int) -> Reservation:
-        """Memory for one decoder, at most all there is.
+        """Memory for one decoder: whole units, at least one and at most all there are.
 
         Raises
         ------
         BusyError
             If others have it for too long.
         """
-        units, deadline = min(-(-size // UNIT), self._units), time.monotonic() + self._wait_s
+        units, deadline = min(max(-(-size // UNIT), 1), self._units), time.monotonic() + self._wait_s
         while (reservation := self._try_reserve(units)) is None:
             for give_back in self._short:
                 give_back()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -24,6 +24,7 @@ MIB = 2**20
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(total=1, steps=[("take", 1), ("take", 0)])  # whoever asks for nothing gets a unit, or waits like all
 @given(
     total=st.integers(1, 10),
     steps=st.lists(st.tuples(st.sampled_from(["take", "give"]), st.integers(0, 12)), max_size=30),
@@ -41,7 +42,7 @@ def test_never_more_is_reserved_than_there_is_and_all_of_it_can_be(
         elif step == "take":
             units, free = min(max(number, 1), total), total - sum(size for size, _ in held)
             if units <= free:
-                held.append((units, budgets[turn % 2].reserve(number * UNIT or 1)))
+                held.append((units, budgets[turn % 2].reserve(number * UNIT)))
             else:
                 with pytest.raises(BusyError, match="MITOSIS_DECODERS_MEMORY_BYTES"):
                     budgets[turn % 2].reserve(number * UNIT)
