@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from serving.core.errors import MitoserveError
+
 T = TypeVar("T")
 LAST = 100
 """Rank of what states none."""
@@ -126,8 +128,10 @@ class RankedRegistry(Registry[R]):
         return iter(sorted(names, key=lambda name: self[name].rank))
 
 
-class PluginError(Exception):
+class PluginError(MitoserveError):
     """A plug-in does not load. What it was to add would be missing without a word."""
+
+    slug = "internal-error"
 
 
 def _load_plugin(plugin: EntryPoint, noun: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from serving.core.errors import MitoserveError
 from serving.settingvalues import (
     FileNames,
     FolderPath,
@@ -27,8 +28,10 @@ MIN_SECRET = 24
 """Characters of a signing key: fewer can be tried out (Standard Webhooks asks for 24 bytes)."""
 
 
-class SettingsError(ValueError):
+class SettingsError(MitoserveError):
     """An environment variable holds a value that cannot be used; the message names it."""
+
+    slug = "internal-error"
 
 
 def default_models() -> Path:

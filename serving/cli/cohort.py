@@ -25,7 +25,7 @@ from serving.core.errors import MitoserveError
 from serving.core.research_use import RESEARCH_USE
 from serving.core.words import format_count
 from serving.exports import EXPORTS
-from serving.settings import ServerSettings, SettingsError
+from serving.settings import ServerSettings
 from serving.slides.pixelsize import parse_mpp
 
 SOME_FAILED = 1
@@ -96,7 +96,7 @@ def score(
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
         order = WorkOrder(open_result_store(out).address, options, also, provider or settings.providers)
         run = CohortRun(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
-    except (SettingsError, MitoserveError, OSError) as error:
+    except (MitoserveError, OSError) as error:
         raise click.UsageError(format_message(error)) from error
     try:
         with ShownProgress(_err) as progress:

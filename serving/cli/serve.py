@@ -12,7 +12,7 @@ from serving.access.access import open_access
 from serving.access.local_key import local_key
 from serving.cli.server_settings import read_settings
 from serving.core.errors import MitoserveError
-from serving.settings import ServerSettings, SettingsError
+from serving.settings import ServerSettings
 
 LAST_REQUESTS_S = 20
 """How long requests may go on after SIGTERM; BentoML kills the process after 30 s, and by then analyses must be told."""
@@ -85,5 +85,5 @@ def _say_where(settings: ServerSettings, host: str, port: int) -> None:
             click.echo(
                 f"open {address} in a browser once the server is ready; `mitoserve keys local` prints the key", err=True
             )
-    except (SettingsError, MitoserveError) as error:
+    except MitoserveError as error:
         raise click.ClickException(str(error)) from error

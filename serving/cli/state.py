@@ -13,7 +13,7 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.scrub import SEVERE, Finding, ScrubTally, count
 from serving.jobs.scrub import scrub as scrubbed
-from serving.settings import ServerSettings, SettingsError
+from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.disk_blob_store import open_blob_store
 from serving.store.slides import SlideStore
@@ -46,7 +46,7 @@ def adopt(*, yes: bool) -> None:
             open_blob_store(settings).start(database, adopt=True)
         finally:
             database.close()
-    except (SettingsError, MitoserveError) as error:
+    except MitoserveError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{where} belongs to this database now")
 

@@ -1,7 +1,8 @@
 """Every error that Mitoserve raises on purpose. Each message says what is wrong and what to do.
 
 The errors are one tree. Those that many packages raise stand here, the others with what raises them. Each class states its kind itself,
-and serving/api/problems.py has a status for every kind.
+and serving/api/problems.py has a status for every kind. The few exceptions outside the tree never leave the package that raises
+them; tests/unit/serving/core/test_errors.py lists them with their reasons.
 """
 
 

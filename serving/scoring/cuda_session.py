@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from serving.core.errors import ModelError
 from serving.scoring.gpus import cudart
 from serving.scoring.half_precision import convert_to_half
 from serving.scoring.half_precision import missing as missing_for_half
@@ -39,8 +40,10 @@ _PORTABLE = 1
 """cudaHostAllocPortable: page-locked for every GPU, whichever the thread that allocates has chosen."""
 
 
-class CudaMissingError(RuntimeError):
+class CudaMissingError(ModelError):
     """CUDA does not load on this machine."""
+
+    slug = "model-unavailable"
 
 
 class CudaSession:
