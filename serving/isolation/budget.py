@@ -22,6 +22,8 @@ WAIT_S = 60.0
 """Until somebody who needs memory is told to come again."""
 _LOOK_S = 0.1
 _CGROUP = Path("/sys/fs/cgroup")
+_GATE = 0
+"""The byte that is locked while units are looked for. It is before all units: servers that share a file may state different totals."""
 _LOCK = "hhqqi"
 """`struct flock` of 64-bit Linux: kind, whence, start, length, process."""
 
@@ -86,12 +88,12 @@ class MemoryBudget:
         handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.ExitStack() as stack:
             stack.callback(os.close, handle)
-            _set(handle, fcntl.F_WRLCK, self._units, wait=True)  # one at a time, or two would each get half
+            _set(handle, fcntl.F_WRLCK, _GATE, wait=True)  # one at a time, or two would each get half
             found = 0
-            for unit in range(self._units):
+            for unit in range(_GATE + 1, _GATE + 1 + self._units):
                 found += _set(handle, fcntl.F_WRLCK, unit)
                 if found == units:
-                    _set(handle, fcntl.F_UNLCK, self._units)
+                    _set(handle, fcntl.F_UNLCK, _GATE)
                     stack.pop_all()
                     return Reservation(handle)
         return None

@@ -52,6 +52,16 @@ def test_never_more_is_reserved_than_there_is_and_all_of_it_can_be(
     budgets[0].reserve(total * UNIT).release()
 
 
+def test_a_server_with_less_memory_does_not_wait_for_one_with_more(tmp_path: Path) -> None:
+    """They share the file, and so what both may have."""
+    more, less = (MemoryBudget(total * UNIT, tmp_path / "lock", wait_s=0) for total in (4, 1))
+    held = more.reserve(4 * UNIT)
+    with pytest.raises(BusyError):
+        less.reserve(UNIT)
+    held.release()
+    less.reserve(UNIT).release()
+
+
 def test_what_a_process_had_is_free_when_it_is_killed(tmp_path: Path) -> None:
     program = f"""
 import sys
