@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.core.geometry import parse_roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import write_all
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.opening import open_slide

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.core.options import ScoringOptions
 from serving.scoring.detector import Detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.field_files import (

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from benchmarks.faults.environment import FaultEnvironment, Report, submit, upload_slide, without_timing
 from benchmarks.footprint import family_processor_s
+from serving.core.options import ScoringOptions
 from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.opening import open_slide

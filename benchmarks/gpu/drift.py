@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelInput
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import read_mirrored
 from serving.scoring.session import Session

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from benchmarks.passthrough_detector import PassthroughDetector
 from serving.core.detections import Detections
 from serving.core.modelcard import ModelInput
+from serving.core.options import ScoringOptions
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
 from serving.scoring.detector import Detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead

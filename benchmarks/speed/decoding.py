@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.speed.slides import Case
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelInput
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 

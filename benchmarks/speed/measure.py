@@ -9,10 +9,10 @@ from pathlib import Path
 from benchmarks.processor import processor_s
 from benchmarks.speed.recording import RecordingDetector
 from benchmarks.speed.slides import Case
+from serving.core.options import ScoringOptions
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.detector import Detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead

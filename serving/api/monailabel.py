@@ -25,12 +25,12 @@ from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, load_job_re
 from serving.api.workload import Workload
 from serving.core.errors import RequestError, SlideTooLargeError
 from serving.core.geometry import Roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.exports.asap import FIGURES, AsapAnnotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
-from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.naming import safe_name
 from serving.store.received_slides import store_received_file

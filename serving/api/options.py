@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from serving.core.errors import RequestError
 from serving.core.geometry import WorkFrame
-from serving.scoring.options import CountingOptions, ScoringOptions, from_stated, stated_fields
-from serving.slides.pixelsize import PixelSize
+from serving.core.options import CountingOptions, ScoringOptions, from_stated, stated_fields
+from serving.core.pixelsize import PixelSize
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions))

@@ -19,6 +19,7 @@ from serving.api.owners import request_owner
 from serving.api.problems import FailedAnalysisError, responses
 from serving.api.receiving import receive_slide
 from serving.api.workload import Workload
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
@@ -27,7 +28,6 @@ from serving.jobs.results import load_result
 from serving.jobs.table import Submission
 from serving.observability import metrics
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import ScoringOptions
 from serving.store.received_slides import store_received_file
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}

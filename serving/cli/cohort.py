@@ -22,11 +22,11 @@ from serving.cohort.status import Status, read_status
 from serving.cohort.worker import WorkOrder
 from serving.console import format_label, format_message, open_console
 from serving.core.errors import MitoserveError
+from serving.core.pixelsize import parse_mpp
 from serving.core.research_use import RESEARCH_USE
 from serving.core.words import format_count
 from serving.exports import EXPORTS
 from serving.settings import ServerSettings
-from serving.slides.pixelsize import parse_mpp
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""

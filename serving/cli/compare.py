@@ -13,12 +13,12 @@ from serving.comparison.page import comparison_page
 from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise
 from serving.core.geometry import Region
+from serving.core.options import ScoringOptions
 from serving.core.research_use import RESEARCH_USE
 from serving.jobs.shadows import ShadowRecord
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import counting_threshold, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.store.disk_blob_store import open_blob_store

@@ -16,15 +16,15 @@ from serving.cli.server_settings import read_settings
 from serving.client import Client
 from serving.console import escape_control, format_label, format_message, open_console, text_column
 from serving.core.errors import MitoserveError
+from serving.core.options import ScoringOptions
+from serving.core.pixelsize import PixelSize, parse_mpp
 from serving.core.report import Report
 from serving.core.words import format_count
 from serving.exports import write_all
 from serving.scoring.detector import Detector
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
-from serving.slides.pixelsize import PixelSize, parse_mpp
 
 SOME_FAILED = 1
 """Exit code when at least one slide could not be scored; 2 means that nothing was tried."""

@@ -8,8 +8,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from serving.core.errors import RequestError
+from serving.core.options import ScoringOptions, Stated, find_stated, flat_fields, from_stated
 from serving.core.words import as_options
-from serving.scoring.options import ScoringOptions, Stated, find_stated, flat_fields, from_stated
 
 
 class _Parsed(click.ParamType[Any]):

@@ -11,7 +11,7 @@ from serving.cohort.errors import ManifestError
 from serving.cohort.manifest_entry import ID, ManifestEntry, is_path, make_slide_id
 from serving.core.errors import RequestError
 from serving.core.geometry import parse_roi
-from serving.slides.pixelsize import parse_mpp
+from serving.core.pixelsize import parse_mpp
 
 COLUMNS = ("slide", "id", "case", "mpp", "roi")
 """Of a CSV; the first is needed."""

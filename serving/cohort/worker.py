@@ -22,6 +22,7 @@ from serving.cohort.scratch import common_folder, scratch
 from serving.cohort.sources import UNKNOWN, SourceFile, Sources
 from serving.cohort.tables import TableMember, write_part
 from serving.core.geometry import parse_roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.isolation.slide import open_isolated
@@ -29,7 +30,6 @@ from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding, use_cores
 from serving.scoring.detector import list_cards
 from serving.scoring.onnx_detector import load_cascade
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.settings import ServerSettings

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
+from serving.core.options import CountingOptions
+from serving.core.profiles import NO_PROFILE, load_profile
 from serving.core.report import CountComponent, DetectionResult, Hotspot
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
-from serving.scoring.options import CountingOptions
-from serving.scoring.profiles import NO_PROFILE, load_profile
 from serving.scoring.recount import recount
 
 KEPT = 200

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.comparison.agreement import measure_agreement, weighted_kappa
 from serving.comparison.distributions import largest_gap, mean_shares, population_stability
 from serving.comparison.pair import Pair
+from serving.core.profiles import load_profile
 from serving.core.research_use import RESEARCH_USE
-from serving.scoring.profiles import load_profile
 
 
 class _Part(BaseModel):

@@ -12,6 +12,8 @@ SCHEMA_VERSION = "1.3"
 
 Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
 
+HotspotShape = Literal["rectangle", "disc"]
+"""Of the area in which figures are counted: a rectangle has sides of 4:3."""
 
 QualityUse = Literal["report", "exclude", "off"]
 """Whether what quality control masks is stated, stated and left out of all counts, or not looked for."""
@@ -67,7 +69,7 @@ class Counting(_Part):
     """The settings of hotspots and counts: they need no model, and a stored result can be counted again with others."""
 
     hotspot_area_mm2: float
-    hotspot_shape: Literal["rectangle", "disc"]
+    hotspot_shape: HotspotShape
     hotspots: int = Field(description="At most so many.")
     hotspot_min_tissue: float = Field(description="Windows with a smaller share of analysed tissue do not compete.")
     field_diameter_mm: float | None = Field(description="Where the area was given as high-power fields.")
@@ -242,7 +244,7 @@ class Hotspot(_Part):
     area_mm2: float
     mitotic_figures: int
     per_mm2: float
-    shape: Literal["rectangle", "disc"] = "rectangle"
+    shape: HotspotShape = "rectangle"
     tissue_fraction: float | None = Field(None, description="Share of analysed tissue in the window.")
     expected_figures: float | None = Field(
         None, description="As `counts.expected`: of sub-tiles or candidates centred in it."

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from serving.core.errors import StorageError, UnreadableSlideError
+from serving.core.pixelsize import PixelSize
 from serving.isolation.budget import MemoryBudget
 from serving.isolation.decoder import MESSAGE_BYTES
 from serving.isolation.decoder_process import Decoder, DecoderChannel, DecoderDiedError, ExitReason
 from serving.isolation.limits import DecoderLimits, hide_memory
-from serving.slides.pixelsize import PixelSize
 
 LINES = 2
 """Reads at once in one decoder, unless more are asked for: as many as the pipeline has reader threads on a CPU."""

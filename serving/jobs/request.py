@@ -5,9 +5,9 @@ import json
 
 from serving import __version__
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
 from serving.core.report import SCHEMA_VERSION
 from serving.scoring.batch_sizes import find_rounding
-from serving.scoring.options import ScoringOptions
 
 
 def options_text(options: ScoringOptions) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
 from serving.comparison.pair import NEARLY, Pair, apply_threshold, compare
+from serving.core.options import ScoringOptions
 from serving.jobs.errors import ResultLostError
 from serving.jobs.job import AnalysisJob
 from serving.jobs.results import load_result, read_result, save_result
@@ -20,7 +21,6 @@ from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, counting_threshold, list_cards
-from serving.scoring.options import ScoringOptions
 from serving.store.blob_store import BlobStore
 from serving.store.database import Database
 from serving.store.errors import NotFoundError

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
+from serving.core.options import ScoringOptions
 from serving.jobs.errors import IdempotencyError
 from serving.jobs.job import STATES, AnalysisJob, JobEvent
 from serving.jobs.request import options_text, request_key
 from serving.jobs.result_cache import drop_lost, find_cached, note_lost
-from serving.scoring.options import ScoringOptions
 from serving.store.blob_store import discard_folders
 from serving.store.database import Database
 from serving.store.errors import NotFoundError

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from serving import __version__
+from serving.core.options import ScoringOptions
 from serving.jobs.findings_format import read_findings
 from serving.jobs.request import digest
 from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding
 from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.detector import Detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import screening_threshold
 from serving.settings import ServerSettings
 from serving.store.places import TILES

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from serving.core.geometry import Region
 from serving.core.modelcard import CountCalibration
+from serving.core.options import CountingOptions
+from serving.core.profiles import NO_PROFILE, Profile, load_profile
 from serving.core.report import (
     CountComponent,
     Counting,
@@ -24,8 +26,6 @@ from serving.scoring.area import Area
 from serving.scoring.bootstrap import tile_interval
 from serving.scoring.expected import CountedCandidates, count_figures, estimate_figures, map_weights
 from serving.scoring.hotspot import find_hotspots
-from serving.scoring.options import CountingOptions
-from serving.scoring.profiles import NO_PROFILE, Profile, load_profile
 from serving.scoring.tiling import Cell
 from serving.scoring.windows import CountingWindow, Disc, make_window, rectangle_sides
 

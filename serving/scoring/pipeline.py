@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from serving.core.detections import Detections
 from serving.core.geometry import Roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.quality.focus import measure_structure
 from serving.quality.quality_check import QUALITY_CHECKS
@@ -27,7 +28,6 @@ from serving.scoring.cascade import (
 )
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.merging import SubTileBoxes, merge
-from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.quality_masking import find_masking
 from serving.scoring.reading import ReadClock, read_ahead

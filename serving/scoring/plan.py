@@ -6,10 +6,10 @@ from typing import Literal
 from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.core.geometry import COARSE_MPP, Region, Roi, WorkFrame
 from serving.core.modelcard import ModelInput
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
+from serving.core.pixelsize import PixelSize
 from serving.scoring.tiling import Cell, Patch, TileGrid, find_patch
 from serving.scoring.tissue import TissueMask, find_tissue
-from serving.slides.pixelsize import PixelSize
 from serving.slides.slide import Slide
 from serving.slides.squared import MOST_OBLONG, size_given
 

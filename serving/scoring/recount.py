@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from serving.core.errors import RequestError
 from serving.core.geometry import Region, Roi
+from serving.core.options import CountingOptions
 from serving.core.report import SCHEMA_VERSION, Quality
 from serving.scoring.analysis import Analysis
 from serving.scoring.area import Area
 from serving.scoring.counting import CountingInput, count, figures_by_tile, find_cells, resolve_counting
 from serving.scoring.expected import CountedCandidates
-from serving.scoring.options import CountingOptions
 from serving.scoring.quality_masking import exclude_masked_tissue
 from serving.scoring.reporting import analysis_id
 from serving.scoring.tissue import tissue_in

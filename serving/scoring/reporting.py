@@ -16,6 +16,8 @@ from serving import __version__
 from serving.core.detections import Detections
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
+from serving.core.pixelsize import PixelSize
 from serving.core.report import (
     SCHEMA_VERSION,
     DetectionResult,
@@ -37,7 +39,6 @@ from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import CountingInput, count, figures_by_tile, resolve_counting
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.expected import CountedCandidates
-from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import SlidePlan
 from serving.scoring.quality_masking import (
     QualityMasking,
@@ -48,7 +49,6 @@ from serving.scoring.quality_masking import (
 )
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD, TissueMask
-from serving.slides.pixelsize import PixelSize
 from serving.slides.slide import Slide
 
 DECIMALS = 5

@@ -5,14 +5,14 @@ A window's place is the upper left corner of its bounding box, (x, y), level-0 p
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.geometry import Region
+from serving.core.report import HotspotShape
 
-Shape = Literal["rectangle", "disc"]
 Places = NDArray[np.float64]
 """float64, shape (N, 2), (x, y), level-0 px from the analysed region's corner."""
 Bounds = tuple[NDArray[np.bool_], NDArray[np.bool_]]
@@ -51,7 +51,7 @@ class CountingWindow(Protocol):
         """Which points a place in [low, high) may hold, and which every place there holds, each shape (N,)."""
 
 
-def make_window(shape: Shape, area_mm2: float, mpp: float, within: Region) -> CountingWindow:
+def make_window(shape: HotspotShape, area_mm2: float, mpp: float, within: Region) -> CountingWindow:
     """The window of an area, cut to a region that is too small for it; a disc stays one."""
     area = area_mm2 * (1000 / mpp) ** 2
     if shape == "disc":

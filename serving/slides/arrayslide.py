@@ -3,7 +3,7 @@
 import hashlib
 
 from serving.core.geometry import Region
-from serving.slides.pixelsize import PixelSize
+from serving.core.pixelsize import PixelSize
 from serving.slides.resample import Pixels, cut_padded, frame_around, resize
 from serving.slides.slide import SlideBase
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import tifffile
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.core.pixelsize import PixelSize
 from serving.slides.dicomfiles import is_dicom
 from serving.slides.directories import check_directories, open_pages
 from serving.slides.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import is_ome
-from serving.slides.pixelsize import PixelSize
 from serving.slides.readers.reader import read_head
 from serving.slides.samples import SampleLayout, read_layout
 from serving.slides.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS

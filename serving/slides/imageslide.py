@@ -10,9 +10,9 @@ from PIL import Image, UnidentifiedImageError
 
 from serving.core.errors import SlideTooLargeError, UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import MPP_RANGE
+from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.limits import check_size
-from serving.slides.pixelsize import PixelSize, check_stated_size
 from serving.slides.resample import Pixels
 
 MAX_IMAGE_PIXELS = 17 * 10**7

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
-from serving.slides.pixelsize import PixelSize, check_stated_size
+from serving.core.pixelsize import PixelSize, check_stated_size
 
 _UM = {
     "µm": 1.0,

@@ -10,13 +10,13 @@ from PIL import Image
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import Region
+from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.companions import check_folder, check_named_files
 from serving.slides.dicomlevels import check_levels
 from serving.slides.directories import check_directories, is_large_ndpi
 from serving.slides.formats import READABLE, FileKind, TiffContent, check_tiff, detect_kind, has_directory
 from serving.slides.jpeglevels import JpegLevel, JpegTiles
 from serving.slides.limits import check_size
-from serving.slides.pixelsize import PixelSize, check_stated_size
 from serving.slides.pyramid import PyramidSlide, find_trusted_levels
 from serving.slides.resample import Pixels
 from serving.slides.samples import UPRIGHT

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from serving.core.geometry import Region
-from serving.slides.pixelsize import PixelSize
+from serving.core.pixelsize import PixelSize
 from serving.slides.resample import Pixels
 
 

@@ -7,7 +7,7 @@ other programs read beside the slide's own file is taken back to the file's pixe
 from collections.abc import Mapping
 
 from serving.core.geometry import Region
-from serving.slides.pixelsize import PixelSize
+from serving.core.pixelsize import PixelSize
 from serving.slides.resample import Pixels
 from serving.slides.slide import Slide, SlideBase
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import Region
+from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.directories import open_pages
 from serving.slides.jpeglevels import JpegLevel, JpegTiles, colours_contradict, jpeg_level
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import OmeImage, find_slide_image, is_ome
-from serving.slides.pixelsize import PixelSize, check_stated_size
 from serving.slides.pyramid import PyramidSlide, find_trusted_levels, have_same_shape
 from serving.slides.resample import Pixels
 from serving.slides.samples import SampleLayout, read_layout, read_segment

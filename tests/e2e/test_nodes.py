@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+from serving.core.options import ScoringOptions
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.proxies import CutProxy

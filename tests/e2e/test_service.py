@@ -11,8 +11,8 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
+from serving.core.options import ScoringOptions
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.hashing import slide_sha256
 from serving.slides.opening import open_slide

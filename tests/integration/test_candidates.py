@@ -14,6 +14,7 @@ from PIL import Image
 
 from serving.access.audit import AuditLog
 from serving.api.app import create_app
+from serving.core.options import ScoringOptions
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.jobs.shadows import ShadowRecord
@@ -23,7 +24,6 @@ from serving.jobs.worker_registry import WorkerRegistry
 from serving.registry.releases import ReleaseStore
 from serving.registry.shadows import ShadowStore
 from serving.registry.version import VersionId
-from serving.scoring.options import ScoringOptions
 from serving.settings import ServerSettings
 from serving.store.database import open_database
 from serving.store.slides import SlideStore

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.exports import write_all
 from serving.exports.export import Export, ExportRegistry, whole
 from serving.exports.report_json import to_json
 from serving.jobs.results import load_result
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.slides.arrayslide import ArraySlide
@@ -93,7 +93,7 @@ _SCORE = """
 import sys
 from pathlib import Path
 from serving.jobs.results import save_result
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.store.disk_blob_store import DiskBlobStore
 from serving.slides.arrayslide import ArraySlide

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
+from serving.core.options import ScoringOptions
 from serving.registry.version_check import check_version
 from serving.scoring.detector import list_cards
 from serving.scoring.models import list_models, model_folder
 from serving.scoring.onnx_detector import OnnxDetector, load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.arrayslide import ArraySlide

@@ -4,8 +4,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, DotDetector, plant, tissue

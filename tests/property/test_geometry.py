@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from serving.core.errors import RoiError
 from serving.core.geometry import MPP_RANGE, Region, Roi, WorkFrame
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.tissue import find_tissue
 from serving.slides.arrayslide import ArraySlide

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.core.geometry import Region
+from serving.core.report import HotspotShape
 from serving.scoring.hotspot import find_hotspots
-from serving.scoring.windows import CountingWindow, Shape, make_window
+from serving.scoring.windows import CountingWindow, make_window
 
 pytestmark = pytest.mark.property
 SIDE = 1600
@@ -19,14 +20,14 @@ CASES = 1000
 # Multiples of 100 often lie exactly a window apart: a rectangle's right and lower side are open.
 coordinates = st.one_of(st.integers(0, 15).map(lambda v: v * 100.0), st.integers(0, 4 * 1599).map(lambda v: v / 4))
 points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=14).map(np.asarray)
-shapes: st.SearchStrategy[Shape] = st.sampled_from(["rectangle", "disc"])
+shapes: st.SearchStrategy[HotspotShape] = st.sampled_from(["rectangle", "disc"])
 
 
-def _window(shape: Shape) -> CountingWindow:
+def _window(shape: HotspotShape) -> CountingWindow:
     return make_window(shape, AREA_MM2, 0.25, Region(0, 0, SIDE, SIDE))
 
 
-def _places(centres: np.ndarray, window: CountingWindow, shape: Shape) -> np.ndarray:
+def _places(centres: np.ndarray, window: CountingWindow, shape: HotspotShape) -> np.ndarray:
     """All places with a point or the border on two sides of a rectangle, or with two of them on a disc's rim."""
     end = np.asarray([SIDE - window.width, SIDE - window.height])
     if shape == "rectangle":
@@ -54,7 +55,9 @@ def _places(centres: np.ndarray, window: CountingWindow, shape: Shape) -> np.nda
     return inside[(inside >= 0).all(1) & (inside <= end).all(1)]
 
 
-def _find_held(place: np.ndarray, centres: np.ndarray, window: CountingWindow, shape: Shape, slack: float = 0.0) -> int:
+def _find_held(
+    place: np.ndarray, centres: np.ndarray, window: CountingWindow, shape: HotspotShape, slack: float = 0.0
+) -> int:
     if shape == "rectangle":
         low, high = place - slack, place + np.asarray([window.width, window.height]) + slack
         return int(((centres >= low) & (centres < high)).all(1).sum())
@@ -64,7 +67,7 @@ def _find_held(place: np.ndarray, centres: np.ndarray, window: CountingWindow, s
 
 @settings(max_examples=CASES, deadline=None)
 @given(points, shapes)
-def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: Shape) -> None:
+def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: HotspotShape) -> None:
     window = _window(shape)
     places = find_hotspots(centres, window=window, size=(SIDE, SIDE), number=1)
     most = max(_find_held(p, centres, window, shape) for p in _places(centres, window, shape))
@@ -79,7 +82,7 @@ def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: Shape) -> No
 
 @settings(deadline=None)
 @given(points, shapes, st.integers(200, 1400).map(lambda v: v + 0.123))
-def test_each_further_one_is_the_fullest_that_is_left(centres: np.ndarray, shape: Shape, border: float) -> None:
+def test_each_further_one_is_the_fullest_that_is_left(centres: np.ndarray, shape: HotspotShape, border: float) -> None:
     """Windows right of a border are not allowed, as where there is too little tissue."""
     window = _window(shape)
     found = find_hotspots(
@@ -99,7 +102,7 @@ def test_each_further_one_is_the_fullest_that_is_left(centres: np.ndarray, shape
 
 
 @given(points, shapes, st.integers(0, 100_000), st.integers(0, 100_000))
-def test_it_moves_with_the_figures(centres: np.ndarray, shape: Shape, dx: int, dy: int) -> None:
+def test_it_moves_with_the_figures(centres: np.ndarray, shape: HotspotShape, dx: int, dy: int) -> None:
     shift = np.asarray([dx, dy])
     away = centres + 1000  # far from the region's edges, at which windows stop
     here = find_hotspots(away, window=_window(shape), size=(10**6, 10**6), number=1)
@@ -111,7 +114,7 @@ def test_it_moves_with_the_figures(centres: np.ndarray, shape: Shape, dx: int, d
 
 
 @given(points, shapes, st.randoms(use_true_random=False))
-def test_the_order_of_figures_changes_nothing(centres: np.ndarray, shape: Shape, random: Random) -> None:
+def test_the_order_of_figures_changes_nothing(centres: np.ndarray, shape: HotspotShape, random: Random) -> None:
     order = list(range(len(centres)))
     random.shuffle(order)
     first, second = (

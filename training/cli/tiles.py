@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from serving.core.errors import MitoserveError
+from serving.core.options import ScoringOptions
 from serving.core.research_use import RESEARCH_USE
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.models import model_folder
 from serving.scoring.onnx_detector import load_screener
-from serving.scoring.options import ScoringOptions
 from serving.settings import default_models
 from serving.slides.opening import open_slide
 from training.cli.options import A_PATH, WithLists

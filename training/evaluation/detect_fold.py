@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
 from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
 from serving.slides.slide import Slide

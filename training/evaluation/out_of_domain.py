@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from serving.core.options import ScoringOptions
 from serving.scoring.detector import Detector
 from serving.scoring.matching import MATCH_RADIUS_UM
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from training.data.crops import CropBank

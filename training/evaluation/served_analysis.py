@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.matching import MATCH_RADIUS_UM
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.windows import CountingWindow, Disc, Rectangle
 from training.data.fields import MPP

@@ -7,9 +7,9 @@ from pathlib import Path
 from shutil import copy2
 
 from serving.core.modelcard import CountCalibration, ModelCard, load_card
+from serving.core.options import CountingOptions
 from serving.scoring.analysis import Analysis
 from serving.scoring.int8 import INT8
-from serving.scoring.options import CountingOptions
 from serving.scoring.recount import recount
 from training.data.store import Picture
 from training.evaluation.cascade_figures import (

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
 from serving.core.detections import Detections
 from serving.core.modelcard import ModelCard, load_card
+from serving.core.options import ScoringOptions
 from serving.exports import EXPORTS
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.onnx_detector import OnnxScreener, load_screener
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 

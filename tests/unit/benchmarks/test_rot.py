@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.faults.environment import without_timing
 from benchmarks.faults.rot import _Undisturbed
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serving.core.geometry import Region, WorkFrame
 from serving.core.modelcard import ModelCard
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.plan import PlannedTile, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX, Patch

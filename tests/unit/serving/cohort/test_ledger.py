@@ -15,8 +15,8 @@ from serving.cohort.status import read_status
 from serving.cohort.tables import choose_part
 from serving.cohort.worker import SlideOutcome, WorkOrder
 from serving.core.errors import StorageError, UnreadableSlideError
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, tissue

@@ -13,7 +13,7 @@ from serving.cohort.layout import Failure
 from serving.cohort.ledger import CohortTally
 from serving.cohort.progress import ShownProgress
 from serving.cohort.worker import WorkOrder
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 
 FAILURE = Failure(slide="x", source="/x", problem="p", detail="d", passing=False, tries=1, key="k")
 

@@ -14,8 +14,8 @@ from serving.cohort.results import open_result_store
 from serving.cohort.status import read_status
 from serving.cohort.worker import SlideWorker, WorkOrder
 from serving.core.modelcard import load_card
+from serving.core.options import ScoringOptions
 from serving.scoring.models import newest_cascade
-from serving.scoring.options import ScoringOptions
 from tests.quick_models import write_quick_models
 from tests.s3 import s3_environment, s3_server
 from tests.samples import noise, write_pyramid

@@ -22,9 +22,9 @@ from serving.cohort.tables import (
     remove_parts,
     write_part,
 )
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue

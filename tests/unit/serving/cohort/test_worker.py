@@ -19,10 +19,10 @@ from serving.cohort.scratch import common_folder
 from serving.cohort.sources import stat_sources
 from serving.cohort.worker import SlideOutcome, SlideTask, SlideWorker, WorkOrder
 from serving.core.errors import StorageError
+from serving.core.options import ScoringOptions
 from serving.isolation.limits import DecoderLimits
 from serving.scoring.models import newest_cascade
 from serving.scoring.onnx_detector import load_detector
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.dicom import write_dicom_slide

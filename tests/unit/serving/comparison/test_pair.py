@@ -11,9 +11,9 @@ from serving.comparison.page import comparison_page
 from serving.comparison.pair import Pair, compare, hotspot_iou
 from serving.comparison.summary import summarise
 from serving.core.detections import Detections
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Hotspot
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, make_cards, plant, tissue

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
 from serving.drift.measures import distances, make_reference
 from serving.drift.statistics import SlideStatistics, collect_statistics
 from serving.drift.watch import DriftMonitor, store_statistics
 from serving.jobs.table import remove_rows
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.store.database import Database

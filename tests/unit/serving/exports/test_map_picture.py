@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from serving.core.geometry import parse_roi
+from serving.core.options import ScoringOptions
 from serving.exports.map_margins import PAD, footer_lines, header_lines
 from serving.exports.map_picture import SIDE_PX, draw_map, to_png
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue

@@ -20,11 +20,11 @@ import pytest
 import tifffile
 from pycocotools.coco import COCO
 
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.research_use import RESEARCH_USE
 from serving.exports import EXPORTS
 from serving.exports.errors import ExportError
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from serving.core.options import ScoringOptions
 from serving.jobs.errors import IdempotencyError, LeaseLostError
 from serving.jobs.leases import MAX_CRASHES, Lease, Leases, LeaseWatch
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.options import ScoringOptions
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.identity import DetachedError

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, update
 
+from serving.core.options import ScoringOptions
 from serving.jobs.renumbering import renumber
 from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.options import ScoringOptions
 from serving.slides.hashing import slide_sha256
 from serving.store.errors import NotFoundError, SlideChangedError
 from serving.store.object_blob_store import ObjectBlobStore

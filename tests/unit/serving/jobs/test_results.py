@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.geometry import parse_roi
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.exports import EXPORTS
 from serving.jobs.errors import ResultLostError
 from serving.jobs.request import decode_options, models_key, options_text, request_key
 from serving.jobs.results import load_result, save_result
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.store.disk_blob_store import DiskBlobStore

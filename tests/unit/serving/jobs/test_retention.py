@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
+from serving.core.options import ScoringOptions
 from serving.jobs.retention import Sweeper, sweep_orphans
 from serving.jobs.table import JobTable, Submission
-from serving.scoring.options import ScoringOptions
 from serving.store.clock_jumps import MAX_REST_S, ClockJumpDetector
 from serving.store.orphans import APART_S, OrphanTracker
 from serving.store.resumable import Uploads

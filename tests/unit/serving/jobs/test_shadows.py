@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert, select, update
 
+from serving.core.options import ScoringOptions
 from serving.jobs.leases import MAX_CRASHES, Lease, Leases
 from serving.jobs.retention import sweep_analyses
 from serving.jobs.shadows import ShadowRecord
@@ -16,7 +17,6 @@ from serving.jobs.table import JobTable, Submission
 from serving.registry.releases import ReleaseStore
 from serving.registry.shadows import Shadow, ShadowStore
 from serving.registry.version import VersionId
-from serving.scoring.options import ScoringOptions
 from serving.store.errors import NotFoundError
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, slides

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.core.geometry import Region, Roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.tile_cache import TileCache
 from serving.scoring.analysis import Analysis
 from serving.scoring.cascade import FindingsCache, TileFindings
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.settings import ServerSettings
 from serving.slides.arrayslide import ArraySlide

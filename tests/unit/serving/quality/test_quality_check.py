@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from serving.core.options import ScoringOptions
 from serving.quality.parts import Mask
 from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityCheckRegistry, QualityInputs
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue

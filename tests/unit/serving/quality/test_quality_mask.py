@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.core.geometry import Region
+from serving.core.options import ScoringOptions
 from serving.core.report import Quality
 from serving.quality.density import WHOLE
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.quality.quality_mask import QualityMask
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide

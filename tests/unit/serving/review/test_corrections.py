@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.core.options import ScoringOptions
 from serving.exports.geojson import to_geojson
 from serving.review.corrections import corrections
 from serving.review.review_entry import FIGURE, make_detection_target
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, plant, tissue

@@ -7,9 +7,9 @@ import pytest
 
 from serving.core.geometry import parse_roi
 from serving.core.modelcard import ModelCard
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Report
 from serving.scoring.detector import list_cards
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.slides.arrayslide import ArraySlide

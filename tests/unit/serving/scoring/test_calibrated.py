@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from serving.core.errors import RequestError
 from serving.core.geometry import Roi
 from serving.core.modelcard import FigureCount, ModelCard, ProbabilityCalibration
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.probability import IDENTITY, LogitAffine, MonotoneTable, ProbabilityMap
 from serving.core.report import Report
 from serving.scoring.analysis import Analysis
 from serving.scoring.expected import Z_95, count_figures
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.slides.arrayslide import ArraySlide

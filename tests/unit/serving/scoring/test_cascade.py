@@ -1,9 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.options import ScoringOptions
 from serving.scoring.cascade import CascadeRunner
 from serving.scoring.merging import SubTileBoxes
-from serving.scoring.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.slides.arrayslide import ArraySlide

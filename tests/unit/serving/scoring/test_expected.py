@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from serving.core.errors import RequestError
 from serving.core.geometry import parse_roi
 from serving.core.modelcard import CountCalibration
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.expected import coverage_weights, estimate_figures, map_weights
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.slides.arrayslide import ArraySlide

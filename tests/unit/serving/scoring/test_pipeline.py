@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from serving.core.detections import Detections
 from serving.core.geometry import parse_roi
+from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.scoring import batch_sizes, cascade
 from serving.scoring.cascade import TileFindings
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.core.geometry import Region, parse_roi
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import DEFAULTS
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.slides.arrayslide import ArraySlide

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.core.geometry import parse_roi
+from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Quality, QualityUse
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import CountingOptions, ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.quality_masking import quality_warnings
 from serving.scoring.recount import recount

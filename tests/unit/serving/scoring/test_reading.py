@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from serving.core.errors import UnreadableSlideError
 from serving.core.geometry import Region
+from serving.core.options import ScoringOptions
 from serving.scoring.batch_sizes import AHEAD
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from serving.core.detections import Detections
 from serving.core.geometry import WorkFrame
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
 from serving.scoring.batch_sizes import VERIFY_BATCH
 from serving.scoring.detector import counting_threshold, list_cards
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import CROWDED, pool_probabilities, verify_candidates
 from serving.slides.arrayslide import ArraySlide

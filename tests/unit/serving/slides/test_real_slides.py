@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from serving.core.errors import MissingResolutionError, UnreadableSlideError
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from serving.core.errors import RequestError, ResolutionError
 from serving.core.geometry import Region
+from serving.core.options import ScoringOptions
+from serving.core.pixelsize import PixelSize, parse_mpp
 from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.scoring.analysis import Analysis
-from serving.scoring.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide
-from serving.slides.pixelsize import PixelSize, parse_mpp
 from serving.slides.resample import Pixels
 from serving.slides.squared import SquareSlide, with_square_pixels
 from tests.fakes import DotDetector, plant, tissue

@@ -7,7 +7,7 @@ from PIL import Image
 
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelCard
-from serving.scoring.options import ScoringOptions
+from serving.core.options import ScoringOptions
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 from training.data.store import read_store

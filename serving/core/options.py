@@ -9,10 +9,9 @@ from pydantic.fields import FieldInfo
 
 from serving.core.errors import RequestError
 from serving.core.geometry import MPP_RANGE, Roi, parse_roi
-from serving.core.report import QualityUse
-from serving.scoring.profiles import DEFAULT_PROFILE, NO_PROFILE, profile_names
-from serving.scoring.windows import Shape
-from serving.slides.pixelsize import parse_mpp
+from serving.core.pixelsize import parse_mpp
+from serving.core.profiles import DEFAULT_PROFILE, NO_PROFILE, profile_names
+from serving.core.report import HotspotShape, QualityUse
 
 AREAS_MM2 = (0.1, 100.0)
 FIELD_DIAMETERS_MM = (0.1, 1.5)
@@ -59,7 +58,7 @@ class CountingOptions(_Options):
     hotspot_area: float | None = Field(
         default=None, ge=AREAS_MM2[0], le=AREAS_MM2[1], description="mm2; by default the profile's, else 2."
     )
-    hotspot_shape: Shape = Field(default="rectangle", description="A 4:3 rectangle or a disc.")
+    hotspot_shape: HotspotShape = Field(default="rectangle", description="A 4:3 rectangle or a disc.")
     hotspots: int = Field(default=3, ge=0, le=MAX_HOTSPOTS, description="At most so many; they do not overlap.")
     # A needle biopsy fills little more than this.
     hotspot_min_tissue: float = Field(

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from serving.core.errors import RequestError
-from serving.scoring.profiles import load_profile, profile_names
+from serving.core.profiles import load_profile, profile_names
 
 # College of American Pathologists, breast protocol: field diameter in mm, most in ten fields for scores 1 and 2.
 CAP = """.40 4/9, .41 4/9, .42 5/10, .43 5/10, .44 5/11, .45 5/11, .46 6/12, .47 6/12, .48 6/13, .49 6/13, .50 7/14, .51 7/14,

@@ -13,8 +13,8 @@ from serving.api.options import AnalysisOptions, to_options
 from serving.cli.scoring_options import parse_options, scoring_options
 from serving.core.errors import MitoserveError, RequestError, ResolutionError
 from serving.core.geometry import parse_roi
+from serving.core.options import CountingOptions, ScoringOptions, flat_fields, stated_fields
 from serving.jobs.request import decode_options, options_text
-from serving.scoring.options import CountingOptions, ScoringOptions, flat_fields, stated_fields
 
 FIELDS = {name for name, _ in flat_fields(ScoringOptions)}
 SIDES = st.floats(0.1, 1.0)
