@@ -24,7 +24,7 @@ help:
 	@echo "make test-unit          unit and property tests alone"
 	@echo "make coverage           unit and property tests with the lines that they run"
 	@echo "make docs               build the documentation site, strictly and offline, into site/"
-	@echo "make lint               ruff, mypy --strict, import-linter"
+	@echo "make lint               ruff, mypy --strict, import-linter; ESLint and TypeScript over the viewer's scripts"
 	@echo "make bench              score generated and real slides beside reading and models alone; write speed/"
 	@echo "make bench-gpu          what one GPU makes of the models, of reading and of a large slide; write gpu/"
 	@echo "make bench-peers        screen the same slides with other tools too, in environments of their own; write peers/"
@@ -73,6 +73,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.viewer_tools
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m serving.exports.schemas
@@ -128,7 +129,7 @@ sbom: $(VENV)/.dev $(SERVING)/.locked
 		--output-format JSON --output-file $(SBOM) $(SERVING)
 
 clean:
-	rm -rf $(VENV) $(SERVING) demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SERVING) node_modules demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Before anything is written. In words that every Python reads, so that an old one gives no syntax error.
 check_python := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and \
@@ -156,7 +157,8 @@ $(SERVING)/.locked: $(LOCKED)
 	$(SERVING)/bin/python -m pip install -q --no-compile --require-hashes -r $(LOCKED)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt
+$(VENV)/.dev: pyproject.toml constraints.txt package-lock.json
 	$(environment)
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e ".[train,dev]"
+	$(BIN)/python -m tests.viewer_tools install
 	@touch $@ $(VENV)/.serving

@@ -31,10 +31,10 @@ STORED_PX = 256
 
 MEASURE = """
 async ([side, count]) => {
-  const { state, emit } = await import("/viewer/state.js");
-  const { Candidates } = await import("/viewer/candidates.js");
-  const { viewer } = await import("/viewer/slide.js");
-  const { draw } = await import("/viewer/overlay.js");
+  const { state, emit } = await import("/viewer/lib/state.js");
+  const { Candidates } = await import("/viewer/map/candidates.js");
+  const { viewer } = await import("/viewer/map/slide.js");
+  const { draw } = await import("/viewer/map/overlay.js");
   const random = () => Math.random() * side;
   const list = Array.from({ length: count }, (_, i) => ({ id: `detection-${i}`, x: random(), y: random(), width: 40, height: 40, probability: Math.random() }));
   Object.assign(state, { candidates: new Candidates(list), threshold: 0 });

@@ -1,23 +1,26 @@
 // Start reading here: opens slides and analyses, and ties the parts of the page together.
 
-import { ask, follow, here, json } from "./api.js";
-import { Candidates } from "./candidates.js";
-import "./exports.js";
-import { select } from "./gallery.js";
-import "./keys.js";
-import { markCurrent, startLibrary, stateText } from "./library.js";
-import { readLink } from "./links.js";
-import "./overlay.js";
-import { loadMask } from "./mask.js";
-import { loadReviews } from "./review.js";
-import { loadMap } from "./scoremap.js";
-import { goTo, placeAt, frame, showSlide, viewer } from "./slide.js";
-import { startEmbedding } from "./embed.js";
-import { emit, over, state, toast } from "./state.js";
+import { element } from "./lib/dom.js";
+import { ask, follow, here, json } from "./lib/api.js";
+import { Candidates } from "./map/candidates.js";
+import "./report/exports.js";
+import { select } from "./review/gallery.js";
+import "./page/keys.js";
+import "./page/panels.js";
+import { markCurrent, startLibrary, stateText } from "./worklist/slides.js";
+import "./uploads/uploads.js";
+import { readLink } from "./page/links.js";
+import "./map/overlay.js";
+import { loadMask } from "./map/mask.js";
+import { loadReviews } from "./review/review.js";
+import { loadMap } from "./map/scoremap.js";
+import { goTo, placeAt, frame, showSlide, viewer } from "./map/slide.js";
+import { startEmbedding } from "./page/embed.js";
+import { emit, over, state } from "./lib/state.js";
+import { toast } from "./lib/toast.js";
 
 const REACH_PX = 24;
 const DRAWER_WIDTH = 1100;
-const element = (id) => document.getElementById(id);
 let turn = 0; // of the last thing that somebody opened: what comes later than it is not shown any more
 
 /** Show a slide and, once it has ended, the analysis; `at` is a position to go to. */
@@ -79,7 +82,11 @@ async function show(analysis, at, isCurrent) {
   await loadReviews();
 }
 
-/** Open what an address names. */
+/**
+ * Open what an address names.
+ *
+ * @param {{ analysis?: string, slide?: string, x?: number, y?: number, zoom?: number }} link
+ */
 async function openLink({ analysis, slide, x, y, zoom }) {
   try {
     const found = analysis ? await json(here(`/v1/analyses/${encodeURIComponent(analysis)}`)) : null;
@@ -124,33 +131,6 @@ viewer.addHandler("canvas-click", (event) => {
 });
 element("stage").addEventListener("pointermove", showHover);
 element("stage").addEventListener("pointerleave", () => (element("hover").hidden = true));
-
-for (const [button, name] of [["toggle-library", "no-library"], ["toggle-panel", "no-panel"]]) {
-  element(button).addEventListener("click", () => {
-    const hidden = document.body.classList.toggle(name);
-    element(button).setAttribute("aria-expanded", !hidden);
-  });
-}
-if (innerWidth <= 800) element("toggle-panel").click();
-
-const tabs = [...document.querySelectorAll("[role=tab]")];
-function showTab(chosen) {
-  for (const tab of tabs) {
-    tab.setAttribute("aria-selected", tab === chosen);
-    tab.tabIndex = tab === chosen ? 0 : -1;
-    element(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
-  }
-}
-tabs.forEach((tab, i) => {
-  tab.addEventListener("click", () => showTab(tab));
-  tab.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const next = tabs[(i + step + tabs.length) % tabs.length];
-    next.focus();
-    showTab(next);
-  });
-});
 
 startLibrary(open);
 startEmbedding((analysis) => openLink({ analysis }));

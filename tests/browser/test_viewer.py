@@ -44,7 +44,7 @@ def settle(page: Page) -> None:
     """Wait until the slide stands still with every tile that it needs."""
     page.wait_for_function(
         """async () => {
-          const { viewer } = await import("/viewer/slide.js");
+          const { viewer } = await import("/viewer/map/slide.js");
           const image = viewer.world.getItemAt(0);
           return image && image.getFullyLoaded() && !viewer.isAnimating?.();
         }"""
@@ -169,7 +169,7 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         page.keyboard.press("b")
         page.get_by_role("tab", name="Layers").click()
         expect(page.locator("#layer-quality")).to_be_checked()
-        report = page.evaluate("async () => (await import('/viewer/state.js')).state.report")
+        report = page.evaluate("async () => (await import('/viewer/lib/state.js')).state.report")
         areas = {a["reason"]: a["area_mm2"] for a in report["quality"]["areas"]}
         for kind in KINDS:
             assert areas[kind] > 0
@@ -177,10 +177,10 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         settle(page)
         page.screenshot(path=shots / "12-quality.png")
 
-        reason_at = "async (at) => (await import('/viewer/state.js')).state.mask.reasonAt(...at)"
+        reason_at = "async (at) => (await import('/viewer/lib/state.js')).state.mask.reasonAt(...at)"
         assert {kind: page.evaluate(reason_at, find_middle(slide, kind)) for kind in KINDS} == {k: k for k in KINDS}
         x, y = find_middle(slide, "fold")
-        page.evaluate("async (at) => (await import('/viewer/slide.js')).goTo(...at, 0.5)", [x, y])
+        page.evaluate("async (at) => (await import('/viewer/map/slide.js')).goTo(...at, 0.5)", [x, y])
         page.locator("#stage").hover()  # its middle
         expect(page.locator("#hover")).to_contain_text("masked: fold")
         page.screenshot(path=shots / "13-fold.png")
@@ -244,11 +244,11 @@ def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stat
         x, y = found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
         page.goto(f"{environment.address}/v1/analyses/{job['id']}/view")
         expect(page.locator("#count")).to_have_text(str(len(report["detections"])))
-        page.evaluate("async ([x, y]) => { (await import('/viewer/slide.js')).goTo(x, y, 1); }", [x, y])
+        page.evaluate("async ([x, y]) => { (await import('/viewer/map/slide.js')).goTo(x, y, 1); }", [x, y])
         settle(page)
         colour = page.evaluate(
             """async ([x, y]) => {
-              const { frame, viewer } = await import("/viewer/slide.js");
+              const { frame, viewer } = await import("/viewer/map/slide.js");
               const { zoom, left, top } = frame();
               const canvas = viewer.drawer.canvas;
               const ratio = canvas.width / canvas.clientWidth;
@@ -281,11 +281,11 @@ def test_a_link_opens_its_position_and_a_frame_is_told(page: Page, tmp_path: Pat
         page.goto(environment.address)
         drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
         expect(page.locator("#count")).to_have_text(COUNTED)
-        analysis = page.evaluate("async () => (await import('/viewer/state.js')).state.analysis.id")
+        analysis = page.evaluate("async () => (await import('/viewer/lib/state.js')).state.analysis.id")
         page.goto("about:blank")
         page.goto(f"{environment.address}/v1/analyses/{analysis}/view#x=500&y=600&zoom=2")
         expect(page.locator("#count")).to_have_text(COUNTED)
-        found = page.evaluate("async () => (await import('/viewer/slide.js')).position()")
+        found = page.evaluate("async () => (await import('/viewer/map/slide.js')).position()")
         assert (found["x"], found["y"], found["zoom"]) == pytest.approx((500, 600, 2), rel=0.01)
         page.goto(f"{environment.address}/viewer/example.html#{analysis}")
         # First it says that nothing is open.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -130,8 +130,8 @@ def test_every_address_stays_below_the_prefix(
         for page in (f"{PREFIX}/", f"{PREFIX}/v1/analyses/{analysis.id}/view", f"{PREFIX}/viewer/disagreements.html"):
             for file in re.findall(r'(?:src|href)="([^"#]+)"', inside(page).text):
                 module = inside(file)
-                for imported in re.findall(r'from "\./([a-z]+\.js)"', module.text) if "vendor" not in file else ():
-                    inside(f"{PREFIX}/viewer/{imported}")
+                for imported in re.findall(r'"(\.{1,2}/[a-z_/]+\.js)"', module.text) if "vendor" not in file else ():
+                    inside(urljoin(file, imported))
         assert json.loads(inside(f"{PREFIX}/openapi.json").text)["servers"] == [{"url": PREFIX}]
 
 

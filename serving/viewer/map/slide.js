@@ -1,15 +1,17 @@
 // The slide itself: tiles by OpenSeadragon, and the two frames, level-0 px and px of the screen.
 
-import { authorization, here } from "./api.js";
-import { state } from "./state.js";
+import { element } from "../lib/dom.js";
+import { authorization, here } from "../lib/api.js";
+import { state } from "../lib/state.js";
 
 const OSD = window.OpenSeadragon;
 const TILE = 512;
 const MOST_ENLARGED = 4;
 const NICE = [1, 2, 5];
 
+/** @type {any} Its own types leave out what is used of it here: `innerTracker`, and a tile source that is an object. */
 export const viewer = new OSD.Viewer({
-  element: document.getElementById("slide"),
+  element: element("slide"),
   drawer: ["canvas"],
   showNavigationControl: false,
   showNavigator: true,
@@ -98,7 +100,7 @@ export function goToBox(box, room = 1.15) {
 
 /** Draw the scale bar: the longest round length that fits. */
 export function drawScale() {
-  const place = document.getElementById("scale");
+  const place = element("scale");
   const mpp = state.report?.slide.mpp ?? state.slide?.mpp;
   place.hidden = !mpp;
   if (!mpp) return;
@@ -106,6 +108,6 @@ export function drawScale() {
   const longest = 140 * umPerPx;
   const power = 10 ** Math.floor(Math.log10(longest));
   const um = power * NICE.filter((n) => n * power <= longest).pop();
-  document.getElementById("scale-bar").style.width = `${um / umPerPx}px`;
-  document.getElementById("scale-text").textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
+  element("scale-bar").style.width = `${um / umPerPx}px`;
+  element("scale-text").textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
 }

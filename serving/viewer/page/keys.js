@@ -1,16 +1,16 @@
 // Every key, in one table: the help page is made of it.
 
-import { goToHotspot, setThreshold } from "./counts.js";
-import { nudgeField, placeField } from "./field.js";
-import { selectNext } from "./gallery.js";
-import { toggle } from "./layers.js";
+import { element } from "../lib/dom.js";
+import { goToHotspot, setThreshold } from "../count/counts.js";
+import { nudgeField, placeField } from "../count/field.js";
+import { selectNext } from "../review/gallery.js";
+import { toggle } from "../map/layers.js";
 import { copyLink } from "./links.js";
-import { addFigure, judge, relabel, undo } from "./review.js";
-import { viewer } from "./slide.js";
-import { state } from "./state.js";
+import { addFigure, judge, relabel, undo } from "../review/review.js";
+import { viewer } from "../map/slide.js";
+import { state } from "../lib/state.js";
 
 const PAN = 0.15;
-const element = (id) => document.getElementById(id);
 const pan = (x, y) => {
   const bounds = viewer.viewport.getBounds();
   viewer.viewport.panBy(new window.OpenSeadragon.Point(x * bounds.width * PAN, y * bounds.height * PAN));
@@ -18,6 +18,7 @@ const pan = (x, y) => {
 const zoom = (factor) => viewer.viewport.zoomBy(factor);
 const hotspot = { last: 0 };
 
+/** @type {[string, string, Record<string, () => void>][]} Keys as the help names them, what they do, and the actions. */
 const KEYS = [
   ["← → ↑ ↓", "move the slide", { ArrowLeft: () => pan(-1, 0), ArrowRight: () => pan(1, 0), ArrowUp: () => pan(0, -1), ArrowDown: () => pan(0, 1) }],
   ["+ −", "zoom", { "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5) }],
@@ -47,7 +48,7 @@ function nextHotspot() {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const { target } = event;
+  const target = /** @type {Element} */ (event.target);
   if (target.matches("input:not([type=range], [type=checkbox]), select, textarea")) return;
   const arrow = event.key.startsWith("Arrow");
   if (arrow && target.matches("input[type=range], [role=tab]")) return;

@@ -1,12 +1,13 @@
 // The review: verdicts of people beside the model's findings. Every change is sent at once and kept by the server.
 
-import { here, json, post } from "./api.js";
+import { element } from "../lib/dom.js";
+import { here, json, post } from "../lib/api.js";
 import { select } from "./gallery.js";
-import { placeAt, position } from "./slide.js";
-import { emit, objectOf, on, state, toast } from "./state.js";
+import { placeAt, position } from "../map/slide.js";
+import { emit, objectOf, on, state } from "../lib/state.js";
+import { toast } from "../lib/toast.js";
 
 const ADDED_UM = 12.5; // side of a box that marks a place: about one figure
-const element = (id) => document.getElementById(id);
 let pointer = null;
 
 /** Read what reviewers have said of the open analysis. */

@@ -1,10 +1,10 @@
 // The counts at the threshold that is chosen, and the hotspots.
 
+import { element } from "../lib/dom.js";
 import { countIn } from "./field.js";
-import { goToBox } from "./slide.js";
-import { emit, on, over, state } from "./state.js";
+import { goToBox } from "../map/slide.js";
+import { emit, on, over, state } from "../lib/state.js";
 
-const element = (id) => document.getElementById(id);
 
 /** The threshold that the analysis counted with. */
 export function ownThreshold() {

@@ -1,6 +1,6 @@
 // Tissue, and what quality control masks: a picture of numbers, coloured here and laid over the slide.
 
-import { ask, here, json } from "./api.js";
+import { ask, here, json } from "../lib/api.js";
 
 const BACKGROUND = 0;
 const TISSUE = 1;

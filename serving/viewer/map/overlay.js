@@ -1,7 +1,8 @@
 // What is drawn over the slide: map, tissue, tiles, hotspots, field, candidates. All of it again at every frame.
 
+import { element } from "../lib/dom.js";
 import { frame, visible, viewer, drawScale } from "./slide.js";
-import { on, over, state } from "./state.js";
+import { on, over, state } from "../lib/state.js";
 
 const MOST_BOXES = 1500; // beyond it, and below a zoom at which a figure is some px wide, clusters stand for them
 const BOX_ZOOM = 0.12;
@@ -10,11 +11,11 @@ const CLOSE_COVER = 0.4; // share of the opacity that is left where pixels are s
 const TILE_TEXT_PX = 90;
 const COLOURS = { figure: "#00e0ff", rejected: "#ff5a5f", accepted: "#3ddc84", hotspot: "#0072b2", field: "#ffb000", tile: "rgb(29 36 51 / 55%)" };
 
-const canvas = document.getElementById("overlay");
+const canvas = element("overlay");
 const context = canvas.getContext("2d");
 let wanted = false;
 
-for (const name of ["update-viewport", "resize", "open"]) viewer.addHandler(name, draw);
+for (const name of /** @type {const} */ (["update-viewport", "resize", "open"])) viewer.addHandler(name, draw);
 for (const name of ["opened", "threshold", "selected", "field", "reviews", "layers"]) on(name, later);
 
 /** Draw at the next frame, once, however often it is asked for. */

@@ -39,12 +39,3 @@ export function objectOf(id) {
   if (id.startsWith("added-")) return state.review?.added.get(id) ?? null;
   return state.candidates?.list[state.candidates.indexOf(id)] ?? null;
 }
-
-/** Show a passing message. */
-export function toast(text) {
-  const place = document.getElementById("toast");
-  place.textContent = text;
-  place.hidden = false;
-  clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => (place.hidden = true), 6000);
-}

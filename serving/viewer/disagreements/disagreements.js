@@ -1,7 +1,8 @@
 // The places where a candidate and what serves disagree: /viewer/disagreements.html#shadow=NUMBER. For administrators.
 
-import { here, json } from "./api.js";
-import { Pictures } from "./pictures.js";
+import { element } from "../lib/dom.js";
+import { here, json } from "../lib/api.js";
+import { Pictures } from "../lib/pictures.js";
 
 const MORE = 60;
 const KINDS = {
@@ -10,7 +11,6 @@ const KINDS = {
   "fell below": "below its threshold",
   "rose above": "above its threshold",
 };
-const element = (id) => document.getElementById(id);
 const grid = element("gallery");
 let places = [];
 let next = null; // address of the next places
@@ -110,7 +110,7 @@ function focusNext(step) {
 
 const KEYS = { j: 1, ArrowRight: 1, k: -1, ArrowLeft: -1 };
 addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, select, dialog");
+  const typing = /** @type {Element} */ (event.target).closest("input, select, dialog");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
   event.preventDefault();
   focusNext(KEYS[event.key]);

@@ -1,12 +1,13 @@
 """The viewer's own script, run by Node: which keys it takes out of an address, and that none stays in it."""
 
 import json
-import shutil
 import subprocess
 from importlib import resources
 from pathlib import Path
 
 import pytest
+
+from tests.viewer_tools import NODE
 
 _PROGRAM = """
 const kept = {}, shown = [];
@@ -22,13 +23,12 @@ LOCAL = "mito_local_" + "aB3-_" * 8
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no Node.js on this machine")
     folder = tmp_path_factory.mktemp("viewer")
-    (folder / "api.mjs").write_bytes(resources.files("serving.viewer").joinpath("api.js").read_bytes())
-    (folder / "run.mjs").write_text(_PROGRAM)
-    return node, folder / "run.mjs", folder / "api.mjs"
+    (folder / "package.json").write_text('{"type": "module"}')
+    for name in ("api.js", "dom.js"):
+        (folder / name).write_bytes(resources.files("serving.viewer").joinpath("lib", name).read_bytes())
+    (folder / "run.js").write_text(_PROGRAM)
+    return str(NODE), folder / "run.js", folder / "api.js"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 // The mitosis map: scores of the lattice, as a picture that is laid over the slide.
 
-import { ask, here, json } from "./api.js";
+import { ask, here, json } from "../lib/api.js";
 import { cover, table } from "./colours.js";
 
 /** The map of an analysis. */

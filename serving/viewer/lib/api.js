@@ -1,7 +1,9 @@
 // Requests to the server: with the key, if one is needed, and with errors in the server's own words.
 
+import { element } from "./dom.js";
+
 const KEY = "mitoserve-key";
-const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 let asking = null;
 
 /** The address of a path of the server's own, below the prefix that a proxy may offer it under. */
@@ -92,8 +94,8 @@ export async function follow(address, onEvent, signal) {
 /** Resolves once somebody has typed a key; several requests that need one share the question. */
 function askForKey() {
   asking ??= new Promise((resolve) => {
-    const dialog = document.getElementById("key-dialog");
-    const field = document.getElementById("key");
+    const dialog = element("key-dialog");
+    const field = element("key");
     field.value = "";
     dialog.addEventListener("close", () => {
       if (field.value.trim()) setKey(field.value.trim());

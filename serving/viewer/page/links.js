@@ -1,8 +1,10 @@
 // Links to a position: #analysis=ID&x=…&y=…&zoom=…, level-0 px and screen px per level-0 px.
 
-import { here } from "./api.js";
-import { position, viewer } from "./slide.js";
-import { on, state, toast } from "./state.js";
+import { element } from "../lib/dom.js";
+import { here } from "../lib/api.js";
+import { position, viewer } from "../map/slide.js";
+import { on, state } from "../lib/state.js";
+import { toast } from "../lib/toast.js";
 
 /** What the address names: {analysis, slide, x, y, zoom}, absent where it does not. */
 export function readLink() {
@@ -36,4 +38,4 @@ export async function copyLink() {
 const keep = () => state.slide && viewer.isOpen() && history.replaceState(null, "", link());
 viewer.addHandler("animation-finish", keep);
 on("opened", keep);
-document.getElementById("copy-link").addEventListener("click", copyLink);
+element("copy-link").addEventListener("click", copyLink);

@@ -1,13 +1,17 @@
 // A field of a chosen area that is moved over the slide, with its count.
 
-import { frame, position, viewer } from "./slide.js";
-import { emit, on, over, state } from "./state.js";
+import { element } from "../lib/dom.js";
+import { frame, position, viewer } from "../map/slide.js";
+import { emit, on, over, state } from "../lib/state.js";
 
 const UM2_PER_MM2 = 1e6;
-const element = (id) => document.getElementById(id);
 let held = null;
 
-/** Put the field around a place, by default the middle of the screen. */
+/**
+ * Put the field around a place, by default the middle of the screen.
+ *
+ * @param {{ x: number, y: number }} at level-0 px
+ */
 export function placeField(at = position()) {
   if (!state.report) return;
   const area = Number(element("field-area").value);

@@ -1,7 +1,9 @@
 // Results in the formats that the server offers.
 
-import { ask, here, json } from "./api.js";
-import { on, state, toast } from "./state.js";
+import { element } from "../lib/dom.js";
+import { ask, here, json } from "../lib/api.js";
+import { on, state } from "../lib/state.js";
+import { toast } from "../lib/toast.js";
 
 const NAMES = {
   "application/json": ["Report, JSON", "report.json"],
@@ -15,7 +17,7 @@ const NAMES = {
   "application/dicom": ["DICOM annotations", "annotations.dcm"],
 };
 const CORRECTIONS = "corrections";
-const menu = document.getElementById("export");
+const menu = element("export");
 
 on("opened", async () => {
   menu.disabled = !state.report;

@@ -1,11 +1,11 @@
 // The candidates, likeliest first, each with a picture of about 64 µm around it.
 
-import { Pictures } from "./pictures.js";
-import { goTo } from "./slide.js";
-import { emit, objectOf, on, over, state } from "./state.js";
+import { element } from "../lib/dom.js";
+import { Pictures } from "../lib/pictures.js";
+import { goTo } from "../map/slide.js";
+import { emit, objectOf, on, over, state } from "../lib/state.js";
 
 const MORE = 60;
-const element = (id) => document.getElementById(id);
 const grid = element("gallery");
 let shown = 0;
 let drawnFor = null;

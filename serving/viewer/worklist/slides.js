@@ -1,15 +1,14 @@
-// Slides and analyses at the server, and slides on their way to it.
+// The list of slides and their analyses at the server.
 
-import { all, ask, authorization, follow, here, json, post } from "./api.js";
-import { toast } from "./state.js";
+import { element } from "../lib/dom.js";
+import { all, ask, follow, here, post } from "../lib/api.js";
+import { toast } from "../lib/toast.js";
 
-const PIECE = 8 * 2 ** 20;
-const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 20000];
 const REFRESH_MS = 15000;
 const STREAMS = 3; // a browser opens six connections to a server, and tiles need some
-const element = (id) => document.getElementById(id);
 const followed = new Map();
 const pictures = new Map();
+/** @type {(slide: any, analysis: any) => void} */
 let open = () => {};
 let current = { slide: null, analysis: null };
 
@@ -23,14 +22,14 @@ export function startLibrary(onOpen) {
 /** Mark what is open. */
 export function markCurrent(slide, analysis) {
   current = { slide: slide?.id ?? null, analysis: analysis?.id ?? null };
-  for (const button of document.querySelectorAll("#slides .analysis")) button.setAttribute("aria-current", button.dataset.id === current.analysis);
+  for (const button of element("slides").querySelectorAll(".analysis")) button.setAttribute("aria-current", String(button.dataset.id === current.analysis));
 }
 
 /** Read both lists again. */
 export async function refresh() {
   try {
     const [slides, analyses] = await Promise.all([all(here("/v1/slides?limit=200"), "slides"), all(here("/v1/analyses?limit=200"), "analyses")]);
-    const bySlide = Map.groupBy ? Map.groupBy(analyses, (a) => a.slide) : grouped(analyses);
+    const bySlide = grouped(analyses);
     element("slides").replaceChildren(...slides.toReversed().map((slide) => slideItem(slide, bySlide.get(slide.id) ?? [])));
     element("no-slides").hidden = slides.length > 0;
     markCurrent({ id: current.slide }, { id: current.analysis });
@@ -40,71 +39,12 @@ export async function refresh() {
   }
 }
 
-/** Upload a file, going on where an earlier try stopped, then score it. */
-export function upload(file) {
-  const item = document.createElement("li");
-  const bar = Object.assign(document.createElement("progress"), { max: 1, value: 0 });
-  const text = Object.assign(document.createElement("span"), { textContent: `${file.name}: starting` });
-  bar.setAttribute("aria-label", `Upload of ${file.name}`);
-  item.append(text, bar);
-  element("uploads").append(item);
-  let slide = null;
-  const fail = (message) => {
-    text.textContent = `${file.name}: ${message} `;
-    text.className = "problem";
-    bar.remove();
-    const again = Object.assign(document.createElement("button"), { textContent: "Try again", className: "link" });
-    again.addEventListener("click", () => {
-      item.remove();
-      upload(file);
-    });
-    item.append(again);
-  };
-  const sending = new window.tus.Upload(file, {
-    endpoint: here("/v1/uploads"),
-    chunkSize: PIECE,
-    retryDelays: RETRIES_MS,
-    removeFingerprintOnSuccess: true,
-    metadata: { filename: file.name },
-    headers: authorization(),
-    onProgress: (sent, size) => {
-      bar.value = size ? sent / size : 0;
-      text.textContent = `${file.name}: ${sent < size ? `${Math.floor((100 * sent) / size)} % of ${bytes(size)}` : "being opened"}`;
-    },
-    onAfterResponse: (_, response) => {
-      slide = response.getHeader("Mitoserve-Slide") ?? slide;
-    },
-    onError: (error) => fail(detailOf(error)),
-    onSuccess: async () => {
-      try {
-        const stored = await json(slide ?? sending.url);
-        item.remove();
-        await score(stored);
-      } catch (error) {
-        fail(error.message);
-      }
-    },
-  });
-  sending.findPreviousUploads().then((earlier) => {
-    if (earlier.length) sending.resumeFromPreviousUpload(earlier[0]);
-    sending.start();
-  });
-}
-
 /** Submit an analysis of a slide and open it. */
 export async function score(slide) {
   const stated = element("mpp").value;
   const analysis = await post(here("/v1/analyses"), { slide: slide.id, options: slide.mpp === null && stated ? { mpp: Number(stated) } : {} });
   await refresh();
   open(slide, analysis);
-}
-
-function detailOf(error) {
-  try {
-    return JSON.parse(error.originalResponse.getBody()).detail;
-  } catch {
-    return "the connection broke off.";
-  }
 }
 
 function grouped(analyses) {
@@ -181,36 +121,3 @@ async function thumbnail(slide, picture) {
     return "data:,";
   });
 }
-
-function bytes(size) {
-  return size < 2 ** 20 ? `${Math.ceil(size / 1024)} KiB` : size < 2 ** 30 ? `${(size / 2 ** 20).toFixed(1)} MiB` : `${(size / 2 ** 30).toFixed(2)} GiB`;
-}
-
-// Dropped anywhere on the page.
-let within = 0;
-addEventListener("dragenter", (event) => {
-  if (!event.dataTransfer?.types.includes("Files")) return;
-  within += 1;
-  element("dropping").hidden = false;
-});
-addEventListener("dragleave", () => {
-  within = Math.max(within - 1, 0);
-  element("dropping").hidden = within === 0;
-});
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  within = 0;
-  element("dropping").hidden = true;
-  for (const file of event.dataTransfer?.files ?? []) upload(file);
-});
-element("file").addEventListener("change", (event) => {
-  for (const file of event.target.files) upload(file);
-  event.target.value = "";
-});
-element("drop").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" || event.key === " ") {
-    event.preventDefault();
-    element("file").click();
-  }
-});

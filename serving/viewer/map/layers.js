@@ -1,10 +1,10 @@
 // Which layers are shown, and how.
 
+import { element } from "../lib/dom.js";
 import { drawLegend } from "./colours.js";
 import { colourOf } from "./mask.js";
-import { emit, on, state } from "./state.js";
+import { emit, on, state } from "../lib/state.js";
 
-const element = (id) => document.getElementById(id);
 
 /** Show a layer, or hide it. */
 export function toggle(name) {

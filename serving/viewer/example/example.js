@@ -1,7 +1,9 @@
 // How a page talks to the viewer in a frame; embed.js lists the messages.
 
-const frame = document.getElementById("viewer");
-const said = document.getElementById("said");
+import { element } from "../lib/dom.js";
+
+const frame = element("viewer");
+const said = element("said");
 const server = new URL(frame.src).origin;
 const say = (type, more = {}) => frame.contentWindow.postMessage({ type: `mitoserve:${type}`, ...more }, server);
 
@@ -10,5 +12,5 @@ addEventListener("message", (event) => {
   if (event.data.type === "mitoserve:ready") say("open", { analysis: location.hash.slice(1) });
   said.textContent = `${JSON.stringify(event.data)}\n${said.textContent}`.slice(0, 20000);
 });
-document.getElementById("corner").addEventListener("click", () => say("go", { x: 500, y: 500, zoom: 1 }));
-document.getElementById("strict").addEventListener("click", () => say("threshold", { value: 0.9 }));
+element("corner").addEventListener("click", () => say("go", { x: 500, y: 500, zoom: 1 }));
+element("strict").addEventListener("click", () => say("threshold", { value: 0.9 }));

@@ -6,10 +6,10 @@
 //                  {type: "mitoserve:counted", threshold, count}, {type: "mitoserve:selected", id}
 // Only a site that the server lets frame its pages (frame-ancestors) can be the parent, and only the parent is listened to.
 
-import { setKey } from "./api.js";
-import { setThreshold } from "./counts.js";
-import { goTo, position, viewer } from "./slide.js";
-import { on, over, state } from "./state.js";
+import { setKey } from "../lib/api.js";
+import { setThreshold } from "../count/counts.js";
+import { goTo, position, viewer } from "../map/slide.js";
+import { on, over, state } from "../lib/state.js";
 
 /** Listen to the page around; `open(id)` opens an analysis. */
 export function startEmbedding(open) {
