@@ -10,6 +10,7 @@ from serving.core.geometry import Region
 from serving.core.modelcard import ModelInput
 from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
+from serving.slides.formats import check_tiff
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 
 
@@ -27,13 +28,14 @@ class Decoding:
 
 def measure_decoding(case: Case, model: ModelInput) -> Decoding:
     """One turn of both ways, at the slide's own resolution."""
-    with open_with_openslide(case.path, case.name) as slide:
+    content = check_tiff(case.path, case.name)
+    with open_with_openslide(case.path, case.name, content=content) as slide:
         plan = make_plan(slide, ScoringOptions(roi=case.roi, mpp=case.mpp), model)
         whole = Region(0, 0, slide.width, slide.height)
         patches = [plan.frame.region_to_level0(tile.patch.region).intersection(whole) for tile in plan.tiles]
     with (
-        open_with_openslide(case.path, case.name) as direct,
-        open_with_openslide(case.path, case.name, direct=False) as plain,
+        open_with_openslide(case.path, case.name, content=content) as direct,
+        open_with_openslide(case.path, case.name, content=content, direct=False) as plain,
     ):
         took = [_processor_seconds(slide, patches) for slide in (plain, direct)]
         equal = all(

@@ -21,6 +21,7 @@ from serving.core.modelcard import ModelCard
 from serving.scoring.batch_sizes import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
 from serving.scoring.tiling import TILE_PX
+from serving.slides.formats import check_tiff
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 from serving.slides.resample import Pixels
 from tests.fakes import STRIDE, make_cards, make_verifier_card
@@ -86,7 +87,7 @@ def count_structure(folder: Path) -> Structure:
     path = folder / "structure.tif"
     write_slide(path, side=SIDE, stored_px=STORED_PX, tiles=TILES, block=noise(1024, 1024))
     counted = Structure()
-    with open_with_openslide(path, path.name) as slide:
+    with open_with_openslide(path, path.name, content=check_tiff(path, path.name)) as slide:
         watch = _Watch(counted, slide)
         with watch.reads():
             tracemalloc.start()

@@ -1,26 +1,22 @@
-"""What a file is, told by its content; and whether a TIFF's data lies inside the file."""
+"""What a TIFF holds and whether its data lies inside the file; and what to say of a file that is no slide."""
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 import tifffile
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.pixelsize import PixelSize
-from serving.slides.dicomfiles import is_dicom
 from serving.slides.directories import check_directories, open_pages
 from serving.slides.jpeglevels import JpegLevel, colours_contradict, jpeg_level
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import is_ome
-from serving.slides.readers.reader import read_head
+from serving.slides.readers.reader import SLIDE_READERS, read_head
 from serving.slides.samples import SampleLayout, read_layout
-from serving.slides.slidefiles import HAMAMATSU, PICTURE_HEADS, TIFF_HEADS
 from serving.slides.tiffslide import read_resolution
 
-READABLE = "SVS, NDPI, SCN, MRXS, BIF, VSF, Philips and tiled TIFF, OME-TIFF, DICOM WSI, PNG and JPEG are readable"
 _OTHER_ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
     b"Rar!\x1a\x07": "a RAR archive",
@@ -33,42 +29,6 @@ _OTHER_ARCHIVES = {
 """What people send in place of a zip or tar, by how it begins."""
 LIBTIFF_COMPRESSIONS = ("NONE", "LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "JPEG")
 """What OpenSlide's libtiff decodes wherever it was built."""
-
-
-class FileKind(Enum):
-    """Which reader a file goes to."""
-
-    IMAGE = "image"
-    TIFF = "tiff"
-    DICOM = "dicom"
-    MRXS = "mrxs"
-    VMS = "vms"
-
-
-def detect_kind(path: Path, name: str) -> FileKind:
-    """The kind of a file by its first bytes.
-
-    A DICOM file may begin with the head of a TIFF (DICOM PS3.10, 7.1), which is out of date where other software wrote the
-    file again. So it is DICOM, unless its name says TIFF: those OpenSlide opens as TIFF where they parse.
-
-    name : what errors call it
-
-    Raises
-    ------
-    EmptyUploadError, UnsupportedFormatError, UnreadableSlideError
-        If it is missing, empty or of no known kind.
-    """
-    head = read_head(path, name)
-    suffix = path.suffix.lower()
-    if head.startswith(PICTURE_HEADS):
-        return FileKind.MRXS if suffix == ".mrxs" else FileKind.IMAGE
-    if is_dicom(head) and not (suffix in (".tif", ".tiff") and head.startswith(TIFF_HEADS) and has_directory(path)):
-        return FileKind.DICOM
-    if head.startswith(TIFF_HEADS):
-        return FileKind.TIFF
-    if suffix in HAMAMATSU:
-        return FileKind.VMS
-    raise not_a_slide(path, name)
 
 
 def not_a_slide(path: Path, name: str) -> UnsupportedFormatError:
@@ -87,7 +47,7 @@ def not_a_slide(path: Path, name: str) -> UnsupportedFormatError:
             return UnsupportedFormatError(
                 f"{name} is {called}, which is not read; send the slide as it is, or its files as a zip or tar"
             )
-    return UnsupportedFormatError(f"{name} is not a slide: {READABLE}")
+    return UnsupportedFormatError(f"{name} is not a slide: {SLIDE_READERS.describe_formats()}")
 
 
 def has_directory(path: Path) -> bool:

@@ -14,10 +14,11 @@ from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.companions import check_folder, check_named_files
 from serving.slides.dicomlevels import check_levels
 from serving.slides.directories import check_directories, is_large_ndpi
-from serving.slides.formats import READABLE, FileKind, TiffContent, check_tiff, detect_kind, has_directory
+from serving.slides.formats import TiffContent, has_directory
 from serving.slides.jpeglevels import JpegLevel, JpegTiles
 from serving.slides.limits import check_size
 from serving.slides.pyramid import PyramidSlide, find_trusted_levels
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.resample import Pixels
 from serving.slides.samples import UPRIGHT
 from serving.slides.slidefiles import slide_files
@@ -40,11 +41,12 @@ def is_for_openslide(path: Path, content: TiffContent) -> bool:
 
 
 def open_with_openslide(
-    path: Path, name: str, *, direct: bool = True, content: TiffContent | None = None
+    path: Path, name: str, *, content: TiffContent | None = None, dicom: bool = False, direct: bool = True
 ) -> "OpenSlideSlide":
-    """Open a slide, after its TIFF structure was checked.
+    """Open a slide.
 
-    content : of a TIFF that was checked already
+    content : of a TIFF, which `check_tiff` has checked; None of all other kinds
+    dicom : whether it is DICOM
     direct : whether tiles are decoded without OpenSlide where that is proven to give its pixels
 
     Raises
@@ -54,16 +56,13 @@ def open_with_openslide(
     UnreadableSlideError
         If it knows the format but the file is broken.
     """
-    kind = detect_kind(path, name)
-    if kind is FileKind.TIFF and content is None:
-        content = check_tiff(path, name)
     if path.is_symlink():  # what the caller names may be a link, what the slide names may not
         path = path.resolve()
     check_folder(path, name)
     files = slide_files(
         path, name
     )  # says what is missing, or of which kind a DICOM file is, where OpenSlide finds no slide
-    if kind is FileKind.DICOM:
+    if dicom:
         if has_directory(path):  # it is a TIFF too, whose directories OpenSlide parses, and not one of old
             check_directories(path, name)
         check_levels(files.paths, name)
@@ -72,12 +71,14 @@ def open_with_openslide(
         if vendor is None:
             raise UnsupportedFormatError(
                 f"{name} is a TIFF in strips and not in tiles; {TILED_INSTEAD}"
-                if kind is FileKind.TIFF
-                else f"{name} is no slide of the kind {kind.value}: {READABLE}"
+                if content is not None
+                else f"{name} is not the slide that it begins as: {SLIDE_READERS.describe_formats()}"
             )
         # Else what one kind is checked for would be passed by.
-        if (vendor == "dicom") != (kind is FileKind.DICOM) or (is_large_ndpi(path) and vendor != "hamamatsu"):
-            raise UnreadableSlideError(f"{name} is a damaged {kind.value} file; copy it again from the scanner")
+        if (vendor == "dicom") != dicom or (is_large_ndpi(path) and vendor != "hamamatsu"):
+            raise UnreadableSlideError(
+                f"{name} is damaged: it is not the slide that it begins as; copy it again from the scanner"
+            )
         check_named_files(path, vendor, name)
         handle = openslide.OpenSlide(str(path))
     except openslide.OpenSlideError as error:

@@ -7,13 +7,14 @@ from serving.slides.dicomfiles import find_series, group_series, is_dicom
 from serving.slides.readers.reader import SLIDE_READERS, SlideReader, read_head
 from serving.slides.readers.tiff import TiffReader
 from serving.slides.slide import Slide
-from serving.slides.slidefiles import list_files
+from serving.slides.slidefiles import TIFF_HEADS, list_files
 
 
 @SLIDE_READERS.register("dicom")
 class DicomReader(SlideReader):
     """The files of one series in one folder, told by their content. Listings look for them by content too."""
 
+    formats = ("DICOM WSI",)
     grouped = True
     rank = 1
 
@@ -35,13 +36,18 @@ class DicomReader(SlideReader):
         return group_series(paths)
 
     def open(self, path: Path, name: str, memory: int | None = None) -> Slide:
-        """See `SlideReader.open`; a TIFF that also begins as DICOM and is called a TIFF is opened as one."""
-        from serving.slides.formats import FileKind, detect_kind  # noqa: PLC0415 - processes that open no slide tell files apart, too
+        """See `SlideReader.open`.
+
+        A DICOM file may begin with the head of a TIFF (DICOM PS3.10, 7.1), which is out of date where other software wrote
+        the file again. So it is DICOM, unless its name says TIFF: those OpenSlide opens as TIFF where they parse.
+        """
+        from serving.slides.formats import has_directory  # noqa: PLC0415 - processes that open no slide tell files apart, too
         from serving.slides.openslides import open_with_openslide  # noqa: PLC0415
 
-        if detect_kind(path, name) is FileKind.TIFF:
+        called_tiff = path.suffix.lower() in (".tif", ".tiff")
+        if called_tiff and read_head(path, name).startswith(TIFF_HEADS) and has_directory(path):
             return TiffReader().open(path, name, memory)
-        return open_with_openslide(path, name)
+        return open_with_openslide(path, name, dicom=True)
 
 
 def _holds_dicom(path: Path) -> bool:

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from serving.core.errors import UnsupportedFormatError
 from serving.slides.readers.reader import SLIDE_READERS, SlideReader
-from serving.slides.readers.tiff import TiffReader
 from serving.slides.slide import Slide
-from serving.slides.slidefiles import find_named
+from serving.slides.slidefiles import PICTURE_HEADS, find_named
 
 _INDEX = "Slidedat.ini"
 
 
 @SLIDE_READERS.register("mirax")
 class MiraxReader(SlideReader):
-    """A file that is told by its suffix, the index in the folder beside it, and what that names there."""
+    """A picture that is told by its suffix, the index in the folder beside it, and what that names there."""
 
     suffixes = (".mrxs",)
+    heads = PICTURE_HEADS
     whole = False
     folder_beside = True
     rank = 2
@@ -38,10 +38,7 @@ class MiraxReader(SlideReader):
         return main if main.is_file() and (folder / _INDEX).is_file() else None
 
     def open(self, path: Path, name: str, memory: int | None = None) -> Slide:
-        """See `SlideReader.open`; a TIFF that is called so is one."""
-        from serving.slides.formats import FileKind, detect_kind  # noqa: PLC0415 - processes that open no slide tell files apart, too
-        from serving.slides.openslides import open_with_openslide  # noqa: PLC0415
+        """See `SlideReader.open`."""
+        from serving.slides.openslides import open_with_openslide  # noqa: PLC0415 - processes that open no slide tell files apart, too
 
-        if detect_kind(path, name) is FileKind.TIFF:
-            return TiffReader().open(path, name, memory)
         return open_with_openslide(path, name)

@@ -11,6 +11,7 @@ from serving.slides.slidefiles import PICTURE_HEADS
 class PictureReader(SlideReader):
     """A field of view in one picture, told by its content."""
 
+    formats = ("PNG", "JPEG")
     suffixes = (".png", ".jpg", ".jpeg")
     heads = PICTURE_HEADS
     picture = True

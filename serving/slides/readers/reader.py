@@ -19,6 +19,8 @@ class SlideReader(ABC):
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Of main files, in small letters: what a listing of a folder or a bucket, which opens nothing, takes for slides."""
+    formats: ClassVar[tuple[str, ...]] = ()
+    """What people call the formats that it reads, for messages; by default its suffixes in capitals."""
     heads: ClassVar[tuple[bytes, ...]] = ()
     """How main files begin, in their first `HEAD_BYTES`; none where the suffix must do."""
     whole: ClassVar[bool] = True
@@ -92,6 +94,15 @@ class SlideReaderRegistry(RankedRegistry[type[SlideReader]]):
     def find(self, path: Path, head: bytes) -> SlideReader | None:
         """What opens a file with these first bytes; None where nothing does."""
         return next((made for reader in self.values() if (made := reader()).takes(path, head)), None)
+
+    def describe_formats(self) -> str:
+        """The sentence that says which formats are readable, in the order of the readers."""
+        *names, last = (
+            name
+            for reader in self.values()
+            for name in reader.formats or (suffix.removeprefix(".").upper() for suffix in reader.suffixes)
+        )
+        return f"{', '.join(names)} and {last} are readable"
 
     def suffixes(self, *, pictures: bool = False) -> tuple[str, ...]:
         """Suffixes of main files of slides, and of pictures where they are asked for."""

@@ -11,6 +11,7 @@ from serving.slides.slidefiles import TIFF_HEADS
 class TiffReader(SlideReader):
     """A TIFF, told by its content."""
 
+    formats = ("SVS", "NDPI", "SCN", "BIF", "VSF", "Philips TIFF", "tiled TIFF", "OME-TIFF")
     suffixes = (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".vsf")
     heads = TIFF_HEADS
     rank = 3

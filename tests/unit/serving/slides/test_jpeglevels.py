@@ -16,6 +16,7 @@ import tifffile
 from serving.core.errors import UnreadableSlideError
 from serving.core.geometry import Region
 from serving.slides import jpeglevels
+from serving.slides.formats import check_tiff
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 from serving.slides.resample import Pixels
 from serving.synthetic.slide import generate_slide
@@ -30,11 +31,11 @@ REAL = {
 
 
 def opened(path: Path) -> OpenSlideSlide:
-    return open_with_openslide(path, path.name)
+    return open_with_openslide(path, path.name, content=check_tiff(path, path.name))
 
 
 def by_openslide(path: Path) -> OpenSlideSlide:
-    return open_with_openslide(path, path.name, direct=False)
+    return open_with_openslide(path, path.name, content=check_tiff(path, path.name), direct=False)
 
 
 def reads(slide: OpenSlideSlide, count: int) -> Iterator[tuple[Region, int, int]]:

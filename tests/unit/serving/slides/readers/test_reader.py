@@ -83,6 +83,20 @@ def test_its_slides_are_opened_and_listed(square: None, path: Path) -> None:
     assert path in PictureFolder(path.parent).all()
 
 
+def test_messages_name_its_format_among_those_that_are_readable(square: None, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(UnsupportedFormatError, match=r": DICOM WSI, MRXS, SVS, .* SQUARE are readable$") as refused:
+        open_slide(tmp_path / "a.txt")
+    named = str(refused.value)
+    for reader in SLIDE_READERS.values():
+        assert all(name in named for name in reader.formats or [suffix[1:].upper() for suffix in reader.suffixes])
+    SLIDE_READERS.remove("square")
+    try:
+        assert "SQUARE" not in SLIDE_READERS.describe_formats()
+    finally:
+        SLIDE_READERS.add("square", SquareReader)
+
+
 def test_what_else_is_called_so_is_no_slide(square: None, path: Path) -> None:
     other = path.with_name("b.square")
     other.write_bytes(b"something else")
