@@ -123,9 +123,14 @@ def test_a_database_that_cannot_be_opened_names_its_setting(tmp_path: Path) -> N
 
 
 def test_a_writer_that_went_silent_does_not_hold_up_the_others(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SILENT_S", 1)
+    """Only one of them has little time: whoever imports and compiles between two statements is silent, too."""
     first, second = Database(postgres), Database(postgres)
     upgrade(first)
+    first.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_SILENT_S", 2)
+        with first.reading() as tx:  # the connection that it keeps
+            tx.execute(select(counters.c.name))
     with pytest.raises(BusyError, match="idle-in-transaction"), first.writing() as silent:  # noqa: PT012
         with second.writing() as tx:
             tx.execute(insert(counters).values(name="a", value=1))
