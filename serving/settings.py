@@ -101,7 +101,7 @@ class ServerSettings(BaseSettings):
 
     objects: ObjectsAddress | None = None
     """`MITOSIS_OBJECTS`: where slides, results and checkpoints are kept instead of in `state`, so that several servers with one
-    database share them: the address of a bucket such as s3://bucket/mitoserve, or a folder; needs the extra `s3`. Then
+    database share them: a folder, or the address of a bucket such as s3://bucket/mitoserve, which needs the extra `s3`. Then
     `state` holds copies and what is under way, and can be lost."""
 
     cache_bytes: NonNegativeInt = 0

@@ -1,6 +1,5 @@
 """Errors become HTTP here and nowhere else: problem+json documents (RFC 9457)."""
 
-import errno
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from serving.api.routes import route_template
-from serving.core.errors import BusyError, MitoserveError, ModelError
+from serving.core.errors import BusyError, MitoserveError, ModelError, is_disk_full
 from serving.observability import metrics
 
 MEDIA_TYPE = "application/problem+json"
@@ -179,8 +178,6 @@ KINDS: Mapping[str, ProblemKind] = {
 }
 """Every kind that an error may state; the metrics' label takes no other value. Some are of cohorts alone, which no route runs."""
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
 
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem+json response."""
@@ -263,7 +260,7 @@ async def _answer_client_gone(_: Request, __: Exception) -> Response:
 
 
 async def _answer_os_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and is_disk_full(error):
         _log.error("no room for an upload: %s", error.strerror)
         return problem(
             "disk-full",

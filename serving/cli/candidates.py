@@ -18,7 +18,7 @@ from serving.registry.shadows import Shadow
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
-from serving.store.disk_blob_store import open_blob_store
+from serving.store.shared_folder_store import open_folder_store
 
 REFUSED = 1
 """Exit code of a candidate that its gates refuse."""
@@ -50,7 +50,7 @@ def shadow(*, labels: tuple[str, ...], share: float, stop: bool) -> None:
             server.record("models shadow --stop", str(running[0].number))
             click.echo(f"shadow {running[0].number} is stopped; `mitoserve models compare` sums up what it gathered")
         else:
-            _list_shadows(shadows.latest(), ShadowRecord(server.database, open_blob_store(server.settings)))
+            _list_shadows(shadows.latest(), ShadowRecord(server.database, open_folder_store(server.settings)))
 
 
 @click.command()

@@ -17,8 +17,8 @@ from serving.cohort.ledger import CohortTally
 from serving.cohort.listing import manifest_at
 from serving.cohort.manifest import with_mpp
 from serving.cohort.progress import ShownProgress
-from serving.cohort.results import open_result_store
 from serving.cohort.status import Status, read_status
+from serving.cohort.storage import open_storage
 from serving.cohort.worker import WorkOrder
 from serving.console import format_label, format_message, open_console
 from serving.core.errors import MitoserveError
@@ -94,7 +94,7 @@ def score(
         found = with_mpp(manifest_at(manifest, credential=credential), None if mpp is None else parse_mpp(mpp))
         for column in found.ignored:
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
-        order = WorkOrder(open_result_store(out).address, options, also, provider or settings.providers)
+        order = WorkOrder(open_storage(out).address, options, also, provider or settings.providers)
         run = CohortRun(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
     except (MitoserveError, OSError) as error:
         raise click.UsageError(format_message(error)) from error
@@ -116,7 +116,7 @@ def score(
 def status(out: str, *, as_json: bool) -> None:
     """Say what of the cohort at PATH or URL is done, failed and left; exit code 1 if not all is done."""
     try:
-        found = read_status(open_result_store(out))
+        found = read_status(open_storage(out))
     except (MitoserveError, OSError) as error:
         raise click.ClickException(format_message(error)) from error
     if as_json:

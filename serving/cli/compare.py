@@ -21,7 +21,7 @@ from serving.scoring.detector import counting_threshold, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
-from serving.store.disk_blob_store import open_blob_store
+from serving.store.shared_folder_store import open_folder_store
 
 SHOWN_UM = 64.0
 """Side of what is shown of a place, as in the viewer."""
@@ -90,7 +90,9 @@ def _gather_pairs(server: ServerState, number: int | None) -> list[Pair]:
         raise click.ClickException(
             "no shadow has run; `mitoserve models shadow` starts one, or name two cascades and slides"
         )
-    return [pair for _, pair in ShadowRecord(server.database, open_blob_store(server.settings)).pairs(known[0].number)]
+    return [
+        pair for _, pair in ShadowRecord(server.database, open_folder_store(server.settings)).pairs(known[0].number)
+    ]
 
 
 def _print_comparison(found: Comparison) -> None:

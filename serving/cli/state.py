@@ -15,7 +15,7 @@ from serving.jobs.scrub import SEVERE, Finding, ScrubTally, count
 from serving.jobs.scrub import scrub as scrubbed
 from serving.settings import ServerSettings
 from serving.store.database import open_database
-from serving.store.disk_blob_store import open_blob_store
+from serving.store.shared_folder_store import open_folder_store
 from serving.store.slides import SlideStore
 
 DAMAGE_FOUND = 1
@@ -43,7 +43,7 @@ def adopt(*, yes: bool) -> None:
             click.confirm(f"Make {where} belong to {settings.database or 'the database in it'}?", abort=True)
         database = open_database(settings, adopt=True)
         try:
-            open_blob_store(settings).start(database, adopt=True)
+            open_folder_store(settings).start(database, adopt=True)
         finally:
             database.close()
     except MitoserveError as error:

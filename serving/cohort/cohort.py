@@ -12,7 +12,7 @@ from serving.cohort.dispatch import TimeLimits, dispatch
 from serving.cohort.errors import CohortError
 from serving.cohort.ledger import CohortTally, Ledger
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import open_result_store
+from serving.cohort.storage import open_storage
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder
 from serving.core.modelcard import load_card
@@ -81,7 +81,7 @@ def score_cohort(entries: Sequence[ManifestEntry], run: CohortRun, watcher: Prog
     """
     folders = newest_cascade(run.models)
     cards = [load_card(folder) for folder in folders.values()]
-    results = open_result_store(run.order.results)
+    results = open_storage(run.order.results)
     ledger = Ledger(results, entries, run.order, cards)
     tasks = ledger.begin(again=run.again)
     wanted = (run.workers or WORKERS) * (run.threads or 1)

@@ -15,8 +15,8 @@ import httpx
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from serving.cohort.buckets import check_bytes
 from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError
+from serving.cohort.storage import check_bytes
 
 SCHEME = "dicomweb+"
 """Before the http:// or https:// of a service's or series' address."""

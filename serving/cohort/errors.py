@@ -1,11 +1,9 @@
 """Why a cohort cannot be scored, or one of its slides; each kind says whether another try may help."""
 
-import errno
 from dataclasses import dataclass
 
-from serving.core.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from serving.core.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError, is_disk_full
+from serving.store.blob_store import BlobStoreError
 
 
 class CohortError(MitoserveError):
@@ -63,9 +61,11 @@ class SlideProblem:
 
 def describe_problem(error: BaseException) -> SlideProblem:
     """What an error means for a slide."""
+    if isinstance(error, BlobStoreError):
+        return SlideProblem(UnavailableError.slug, str(error), passing=True)
     if isinstance(error, MitoserveError):
         return SlideProblem(error.slug, str(error), isinstance(error, _PASSING))
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and is_disk_full(error):
         return SlideProblem(
             "disk-full", f"no room is left for the slide or its result ({error.strerror})", passing=True
         )

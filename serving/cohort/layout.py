@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import ResultStore
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
+from serving.store.blob_store import Blob, BlobStore
 
 COHORT = "cohort.json"
 REPORTS, FAILED, FILES = "reports", "failed", "files"
@@ -58,12 +58,18 @@ def parse_slide_id(name: str) -> str:
     return name.removesuffix(_REPORT).removesuffix(_FAILURE)
 
 
+def list_folder(results: BlobStore, folder: str) -> dict[str, Blob]:
+    """The results directly below `folder`, by their name in it."""
+    found = {blob.name.removeprefix(f"{folder}/"): blob for blob in results.list(folder)}
+    return {name: blob for name, blob in found.items() if "/" not in name}
+
+
 def pack_report(report: Report) -> bytes:
     """A report as it is kept: JSON, gzip; the same for the same report."""
     return gzip.compress(report.model_dump_json().encode(), 6, mtime=0)
 
 
-def read_report(results: ResultStore, slide: str) -> Report | None:
+def read_report(results: BlobStore, slide: str) -> Report | None:
     """The report of a slide; None where there is none, or what is there is none: cut off, damaged, of another version."""
     data = results.get(report_name(slide))
     if data is None:
@@ -74,7 +80,7 @@ def read_report(results: ResultStore, slide: str) -> Report | None:
         return None
 
 
-def read_failure(results: ResultStore, slide: str) -> Failure | None:
+def read_failure(results: BlobStore, slide: str) -> Failure | None:
     """Why a slide has no report; None where nothing readable says so."""
     data = results.get(failure_name(slide))
     try:

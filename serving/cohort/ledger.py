@@ -13,17 +13,18 @@ from serving.cohort.layout import (
     CohortRecord,
     Failure,
     failure_name,
+    list_folder,
     parse_slide_id,
     read_failure,
 )
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import ResultStore
 from serving.cohort.sources import SourceFile, stat_sources
 from serving.cohort.tables import TableMember, choose_part
 from serving.cohort.worker import SlideOutcome, SlideTask, WorkOrder
 from serving.core.modelcard import ModelCard
 from serving.jobs.request import models_key, options_text
 from serving.scoring.onnx_detector import CPU
+from serving.store.blob_store import BlobStore
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Ledger:
     """The slides of one cohort and what is kept of them at `results`."""
 
     def __init__(
-        self, results: ResultStore, slides: Sequence[ManifestEntry], order: WorkOrder, cards: Sequence[ModelCard]
+        self, results: BlobStore, slides: Sequence[ManifestEntry], order: WorkOrder, cards: Sequence[ModelCard]
     ) -> None:
         self._results, self._slides = results, {entry.id: entry for entry in slides}
         self._order, self._cards = order, list(cards)
@@ -65,11 +66,11 @@ class Ledger:
             slides=list(self._slides.values()),
         )
         self._results.put(COHORT, record.model_dump_json(indent=1).encode())
-        for name, stored in self._results.list(FAILED).items():
+        for name, stored in list_folder(self._results, FAILED).items():
             failure = read_failure(self._results, parse_slide_id(name))
             if failure is not None:
                 self._known[failure.slide] = failure, stored.modified
-        reports = {parse_slide_id(name): stored for name, stored in self._results.list(REPORTS).items()}
+        reports = {parse_slide_id(name): stored for name, stored in list_folder(self._results, REPORTS).items()}
         tasks = []
         for entry, facts in zip(
             self._slides.values(), stat_sources(e.source for e in self._slides.values()), strict=True
@@ -101,7 +102,7 @@ class Ledger:
         CohortError
             If a report is gone.
         """
-        reports = {parse_slide_id(name): stored for name, stored in self._results.list(REPORTS).items()}
+        reports = {parse_slide_id(name): stored for name, stored in list_folder(self._results, REPORTS).items()}
         parts: dict[int, list[TableMember]] = {}
         for entry in self._slides.values():
             failure = self.tally.failures.get(entry.id)

@@ -3,19 +3,20 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from serving.cohort.buckets import list_objects, open_bucket, storage_errors
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_dicomweb
-from serving.cohort.errors import CohortError, ManifestError
+from serving.cohort.errors import CohortError, ManifestError, MissingSlideError
 from serving.cohort.manifest import Manifest, make_manifest, read_manifest
 from serving.cohort.manifest_entry import is_path
+from serving.cohort.storage import find_blob, open_below
 from serving.core.errors import UnreadableSlideError
 from serving.slides.dicomfiles import HEAD_BYTES, group_series, is_dicom
 from serving.slides.readers.reader import SLIDE_READERS
+from serving.store.blob_store import Blob, BlobStore
 
 LISTS = (".csv", ".tsv", ".txt", ".lst")
 _DICOM = ".dcm"
@@ -141,36 +142,41 @@ def _in_bucket(url: str) -> Iterator[str]:
     parts = urlsplit(url)
     root = f"{parts.scheme}://{parts.netloc}"
     wild = _PATTERN.search(url)
-    keys = sorted(str(meta["path"]) for meta in list_objects(url[: wild.start()].rpartition("/")[0] if wild else url))
+    place = url[: wild.start()].rpartition("/")[0] if wild else url
+    store, folder = open_below(place), unquote(urlsplit(place).path).strip("/")
+    found = {f"{folder}/{blob.name}".lstrip("/"): blob for blob in store.list()}
+    keys = sorted(found)
     if wild:
         yield from (f"{root}/{quote(key)}" for key in keys if fnmatchcase(key, url.removeprefix(f"{root}/")))
         return
     own = {key.rpartition(".")[0] + "/" for key in keys if SLIDE_READERS.has_folder_beside(key)}
     keys = [key for key in keys if "/." not in f"/{key}" and not key.startswith(tuple(own))]
-    folders = sorted(_dicom_folders(root, keys))
+    folders = sorted(_dicom_folders(store, {key: found[key] for key in keys}))
     yield from (f"{root}/{quote(folder)}/" for folder in folders)
     yield from (f"{root}/{quote(key)}" for key in keys if _is_slide(key))
 
 
-def _dicom_folders(root: str, keys: Sequence[str]) -> set[str]:
-    """Folders that hold DICOM files: by suffix, or else by the content of the first file with a number for a suffix, or none."""
-    found = {key.rpartition("/")[0] for key in keys if key.lower().endswith(_DICOM)}
+def _dicom_folders(store: BlobStore, blobs: Mapping[str, Blob]) -> set[str]:
+    """Folders that hold DICOM files: by suffix, or else by the content of the first file with a number for a suffix, or none.
+
+    blobs : of `store`, by their names in the bucket
+    """
+    found = {key.rpartition("/")[0] for key in blobs if key.lower().endswith(_DICOM)}
     looked: set[str] = set()
-    for key in keys:
+    for key, blob in blobs.items():
         folder, _, name = key.rpartition("/")
         suffix = PurePosixPath(name).suffix[1:]
         if folder in found | looked or not (suffix == "" or suffix.isdecimal()):
             continue
         looked.add(folder)
-        store, path = open_bucket(f"{root}/{quote(key)}")
-        with storage_errors(f"{root}/{quote(key)}"):
-            size = int(store.head(path)["size"])
-            if size >= HEAD_BYTES and is_dicom(bytes(store.get_range(path, start=0, length=HEAD_BYTES))):
-                found.add(folder)
+        if blob.size >= HEAD_BYTES and is_dicom(store.get(blob.name, length=HEAD_BYTES) or b""):
+            found.add(folder)
     return found
 
 
 def _object(url: str) -> bytes:
-    store, key = open_bucket(url)
-    with storage_errors(url):
-        return bytes(store.get(key).bytes())
+    store, name = find_blob(url)
+    content = store.get(name)
+    if content is None:
+        raise MissingSlideError(f"there is no object {url}")
+    return content

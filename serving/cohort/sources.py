@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote
 
-from serving.cohort.buckets import check_bytes, fetch, list_objects, open_bucket, storage_errors
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
 from serving.cohort.errors import MissingSlideError
 from serving.cohort.manifest_entry import is_path, parse_file_name
+from serving.cohort.storage import check_bytes, fetch, find_blob, open_below
 from serving.core.errors import MitoserveError
 from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slidefiles import slide_files
+from serving.store.blob_store import fetch_blob
 
 ASKED_AT_ONCE = 32
 """Slides whose size is asked for at the same time; storage answers in tens of milliseconds."""
@@ -53,7 +53,7 @@ class Sources:
 
         Raises
         ------
-        MissingSlideError, UnavailableError
+        MissingSlideError, UnavailableError, BlobStoreError
             If there is no such slide, or it cannot be had now.
         SlideTooLargeError
             If it has more bytes than a slide may.
@@ -117,14 +117,14 @@ class Sources:
             return
         below = source.rstrip("/") if source.endswith("/") else source.rpartition(".")[0]
         folder = path if source.endswith("/") else path.with_suffix("")
-        metas = list(list_objects(f"{below}/"))
-        check_bytes(sum(int(meta["size"]) for meta in metas), self._max_bytes, source)
-        if not metas:
+        store = open_below(below)
+        blobs = list(store.list())
+        check_bytes(sum(blob.size for blob in blobs), self._max_bytes, source)
+        if not blobs:
             raise MissingSlideError(f"there are no objects below {below}/")
         folder.mkdir()
-        for meta in metas:
-            name = PurePosixPath(str(meta["path"])).name
-            fetch(f"{below}/{quote(name)}", folder / name, max_bytes=self._max_bytes)
+        for blob in blobs:
+            fetch_blob(store, blob.name, folder / PurePosixPath(blob.name).name)
 
 
 def _facts(source: str) -> SourceFile:
@@ -135,14 +135,14 @@ def _facts(source: str) -> SourceFile:
             states = [file.stat() for file in slide_files(Path(source)).paths]
             return SourceFile(sum(s.st_size for s in states), max((s.st_mtime for s in states), default=None))
         if source.endswith("/"):
-            metas = list(list_objects(source))
+            blobs = list(open_below(source).list())
         else:
-            store, key = open_bucket(source)
-            with storage_errors(source):
-                metas = [dict(store.head(key))]
-        return SourceFile(
-            sum(int(m["size"]) for m in metas), max((m["last_modified"].timestamp() for m in metas), default=None)
-        )
+            store, name = find_blob(source)
+            known = store.head(name)
+            if known is None:
+                return UNKNOWN
+            blobs = [known]
+        return SourceFile(sum(blob.size for blob in blobs), max((blob.modified for blob in blobs), default=None))
     except (MitoserveError, OSError):
         return UNKNOWN
 

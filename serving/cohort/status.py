@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from serving.cohort.errors import CohortError
-from serving.cohort.layout import COHORT, FAILED, REPORTS, CohortRecord, Failure, parse_slide_id, read_failure
-from serving.cohort.results import ResultStore
+from serving.cohort.layout import (
+    COHORT,
+    FAILED,
+    REPORTS,
+    CohortRecord,
+    Failure,
+    list_folder,
+    parse_slide_id,
+    read_failure,
+)
 from serving.core.research_use import RESEARCH_USE
+from serving.store.blob_store import BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class Status:
         }
 
 
-def read_status(results: ResultStore) -> Status:
+def read_status(results: BlobStore) -> Status:
     """What is done, failed and left. Reports count by their names: whether they are valid, a run looks.
 
     Raises
@@ -51,8 +60,8 @@ def read_status(results: ResultStore) -> Status:
         slides = {entry.id for entry in CohortRecord.model_validate_json(data).slides}
     except ValidationError as error:
         raise CohortError(f"{COHORT} at {results.address} is none that this release wrote: {error}") from error
-    reasons = (read_failure(results, parse_slide_id(name)) for name in sorted(results.list(FAILED)))
+    reasons = (read_failure(results, parse_slide_id(name)) for name in sorted(list_folder(results, FAILED)))
     failed = [failure for failure in reasons if failure is not None and failure.slide in slides]
-    reported = {parse_slide_id(name) for name in results.list(REPORTS)} & slides
+    reported = {parse_slide_id(name) for name in list_folder(results, REPORTS)} & slides
     done = reported - {failure.slide for failure in failed}
     return Status(len(slides), len(done), failed, len(slides) - len(done) - len(failed))

@@ -13,11 +13,11 @@ from io import BytesIO
 from typing import Any
 
 from serving.cohort.errors import CohortError, UnavailableError
-from serving.cohort.layout import Failure, read_report
+from serving.cohort.layout import Failure, list_folder, read_report
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import ResultStore, StoredObject
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
+from serving.store.blob_store import Blob, BlobStore
 
 PARTS = 64
 """20,000 slides with a thousand detections each make parts of 300,000 rows."""
@@ -43,7 +43,7 @@ class TableMember:
     """A slide of a part, with its report as it is stored or the reason why it has none."""
 
     entry: ManifestEntry
-    report: StoredObject | None
+    report: Blob | None
     failure: Failure | None = None
 
 
@@ -57,7 +57,7 @@ def part_name(table: str, part: int) -> str:
     return f"{table}/part-{part:02}.parquet"
 
 
-def write_part(results: ResultStore, part: int, members: Sequence[TableMember]) -> bool:
+def write_part(results: BlobStore, part: int, members: Sequence[TableMember]) -> bool:
     """Write a part of both tables, unless it is there and made of the same; whether it was written.
 
     Raises
@@ -86,11 +86,11 @@ def write_part(results: ResultStore, part: int, members: Sequence[TableMember]) 
     return True
 
 
-def remove_parts(results: ResultStore, wanted: set[int]) -> None:
+def remove_parts(results: BlobStore, wanted: set[int]) -> None:
     """Remove the parts that no slide of the cohort is in any more."""
     names = {part_name(SLIDES, part).rpartition("/")[2] for part in wanted}
     for table in (SLIDES, DETECTIONS):
-        for name in results.list(table).keys() - names:
+        for name in list_folder(results, table).keys() - names:
             results.delete(f"{table}/{name}")
 
 
@@ -144,10 +144,10 @@ def _write_table(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any
     return buffer.getvalue()
 
 
-def _read_digest(results: ResultStore, parquet: Any, part: int) -> str | None:
+def _read_digest(results: BlobStore, parquet: Any, part: int) -> str | None:
     """The digest of the part that is there; None where there is none, or none that can be read or is complete."""
     data = results.get(part_name(SLIDES, part))
-    beside = results.list(DETECTIONS).get(part_name(DETECTIONS, part).rpartition("/")[2])
+    beside = list_folder(results, DETECTIONS).get(part_name(DETECTIONS, part).rpartition("/")[2])
     try:
         about = {} if data is None else parquet.read_schema(BytesIO(data)).metadata or {}
     except ValueError:  # base of pyarrow's errors of damaged files

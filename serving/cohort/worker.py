@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from serving import __version__
 from serving.cohort.dicomweb import Credential
 from serving.cohort.errors import SlideProblem, describe_problem
-from serving.cohort.layout import FILES, pack_report, read_report, report_name
+from serving.cohort.layout import FILES, list_folder, pack_report, read_report, report_name
 from serving.cohort.manifest_entry import ManifestEntry, parse_file_name
-from serving.cohort.results import StoredObject, open_result_store
 from serving.cohort.scratch import common_folder, scratch
 from serving.cohort.sources import UNKNOWN, SourceFile, Sources
+from serving.cohort.storage import open_storage
 from serving.cohort.tables import TableMember, write_part
 from serving.core.geometry import parse_roi
 from serving.core.options import ScoringOptions
@@ -35,6 +35,7 @@ from serving.scoring.reporting import answers
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
 from serving.slides.hashing import slide_sha256
+from serving.store.blob_store import Blob
 from serving.store.decoding import open_decoders
 
 MEMORY_WAIT_S = 600.0
@@ -67,7 +68,7 @@ class SlideTask:
 
     entry: ManifestEntry
     facts: SourceFile = UNKNOWN
-    kept: StoredObject | None = None
+    kept: Blob | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class SlideWorker:
         """
         use_cores(order.threads)
         settings = ServerSettings.from_environment()
-        self._order, self._results = order, open_result_store(order.results)
+        self._order, self._results = order, open_storage(order.results)
         self._open = ExitStack()
         folder = self._open.enter_context(scratch(settings.scratch))
         self._detector = load_cascade(_unpack_models(models, folder), providers=order.providers)
@@ -166,7 +167,7 @@ class SlideWorker:
         report = read_report(self._results, slide)
         if report is None or not answers(report, options, self._cards, rounded=self._rounded):
             return None
-        files = self._results.list(f"{FILES}/{slide}") if self._order.formats else {}
+        files = list_folder(self._results, f"{FILES}/{slide}") if self._order.formats else {}
         return report if all(EXPORTS[name].file_name in files for name in self._order.formats) else None
 
     def _score_slide(self, path: Path, entry: ManifestEntry, sha256: str, options: ScoringOptions) -> Analysis:

@@ -5,6 +5,8 @@ and serving/api/problems.py has a status for every kind. The few exceptions outs
 them; tests/unit/serving/core/test_errors.py lists them with their reasons.
 """
 
+import errno
+
 
 class MitoserveError(Exception):
     """Base of all intended errors; `slug` names the kind in problem+json and on the command line."""
@@ -82,3 +84,8 @@ class BusyError(MitoserveError):
     """The server is at capacity; try again later."""
 
     slug = "busy"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether nothing more can be written: the disk, the user's quota or the largest file is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

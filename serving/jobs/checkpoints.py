@@ -11,14 +11,14 @@ from pathlib import Path
 
 from serving.jobs.findings_format import pack_findings, read_findings
 from serving.scoring.cascade import TileFindings
-from serving.store.blob_store import BlobStore
+from serving.store.folder_store import FolderStore
 from serving.store.places import CHECKPOINTS
 
 
 class Checkpoints:
     """The finished chunks of one analysis, in checkpoints/<analysis>/<key>/."""
 
-    def __init__(self, kept: BlobStore, analysis_id: str, key: str) -> None:
+    def __init__(self, kept: FolderStore, analysis_id: str, key: str) -> None:
         self._kept, self._analysis = kept, f"{CHECKPOINTS}/{analysis_id}"
         self._name = f"{self._analysis}/{key}"
         self.folder = kept.root / self._name
@@ -38,7 +38,7 @@ class Checkpoints:
     def save(self, chunk: Sequence[TileFindings]) -> None:
         """Keep the next chunk; raises `OSError` where the disk is full, and then leaves nothing behind.
 
-        Where it cannot be kept beyond this server, `ObjectsError` is raised.
+        Where it cannot be kept beyond this server, `BlobStoreError` is raised.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(self._chunks)

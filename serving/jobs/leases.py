@@ -16,8 +16,8 @@ from serving.jobs.result_cache import find_cached, is_intact
 from serving.jobs.shadows import has_waiting, queue_shadow
 from serving.jobs.table import end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, is_running, running_shadow
-from serving.store.blob_store import discard_folders
 from serving.store.database import Database
+from serving.store.folder_store import discard_folders
 from serving.store.slide_rows import DroppedSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses

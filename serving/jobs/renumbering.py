@@ -15,9 +15,8 @@ from serving.core.errors import MitoserveError
 from serving.jobs.request import decode_options, request_key
 from serving.slides.hashing import ID_RULE, slide_sha256
 from serving.slides.slidefiles import SlideFiles, slide_files
-from serving.store.blob_store import flush, remove_kept
+from serving.store.folder_store import flush, remove_kept
 from serving.store.mounted import make_files_stamp
-from serving.store.objects import ObjectsError
 from serving.store.places import SLIDES, TILES, choose_place
 from serving.store.slide_rows import DroppedSlide
 from serving.store.slides import SlideStore
@@ -43,7 +42,7 @@ def renumber(store: SlideStore) -> int:
             continue
         try:
             done += _renumber_mounted(store, row) if row.mounted else _renumber_stored(store, row)
-        except (MitoserveError, ObjectsError, OSError) as error:
+        except (MitoserveError, OSError) as error:
             _log.warning("the slide %s... keeps its former id until it can be read: %s", row.sha256[:12], error)
     if done:
         _log.info("%d slides of several files have new ids; the former ones stay good", done)

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from serving.jobs.errors import LOST, ResultLostError
 from serving.jobs.job import AnalysisJob
 from serving.jobs.results import check_result
-from serving.store.blob_store import BlobStore
 from serving.store.database import Database
+from serving.store.folder_store import FolderStore
 from serving.store.tables import analyses
 
 _log = logging.getLogger("mitoserve.results")
@@ -37,7 +37,7 @@ def find_cached(tx: Connection, job: AnalysisJob, models_key: str | None) -> Ana
     )
 
 
-def drop_lost(database: Database, kept: BlobStore, owner: str, request_key: str, models_key: str | None) -> None:
+def drop_lost(database: Database, kept: FolderStore, owner: str, request_key: str, models_key: str | None) -> None:
     """Make sure that what `find_cached` will give is there and undamaged; takes as long as reading it, so no transaction waits."""
     while models_key is not None:
         with database.reading() as tx:
@@ -47,7 +47,7 @@ def drop_lost(database: Database, kept: BlobStore, owner: str, request_key: str,
             return
 
 
-def is_intact(database: Database, kept: BlobStore, result: str) -> bool:
+def is_intact(database: Database, kept: FolderStore, result: str) -> bool:
     """Whether a result is there and undamaged; one that is not is noted as lost."""
     try:
         check_result(kept, result)
@@ -57,7 +57,7 @@ def is_intact(database: Database, kept: BlobStore, result: str) -> bool:
     return True
 
 
-def note_lost(database: Database, kept: BlobStore, result: str) -> None:
+def note_lost(database: Database, kept: FolderStore, result: str) -> None:
     """Note that a result is lost: it is given to nobody any more, and who asks for the same again has it computed again.
 
     Raises

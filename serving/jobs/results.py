@@ -14,8 +14,8 @@ from serving.core.report import Report
 from serving.jobs.errors import LOST, ResultLostError
 from serving.quality.quality_mask import QualityMask
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
-from serving.store.blob_store import BlobStore, flush
 from serving.store.checksums import DamagedError, name_with_sum, read_verified, states_sum
+from serving.store.folder_store import FolderStore, flush
 from serving.store.places import RESULTS
 
 _REPORT, _RASTERS = "report.json", "rasters.npz"
@@ -27,7 +27,7 @@ _FIELDS = ("x", "y", "step", "window", "mpp")
 
 def save_result(
     analysis: Analysis,
-    kept: BlobStore,
+    kept: FolderStore,
     stem: str,
     *,
     folder: str = RESULTS,
@@ -35,7 +35,7 @@ def save_result(
 ) -> str:
     """Write the result into `folder`, as a new folder; gives its name, which is `stem` and the checksum of its content.
 
-    Where the disk is full, `OSError` is raised and nothing is left. Where it cannot be kept beyond this server, `ObjectsError`
+    Where the disk is full, `OSError` is raised and nothing is left. Where it cannot be kept beyond this server, `BlobStoreError`
     is raised.
 
     more : further files of the folder, by name
@@ -65,7 +65,7 @@ def save_result(
     return name
 
 
-def load_result(kept: BlobStore, name: str, *, slide_name: str) -> Analysis:
+def load_result(kept: FolderStore, name: str, *, slide_name: str) -> Analysis:
     """The result in folder `name`; its slide is called as whoever asks called it.
 
     Raises
@@ -90,13 +90,13 @@ def load_result(kept: BlobStore, name: str, *, slide_name: str) -> Analysis:
     return Analysis(report.model_copy(update={"slide": slide}), lattice, overview, quality)
 
 
-def check_result(kept: BlobStore, name: str, *, folder: str = RESULTS) -> None:
+def check_result(kept: FolderStore, name: str, *, folder: str = RESULTS) -> None:
     """Raise `ResultLostError` where a result is gone or damaged."""
     read_result(kept, name, folder=folder)
 
 
 def read_result(
-    kept: BlobStore, name: str, *, folder: str = RESULTS, only: Collection[str] | None = None
+    kept: FolderStore, name: str, *, folder: str = RESULTS, only: Collection[str] | None = None
 ) -> dict[str, bytes]:
     """The contents of a result's files by name, as they were written; a damaged copy of what is kept elsewhere is replaced.
 

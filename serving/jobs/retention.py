@@ -11,9 +11,9 @@ from sqlalchemy import Connection, func, select
 
 from serving.core.errors import BusyError
 from serving.jobs.table import remove_rows
-from serving.store.blob_store import discard_folders
 from serving.store.clock_jumps import ClockJumpDetector
 from serving.store.database import Database
+from serving.store.folder_store import discard_folders
 from serving.store.orphans import OrphanTracker, fingerprint_folder
 from serving.store.places import CHECKPOINTS, RESULTS, SHADOWS, SLIDES, TILES, UPLOADS, list_kept_names
 from serving.store.resumable import Uploads

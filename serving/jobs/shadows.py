@@ -21,9 +21,9 @@ from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, counting_threshold, list_cards
-from serving.store.blob_store import BlobStore
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.folder_store import FolderStore
 from serving.store.places import SHADOWS
 from serving.store.slides import SlideStore
 from serving.store.tables import OWN, analyses, slides
@@ -116,7 +116,7 @@ def save_pair(
 class ShadowRecord:
     """What the shadows of one database have gathered."""
 
-    def __init__(self, database: Database, kept: BlobStore) -> None:
+    def __init__(self, database: Database, kept: FolderStore) -> None:
         self._database, self._kept = database, kept
 
     def counts(self, number: int) -> dict[str, int]:

@@ -15,9 +15,9 @@ from serving.jobs.errors import IdempotencyError
 from serving.jobs.job import STATES, AnalysisJob, JobEvent
 from serving.jobs.request import options_text, request_key
 from serving.jobs.result_cache import drop_lost, find_cached, note_lost
-from serving.store.blob_store import discard_folders
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
+from serving.store.folder_store import discard_folders
 from serving.store.places import result_names
 from serving.store.slide_rows import UNFINISHED, DroppedSlide, current_id
 from serving.store.slides import SlideStore

@@ -1,7 +1,6 @@
 """What runs analyses: takes them from the table one by one, scores, checkpoints, and writes what came out."""
 
 import contextlib
-import errno
 import logging
 import threading
 import uuid
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from serving.core.errors import BusyError, MitoserveError, ModelError
+from serving.core.errors import BusyError, MitoserveError, ModelError, is_disk_full
 from serving.drift.statistics import collect_statistics
 from serving.drift.watch import store_statistics
 from serving.jobs.checkpoints import Checkpoints
@@ -42,7 +41,6 @@ FOLLOW_S = 0.5
 """Between two looks whether other models should serve."""
 RETRY_S = 5.0
 """How long a worker leaves a full disk or a locked database alone."""
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _T = TypeVar("_T")
 _log = logging.getLogger("mitoserve.worker")
@@ -251,7 +249,7 @@ class Worker:
             with contextlib.suppress(BusyError, OSError):
                 leases.release(lease)
             return True
-        if isinstance(error, BusyError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
+        if isinstance(error, BusyError) or is_disk_full(error):
             _log.warning("analysis %s has to wait: %s", lease.job.id, error)
             why = "waits for room on the server's disk, or for its database or objects"
             if isinstance(error, SlideReplacedError):

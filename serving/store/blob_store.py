@@ -1,107 +1,397 @@
-"""Folders that are kept by name: what whoever keeps them must do, and what their users share."""
+"""Blobs by name at one address: a folder, or a bucket by way of obstore. Each is there whole or not at all."""
 
-import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Protocol
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
 
-from serving.store.database import Database
-from serving.store.objects import ObjectsError
+from serving.core.errors import BusyError, is_disk_full
 
-_log = logging.getLogger("mitoserve.store")
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_CHUNK_BYTES = 8 * 2**20
+_PART = ".part"
+_STALE_S = 3600.0
+"""Unfinished files of this age are of writers that were killed."""
+_TIMES = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "12h"}
+"""A slide takes as long as it takes, but a minute without a byte is a fault."""
+_QUICK = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+_PATIENT = {"max_retries": 10, "retry_timeout": timedelta(minutes=3)}
+_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
+"""Begin the environment variables that say how storage is reached."""
+_CONNECTION = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "connect_timeout",
+    "http1_only",
+    "http2_only",
+    "proxy_ca_certificate",
+    "proxy_excludes",
+    "proxy_url",
+    "read_timeout",
+    "timeout",
+    "user_agent",
+)
+"""What of a connection such variables may state. Stated with times of our own, since these take the place of all of them."""
+
+
+class BlobStoreError(BusyError):
+    """Storage does not answer, or not as it should; what needs it waits."""
+
+    slug = "busy"
+
+
+class BlobAddressError(ValueError):
+    """No storage is known by such an address, or what reaches it is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob as it is listed.
+
+    name : below the address of its store
+    size : bytes
+    modified : seconds since 1970
+    """
+
+    name: str
+    size: int
+    modified: float
+
+
+class BlobStore(Protocol):
+    """Blobs by name, such as `reports/a.json.gz`.
+
+    Every method raises `BlobStoreError` where storage does not answer, and OSError where a disk is full.
+    """
+
+    address: str
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Write or replace a blob, at once: whoever reads sees the old one or the new one.
+
+        content : the bytes, or the file that holds them
+        """
+
+    def put_folder(self, folder: Path, name: str, *, last: str) -> None:
+        """Write the files of `folder`, which has no folders in it, as blobs below `name`.
+
+        last : the file that says that all are there, which nobody sees without the others
+
+        Raises
+        ------
+        FileExistsError
+            If somebody else has written it meanwhile, where that can be told.
+        """
+
+    def get(self, name: str, *, length: int | None = None) -> bytes | None:
+        """The content of a blob, or its first `length` bytes; None where there is no blob."""
+
+    def head(self, name: str) -> Blob | None:
+        """What is known of a blob; None where there is none."""
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """The content of a blob, a few megabytes at a time; raises `FileNotFoundError` where there is none."""
+
+    def list(self, folder: str = "") -> Iterator[Blob]:
+        """Every blob below `folder`, in no order."""
+
+    def delete(self, name: str) -> None:
+        """Remove a blob, if it is there."""
+
+    def path(self, name: str) -> Path | None:
+        """Where `name` lies on this machine's file systems; None where it does not."""
+
+
+def open_blob_store(address: str, *, patient: bool = False) -> BlobStore:
+    """The blobs at a path, or at a URL that obstore knows: s3://, gs://, az://, https://.
+
+    patient : where nobody waits for an answer, an object store is asked again for three minutes, else for 20 s
+
+    Raises
+    ------
+    BlobAddressError
+        If no storage is known by such an address.
+    """
+    if "://" not in address or address.startswith("file://"):
+        return FolderBlobStore(Path(address.removeprefix("file://")).absolute())
+    return BucketBlobStore(address, patient=patient)
 
 
 def nobody_asks() -> None:
     """For `going` where nobody would stop."""
 
 
-class BlobStore(Protocol):
-    """Folders that are kept by name. Those that are put never change."""
+def fetch_blob(store: BlobStore, name: str, target: Path, going: Callable[[], None] = nobody_asks) -> None:
+    """Write a blob to a file.
 
-    root: Path
-    """Where they lie on this disk."""
+    going : called every few megabytes, to raise where nobody waits any more
 
-    def new_copy(self) -> str:
-        """Name of a folder within a slide's that no other server chooses; empty where there is no need."""
-
-    def put(self, folder: Path, name: str) -> None:
-        """Make sure that `folder` outlives this server as `name`; raises `ObjectsError`, an error to wait for."""
-
-    def settle(self, folder: Path, name: str) -> None:
-        """Move what was put to its place on this disk."""
-
-    def hold(self, name: str, going: Callable[[], None] = nobody_asks) -> AbstractContextManager[Path]:
-        """The folder on this disk, which stays until the block ends.
-
-        going : raises where nobody waits any more for what is brought from far
-
-        Raises
-        ------
-        FileNotFoundError
-            If it is gone for good.
-        ObjectsError
-            If it cannot be brought now.
-        """
-
-    def drop_copy(self, name: str) -> bool:
-        """Remove a damaged copy of what is kept elsewhere, so that it is brought again; False where there is no other."""
-
-    def put_file(self, path: Path, name: str) -> None:
-        """Make sure that a file outlives this server."""
-
-    def fetch_files(self, name: str) -> None:
-        """Bring the files below `name` to this disk, but for those that are there."""
-
-    def remove(self, name: str) -> None:
-        """Remove what is below `name`, though not from this disk."""
-
-    def make_room(self, length: int) -> None:
-        """Remove copies that are not in use, the longest unused first, until `length` more bytes fit."""
-
-    def start(self, database: Database, *, adopt: bool = False) -> None:
-        """Make sure that what is kept belongs to `database`, or with `adopt` make it so; raises `SettingsError`."""
-
-    def adopt(self, state: Path, names: Sequence[str]) -> None:
-        """Keep those of `names` that lie in the state folder of a server that kept them on its disk."""
-
-    def check(self) -> None:
-        """Raise `BusyError` where nothing can be kept now, because the place is out of reach or not what it was."""
-
-    def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
-        """Remove what nobody wants and nobody writes any more; gives the names.
-
-        wanted : gives what says whether a name is still wanted, as of now
-        """
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such blob.
+    """
+    with target.open("wb") as file:
+        for chunk in store.stream(name):
+            going()
+            file.write(chunk)
 
 
-def discard_folders(kept: BlobStore, names: Iterable[str]) -> None:
-    """Remove folders that no row names any more and whose names are never used again."""
-    for name in names:
-        shutil.rmtree(kept.root / name, ignore_errors=True)
-        remove_kept(kept, name)
+class FolderBlobStore:
+    """See `BlobStore`; files are written beside their place and renamed. Names that begin with a dot are no blobs."""
 
+    def __init__(self, root: Path) -> None:
+        self.root, self.address = root, str(root)
 
-def remove_kept(kept: BlobStore, name: str) -> None:
-    """Remove what is kept beyond this disk; where the object store does not answer, it is left to the sweep."""
-    try:
-        kept.remove(name)
-    except ObjectsError as error:
-        _log.warning("%s is left to the next sweep: %s", name, error)
-
-
-def flush(folder: Path) -> None:
-    """Make sure that the disk has what is in `folder`."""
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
+    def put(self, name: str, content: bytes | Path) -> None:
+        """See `BlobStore.put`."""
+        path = self.root / name
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            with self._answering():
+                handle, part = _make_part(path.parent)
+                try:
+                    with open(handle, "wb") as file:
+                        _write(content, file)
+                    os.chmod(part, 0o644)
+                    os.replace(part, path)
+                except BaseException:
+                    Path(part).unlink(missing_ok=True)
+                    raise
+        except FileNotFoundError as error:  # the file that holds the content
+            raise BlobStoreError(f"{name} cannot be written to {self.address} ({error}); try again later") from error
+
+    def put_folder(self, folder: Path, name: str, *, last: str) -> None:
+        """See `BlobStore.put_folder`; the whole folder is renamed, so `last` need not be known."""
+        target = self.root / name
+        with self._answering():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(prefix=f"{_PART}-", dir=target.parent))
+            try:
+                part.chmod(0o755)
+                for path in folder.iterdir():
+                    if path.is_file():
+                        shutil.copyfile(path, part / path.name)
+                os.rename(part, target)
+            except OSError as error:
+                if target.is_dir():
+                    raise FileExistsError(str(target)) from error
+                raise
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+
+    def get(self, name: str, *, length: int | None = None) -> bytes | None:
+        """See `BlobStore.get`."""
+        try:
+            with self._answering(), (self.root / name).open("rb") as file:
+                return file.read(-1 if length is None else length)
+        except FileNotFoundError:
+            return None
+
+    def head(self, name: str) -> Blob | None:
+        """See `BlobStore.head`."""
+        try:
+            with self._answering():
+                state = (self.root / name).stat()
+        except FileNotFoundError:
+            return None
+        return Blob(name, state.st_size, state.st_mtime)
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """See `BlobStore.stream`."""
+        with self._answering(), (self.root / name).open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    def list(self, folder: str = "") -> Iterator[Blob]:
+        """See `BlobStore.list`; what killed writers left long ago is removed on the way."""
+        with suppress(FileNotFoundError), self._answering(), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.name.startswith("."):
+                        _remove_stale(entry)
+                    elif entry.is_dir():
+                        yield from self.list(f"{folder}/{entry.name}".lstrip("/"))
+                    elif entry.is_file():
+                        state = entry.stat()
+                        yield Blob(f"{folder}/{entry.name}".lstrip("/"), state.st_size, state.st_mtime)
+
+    def delete(self, name: str) -> None:
+        """See `BlobStore.delete`; folders that are empty then go too, as a bucket has none."""
+        with suppress(FileNotFoundError), self._answering():
+            (self.root / name).unlink()
+        with suppress(OSError):  # another blob is there, or comes
+            for folder in PurePosixPath(name).parents[:-1]:
+                (self.root / folder).rmdir()
+
+    def path(self, name: str) -> Path | None:
+        """See `BlobStore.path`."""
+        return self.root / name
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Errors of the disk as `BlobStoreError`, but for one that is full, and for what is there or is not."""
+        try:
+            yield
+        except NotADirectoryError as error:
+            raise FileNotFoundError(str(error)) from error
+        except (FileExistsError, FileNotFoundError):
+            raise
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise BlobStoreError(f"{self.address} cannot be read or written ({error}); try again later") from error
 
 
-def measure_size(folder: Path) -> int:
-    """Bytes of all files in `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+class BucketBlobStore:
+    """See `BlobStore`; a PUT replaces an object at once."""
+
+    def __init__(self, address: str, *, patient: bool = False) -> None:
+        self.address = address.rstrip("/")
+        parts = urlsplit(self.address)
+        # Only obstore knows which part of a web address is the bucket's name.
+        web = parts.scheme in ("http", "https")
+        root = self.address if web else f"{parts.scheme}://{parts.netloc}"
+        self._prefix = "" if web else unquote(parts.path).strip("/")
+        stated = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(_VARIABLES)))
+        self._store = _connect(root, patient, stated)
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """See `BlobStore.put`."""
+        try:
+            with self._answering():
+                # Parts of a multipart upload would be kept, and paid for, where a writer is killed.
+                self._store.put(self._key(name), content, use_multipart=None if isinstance(content, Path) else False)
+        except FileNotFoundError as error:
+            raise BlobStoreError(f"there is no bucket for {self.address}") from error
+
+    def put_folder(self, folder: Path, name: str, *, last: str) -> None:
+        """See `BlobStore.put_folder`; another writer is not noticed."""
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        for path in sorted(files, key=lambda path: path.name == last):
+            self.put(f"{name}/{path.name}", path)
+
+    def get(self, name: str, *, length: int | None = None) -> bytes | None:
+        """See `BlobStore.get`."""
+        try:
+            with self._answering():
+                if length is None:
+                    return bytes(self._store.get(self._key(name)).bytes())
+                return bytes(self._store.get_range(self._key(name), start=0, length=length))
+        except FileNotFoundError:
+            return None
+
+    def head(self, name: str) -> Blob | None:
+        """See `BlobStore.head`."""
+        try:
+            with self._answering():
+                return self._blob(dict(self._store.head(self._key(name))))
+        except FileNotFoundError:
+            return None
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """See `BlobStore.stream`."""
+        try:
+            with self._answering():
+                for chunk in self._store.get(self._key(name)).stream(min_chunk_size=_CHUNK_BYTES):
+                    yield bytes(chunk)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"there is no object {self.address}/{name}") from error
+
+    def list(self, folder: str = "") -> Iterator[Blob]:
+        """See `BlobStore.list`."""
+        try:
+            with self._answering():
+                for batch in self._store.list(self._key(folder) or None):
+                    yield from (self._blob(dict(found)) for found in batch)
+        except FileNotFoundError as error:
+            raise BlobStoreError(f"there is no bucket for {self.address}") from error
+
+    def delete(self, name: str) -> None:
+        """See `BlobStore.delete`."""
+        with suppress(FileNotFoundError), self._answering():
+            self._store.delete(self._key(name))
+
+    def path(self, name: str) -> Path | None:
+        """See `BlobStore.path`."""
+        return None
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}".strip("/")
+
+    def _blob(self, found: dict[str, Any]) -> Blob:
+        name = str(found["path"]).removeprefix(f"{self._prefix}/" if self._prefix else "")
+        return Blob(name, int(found["size"]), found["last_modified"].timestamp())
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Errors of the object store as `BlobStoreError`; that something is not there stays `FileNotFoundError`."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # some are OSErrors of Python's, such as one for a key that was revoked
+            raise BlobStoreError(
+                f"the object store {self.address} does not answer ({_first_line(error)}); try again later"
+            ) from error
+
+
+def _make_part(folder: Path) -> tuple[int, str]:
+    """An unfinished file, of a name of its own: another writer may write the same blob at the same time."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Who deletes the last blob of a folder removes the folder.
+        with suppress(FileNotFoundError):
+            return tempfile.mkstemp(prefix=".", suffix=_PART, dir=folder)
+
+
+def _write(content: bytes | Path, file: BinaryIO) -> None:
+    """Write the content of a blob to the disk itself."""
+    if isinstance(content, Path):
+        with content.open("rb") as source:
+            shutil.copyfileobj(source, file, _CHUNK_BYTES)
+    else:
+        file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _remove_stale(entry: "os.DirEntry[str]") -> None:
+    if entry.name.endswith(_PART) and time.time() - entry.stat().st_mtime > _STALE_S:
+        os.unlink(entry.path)
+
+
+@lru_cache(maxsize=64)
+def _connect(root: str, patient: bool, stated: tuple[tuple[str, str], ...]) -> "ObjectStore":
+    """A client, which keeps its connections; another one where the environment states something else."""
+    try:
+        from obstore.store import from_url  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise BlobAddressError(f"{root} needs the extra s3: pip install 'mitoserve[s3]'") from error
+    options = {
+        name: value
+        for variable, value in stated
+        if (name := variable.partition("_")[2].lower()) in _CONNECTION and value
+    }
+    try:
+        if root.startswith("memory:"):  # obstore's own, for tests
+            return from_url(root)
+        keywords: Any = {"client_options": _TIMES | options, "retry_config": _PATIENT if patient else _QUICK}
+        found: ObjectStore = from_url(root, **keywords)
+    except Exception as error:  # each kind of storage has types of its own
+        raise BlobAddressError(_first_line(error)) from error
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without the page of detail that obstore adds."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -16,9 +16,8 @@ from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
 from serving.slides.hashing import ID_RULE, slide_sha256
-from serving.store.blob_store import discard_folders, flush, measure_size, nobody_asks, remove_kept
+from serving.store.blob_store import nobody_asks
 from serving.store.database import Database
-from serving.store.disk_blob_store import open_blob_store
 from serving.store.errors import (
     NotFoundError,
     QuotaError,
@@ -27,9 +26,11 @@ from serving.store.errors import (
     SlideInUseError,
     SlideReplacedError,
 )
+from serving.store.folder_store import discard_folders, flush, measure_size, remove_kept
 from serving.store.mounted import check_unchanged, find_mounted, make_stamp
 from serving.store.places import SLIDES, STAMPS, TILES, choose_place
 from serving.store.quotas import check_quota, find_quota, used_bytes
+from serving.store.shared_folder_store import open_folder_store
 from serving.store.slide_rows import (
     UNFINISHED,
     DroppedSlide,
@@ -56,7 +57,7 @@ class SlideStore:
 
     def __init__(self, database: Database, settings: ServerSettings, decoders: Decoders) -> None:
         self.database, self.settings, self.decoders = database, settings, decoders
-        self.kept = open_blob_store(settings)
+        self.kept = open_folder_store(settings)
         self.folder = self.kept.root / SLIDES
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stamps = SlideStamps(settings.state / STAMPS)

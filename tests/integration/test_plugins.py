@@ -19,7 +19,7 @@ from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.slides.arrayslide import ArraySlide
-from serving.store.disk_blob_store import DiskBlobStore
+from serving.store.folder_store import DiskFolderStore
 from tests.fakes import DotDetector, plant, tissue
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ from pathlib import Path
 from serving.jobs.results import save_result
 from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
-from serving.store.disk_blob_store import DiskBlobStore
+from serving.store.folder_store import DiskFolderStore
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, plant, tissue
 
@@ -105,7 +105,7 @@ for x in (200, 700):
     plant(pixels, x, 400)
 slide = ArraySlide(pixels, mpp=0.25, name="marked.tif")
 analysis = score_slide(slide, DotDetector(), ScoringOptions(qc=sys.argv[1]))
-print(save_result(analysis, DiskBlobStore(Path(sys.argv[2])), sys.argv[1]))
+print(save_result(analysis, DiskFolderStore(Path(sys.argv[2])), sys.argv[1]))
 """
 
 
@@ -113,7 +113,7 @@ def _scored(site: Path, kept: Path, qc: str) -> Analysis:
     """A slide with ink of a highlighter on its left, scored beside what is installed at `site` and read back without it."""
     done = _python(site, "-c", _SCORE, qc, kept)
     assert done.returncode == 0, done.stderr
-    return load_result(DiskBlobStore(kept), done.stdout.strip(), slide_name="marked.tif")
+    return load_result(DiskFolderStore(kept), done.stdout.strip(), slide_name="marked.tif")
 
 
 def test_an_installed_package_adds_a_quality_check(tmp_path: Path) -> None:

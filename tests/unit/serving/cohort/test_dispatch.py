@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from serving.cohort.dispatch import MAX_TRIES, Event, TaskEnded, TimeLimits, WorkerDied, WorkerReady, dispatch
 from serving.cohort.errors import CohortError, SlideProblem
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import StoredObject
 from serving.cohort.sources import SourceFile
 from serving.cohort.worker import SlideOutcome, SlideTask
+from serving.store.blob_store import Blob
 
 BAD = SlideProblem("unreadable-slide", "torn", passing=False)
 LATER = SlideProblem("storage-unavailable", "no answer", passing=True)
@@ -77,7 +77,7 @@ class FakePool:
 
 def task(name: str, *, source: str | None = None, kept: bool = False, size: int | None = None) -> SlideTask:
     return SlideTask(
-        ManifestEntry(name, source or f"/{name}"), SourceFile(size), StoredObject(1, 1.0) if kept else None
+        ManifestEntry(name, source or f"/{name}"), SourceFile(size), Blob("report", 1, 1.0) if kept else None
     )
 
 

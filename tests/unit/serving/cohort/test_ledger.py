@@ -10,7 +10,6 @@ from serving.cohort.errors import CohortError, SlideProblem, describe_problem
 from serving.cohort.layout import Failure, failure_name, pack_report, read_failure, read_report, report_name
 from serving.cohort.ledger import Ledger
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import FolderResultStore
 from serving.cohort.status import read_status
 from serving.cohort.tables import choose_part
 from serving.cohort.worker import SlideOutcome, WorkOrder
@@ -19,6 +18,7 @@ from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.slides.arrayslide import ArraySlide
+from serving.store.blob_store import BlobStoreError, FolderBlobStore
 from tests.fakes import DotDetector, make_cards, tissue
 
 BAD = SlideProblem("unreadable-slide", "torn", passing=False)
@@ -27,8 +27,8 @@ NAMES = ("a", "b", "c")
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> FolderResultStore:
-    return FolderResultStore(tmp_path / "out")
+def results(tmp_path: Path) -> FolderBlobStore:
+    return FolderBlobStore(tmp_path / "out")
 
 
 @pytest.fixture
@@ -43,24 +43,24 @@ def report() -> Report:
     return score_slide(ArraySlide(tissue(600, 500), mpp=0.25), DotDetector()).report
 
 
-def ledger(results: FolderResultStore, entries: list[ManifestEntry], options: ScoringOptions = DEFAULTS) -> Ledger:
+def ledger(results: FolderBlobStore, entries: list[ManifestEntry], options: ScoringOptions = DEFAULTS) -> Ledger:
     return Ledger(results, entries, WorkOrder(results.address, options), make_cards())
 
 
 def begin(
-    results: FolderResultStore, entries: list[ManifestEntry], options: ScoringOptions = DEFAULTS, *, again: bool = False
+    results: FolderBlobStore, entries: list[ManifestEntry], options: ScoringOptions = DEFAULTS, *, again: bool = False
 ) -> list[str]:
     return [task.entry.id for task in ledger(results, entries, options).begin(again=again)]
 
 
-def fail(results: FolderResultStore, entries: list[ManifestEntry], slide: str, problem: SlideProblem) -> None:
+def fail(results: FolderBlobStore, entries: list[ManifestEntry], slide: str, problem: SlideProblem) -> None:
     book = ledger(results, entries)
     book.begin(again=False)
     book.note(SlideOutcome(slide, "failed", problem), 1)
 
 
 def test_slides_that_seem_done_come_first(
-    results: FolderResultStore, entries: list[ManifestEntry], report: Report
+    results: FolderBlobStore, entries: list[ManifestEntry], report: Report
 ) -> None:
     results.put(report_name("c"), pack_report(report))
     tasks = ledger(results, entries).begin(again=False)
@@ -70,7 +70,7 @@ def test_slides_that_seem_done_come_first(
 
 
 def test_a_bad_slide_is_not_tried_again_until_something_changes(
-    results: FolderResultStore, entries: list[ManifestEntry], tmp_path: Path
+    results: FolderBlobStore, entries: list[ManifestEntry], tmp_path: Path
 ) -> None:
     fail(results, entries, "b", BAD)
     assert begin(results, entries) == ["a", "c"]
@@ -84,13 +84,13 @@ def test_a_bad_slide_is_not_tried_again_until_something_changes(
 
 @pytest.mark.parametrize("problem", [LATER, SlideProblem("not-found", "there is no file", passing=False)])
 def test_what_may_have_passed_is_tried_again(
-    results: FolderResultStore, entries: list[ManifestEntry], problem: SlideProblem
+    results: FolderBlobStore, entries: list[ManifestEntry], problem: SlideProblem
 ) -> None:
     fail(results, entries, "b", problem)
     assert begin(results, entries) == ["a", "b", "c"]
 
 
-def test_the_tally_is_of_all_runs(results: FolderResultStore, entries: list[ManifestEntry], report: Report) -> None:
+def test_the_tally_is_of_all_runs(results: FolderBlobStore, entries: list[ManifestEntry], report: Report) -> None:
     fail(results, entries, "b", BAD)
     results.put(report_name("c"), pack_report(report))
     book = ledger(results, entries)
@@ -110,9 +110,7 @@ def test_the_tally_is_of_all_runs(results: FolderResultStore, entries: list[Mani
     assert (failed.entry.id, failed.report) == ("b", None)
 
 
-def test_a_slide_that_is_done_after_all_failed_no_more(
-    results: FolderResultStore, entries: list[ManifestEntry]
-) -> None:
+def test_a_slide_that_is_done_after_all_failed_no_more(results: FolderBlobStore, entries: list[ManifestEntry]) -> None:
     fail(results, entries, "b", LATER)
     assert read_failure(results, "b") is not None
     book = ledger(results, entries)
@@ -121,9 +119,7 @@ def test_a_slide_that_is_done_after_all_failed_no_more(
     assert read_failure(results, "b") is None
 
 
-def test_a_report_that_was_removed_meanwhile_is_noticed(
-    results: FolderResultStore, entries: list[ManifestEntry]
-) -> None:
+def test_a_report_that_was_removed_meanwhile_is_noticed(results: FolderBlobStore, entries: list[ManifestEntry]) -> None:
     book = ledger(results, entries)
     book.begin(again=False)
     for name in NAMES:
@@ -133,7 +129,7 @@ def test_a_report_that_was_removed_meanwhile_is_noticed(
 
 
 def test_the_status_is_told_from_what_is_there(
-    results: FolderResultStore, entries: list[ManifestEntry], report: Report
+    results: FolderBlobStore, entries: list[ManifestEntry], report: Report
 ) -> None:
     with pytest.raises(CohortError, match="there is no cohort"):
         read_status(results)
@@ -149,7 +145,7 @@ def test_the_status_is_told_from_what_is_there(
 
 
 @pytest.mark.parametrize("damage", [b"", b"no gzip", b"\x1f\x8b", None])
-def test_what_is_no_report_is_none(results: FolderResultStore, report: Report, damage: bytes | None) -> None:
+def test_what_is_no_report_is_none(results: FolderBlobStore, report: Report, damage: bytes | None) -> None:
     whole = pack_report(report)
     results.put(report_name("a"), whole[:-10] if damage is None else damage)
     assert read_report(results, "a") is None
@@ -159,7 +155,7 @@ def test_what_is_no_report_is_none(results: FolderResultStore, report: Report, d
     assert read_failure(results, "a") is None
 
 
-def test_a_failure_states_what_it_was(results: FolderResultStore, entries: list[ManifestEntry]) -> None:
+def test_a_failure_states_what_it_was(results: FolderBlobStore, entries: list[ManifestEntry]) -> None:
     fail(results, entries, "b", BAD)
     found = read_failure(results, "b")
     assert isinstance(found, Failure)
@@ -178,6 +174,7 @@ def test_a_failure_states_what_it_was(results: FolderResultStore, entries: list[
         (StorageError("stale handle"), "unreadable-slide", True),
         (OSError(5, "Input/output error"), "storage-unavailable", True),
         (OSError(28, "No space left on device"), "disk-full", True),
+        (BlobStoreError("the object store does not answer"), "storage-unavailable", True),
         (MemoryError(), "internal-error", True),
     ],
 )

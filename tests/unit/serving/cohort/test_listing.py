@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from serving.cohort.buckets import open_bucket
 from serving.cohort.errors import CohortError, ManifestError, UnavailableError
 from serving.cohort.listing import manifest_at
+from serving.cohort.storage import find_blob, open_storage
 from tests.dicom import write_dicom_slide
 from tests.samples import noise
 
@@ -48,10 +48,10 @@ def test_dicom_slides_are_found_by_what_files_hold(tmp_path: Path) -> None:
     expected = ["one/a", "one/b", "two/a.1.2", "two/b.1.2"]
     assert sorted(sources(str(root))) == [str(root / name) for name in expected]
     bucket = f"memory:///{uuid4().hex}"
-    store, key = open_bucket(bucket)
+    store = open_storage(bucket)
     for path in root.rglob("*"):
         if path.is_file():
-            store.put(f"{key}/{path.relative_to(root)}", path.read_bytes())
+            store.put(str(path.relative_to(root)), path.read_bytes())
     assert sorted(sources(bucket)) == [f"{bucket}/{name}/" for name in ("one/a", "one/b", "two")]
 
 
@@ -68,19 +68,19 @@ def test_a_file_is_a_manifest_beside_its_slides(folder: Path) -> None:
 @pytest.fixture
 def bucket() -> str:
     root = f"memory:///{uuid4().hex}"
-    store, key = open_bucket(root)
+    store = open_storage(root)
     for name in FILES:
-        store.put(f"{key}/{name}", b"x")
-    store.put(f"{key}/cohort.csv", b"slide,case\nx y.svs,1\n")
-    store.put(f"{key}/z odd %20#?.svs", b"x")
+        store.put(name, b"x")
+    store.put("cohort.csv", b"slide,case\nx y.svs,1\n")
+    store.put("z odd %20#?.svs", b"x")
     return root
 
 
 def test_a_bucket_is_searched_in_the_same_way(bucket: str) -> None:
     *found, odd = sorted(sources(bucket))
     assert found == [f"{bucket}/{name}" for name in ("a.svs", "b.TIF", "deep/c.ndpi", "m.mrxs")] + [f"{bucket}/series/"]
-    store, key = open_bucket(odd)
-    assert bytes(store.get(key).bytes()) == b"x"
+    store, name = find_blob(odd)
+    assert store.get(name) == b"x"
 
 
 def test_a_pattern_in_a_bucket(bucket: str) -> None:

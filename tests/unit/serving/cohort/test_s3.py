@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from serving.cohort.buckets import _store, open_bucket
 from serving.cohort.cohort import model_files
-from serving.cohort.errors import UnavailableError
 from serving.cohort.ledger import Ledger
 from serving.cohort.listing import manifest_at
-from serving.cohort.results import open_result_store
 from serving.cohort.status import read_status
+from serving.cohort.storage import open_storage
 from serving.cohort.worker import SlideWorker, WorkOrder
 from serving.core.modelcard import load_card
 from serving.core.options import ScoringOptions
 from serving.scoring.models import newest_cascade
+from serving.store.blob_store import BlobStoreError
 from tests.quick_models import write_quick_models
 from tests.s3 import s3_environment, s3_server
 from tests.samples import noise, write_pyramid
@@ -28,16 +27,14 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    _store.cache_clear()  # it knows the environment of when a bucket was first asked for
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_environment(server).items():
         monkeypatch.setenv(name, value)
-    yield "s3://bucket"
-    _store.cache_clear()
+    return "s3://bucket"
 
 
 def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path: Path) -> None:
-    store, _ = open_bucket(bucket)
+    store = open_storage(bucket)
     for name in ("a", "b"):
         store.put(f"in/{name} 1.tif", write_pyramid(tmp_path / f"{name}.tif", noise(600, 500)).read_bytes())
     store.put("in/bad.svs", b"no slide")
@@ -46,7 +43,7 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
     entries = manifest_at(f"{bucket}/in/cohort.csv").entries
     folders = newest_cascade(write_quick_models(tmp_path / "models"))
     order = WorkOrder(f"{bucket}/out", ScoringOptions(), formats=("geojson",))
-    results = open_result_store(order.results)
+    results = open_storage(order.results)
     worker = SlideWorker(order, model_files(folders))
     try:
         for expected in ("scored", "kept"):
@@ -65,5 +62,5 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
 
 
 def test_a_bucket_that_is_not_there_is_told(bucket: str) -> None:
-    with pytest.raises(UnavailableError, match="there is no bucket for s3://elsewhere/out"):
-        open_result_store("s3://elsewhere/out").put("a", b"")
+    with pytest.raises(BlobStoreError, match="there is no bucket for s3://elsewhere/out"):
+        open_storage("s3://elsewhere/out").put("a", b"")

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from serving.cohort.buckets import open_bucket
 from serving.cohort.errors import MissingSlideError, UnavailableError
 from serving.cohort.scratch import PREFIX, scratch
 from serving.cohort.sources import UNKNOWN, Sources, stat_sources
+from serving.cohort.storage import open_storage
 from serving.core.errors import SlideTooLargeError
 from tests.services import until
 
@@ -29,10 +29,10 @@ def sources(tmp_path: Path) -> Iterator[Sources]:
 @pytest.fixture
 def bucket() -> str:
     root = f"memory:///{uuid4().hex}"
-    store, key = open_bucket(root)
+    store = open_storage(root)
     for name in ("a.svs", "b.svs", "m.mrxs", "m/Slidedat.ini", "m/Data0.dat", "series/1.dcm", "series/2.dcm"):
-        store.put(f"{key}/{name}", name.encode() * 10)
-    store.put(f"{key}/large.svs", bytes(10_001))
+        store.put(name, name.encode() * 10)
+    store.put("large.svs", bytes(10_001))
     return root
 
 
@@ -72,8 +72,7 @@ def test_a_slide_has_a_most(sources: Sources, bucket: str) -> None:
 def test_what_is_expected_is_there_when_it_is_asked_for(sources: Sources, bucket: str, tmp_path: Path) -> None:
     sources.expect(f"{bucket}/a.svs")
     until(lambda: [path.read_bytes() for path in (tmp_path / "scratch").glob("*/a.svs")] == [b"a.svs" * 10])
-    store, key = open_bucket(f"{bucket}/a.svs")
-    store.delete(key)
+    open_storage(bucket).delete("a.svs")
     with sources.at_hand(f"{bucket}/a.svs") as path:
         assert path.read_bytes() == b"a.svs" * 10
 

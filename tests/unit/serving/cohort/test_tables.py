@@ -9,9 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from serving.cohort.errors import UnavailableError
-from serving.cohort.layout import Failure, pack_report, report_name
+from serving.cohort.layout import Failure, list_folder, pack_report, report_name
 from serving.cohort.manifest_entry import ManifestEntry
-from serving.cohort.results import BucketResultStore, FolderResultStore, ResultStore
 from serving.cohort.tables import (
     DETECTIONS,
     PARTS,
@@ -27,6 +26,7 @@ from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
+from serving.store.blob_store import BlobStore, BucketBlobStore, FolderBlobStore
 from tests.fakes import DotDetector, plant, tissue
 
 FAILURE = Failure(
@@ -43,24 +43,24 @@ def report() -> Report:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def results(request: pytest.FixtureRequest, tmp_path: Path) -> ResultStore:
-    return FolderResultStore(tmp_path) if request.param == "folder" else BucketResultStore(f"memory:///{uuid4().hex}")
+def results(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return FolderBlobStore(tmp_path) if request.param == "folder" else BucketBlobStore(f"memory:///{uuid4().hex}")
 
 
-def keep(results: ResultStore, slide: str, report: Report, *, case: str = "") -> TableMember:
+def keep(results: BlobStore, slide: str, report: Report, *, case: str = "") -> TableMember:
     results.put(report_name(slide), pack_report(report))
-    stored = results.list("reports")[f"{slide}.json.gz"]
+    stored = list_folder(results, "reports")[f"{slide}.json.gz"]
     return TableMember(ManifestEntry(slide, f"/data/{slide}.svs", case), stored)
 
 
-def rows(results: ResultStore, table: str, part: int = 3) -> list[dict[str, object]]:
+def rows(results: BlobStore, table: str, part: int = 3) -> list[dict[str, object]]:
     data = results.get(part_name(table, part))
     assert data is not None
     found: list[dict[str, object]] = pyarrow.parquet.read_table(BytesIO(data)).to_pylist()
     return found
 
 
-def test_a_slide_is_a_row_and_so_is_a_figure(results: ResultStore, report: Report) -> None:
+def test_a_slide_is_a_row_and_so_is_a_figure(results: BlobStore, report: Report) -> None:
     members = [
         keep(results, "s2", report),
         keep(results, "s1", report, case="c"),
@@ -85,7 +85,7 @@ def test_a_slide_is_a_row_and_so_is_a_figure(results: ResultStore, report: Repor
     assert second["analysis_id"] == report.analysis_id
 
 
-def test_a_part_is_written_again_only_where_its_slides_changed(results: ResultStore, report: Report) -> None:
+def test_a_part_is_written_again_only_where_its_slides_changed(results: BlobStore, report: Report) -> None:
     one = keep(results, "s1", report)
     assert write_part(results, 3, [one])
     first = results.get(part_name(SLIDES, 3))
@@ -100,7 +100,7 @@ def test_a_part_is_written_again_only_where_its_slides_changed(results: ResultSt
 @pytest.mark.parametrize("table", [SLIDES, DETECTIONS])
 @pytest.mark.parametrize("damage", [b"", b"PAR1 but not really", None])
 def test_a_part_that_is_damaged_or_missing_is_written_again(
-    results: ResultStore, report: Report, table: str, damage: bytes | None
+    results: BlobStore, report: Report, table: str, damage: bytes | None
 ) -> None:
     member = keep(results, "s1", report)
     write_part(results, 3, [member])
@@ -113,22 +113,22 @@ def test_a_part_that_is_damaged_or_missing_is_written_again(
     assert results.get(part_name(table, 3)) == whole
 
 
-def test_a_report_that_went_away_is_no_empty_row(results: ResultStore, report: Report) -> None:
+def test_a_report_that_went_away_is_no_empty_row(results: BlobStore, report: Report) -> None:
     member = keep(results, "s1", report)
     results.put(report_name("s1"), b"torn")
     with pytest.raises(UnavailableError, match="the report of s1 was removed or changed"):
         write_part(results, 3, [member])
 
 
-def test_parts_that_no_slide_is_in_any_more_go(results: ResultStore, report: Report) -> None:
+def test_parts_that_no_slide_is_in_any_more_go(results: BlobStore, report: Report) -> None:
     for part in (3, 4):
         write_part(results, part, [keep(results, "s1", report)])
     remove_parts(results, {4})
-    assert list(results.list(SLIDES)) == list(results.list(DETECTIONS)) == ["part-04.parquet"]
+    assert list(list_folder(results, SLIDES)) == list(list_folder(results, DETECTIONS)) == ["part-04.parquet"]
 
 
 def test_all_parts_are_one_table_even_without_figures(tmp_path: Path, report: Report) -> None:
-    results = FolderResultStore(tmp_path)
+    results = FolderBlobStore(tmp_path)
     write_part(results, 3, [keep(results, "s1", report)])
     write_part(results, 4, [TableMember(ManifestEntry("bad", "/b.svs"), None, FAILURE)])
     (tmp_path / "tables" / "slides" / ".x.part").write_bytes(b"a writer was killed")

@@ -10,13 +10,12 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from serving.cohort.buckets import open_bucket
 from serving.cohort.cohort import model_files
-from serving.cohort.layout import read_report, report_name
+from serving.cohort.layout import list_folder, read_report, report_name
 from serving.cohort.manifest_entry import ManifestEntry, make_slide_id
-from serving.cohort.results import open_result_store
 from serving.cohort.scratch import common_folder
 from serving.cohort.sources import stat_sources
+from serving.cohort.storage import open_storage
 from serving.cohort.worker import SlideOutcome, SlideTask, SlideWorker, WorkOrder
 from serving.core.errors import StorageError
 from serving.core.options import ScoringOptions
@@ -76,7 +75,7 @@ def slide(tmp_path: Path) -> Path:
 def task(path: Path | str, out: str, **changes: object) -> SlideTask:
     entry = replace(ManifestEntry(make_slide_id(str(path)), str(path)), **changes)  # type: ignore[arg-type]
     (facts,) = stat_sources([entry.source])
-    return SlideTask(entry, facts, open_result_store(out).list("reports").get(f"{entry.id}.json.gz"))
+    return SlideTask(entry, facts, list_folder(open_storage(out), "reports").get(f"{entry.id}.json.gz"))
 
 
 def problem(outcome: SlideOutcome) -> tuple[str, bool]:
@@ -92,7 +91,7 @@ def test_a_report_is_what_scoring_the_slide_alone_gives(
     assert outcome.state == "scored"
     with open_slide(slide) as opened:
         alone = score_slide(opened, load_detector(models)).report
-    kept = read_report(open_result_store(out), make_slide_id(str(slide)))
+    kept = read_report(open_storage(out), make_slide_id(str(slide)))
     assert kept is not None
     assert kept.model_dump(exclude={"timing", "software"}) == alone.model_dump(exclude={"timing", "software"})
     assert outcome.tiles == alone.tissue.tiles_scored > 0
@@ -132,10 +131,10 @@ def test_a_common_folder_of_somebody_elses_is_refused(tmp_path: Path, monkeypatc
 
 def test_a_slide_is_scored_once(worker: SlideWorker, make: Make, slide: Path, out: str) -> None:
     first = worker.score(task(slide, out))
-    before = open_result_store(out).get(report_name(first.slide))
+    before = open_storage(out).get(report_name(first.slide))
     assert worker.score(task(slide, out)).state == "kept"
     assert make().score(task(slide, out)).state == "kept"
-    assert open_result_store(out).get(report_name(first.slide)) == before
+    assert open_storage(out).get(report_name(first.slide)) == before
 
 
 @pytest.mark.parametrize("change", [{"mpp": 0.26}, {"roi": "0,0,300,300"}])
@@ -155,7 +154,7 @@ def test_or_by_other_options_or_models(worker: SlideWorker, make: Make, slide: P
 
 
 def test_or_where_the_report_is_damaged(worker: SlideWorker, slide: Path, out: str) -> None:
-    results = open_result_store(out)
+    results = open_storage(out)
     name = report_name(worker.score(task(slide, out)).slide)
     whole = results.get(name)
     assert whole is not None
@@ -179,7 +178,7 @@ def test_other_formats_are_written_before_the_report(worker: SlideWorker, make: 
     worker.score(task(slide, out))
     assert more.score(task(slide, out)).state == "scored"
     assert more.score(task(slide, out)).state == "kept"
-    files = open_result_store(out).list(f"files/{make_slide_id(str(slide))}")
+    files = list_folder(open_storage(out), f"files/{make_slide_id(str(slide))}")
     assert set(files) == {"detections.geojson", "mitosis-map.tif"}
 
 
@@ -201,7 +200,7 @@ def test_what_is_wrong_with_a_slide_has_the_server_s_names(
     assert problem(worker.score(task(slide, out, roi="5000,5000,10,10"))) == ("roi-outside-slide", False)
     assert worker.score(task(unsaid, out, mpp=0.25)).state == "scored"
     assert all(
-        read_report(open_result_store(out), make_slide_id(str(path))) is None for path in (tmp_path / "text.svs", cut)
+        read_report(open_storage(out), make_slide_id(str(path))) is None for path in (tmp_path / "text.svs", cut)
     )
 
 
@@ -215,7 +214,7 @@ def test_a_result_that_finds_no_room_may_be_tried_again(
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", full)
         assert problem(worker.score(task(slide, out))) == ("disk-full", True)
-    assert read_report(open_result_store(out), make_slide_id(str(slide))) is None
+    assert read_report(open_storage(out), make_slide_id(str(slide))) is None
     assert worker.score(task(slide, out)).state == "scored"
 
 
@@ -230,15 +229,14 @@ def test_slides_of_a_bucket_and_of_an_archive_are_fetched(
     worker: SlideWorker, slide: Path, out: str, tmp_path: Path
 ) -> None:
     root = f"memory:///{uuid4().hex}"
-    store, key = open_bucket(f"{root}/a.tif")
-    store.put(key, slide.read_bytes())
+    open_storage(root).put("a.tif", slide.read_bytes())
     with archive() as server:
         series = f"dicomweb+{server.add(write_dicom_slide(tmp_path / 'dicom', noise(600, 500), mpp=0.25))}"
         assert worker.score(task(f"{root}/a.tif", out), series).state == "scored"
         assert worker.score(task(series, out)).state == "scored"
         assert len(server.requests) == 1
     assert worker.score(task(f"{root}/a.tif", out)).state == "kept"
-    report = read_report(open_result_store(out), make_slide_id(series))
+    report = read_report(open_storage(out), make_slide_id(series))
     assert report is not None
     assert report.slide.name == series.rpartition("/")[2]
     assert report.slide.vendor == "dicom"

@@ -11,7 +11,7 @@ from serving.jobs.findings_format import pack_findings, unpack_findings
 from serving.scoring.cascade import TileFindings, make_empty_structure
 from serving.scoring.tiling import find_patch
 from serving.store.checksums import DamagedError
-from serving.store.disk_blob_store import DiskBlobStore
+from serving.store.folder_store import DiskFolderStore
 
 
 def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
@@ -56,7 +56,7 @@ def same(a: TileFindings, b: TileFindings) -> bool:
 def test_what_is_kept_comes_back_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory, chunks: list[list[tuple[int, int, int]]]
 ) -> None:
-    root = DiskBlobStore(tmp_path_factory.mktemp("checkpoints"))
+    root = DiskFolderStore(tmp_path_factory.mktemp("checkpoints"))
     made = [[tile(*shape, seed=n) for n, shape in enumerate(chunk)] for chunk in chunks]
     writer = Checkpoints(root, "a", "key")
     assert writer.load() == []
@@ -87,34 +87,34 @@ def test_a_chunk_that_was_cut_is_damaged(kept: int, more: bytes) -> None:
 
 
 def test_a_chunk_that_an_earlier_release_wrote_is_computed_again(tmp_path: Path) -> None:
-    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
+    writer = Checkpoints(DiskFolderStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
     (path,) = writer.folder.iterdir()
     path.write_bytes(path.read_bytes()[:-32])  # npz without a checksum
-    assert Checkpoints(DiskBlobStore(tmp_path), "a", "key").load() == []
+    assert Checkpoints(DiskFolderStore(tmp_path), "a", "key").load() == []
 
 
 def test_a_chunk_that_the_disk_cannot_read_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
+    writer = Checkpoints(DiskFolderStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
 
     def unreadable(_: Path) -> bytes:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "read_bytes", unreadable)
-    assert Checkpoints(DiskBlobStore(tmp_path), "a", "key").load() == []
+    assert Checkpoints(DiskFolderStore(tmp_path), "a", "key").load() == []
 
 
 def test_a_damaged_chunk_and_all_after_it_are_done_again(tmp_path: Path) -> None:
-    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
+    writer = Checkpoints(DiskFolderStore(tmp_path), "a", "key")
     for n in range(4):
         writer.save([tile(n, 1, 1)])
     files = sorted((tmp_path / "checkpoints" / "a" / "key").iterdir())
     files[1].write_bytes(files[1].read_bytes()[:100])
-    again = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
+    again = Checkpoints(DiskFolderStore(tmp_path), "a", "key")
     assert len(again.load()) == 1
     again.save([tile(1, 1, 1)])
-    assert len(Checkpoints(DiskBlobStore(tmp_path), "a", "key").load()) == 4
+    assert len(Checkpoints(DiskFolderStore(tmp_path), "a", "key").load()) == 4
     again.remove()
     assert not (tmp_path / "checkpoints" / "a").exists()
 
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
             handle.write(data[:10])
         raise OSError(28, "No space left on device")
 
-    writer = Checkpoints(DiskBlobStore(tmp_path), "a", "key")
+    writer = Checkpoints(DiskFolderStore(tmp_path), "a", "key")
     writer.save([tile(0, 1, 1)])
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
@@ -133,4 +133,4 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
             writer.save([tile(1, 1, 1)])
     assert [p.name for p in (tmp_path / "checkpoints" / "a" / "key").iterdir()] == ["000000.npz"]
     writer.save([tile(1, 1, 1)])
-    assert len(Checkpoints(DiskBlobStore(tmp_path), "a", "key").load()) == 2
+    assert len(Checkpoints(DiskFolderStore(tmp_path), "a", "key").load()) == 2

@@ -12,9 +12,9 @@ from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
 from serving.slides.hashing import slide_sha256
 from serving.store.errors import NotFoundError, SlideChangedError
-from serving.store.object_blob_store import ObjectBlobStore
 from serving.store.places import choose_place, list_kept_names
 from serving.store.received_slides import store_received_file
+from serving.store.shared_folder_store import SharedFolderStore
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, blobs, former_slide_ids, slides
@@ -43,7 +43,7 @@ def as_before(store: SlideStore, made: Path) -> str:
     """A stored slide, its rows and one analysis as the release before left them; gives its id."""
     former = former_id(sorted(made.iterdir()))
     main = store.kept.new_copy() or "."
-    if isinstance(store.kept, ObjectBlobStore):
+    if isinstance(store.kept, SharedFolderStore):
         store.kept.put(made, choose_place(former, main))
     else:
         shutil.copytree(made, store.folder / former)
@@ -132,7 +132,7 @@ def test_a_slide_in_an_object_store_gets_its_new_id_there(
     with second.path(slide.sha256) as path:
         assert path is not None
         assert sorted(file.name for file in path.parent.iterdir()) == ["0.dcm", "1.dcm"]
-    assert isinstance(second.kept, ObjectBlobStore)
+    assert isinstance(second.kept, SharedFolderStore)
     kept = list(second.kept.objects.names("slides", str))
     assert kept
     assert all(slide.sha256 in name for name in kept), "nothing is left under the former id"
@@ -151,7 +151,7 @@ def test_a_slide_that_the_object_store_has_lost_keeps_its_id_and_stops_no_start(
     store = make_store(objects=str(place))
     store.kept.start(store.database)
     former = as_before(store, two_levels(tmp_path / "made"))
-    assert isinstance(store.kept, ObjectBlobStore)
+    assert isinstance(store.kept, SharedFolderStore)
     with store.database.reading() as tx:
         for name in list_kept_names(tx):
             store.kept.remove(name)

@@ -16,7 +16,7 @@ from serving.jobs.results import load_result, save_result
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
-from serving.store.disk_blob_store import DiskBlobStore
+from serving.store.folder_store import DiskFolderStore
 from tests.fakes import DotDetector, make_cards, plant, tissue
 
 
@@ -24,19 +24,19 @@ def test_a_result_comes_back_as_every_export_draws_it(tmp_path: Path) -> None:
     pixels = tissue(1300, 900)
     plant(pixels, 600, 400)
     analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
-    name = save_result(analysis, DiskBlobStore(tmp_path), "one")
+    name = save_result(analysis, DiskFolderStore(tmp_path), "one")
     assert name.startswith("one-")
-    read = load_result(DiskBlobStore(tmp_path), name, slide_name="a.png")
+    read = load_result(DiskFolderStore(tmp_path), name, slide_name="a.png")
     for export in (e for e in EXPORTS.values() if not e.needs_slide):
         assert export.render(read) == export.render(analysis), export.file_name
     assert read.quality is not None
     assert analysis.quality is not None
     np.testing.assert_array_equal(read.quality.reasons, analysis.quality.reasons)
     assert (read.quality.step_x, read.quality.step_y) == (analysis.quality.step_x, analysis.quality.step_y)
-    assert load_result(DiskBlobStore(tmp_path), name, slide_name="b.png").report.slide.name == "b.png"
+    assert load_result(DiskFolderStore(tmp_path), name, slide_name="b.png").report.slide.name == "b.png"
     assert [p.name for p in (tmp_path / "results").iterdir()] == [name]
     with pytest.raises(ResultLostError, match="submit"):
-        load_result(DiskBlobStore(tmp_path), "two", slide_name="a.png")
+        load_result(DiskFolderStore(tmp_path), "two", slide_name="a.png")
 
 
 class Stored:
@@ -46,7 +46,7 @@ class Stored:
         pixels = tissue(600, 500)
         plant(pixels, 300, 200)
         analysis = score_slide(ArraySlide(pixels, mpp=0.25, name="a.png"), DotDetector())
-        self.kept = DiskBlobStore(root)
+        self.kept = DiskFolderStore(root)
         self.name = save_result(analysis, self.kept, "one-7", more={"pair.json": b"{}"})
         self.folder = root / "results" / self.name
         self.files = {path: path.read_bytes() for path in sorted(self.folder.iterdir())}
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_no_result(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
-        save_result(analysis, DiskBlobStore(tmp_path), "one")
+        save_result(analysis, DiskFolderStore(tmp_path), "one")
     assert list((tmp_path / "results").iterdir()) == []
 
 

@@ -19,7 +19,7 @@ from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.pipeline import score_slide
 from serving.settings import ServerSettings
 from serving.slides.arrayslide import ArraySlide
-from serving.store.disk_blob_store import DiskBlobStore
+from serving.store.folder_store import DiskFolderStore
 from serving.store.slides import SlideStore
 from tests.fakes import DotDetector, plant, tissue
 from tests.unit.serving.store.test_slides import add
@@ -56,7 +56,7 @@ class Server:
         chosen, patches = ScoringOptions(**options), self.slide.patches
         detector = replace(self.detector, screened=0, detected=0)
         cache = TileCache(ServerSettings(state=self.state), SLIDE, detector, chosen, self.slide.mpp, owner="lab")
-        checkpoints, seen = Checkpoints(DiskBlobStore(self.state), f"{self.analyses}", "key"), cache.load()
+        checkpoints, seen = Checkpoints(DiskFolderStore(self.state), f"{self.analyses}", "key"), cache.load()
         analysis = score_slide(self.slide, detector, chosen, on_finished=checkpoints.save, seen=seen)
         cache.keep(checkpoints.folder, f"{self.analyses}", seen)
         return analysis, detector, self.slide.patches - patches
@@ -176,7 +176,7 @@ def test_gpus_whose_batches_reach_across_tiles_keep_nothing(server: Server) -> N
         finished.extend(chunk)
 
     score_slide(server.slide, DotDetector(), on_finished=keep)
-    checkpoints = Checkpoints(DiskBlobStore(server.state), "gpu", "key")
+    checkpoints = Checkpoints(DiskFolderStore(server.state), "gpu", "key")
     checkpoints.save(finished)
     cache.keep(checkpoints.folder, "gpu", FindingsCache())
     assert cache.load() == FindingsCache()

@@ -19,7 +19,7 @@ from serving.store.slides import SlideStore
 from serving.store.stamps import AGAIN_S
 from tests.fakes import tissue
 from tests.samples import write_picture
-from tests.unit.serving.store.test_disk_blob_store import Nodes, list_objects, node  # noqa: F401 - a fixture
+from tests.unit.serving.store.test_shared_folder_store import Nodes, list_objects, node  # noqa: F401 - a fixture
 from tests.unit.serving.store.test_slides import add, on_disk
 
 

@@ -1,4 +1,4 @@
-"""Folders in an object store, of which the disk holds copies."""
+"""Folders in an object store that several servers share, of which each one's disk holds copies."""
 
 import fcntl
 import hashlib
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from serving.settings import SettingsError
-from serving.store.blob_store import flush, measure_size, nobody_asks
+from serving.settings import ServerSettings, SettingsError
+from serving.store.blob_folders import INDEX, BlobFolders
+from serving.store.blob_store import BlobStoreError, nobody_asks
 from serving.store.database import Database
+from serving.store.folder_store import DiskFolderStore, FolderStore, flush, measure_size
 from serving.store.identity import MARKER, check_common, make_number
-from serving.store.objects import INDEX, ObjectFolders, ObjectsError
 from serving.store.orphans import OrphanTracker
 from serving.store.places import CHECKPOINTS, COPY, RESULTS, SHADOWS, SLIDES, list_kept_names
 from serving.store.spool import open_spool
@@ -25,10 +26,10 @@ _CACHED = (SLIDES, RESULTS, SHADOWS)
 _LOCKS = 64
 
 
-class ObjectBlobStore:
+class SharedFolderStore:
     """What is in the object store is kept; this disk has copies of what was used last."""
 
-    def __init__(self, root: Path, objects: ObjectFolders, *, cache_bytes: int, min_free_bytes: int) -> None:
+    def __init__(self, root: Path, objects: BlobFolders, *, cache_bytes: int, min_free_bytes: int) -> None:
         """cache_bytes : copies may take, 0 for any; min_free_bytes : that copies leave free."""
         self.root, self.objects = root, objects
         self._cache_bytes, self._min_free_bytes = cache_bytes, min_free_bytes
@@ -37,21 +38,21 @@ class ObjectBlobStore:
         self._orphans = OrphanTracker(root / "strays.json")
 
     def new_copy(self) -> str:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         return f"{COPY}{secrets.token_hex(16)}"
 
     def put(self, folder: Path, name: str) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         self.objects.put(folder, name)
 
     def settle(self, folder: Path, name: str) -> None:
-        """See `BlobStore`; where it does not succeed, the copy is fetched when it is needed."""
+        """See `FolderStore`; where it does not succeed, the copy is fetched when it is needed."""
         with suppress(OSError):
             self._place(folder, name)
 
     @contextmanager
     def hold(self, name: str, going: Callable[[], None] = nobody_asks) -> Iterator[Path]:
-        """See `BlobStore`. The folder is locked, since the server and its worker are processes of their own."""
+        """See `FolderStore`. The folder is locked, since the server and its worker are processes of their own."""
         while (handle := _hold(_top(self.root, name), self.root / name)) is None:
             self._fetch(name, going)
         try:
@@ -61,25 +62,25 @@ class ObjectBlobStore:
             os.close(handle)
 
     def drop_copy(self, name: str) -> bool:
-        """See `BlobStore`; whoever reads the damaged copy may fail."""
+        """See `FolderStore`; whoever reads the damaged copy may fail."""
         with suppress(FileNotFoundError), open_spool(self.root / "leaving") as spool:
             (self.root / name).rename(spool / "folder")
         return True
 
     def put_file(self, path: Path, name: str) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         self.objects.put_file(path, name)
 
     def fetch_files(self, name: str) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         self.objects.fetch_files(name, self.root / name)
 
     def remove(self, name: str) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         self.objects.remove(name)
 
     def make_room(self, length: int) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         free = shutil.disk_usage(self.root).free
         if not self._cache_bytes and free - length >= self._min_free_bytes:
             return
@@ -94,7 +95,7 @@ class ObjectBlobStore:
             over -= size if self._evict(path) else 0
 
     def start(self, database: Database, *, adopt: bool = False) -> None:
-        """See `BlobStore`: the sweep of another database would take these objects for left over."""
+        """See `FolderStore`: the sweep of another database would take these objects for left over."""
         with database.writing() as tx:
             mine, named = str(make_number(tx)).encode(), list_kept_names(tx)
         with _starting():
@@ -112,19 +113,19 @@ class ObjectBlobStore:
             )
 
     def adopt(self, state: Path, names: Sequence[str]) -> None:
-        """See `BlobStore`; what lies in `state` stays there."""
+        """See `FolderStore`; what lies in `state` stays there."""
         with _starting():
             for name in names:
                 if (state / name).is_dir() and self.objects.read(name + INDEX) is None:
                     self.objects.put(state / name, name)
 
     def check(self) -> None:
-        """See `BlobStore`."""
+        """See `FolderStore`."""
         if self.objects.read(MARKER) is None:
-            raise ObjectsError(f"the objects at {self.objects.address} are not there any more; bring them back")
+            raise BlobStoreError(f"the objects at {self.objects.address} are not there any more; bring them back")
 
     def sweep(self, wanted: Callable[[], Callable[[str], bool]]) -> list[str]:
-        """See `BlobStore`: what two looks a day apart found unwanted and unchanged, since somebody may be writing it."""
+        """See `FolderStore`: what two looks a day apart found unwanted and unchanged, since somebody may be writing it."""
         there: dict[str, frozenset[tuple[str, int]]] = {}
         for kind in (SLIDES, RESULTS, SHADOWS, CHECKPOINTS):
             there |= self.objects.names(kind, _folder_name)
@@ -177,11 +178,23 @@ class ObjectBlobStore:
         return True
 
 
+def open_folder_store(settings: ServerSettings) -> FolderStore:
+    """What `settings` ask for."""
+    if settings.objects is None:
+        return DiskFolderStore(settings.state)
+    return SharedFolderStore(
+        settings.state / "cache",
+        BlobFolders(settings.objects),
+        cache_bytes=settings.cache_bytes,
+        min_free_bytes=settings.min_free_bytes,
+    )
+
+
 @contextmanager
 def _starting() -> Iterator[None]:
     try:
         yield
-    except (ObjectsError, OSError) as error:
+    except (BlobStoreError, OSError) as error:
         raise SettingsError(f"MITOSIS_OBJECTS cannot be used: {error}") from error
 
 

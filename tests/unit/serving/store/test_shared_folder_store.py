@@ -13,13 +13,14 @@ from sqlalchemy import update
 from serving.isolation.decoders import Decoders
 from serving.jobs.retention import make_reference_check, sweep_orphans
 from serving.settings import ServerSettings, SettingsError
+from serving.store.blob_folders import BlobFolders
+from serving.store.blob_store import BlobStoreError
 from serving.store.database import open_database
 from serving.store.errors import NotFoundError
-from serving.store.object_blob_store import ObjectBlobStore
-from serving.store.objects import ObjectFolders, ObjectsError
 from serving.store.orphans import APART_S, OrphanTracker
 from serving.store.places import list_kept_names
 from serving.store.resumable import UploadElsewhereError, Uploads
+from serving.store.shared_folder_store import SharedFolderStore
 from serving.store.slides import SlideStore
 from serving.store.tables import analyses, slides
 from tests.fakes import tissue
@@ -45,8 +46,8 @@ def node(tmp_path: Path, decoders: Decoders) -> Iterator[Nodes]:
         store.database.close()
 
 
-def list_objects(store: SlideStore) -> ObjectFolders:
-    assert isinstance(store.kept, ObjectBlobStore)
+def list_objects(store: SlideStore) -> BlobFolders:
+    assert isinstance(store.kept, SharedFolderStore)
     return store.kept.objects
 
 
@@ -207,15 +208,15 @@ def test_while_the_store_does_not_answer_slides_are_refused_and_forgotten_later(
 
     with monkeypatch.context() as patched:
         for name in ("put", "remove", "read"):
-            patched.setattr(ObjectFolders, name, silent)
-        with pytest.raises(ObjectsError):
+            patched.setattr(BlobFolders, name, silent)
+        with pytest.raises(BlobStoreError):
             add(a, tmp_path, 2)
-        with pytest.raises(ObjectsError):
+        with pytest.raises(BlobStoreError):
             a.kept.check()
         a.remove(slide.sha256, owner="ann")
     a.kept.check()
     (tmp_path / "objects" / "database").unlink()
-    with pytest.raises(ObjectsError, match="not there any more"):
+    with pytest.raises(BlobStoreError, match="not there any more"):
         a.kept.check()
     with a.database.reading() as tx:
         assert [row.sha256 for row in tx.execute(slides.select())] == [other.sha256]
@@ -251,8 +252,8 @@ def test_an_upload_goes_on_where_it_began_and_outlives_a_store_that_is_away(
     with here.writing(upload) as part:
         part.write(content)
     with monkeypatch.context() as patched:
-        patched.setattr(ObjectFolders, "put", silent)
-        with pytest.raises(ObjectsError):
+        patched.setattr(BlobFolders, "put", silent)
+        with pytest.raises(BlobStoreError):
             here.finish(upload)
     stored = here.finish(here.get(upload.id, owner="ann"))
     assert there.get(upload.id, owner="ann").sha256 == stored.sha256
@@ -261,4 +262,4 @@ def test_an_upload_goes_on_where_it_began_and_outlives_a_store_that_is_away(
 
 
 def silent(*_: Any, **__: Any) -> None:
-    raise ObjectsError("no answer")
+    raise BlobStoreError("no answer")
