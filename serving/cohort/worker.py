@@ -25,13 +25,12 @@ from serving.core.geometry import parse_roi
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import EXPORTS
-from serving.isolation.slide import open_isolated
 from serving.scoring.analysis import Analysis
-from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding, use_cores
+from serving.scoring.batch_sizes import find_rounding, use_cores
 from serving.scoring.detector import list_cards
 from serving.scoring.onnx_detector import load_cascade
-from serving.scoring.pipeline import score_slide
 from serving.scoring.reporting import answers
+from serving.scoring.slide_runner import SlideRun, SlideRunner
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
 from serving.slides.hashing import slide_sha256
@@ -82,7 +81,7 @@ class SlideOutcome:
     seconds: float = 0.0
 
 
-class SlideWorker:
+class SlideWorker(SlideRun):
     """One process with its models, decoders and folder for slides that are fetched."""
 
     def __init__(self, order: WorkOrder, models: ModelFiles) -> None:
@@ -102,8 +101,9 @@ class SlideWorker:
         self._cards, self._rounded = list_cards(self._detector), find_rounding(self._detector.provider)
         # Of the same total: the file's bytes stand for parts of it.
         place = common_folder(f"decoders-{settings.decoders_memory_bytes}")
-        self._decoders = open_decoders(settings, folder=place, wait_s=MEMORY_WAIT_S)
-        self._open.callback(self._decoders.close)
+        decoders = open_decoders(settings, folder=place, wait_s=MEMORY_WAIT_S)
+        self._open.callback(decoders.close)
+        self._runner = SlideRunner(decoders)
         credential = Credential(settings.dicomweb_token, settings.dicomweb_hosts)
         self._sources = Sources(folder, max_bytes=settings.max_upload_bytes, credential=credential)
         self._open.callback(self._sources.close)
@@ -116,6 +116,10 @@ class SlideWorker:
     def tiles(self) -> int:
         """Tiles of the present slide that are done."""
         return self._tiles
+
+    def count(self, done: int, total: int) -> None:
+        """See `SlideRun.count`."""
+        self._tiles = done
 
     def score(self, task: SlideTask, coming: str | None = None) -> SlideOutcome:
         """Score one slide, unless a valid report is there; what goes wrong with the slide is in the answer.
@@ -158,7 +162,8 @@ class SlideWorker:
             sha256 = slide_sha256(path)
             if kept is not None and kept.slide.sha256 == sha256:
                 return kept, "kept"
-            analysis = self._score_slide(path, entry, sha256, options)
+            name = parse_file_name(entry.source)
+            analysis = self._runner.run(path, self._detector, options, name=name, sha256=sha256, run=self)
             self._keep(entry.id, analysis, path)
         return analysis.report, "scored"
 
@@ -169,16 +174,6 @@ class SlideWorker:
             return None
         files = list_folder(self._results, f"{FILES}/{slide}") if self._order.formats else {}
         return report if all(EXPORTS[name].file_name in files for name in self._order.formats) else None
-
-    def _score_slide(self, path: Path, entry: ManifestEntry, sha256: str, options: ScoringOptions) -> Analysis:
-        lines = choose_batch_sizes(self._detector.provider).readers
-        with open_isolated(
-            self._decoders, path, name=parse_file_name(entry.source), sha256=sha256, lines=lines
-        ) as slide:
-            return score_slide(slide, self._detector, options, on_progress=self._count)
-
-    def _count(self, done: int, _: int) -> None:
-        self._tiles = done
 
     def _keep(self, slide: str, analysis: Analysis, path: Path) -> None:
         """Keep what is asked for; the report last, for where it is, everything is."""

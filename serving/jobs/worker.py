@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,27 +13,20 @@ from sqlalchemy import Connection
 from serving.core.errors import BusyError, MitoserveError, ModelError, is_disk_full
 from serving.drift.statistics import collect_statistics
 from serving.drift.watch import store_statistics
-from serving.jobs.checkpoints import Checkpoints
+from serving.jobs.analysis_run import AnalysisRun
 from serving.jobs.errors import LeaseLostError
-from serving.jobs.heartbeat import POLL_S, Heartbeat, ProgressWriter, StoppedError
+from serving.jobs.heartbeat import POLL_S, Heartbeat, StoppedError
 from serving.jobs.job import AnalysisJob
 from serving.jobs.leases import Lease, Leases
 from serving.jobs.memory import give_back_memory
 from serving.jobs.models import LoadedModels, ModelSource
-from serving.jobs.request import decode_options
-from serving.jobs.results import save_result
-from serving.jobs.shadows import find_owner, save_pair, shadow_options
-from serving.jobs.tile_cache import TileCache
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
 from serving.observability.logs import log_analysis
 from serving.observability.tracing import work_span
 from serving.scoring.analysis import Analysis
-from serving.scoring.batch_sizes import choose_batch_sizes
-from serving.scoring.cascade import TileFindings
 from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
-from serving.scoring.pipeline import score_slide
 from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
 
@@ -170,58 +163,17 @@ class Worker:
         heartbeat = Heartbeat(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
             with heartbeat.beating(), work_span("analysis", analysis=lease.job.id):
-                result, analysis = self._score(lease, leases, running, heartbeat, models_key)
+                run = AnalysisRun(self.store, lease, leases, heartbeat, running, models_key=models_key)
+                result, analysis = run.score()
                 keep = self._statistics(lease, analysis)
                 self._retry_until_committed(lambda: leases.succeed(lease, result, keep))
         except Exception as error:
             return self._end(lease, leases, heartbeat, error)
         with contextlib.suppress(BusyError):  # what is left is swept
-            self._checkpoints(lease, models_key).remove()
+            run.forget()
         if lease.job.shadow is None:
             metrics.count_report(analysis.report)
         return True
-
-    def _score(
-        self, lease: Lease, leases: Leases, detector: Detector, heartbeat: Heartbeat, models_key: str
-    ) -> tuple[str, Analysis]:
-        """The folder of the result, and the analysis."""
-        job, checkpoints = lease.job, self._checkpoints(lease, models_key)
-        progress = ProgressWriter(lease, leases, heartbeat)
-
-        def keep(chunk: Sequence[TileFindings]) -> None:
-            heartbeat.check()
-            self.store.check_intact(job.sha256, since=look)  # nothing is kept of bytes that changed meanwhile
-            checkpoints.save(chunk)
-            if job.shadow is None:
-                metrics.count_tiles(len(chunk))
-            with contextlib.suppress(BusyError):
-                leases.note_chunk(lease)
-
-        asked, lines = decode_options(job.options), choose_batch_sizes(detector.provider).readers
-        options = asked if job.shadow is None else shadow_options(asked, detector)
-        slide, look = self.store.open_with_look(job.sha256, name=job.name, lines=lines, going=heartbeat.check)
-        with slide:
-            owner = find_owner(self.store.database, job)
-            cache = TileCache(self.store.settings, job.sha256, detector, options, slide.mpp, owner=owner)
-            seen = cache.load()
-            analysis = score_slide(
-                slide,
-                detector,
-                options,
-                on_progress=progress.step,
-                finished=checkpoints.load(),
-                on_finished=keep,
-                seen=seen,
-            )
-            self.store.check_intact(job.sha256, since=look)
-        heartbeat.check()
-        stem = f"{job.id}-{lease.token}"
-        if job.shadow is None:
-            result = save_result(analysis, self.store.kept, stem)
-        else:
-            result = save_pair(analysis, asked, detector, store=self.store, job=job, stem=stem)
-        cache.keep(checkpoints.folder, result, seen)
-        return result, analysis
 
     def _statistics(self, lease: Lease, analysis: Analysis) -> Callable[[Connection, AnalysisJob], None]:
         """What keeps the statistics of an analysis by which drift is watched; a slide without them is as good as any."""
@@ -265,10 +217,6 @@ class Worker:
         with contextlib.suppress(LeaseLostError):
             self._retry_until_committed(lambda: leases.fail(lease, slug, detail))
         return True
-
-    def _checkpoints(self, lease: Lease, models_key: str) -> Checkpoints:
-        key = f"{lease.job.request_key[:32]}-{models_key[:32]}"
-        return Checkpoints(self.store.kept, lease.job.id, key)
 
     def _retry_until_committed(self, write: Callable[[], _T]) -> _T:
         """What `write` gives, as often as the database has to be asked; when stopping, only once."""

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from serving.core.errors import BusyError, is_disk_full
+from serving.core.errors import BusyError, MitoserveError, is_disk_full
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -50,8 +50,10 @@ class BlobStoreError(BusyError):
     slug = "busy"
 
 
-class BlobAddressError(ValueError):
+class BlobAddressError(MitoserveError):
     """No storage is known by such an address, or what reaches it is not installed."""
+
+    slug = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from sqlalchemy import Connection, delete, select, update
 
-from serving.isolation.decoders import LINES, Decoders
+from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
@@ -193,7 +193,7 @@ class SlideStore:
     def check_intact(self, sha256: str, *, since: str | None = None) -> None:
         """Raise what `open` raises where the slide's bytes are not those of its id; quick where nothing was written.
 
-        since : how its files looked when it was opened, see `open_with_look`. Bytes that were damaged and replaced since
+        since : how its files looked when it was opened, see `at_hand`. Bytes that were damaged and replaced since
             then are intact now, and what was read of them meanwhile is not to be relied on
 
         Raises
@@ -236,12 +236,8 @@ class SlideStore:
             tx.execute(update(blobs).where(blobs.c.sha256 == sha256, ~blobs.c.mounted).values(stamp=_DAMAGED))
         raise SlideDamagedError(sha256)
 
-    def open(
-        self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
-    ) -> IsolatedSlide:
-        """The slide, opened in a process of its own that serves `lines` reads at once.
-
-        going : raises where nobody waits any more for a slide that is brought from far
+    def open(self, sha256: str, *, name: str) -> IsolatedSlide:
+        """The slide, opened in a process of its own.
 
         Raises
         ------
@@ -249,22 +245,22 @@ class SlideStore:
             If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
         """
         with contextlib.ExitStack() as stack:
-            path, _ = self._find(sha256, stack, going)
-            return self._open(path, stack, sha256, name, lines)
+            path, _ = self._find(sha256, stack, nobody_asks)
+            slide = open_isolated(self.decoders, path, name=name, sha256=sha256)
+            slide.need(stack.pop_all())
+            return slide
 
-    def open_with_look(
-        self, sha256: str, *, name: str, lines: int = LINES, going: Callable[[], None] = nobody_asks
-    ) -> tuple[IsolatedSlide, str]:
-        """The same slide, and how its files looked when their bytes were those of its id, for `check_intact`."""
+    @contextmanager
+    def at_hand(self, sha256: str, *, going: Callable[[], None] = nobody_asks) -> Iterator[tuple[Path, str]]:
+        """The slide's file, which stays until the block ends, and how its files looked when their bytes were those of its id.
+
+        The look is for `check_intact`. Raises as `open`, but for what opening raises.
+
+        going : raises where nobody waits any more for a slide that is brought from far
+        """
         with contextlib.ExitStack() as stack:
             path, mounted = self._find(sha256, stack, going)
-            look = look_at(list_files(path, mounted=mounted))
-            return self._open(path, stack, sha256, name, lines), look
-
-    def _open(self, path: Path, stack: contextlib.ExitStack, sha256: str, name: str, lines: int) -> IsolatedSlide:
-        slide = open_isolated(self.decoders, path, name=name, sha256=sha256, lines=lines)
-        slide.need(stack.pop_all())
-        return slide
+            yield path, look_at(list_files(path, mounted=mounted))
 
     def _locate(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
         """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""

@@ -105,7 +105,7 @@ def test_workers_on_one_machine_share_the_memory_of_their_decoders(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("MITOSIS_DECODERS_MEMORY_BYTES", str(DecoderLimits().opening_bytes))
     first, second = make(), make()
-    budget = first._decoders.budget
+    budget = first._runner.decoders.budget
     assert budget is not None
     held = budget.reserve(budget.total)
     with ThreadPoolExecutor() as pool:
@@ -221,7 +221,7 @@ def test_a_result_that_finds_no_room_may_be_tried_again(
 def test_whatever_else_happens_is_told_and_may_be_tried_again(
     worker: SlideWorker, slide: Path, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.cohort.worker.score_slide", lambda *_, **__: np.zeros(1)[2])
+    monkeypatch.setattr("serving.scoring.slide_runner.score_slide", lambda *_, **__: np.zeros(1)[2])
     assert problem(worker.score(task(slide, out))) == ("internal-error", True)
 
 

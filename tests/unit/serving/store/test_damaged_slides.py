@@ -91,8 +91,7 @@ def test_bytes_that_were_damaged_and_replaced_while_a_slide_was_open_are_noticed
     store: SlideStore, tmp_path: Path
 ) -> None:
     stored = add(store, tmp_path, 1)
-    slide, look = store.open_with_look(stored.sha256, name="a.tif")
-    with slide:
+    with store.at_hand(stored.sha256) as (_, look):
         store.check_intact(stored.sha256, since=look)
         flip(find_file(store, stored), 100)
         with pytest.raises(SlideDamagedError):
@@ -101,7 +100,7 @@ def test_bytes_that_were_damaged_and_replaced_while_a_slide_was_open_are_noticed
         store.check_intact(stored.sha256)
         with pytest.raises(SlideReplacedError):
             store.check_intact(stored.sha256, since=look)
-    with store.open_with_look(stored.sha256, name="a.tif")[0]:
+    with store.at_hand(stored.sha256):
         store.check_intact(stored.sha256)
 
 
