@@ -10,17 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
+from serving.api.counts import read_decision, recount_as_asked
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchPageError, responses
 from serving.api.score import RESULT_ERRORS, choose_export, export_response, format_responses, load_job_result
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
-from serving.jobs.job import State
+from serving.jobs.job import AnalysisJob, State
 from serving.jobs.table import PRIORITIES, Submission
 from serving.jobs.webhooks import check_webhook
 from serving.scoring.analysis import Analysis
-from serving.scoring.recount import recount
 
 MAX_PAGE = 200
 
@@ -173,8 +173,9 @@ def analysis_routes(workload: Workload) -> APIRouter:
         check_query(request)
         owner = visible_owner(request)
         job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        analysis = await run_sync(lambda: _recount(load_job_result(workload, job), query))
-        headers = {"Cache-Control": "private, immutable"}
+        you = request_owner(request)
+        analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
+        headers = {"Cache-Control": "private, immutable" if query.review == "off" else "private, no-cache"}
         if not EXPORTS[export].needs_slide:
             return await export_response(export, analysis, headers=headers)
         async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
@@ -183,8 +184,9 @@ def analysis_routes(workload: Workload) -> APIRouter:
     return router
 
 
-def _recount(analysis: Analysis, query: RecountQuery) -> Analysis:
-    """The analysis as it is where the query asks for nothing, else counted again."""
+def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:
+    """The analysis as it is where the query asks for nothing, else counted again. you : who asks."""
+    analysis = load_job_result(workload, job)
     if not query.model_fields_set:
         return analysis
-    return recount(analysis, query.counting(), threshold=query.threshold)
+    return recount_as_asked(analysis, query, read_decision(workload, job.id, analysis.report, query, you=you))

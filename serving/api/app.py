@@ -16,6 +16,7 @@ from serving.access.local_key import FILE
 from serving.api import problems
 from serving.api.analyses import analysis_routes
 from serving.api.bounds import BoundedBodies, BoundedHeads
+from serving.api.counts import count_routes
 from serving.api.deepzoom import deepzoom_routes
 from serving.api.drift import drift_routes
 from serving.api.events import event_routes
@@ -86,7 +87,8 @@ def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None 
         app.include_router(routes(workload))
     pictures, results = Pictures(workload), ResultCache(workload)
     for router in (
-        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results), review_routes(workload, results),
+        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results),
+        count_routes(workload, results), review_routes(workload, results),
         viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),
         shadow_routes(workload), drift_routes(workload),
     ):  # fmt: skip

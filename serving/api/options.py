@@ -1,6 +1,8 @@
 """The options of an analysis, as a query or as JSON, and what they ask of the scoring."""
 
+import math
 from collections import Counter
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.requests import Request
@@ -10,6 +12,7 @@ from serving.core.geometry import WorkFrame
 from serving.core.options import CountingOptions, ScoringOptions, from_stated, stated_fields
 from serving.core.pixelsize import PixelSize
 
+_PAIR = r"^ *[0-9.eE+-]{1,24} *, *[0-9.eE+-]{1,24} *$"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 _COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions))
 _ALL = create_model("_ALL", __config__=_STRICT, **stated_fields(ScoringOptions))
@@ -24,8 +27,35 @@ class RecountQuery(_COUNTING):  # type: ignore[misc, valid-type]  # its fields a
     """A stored result counted again."""
 
     threshold: float | None = Field(
-        None, ge=0, le=1, description="Leaves out detections below it; not below what the analysis was made with."
+        None,
+        ge=0,
+        le=1,
+        description="Probability from which detections and candidates count; not below the report's `candidates_from`.",
     )
+    review: Literal["off", "all", "own"] = Field(
+        "off",
+        description="States all counts after review, too: by what most reviewers say, or by what you alone said. "
+        "Such an answer changes with the record.",
+    )
+    reviewer: str | None = Field(None, max_length=80, description="Of the review, only what people of this name said.")
+    field: str | None = Field(
+        None,
+        pattern=_PAIR,
+        max_length=60,
+        description="Middle of a window, `x,y` in level-0 px, that is counted beside the hotspots.",
+    )
+
+    def field_middles(self) -> list[tuple[float, float]]:
+        """The middles of the windows that are asked for, (x, y), level-0 px."""
+        if self.field is None:
+            return []
+        try:
+            x, y = (float(part) for part in self.field.split(","))
+        except ValueError as error:
+            raise RequestError(f"`field` is {self.field[:40]!r}: give two numbers with a comma, x,y") from error
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise RequestError("`field` is out of reach: give finite numbers")
+        return [(x, y)]
 
     def counting(self) -> CountingOptions:
         """How figures are to be counted; raises `RequestError` if it contradicts itself."""

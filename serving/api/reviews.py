@@ -41,7 +41,9 @@ class ReviewRequest(_Part):
 
     action: Action
     target: str = Field(
-        "", max_length=40, description="`detection-7` of the report, `added-12`, or the number of the entry to undo."
+        "",
+        max_length=40,
+        description="`detection-7` or `candidate-7` of the report, `added-12`, or the number of the entry to undo.",
     )
     box: BoxView | None = Field(None, description="Of `add`.")
     label: str | None = Field(None, description=f"Of `relabel` and `add`: {', '.join(LABELS)}.")
@@ -83,6 +85,7 @@ class TallyView(_Part):
     added: int
     unjudged: int
     mitotic_figures: int = Field(description="Accepted and added.")
+    after_review: int = Field(description="The model's figures without those rejected, with those added.")
 
 
 class AgreementView(_Part):
@@ -139,7 +142,7 @@ def review_routes(workload: Workload, results: ResultCache) -> APIRouter:
 
         def recorded() -> ReviewEntry:
             job, analysis = results.get(analysis_id, owner=owner)
-            return ReviewStore(workload.database).record(job.id, change, detections=len(analysis.report.detections))
+            return ReviewStore(workload.database).record(job.id, change, report=analysis.report)
 
         entry = await run_sync(recorded)
         return JSONResponse(_entry(entry).model_dump(mode="json"), 201)
@@ -184,7 +187,9 @@ def _view(workload: Workload, results: ResultCache, analysis_id: str, *, owner: 
         model_mitotic_figures=analysis.report.counts.mitotic_figures,
         labels=LABELS,
         entries=[_entry(entry) for entry in entries],
-        reviewers=[TallyView(**asdict(t), mitotic_figures=t.mitotic_figures) for t in tallies],
+        reviewers=[
+            TallyView(**asdict(t), mitotic_figures=t.mitotic_figures, after_review=t.after_review) for t in tallies
+        ],
         agreement=[AgreementView(**asdict(a)) for a in agreements(verdicts)],
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
@@ -18,8 +19,11 @@ FIELD_DIAMETERS_MM = (0.1, 1.5)
 MAX_HOTSPOTS = 20
 MAX_FIELDS = 100
 _MOST_ROI = 100_000
+MAX_CUT_OFFS = 8
 _PAIR = r"^ *[0-9.eE+-]{1,24} *, *[0-9.eE+-]{1,24} *$"
 """Two numbers with a comma."""
+_NUMBERS = r"^ *[0-9]{1,5} *(, *[0-9]{1,5} *)*$"
+"""Whole numbers with commas."""
 _PROFILES = (*profile_names(), NO_PROFILE)
 
 
@@ -52,6 +56,24 @@ class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def parse_cut_offs(text: str) -> tuple[int, ...]:
+    """Cut-offs, such as `7,14`: the most figures of each category but the last.
+
+    Raises
+    ------
+    RequestError
+        If they are no rising whole numbers, or too many.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    numbers = tuple(int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) <= 5)
+    rising = all(low < high for low, high in pairwise(numbers))
+    if len(numbers) != len(parts) or not rising or len(numbers) > MAX_CUT_OFFS:
+        raise RequestError(
+            f"`cut_offs` is {text[:40]!r}: give at most {MAX_CUT_OFFS} rising whole numbers with commas, such as 7,14"
+        )
+    return numbers
+
+
 class CountingOptions(_Options):
     """How figures are counted once they are found. A stored result can be counted again by others."""
 
@@ -75,6 +97,16 @@ class CountingOptions(_Options):
         default=DEFAULT_PROFILE,
         pattern=f"^({'|'.join(_PROFILES)})$",
         description=f"Cut-offs for the first hotspot's count: {', '.join(_PROFILES)}.",
+    )
+    cut_offs: Annotated[
+        tuple[int, ...] | None,
+        Stated(
+            form=Annotated[str, Field(pattern=_NUMBERS, max_length=60)] | None,
+            parse=lambda stated: None if stated is None else parse_cut_offs(stated),
+        ),
+    ] = Field(
+        default=None,
+        description="Own cut-offs in place of a profile's: the most figures of each category but the last, such as `7,14`.",
     )
 
     @model_validator(mode="after")

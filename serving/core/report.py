@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.core.modelcard import CountCalibration, FigureCount
 from serving.core.research_use import RESEARCH_USE
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 """Minor versions add fields; a major version changes or removes one."""
 
 Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
@@ -75,7 +75,11 @@ class Counting(_Part):
     field_diameter_mm: float | None = Field(description="Where the area was given as high-power fields.")
     fields: int | None
     profile: str | None = Field(description="Cut-offs that were applied.")
-    threshold: float | None = Field(None, description="Probability to which a stored result was thinned out.")
+    threshold: float | None = Field(None, description="Probability from which a stored result was counted again.")
+    cut_offs: list[int] | None = Field(
+        None,
+        description="Most figures of each category but the last, where they were stated with the request. Since 1.4.",
+    )
 
 
 class Settings(_Part):
@@ -234,6 +238,23 @@ class Counts(_Part):
     component: CountComponent | None = Field(None, description="Of the first hotspot; null without one or a profile.")
 
 
+class ReviewedWindow(_Part):
+    """A window as reviewers count it."""
+
+    mitotic_figures: int = Field(
+        description="The model's without those that were rejected, with those that were added."
+    )
+    per_mm2: float
+    judged: int = Field(description="Of the model's figures in the window, those that have a verdict.")
+    expected_figures: float | None = Field(
+        None, description="Figures of a verdict count 1 or 0, candidates without one as `counts.expected` counts them."
+    )
+    expected_interval: tuple[float, float] | None = Field(
+        default=None, description="Of 95 %, from candidates without a verdict."
+    )
+    component: CountComponent | None = None
+
+
 class Hotspot(_Part):
     """A fixed-area window with the most mitotic figures; level-0 px. The first is the fullest."""
 
@@ -249,6 +270,49 @@ class Hotspot(_Part):
     expected_figures: float | None = Field(
         None, description="As `counts.expected`: of sub-tiles or candidates centred in it."
     )
+    expected_interval: tuple[float, float] | None = Field(
+        default=None, description="Of 95 %, as of `counts.expected`; null where that is of scores. Since 1.4."
+    )
+    chosen_for: Literal["model", "review", "request"] | None = Field(
+        default=None,
+        description="The window is the fullest of the model's figures, of those after review, or was asked for. Since 1.4.",
+    )
+    component: CountComponent | None = Field(
+        default=None, description="Of the model's count in this window. Since 1.4."
+    )
+    reviewed: ReviewedWindow | None = Field(
+        default=None, description="Null where the review was not asked for. Since 1.4."
+    )
+
+
+class JudgedObject(_Part):
+    """A detection, a candidate or an added figure on which reviewers decided; level-0 px, (x, y) top left."""
+
+    target: str = Field(description="`detection-7` and `candidate-7` of the analysis as it was made, or `added-12`.")
+    x: float
+    y: float
+    width: float
+    height: float
+    probability: float | None = Field(description="Null of what a reviewer added.")
+    label: str = Field(description="What it was called; where most decide, what most of them called it.")
+    is_figure: bool
+
+
+class ReviewedCounts(_Part):
+    """The counts after review; what nobody judged counts as the model says."""
+
+    reviewers: list[str] = Field(description="Whose verdicts were heard, by the names that they gave.")
+    rule: Literal["one reviewer", "majority"] = Field(
+        description="Under `majority`, objects on which as many say yes as no are not decided, and count as the model says."
+    )
+    last_entry: int = Field(description="Number of the last entry of the record that was heard; 0 for none.")
+    accepted: int = Field(description="The model's figures that were accepted.")
+    rejected: int = Field(description="The model's figures that were called something else.")
+    added: int = Field(description="Figures that were added, or accepted below the threshold.")
+    unjudged: int = Field(description="The model's figures without a verdict.")
+    counts: Counts
+    hotspots: list[Hotspot] = Field(description="Searched among the figures after review.")
+    objects: list[JudgedObject]
 
 
 class Timing(_Part):
@@ -275,9 +339,13 @@ class Software(_Part):
 
 
 class Report(_Part):
-    """Result of one analysis. Everything but `timing`, `software` and `slide.name` is determined by `analysis_id`."""
+    """Result of one analysis.
 
-    schema_version: Literal["1.0", "1.1", "1.2", "1.3"] = "1.3"
+    Everything but `timing`, `software`, `slide.name`, and what people added beside the result, `review` and `fields`, is
+    determined by `analysis_id`.
+    """
+
+    schema_version: Literal["1.0", "1.1", "1.2", "1.3", "1.4"] = "1.4"
     analysis_id: str
     slide: SlideInfo
     models: list[ModelInfo]
@@ -286,8 +354,18 @@ class Report(_Part):
     quality: Quality | None = Field(None, description="Null where it was not looked for.")
     tiles: list[TileResult]
     detections: list[DetectionResult]
+    candidates: list[DetectionResult] = Field(
+        default_factory=list,
+        description="What the models saw below the threshold, from `candidates_from` up: no figures. Since 1.4.",
+    )
+    candidates_from: float | None = Field(
+        default=None,
+        description="The least probability of `candidates`; a stored result can be counted again from it up. Since 1.4.",
+    )
     counts: Counts
     hotspots: list[Hotspot]
+    fields: list[Hotspot] = Field(default_factory=list, description="Windows at places that were asked for. Since 1.4.")
+    review: ReviewedCounts | None = Field(default=None, description="Null where it was not asked for. Since 1.4.")
     warnings: list[str]
     timing: Timing
     software: Software

@@ -21,6 +21,14 @@ def in_file_px(report: Report) -> Report:
         }
         return place.model_copy(update={name: round(side, digits) for name, side in sides.items()})
 
+    review = report.review
+    if review is not None:
+        review = review.model_copy(
+            update={
+                "hotspots": [scaled(found, 2) for found in review.hotspots],
+                "objects": [scaled(found, 2) for found in review.objects],
+            }
+        )
     slide, bounds = report.slide, report.slide.bounds
     size: dict[str, Any] = {
         "width": round(slide.width * across),
@@ -33,7 +41,10 @@ def in_file_px(report: Report) -> Report:
         update={
             "slide": slide.model_copy(update=size),
             "detections": [scaled(found, 2) for found in report.detections],
+            "candidates": [scaled(found, 2) for found in report.candidates],
             "hotspots": [scaled(found, 2) for found in report.hotspots],
+            "fields": [scaled(found, 2) for found in report.fields],
+            "review": review,
             "tiles": [scaled(tile, None) for tile in report.tiles],
         }
     )

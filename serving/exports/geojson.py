@@ -16,6 +16,7 @@ from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
 MITOSIS = {"name": "Mitosis", "color": [200, 0, 0]}
+NOT_MITOSIS = {"name": "Not mitosis", "color": [0, 114, 178]}
 HOTSPOT = {"name": "Mitotic hotspot", "color": [0, 114, 178]}
 """QuPath throws on a classification object without a colour."""
 CIRCLE_POINTS = 96
@@ -40,23 +41,40 @@ def to_gzipped_geojson(analysis: Analysis) -> Iterator[bytes]:
 
 
 def _features(report: Report) -> Iterator[dict[str, Any]]:
+    judged = {(o.x, o.y): o for o in (() if report.review is None else report.review.objects)}
     for i, d in enumerate(report.detections):
         measured = {"probability": d.probability, "screening score": d.score}
-        figure = {"objectType": "detection", "classification": MITOSIS, "measurements": measured}
+        verdict = judged.pop((d.x, d.y), None)
+        figure: dict[str, Any] = {"objectType": "detection", "classification": MITOSIS, "measurements": measured}
+        if report.review is not None:
+            figure["name"] = "not judged" if verdict is None else verdict.label
+        if verdict is not None and not verdict.is_figure:
+            figure["classification"] = NOT_MITOSIS
         yield _feature(report, f"detection-{i}", _rectangle(d.x, d.y, d.width, d.height), figure)
+    for o in judged.values():  # added, or judged below the threshold
+        found = {"objectType": "detection", "classification": MITOSIS if o.is_figure else NOT_MITOSIS, "name": o.label}
+        yield _feature(report, f"review-{o.target}", _rectangle(o.x, o.y, o.width, o.height), found)
     for i, h in enumerate(report.hotspots):
-        properties: dict[str, Any] = {
-            "objectType": "annotation",
-            "name": f"Hotspot {i + 1}: {format_count(h.mitotic_figures, 'mitotic figure')} in {h.area_mm2:g} mm2",
-            "isLocked": True,
-            "classification": HOTSPOT,
-            "measurements": {"mitotic figures": h.mitotic_figures, "per mm2": h.per_mm2},
-        }
-        yield _feature(report, f"hotspot-{i}", _outline(h), properties)
+        yield _feature(report, f"hotspot-{i}", _outline(h), _window(h, f"Hotspot {i + 1}"))
+    for i, h in enumerate(report.fields):
+        yield _feature(report, f"field-{i}", _outline(h), _window(h, f"Field {i + 1}"))
     for t in report.tiles:
         measured = {"max score": t.max_score, "mitotic figures": t.mitotic_count, "tissue fraction": t.tissue_fraction}
         tile = {"objectType": "tile", "measurements": measured}
         yield _feature(report, f"tile-{t.x}-{t.y}", _rectangle(t.x, t.y, t.width, t.height), tile)
+
+
+def _window(window: Hotspot, name: str) -> dict[str, Any]:
+    measured: dict[str, float] = {"mitotic figures": window.mitotic_figures, "per mm2": window.per_mm2}
+    if window.reviewed is not None:
+        measured |= {"after review": window.reviewed.mitotic_figures, "after review per mm2": window.reviewed.per_mm2}
+    return {
+        "objectType": "annotation",
+        "name": f"{name}: {format_count(window.mitotic_figures, 'mitotic figure')} in {window.area_mm2:g} mm2",
+        "isLocked": True,
+        "classification": HOTSPOT,
+        "measurements": measured,
+    }
 
 
 def _feature(report: Report, key: str, ring: Ring, properties: dict[str, Any]) -> dict[str, Any]:

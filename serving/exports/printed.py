@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from serving.core.report import Interval, Quality, Report
+from serving.core.report import Counts, Hotspot, Interval, Quality, Report, ReviewedCounts
 from serving.exports.map_margins import component_line
 
 
@@ -16,7 +16,12 @@ class Section:
 
 def sections(report: Report) -> list[Section]:
     """Counts first, then hotspots, then what it was made of and with."""
-    parts = [Section("Counts", _counts(report)), Section("Hotspots", _hotspots(report))]
+    parts = [
+        Section("Counts", _counts(report.counts, "Detected mitotic figures")),
+        Section("Hotspots", _hotspots(report)),
+    ]
+    if report.review is not None:
+        parts.append(Section("After review", _review(report.review)))
     if report.quality is not None:
         parts.append(Section("Quality control", _quality(report, report.quality)))
     if report.warnings:
@@ -24,9 +29,8 @@ def sections(report: Report) -> list[Section]:
     return [*parts, Section("Provenance", _provenance(report))]
 
 
-def _counts(report: Report) -> list[tuple[str, str]]:
-    counts = report.counts
-    rows = [("Detected mitotic figures", str(counts.mitotic_figures))]
+def _counts(counts: Counts, title: str) -> list[tuple[str, str]]:
+    rows = [(title, str(counts.mitotic_figures))]
     if counts.per_mm2 is not None:
         rows.append(("Per mm² of tissue", f"{counts.per_mm2:.2f} of {counts.tissue_area_mm2:.2f} mm²"))
     if counts.interval is not None:
@@ -51,16 +55,43 @@ def _interval(interval: Interval) -> str:
 
 
 def _hotspots(report: Report) -> list[tuple[str, str]]:
-    rows = [
-        (
-            f"{i}. {h.shape}",
-            f"{h.mitotic_figures} in {h.area_mm2:.2f} mm² ({h.per_mm2:.2f} per mm²), at x {h.x:.0f}, y {h.y:.0f} px",
-        )
-        for i, h in enumerate(report.hotspots, 1)
-    ] or [("", "none")]
+    rows = [(f"{i}. {h.shape}", _window(h)) for i, h in enumerate(report.hotspots, 1)] or [("", "none")]
+    rows += [(f"Field {i}, {h.shape}", _window(h)) for i, h in enumerate(report.fields, 1)]
     if report.counts.component is not None:
         rows.append((report.counts.component.title, component_line(report.counts.component)))
         rows.append(("Source of the cut-offs", report.counts.component.source))
+    return rows
+
+
+def _window(window: Hotspot) -> str:
+    """What is in a window, for the model and, where it was asked for, after review."""
+    line = (
+        f"{window.mitotic_figures} in {window.area_mm2:.2f} mm² ({window.per_mm2:.2f} per mm²), "
+        f"at x {window.x:.0f}, y {window.y:.0f} px"
+    )
+    if (reviewed := window.reviewed) is None:
+        return line
+    return (
+        f"model {line}; after review {reviewed.mitotic_figures} ({reviewed.per_mm2:.2f} per mm²), "
+        f"{reviewed.judged} of the model's {window.mitotic_figures} judged"
+    )
+
+
+def _review(review: ReviewedCounts) -> list[tuple[str, str]]:
+    """The same figures after review, and whose review it is."""
+    names = ", ".join(review.reviewers) or "nobody yet"
+    rule = "by what most of them say" if review.rule == "majority" else "by one reviewer"
+    judged = (
+        f"{review.accepted} accepted, {review.rejected} rejected, {review.unjudged} not judged; {review.added} added"
+    )
+    rows = [
+        ("Reviewers", f"{names}; {rule}; record up to entry {review.last_entry}"),
+        ("The model's figures", judged),
+        *_counts(review.counts, "Mitotic figures after review"),
+    ]
+    rows += [(f"Hotspot {i} of the figures after review", _window(h)) for i, h in enumerate(review.hotspots, 1)]
+    if review.counts.component is not None:
+        rows.append((review.counts.component.title, component_line(review.counts.component)))
     return rows
 
 

@@ -2,13 +2,13 @@
 
 import json
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
-from serving.review.review_entry import FIGURE, LABELS, NOT_FIGURE, Box, make_detection_target
+from serving.review.decisions import find_boxes, find_decided
+from serving.review.review_entry import FIGURE, NOT_FIGURE, Box
 from serving.review.verdicts import Verdicts, Who
 
 SHOWN_UM = 64.0
@@ -23,27 +23,13 @@ def corrections(report: Report, verdicts: Mapping[Who, Verdicts], added: Mapping
     Those are px of the file, from where the slide's bounds begin.
     Where reviewers differ, most of them decide; objects on which as many say yes as no are left out, with their area.
     """
-    boxes = {make_detection_target(i): (d.x, d.y, d.width, d.height) for i, d in enumerate(report.detections)} | dict(
-        added
-    )
+    boxes = find_boxes(report, added)
     features = []
-    for target, is_figure, names in _find_decided(verdicts):
-        name = FIGURE if is_figure else NOT_FIGURE
-        features.append(_feature(report, target, boxes[target], name, {"labels": "; ".join(names)}))
-        features.append(_feature(report, f"{target}/area", _around(boxes[target], report), _REVIEWED, {}))
+    for decided in find_decided(verdicts):
+        name, box = FIGURE if decided.is_figure else NOT_FIGURE, boxes[decided.target]
+        features.append(_feature(report, decided.target, box, name, {"labels": "; ".join(decided.labels)}))
+        features.append(_feature(report, f"{decided.target}/area", _around(box, report), _REVIEWED, {}))
     return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":")).encode() + b"\n"
-
-
-def _find_decided(verdicts: Mapping[Who, Verdicts]) -> Iterable[tuple[str, bool, list[str]]]:
-    """Each object on which a majority says the same: its target, what they say, and every label that was given."""
-    said: dict[str, Counter[str]] = {}
-    for own in verdicts.values():
-        for target, label in own.items():
-            said.setdefault(target, Counter())[label] += 1
-    for target, labels in sorted(said.items(), key=lambda item: (item[0].split("-")[0], int(item[0].split("-")[1]))):
-        balance = sum(n if LABELS[label] else -n for label, n in labels.items())
-        if balance:
-            yield target, balance > 0, [label for label, n in sorted(labels.items()) for _ in range(n)]
 
 
 def _around(box: Box, report: Report) -> Box:

@@ -31,7 +31,8 @@ class ReviewEntry:
     """What the person calls themselves: several may use one key."""
     action: Action
     target: str
-    """`detection-7`, the eighth of the report; `added-12`, what entry 12 added; of `undo` the number of an entry."""
+    """`detection-7` and `candidate-7`, the eighth of each of the report; `added-12`, what entry 12 added; of `undo` the number of an
+    entry."""
     box: Box | None = None
     label: str | None = None
     reason: str = ""
@@ -45,8 +46,3 @@ class ReviewEntry:
 def make_added_target(number: int) -> str:
     """What the object is called that entry `number` added."""
     return f"added-{number}"
-
-
-def make_detection_target(index: int) -> str:
-    """What a detection of the report is called."""
-    return f"detection-{index}"

@@ -21,7 +21,7 @@ class ReviewTally:
     rejected: int
     """Detections called something else."""
     added: int
-    """Mitotic figures that are no detection, own and others'."""
+    """Mitotic figures that are no detection: candidates below the threshold, and what was added, by themselves or others."""
     unjudged: int
     """Detections without a verdict."""
 
@@ -29,6 +29,11 @@ class ReviewTally:
     def mitotic_figures(self) -> int:
         """What was confirmed or added; detections without a verdict are not in it."""
         return self.accepted + self.added
+
+    @property
+    def after_review(self) -> int:
+        """The count after this review: detections without a verdict are in it."""
+        return self.accepted + self.unjudged + self.added
 
 
 def find_standing(entries: Iterable[ReviewEntry]) -> list[ReviewEntry]:

@@ -12,6 +12,7 @@ from serving.core.report import DetectionResult
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
 from serving.scoring.tiling import Cell
+from serving.scoring.windows import CountingWindow
 
 Z_95 = 1.96
 """Standard deviations on each side of a two-sided interval of 95 %, as it is stated: to a hundredth."""
@@ -40,6 +41,53 @@ class CountedCandidates:
         rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in counted] + below
         array = np.asarray(rows, np.float64).reshape(-1, 3)
         return cls(array[:, :2], array[:, 2], rule, below)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What adds to an expected count, place by place.
+
+    centres : float64, shape (N, 2), (x, y), level-0 px, of sub-tiles or candidates. adds : float64, shape (N,)
+    certain : float64, shape (K, 2), figures that somebody confirmed; each adds one
+    probabilities : float64, shape (N,), of candidates, with `rule`; both None where sub-tiles add
+    """
+
+    centres: NDArray[np.float64]
+    adds: NDArray[np.float64]
+    certain: NDArray[np.float64]
+    probabilities: NDArray[np.float64] | None = None
+    rule: FigureCount | None = None
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        centres: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        rule: FigureCount,
+        *,
+        certain: NDArray[np.float64] | None = None,
+    ) -> "Estimate":
+        """Of candidates that nobody judged, and of figures that somebody confirmed."""
+        confirmed = np.empty((0, 2)) if certain is None else certain
+        return cls(centres, rule.factor * probabilities, confirmed, probabilities, rule)
+
+    def total(self) -> tuple[float, tuple[float, float] | None]:
+        """The expected count everywhere, and its interval of 95 %; None where no probabilities give one."""
+        return self._sum(np.ones(len(self.centres), np.bool_), len(self.certain))
+
+    def within(self, window: CountingWindow, corner: NDArray[np.float64]) -> tuple[float, tuple[float, float] | None]:
+        """The same in a window.
+
+        corner : (2,), (x, y), level-0 px, of its bounding box
+        """
+        held = window.holds(corner[None], self.centres)[0]
+        return self._sum(held, int(window.holds(corner[None], self.certain)[0].sum()))
+
+    def _sum(self, held: NDArray[np.bool_], certain: int) -> tuple[float, tuple[float, float] | None]:
+        if self.probabilities is None or self.rule is None:
+            return float(self.adds[held].sum()) + certain, None
+        mean, low, high = count_figures(self.probabilities[held], self.rule.factor, self.rule.spread)
+        return mean + certain, (round(low + certain, 2), round(high + certain, 2))
 
 
 def count_figures(probabilities: NDArray[np.float64], factor: float, spread: float) -> tuple[float, float, float]:

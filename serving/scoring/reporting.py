@@ -51,6 +51,8 @@ from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import METHOD, TissueMask
 from serving.slides.slide import Slide
 
+CANDIDATES_FROM = 0.05
+"""Candidates of a smaller probability are not kept one by one: the nine in ten and more that no reviewer needs to see."""
 DECIMALS = 5
 """Of scores and probabilities: below it, thread counts and processors change the last digits of a sum."""
 
@@ -116,7 +118,9 @@ def make_report(
         calibration=detector.screening_card.count_calibration,
         candidates=None if rule is None else CountedCandidates.from_report(detections, _below(unlikely), rule),
     )
-    counts, hotspots, warnings = count(found, resolve_counting(options.counting))
+    counted = count(found, resolve_counting(options.counting))
+    counts, warnings = counted.counts, list(counted.warnings)
+    applied = models[-1].thresholds["detection"]
     if quality is not None:
         warnings += quality_warnings(quality, options.qc, frame.area_mm2(plan.tissue.area_px))
     info = SlideInfo(
@@ -151,8 +155,12 @@ def make_report(
         quality=quality,
         tiles=results,
         detections=detections,
+        candidates=[
+            seen for i in range(len(unlikely)) if (seen := _detection(unlikely, i)).probability >= CANDIDATES_FROM
+        ],
+        candidates_from=min(CANDIDATES_FROM, applied),
         counts=counts,
-        hotspots=hotspots,
+        hotspots=counted.hotspots,
         warnings=[*plan.warnings, *warnings],
         timing=_timing(watch),
         software=Software(

@@ -108,3 +108,56 @@ def test_training_reads_the_corrections(client: LocalClient, reviews: str, tmp_p
     assert picture.unlabelled_areas  # only what was looked at is labelled
     both = client.get(f"{reviews.replace('reviews', 'corrections')}?reviewer=A").json()["features"]
     assert len(both) == 6
+
+
+def test_a_review_reaches_every_number_that_is_reported(client: LocalClient, reviews: str) -> None:
+    analysis = reviews.removesuffix("/reviews")
+    say(client, reviews, "reject", "detection-0", reviewer="A")
+    say(client, reviews, "add", box=BOX, reviewer="A")
+    query = "?hotspot_area=0.1&review=own&reviewer=A&field=125,625"
+    counts = client.get(f"{analysis}/counts{query}").json()
+    report = client.get(f"{analysis}/report{query}")
+    for part in ("hotspots", "fields", "review"):
+        assert counts[part] == report.json()[part], part
+    assert counts["counts"]["mitotic_figures"] == len(DOTS)
+    assert counts["review"]["counts"]["mitotic_figures"] == len(DOTS)
+    assert (counts["review"]["rejected"], counts["review"]["added"]) == (1, 1)
+    (field_,) = counts["fields"]
+    assert field_["reviewed"]["mitotic_figures"] == field_["mitotic_figures"] + 1 - field_["reviewed"]["judged"]
+    assert "immutable" not in report.headers["cache-control"]
+    (own,) = client.get(reviews).json()["reviewers"]
+    assert own["after_review"] == counts["review"]["counts"]["mitotic_figures"]
+    assert "After review" in client.get(f"{analysis}/report.html{query}").text
+    assert client.get(f"{analysis}/counts?review=own&reviewer=B").json()["review"]["unjudged"] == len(DOTS)
+    assert client.get(f"{analysis}/counts").json()["review"] is None
+
+
+def test_most_reviewers_decide(client: LocalClient, reviews: str) -> None:
+    for name, action in (("A", "reject"), ("B", "reject"), ("C", "accept")):
+        say(client, reviews, action, "detection-0", reviewer=name)
+    say(client, reviews, "reject", "detection-1", reviewer="A")
+    say(client, reviews, "accept", "detection-1", reviewer="B")
+    review = client.get(reviews.replace("reviews", "counts?review=all")).json()["review"]
+    assert (review["rule"], review["reviewers"]) == ("majority", ["A", "B", "C"])
+    assert (review["rejected"], review["accepted"], review["unjudged"]) == (1, 0, len(DOTS) - 1)
+
+
+def test_a_figure_is_added_once_and_where_there_is_a_slide(client: LocalClient, reviews: str) -> None:
+    first = say(client, reviews, "add", box=BOX, reviewer="A")
+    near = {**BOX, "x": BOX["x"] + 20}
+    x, y = DOTS[0]
+    on_another = {**BOX, "x": x - 30.0, "y": y - 30.0}
+    outside = [{**BOX, "x": -500.0}, {**BOX, "y": 1e6}, {**BOX, "x": 1e300, "width": 1e300}]
+    for box in (BOX, near, on_another, *outside):
+        answer = client.post(reviews, json={"action": "add", "box": box, "reviewer": "B"})
+        assert (box, answer.status_code, kind(answer)) == (box, 400, "malformed-request")
+    say(client, reviews, "undo", str(first["number"]), reviewer="A")
+    say(client, reviews, "add", box=near, reviewer="B")  # what was taken back is not there
+
+
+@pytest.mark.parametrize(
+    "query", ["threshold=0.01", "threshold=2", "field=1", "field=1e999,1", "cut_offs=9,3", "cut_offs=x", "review=some"]
+)
+def test_counts_refuse_what_cannot_be_counted(client: LocalClient, reviews: str, query: str) -> None:
+    answer = client.get(reviews.replace("reviews", f"counts?{query}"))
+    assert (answer.status_code, kind(answer)) == (400, "malformed-request")

@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,6 +12,8 @@ from serving.core.report import CountComponent
 
 DEFAULT_PROFILE = "breast-nottingham"
 NO_PROFILE = "none"
+OWN_PROFILE = "own"
+"""Of cut-offs that came with a request."""
 AREA_TOLERANCE = 0.01
 """A profile for one area judges counts of that area, to a hundredth."""
 
@@ -94,6 +97,26 @@ def load_profile(name: str) -> Profile:
         labels=tuple(data["labels"]),
         highest=tuple(data.get("highest", ())),
         by_field_diameter={round(float(d) * 100): tuple(v) for d, v in data.get("by_field_diameter", {}).items()},
+    )
+
+
+def make_own_profile(cut_offs: Sequence[int], area_mm2: float) -> Profile:
+    """The profile of cut-offs that somebody states for an area.
+
+    cut_offs : rising, at least one
+    """
+    starts = (0, *(most + 1 for most in cut_offs))
+    return Profile(
+        name=OWN_PROFILE,
+        title="Own cut-offs",
+        source="stated with the request; not from a publication",
+        area_mm2=area_mm2,
+        labels=(
+            *(f"{low} to {most}" for low, most in zip(starts, cut_offs, strict=False)),
+            f"{starts[-1]} or more",
+        ),
+        highest=tuple(cut_offs),
+        by_field_diameter={},
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from serving.core.options import ScoringOptions
 from serving.exports.geojson import to_geojson
 from serving.review.corrections import corrections
-from serving.review.review_entry import FIGURE, make_detection_target
+from serving.review.review_entry import FIGURE
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, plant, tissue
@@ -30,7 +30,7 @@ def test_corrections_lie_where_the_export_and_training_have_the_figures(tmp_path
         analysis = score_slide(slide, DotDetector(), ScoringOptions(mpp=MPP if slide.mpp is None else None))
     report = analysis.report
     assert len(report.detections) == len(FIGURES)
-    verdicts = {("ann", "ann"): {make_detection_target(i): FIGURE for i in range(len(FIGURES))}}
+    verdicts = {("ann", "ann"): {f"detection-{i}": FIGURE for i in range(len(FIGURES))}}
     written = corrections(report, verdicts, {})
     exported = json.loads(b"".join(to_geojson(analysis)))["features"]
     rings = [f["geometry"]["coordinates"][0] for f in exported if f["properties"]["objectType"] == "detection"]

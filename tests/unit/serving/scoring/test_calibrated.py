@@ -104,7 +104,7 @@ def test_a_stored_result_counted_again_expects_the_same() -> None:
     twice = recount(replace(stored, report=recount(stored, CountingOptions()).report), CountingOptions()).report
     assert twice.counts == analysis.report.counts
     with pytest.raises(RequestError):
-        recount(stored, CountingOptions(), threshold=0.05)
+        recount(stored, CountingOptions(), threshold=0.04)
 
 
 def test_outside_the_roi_nothing_is_expected() -> None:
