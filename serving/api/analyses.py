@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
+from serving.api.answers import RESULT_ERRORS, choose_export, export_response, format_responses
 from serving.api.counts import read_decision, recount_as_asked
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchPageError, responses
-from serving.api.score import RESULT_ERRORS, choose_export, export_response, format_responses, load_job_result
+from serving.api.results import load_job_result
+from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
 from serving.jobs.job import AnalysisJob, State
@@ -46,142 +48,141 @@ class AnalysisRequest(BaseModel):
     webhook: Webhook | None = None
 
 
-def analysis_routes(workload: Workload) -> APIRouter:
-    """The routes of analyses."""
-    router = APIRouter(tags=["analyses"])
+router = APIRouter(tags=["analyses"])
 
-    @router.post(
-        "/v1/analyses",
-        summary="Submit an analysis",
-        status_code=202,
-        response_model=AnalysisView,
-        responses=responses(
-            "malformed-request", "not-found", "idempotency-conflict", "webhook-not-allowed", "mpp-out-of-range", "busy",
-            "internal-error", "disk-full",
-        ),
-    )  # fmt: skip
-    async def submit(
-        request: Request,
-        wanted: AnalysisRequest,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1, max_length=200, description="The same key with the same request gives the same analysis."
-            ),
-        ] = None,
-    ) -> Response:
-        """Accepts the analysis for good: it survives restarts. A result that its owner has already is there at once."""
-        options = to_options(wanted.options)
-        webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
-        submission = Submission(
-            request_owner(request),
-            wanted.slide,
-            options,
-            priority=wanted.priority,
-            webhook=webhook,
-            idempotency_key=idempotency_key,
-            idempotency_hash=hashlib.sha256(wanted.model_dump_json().encode()).hexdigest(),
-        )
-        job, _ = await run_sync(
-            lambda: workload.jobs.submit(submission, models_key=workload.worker_registry.models_key())
-        )
-        return JSONResponse(view(job).model_dump(mode="json"), 202, {"Location": location(job)})
 
-    @router.get("/v1/analyses", summary="List analyses", responses=responses("malformed-request", "busy"))
-    async def page(
-        request: Request,
-        state: Annotated[list[State] | None, Query(description="Only these states; repeat for several.")] = None,
-        slide: Annotated[str | None, Query(max_length=100, description="Only of this slide.")] = None,
-        before: Annotated[int | None, Query(ge=1, le=2**62, description="From a page's `next`.")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-    ) -> AnalysisPage:
-        """Your analyses, the newest first."""
-        owner = visible_owner(request)
-        jobs = await run_sync(
-            lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
-        )
-        more = None
-        if len(jobs) > limit:
-            jobs = jobs[:limit]
-            more = str(request.url.include_query_params(before=jobs[-1].number).replace(scheme="", netloc=""))
-        return AnalysisPage(analyses=[view(job) for job in jobs], next=more)
-
-    @router.get("/v1/analyses/{analysis_id}", summary="One analysis", responses=responses("not-found", "busy"))
-    async def get(request: Request, analysis_id: str) -> AnalysisView:
-        """State, progress and time left; with the error where it failed."""
-        owner = visible_owner(request)
-        return view(await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner)))
-
-    @router.delete(
-        "/v1/analyses/{analysis_id}",
-        summary="Cancel or remove an analysis",
-        responses={204: {"description": "It had ended and is removed"}, **responses("not-found", "busy")},
+@router.post(
+    "/v1/analyses",
+    summary="Submit an analysis",
+    status_code=202,
+    response_model=AnalysisView,
+    responses=responses(
+        "malformed-request", "not-found", "idempotency-conflict", "webhook-not-allowed", "mpp-out-of-range", "busy",
+        "internal-error", "disk-full",
+    ),
+)  # fmt: skip
+async def submit(
+    workload: ServingWorkload,
+    request: Request,
+    wanted: AnalysisRequest,
+    idempotency_key: Annotated[
+        str | None,
+        Header(min_length=1, max_length=200, description="The same key with the same request gives the same analysis."),
+    ] = None,
+) -> Response:
+    """Accepts the analysis for good: it survives restarts. A result that its owner has already is there at once."""
+    options = to_options(wanted.options)
+    webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
+    submission = Submission(
+        request_owner(request),
+        wanted.slide,
+        options,
+        priority=wanted.priority,
+        webhook=webhook,
+        idempotency_key=idempotency_key,
+        idempotency_hash=hashlib.sha256(wanted.model_dump_json().encode()).hexdigest(),
     )
-    async def cancel(request: Request, analysis_id: str) -> AnalysisView:
-        """Cancels what has not ended: its worker stops within two seconds. What has ended is removed."""
-        owner = visible_owner(request)
-        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        if job.finished:
-            await run_sync(lambda: workload.jobs.forget(analysis_id, owner=owner))
-            return Response(status_code=204)  # type: ignore[return-value]  # FastAPI passes responses on
-        return view(await run_sync(lambda: workload.jobs.cancel(analysis_id, owner=owner)))
+    job, _ = await run_sync(lambda: workload.jobs.submit(submission, models_key=workload.worker_registry.models_key()))
+    return JSONResponse(view(job).model_dump(mode="json"), 202, {"Location": location(job)})
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/report",
-        summary="The result",
-        response_class=Response,
-        responses={
-            200: format_responses(),
-            **responses(
-                *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
-            ),
-        },
+
+@router.get("/v1/analyses", summary="List analyses", responses=responses("malformed-request", "busy"))
+async def page(
+    workload: ServingWorkload,
+    request: Request,
+    *,
+    state: Annotated[list[State] | None, Query(description="Only these states; repeat for several.")] = None,
+    slide: Annotated[str | None, Query(max_length=100, description="Only of this slide.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**62, description="From a page's `next`.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> AnalysisPage:
+    """Your analyses, the newest first."""
+    owner = visible_owner(request)
+    jobs = await run_sync(
+        lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
     )
-    async def report(request: Request, analysis_id: str, query: Annotated[RecountQuery, Query()]) -> Response:
-        """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error.
+    more = None
+    if len(jobs) > limit:
+        jobs = jobs[:limit]
+        more = str(request.url.include_query_params(before=jobs[-1].number).replace(scheme="", netloc=""))
+    return AnalysisPage(analyses=[view(job) for job in jobs], next=more)
 
-        With options of counting, the stored result is counted again; no model runs.
-        """
-        return await answered(request, analysis_id, choose_export(request), query)
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/report.{suffix}",
-        summary="The result in a format",
-        response_class=Response,
-        responses={
-            200: format_responses(),
-            **responses(
-                *RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"
-            ),
-        },
-    )
-    async def report_file(
-        request: Request,
-        analysis_id: str,
-        suffix: Annotated[str, Path(description=f"One of {', '.join(e.suffix for e in EXPORTS.values())}.")],
-        query: Annotated[RecountQuery, Query()],
-    ) -> Response:
-        """The same by suffix, for links; `Accept` is not asked."""
-        export = next((name for name, e in EXPORTS.items() if e.suffix == suffix), None)
-        if export is None:
-            raise NoSuchPageError(
-                f"no format {suffix[:40]!r}; there are {', '.join(e.suffix for e in EXPORTS.values())}"
-            )
-        return await answered(request, analysis_id, export, query)
+@router.get("/v1/analyses/{analysis_id}", summary="One analysis", responses=responses("not-found", "busy"))
+async def get(workload: ServingWorkload, request: Request, analysis_id: str) -> AnalysisView:
+    """State, progress and time left; with the error where it failed."""
+    owner = visible_owner(request)
+    return view(await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner)))
 
-    async def answered(request: Request, analysis_id: str, export: str, query: RecountQuery) -> Response:
-        check_query(request)
-        owner = visible_owner(request)
-        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        you = request_owner(request)
-        analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
-        headers = {"Cache-Control": "private, immutable" if query.review == "off" else "private, no-cache"}
-        if not EXPORTS[export].needs_slide:
-            return await export_response(export, analysis, headers=headers)
-        async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
-            return await export_response(export, analysis, slide=slide, headers=headers)
 
-    return router
+@router.delete(
+    "/v1/analyses/{analysis_id}",
+    summary="Cancel or remove an analysis",
+    responses={204: {"description": "It had ended and is removed"}, **responses("not-found", "busy")},
+)
+async def cancel(workload: ServingWorkload, request: Request, analysis_id: str) -> AnalysisView:
+    """Cancels what has not ended: its worker stops within two seconds. What has ended is removed."""
+    owner = visible_owner(request)
+    job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+    if job.finished:
+        await run_sync(lambda: workload.jobs.forget(analysis_id, owner=owner))
+        return Response(status_code=204)  # type: ignore[return-value]  # FastAPI passes responses on
+    return view(await run_sync(lambda: workload.jobs.cancel(analysis_id, owner=owner)))
+
+
+@router.get(
+    "/v1/analyses/{analysis_id}/report",
+    summary="The result",
+    response_class=Response,
+    responses={
+        200: format_responses(),
+        **responses(*RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"),
+    },
+)
+async def report(
+    workload: ServingWorkload, request: Request, analysis_id: str, query: Annotated[RecountQuery, Query()]
+) -> Response:
+    """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error.
+
+    With options of counting, the stored result is counted again; no model runs.
+    """
+    return await _answer(workload, request, analysis_id, choose_export(request), query)
+
+
+@router.get(
+    "/v1/analyses/{analysis_id}/report.{suffix}",
+    summary="The result in a format",
+    response_class=Response,
+    responses={
+        200: format_responses(),
+        **responses(*RESULT_ERRORS, "malformed-request", "not-finished", "unreadable-slide", "decoder-died", "busy"),
+    },
+)
+async def report_file(
+    workload: ServingWorkload,
+    request: Request,
+    analysis_id: str,
+    suffix: Annotated[str, Path(description=f"One of {', '.join(e.suffix for e in EXPORTS.values())}.")],
+    query: Annotated[RecountQuery, Query()],
+) -> Response:
+    """The same by suffix, for links; `Accept` is not asked."""
+    export = next((name for name, e in EXPORTS.items() if e.suffix == suffix), None)
+    if export is None:
+        raise NoSuchPageError(f"no format {suffix[:40]!r}; there are {', '.join(e.suffix for e in EXPORTS.values())}")
+    return await _answer(workload, request, analysis_id, export, query)
+
+
+async def _answer(workload: Workload, request: Request, analysis_id: str, export: str, query: RecountQuery) -> Response:
+    check_query(request)
+    owner = visible_owner(request)
+    job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+    you = request_owner(request)
+    analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
+    headers = {"Cache-Control": "private, immutable" if query.review == "off" else "private, no-cache"}
+    if not EXPORTS[export].needs_slide:
+        return await export_response(export, analysis, headers=headers)
+    async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
+        return await export_response(export, analysis, slide=slide, headers=headers)
 
 
 def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:

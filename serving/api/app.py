@@ -13,32 +13,35 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serving.access.access import open_access
 from serving.access.local_key import FILE
-from serving.api import problems
-from serving.api.analyses import analysis_routes
+from serving.api import (
+    analyses,
+    counts,
+    deepzoom,
+    drift,
+    events,
+    iiif,
+    info,
+    maps,
+    masks,
+    monailabel,
+    problems,
+    registry,
+    reviews,
+    score,
+    shadows,
+    slides,
+    uploads,
+    viewer,
+)
 from serving.api.bounds import BoundedBodies, BoundedHeads
-from serving.api.counts import count_routes
-from serving.api.deepzoom import deepzoom_routes
-from serving.api.drift import drift_routes
-from serving.api.events import event_routes
 from serving.api.guard import PUBLIC, Guard
 from serving.api.heads import HeadAsGet, SafeAnswers
-from serving.api.iiif import iiif_routes
-from serving.api.info import info_routes
-from serving.api.maps import map_routes
-from serving.api.masks import mask_routes
-from serving.api.monailabel import monailabel_routes
 from serving.api.pictures import Pictures
 from serving.api.proxies import Proxies
-from serving.api.registry import registry_routes
 from serving.api.request_log import RequestLog
 from serving.api.results import ResultCache
-from serving.api.reviews import review_routes
 from serving.api.routes import METHODS
-from serving.api.score import score_routes
-from serving.api.shadows import shadow_routes
-from serving.api.slides import slide_routes
-from serving.api.uploads import upload_routes
-from serving.api.viewer import viewer_routes
+from serving.api.services import Services
 from serving.api.workload import Workload
 from serving.core.research_use import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
@@ -52,6 +55,12 @@ API_VERSION = "1.0"
 """Of the addresses and their answers; the software's version is in each report."""
 
 _log = logging.getLogger("mitoserve.http")
+
+_RESOURCES = (
+    info, score, slides, uploads, analyses, events, deepzoom, iiif, maps, masks, counts, reviews, viewer, monailabel,
+    registry, shadows, drift,
+)  # fmt: skip
+"""Modules with routes, in the order of the document."""
 
 _EXPOSED = (
     "Location", "Retry-After", "Mitoserve-Slide", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
@@ -83,16 +92,9 @@ def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None 
 
     # The documentation pages of FastAPI load scripts from elsewhere; the document itself is served instead.
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for routes in (info_routes, score_routes, slide_routes, upload_routes, analysis_routes, event_routes):
-        app.include_router(routes(workload))
-    pictures, results = Pictures(workload), ResultCache(workload)
-    for router in (
-        deepzoom_routes(pictures), iiif_routes(pictures), map_routes(results), mask_routes(results),
-        count_routes(workload, results), review_routes(workload, results),
-        viewer_routes(settings), monailabel_routes(workload), registry_routes(workload),
-        shadow_routes(workload), drift_routes(workload),
-    ):  # fmt: skip
-        app.include_router(router)
+    app.state.services = Services(workload, Pictures(workload), ResultCache(workload))
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
     problems.install(app)
     app.add_middleware(BoundedBodies, idle_s=settings.upload_idle_s)
     app.add_middleware(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.api.options import RecountQuery, check_query
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
-from serving.api.results import ResultCache
+from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
 from serving.core.profiles import load_profile, profile_names
 from serving.core.report import Counting, Counts, Hotspot, Report, ReviewedCounts
@@ -51,28 +51,31 @@ class CountsView(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def count_routes(workload: Workload, results: ResultCache) -> APIRouter:
-    """The route of counts."""
-    router = APIRouter(tags=["analyses"])
+router = APIRouter(tags=["analyses"])
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/counts",
-        summary="Counts at a threshold and after review",
-        responses=responses("malformed-request", "not-found", "not-finished", "busy"),
-    )
-    async def read(request: Request, analysis_id: str, query: Annotated[RecountQuery, Query()]) -> CountsView:
-        """The result counted again, as `/report` with the same query does, without what a viewer holds already."""
-        check_query(request)
-        owner, you = visible_owner(request), request_owner(request)
 
-        def counted() -> CountsView:
-            job, analysis = results.get(analysis_id, owner=owner)
-            decision = read_decision(workload, job.id, analysis.report, query, you=you)
-            return _view(analysis_id, analysis, recount_as_asked(analysis, query, decision))
+@router.get(
+    "/v1/analyses/{analysis_id}/counts",
+    summary="Counts at a threshold and after review",
+    responses=responses("malformed-request", "not-found", "not-finished", "busy"),
+)
+async def read(
+    workload: ServingWorkload,
+    results: ServingResults,
+    request: Request,
+    analysis_id: str,
+    query: Annotated[RecountQuery, Query()],
+) -> CountsView:
+    """The result counted again, as `/report` with the same query does, without what a viewer holds already."""
+    check_query(request)
+    owner, you = visible_owner(request), request_owner(request)
 
-        return await run_sync(counted)
+    def counted() -> CountsView:
+        job, analysis = results.get(analysis_id, owner=owner)
+        decision = read_decision(workload, job.id, analysis.report, query, you=you)
+        return _view(analysis_id, analysis, recount_as_asked(analysis, query, decision))
 
-    return router
+    return await run_sync(counted)
 
 
 def read_decision(

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from serving.api.answers import BINARY
 from serving.api.frames import FrameQuery, parse_frame
-from serving.api.pictures import MAX_AGE_S, PictureRequest, Pictures
+from serving.api.pictures import MAX_AGE_S, PictureRequest
 from serving.api.problems import NoSuchTileError, responses
-from serving.api.score import BINARY
+from serving.api.services import ServingPictures
 from serving.core.geometry import Region
 
 PICTURE_ERRORS = ("not-found", "slide-changed", "unreadable-slide", "decoder-died", "busy")
@@ -75,48 +76,53 @@ class DeepZoom:
         return bytes(ElementTree.tostring(image, encoding="utf-8", xml_declaration=True))
 
 
-def deepzoom_routes(pictures: Pictures) -> APIRouter:
-    """The routes of tiles."""
-    router = APIRouter(tags=["viewers"])
+router = APIRouter(tags=["viewers"])
 
-    @router.get(
-        "/v1/slides/{slide_id}/deepzoom.dzi",
-        summary="Deep Zoom descriptor",
-        response_class=Response,
-        responses={
-            200: {"description": "The .dzi file", "content": {"application/xml": BINARY}},
-            **responses("not-found", "busy"),
-        },
+
+@router.get(
+    "/v1/slides/{slide_id}/deepzoom.dzi",
+    summary="Deep Zoom descriptor",
+    response_class=Response,
+    responses={
+        200: {"description": "The .dzi file", "content": {"application/xml": BINARY}},
+        **responses("not-found", "busy"),
+    },
+)
+async def descriptor(pictures: ServingPictures, request: Request, slide_id: str) -> Response:
+    """Size of the slide and of its tiles, as XML."""
+    slide = await pictures.slide(request, slide_id)
+    content = DeepZoom(slide.width, slide.height).descriptor()
+    headers = {"Cache-Control": f"private, max-age={MAX_AGE_S}, immutable"}
+    return Response(content, media_type="application/xml", headers=headers)
+
+
+@router.get(
+    "/v1/slides/{slide_id}/deepzoom_files/{level}/{column}_{row}.jpeg",
+    summary="Deep Zoom tile",
+    response_class=Response,
+    responses={
+        200: {"description": "JPEG", "content": {"image/jpeg": BINARY}},
+        **responses("malformed-request", *PICTURE_ERRORS),
+    },
+)
+async def tile(
+    pictures: ServingPictures,
+    request: Request,
+    *,
+    slide_id: str,
+    level: int,
+    column: int,
+    row: int,
+    frame: FrameQuery = None,
+) -> Response:
+    """One tile. Level 0 is one px; each further level is twice as large, up to the slide itself."""
+    slide = await pictures.slide(request, slide_id)
+    seen = parse_frame(slide, frame)
+    place = DeepZoom(seen.width, seen.height).tile(level, column, row)
+    if place is None:
+        raise NoSuchTileError("the slide has no such tile; deepzoom.dzi states its size")
+    picture = PictureRequest(
+        f"deepzoom/{seen.name}{level}/{column}_{row}",
+        lambda opened: seen.wrap(opened).read(place.region, place.width, place.height),
     )
-    async def descriptor(request: Request, slide_id: str) -> Response:
-        """Size of the slide and of its tiles, as XML."""
-        slide = await pictures.slide(request, slide_id)
-        content = DeepZoom(slide.width, slide.height).descriptor()
-        headers = {"Cache-Control": f"private, max-age={MAX_AGE_S}, immutable"}
-        return Response(content, media_type="application/xml", headers=headers)
-
-    @router.get(
-        "/v1/slides/{slide_id}/deepzoom_files/{level}/{column}_{row}.jpeg",
-        summary="Deep Zoom tile",
-        response_class=Response,
-        responses={
-            200: {"description": "JPEG", "content": {"image/jpeg": BINARY}},
-            **responses("malformed-request", *PICTURE_ERRORS),
-        },
-    )
-    async def tile(
-        request: Request, *, slide_id: str, level: int, column: int, row: int, frame: FrameQuery = None
-    ) -> Response:
-        """One tile. Level 0 is one px; each further level is twice as large, up to the slide itself."""
-        slide = await pictures.slide(request, slide_id)
-        seen = parse_frame(slide, frame)
-        place = DeepZoom(seen.width, seen.height).tile(level, column, row)
-        if place is None:
-            raise NoSuchTileError("the slide has no such tile; deepzoom.dzi states its size")
-        picture = PictureRequest(
-            f"deepzoom/{seen.name}{level}/{column}_{row}",
-            lambda opened: seen.wrap(opened).read(place.region, place.width, place.height),
-        )
-        return await pictures.answer(request, slide, picture)
-
-    return router
+    return await pictures.answer(request, slide, picture)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.analysis import iso
 from serving.api.problems import responses
-from serving.api.workload import Workload
+from serving.api.services import ServingWorkload
 from serving.core.modelcard import DriftReference
 from serving.core.research_use import RESEARCH_USE
 from serving.drift.measures import Level, Name
@@ -52,21 +52,18 @@ class DriftView(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def drift_routes(workload: Workload) -> APIRouter:
-    """The route of drift."""
-    router = APIRouter(prefix="/v1/registry/drift", tags=["models"])
+router = APIRouter(prefix="/v1/registry/drift", tags=["models"])
 
-    @router.get("", summary="Drift of scores and stains", responses=responses("model-unavailable", "busy"))
-    async def drift() -> DriftView:
-        """Scores and colours of the latest slides against a reference; nothing is said of any single slide."""
 
-        def found() -> DriftView:
-            card = workload.worker_registry.cards()[0]
-            return _view(f"{card.name}@{card.version}", workload.drift.drift(card))
+@router.get("", summary="Drift of scores and stains", responses=responses("model-unavailable", "busy"))
+async def drift(workload: ServingWorkload) -> DriftView:
+    """Scores and colours of the latest slides against a reference; nothing is said of any single slide."""
 
-        return await run_sync(found)
+    def found() -> DriftView:
+        card = workload.worker_registry.cards()[0]
+        return _view(f"{card.name}@{card.version}", workload.drift.drift(card))
 
-    return router
+    return await run_sync(found)
 
 
 def _view(screening: str, drift: DriftResult) -> DriftView:

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from serving.api.owners import visible_owner
 from serving.api.problems import responses
+from serving.api.services import ServingWorkload
 from serving.api.workload import FIRST_LOOK_S, LAST_LOOK_S, Workload
 from serving.core.errors import BusyError, RequestError
 from serving.jobs.job import State
@@ -34,44 +35,42 @@ _EVENT = {
 }
 
 
-def event_routes(workload: Workload) -> APIRouter:
-    """The route that follows an analysis."""
-    router = APIRouter(tags=["analyses"])
+router = APIRouter(tags=["analyses"])
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/events",
-        summary="Follow an analysis",
-        response_class=StreamingResponse,  # FastAPI takes routes of EventSourceResponse for generators, which give no 204
-        responses={
-            204: {"description": "The analysis has ended and every event was seen"},
-            200: {
-                "description": "Events until the analysis has ended",
-                "content": {_MEDIA_TYPE: {"schema": _EVENT}},
-            },
-            **responses("malformed-request", "not-found", "busy"),
+
+@router.get(
+    "/v1/analyses/{analysis_id}/events",
+    summary="Follow an analysis",
+    response_class=StreamingResponse,  # FastAPI takes routes of EventSourceResponse for generators, which give no 204
+    responses={
+        204: {"description": "The analysis has ended and every event was seen"},
+        200: {
+            "description": "Events until the analysis has ended",
+            "content": {_MEDIA_TYPE: {"schema": _EVENT}},
         },
-    )
-    async def follow(
-        request: Request,
-        analysis_id: str,
-        last_event_id: Annotated[
-            str | None, Header(description="Go on after this event; browsers send it when they come back.")
-        ] = None,
-    ) -> Response:
-        """One event a change of state, named as the state, and `progress` in between; the data is JSON.
+        **responses("malformed-request", "not-found", "busy"),
+    },
+)
+async def follow(
+    workload: ServingWorkload,
+    request: Request,
+    analysis_id: str,
+    last_event_id: Annotated[
+        str | None, Header(description="Go on after this event; browsers send it when they come back.")
+    ] = None,
+) -> Response:
+    """One event a change of state, named as the state, and `progress` in between; the data is JSON.
 
-        The stream ends with the last state. An id that was seen is never sent again after `Last-Event-ID`; where it was
-        the last one, the answer is 204, which keeps a browser from coming back.
-        """
-        owner = visible_owner(request)
-        after = _number(last_event_id)
-        job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-        if job.finished and not await run_sync(partial(workload.jobs.events, analysis_id, after=after)):
-            return Response(status_code=204)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return EventSourceResponse(_events(workload, analysis_id, after), headers=headers)
-
-    return router
+    The stream ends with the last state. An id that was seen is never sent again after `Last-Event-ID`; where it was
+    the last one, the answer is 204, which keeps a browser from coming back.
+    """
+    owner = visible_owner(request)
+    after = _number(last_event_id)
+    job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+    if job.finished and not await run_sync(partial(workload.jobs.events, analysis_id, after=after)):
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventSourceResponse(_events(workload, analysis_id, after), headers=headers)
 
 
 async def _events(workload: Workload, analysis_id: str, after: int) -> AsyncIterator[bytes]:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from serving.api.addresses import address
+from serving.api.answers import BINARY
 from serving.api.deepzoom import PICTURE_ERRORS, TILE_PX, DeepZoom
 from serving.api.frames import FrameQuery, RegionSource, parse_frame
-from serving.api.pictures import MAX_AGE_S, PictureRequest, Pictures
+from serving.api.pictures import MAX_AGE_S, PictureRequest
 from serving.api.problems import responses
-from serving.api.score import BINARY
+from serving.api.services import ServingPictures
 from serving.core.errors import RequestError
 from serving.core.geometry import Region
 from serving.slides.resample import Pixels
@@ -136,67 +137,67 @@ def _requested_size(cut: Region, text: str, *, enlarged: bool) -> tuple[int, int
     return width or round(cut.width * height / cut.height), height or round(cut.height * width / cut.width)
 
 
-def iiif_routes(pictures: Pictures) -> APIRouter:
-    """The routes of the Image API."""
-    router = APIRouter(tags=["viewers"])
+router = APIRouter(tags=["viewers"])
 
-    @router.get(
-        "/v1/slides/{slide_id}/iiif",
-        summary="IIIF base address",
-        status_code=303,
-        response_class=RedirectResponse,
-        responses=responses("not-found", "busy"),
+
+@router.get(
+    "/v1/slides/{slide_id}/iiif",
+    summary="IIIF base address",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses=responses("not-found", "busy"),
+)
+async def base(pictures: ServingPictures, request: Request, slide_id: str) -> Response:
+    """Leads to info.json."""
+    slide = await pictures.slide(request, slide_id)
+    return RedirectResponse(address(f"/v1/slides/{slide.sha256}/iiif/info.json"), 303)
+
+
+@router.get(
+    "/v1/slides/{slide_id}/iiif/info.json",
+    summary="IIIF image information",
+    responses={
+        200: {"description": "info.json", "content": {"application/ld+json": {"schema": {"type": "object"}}}},
+        **responses("not-found"),
+    },
+)
+async def info(pictures: ServingPictures, request: Request, slide_id: str) -> dict[str, Any]:
+    """Size, tiles and features, by the Image API 3.0."""
+    slide = await pictures.slide(request, slide_id)
+    headers = {"Cache-Control": f"private, max-age={MAX_AGE_S}"}
+    content = _info(slide, str(request.url.replace(path=address(f"/v1/slides/{slide.sha256}/iiif"), query="")))
+    return JSONResponse(  # type: ignore[return-value]  # FastAPI passes responses on
+        content, headers=headers, media_type=f'application/ld+json;profile="{_CONTEXT}"'
     )
-    async def base(request: Request, slide_id: str) -> Response:
-        """Leads to info.json."""
-        slide = await pictures.slide(request, slide_id)
-        return RedirectResponse(address(f"/v1/slides/{slide.sha256}/iiif/info.json"), 303)
 
-    @router.get(
-        "/v1/slides/{slide_id}/iiif/info.json",
-        summary="IIIF image information",
-        responses={
-            200: {"description": "info.json", "content": {"application/ld+json": {"schema": {"type": "object"}}}},
-            **responses("not-found"),
-        },
-    )
-    async def info(request: Request, slide_id: str) -> dict[str, Any]:
-        """Size, tiles and features, by the Image API 3.0."""
-        slide = await pictures.slide(request, slide_id)
-        headers = {"Cache-Control": f"private, max-age={MAX_AGE_S}"}
-        content = _info(slide, str(request.url.replace(path=address(f"/v1/slides/{slide.sha256}/iiif"), query="")))
-        return JSONResponse(  # type: ignore[return-value]  # FastAPI passes responses on
-            content, headers=headers, media_type=f'application/ld+json;profile="{_CONTEXT}"'
-        )
 
-    @router.get(
-        "/v1/slides/{slide_id}/iiif/{region}/{size}/{rotation}/{leaf}",
-        summary="IIIF image",
-        response_class=Response,
-        responses={
-            200: {"description": "JPEG or PNG", "content": {"image/jpeg": BINARY, "image/png": BINARY}},
-            **responses("malformed-request", *PICTURE_ERRORS),
-        },
-    )
-    async def image(
-        request: Request,
-        *,
-        slide_id: str,
-        region: str,
-        size: str,
-        rotation: str,
-        leaf: str,
-        frame: FrameQuery = None,
-    ) -> Response:
-        """A region at a size, turned; the last part is quality and format, such as default.jpg."""
-        slide = await pictures.slide(request, slide_id)
-        seen = parse_frame(slide, frame)
-        wanted = parse_iiif((seen.width, seen.height), region, size, rotation, leaf)
-        name = f"iiif/{seen.name}{region}/{size}/{rotation}/{leaf}"
-        picture = PictureRequest(name, lambda opened: wanted.read(seen.wrap(opened)), wanted.format)
-        return await pictures.answer(request, slide, picture)
-
-    return router
+@router.get(
+    "/v1/slides/{slide_id}/iiif/{region}/{size}/{rotation}/{leaf}",
+    summary="IIIF image",
+    response_class=Response,
+    responses={
+        200: {"description": "JPEG or PNG", "content": {"image/jpeg": BINARY, "image/png": BINARY}},
+        **responses("malformed-request", *PICTURE_ERRORS),
+    },
+)
+async def image(
+    pictures: ServingPictures,
+    request: Request,
+    *,
+    slide_id: str,
+    region: str,
+    size: str,
+    rotation: str,
+    leaf: str,
+    frame: FrameQuery = None,
+) -> Response:
+    """A region at a size, turned; the last part is quality and format, such as default.jpg."""
+    slide = await pictures.slide(request, slide_id)
+    seen = parse_frame(slide, frame)
+    wanted = parse_iiif((seen.width, seen.height), region, size, rotation, leaf)
+    name = f"iiif/{seen.name}{region}/{size}/{rotation}/{leaf}"
+    picture = PictureRequest(name, lambda opened: wanted.read(seen.wrap(opened)), wanted.format)
+    return await pictures.answer(request, slide, picture)
 
 
 def _info(slide: StoredSlide, address: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from serving.api.disk_space import check_disk_space, read_free_bytes
 from serving.api.problems import NoSuchModelError, NotReadyError, responses
+from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import BusyError, ModelError
 from serving.core.modelcard import ModelCard
@@ -29,87 +30,89 @@ class Models(BaseModel):
     models: list[ModelCard]
 
 
-def info_routes(workload: Workload) -> APIRouter:
-    """The routes that only read."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.get(
-        "/livez",
-        summary="Is the server alive?",
-        tags=["server"],
-        response_class=PlainTextResponse,
-        responses=responses(),
-    )
-    async def livez() -> str:
-        """Answers as long as the process runs."""
-        return "alive\n"
 
-    @router.get(
-        "/readyz",
-        summary="Can the server score?",
-        tags=["server"],
-        response_class=PlainTextResponse,
-        responses=responses("model-unavailable", "not-ready"),
-    )
-    async def readyz() -> str:
-        """Answers 200 once the server can work, else 503 with the reason.
+@router.get(
+    "/livez",
+    summary="Is the server alive?",
+    tags=["server"],
+    response_class=PlainTextResponse,
+    responses=responses(),
+)
+async def livez() -> str:
+    """Answers as long as the process runs."""
+    return "alive\n"
 
-        The models are loaded, there is room on disk, and the database and the object store answer and are those that it started
-        with.
-        """
-        try:
-            await run_sync(workload.database.check)
-            await run_sync(workload.worker_registry.cards)
-            await run_sync(check_disk_space, workload.store)
-            await run_sync(workload.store.kept.check)
-        except BusyError as error:
-            raise NotReadyError(str(error)) from error
-        return "ready\n"
 
-    @router.get(
-        "/metrics",
-        summary="Prometheus metrics",
-        tags=["server"],
-        response_class=PlainTextResponse,
-        responses=responses(),
-    )
-    def prometheus() -> Response:
-        """Requests, analyses, errors, stages, drift, disks and GPUs, in Prometheus's text format."""
-        metrics.set_free(read_free_bytes(workload.settings))
-        metrics.set_decoders_bound(landlock.version() > 0)
-        metrics.set_analyses(workload.jobs.counts())
-        shadow = workload.registry.shadows.running()
-        metrics.set_shadow(dict.fromkeys(STATES, 0) if shadow is None else workload.shadows.counts(shadow.number))
-        _state_drift(workload)
-        for use in gpu_use():
-            metrics.set_gpu(use)
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+@router.get(
+    "/readyz",
+    summary="Can the server score?",
+    tags=["server"],
+    response_class=PlainTextResponse,
+    responses=responses("model-unavailable", "not-ready"),
+)
+async def readyz(workload: ServingWorkload) -> str:
+    """Answers 200 once the server can work, else 503 with the reason.
 
-    @router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
-    async def models() -> Models:
-        """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
-        return Models(models=await run_sync(workload.worker_registry.cards))
+    The models are loaded, there is room on disk, and the database and the object store answer and are those that it started
+    with.
+    """
+    try:
+        await run_sync(workload.database.check)
+        await run_sync(workload.worker_registry.cards)
+        await run_sync(check_disk_space, workload.store)
+        await run_sync(workload.store.kept.check)
+    except BusyError as error:
+        raise NotReadyError(str(error)) from error
+    return "ready\n"
 
-    @router.get(
-        "/v1/models/{name}",
-        summary="One model's card",
-        tags=["models"],
-        responses=responses("not-found", "model-unavailable"),
-    )
-    async def model(name: str) -> ModelCard:
-        """The card of the model `name`."""
-        cards = await run_sync(workload.worker_registry.cards)
-        for card in cards:
-            if card.name == name:
-                return card
-        raise NoSuchModelError(f"no model {name[:80]!r}; this server has {', '.join(card.name for card in cards)}")
 
-    @router.get("/v1/schema/report", summary="JSON Schema of the report", tags=["scoring"], responses=responses())
-    async def report_schema() -> dict[str, Any]:
-        """The JSON Schema (2020-12) that every report validates against."""
-        return Report.model_json_schema(mode="serialization")
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    tags=["server"],
+    response_class=PlainTextResponse,
+    responses=responses(),
+)
+def prometheus(workload: ServingWorkload) -> Response:
+    """Requests, analyses, errors, stages, drift, disks and GPUs, in Prometheus's text format."""
+    metrics.set_free(read_free_bytes(workload.settings))
+    metrics.set_decoders_bound(landlock.version() > 0)
+    metrics.set_analyses(workload.jobs.counts())
+    shadow = workload.registry.shadows.running()
+    metrics.set_shadow(dict.fromkeys(STATES, 0) if shadow is None else workload.shadows.counts(shadow.number))
+    _state_drift(workload)
+    for use in gpu_use():
+        metrics.set_gpu(use)
+    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
-    return router
+
+@router.get("/v1/models", summary="The models' cards", tags=["models"], responses=responses("model-unavailable"))
+async def models(workload: ServingWorkload) -> Models:
+    """Cards of the models in use: what they are, their thresholds, what was measured, their limits."""
+    return Models(models=await run_sync(workload.worker_registry.cards))
+
+
+@router.get(
+    "/v1/models/{name}",
+    summary="One model's card",
+    tags=["models"],
+    responses=responses("not-found", "model-unavailable"),
+)
+async def model(workload: ServingWorkload, name: str) -> ModelCard:
+    """The card of the model `name`."""
+    cards = await run_sync(workload.worker_registry.cards)
+    for card in cards:
+        if card.name == name:
+            return card
+    raise NoSuchModelError(f"no model {name[:80]!r}; this server has {', '.join(card.name for card in cards)}")
+
+
+@router.get("/v1/schema/report", summary="JSON Schema of the report", tags=["scoring"], responses=responses())
+async def report_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) that every report validates against."""
+    return Report.model_json_schema(mode="serialization")
 
 
 def _state_drift(workload: Workload) -> None:

@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from serving.api.addresses import address
+from serving.api.answers import BINARY
 from serving.api.owners import visible_owner
 from serving.api.problems import responses
-from serving.api.results import ResultCache
-from serving.api.score import BINARY
+from serving.api.services import ServingResults
 
 FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
 """A result never changes."""
@@ -30,46 +30,44 @@ class MapView(BaseModel):
     scores: str = Field(description="Address of the scores: float32, little-endian, row by row; NaN where none.")
 
 
-def map_routes(results: ResultCache) -> APIRouter:
-    """The routes of the mitosis map."""
-    router = APIRouter(tags=["viewers"])
+router = APIRouter(tags=["viewers"])
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/map",
-        summary="Frame of the mitosis map",
-        responses=responses("not-found", "not-finished", "busy"),
+
+@router.get(
+    "/v1/analyses/{analysis_id}/map",
+    summary="Frame of the mitosis map",
+    responses=responses("not-found", "not-finished", "busy"),
+)
+async def frame(results: ServingResults, request: Request, analysis_id: str) -> MapView:
+    """Where the lattice of scores lies on the slide."""
+    owner = visible_owner(request)
+    job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    lattice = analysis.mitosis_map
+    rows, columns = lattice.scores.shape
+    return MapView(
+        x=lattice.x,
+        y=lattice.y,
+        step=lattice.step,
+        window=lattice.window,
+        mpp=lattice.mpp,
+        rows=rows,
+        columns=columns,
+        scores=address(f"/v1/analyses/{job.id}/map/scores"),
     )
-    async def frame(request: Request, analysis_id: str) -> MapView:
-        """Where the lattice of scores lies on the slide."""
-        owner = visible_owner(request)
-        job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
-        lattice = analysis.mitosis_map
-        rows, columns = lattice.scores.shape
-        return MapView(
-            x=lattice.x,
-            y=lattice.y,
-            step=lattice.step,
-            window=lattice.window,
-            mpp=lattice.mpp,
-            rows=rows,
-            columns=columns,
-            scores=address(f"/v1/analyses/{job.id}/map/scores"),
-        )
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/map/scores",
-        summary="Scores of the mitosis map",
-        response_class=Response,
-        responses={
-            200: {"description": "float32", "content": {"application/octet-stream": BINARY}},
-            **responses("not-found", "not-finished", "busy"),
-        },
-    )
-    async def scores(request: Request, analysis_id: str) -> Response:
-        """Every score of the lattice."""
-        owner = visible_owner(request)
-        _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
-        content = analysis.mitosis_map.scores.astype("<f4").tobytes()
-        return Response(content, media_type="application/octet-stream", headers=FOREVER)
 
-    return router
+@router.get(
+    "/v1/analyses/{analysis_id}/map/scores",
+    summary="Scores of the mitosis map",
+    response_class=Response,
+    responses={
+        200: {"description": "float32", "content": {"application/octet-stream": BINARY}},
+        **responses("not-found", "not-finished", "busy"),
+    },
+)
+async def scores(results: ServingResults, request: Request, analysis_id: str) -> Response:
+    """Every score of the lattice."""
+    owner = visible_owner(request)
+    _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    content = analysis.mitosis_map.scores.astype("<f4").tobytes()
+    return Response(content, media_type="application/octet-stream", headers=FOREVER)

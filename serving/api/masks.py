@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from serving.api.addresses import address
+from serving.api.answers import BINARY
 from serving.api.maps import FOREVER
 from serving.api.owners import visible_owner
 from serving.api.problems import responses
-from serving.api.results import ResultCache
-from serving.api.score import BINARY
+from serving.api.services import ServingResults
 from serving.core.geometry import Roi
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.analysis import Analysis
@@ -36,47 +36,45 @@ class MaskView(BaseModel):
     picture: str = Field(description="Address of the picture: PNG, 8 bit grey.")
 
 
-def mask_routes(results: ResultCache) -> APIRouter:
-    """The routes of the mask."""
-    router = APIRouter(tags=["viewers"])
+router = APIRouter(tags=["viewers"])
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/mask",
-        summary="Frame of the tissue and quality mask",
-        responses=responses("not-found", "not-finished", "busy"),
+
+@router.get(
+    "/v1/analyses/{analysis_id}/mask",
+    summary="Frame of the tissue and quality mask",
+    responses=responses("not-found", "not-finished", "busy"),
+)
+async def frame(results: ServingResults, request: Request, analysis_id: str) -> MaskView:
+    """Where the mask lies on the slide, and what its values mean."""
+    owner = visible_owner(request)
+    job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    tissue = await run_sync(lambda: _tissue(analysis))
+    rows, columns = tissue.tissue.shape
+    return MaskView(
+        rows=rows,
+        columns=columns,
+        step_x=tissue.step_x,
+        step_y=tissue.step_y,
+        classes=_name_classes(analysis),
+        quality=analysis.quality is not None,
+        picture=address(f"/v1/analyses/{job.id}/mask/picture"),
     )
-    async def frame(request: Request, analysis_id: str) -> MaskView:
-        """Where the mask lies on the slide, and what its values mean."""
-        owner = visible_owner(request)
-        job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
-        tissue = await run_sync(lambda: _tissue(analysis))
-        rows, columns = tissue.tissue.shape
-        return MaskView(
-            rows=rows,
-            columns=columns,
-            step_x=tissue.step_x,
-            step_y=tissue.step_y,
-            classes=_name_classes(analysis),
-            quality=analysis.quality is not None,
-            picture=address(f"/v1/analyses/{job.id}/mask/picture"),
-        )
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/mask/picture",
-        summary="Tissue and quality mask",
-        response_class=Response,
-        responses={
-            200: {"description": "The mask", "content": {"image/png": BINARY}},
-            **responses("not-found", "not-finished", "busy"),
-        },
-    )
-    async def picture(request: Request, analysis_id: str) -> Response:
-        """The mask as a picture; its values are numbers of classes and look black."""
-        owner = visible_owner(request)
-        _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
-        return Response(await run_sync(lambda: _png(analysis)), media_type="image/png", headers=FOREVER)
 
-    return router
+@router.get(
+    "/v1/analyses/{analysis_id}/mask/picture",
+    summary="Tissue and quality mask",
+    response_class=Response,
+    responses={
+        200: {"description": "The mask", "content": {"image/png": BINARY}},
+        **responses("not-found", "not-finished", "busy"),
+    },
+)
+async def picture(results: ServingResults, request: Request, analysis_id: str) -> Response:
+    """The mask as a picture; its values are numbers of classes and look black."""
+    owner = visible_owner(request)
+    _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    return Response(await run_sync(lambda: _png(analysis)), media_type="image/png", headers=FOREVER)
 
 
 def _png(analysis: Analysis) -> bytes:

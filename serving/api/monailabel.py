@@ -18,10 +18,12 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from serving import __version__
+from serving.api.answers import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS
 from serving.api.headers import whole_number
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import NoSuchModelError, responses
-from serving.api.score import ARRIVAL_ERRORS, BINARY, RESULT_ERRORS, load_job_result
+from serving.api.results import load_job_result
+from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import RequestError, SlideTooLargeError
 from serving.core.geometry import Roi
@@ -68,90 +70,92 @@ class InferRequest(BaseModel):
         return Roi(((x, y), (right, y), (right, bottom), (x, bottom)))
 
 
-def monailabel_routes(workload: Workload) -> APIRouter:
-    """The routes that the extension calls."""
-    router = APIRouter(prefix=_ROOT, tags=["viewers"])
-    xml: dict[int | str, dict[str, Any]] = {200: {"description": "ASAP annotations", "content": {"text/xml": BINARY}}}
+router = APIRouter(prefix=_ROOT, tags=["viewers"])
+_XML: dict[int | str, dict[str, Any]] = {200: {"description": "ASAP annotations", "content": {"text/xml": BINARY}}}
 
-    @router.get("/info/", summary="MONAI Label: what is offered", responses=responses())
-    async def info() -> dict[str, Any]:
-        """The models, as MONAI Label states them."""
-        model = {
-            "type": "detection",
-            "dimension": 2,
-            "description": f"Mitotic figures. {RESEARCH_USE}",
-            "labels": [LABEL],
-            "pathology": True,
-            "nuclick": False,
-        }
-        return {
-            "name": "Mitoserve",
-            "description": f"Mitotic figures in H&E slides. {RESEARCH_USE}",
-            "version": __version__,
-            "labels": [LABEL],
-            "models": dict.fromkeys(MODELS, model),
-            "strategies": {},
-            "trainers": {},
-        }
 
-    @router.head(
-        "/datastore/image", summary="MONAI Label: is the slide here?", responses=responses("not-found", "busy")
+@router.get("/info/", summary="MONAI Label: what is offered", responses=responses())
+async def info() -> dict[str, Any]:
+    """The models, as MONAI Label states them."""
+    model = {
+        "type": "detection",
+        "dimension": 2,
+        "description": f"Mitotic figures. {RESEARCH_USE}",
+        "labels": [LABEL],
+        "pathology": True,
+        "nuclick": False,
+    }
+    return {
+        "name": "Mitoserve",
+        "description": f"Mitotic figures in H&E slides. {RESEARCH_USE}",
+        "version": __version__,
+        "labels": [LABEL],
+        "models": dict.fromkeys(MODELS, model),
+        "strategies": {},
+        "trainers": {},
+    }
+
+
+@router.head("/datastore/image", summary="MONAI Label: is the slide here?", responses=responses("not-found", "busy"))
+async def exists(
+    workload: ServingWorkload, request: Request, image: Annotated[str, Query(max_length=1000)]
+) -> Response:
+    """200 if you have a slide whose file is called so, without its suffix."""
+    await run_sync(_find_slide, workload, visible_owner(request), image)
+    return Response()
+
+
+@router.post(
+    "/infer/wsi/{model}",
+    summary="MONAI Label: score a slide that is here",
+    response_class=Response,
+    responses={**_XML, **responses("malformed-request", *RESULT_ERRORS, "busy")},
+)
+async def infer(
+    workload: ServingWorkload, request: Request, model: str, image: Annotated[str, Query(max_length=1000)]
+) -> Response:
+    """Figures in the region that is asked for, both in level-0 px from where the slide's bounds begin."""
+    _check_model(model)
+    wanted = _parse_request(await request.body())
+    slide = await run_sync(_find_slide, workload, visible_owner(request), image)
+    roi = wanted.roi(*await run_sync(_frame, workload, slide))
+    return await _score(
+        workload, request, Submission(request_owner(request), slide.sha256, ScoringOptions(roi=roi)), model
     )
-    async def exists(request: Request, image: Annotated[str, Query(max_length=1000)]) -> Response:
-        """200 if you have a slide whose file is called so, without its suffix."""
-        await run_sync(_find_slide, workload, visible_owner(request), image)
-        return Response()
 
-    @router.post(
-        "/infer/wsi/{model}",
-        summary="MONAI Label: score a slide that is here",
-        response_class=Response,
-        responses={**xml, **responses("malformed-request", *RESULT_ERRORS, "busy")},
-    )
-    async def infer(request: Request, model: str, image: Annotated[str, Query(max_length=1000)]) -> Response:
-        """Figures in the region that is asked for, both in level-0 px from where the slide's bounds begin."""
-        _check_model(model)
-        wanted = _parse_request(await request.body())
-        slide = await run_sync(_find_slide, workload, visible_owner(request), image)
-        roi = wanted.roi(*await run_sync(_frame, workload, slide))
-        return await _score(
-            workload, request, Submission(request_owner(request), slide.sha256, ScoringOptions(roi=roi)), model
-        )
 
-    @router.post(
-        "/infer/wsi_v2/{model}",
-        summary="MONAI Label: score a crop",
-        response_class=Response,
-        responses={**xml, **responses(*ARRIVAL_ERRORS, *RESULT_ERRORS)},
-        openapi_extra={
-            "requestBody": {
-                "content": {
-                    "multipart/form-data": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {"file": {"type": "string", "format": "binary"}, "wsi": {"type": "string"}},
-                        }
+@router.post(
+    "/infer/wsi_v2/{model}",
+    summary="MONAI Label: score a crop",
+    response_class=Response,
+    responses={**_XML, **responses(*ARRIVAL_ERRORS, *RESULT_ERRORS)},
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"file": {"type": "string", "format": "binary"}, "wsi": {"type": "string"}},
                     }
                 }
             }
-        },
-    )
-    async def infer_crop(request: Request, model: str) -> Response:
-        """Figures in the picture that is sent, in its own px."""
-        mpp = _check_model(model)
-        length = whole_number(request.headers.get("content-length", ""))
-        if length is None or length > MAX_CROP_BYTES:
-            raise SlideTooLargeError(f"a crop may have {MAX_CROP_BYTES} bytes; bring the slide itself for more")
-        owner = request_owner(request)
-        async with request.form(max_files=1, max_fields=4, max_part_size=2**20) as form:
-            file, text = form.get("file"), form.get("wsi")
-            if not isinstance(file, UploadFile) or not isinstance(text, str):
-                raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
-            _parse_request(text.encode())
-            stored = await run_sync(_store_crop, workload, file, owner)
-        return await _score(workload, request, Submission(owner, stored.sha256, ScoringOptions(mpp=mpp)), model)
-
-    return router
+        }
+    },
+)
+async def infer_crop(workload: ServingWorkload, request: Request, model: str) -> Response:
+    """Figures in the picture that is sent, in its own px."""
+    mpp = _check_model(model)
+    length = whole_number(request.headers.get("content-length", ""))
+    if length is None or length > MAX_CROP_BYTES:
+        raise SlideTooLargeError(f"a crop may have {MAX_CROP_BYTES} bytes; bring the slide itself for more")
+    owner = request_owner(request)
+    async with request.form(max_files=1, max_fields=4, max_part_size=2**20) as form:
+        file, text = form.get("file"), form.get("wsi")
+        if not isinstance(file, UploadFile) or not isinstance(text, str):
+            raise RequestError("the form needs the picture as 'file' and JSON as 'wsi'")
+        _parse_request(text.encode())
+        stored = await run_sync(_store_crop, workload, file, owner)
+    return await _score(workload, request, Submission(owner, stored.sha256, ScoringOptions(mpp=mpp)), model)
 
 
 def asap_reply(report: Report, model: str) -> bytes:

@@ -11,11 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.answers import BINARY
 from serving.api.owners import request_owner
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
-from serving.api.score import BINARY
-from serving.api.workload import Workload
+from serving.api.services import ServingWorkload
 from serving.core.modelcard import ModelCard
 from serving.core.research_use import RESEARCH_USE
 from serving.jobs.worker_registry import RegisteredWorker
@@ -109,123 +109,126 @@ class Releases(_Part):
     workers: list[WorkerView]
 
 
-def registry_routes(workload: Workload) -> APIRouter:
-    """The routes of the model registry."""
-    router = APIRouter(prefix="/v1/registry", tags=["models"])
+router = APIRouter(prefix="/v1/registry", tags=["models"])
 
-    @router.get("/versions", summary="List versions", responses=responses("model-unavailable", "busy"))
-    async def versions() -> Versions:
-        """Every version with its card, and whether it serves."""
-        return Versions(versions=[_version(row) for row in await run_sync(workload.registry.versions)])
 
-    @router.post(
-        "/versions",
-        summary="Add a version",
-        status_code=201,
-        response_model=ModelCard,
-        responses=responses(
-            "malformed-request", "empty-upload", "bad-archive", "slide-too-large", "model-refused", "model-conflict",
-            "model-unavailable", "upload-stalled", "disk-full", "busy",
-        ),
-        openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": BINARY}}},
-    )  # fmt: skip
-    async def add(request: Request) -> Response:
-        """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz.
+@router.get("/versions", summary="List versions", responses=responses("model-unavailable", "busy"))
+async def versions(workload: ServingWorkload) -> Versions:
+    """Every version with its card, and whether it serves."""
+    return Versions(versions=[_version(row) for row in await run_sync(workload.registry.versions)])
 
-        It is checked on this machine and kept; what serves stays as it is.
-        """
-        settings = workload.settings
-        async with receive_slide(request, workload, filename="version.zip") as received:
 
-            def keep() -> tuple[VersionId, ModelCard]:
-                folder = received.path.parent / "version"
-                extract(received.path, folder, max_bytes=settings.max_upload_bytes)
-                version = workload.registry.add(_version_folder(folder))
-                return version, workload.registry.find(version.name, version.version)[1]
+@router.post(
+    "/versions",
+    summary="Add a version",
+    status_code=201,
+    response_model=ModelCard,
+    responses=responses(
+        "malformed-request", "empty-upload", "bad-archive", "slide-too-large", "model-refused", "model-conflict",
+        "model-unavailable", "upload-stalled", "disk-full", "busy",
+    ),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": BINARY}}},
+)  # fmt: skip
+async def add(workload: ServingWorkload, request: Request) -> Response:
+    """The body is a zip or tar of a version's files: card.json, model.onnx, parity.npz.
 
-            version, card = await run_sync(keep)
-        location = address(f"/v1/registry/versions/{version.name}/{version.version}")
-        return JSONResponse(card.model_dump(mode="json"), 201, {"Location": location})
+    It is checked on this machine and kept; what serves stays as it is.
+    """
+    settings = workload.settings
+    async with receive_slide(request, workload, filename="version.zip") as received:
 
-    @router.get(
-        "/versions/{name}/{version}",
-        summary="One version's card",
-        responses=responses("malformed-request", "not-found", "model-unavailable", "busy"),
-    )
-    async def show(name: str, version: str) -> ModelCard:
-        """What it is, its thresholds, what was measured, its limits."""
-        return (await run_sync(lambda: workload.registry.find_labelled(f"{name}@{version}")))[1]
+        def keep() -> tuple[VersionId, ModelCard]:
+            folder = received.path.parent / "version"
+            extract(received.path, folder, max_bytes=settings.max_upload_bytes)
+            version = workload.registry.add(_version_folder(folder))
+            return version, workload.registry.find(version.name, version.version)[1]
 
-    @router.post(
-        "/versions/{name}/{version}/check",
-        summary="Check a version on this machine",
-        responses=responses("malformed-request", "not-found", "model-refused", "model-unavailable", "busy"),
-    )
-    async def check(name: str, version: str) -> CheckView:
-        """Hashes, signature, opset, contract, parity and speed; the answer may take minutes."""
+        version, card = await run_sync(keep)
+    location = address(f"/v1/registry/versions/{version.name}/{version.version}")
+    return JSONResponse(card.model_dump(mode="json"), 201, {"Location": location})
 
-        def found() -> VersionCheck:
-            chosen, _ = workload.registry.find_labelled(f"{name}@{version}")
-            return workload.registry.check([chosen], again=True)[0]
 
-        return CheckView.model_validate(await run_sync(found), from_attributes=True)
+@router.get(
+    "/versions/{name}/{version}",
+    summary="One version's card",
+    responses=responses("malformed-request", "not-found", "model-unavailable", "busy"),
+)
+async def show(workload: ServingWorkload, name: str, version: str) -> ModelCard:
+    """What it is, its thresholds, what was measured, its limits."""
+    return (await run_sync(lambda: workload.registry.find_labelled(f"{name}@{version}")))[1]
 
-    @router.post(
-        "/versions/{name}/{version}/retire",
-        summary="Retire a version",
-        status_code=204,
-        responses=responses("malformed-request", "not-found", "model-conflict", "model-unavailable", "busy"),
-    )
-    async def retire(name: str, version: str) -> Response:
-        """It never serves again; its files stay. Refused while it serves."""
-        await run_sync(lambda: workload.registry.retire(f"{name}@{version}"))
-        return Response(status_code=204)
 
-    @router.get("/releases", summary="List releases", responses=responses("busy"))
-    async def releases() -> Releases:
-        """What served when and why some were refused; and what each worker runs now."""
-        found = await run_sync(workload.registry.releases.latest)
-        members = await run_sync(workload.worker_registry.members)
-        return Releases(releases=[_release(r) for r in found], workers=[_worker(m) for m in members])
+@router.post(
+    "/versions/{name}/{version}/check",
+    summary="Check a version on this machine",
+    responses=responses("malformed-request", "not-found", "model-refused", "model-unavailable", "busy"),
+)
+async def check(workload: ServingWorkload, name: str, version: str) -> CheckView:
+    """Hashes, signature, opset, contract, parity and speed; the answer may take minutes."""
 
-    @router.get(
-        "/releases/{number}", summary="One release", responses=responses("malformed-request", "not-found", "busy")
-    )
-    async def release(number: Annotated[int, Number(ge=1, le=2**62)]) -> ReleaseView:
-        """Whether it waits, was promoted, or was refused and why."""
-        return _release(await run_sync(lambda: workload.registry.releases.get(number)))
+    def found() -> VersionCheck:
+        chosen, _ = workload.registry.find_labelled(f"{name}@{version}")
+        return workload.registry.check([chosen], again=True)[0]
 
-    @router.post(
-        "/releases",
-        summary="Promote a cascade",
-        status_code=202,
-        response_model=ReleaseView,
-        responses=responses(
-            "malformed-request", "not-found", "model-conflict", "model-refused", "model-unavailable", "busy"
-        ),
-    )
-    async def promote(request: Request, wanted: Wanted) -> Response:
-        """The workers check and load it beside what serves, then run new analyses on it; ask at Location how that went.
+    return CheckView.model_validate(await run_sync(found), from_attributes=True)
 
-        Where there is a golden set, its gates are asked before.
-        """
-        actor, because = request_owner(request), wanted.because.strip() if wanted.force else None
-        request.state.reason = because or ""
-        return _accept(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
 
-    @router.post(
-        "/rollback",
-        summary="Go back to the release before",
-        status_code=202,
-        response_model=ReleaseView,
-        responses=responses("model-conflict", "model-unavailable", "busy"),
-    )
-    async def rollback(request: Request) -> Response:
-        """As a promotion of what the present release replaced; a second time goes back one more."""
-        actor = request_owner(request)
-        return _accept(await run_sync(lambda: workload.registry.releases.back(actor)))
+@router.post(
+    "/versions/{name}/{version}/retire",
+    summary="Retire a version",
+    status_code=204,
+    responses=responses("malformed-request", "not-found", "model-conflict", "model-unavailable", "busy"),
+)
+async def retire(workload: ServingWorkload, name: str, version: str) -> Response:
+    """It never serves again; its files stay. Refused while it serves."""
+    await run_sync(lambda: workload.registry.retire(f"{name}@{version}"))
+    return Response(status_code=204)
 
-    return router
+
+@router.get("/releases", summary="List releases", responses=responses("busy"))
+async def releases(workload: ServingWorkload) -> Releases:
+    """What served when and why some were refused; and what each worker runs now."""
+    found = await run_sync(workload.registry.releases.latest)
+    members = await run_sync(workload.worker_registry.members)
+    return Releases(releases=[_release(r) for r in found], workers=[_worker(m) for m in members])
+
+
+@router.get("/releases/{number}", summary="One release", responses=responses("malformed-request", "not-found", "busy"))
+async def release(workload: ServingWorkload, number: Annotated[int, Number(ge=1, le=2**62)]) -> ReleaseView:
+    """Whether it waits, was promoted, or was refused and why."""
+    return _release(await run_sync(lambda: workload.registry.releases.get(number)))
+
+
+@router.post(
+    "/releases",
+    summary="Promote a cascade",
+    status_code=202,
+    response_model=ReleaseView,
+    responses=responses(
+        "malformed-request", "not-found", "model-conflict", "model-refused", "model-unavailable", "busy"
+    ),
+)
+async def promote(workload: ServingWorkload, request: Request, wanted: Wanted) -> Response:
+    """The workers check and load it beside what serves, then run new analyses on it; ask at Location how that went.
+
+    Where there is a golden set, its gates are asked before.
+    """
+    actor, because = request_owner(request), wanted.because.strip() if wanted.force else None
+    request.state.reason = because or ""
+    return _accept(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
+
+
+@router.post(
+    "/rollback",
+    summary="Go back to the release before",
+    status_code=202,
+    response_model=ReleaseView,
+    responses=responses("model-conflict", "model-unavailable", "busy"),
+)
+async def rollback(workload: ServingWorkload, request: Request) -> Response:
+    """As a promotion of what the present release replaced; a second time goes back one more."""
+    actor = request_owner(request)
+    return _accept(await run_sync(lambda: workload.registry.releases.back(actor)))
 
 
 def _version_folder(folder: Path) -> Path:

@@ -1,15 +1,30 @@
-"""Results that were asked for lately: a viewer asks for several parts of one, and each would read all of it."""
+"""Results, and those that were asked for lately: a viewer asks for several parts of one, and each would read all of it."""
 
 import threading
 from collections import OrderedDict
 
-from serving.api.score import load_job_result
+from serving.api.problems import FailedAnalysisError
 from serving.api.workload import Workload
+from serving.jobs.errors import ResultLostError
 from serving.jobs.job import AnalysisJob
+from serving.jobs.results import load_result
 from serving.scoring.analysis import Analysis
 
 KEPT = 2
 """A result of 100,000 detections takes some 100 MB."""
+
+
+def load_job_result(workload: Workload, job: AnalysisJob) -> Analysis:
+    """The result of a job that has ended; raises the error that it ended with."""
+    if job.state != "succeeded" or job.result is None:
+        raise FailedAnalysisError(
+            job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
+        )
+    try:
+        return load_result(workload.store.kept, job.result, slide_name=job.name)
+    except ResultLostError:
+        workload.jobs.lose(job)
+        raise
 
 
 class ResultCache:

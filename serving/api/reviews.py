@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import iso
+from serving.api.answers import BINARY
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
 from serving.api.results import ResultCache
-from serving.api.score import BINARY
+from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
@@ -112,69 +113,72 @@ class ReviewView(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def review_routes(workload: Workload, results: ResultCache) -> APIRouter:
-    """The routes of reviews."""
-    router = APIRouter(tags=["reviews"])
+router = APIRouter(tags=["reviews"])
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/reviews",
-        summary="What reviewers say",
-        responses=responses("not-found", "not-finished", "busy"),
-    )
-    async def read(request: Request, analysis_id: str) -> ReviewView:
-        """The record, each reviewer's counts, and how far they agree."""
-        owner = visible_owner(request)
-        you = request_owner(request)
-        return await run_sync(lambda: _view(workload, results, analysis_id, owner=owner, you=you))
 
-    @router.post(
-        "/v1/analyses/{analysis_id}/reviews",
-        summary="Accept, reject, relabel, add or undo",
-        status_code=201,
-        response_model=EntryView,
-        responses=responses("malformed-request", "not-found", "not-finished", "busy"),
-    )
-    async def record(request: Request, analysis_id: str, wanted: ReviewRequest) -> Response:
-        """Adds an entry to the record; the result stays as it is."""
-        owner, author = visible_owner(request), request_owner(request)
-        box = None if wanted.box is None else (wanted.box.x, wanted.box.y, wanted.box.width, wanted.box.height)
-        change = ReviewChange(author, wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
+@router.get(
+    "/v1/analyses/{analysis_id}/reviews",
+    summary="What reviewers say",
+    responses=responses("not-found", "not-finished", "busy"),
+)
+async def read(workload: ServingWorkload, results: ServingResults, request: Request, analysis_id: str) -> ReviewView:
+    """The record, each reviewer's counts, and how far they agree."""
+    owner = visible_owner(request)
+    you = request_owner(request)
+    return await run_sync(lambda: _view(workload, results, analysis_id, owner=owner, you=you))
 
-        def recorded() -> ReviewEntry:
-            job, analysis = results.get(analysis_id, owner=owner)
-            return ReviewStore(workload.database).record(job.id, change, report=analysis.report)
 
-        entry = await run_sync(recorded)
-        return JSONResponse(_entry(entry).model_dump(mode="json"), 201)
+@router.post(
+    "/v1/analyses/{analysis_id}/reviews",
+    summary="Accept, reject, relabel, add or undo",
+    status_code=201,
+    response_model=EntryView,
+    responses=responses("malformed-request", "not-found", "not-finished", "busy"),
+)
+async def record(
+    workload: ServingWorkload, results: ServingResults, request: Request, analysis_id: str, wanted: ReviewRequest
+) -> Response:
+    """Adds an entry to the record; the result stays as it is."""
+    owner, author = visible_owner(request), request_owner(request)
+    box = None if wanted.box is None else (wanted.box.x, wanted.box.y, wanted.box.width, wanted.box.height)
+    change = ReviewChange(author, wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
 
-    @router.get(
-        "/v1/analyses/{analysis_id}/corrections",
-        summary="Corrections as training data",
-        response_class=Response,
-        responses={
-            200: {"description": "GeoJSON as QuPath reads it", "content": {"application/geo+json": BINARY}},
-            **responses("not-found", "not-finished", "busy"),
-        },
-    )
-    async def export(
-        request: Request,
-        analysis_id: str,
-        reviewer: Annotated[str | None, Query(max_length=80, description="Only theirs; else most decide.")] = None,
-    ) -> Response:
-        """What was judged, as mitotic figure or not; `python -m training import qupath` reads it."""
-        owner = visible_owner(request)
+    def recorded() -> ReviewEntry:
+        job, analysis = results.get(analysis_id, owner=owner)
+        return ReviewStore(workload.database).record(job.id, change, report=analysis.report)
 
-        def made() -> tuple[Report, bytes]:
-            job, analysis = results.get(analysis_id, owner=owner)
-            entries = ReviewStore(workload.database).entries(job.id)
-            found = {who: own for who, own in collect_verdicts(entries).items() if reviewer in (None, who[1])}
-            return analysis.report, corrections(analysis.report, found, find_added_boxes(entries))
+    entry = await run_sync(recorded)
+    return JSONResponse(_entry(entry).model_dump(mode="json"), 201)
 
-        report, content = await run_sync(made)
-        headers = {"Content-Disposition": f'attachment; filename="{report.analysis_id}-corrections.geojson"'}
-        return Response(content, media_type="application/geo+json", headers=headers)
 
-    return router
+@router.get(
+    "/v1/analyses/{analysis_id}/corrections",
+    summary="Corrections as training data",
+    response_class=Response,
+    responses={
+        200: {"description": "GeoJSON as QuPath reads it", "content": {"application/geo+json": BINARY}},
+        **responses("not-found", "not-finished", "busy"),
+    },
+)
+async def export(
+    workload: ServingWorkload,
+    results: ServingResults,
+    request: Request,
+    analysis_id: str,
+    reviewer: Annotated[str | None, Query(max_length=80, description="Only theirs; else most decide.")] = None,
+) -> Response:
+    """What was judged, as mitotic figure or not; `python -m training import qupath` reads it."""
+    owner = visible_owner(request)
+
+    def made() -> tuple[Report, bytes]:
+        job, analysis = results.get(analysis_id, owner=owner)
+        entries = ReviewStore(workload.database).entries(job.id)
+        found = {who: own for who, own in collect_verdicts(entries).items() if reviewer in (None, who[1])}
+        return analysis.report, corrections(analysis.report, found, find_added_boxes(entries))
+
+    report, content = await run_sync(made)
+    headers = {"Content-Disposition": f'attachment; filename="{report.analysis_id}-corrections.geojson"'}
+    return Response(content, media_type="application/geo+json", headers=headers)
 
 
 def _view(workload: Workload, results: ResultCache, analysis_id: str, *, owner: str | None, you: str) -> ReviewView:

@@ -12,12 +12,13 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.answers import BINARY
 from serving.api.headers import join_field_lines
 from serving.api.negotiation import choose
 from serving.api.owners import request_owner
 from serving.api.problems import responses
 from serving.api.registry import Label
-from serving.api.score import BINARY
+from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
@@ -90,105 +91,103 @@ class PlacePage(_Part):
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
-def shadow_routes(workload: Workload) -> APIRouter:
-    """The routes of shadows."""
-    router = APIRouter(prefix="/v1/registry/shadows", tags=["models"])
+router = APIRouter(prefix="/v1/registry/shadows", tags=["models"])
 
-    @router.get("", summary="List shadows", responses=responses("busy"))
-    async def latest() -> ShadowList:
-        """Candidates that ran beside what serves, and what each has done."""
-        return await run_sync(
-            lambda: ShadowList(shadows=[_view(workload, s) for s in workload.registry.shadows.latest()])
-        )
 
-    @router.post(
-        "",
-        summary="Start a shadow",
-        status_code=201,
-        response_model=ShadowView,
-        responses=responses("malformed-request", "not-found", "model-conflict", "model-unavailable", "busy"),
-    )
-    async def start(request: Request, wanted: WantedShadow) -> Response:
-        """A share of analyses is repeated with these models once nothing else waits; what serves and what it says stays.
+@router.get("", summary="List shadows", responses=responses("busy"))
+async def latest(workload: ServingWorkload) -> ShadowList:
+    """Candidates that ran beside what serves, and what each has done."""
+    return await run_sync(lambda: ShadowList(shadows=[_view(workload, s) for s in workload.registry.shadows.latest()]))
 
-        The workers check and load them; a shadow that runs already is stopped.
-        """
-        actor = request_owner(request)
 
-        def started() -> ShadowView:
-            return _view(workload, workload.registry.shadow(wanted.models, wanted.share, actor, check=False))
+@router.post(
+    "",
+    summary="Start a shadow",
+    status_code=201,
+    response_model=ShadowView,
+    responses=responses("malformed-request", "not-found", "model-conflict", "model-unavailable", "busy"),
+)
+async def start(workload: ServingWorkload, request: Request, wanted: WantedShadow) -> Response:
+    """A share of analyses is repeated with these models once nothing else waits; what serves and what it says stays.
 
-        view = await run_sync(started)
-        return JSONResponse(
-            view.model_dump(mode="json"), 201, {"Location": address(f"/v1/registry/shadows/{view.number}")}
-        )
+    The workers check and load them; a shadow that runs already is stopped.
+    """
+    actor = request_owner(request)
 
-    @router.get("/{number}", summary="One shadow", responses=responses("malformed-request", "not-found", "busy"))
-    async def get(number: ShadowNumber) -> ShadowView:
-        """Whether it runs, and what it has done."""
-        return await run_sync(lambda: _view(workload, workload.registry.shadows.get(number)))
+    def started() -> ShadowView:
+        return _view(workload, workload.registry.shadow(wanted.models, wanted.share, actor, check=False))
 
-    @router.post(
-        "/{number}/stop", summary="Stop a shadow", responses=responses("malformed-request", "not-found", "busy")
-    )
-    async def stop(number: ShadowNumber) -> ShadowView:
-        """What waits for it is forgotten; what it has gathered stays as long as the analyses that it repeated."""
-        return await run_sync(lambda: _view(workload, workload.registry.shadows.stop(number)))
+    view = await run_sync(started)
+    return JSONResponse(view.model_dump(mode="json"), 201, {"Location": address(f"/v1/registry/shadows/{view.number}")})
 
-    @router.get(
-        "/{number}/comparison",
-        summary="A candidate compared with what served",
-        response_class=Response,
-        responses={
-            200: {
-                "model": Comparison,
-                "description": "By Accept: JSON, or a page",
-                "content": {"text/html": BINARY},
-            },
-            **responses("malformed-request", "not-found", "not-acceptable", "busy"),
+
+@router.get("/{number}", summary="One shadow", responses=responses("malformed-request", "not-found", "busy"))
+async def get(workload: ServingWorkload, number: ShadowNumber) -> ShadowView:
+    """Whether it runs, and what it has done."""
+    return await run_sync(lambda: _view(workload, workload.registry.shadows.get(number)))
+
+
+@router.post("/{number}/stop", summary="Stop a shadow", responses=responses("malformed-request", "not-found", "busy"))
+async def stop(workload: ServingWorkload, number: ShadowNumber) -> ShadowView:
+    """What waits for it is forgotten; what it has gathered stays as long as the analyses that it repeated."""
+    return await run_sync(lambda: _view(workload, workload.registry.shadows.stop(number)))
+
+
+@router.get(
+    "/{number}/comparison",
+    summary="A candidate compared with what served",
+    response_class=Response,
+    responses={
+        200: {
+            "model": Comparison,
+            "description": "By Accept: JSON, or a page",
+            "content": {"text/html": BINARY},
         },
-    )
-    async def comparison(request: Request, number: ShadowNumber) -> Response:
-        """Counts, places, hotspots, categories and scores of all slides that both have scored."""
-        wanted = choose(join_field_lines(request, "accept") or "*/*", _FORMATS)
+        **responses("malformed-request", "not-found", "not-acceptable", "busy"),
+    },
+)
+async def comparison(workload: ServingWorkload, request: Request, number: ShadowNumber) -> Response:
+    """Counts, places, hotspots, categories and scores of all slides that both have scored."""
+    wanted = choose(join_field_lines(request, "accept") or "*/*", _FORMATS)
 
-        def made() -> bytes:
-            workload.registry.shadows.get(number)
-            pairs = [pair for _, pair in workload.shadows.pairs(number)]
-            found = summarise(pairs)
-            if wanted == "json":
-                return found.model_dump_json().encode()
-            return comparison_page(found, pairs, gallery=address(f"{GALLERY}#shadow={number}"))
+    def made() -> bytes:
+        workload.registry.shadows.get(number)
+        pairs = [pair for _, pair in workload.shadows.pairs(number)]
+        found = summarise(pairs)
+        if wanted == "json":
+            return found.model_dump_json().encode()
+        return comparison_page(found, pairs, gallery=address(f"{GALLERY}#shadow={number}"))
 
-        return Response(await run_sync(made), media_type=_FORMATS[wanted], headers={"Vary": "Accept"})
+    return Response(await run_sync(made), media_type=_FORMATS[wanted], headers={"Vary": "Accept"})
 
-    @router.get(
-        "/{number}/disagreements",
-        summary="Where a candidate and what served disagree",
-        responses=responses("malformed-request", "not-found", "busy"),
-    )
-    async def disagreements(
-        request: Request,
-        number: ShadowNumber,
-        kind: Annotated[list[Kind] | None, Query(description="Only these kinds; repeat for several.")] = None,
-        offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-    ) -> PlacePage:
-        """Places that one counts as a mitotic figure and the other does not; `/viewer/disagreements.html` shows them."""
 
-        def found() -> tuple[tuple[list[str], list[str]], list[Place]]:
-            workload.registry.shadows.get(number)
-            pairs = _pairs(workload, number)
-            models = find_latest_models([pair for _, pair in pairs])
-            return models, list(islice(_places(pairs, kind or ()), offset, offset + limit + 1))
+@router.get(
+    "/{number}/disagreements",
+    summary="Where a candidate and what served disagree",
+    responses=responses("malformed-request", "not-found", "busy"),
+)
+async def disagreements(
+    workload: ServingWorkload,
+    request: Request,
+    *,
+    number: ShadowNumber,
+    kind: Annotated[list[Kind] | None, Query(description="Only these kinds; repeat for several.")] = None,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+) -> PlacePage:
+    """Places that one counts as a mitotic figure and the other does not; `/viewer/disagreements.html` shows them."""
 
-        models, places = await run_sync(found)
-        more = None
-        if len(places) > limit:
-            more = str(request.url.include_query_params(offset=offset + limit).replace(scheme="", netloc=""))
-        return PlacePage(models=models, places=places[:limit], next=more)
+    def found() -> tuple[tuple[list[str], list[str]], list[Place]]:
+        workload.registry.shadows.get(number)
+        pairs = _pairs(workload, number)
+        models = find_latest_models([pair for _, pair in pairs])
+        return models, list(islice(_places(pairs, kind or ()), offset, offset + limit + 1))
 
-    return router
+    models, places = await run_sync(found)
+    more = None
+    if len(places) > limit:
+        more = str(request.url.include_query_params(offset=offset + limit).replace(scheme="", netloc=""))
+    return PlacePage(models=models, places=places[:limit], next=more)
 
 
 def _view(workload: Workload, shadow: Shadow) -> ShadowView:

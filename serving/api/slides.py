@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse, Response
 from serving.access.errors import ForbiddenError
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.answers import ARRIVAL_ERRORS, BINARY, FORM
 from serving.api.headers import is_json
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
-from serving.api.score import ARRIVAL_ERRORS, BINARY, FORM
+from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import RequestError
 from serving.store.received_slides import store_received_file
@@ -63,117 +64,121 @@ class MountedSlide(BaseModel):
     path: str = Field(max_length=1000, description="Below the server's folder of slides.")
 
 
-def slide_routes(workload: Workload) -> APIRouter:
-    """The routes of slides."""
-    router = APIRouter(tags=["slides"])
-    store_responses = {
-        201: {"model": SlideView, "description": "Stored; Location says where"},
-        **responses(*ARRIVAL_ERRORS, "not-found", "not-mounted"),
-    }
-    body = {
-        "requestBody": {
-            "required": True,
-            "description": "A form, the slide itself, a zip or tar of a slide of several files, or JSON that names a "
-            "slide in the server's own folder.",
-            "content": {
-                "multipart/form-data": FORM,
-                "application/octet-stream": BINARY,
-                "application/json": {"schema": MountedSlide.model_json_schema()},
-            },
-        }
-    }
-
-    async def bring(
-        request: Request,
-        filename: Annotated[
-            str | None, Query(max_length=1000, description="Needed where the body is the slide.")
-        ] = None,
-    ) -> Response:
-        """Streams the slide to disk and opens it once. The same slide twice is stored once."""
-        owner = request_owner(request)
-        if is_json(request.headers.get("content-type", "")):
-            path = await _read_path(request)
-            stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
-        else:
-            stored = await _receive(workload, request, owner, filename)
-        return JSONResponse(_view(stored).model_dump(), 201, {"Location": address(f"/v1/slides/{stored.sha256}")})
-
-    for method in ("post", "put"):
-        getattr(router, method)(
-            "/v1/slides",
-            summary="Bring a slide",
-            operation_id=f"{method}_slide",
-            status_code=201,
-            response_class=Response,
-            responses=store_responses,
-            openapi_extra=body,
-        )(bring)
-
-    @router.get("/v1/slides", summary="List slides", responses=responses("malformed-request", "busy"))
-    async def page(
-        request: Request,
-        after: Annotated[int, Query(ge=0, le=2**62, description="From a page's `next`.")] = 0,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-    ) -> SlidePage:
-        """Your slides, the oldest first."""
-        owner = visible_owner(request)
-        found = await run_sync(lambda: workload.store.page(owner=owner, after=after, limit=limit + 1))
-        more = None
-        if len(found) > limit:
-            found = found[:limit]
-            more = str(request.url.include_query_params(after=found[-1].number).replace(scheme="", netloc=""))
-        return SlidePage(slides=[_view(slide) for slide in found], next=more)
-
-    @router.get("/v1/slides/{slide_id}", summary="One slide", responses=responses("not-found", "busy"))
-    async def get(request: Request, slide_id: str) -> SlideView:
-        """Size, resolution and vendor."""
-        owner = visible_owner(request)
-        return _view(await run_sync(lambda: workload.store.get(slide_id, owner=owner)))
-
-    @router.get(
-        "/v1/slides/{slide_id}/thumbnail",
-        summary="A small picture of the slide",
-        response_class=Response,
-        responses={
-            200: {"description": "JPEG", "content": {"image/jpeg": BINARY}},
-            **responses("malformed-request", "not-found", "slide-changed", "unreadable-slide", "decoder-died", "busy"),
+router = APIRouter(tags=["slides"])
+_STORED = {
+    201: {"model": SlideView, "description": "Stored; Location says where"},
+    **responses(*ARRIVAL_ERRORS, "not-found", "not-mounted"),
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "A form, the slide itself, a zip or tar of a slide of several files, or JSON that names a "
+        "slide in the server's own folder.",
+        "content": {
+            "multipart/form-data": FORM,
+            "application/octet-stream": BINARY,
+            "application/json": {"schema": MountedSlide.model_json_schema()},
         },
-    )
-    async def thumbnail(
-        request: Request,
-        slide_id: str,
-        max_side: Annotated[int, Query(ge=16, le=MAX_THUMBNAIL_PX, description="Longer side, px.")] = 512,
-    ) -> Response:
-        """The slide without label and macro picture, which are never read."""
-        owner = visible_owner(request)
-        content = await run_sync(lambda: _thumbnail(workload, slide_id, owner, max_side))
-        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
+    }
+}
 
-    @router.delete(
-        "/v1/slides/{slide_id}",
-        summary="Delete a slide",
-        status_code=204,
-        responses=responses("malformed-request", "forbidden", "not-found", "slide-in-use", "slide-shared", "busy"),
-    )
-    async def remove(
-        request: Request,
-        slide_id: str,
-        owner: Annotated[
-            str | None, Query(max_length=300, description="Whose, for administrators where several have the slide.")
-        ] = None,
-    ) -> Response:
-        """Removes your slide; results of its analyses stay. Refused while an analysis needs it.
 
-        Everybody who brought the slide has it on their own. An administrator who has none removes that of the one who has it.
-        """
-        administrator = visible_owner(request) is None
-        if owner is not None and not administrator and owner != request_owner(request):
-            raise ForbiddenError("only administrators remove slides of others")
-        whose = owner or request_owner(request)
-        await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=administrator and owner is None))
-        return Response(status_code=204)
+async def bring(
+    workload: ServingWorkload,
+    request: Request,
+    filename: Annotated[str | None, Query(max_length=1000, description="Needed where the body is the slide.")] = None,
+) -> Response:
+    """Streams the slide to disk and opens it once. The same slide twice is stored once."""
+    owner = request_owner(request)
+    if is_json(request.headers.get("content-type", "")):
+        path = await _read_path(request)
+        stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
+    else:
+        stored = await _receive(workload, request, owner, filename)
+    return JSONResponse(_view(stored).model_dump(), 201, {"Location": address(f"/v1/slides/{stored.sha256}")})
 
-    return router
+
+for _method in ("post", "put"):
+    getattr(router, _method)(
+        "/v1/slides",
+        summary="Bring a slide",
+        operation_id=f"{_method}_slide",
+        status_code=201,
+        response_class=Response,
+        responses=_STORED,
+        openapi_extra=_BODY,
+    )(bring)
+
+
+@router.get("/v1/slides", summary="List slides", responses=responses("malformed-request", "busy"))
+async def page(
+    workload: ServingWorkload,
+    request: Request,
+    after: Annotated[int, Query(ge=0, le=2**62, description="From a page's `next`.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> SlidePage:
+    """Your slides, the oldest first."""
+    owner = visible_owner(request)
+    found = await run_sync(lambda: workload.store.page(owner=owner, after=after, limit=limit + 1))
+    more = None
+    if len(found) > limit:
+        found = found[:limit]
+        more = str(request.url.include_query_params(after=found[-1].number).replace(scheme="", netloc=""))
+    return SlidePage(slides=[_view(slide) for slide in found], next=more)
+
+
+@router.get("/v1/slides/{slide_id}", summary="One slide", responses=responses("not-found", "busy"))
+async def get(workload: ServingWorkload, request: Request, slide_id: str) -> SlideView:
+    """Size, resolution and vendor."""
+    owner = visible_owner(request)
+    return _view(await run_sync(lambda: workload.store.get(slide_id, owner=owner)))
+
+
+@router.get(
+    "/v1/slides/{slide_id}/thumbnail",
+    summary="A small picture of the slide",
+    response_class=Response,
+    responses={
+        200: {"description": "JPEG", "content": {"image/jpeg": BINARY}},
+        **responses("malformed-request", "not-found", "slide-changed", "unreadable-slide", "decoder-died", "busy"),
+    },
+)
+async def thumbnail(
+    workload: ServingWorkload,
+    request: Request,
+    slide_id: str,
+    max_side: Annotated[int, Query(ge=16, le=MAX_THUMBNAIL_PX, description="Longer side, px.")] = 512,
+) -> Response:
+    """The slide without label and macro picture, which are never read."""
+    owner = visible_owner(request)
+    content = await run_sync(lambda: _thumbnail(workload, slide_id, owner, max_side))
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
+
+
+@router.delete(
+    "/v1/slides/{slide_id}",
+    summary="Delete a slide",
+    status_code=204,
+    responses=responses("malformed-request", "forbidden", "not-found", "slide-in-use", "slide-shared", "busy"),
+)
+async def remove(
+    workload: ServingWorkload,
+    request: Request,
+    slide_id: str,
+    owner: Annotated[
+        str | None, Query(max_length=300, description="Whose, for administrators where several have the slide.")
+    ] = None,
+) -> Response:
+    """Removes your slide; results of its analyses stay. Refused while an analysis needs it.
+
+    Everybody who brought the slide has it on their own. An administrator who has none removes that of the one who has it.
+    """
+    administrator = visible_owner(request) is None
+    if owner is not None and not administrator and owner != request_owner(request):
+        raise ForbiddenError("only administrators remove slides of others")
+    whose = owner or request_owner(request)
+    await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=administrator and owner is None))
+    return Response(status_code=204)
 
 
 async def _receive(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:

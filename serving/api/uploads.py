@@ -14,11 +14,12 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
+from serving.api.answers import ARRIVAL_ERRORS
 from serving.api.headers import media_type, whole_number
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import check_name, stream
-from serving.api.score import ARRIVAL_ERRORS
+from serving.api.services import ServingWorkload
 from serving.api.tus import (
     TusRoute,
     make_expiry_header,
@@ -62,146 +63,147 @@ class UploadView(BaseModel):
     slide: str | None = Field(description="Id of the slide that it became; null until every byte is there.")
 
 
-def upload_routes(workload: Workload) -> APIRouter:
-    """The routes of resumable uploads."""
-    router = APIRouter(tags=["uploads"], route_class=TusRoute)
-    one = "/v1/uploads/{upload_id}"
+router = APIRouter(tags=["uploads"], route_class=TusRoute)
+_ONE = "/v1/uploads/{upload_id}"
 
-    @router.options("/v1/uploads", summary="What of tus is spoken", status_code=204, responses=responses())
-    async def capabilities() -> Response:
-        """Version, extensions, largest size and checksum algorithms."""
-        return Response(
-            status_code=204,
-            headers={
-                "Tus-Extension": EXTENSIONS,
-                "Tus-Max-Size": str(workload.settings.max_upload_bytes),
-                "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-            },
-        )
 
-    @router.post(
-        "/v1/uploads",
-        summary="Begin an upload",
-        status_code=201,
-        responses=responses(
-            "malformed-request",
-            "tus-version",
-            "slide-too-large",
-            "unsupported-format",
-            "busy",
-            "quota-exceeded",
-            "disk-full",
-            "internal-error",
-        ),
-        openapi_extra=tus_headers("Upload-Length", "Upload-Metadata"),
-    )
-    async def create(request: Request) -> Response:
-        """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
-        length = read_upload_length(request, workload.settings.max_upload_bytes)
-        metadata = request.headers.get("upload-metadata", "")
-        name, owner = safe_name(read_filename(metadata)), request_owner(request)
-        check_name(name)
-        upload = await run_sync(
-            lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata)
-        )
-        return Response(
-            status_code=201,
-            headers={"Location": address(f"/v1/uploads/{upload.id}"), **make_expiry_header(upload.expires_at)},
-        )
-
-    @router.head(
-        one,
-        summary="How much has arrived",
-        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
-        openapi_extra=tus_headers(),
-    )
-    async def offset(request: Request, upload_id: str) -> Response:
-        """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
-        upload = await _settle(workload, request, upload_id)
-        headers = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
-        if upload.metadata:
-            headers["Upload-Metadata"] = upload.metadata
-        return Response(headers=headers | make_expiry_header(upload.expires_at) | slide_header(upload.sha256))
-
-    @router.get(
-        one,
-        summary="One upload",
-        response_model=UploadView,
-        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
-    )
-    async def look(request: Request, upload_id: str) -> Response:
-        """The same as JSON, with the id of the slide that it became."""
-        upload = await _settle(workload, request, upload_id)
-        shown = UploadView(
-            id=upload.id,
-            name=upload.name,
-            length=upload.length,
-            offset=upload.offset,
-            expires_at=iso(upload.expires_at),
-            slide=upload.sha256,
-        )
-        return JSONResponse(shown.model_dump())
-
-    @router.patch(
-        one,
-        summary="Send the next bytes",
+@router.options("/v1/uploads", summary="What of tus is spoken", status_code=204, responses=responses())
+async def capabilities(workload: ServingWorkload) -> Response:
+    """Version, extensions, largest size and checksum algorithms."""
+    return Response(
         status_code=204,
-        responses=tus_errors(
-            *ARRIVAL_ERRORS,
-            "not-found",
-            "upload-gone",
-            "upload-elsewhere",
-            "offset-conflict",
-            "upload-locked",
-            "checksum-mismatch",
-        ),
-        openapi_extra={
-            **tus_headers("Upload-Offset", optional=("Upload-Checksum",)),
-            "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        headers={
+            "Tus-Extension": EXTENSIONS,
+            "Tus-Max-Size": str(workload.settings.max_upload_bytes),
+            "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
         },
     )
-    async def append(request: Request, upload_id: str) -> Response:
-        """Whatever arrives is kept, also where the connection is cut, but for a part whose `Upload-Checksum` is wrong.
 
-        The answer to the last part comes when the slide was opened and stored; `Mitoserve-Slide` is its address.
-        """
+
+@router.post(
+    "/v1/uploads",
+    summary="Begin an upload",
+    status_code=201,
+    responses=responses(
+        "malformed-request",
+        "tus-version",
+        "slide-too-large",
+        "unsupported-format",
+        "busy",
+        "quota-exceeded",
+        "disk-full",
+        "internal-error",
+    ),
+    openapi_extra=tus_headers("Upload-Length", "Upload-Metadata"),
+)
+async def create(workload: ServingWorkload, request: Request) -> Response:
+    """`Upload-Length` states the size, `Upload-Metadata` the `filename`; Location is where to send it."""
+    length = read_upload_length(request, workload.settings.max_upload_bytes)
+    metadata = request.headers.get("upload-metadata", "")
+    name, owner = safe_name(read_filename(metadata)), request_owner(request)
+    check_name(name)
+    upload = await run_sync(lambda: workload.uploads.create(owner=owner, name=name, length=length, metadata=metadata))
+    return Response(
+        status_code=201,
+        headers={"Location": address(f"/v1/uploads/{upload.id}"), **make_expiry_header(upload.expires_at)},
+    )
+
+
+@router.head(
+    _ONE,
+    summary="How much has arrived",
+    responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
+    openapi_extra=tus_headers(),
+)
+async def offset(workload: ServingWorkload, request: Request, upload_id: str) -> Response:
+    """`Upload-Offset` is where to go on. Once complete, `Mitoserve-Slide` is the slide's address."""
+    upload = await _settle(workload, request, upload_id)
+    headers = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
+    if upload.metadata:
+        headers["Upload-Metadata"] = upload.metadata
+    return Response(headers=headers | make_expiry_header(upload.expires_at) | slide_header(upload.sha256))
+
+
+@router.get(
+    _ONE,
+    summary="One upload",
+    response_model=UploadView,
+    responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
+)
+async def look(workload: ServingWorkload, request: Request, upload_id: str) -> Response:
+    """The same as JSON, with the id of the slide that it became."""
+    upload = await _settle(workload, request, upload_id)
+    shown = UploadView(
+        id=upload.id,
+        name=upload.name,
+        length=upload.length,
+        offset=upload.offset,
+        expires_at=iso(upload.expires_at),
+        slide=upload.sha256,
+    )
+    return JSONResponse(shown.model_dump())
+
+
+@router.patch(
+    _ONE,
+    summary="Send the next bytes",
+    status_code=204,
+    responses=tus_errors(
+        *ARRIVAL_ERRORS,
+        "not-found",
+        "upload-gone",
+        "upload-elsewhere",
+        "offset-conflict",
+        "upload-locked",
+        "checksum-mismatch",
+    ),
+    openapi_extra={
+        **tus_headers("Upload-Offset", optional=("Upload-Checksum",)),
+        "requestBody": {"content": {_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+    },
+)
+async def append(workload: ServingWorkload, request: Request, upload_id: str) -> Response:
+    """Whatever arrives is kept, also where the connection is cut, but for a part whose `Upload-Checksum` is wrong.
+
+    The answer to the last part comes when the slide was opened and stored; `Mitoserve-Slide` is its address.
+    """
+    return await _append(workload, request, upload_id)
+
+
+@router.delete(
+    _ONE,
+    summary="End an upload",
+    status_code=204,
+    responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
+    openapi_extra=tus_headers(),
+)
+async def end(workload: ServingWorkload, request: Request, upload_id: str) -> Response:
+    """Forgets what has arrived. A slide that it became stays."""
+    return await _end(workload, request, upload_id)
+
+
+@router.post(
+    _ONE,
+    summary="PATCH or DELETE for clients that cannot send them",
+    status_code=204,
+    responses=tus_errors(
+        *ARRIVAL_ERRORS,
+        "not-found",
+        "method-not-allowed",
+        "upload-elsewhere",
+        "offset-conflict",
+        "checksum-mismatch",
+    ),
+    openapi_extra=tus_headers("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
+)
+async def override(workload: ServingWorkload, request: Request, upload_id: str) -> Response:
+    """`X-HTTP-Method-Override` states the method that is meant."""
+    meant = request.headers.get("x-http-method-override", "").upper()
+    if meant == "PATCH":
         return await _append(workload, request, upload_id)
-
-    @router.delete(
-        one,
-        summary="End an upload",
-        status_code=204,
-        responses=tus_errors("not-found", "upload-gone", "upload-elsewhere"),
-        openapi_extra=tus_headers(),
-    )
-    async def end(request: Request, upload_id: str) -> Response:
-        """Forgets what has arrived. A slide that it became stays."""
+    if meant == "DELETE":
         return await _end(workload, request, upload_id)
-
-    @router.post(
-        one,
-        summary="PATCH or DELETE for clients that cannot send them",
-        status_code=204,
-        responses=tus_errors(
-            *ARRIVAL_ERRORS,
-            "not-found",
-            "method-not-allowed",
-            "upload-elsewhere",
-            "offset-conflict",
-            "checksum-mismatch",
-        ),
-        openapi_extra=tus_headers("X-HTTP-Method-Override", optional=("Upload-Offset", "Upload-Checksum")),
-    )
-    async def override(request: Request, upload_id: str) -> Response:
-        """`X-HTTP-Method-Override` states the method that is meant."""
-        meant = request.headers.get("x-http-method-override", "").upper()
-        if meant == "PATCH":
-            return await _append(workload, request, upload_id)
-        if meant == "DELETE":
-            return await _end(workload, request, upload_id)
-        raise MethodError("POST is for this address only with X-HTTP-Method-Override: PATCH or DELETE")
-
-    return router
+    raise MethodError("POST is for this address only with X-HTTP-Method-Override: PATCH or DELETE")
 
 
 async def _append(workload: Workload, request: Request, upload_id: str) -> Response:

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from serving.api.addresses import address
+from serving.api.answers import BINARY
 from serving.api.headers import join_field_lines
 from serving.api.problems import NoSuchPageError, responses
-from serving.api.score import BINARY
+from serving.api.services import ServingSettings
 from serving.settings import ServerSettings
 
 _TYPES = {
@@ -39,50 +40,49 @@ class ViewerFile:
     tag: str
 
 
-def viewer_routes(settings: ServerSettings) -> APIRouter:
-    """The routes of the viewer's files."""
-    router = APIRouter(tags=["viewers"])
-    headers = {
-        "Content-Security-Policy": content_policy(settings.cors_origins),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-cache",  # asked again each time, and answered with 304
-    }
+router = APIRouter(tags=["viewers"])
+_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",  # asked again each time, and answered with 304
+}
 
-    def answer(request: Request, name: str) -> Response:
-        page = pages().get(name)
-        if page is None:
-            raise NoSuchPageError("the viewer has no such file")
-        content, tag = page.content, page.tag
-        if page.media_type.startswith("text/html"):  # scripts find the prefix by their own address
-            content = _LINKS.sub(lambda found: found[0][:-1] + address("/").encode(), content)
-            tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        own = {**headers, "ETag": tag}
-        if tag in join_field_lines(request, "if-none-match"):
-            return Response(status_code=304, headers=own)
-        return Response(content, media_type=page.media_type, headers=own)
+_STATED = {
+    "response_class": Response,
+    "responses": {200: {"description": "A page", "content": {"text/html": BINARY}}, **responses("not-found")},
+}
 
-    stated = {
-        "response_class": Response,
-        "responses": {200: {"description": "A page", "content": {"text/html": BINARY}}, **responses("not-found")},
-    }
 
-    @router.get("/", summary="Web viewer", **stated)  # type: ignore[arg-type]  # the table's values differ in type
-    async def start(request: Request) -> Response:
-        """Slides and analyses for people."""
-        return answer(request, INDEX)
+@router.get("/", summary="Web viewer", **_STATED)  # type: ignore[arg-type]  # the table's values differ in type
+async def start(settings: ServingSettings, request: Request) -> Response:
+    """Slides and analyses for people."""
+    return _answer(settings, request, INDEX)
 
-    @router.get("/v1/analyses/{analysis_id}/view", summary="Web viewer of an analysis", **stated)  # type: ignore[arg-type]
-    async def view(request: Request, analysis_id: str) -> Response:
-        """The viewer, which shows the analysis that its address names to whoever may see it."""
-        return answer(request, INDEX)
 
-    @router.get("/viewer/{page:path}", summary="The viewer's files", **stated)  # type: ignore[arg-type]
-    async def file(request: Request, page: str) -> Response:
-        """Scripts and styles."""
-        return answer(request, page)
+@router.get("/v1/analyses/{analysis_id}/view", summary="Web viewer of an analysis", **_STATED)  # type: ignore[arg-type]
+async def view(settings: ServingSettings, request: Request, analysis_id: str) -> Response:
+    """The viewer, which shows the analysis that its address names to whoever may see it."""
+    return _answer(settings, request, INDEX)
 
-    return router
+
+@router.get("/viewer/{page:path}", summary="The viewer's files", **_STATED)  # type: ignore[arg-type]
+async def file(settings: ServingSettings, request: Request, page: str) -> Response:
+    """Scripts and styles."""
+    return _answer(settings, request, page)
+
+
+def _answer(settings: ServerSettings, request: Request, name: str) -> Response:
+    page = pages().get(name)
+    if page is None:
+        raise NoSuchPageError("the viewer has no such file")
+    content, tag = page.content, page.tag
+    if page.media_type.startswith("text/html"):  # scripts find the prefix by their own address
+        content = _LINKS.sub(lambda found: found[0][:-1] + address("/").encode(), content)
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    own = {"Content-Security-Policy": content_policy(settings.cors_origins), **_HEADERS, "ETag": tag}
+    if tag in join_field_lines(request, "if-none-match"):
+        return Response(status_code=304, headers=own)
+    return Response(content, media_type=page.media_type, headers=own)
 
 
 def content_policy(origins: tuple[str, ...]) -> str:

@@ -1,0 +1,79 @@
+"""What many routes state and give alike: bodies, errors, and an analysis in the format that a client prefers."""
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from serving.api.bodies import FIELD
+from serving.api.headers import join_field_lines
+from serving.api.negotiation import choose
+from serving.core.report import Report
+from serving.exports import EXPORTS
+from serving.observability import metrics
+from serving.scoring.analysis import Analysis
+
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+FORM = {
+    "schema": {
+        "type": "object",
+        "required": [FIELD],
+        "properties": {FIELD: {"type": "string", "format": "binary", "description": "The slide, with its file name."}},
+    }
+}
+ARRIVAL_ERRORS = (
+    "malformed-request",
+    "empty-upload",
+    "upload-stalled",
+    "slide-too-large",
+    "unsupported-format",
+    "bad-archive",
+    "unreadable-slide",
+    "decoder-died",
+    "internal-error",
+    "busy",
+    "quota-exceeded",
+    "disk-full",
+)
+"""How the arrival of a slide may end."""
+RESULT_ERRORS = (
+    "not-found",
+    "not-acceptable",
+    "not-exportable",
+    "missing-mpp",
+    "mpp-out-of-range",
+    "roi-outside-slide",
+    "model-unavailable",
+)
+"""Why an analysis has no result, or none in that format."""
+
+
+async def export_response(
+    export: str, analysis: Analysis, *, slide: Path | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The analysis in a format, as it is made; what cannot be made is refused before the answer begins."""
+    chunks = iter(EXPORTS[export].chunks(analysis, slide))
+    first = await run_sync(next, chunks, b"")
+    metrics.count_answer(export)
+    answer = StreamingResponse(chain([first], chunks), media_type=EXPORTS[export].media_type, headers=headers)
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def choose_export(request: Request) -> str:
+    """The key of the export that `Accept` prefers; raises `NotAcceptableError` if it accepts none."""
+    return choose(join_field_lines(request, "accept") or "*/*", {name: e.media_type for name, e in EXPORTS.items()})
+
+
+def format_responses() -> dict[str, Any]:
+    """The OpenAPI response of an analysis in every format on offer."""
+    content: dict[str, Any] = {}
+    for export in EXPORTS.values():
+        content[export.media_type] = (
+            {} if export.media_type == "application/json" else {"schema": {"type": "string", "format": "binary"}}
+        )
+    return {"model": Report, "description": "The analysis, in the format that Accept prefers", "content": content}
