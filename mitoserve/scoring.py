@@ -7,7 +7,7 @@ from serving.core.geometry import parse_roi
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import write_all
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
@@ -18,7 +18,7 @@ from serving.slides.slide import Slide
 def score(
     slide: Path | str | Slide,
     *,
-    detector: Detector | None = None,
+    detector: AnyDetector | None = None,
     models: Path | None = None,
     mpp: float | tuple[float, float] | None = None,
     roi: str | None = None,

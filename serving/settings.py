@@ -69,6 +69,10 @@ class ServerSettings(BaseSettings):
     """`MITOSIS_MODEL_SIGNERS`: PEM files of Ed25519 public keys, comma-separated; a version then serves only with a card
     that one of them signed. None by default."""
 
+    allowed_licences: Names = ()
+    """`MITOSIS_ALLOWED_LICENCES`: licences of weights that may serve here, as cards state them, comma-separated, such as
+    Apache-2.0,CC-BY-4.0; `unstated` stands for cards that state none, which ours do not. All by default."""
+
     model_window_s: Seconds = 2.0
     """`MITOSIS_MODEL_WINDOW_S`: seconds that a model may take for a window before it is refused as too slow. At 2 s a
     slide of a square centimetre, which has 100,000 sub-tiles, takes two days."""

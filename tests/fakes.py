@@ -107,6 +107,34 @@ class DotDetector:
         return np.asarray(_is_dot(windows).sum((1, 2)) / DOT_PX**2, np.float32).clip(0, 1)
 
 
+def make_alone_card(*, mpp: float = 0.5, window: int = 256, overlap: int = 64, **changed: Any) -> ModelCard:
+    """A valid card of a one-stage detector of boxes."""
+    _, det = make_cards()
+    stated = {
+        "name": "boxes",
+        "input": ModelInput(
+            window_px=window, stride_px=window - overlap, overlap_px=overlap, mpp=mpp, layout="uint8 RGB"
+        ),
+        "least_probability": 0.05,
+    }
+    return ModelCard.model_validate(det.model_dump() | stated | changed)
+
+
+@dataclass(slots=True)
+class DotsAlone:
+    """Finds dots planted by `plant` in the windows of a slide, without a cascade."""
+
+    card: ModelCard = field(default_factory=make_alone_card)
+    provider: str = "CPUExecutionProvider"
+    seen: int = 0
+
+    def find(self, windows: NDArray[np.uint8]) -> list[Detections]:
+        """A box around each dot, the likelier the more of it is there."""
+        self.seen += len(windows)
+        side = DOT_PX * 0.25 / self.card.input.mpp
+        return [_dots(window, side) for window in windows]
+
+
 def plant(pixels: NDArray[np.uint8], x: float, y: float, *, side: int = DOT_PX) -> None:
     """Put a dot centred at (x, y) into `pixels`, uint8, shape (h, w, 3), in place; the picture's edges cut it."""
     left, top = round(x - side / 2), round(y - side / 2)
@@ -122,9 +150,9 @@ def _is_dot(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray((pixels[..., 0] < 90) & (pixels[..., 2] > 150))
 
 
-def _dots(window: NDArray[np.uint8]) -> Detections:
+def _dots(window: NDArray[np.uint8], side: float = DOT_PX) -> Detections:
     labels, _ = ndimage.label(_is_dot(window))
     found = [s for s in ndimage.find_objects(labels) if s is not None]
     boxes = np.asarray([(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in found], np.float32).reshape(-1, 4)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return Detections(boxes, np.minimum(area / DOT_PX**2, 0.99).astype(np.float32), np.zeros(len(boxes), np.float32))
+    return Detections(boxes, np.minimum(area / side**2, 0.99).astype(np.float32), np.zeros(len(boxes), np.float32))

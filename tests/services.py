@@ -15,7 +15,7 @@ from PIL import Image
 from serving.api.app import create_app
 from serving.jobs.models import GivenModels, LoadedModels
 from serving.jobs.request import models_key
-from serving.scoring.detector import Detector, list_cards
+from serving.scoring.detector import AnyDetector, list_cards
 from serving.settings import ServerSettings
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
@@ -39,7 +39,7 @@ class Blocking(DotDetector):
 class WithCandidate(GivenModels):
     """What `load` gives, and beside it a candidate for the shadow of a number."""
 
-    def __init__(self, load: Callable[[], Detector], candidate: Detector, number: int) -> None:
+    def __init__(self, load: Callable[[], AnyDetector], candidate: AnyDetector, number: int) -> None:
         super().__init__(load)
         self._candidate = LoadedModels(candidate, models_key(list_cards(candidate), candidate.provider), release=number)
 
@@ -48,7 +48,7 @@ class WithCandidate(GivenModels):
 
 
 @contextmanager
-def serving(state: Path, load: Callable[[], Detector] = DotDetector, **settings: Any) -> Iterator[LocalClient]:
+def serving(state: Path, load: Callable[[], AnyDetector] = DotDetector, **settings: Any) -> Iterator[LocalClient]:
     """A client of a ready server whose state is in `state`."""
     app = create_app(ServerSettings(state=state, **settings), load=load)
     with LocalClient(app, raise_server_exceptions=False) as client:

@@ -27,7 +27,7 @@ from serving.scoring import batch_sizes, cuda_session
 from serving.scoring.batch_sizes import choose_batch_sizes, cores
 from serving.scoring.cuda_session import CUDA, HALF, CudaSession
 from serving.scoring.gpus import gpus
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.session import Session
 from serving.scoring.tiling import TILE_PX
@@ -56,7 +56,7 @@ class Bench:
             changed = dict(pair.split("=") for pair in asked.pace)
             batch_sizes.GPU = replace(batch_sizes.GPU, **{name: int(value) for name, value in changed.items()})
         self._provider: str = asked.provider
-        self._models = newest_cascade(asked.models)
+        self._models = newest_release(asked.models)
         self._on_gpu = self._provider in cuda_session.PROVIDERS
         self._decoders = Decoders(DecoderLimits())
         self._open: dict[tuple[str, str], Session] = {}

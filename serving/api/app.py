@@ -47,7 +47,7 @@ from serving.core.research_use import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.roles.role import MODEL_ROLES
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.settings import ServerSettings
 from serving.slides.readers.reader import SLIDE_READERS
 
@@ -69,7 +69,7 @@ _EXPOSED = (
 """Headers of answers that a web page may read."""
 
 
-def create_app(settings: ServerSettings, *, load: Callable[[], Detector] | None = None) -> FastAPI:
+def create_app(settings: ServerSettings, *, load: Callable[[], AnyDetector] | None = None) -> FastAPI:
     """The app for `settings`; a worker process loads the models in `settings.models`.
 
     load : gives other models, which a worker in this process runs

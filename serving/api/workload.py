@@ -33,7 +33,7 @@ from serving.jobs.worker import Worker
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
 from serving.registry.registry import ModelRegistry
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.settings import ServerSettings
 from serving.store.database import Database, open_database
 from serving.store.decoding import open_decoders
@@ -52,7 +52,7 @@ _log = logging.getLogger("mitoserve.http")
 class Workload:
     """Opens the stores, keeps a worker running, and admits a bounded number of requests that wait for a result."""
 
-    def __init__(self, settings: ServerSettings, load: Callable[[], Detector] | None) -> None:
+    def __init__(self, settings: ServerSettings, load: Callable[[], AnyDetector] | None) -> None:
         self.settings = settings
         self.decoders = open_decoders(settings)
         self.arriving = IncomingBytes()
@@ -243,7 +243,7 @@ class _OpenResources:
         self.spool = spool
 
 
-def _worker_here(opened: _OpenResources, load: Callable[[], Detector]) -> Callable[[], None]:
+def _worker_here(opened: _OpenResources, load: Callable[[], AnyDetector]) -> Callable[[], None]:
     """Start a worker in this process, which a caller's own models need; gives what stops it."""
     stop = threading.Event()
     worker = Worker(uuid.uuid4().hex, opened.store, opened.worker_registry, GivenModels(load), stop)

@@ -85,7 +85,7 @@ def reference(*, first: int | None, latest: int | None, golden: Path | None, as_
     if sum(value is not None for value in (first, latest, golden)) > 1:
         raise click.UsageError("give one of --first, --latest and --golden")
     with open_server_state() as server:
-        card = _screening_card(server)
+        card = _first_card(server)
         watch = DriftMonitor(server.database, server.settings.drift_analyses)
         if golden is not None:
             watch.put(card, _golden_statistics(server, golden), f"golden set {golden.name}", actor())
@@ -111,7 +111,7 @@ def reference(*, first: int | None, latest: int | None, golden: Path | None, as_
 def drift() -> None:
     """Compare the latest slides with the reference."""
     with open_server_state() as server:
-        card = _screening_card(server)
+        card = _first_card(server)
         found = DriftMonitor(server.database, server.settings.drift_analyses).drift(card)
     _print_drift(found)
 
@@ -136,10 +136,10 @@ def _models(made: Shadow) -> str:
     return ", ".join(model.label for model in made.models)
 
 
-def _screening_card(server: ServerState) -> ModelCard:
-    """Of the Reg-NS that serves; raises `MitoserveError`."""
-    screening = MODEL_ROLES.cascade()["screening"]
-    return next(server.registry.find_labelled(m.label)[1] for m in server.registry.serving() if m.name == screening)
+def _first_card(server: ServerState) -> ModelCard:
+    """Of the model that gives the map's scores: the first of the detector that serves; raises `MitoserveError`."""
+    models = [m for m in server.registry.serving() if MODEL_ROLES[m.name].in_cascade or MODEL_ROLES[m.name].one_stage]
+    return server.registry.find_labelled(models[0].label)[1]
 
 
 def _golden_statistics(server: ServerState, golden: Path) -> list[SlideStatistics]:

@@ -95,7 +95,8 @@ def score(
         for column in found.ignored:
             _warn(f"the column {column!r} of {manifest} means nothing here; known are slide, id, case, mpp and roi")
         order = WorkOrder(open_storage(out).address, options, also, provider or settings.providers)
-        run = CohortRun(models or settings.models, order, address, workers, threads, time_limit, retry_failed)
+        allowed = settings.allowed_licences
+        run = CohortRun(models or settings.models, order, address, workers, threads, time_limit, retry_failed, allowed)
     except (MitoserveError, OSError) as error:
         raise click.UsageError(format_message(error)) from error
     try:

@@ -18,7 +18,7 @@ from serving.core.research_use import RESEARCH_USE
 from serving.jobs.shadows import ShadowRecord
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import counting_threshold, list_cards
-from serving.scoring.onnx_detector import OnnxDetector
+from serving.scoring.onnx_detector import ReleasedDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.store.shared_folder_store import open_folder_store
@@ -74,7 +74,7 @@ def _score_pairs(server: ServerState, first: str, second: str, paths: Sequence[P
     return pairs
 
 
-def _with_faint(path: Path, detector: OnnxDetector, mpp: float | None) -> Analysis:
+def _with_faint(path: Path, detector: ReleasedDetector, mpp: float | None) -> Analysis:
     """The analysis with detections that do not count, to tell what moved over the threshold."""
     with open_slide(path) as slide:
         return score_slide(

@@ -21,7 +21,8 @@ from serving.core.pixelsize import PixelSize, parse_mpp
 from serving.core.report import Report
 from serving.core.words import format_count
 from serving.exports import write_all
-from serving.scoring.detector import Detector
+from serving.registry.licences import check_licences
+from serving.scoring.detector import AnyDetector, list_cards
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
@@ -59,6 +60,7 @@ def score(
                 _score_all(slides, out, lambda slide, folder: _score_there(client, slide, folder, scoring))
             return
         detector = load_detector(models or settings.models, providers=provider or settings.providers)
+        check_licences(list_cards(detector), settings.allowed_licences)
     except MitoserveError as error:
         raise click.UsageError(format_message(error)) from error
     _score_all(slides, out, lambda slide, folder: _score_one(slide, folder, detector, options))
@@ -93,7 +95,7 @@ def _folders(slides: tuple[Path, ...], out: Path) -> list[Path]:
     return folders
 
 
-def _score_one(path: Path, folder: Path, detector: Detector, options: ScoringOptions) -> Report:
+def _score_one(path: Path, folder: Path, detector: AnyDetector, options: ScoringOptions) -> Report:
     with open_slide(path) as slide, _progress(escape_control(slide.name)) as on_progress:
         analysis = score_slide(slide, detector, options, on_progress=on_progress)
         write_all(analysis, folder)

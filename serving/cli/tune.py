@@ -1,15 +1,17 @@
 """`mitoserve tune`: finds how many threads are fastest on this machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import click
 
 from serving.console import open_console, open_table
-from serving.core.errors import MitoserveError
+from serving.core.errors import MitoserveError, ModelError
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.batch_sizes import GPU_PROVIDERS, use_cores
-from serving.scoring.models import model_folder
-from serving.scoring.onnx_detector import choose_providers, load_screener
+from serving.scoring.detector import OneStageDetector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import choose_providers, load_release, load_screener
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tuning import candidates, noise_tile, tune
 from serving.settings import ServerSettings, SettingsError
@@ -30,12 +32,11 @@ def tune_threads(*, provider: tuple[str, ...]) -> None:
         chosen = choose_providers(provider or settings.providers)
         if chosen[0] in GPU_PROVIDERS:
             raise click.UsageError(f"{chosen[0]} computes on a GPU: there is no number of threads to find")
-        folder, tile = model_folder(settings.models, MODEL_ROLES.cascade()["screening"]), noise_tile(TILE_PX + 125)
+        folders = newest_release(settings.models)
 
         def opened(threads: int) -> Callable[[], object]:
             use_cores(threads)
-            screener = load_screener(folder, providers=chosen)
-            return lambda: screener.screen(tile)
+            return _open_first(folders, chosen)
 
         with _err.status("measuring"):
             found = tune(chosen[0], opened, candidates())
@@ -47,3 +48,16 @@ def tune_threads(*, provider: tuple[str, ...]) -> None:
     for threads, seconds in found.seconds.items():
         table.add_row(str(threads), f"{seconds:.2f}", "used from now on" if threads == found.threads else "")
     _out.print(table)
+
+
+def _open_first(folders: Mapping[str, Path], providers: Sequence[str]) -> Callable[[], object]:
+    """What computes a tile with the model that sees all of a slide, or a window with a one-stage detector."""
+    screening = MODEL_ROLES.cascade()["screening"]
+    if screening in folders:
+        screener, tile = load_screener(folders[screening], providers=providers), noise_tile(TILE_PX + 125)
+        return lambda: screener.screen(tile)
+    detector = load_release(folders, providers=providers)
+    if not isinstance(detector, OneStageDetector):
+        raise ModelError(f"there is no model to measure with among {', '.join(folders)}")
+    window = noise_tile(detector.card.input.window_px)
+    return lambda: detector.find(window)

@@ -16,8 +16,9 @@ from serving.cohort.storage import open_storage
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder
 from serving.core.modelcard import load_card
+from serving.registry.licences import check_licences
 from serving.scoring.batch_sizes import GPU_PROVIDERS, cores
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 
 WORKERS = 2
 """On this machine, where it has no GPU and nothing else is asked for."""
@@ -34,6 +35,7 @@ class CohortRun:
     workers, threads : None: as many as there is room for
     time_limit_s : for each slide; None: ten times what others of its size took
     again : slides are tried again, too, that failed by their own fault
+    licences : of weights that may score; none: any
     """
 
     models: Path
@@ -43,6 +45,7 @@ class CohortRun:
     threads: int | None = None
     time_limit_s: float | None = None
     again: bool = False
+    licences: tuple[str, ...] = ()
 
 
 class ProgressListener(Protocol):
@@ -74,13 +77,14 @@ def score_cohort(entries: Sequence[ManifestEntry], run: CohortRun, watcher: Prog
     ------
     CohortError
         If there is no cluster, its workers do not start, or the tables cannot be written.
-    ModelError
-        If the models are missing or altered.
+    ModelError, VersionRefusedError
+        If the models are missing or altered, or their licence is not allowed.
     MitoserveError, OSError
         If the results cannot be read or written.
     """
-    folders = newest_cascade(run.models)
+    folders = newest_release(run.models)
     cards = [load_card(folder) for folder in folders.values()]
+    check_licences(cards, run.licences)
     results = open_storage(run.order.results)
     ledger = Ledger(results, entries, run.order, cards)
     tasks = ledger.begin(again=run.again)

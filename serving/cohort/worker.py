@@ -28,7 +28,7 @@ from serving.exports import EXPORTS
 from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import find_rounding, use_cores
 from serving.scoring.detector import list_cards
-from serving.scoring.onnx_detector import load_cascade
+from serving.scoring.onnx_detector import load_release
 from serving.scoring.reporting import answers
 from serving.scoring.slide_runner import SlideRun, SlideRunner
 from serving.settings import ServerSettings
@@ -43,7 +43,7 @@ MEMORY_WAIT_S = 600.0
 _log = logging.getLogger("mitoserve.cohort")
 
 ModelFiles = Mapping[str, Mapping[str, NDArray[np.uint8]]]
-"""The files of each model of a cascade, by the model's name and the file's."""
+"""The files of each model of a release, by the model's name and the file's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class SlideWorker(SlideRun):
         self._order, self._results = order, open_storage(order.results)
         self._open = ExitStack()
         folder = self._open.enter_context(scratch(settings.scratch))
-        self._detector = load_cascade(_unpack_models(models, folder), providers=order.providers)
+        self._detector = load_release(_unpack_models(models, folder), providers=order.providers)
         self._cards, self._rounded = list_cards(self._detector), find_rounding(self._detector.provider)
         # Of the same total: the file's bytes stand for parts of it.
         place = common_folder(f"decoders-{settings.decoders_memory_bytes}")

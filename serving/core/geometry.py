@@ -1,7 +1,7 @@
 """Frames and regions. Public geometry is level-0 pixels, (x, y), (width, height), half-open.
 
 Two frames exist. *Level-0* pixels are the slide's own. *Work* pixels are those the models see: equal to level-0 when
-the slide's resolution is within `NATIVE_MPP` of the model's, else resampled to the model's mpp. All conversions and
+the slide's resolution is within `NATIVE_SHARE` of the model's, else resampled to the model's mpp. All conversions and
 their rounding are in this file.
 """
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from serving.core.errors import RequestError, ResolutionError
 
 MPP_RANGE = (0.1, 1.0)
-"""Microns per pixel that can be resampled to a 0.25 um/px model; outside it a slide is refused."""
-NATIVE_MPP = (0.22, 0.28)
-"""Within this band the models see the slide's own pixels: 12 % of scale is inside their training augmentation."""
-COARSE_MPP = 0.35
-"""Coarser slides lack the detail that separates figures from look-alikes; the report carries a warning."""
+"""Microns per pixel that can be resampled to what models see; outside it a slide is refused."""
+NATIVE_SHARE = 0.12
+"""So much finer or coarser than its training, a model sees the slide's own pixels: this is inside training augmentation. Of
+0.25 um/px it is 0.22 to 0.28."""
+COARSE_RATIO = 1.4
+"""Slides coarser than so many times the model's resolution, 0.35 of 0.25 um/px, lack the detail that separates figures from
+look-alikes; the report carries a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class WorkFrame:
                 f"the slide has {mpp:g} um/px; models need a slide between {MPP_RANGE[0]} and {MPP_RANGE[1]} um/px. "
                 "Scan it again, or give `mpp` if the file states a wrong one."
             )
-        native = NATIVE_MPP[0] <= mpp <= NATIVE_MPP[1]
+        native = abs(mpp / model_mpp - 1) <= NATIVE_SHARE + 1e-9
         return cls(mpp, 1.0 if native else model_mpp / mpp)
 
     @property

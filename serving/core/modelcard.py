@@ -1,6 +1,7 @@
 """The card beside every set of weights: what the model is, what it needs, what was measured. It is checked on load."""
 
 import hashlib
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,20 +19,52 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Shares = Annotated[list[float], Field(min_length=2)]
 Colour = tuple[float, float, float]
 """Optical density of red, green and blue, of length 1."""
+TILE_BLOCKS = 8
+"""Blocks along a side of a tile: the map of a one-stage detector has as many places a tile as that of a cascade."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Normalisation(_Strict):
+    """What the graph makes of a pixel before the network sees it: (value / scale - mean) / std, of each channel."""
+
+    scale: float = Field(gt=0, allow_inf_nan=False, description="255 brings bytes to 0..1.")
+    mean: Colour = Field(description="Of red, green and blue.")
+    std: Colour = Field(description="Of red, green and blue; none is 0.")
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError("mean and std must be finite, and std above 0")
+        return self
+
+
 class ModelInput(_Strict):
     """What the graph is fed."""
 
-    window_px: int = Field(gt=0, description="Side of a sub-tile in work px (paper: 250).")
+    window_px: int = Field(gt=0, description="Side of a window, of a cascade's sub-tile, in work px (paper: 250).")
     stride_px: int = Field(
         gt=0,
-        description="Distance of neighbouring sub-tiles in work px (paper: 125); a verifier, which sees one window a "
+        description="Distance of neighbouring windows in work px (paper: 125); a verifier, which sees one window a "
         "candidate and no lattice, states its window's side.",
+    )
+    overlap_px: int | None = Field(
+        default=None,
+        ge=0,
+        description="Of a one-stage detector: px that neighbouring windows share, window_px - stride_px. A figure that a seam "
+        "cuts lies whole in one of them where it is no larger than that.",
+    )
+    normalisation: Normalisation | None = Field(
+        default=None, description="What the graph does to pixels first; null where nobody stated it."
+    )
+    batch: int | None = Field(
+        default=None,
+        gt=0,
+        le=4096,
+        description="Of a one-stage detector: windows that it is given at once; by default what suits the machine. A graph "
+        "whose first axis is fixed states that number here.",
     )
     mpp: float = Field(gt=0, description="Microns per px that the model was trained at.")
     layout: str = Field(description="Name, dtype, axes and colour order of the input tensor.")
@@ -168,7 +201,13 @@ class ModelCard(_Strict):
     parameters: int = Field(gt=0)
     screening_threshold: ScreeningThreshold | None = None
     detection_threshold: DetectionThreshold | None = None
-    nms_iou: float | None = Field(default=None, gt=0, lt=1, description="Overlap above which Det drops the weaker box.")
+    nms_iou: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Overlap above which Det, or a model of boxes, drops the weaker box of a window; null where the graph of a "
+        "model of boxes has done so.",
+    )
     merge_radius_um: float | None = Field(default=None, gt=0, description="Centres nearer than this are one figure.")
     candidate_probability: float | None = Field(
         default=None, ge=0, le=1, description="Det's merged probability from which a verifier judges a box."
@@ -179,6 +218,24 @@ class ModelCard(_Strict):
         le=1,
         description="Of a verifier: weight of Det's log odds in the joint probability, the rest being the verifier's; one half "
         "where it is not stated.",
+    )
+    least_probability: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Of a one-stage detector: from which probability a peak or a box of a window is a candidate.",
+    )
+    peak_distance_um: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of a model of points: peaks of its map are no nearer to each other than this.",
+    )
+    point_box_um: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of a model of points: side of the box that is drawn around each.",
     )
     count_calibration: CountCalibration | None = Field(
         default=None, description="Of a screening model: what makes scores an expected count."
@@ -193,6 +250,18 @@ class ModelCard(_Strict):
     )
     drift_reference: DriftReference | None = Field(
         default=None, description="Of a screening model: what slides are like that it was judged on."
+    )
+    licence: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Licence of the weights, as SPDX names it, such as CC-BY-4.0; null where nobody stated it.",
+    )
+    source: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Where the weights are from: who made them, and an address.",
     )
     data: list[DataSource]
     evaluation: str = Field(description="Protocol of the figures below.")
@@ -212,9 +281,28 @@ class ModelCard(_Strict):
             raise ValueError(stated[0])
         if role.half_overlap and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
+        self._check_windows(one_stage=role.one_stage)
         if "model.onnx" not in self.files:
             raise ValueError("files must name model.onnx")
         return self
+
+    def _check_windows(self, *, one_stage: bool) -> None:
+        """The windows of a one-stage detector fit tiles of whole blocks; no other model states an overlap."""
+        overlap, window, stride = self.input.overlap_px, self.input.window_px, self.input.stride_px
+        if not one_stage:
+            if overlap is not None:
+                raise ValueError(
+                    f"overlap_px is a one-stage detector's: a {self.task} model called {self.name} states none"
+                )
+            return
+        if overlap is None or stride != window - overlap:
+            raise ValueError("a one-stage detector must state overlap_px, and stride_px is window_px - overlap_px")
+        if 2 * overlap > window:
+            raise ValueError("overlap_px is at most half of window_px")
+        if stride % TILE_BLOCKS:
+            raise ValueError(
+                f"window_px - overlap_px must be a multiple of {TILE_BLOCKS}: tiles have {TILE_BLOCKS} blocks a side"
+            )
 
     def sha256(self) -> str:
         """Hash of the weights, which is the identity of the model in reports."""

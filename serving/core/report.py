@@ -10,7 +10,13 @@ from serving.core.research_use import RESEARCH_USE
 SCHEMA_VERSION = "1.4"
 """Minor versions add fields; a major version changes or removes one."""
 
-Score = Annotated[float, Field(description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement")]
+Score = Annotated[
+    float,
+    Field(
+        description="Reg-NS score of a sub-tile: expected sum of area fraction times agreement; of a one-stage detector the "
+        "highest probability, see `settings.map_shows`"
+    ),
+]
 
 HotspotShape = Literal["rectangle", "disc"]
 """Of the area in which figures are counted: a rectangle has sides of 4:3."""
@@ -89,11 +95,16 @@ class Settings(_Part):
     roi: list[tuple[float, float]] | None = Field(description="Polygon, level-0 px; null for the whole slide.")
     min_tissue_fraction: float = Field(description="Tiles with less tissue are not scored.")
     tile_px: int = Field(description="Tile side in work px.")
-    window_px: int
-    stride_px: int
+    window_px: int = Field(description="Side of a sub-tile of the map, work px.")
+    stride_px: int = Field(description="Distance of neighbouring sub-tiles of the map, work px.")
     work_mpp: float = Field(description="Microns per work px.")
     counting: Counting | None = Field(None, description="Since 1.1.")
     qc: QualityUse | None = Field(None, description="What became of areas that quality control masks; since 1.2.")
+    map_shows: Literal["screening scores", "highest probabilities"] = Field(
+        "screening scores",
+        description="What a sub-tile's score is: Reg-NS's, or, of a one-stage detector, the highest probability of a candidate "
+        "centred in it, 0 without any. Since 1.4.",
+    )
 
 
 class Tissue(_Part):

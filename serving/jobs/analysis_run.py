@@ -14,7 +14,7 @@ from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.scoring.analysis import Analysis
 from serving.scoring.cascade import FindingsCache, TileFindings
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.scoring.slide_runner import SlideRun, SlideRunner
 from serving.slides.slide import Slide
 from serving.store.slides import SlideStore
@@ -29,7 +29,7 @@ class AnalysisRun(SlideRun):
         lease: Lease,
         leases: Leases,
         heartbeat: Heartbeat,
-        detector: Detector,
+        detector: AnyDetector,
         *,
         models_key: str,
     ) -> None:

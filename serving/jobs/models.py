@@ -11,7 +11,7 @@ from serving.registry.errors import VersionRefusedError
 from serving.registry.registry import ModelRegistry
 from serving.registry.releases import Release
 from serving.registry.version import VersionId
-from serving.scoring.detector import Detector, list_cards
+from serving.scoring.detector import AnyDetector, list_cards
 
 RETRY_S = 30.0
 """A release that could not be loaded is tried again after this: the store may have been out of reach."""
@@ -23,7 +23,7 @@ DEFAULT = 0
 class LoadedModels:
     """A cascade that can score."""
 
-    detector: Detector
+    detector: AnyDetector
     key: str
     """See `models_key`."""
     models: tuple[VersionId, ...] = ()
@@ -59,7 +59,7 @@ class ModelSource(Protocol):
 class GivenModels:
     """What `load` gives, for good."""
 
-    def __init__(self, load: Callable[[], Detector]) -> None:
+    def __init__(self, load: Callable[[], AnyDetector]) -> None:
         self._load = load
         self._asked = False
 
@@ -149,5 +149,5 @@ class ReleasedModels:
         return self._loaded_models(number, models, self._registry.load(models))
 
     @staticmethod
-    def _loaded_models(number: int, models: tuple[VersionId, ...], detector: Detector) -> LoadedModels:
+    def _loaded_models(number: int, models: tuple[VersionId, ...], detector: AnyDetector) -> LoadedModels:
         return LoadedModels(detector, models_key(list_cards(detector), detector.provider), models, number)

@@ -20,7 +20,7 @@ from serving.jobs.results import load_result, read_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import Detector, counting_threshold, list_cards
+from serving.scoring.detector import AnyDetector, counting_threshold, list_cards
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.folder_store import FolderStore
@@ -82,13 +82,19 @@ def queue_shadow(tx: Connection, job: AnalysisJob) -> None:
     put_row(tx, repeated)
 
 
-def shadow_options(options: ScoringOptions, detector: Detector) -> ScoringOptions:
+def shadow_options(options: ScoringOptions, detector: AnyDetector) -> ScoringOptions:
     """The options of the analysis, but faint detections are kept too, to tell what moved over the threshold."""
     return options.model_copy(update={"threshold": NEARLY * _threshold(options, detector)})
 
 
 def save_pair(
-    repeated: Analysis, options: ScoringOptions, detector: Detector, *, store: SlideStore, job: AnalysisJob, stem: str
+    repeated: Analysis,
+    options: ScoringOptions,
+    detector: AnyDetector,
+    *,
+    store: SlideStore,
+    job: AnalysisJob,
+    stem: str,
 ) -> str:
     """Compare a shadow's analysis with the one that it repeats, and keep both what it found and how they compare.
 
@@ -152,5 +158,5 @@ def has_waiting(tx: Connection, worker: str) -> bool:
     return tx.execute(select(analyses.c.id).where(mine, OWN).limit(1)).first() is not None
 
 
-def _threshold(options: ScoringOptions, detector: Detector) -> float:
+def _threshold(options: ScoringOptions, detector: AnyDetector) -> float:
     return options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))

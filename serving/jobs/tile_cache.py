@@ -14,7 +14,7 @@ from serving.jobs.findings_format import read_findings
 from serving.jobs.request import digest
 from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding
 from serving.scoring.cascade import FindingsCache, TileFindings
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector, boxes_card, list_cards
 from serving.scoring.pipeline import screening_threshold
 from serving.settings import ServerSettings
 from serving.store.places import TILES
@@ -27,7 +27,7 @@ class TileCache:
         self,
         settings: ServerSettings,
         sha256: str,
-        detector: Detector,
+        detector: AnyDetector,
         options: ScoringOptions,
         mpp: float | None,
         *,
@@ -42,14 +42,14 @@ class TileCache:
         screening = [
             __version__,
             repr(options.mpp if options.mpp is not None else mpp),
-            detector.screening_card.model_dump(mode="json"),
+            list_cards(detector)[0].model_dump(mode="json"),
             find_rounding(detector.provider),
             options.qc == "off",
             owner,
         ]
         self._used = settings.keep_tiles == "on" and choose_batch_sizes(detector.provider).tiles == 1
         self._screened = settings.state / TILES / sha256 / digest(screening)[:32]
-        self._found = self._screened / digest([detector.detection_card.model_dump(mode="json"), repr(threshold)])[:32]
+        self._found = self._screened / digest([boxes_card(detector).model_dump(mode="json"), repr(threshold)])[:32]
 
     def load(self) -> FindingsCache:
         """All that is known; damaged files are deleted."""

@@ -25,7 +25,7 @@ from serving.observability import metrics
 from serving.observability.logs import log_analysis
 from serving.observability.tracing import work_span
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import Detector, list_cards
+from serving.scoring.detector import AnyDetector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
@@ -157,7 +157,7 @@ class Worker:
             if not done:
                 self.stop.wait(RETRY_S)
 
-    def _run(self, lease: Lease, leases: Leases, detector: Detector, models_key: str) -> bool:
+    def _run(self, lease: Lease, leases: Leases, detector: AnyDetector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because a disk is full or a store does not answer."""
         running, stop_models = detector.stoppable() if isinstance(detector, OnnxDetector) else (detector, _nothing)
         heartbeat = Heartbeat(lease, leases, self.stop, stop_models, self.store.settings.lease_s)

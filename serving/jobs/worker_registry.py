@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
-from serving.scoring.detector import Detector, list_cards
+from serving.scoring.detector import AnyDetector, list_cards
 from serving.store.database import Database
 from serving.store.tables import workers
 
@@ -41,7 +41,7 @@ class WorkerRegistry:
             tx.execute(delete(workers).where(workers.c.seen_at < time.time() - STALE_S))
             tx.execute(insert(workers).values({**values, "seen_at": time.time()}))
 
-    def ready(self, worker: str, detector: Detector, key: str) -> None:
+    def ready(self, worker: str, detector: AnyDetector, key: str) -> None:
         """Note that a worker scores with these models, whose key is `key`."""
         values = {"state": "ready", "detail": "", "models_key": key, "provider": detector.provider}
         values["cards"] = json.dumps([card.model_dump(mode="json") for card in list_cards(detector)])

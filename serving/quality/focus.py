@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 NEAR_PX, FAR_PX = 4, 16
-"""1 and 4 um, in the models' frame of 0.22 to 0.28 um/px."""
+"""1 and 4 um, in a frame of 0.22 to 0.28 um/px."""
+FRAME_MPP = (0.22, 0.28)
+"""Resolutions at which the rule was set. At coarser ones, neighbours are so far apart that no noise can be told."""
 BLURRED = 7.0
 """Ratio from which a place is out of focus; 16 at most."""
 LEAST_DIFFERENCE = 12.0
@@ -34,6 +36,11 @@ _LEAST_PARTS = 25
 Structure = NDArray[np.float32]
 """float32, shape (rows * PARTS, columns * PARTS, 2), of so many rows and columns of blocks: mean squared differences of pixels
 `NEAR_PX` and `FAR_PX` apart, less that of neighbours; NaN where nothing was read."""
+
+
+def is_measurable(mpp: float) -> bool:
+    """Whether focus can be judged in pixels of `mpp`, by which models see a slide; elsewhere it stays unjudged."""
+    return FRAME_MPP[0] <= mpp <= FRAME_MPP[1]
 
 
 def measure_structure(pixels: NDArray[np.uint8], block: int) -> Structure:

@@ -24,7 +24,7 @@ from serving.registry.subprocesses import REFUSED, run_in_subprocess
 from serving.registry.warming import warm_up
 from serving.scoring.int8 import INT8
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
-from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.onnx_detector import ReleasedDetector, load_release
 from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reliability import reliability
@@ -89,7 +89,7 @@ def measure_in_subprocess(
     return [CascadeMeasurement(**answer) for answer in answers]
 
 
-def measure(detectors: Sequence[OnnxDetector], slides: Sequence[GoldenSlide]) -> list[CascadeMeasurement]:
+def measure(detectors: Sequence[ReleasedDetector], slides: Sequence[GoldenSlide]) -> list[CascadeMeasurement]:
     """What each detector achieves on the slides; raises `MitoserveError` where a slide cannot be scored."""
     tallies = [_Tally() for _ in detectors]
     for detector in detectors:
@@ -110,7 +110,7 @@ class _Tally:
         self._seconds = self._tissue_mm2 = 0.0
         self._figures = 0
 
-    def add(self, golden: GoldenSlide, detector: OnnxDetector) -> None:
+    def add(self, golden: GoldenSlide, detector: ReleasedDetector) -> None:
         """Score one slide."""
         clock, cores = (time.process_time, _cores()) if detector.provider in _ON_CPU else (time.perf_counter, 1)
         with open_slide(golden.path) as slide:
@@ -166,7 +166,7 @@ def main(request: str) -> None:
     try:
         slides = read_golden(Path(wanted["golden"]))
         detectors = [
-            load_cascade({name: Path(folder) for name, folder in folders.items()}, providers=wanted["providers"])
+            load_release({name: Path(folder) for name, folder in folders.items()}, providers=wanted["providers"])
             for folders in wanted["cascades"]
         ]
         for measured in measure(detectors, slides):

@@ -30,9 +30,9 @@ def _largest(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
 
 def _box_differences(found: Outputs, stated: Outputs) -> dict[str, float]:
     boxes = probabilities = 0.0
-    if len(found["counts"]) != len(stated["counts"]):
+    if len(found["boxes"]) != len(stated["boxes"]):
         return {"boxes": float("inf"), "probabilities": float("inf")}
-    for window in range(len(stated["counts"])):
+    for window in range(len(stated["boxes"])):
         sides = [_window(outputs, window) for outputs in (found, stated)]
         for (own, own_p), (other, other_p) in (sides, reversed(sides)):
             for box, probability in zip(own[own_p >= FAINT], own_p[own_p >= FAINT], strict=True):
@@ -46,6 +46,6 @@ def _box_differences(found: Outputs, stated: Outputs) -> dict[str, float]:
 
 def _window(outputs: Outputs, window: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Boxes, float64, shape (N, 4), and probabilities of one window, without the padding."""
-    count = int(outputs["counts"][window])
+    count = int(outputs["counts"][window]) if "counts" in outputs else len(outputs["boxes"][window])
     boxes, probabilities = outputs["boxes"][window, :count], outputs["probabilities"][window, :count]
     return boxes.astype(np.float64), probabilities.astype(np.float64)

@@ -8,6 +8,7 @@ from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
 from serving.registry.errors import RegistryError
 from serving.registry.gates import NOT_JUDGED, GateStore
+from serving.registry.licences import check_licences
 from serving.registry.model_store import CARD, ModelStore
 from serving.registry.releases import Release, ReleaseStore, State
 from serving.registry.shadows import Shadow, ShadowStore
@@ -18,7 +19,7 @@ from serving.registry.version_check_process import check_in_subprocess
 from serving.registry.warming import warm_up
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.models import version_order
-from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.onnx_detector import ReleasedDetector, load_release
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -123,12 +124,13 @@ class ModelRegistry:
         ModelError
             If one is missing, damaged, or not what it was when it was promoted.
         """
+        check_licences((self.find(model.name, model.version)[1] for model in models), self._settings.allowed_licences)
         return self._checks.check(models, again=again)
 
-    def load(self, models: Sequence[VersionId]) -> OnnxDetector:
-        """A cascade, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
+    def load(self, models: Sequence[VersionId]) -> ReleasedDetector:
+        """The detector of a release, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
         self.check(models)
-        detector = load_cascade(self._folders(tuple(models)), providers=self._settings.providers)
+        detector = load_release(self._folders(tuple(models)), providers=self._settings.providers)
         try:
             warm_up(detector)
         except (
@@ -152,7 +154,8 @@ class ModelRegistry:
         path = folder / CARD
         if not path.is_file():
             raise ModelError(f"no {CARD} in {folder}; give the folder of one version, with its card, graph and sample")
-        version, _ = VersionId.from_card(path.read_bytes())
+        version, card = VersionId.from_card(path.read_bytes())
+        check_licences([card], self._settings.allowed_licences)
         if self._shipped.find(version.name, version.version) is not None:
             raise RegistryError(f"{version.label} ships already; versions never change, choose another number")
         (found,) = check_in_subprocess([folder], self._settings)
@@ -163,29 +166,32 @@ class ModelRegistry:
         return version
 
     def cascade(self, labels: Sequence[str]) -> tuple[VersionId, ...]:
-        """The cascade that is named: a version of each model, such as det@1.2.0, or one number that all of them have.
+        """The release that is named: a version of each model, such as det@1.2.0, or one number that all of them have.
 
         Raises
         ------
         RegistryError
-            If a model of the cascade is missing, named twice or of no use.
+            If a model of a cascade is missing, one is named twice or of no use, or two detectors are named.
         RequestError, NotFoundError, ModelError
             As `parse_label` and `find`.
         """
         if len(labels) == 1 and "@" not in labels[0]:
             numbers = self._numbers()
-            named_so = [name for name in MODEL_ROLES if (name, labels[0]) in numbers]
+            named_so = MODEL_ROLES.choose([name for name in MODEL_ROLES if (name, labels[0]) in numbers])
             labels = [f"{name}@{labels[0]}" for name in named_so or MODEL_ROLES.required()[:1]]
         named = [self.find_labelled(label)[0] for label in labels]
         names = [model.name for model in named]
         if unknown := [name for name in names if name not in MODEL_ROLES or names.count(name) > 1]:
             raise RegistryError(
-                f"{unknown[0]} is no model of a cascade, or named twice; it takes one each of {', '.join(MODEL_ROLES)}"
+                f"{unknown[0]} is no model of a release, or named twice; it takes one each of {', '.join(MODEL_ROLES)}"
             )
-        if missing := [name for name in MODEL_ROLES.required() if name not in names]:
+        if rivals := MODEL_ROLES.rivals(names):
+            raise RegistryError(f"{' and '.join(rivals)} are detectors each: a release has one, or a cascade")
+        if missing := MODEL_ROLES.missing(names):
             raise RegistryError(
                 f"a cascade needs {' and '.join(missing)} too: name a version of each, thresholds are joint"
             )
+        check_licences((self.find_labelled(label)[1] for label in labels), self._settings.allowed_licences)
         order = list(MODEL_ROLES)
         return tuple(sorted(named, key=lambda model: order.index(model.name)))
 
@@ -214,7 +220,7 @@ class ModelRegistry:
         """
         return self._release(self.cascade(labels), actor, tried=False, because=because)
 
-    def try_out(self, release: Release) -> OnnxDetector:
+    def try_out(self, release: Release) -> ReleasedDetector:
         """The cascade of a release that waits, loaded, after its gates; raises as `load` and `GateStore.check`."""
         detector = self.load(release.models)
         if release.because is None:
@@ -236,7 +242,7 @@ class ModelRegistry:
         return self.shadows.start(models, share, actor)
 
     def complete(self, labels: Sequence[str]) -> tuple[VersionId, ...]:
-        """A cascade of which some versions are named, such as det@1.2.0, or one number of all; what serves does the rest.
+        """A release of which some versions are named, such as det@1.2.0, or one number of all; what serves does the rest.
 
         Raises
         ------
@@ -248,8 +254,8 @@ class ModelRegistry:
         if any("@" not in label for label in labels):
             return self.cascade(labels)
         named = {self.find_labelled(label)[0].name for label in labels}
-        needed = set(MODEL_ROLES.required())
-        rest = [model.label for model in self.serving() if model.name not in named] if named < needed | named else []
+        missing = any(name in MODEL_ROLES for name in named) and MODEL_ROLES.missing(named & set(MODEL_ROLES))
+        rest = [model.label for model in self.serving() if model.name not in named] if missing else []
         return self.cascade([*labels, *rest])
 
     def rollback(self, actor: str) -> Release:
@@ -290,14 +296,15 @@ class ModelRegistry:
         found: dict[str, str] = {}
         for name, version in self._numbers():
             found.setdefault(name, version)
-        if missing := [name for name in MODEL_ROLES.required() if name not in found]:
+        chosen = MODEL_ROLES.choose(found)
+        if missing := MODEL_ROLES.missing(chosen):
             if not required:
                 return ()
             raise ModelError(
                 f"no model {missing[0]!r} in {self._shipped.address}; set MITOSIS_MODELS to a folder of "
                 "<name>/<version>/card.json"
             )
-        return tuple(self.find(name, found[name])[0] for name in MODEL_ROLES if name in found)
+        return tuple(self.find(name, found[name])[0] for name in chosen)
 
     def _numbers(self) -> list[tuple[str, str]]:
         """(name, version) of every folder with a card, by name, the newest first."""

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -40,9 +40,11 @@ class ModelRole(ABC):
     any_side: ClassVar[bool] = False
     """Whether a picture may have other sides than the card's window."""
     required: ClassVar[bool] = False
-    """Whether no release goes without it."""
+    """Whether no release goes without it, or, of a role in the cascade, no cascade."""
     in_cascade: ClassVar[bool] = False
     """Whether the cascade runs it, as the model of its task. A model of another role is kept, checked and released beside it."""
+    one_stage: ClassVar[bool] = False
+    """Whether it finds figures in windows of the slide alone, without a cascade."""
     rank: ClassVar[int] = LAST
     """Place in a release: the order in which models see a slide."""
 
@@ -79,8 +81,32 @@ class ModelRoleRegistry(RankedRegistry[type[ModelRole]]):
         super().add(name, entry)
 
     def required(self) -> tuple[str, ...]:
-        """What no release goes without."""
+        """What no release with a cascade goes without."""
         return tuple(name for name, role in self.items() if role.required)
+
+    def missing(self, names: Collection[str]) -> tuple[str, ...]:
+        """What these roles lack to be a release: a cascade, unless a one-stage detector is among them and none of a cascade."""
+        whole = any(self[name].one_stage for name in names) and not any(self[name].in_cascade for name in names)
+        needed = (name for name in self.required() if not (whole and self[name].in_cascade))
+        return tuple(name for name in needed if name not in names)
+
+    def rivals(self, names: Collection[str]) -> tuple[str, ...]:
+        """The detectors among these roles, a cascade by its first model, where there is more than one."""
+        found = [name for name in self if name in names]
+        detectors = [name for name in found if self[name].in_cascade][:1] + [n for n in found if self[n].one_stage]
+        return tuple(detectors) if detectors[1:] else ()
+
+    def choose(self, names: Collection[str]) -> tuple[str, ...]:
+        """The release that these roles make by default: a cascade, or, where that is incomplete, the first one-stage detector.
+
+        What is no detector is part of it.
+        """
+        cascade = [name for name in self if self[name].in_cascade]
+        alone = [name for name in self if self[name].one_stage]
+        whole = all(name in names for name in cascade if self[name].required)
+        found = [name for name in alone if name in names]
+        detector = cascade if whole or not found else found[:1]
+        return tuple(name for name in self if name in names and (name in detector or name not in (*cascade, *alone)))
 
     def cascade(self) -> dict[Task, str]:
         """The name of the model that the cascade runs for each task, in the order in which they see a slide."""

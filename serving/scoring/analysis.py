@@ -11,7 +11,7 @@ from serving.quality.quality_mask import QualityMask
 
 @dataclass(frozen=True, slots=True)
 class MitosisMap:
-    """Reg-NS scores on the slide-wide lattice of sub-tiles.
+    """Reg-NS scores, or a one-stage detector's highest probabilities, on the slide-wide lattice of sub-tiles.
 
     scores : float32, shape (rows, columns); NaN where no sub-tile was scored. Element [i, j] is the sub-tile whose
     top left corner is at (x + j * step, y + i * step), level-0 px, and whose side is `window`.

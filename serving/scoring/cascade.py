@@ -1,4 +1,4 @@
-"""Reg-NS on every sub-tile, Det on those that it passes, over a stream of patches."""
+"""A detector over a stream of patches: Reg-NS on every sub-tile and Det on those that it passes, or one model on every window."""
 
 import itertools
 import time
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
+from serving.core.modelcard import ModelInput
 from serving.quality.focus import Structure
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector, OneStageDetector, list_cards
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.plan import PlannedTile
 from serving.scoring.tiling import Patch
@@ -30,10 +31,11 @@ def make_empty_structure() -> Structure:
 
 @dataclass(frozen=True, slots=True)
 class TileFindings:
-    """What both models say of one patch, and how sharp it is.
+    """What the models say of one patch, and how sharp it is.
 
-    scores : float32, shape (rows, columns) of the lattice, from (first_row, first_column) of `patch`
-    looked : int64, shape (N,), sub-tiles that Det looked at, as indices into the flat scores
+    scores : float32, shape (rows, columns), of the patch's windows: of a cascade Reg-NS's, of the lattice from (first_row,
+        first_column) of `patch` on; of a one-stage detector the highest probability in each
+    looked : int64, shape (N,), windows in which boxes were looked for, as indices into the flat scores
     found : what Det found in each of them, sub-tile px
     structure : of the patch's blocks of a stride, see `quality.focus`
     """
@@ -45,14 +47,14 @@ class TileFindings:
     structure: Structure = field(default_factory=make_empty_structure)
 
     def origins(self, stride: int) -> NDArray[np.float32]:
-        """Corners of the sub-tiles that Det looked at, float32, shape (N, 2), work px."""
+        """Corners of the windows in which boxes were looked for, float32, shape (N, 2), work px."""
         rows, columns = np.divmod(self.looked, self.scores.shape[1])
         return _corners(self.patch, rows, columns, stride)
 
 
 @dataclass(frozen=True, slots=True)
 class FindingsCache:
-    """What earlier analyses of the slide found in patches, by the same Reg-NS.
+    """What earlier analyses of the slide found in patches, by the same first model.
 
     found : what both models say, of the same Det behind the same screening threshold
     screened : what Reg-NS says, and how sharp the patch is; what Det found in it is not used
@@ -106,19 +108,24 @@ class CascadeRunner:
     """Feeds patches to a detector and gathers what it says.
 
     threshold : screening score from which Det looks at a sub-tile; -inf for all of them
-    in_slide : whether a sub-tile, given its (x, y) corners in work px, float (N, 2), shows any of what is analysed
+    in_slide : whether a window, given its (x, y) corners in work px, float (N, 2), shows any of what is analysed
     structure_of : gives a patch's structure
     tiles : finished tiles; those that an earlier run finished may be given
     seen : what need not be computed again
     """
 
-    detector: Detector
+    detector: AnyDetector
     threshold: float
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
     structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: make_empty_structure()
     tiles: list[TileFindings] = field(default_factory=list)
     seen: FindingsCache = field(default_factory=FindingsCache)
     seconds: StageSeconds = field(default_factory=StageSeconds)
+
+    @property
+    def _model(self) -> ModelInput:
+        """What the first model is fed."""
+        return list_cards(self.detector)[0].input
 
     def find_settled(self, tile: PlannedTile) -> TileFindings | None:
         """What is known of a tile without its pixels; None where a model has to look at them."""
@@ -172,8 +179,8 @@ class CascadeRunner:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _chunk(self, patches: Iterable[Read], pace: BatchSizes) -> Chunk:
-        """Both models on the tiles of one chunk, but for those that are settled."""
-        seconds = StageSeconds()
+        """The models on the tiles of one chunk, but for those that are settled."""
+        seconds, most = StageSeconds(), self._model.batch or pace.windows
         chunk: list[TileFindings] = []
         screened: list[Screened] = []
         windows: list[NDArray[np.uint8]] = []
@@ -184,16 +191,13 @@ class CascadeRunner:
                 windows += self._cut(pixels, screened[-1])
             del group, tile, pixels
             # Tile by tile, no batch reaches across tiles: what Det says of one does not depend on which others are scored.
-            while len(windows) >= pace.windows or (windows and pace.tiles == 1):
-                batch, windows = windows[: pace.windows], windows[pace.windows :]
+            while len(windows) >= most or (windows and pace.tiles == 1):
+                batch, windows = windows[:most], windows[most:]
                 found += self._detect(batch, seconds)
         if windows:
             found += self._detect(windows, seconds)
         given_to = iter(found)
-        chunk += [
-            TileFindings(patch, scores, looked, tuple(itertools.islice(given_to, len(looked))), structure)
-            for patch, scores, looked, structure in screened
-        ]
+        chunk += [self._findings(one, tuple(itertools.islice(given_to, len(one[2])))) for one in screened]
         return sorted(chunk, key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0])), seconds
 
     def _skip_settled(self, patches: Iterable[Read], settled: list[TileFindings]) -> Iterator[Fresh]:
@@ -206,10 +210,14 @@ class CascadeRunner:
             del given
 
     def _scores(self, group: Sequence[Fresh], seconds: StageSeconds) -> Iterable[NDArray[np.float32]]:
-        """The scores of each tile; a group of which not all is known is screened whole."""
+        """The scores of each tile, a group of which not all is known being screened whole; zeros where nothing is screened."""
         known = [self.seen.screened[tile.patch].scores for tile, _ in group if tile.patch in self.seen.screened]
         if len(known) == len(group):
             return known
+        if isinstance(self.detector, OneStageDetector):
+            window, stride = self._model.window_px, self._model.stride_px
+            shapes = [((p.shape[0] - window) // stride + 1, (p.shape[1] - window) // stride + 1) for _, p in group]
+            return [np.zeros(shape, np.float32) for shape in shapes]
         started = time.perf_counter()
         scores = self.detector.screen(np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None])
         seconds.screen += time.perf_counter() - started
@@ -218,9 +226,9 @@ class CascadeRunner:
     def _screen(
         self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: StageSeconds
     ) -> Screened:
-        """The patch's scores, which of its sub-tiles Det shall see, and how sharp it is."""
+        """The patch's scores, in which of its windows boxes shall be looked for, and how sharp it is."""
         rows, columns = np.mgrid[: scores.shape[0], : scores.shape[1]]
-        origins = _corners(patch, rows.ravel(), columns.ravel(), self.detector.screening_card.input.stride_px)
+        origins = _corners(patch, rows.ravel(), columns.ravel(), self._model.stride_px)
         shown = self.in_slide(origins).reshape(scores.shape)
         looked = np.flatnonzero(shown & (scores >= self.threshold)).astype(np.int64)
         started = time.perf_counter()
@@ -229,21 +237,30 @@ class CascadeRunner:
         return patch, np.where(shown, scores, np.float32(np.nan)), looked, structure
 
     def _cut(self, pixels: NDArray[np.uint8], screened: Screened) -> list[NDArray[np.uint8]]:
-        """Copies of the sub-tiles that Det shall see: the patch need not outlive its screening."""
-        model, (_, scores, looked, _) = self.detector.screening_card.input, screened
+        """Copies of the windows in which boxes shall be looked for: the patch need not outlive its screening."""
+        model, (_, scores, looked, _) = self._model, screened
         corners = np.stack(np.divmod(looked, scores.shape[1]), 1) * model.stride_px
         return [pixels[y : y + model.window_px, x : x + model.window_px].copy() for y, x in corners]
 
     def _detect(self, windows: list[NDArray[np.uint8]], seconds: StageSeconds) -> list[Detections]:
         batch = np.stack(windows)
         started = time.perf_counter()
-        found = self.detector.detect(batch)
+        found = (
+            self.detector.find(batch) if isinstance(self.detector, OneStageDetector) else self.detector.detect(batch)
+        )
         seconds.detect += time.perf_counter() - started
         return found
 
+    def _findings(self, screened: Screened, found: tuple[Detections, ...]) -> TileFindings:
+        """What is known of a patch at the end."""
+        patch, scores, looked, structure = screened
+        if isinstance(self.detector, OneStageDetector):
+            scores.flat[looked] = [detections.probabilities.max(initial=0) for detections in found]
+        return TileFindings(patch, scores, looked, found, structure)
+
     def _raw(self) -> SubTileBoxes:
         """All boxes in work px of the slide; a sub-tile that two patches share counts once."""
-        stride = self.detector.screening_card.input.stride_px
+        stride = self._model.stride_px
         origins = np.concatenate([np.empty((0, 2), np.float32), *(tile.origins(stride) for tile in self.tiles)])
         scores = np.concatenate([np.empty(0, np.float32), *(tile.scores.flat[tile.looked] for tile in self.tiles)])
         found = [detections for tile in self.tiles for detections in tile.found]

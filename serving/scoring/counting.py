@@ -59,6 +59,8 @@ class CountingInput:
     calibration: CountCalibration | None
     candidates: CountedCandidates | None = None
     """Where the card states how to count probabilities: the expected count is then of these, and not of scores."""
+    screened: bool = True
+    """Whether the map is of screening scores, from which a count can be expected."""
     review: ReviewedFigures | None = None
     """None where nobody asks for the counts after review."""
 
@@ -118,7 +120,7 @@ def count(found: CountingInput, settings: Counting, fields: Sequence[tuple[float
         found.centres,
         by_tile=detected,
         first=hotspots[:1],
-        expected=_state_estimate(found, estimate, by_tile),
+        expected=None if estimate is None else _state_estimate(found, estimate, by_tile),
     )
     warnings = []
     if len(found.centres) and settings.hotspots and not hotspots:
@@ -237,12 +239,17 @@ def _profile(options: CountingOptions) -> Profile | None:
     return None if options.profile == NO_PROFILE else load_profile(options.profile)
 
 
-def _estimate(found: CountingInput) -> tuple[Estimate, NDArray[np.float64]]:
-    """What adds to the expected count, and how much each tile adds where it is of scores, shape (tiles,)."""
+def _estimate(found: CountingInput) -> tuple[Estimate | None, NDArray[np.float64]]:
+    """What adds to the expected count, and how much each tile adds where it is of scores, shape (tiles,).
+
+    None where neither a card states how to count probabilities nor anything was screened.
+    """
     nobody = np.empty((0, 2))
     if found.candidates is not None:
         known = found.candidates
         return Estimate.from_probabilities(known.centres, known.probabilities, known.rule), np.empty(0)
+    if not found.screened:
+        return None, np.empty(0)
     adds, owners = _estimate_from_scores(found)
     by_tile = np.bincount(owners.ravel(), adds.ravel(), minlength=len(found.tiles) + 1)[1:].astype(np.float64)
     return Estimate(_middles(found.lattice), adds.ravel(), nobody), by_tile

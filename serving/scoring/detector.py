@@ -1,7 +1,7 @@
 """What the pipeline asks of models: one protocol, served by ONNX Runtime here and by torch models in training."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,39 @@ class Detector(Protocol):
         """
 
 
-def list_cards(detector: Detector) -> list[ModelCard]:
-    """The cards of all models of a cascade, in the order in which they see a slide."""
+@runtime_checkable
+class OneStageDetector(Protocol):
+    """A model that finds figures in windows of a slide by itself."""
+
+    @property
+    def card(self) -> ModelCard:
+        """States windows, thresholds and merge radius."""
+
+    @property
+    def provider(self) -> str:
+        """See `Detector.provider`."""
+
+    def find(self, windows: NDArray[np.uint8]) -> list[Detections]:
+        """Candidates of each window, boxes in window px, `scores` zero.
+
+        windows : uint8, shape (N, window, window, 3), RGB at the work frame's resolution
+        """
+
+
+AnyDetector = Detector | OneStageDetector
+
+
+def list_cards(detector: AnyDetector) -> list[ModelCard]:
+    """The cards of all models of a detector, in the order in which they see a slide."""
+    if isinstance(detector, OneStageDetector):
+        return [detector.card]
     cards = (detector.screening_card, detector.detection_card, detector.verification_card)
     return [card for card in cards if card is not None]
+
+
+def boxes_card(detector: AnyDetector) -> ModelCard:
+    """The card of the model that places boxes."""
+    return detector.card if isinstance(detector, OneStageDetector) else detector.detection_card
 
 
 def counting_threshold(cards: Sequence[ModelCard]) -> float:

@@ -153,10 +153,20 @@ def _read_cached(path: Path) -> bytes:
     _log.info("%s is rewritten in eight bits, once for this machine", path)
     with np.load(path.with_name(SAMPLE), allow_pickle=False) as stored:
         windows = stored["input"]
-    made = quantise_to_int8(path, [windows[start : start + _BATCH] for start in range(0, len(windows), _BATCH)])
+    made = quantise_to_int8(path, _make_batches(path, windows))
     with contextlib.suppress(OSError):  # whoever has no room for a cache makes it anew each time
         _write(kept, made)
     return made
+
+
+def _make_batches(path: Path, windows: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The sample in batches, of the graph's own size where it takes no other."""
+    import onnx  # noqa: PLC0415
+
+    fixed = onnx.load(path).graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    size = fixed or _BATCH
+    starts = range(0, len(windows) - size + 1 if fixed else len(windows), size)
+    return [windows[start : start + size] for start in starts]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from serving.core.detections import Detections
 
-EDGE_MARGIN_PX = 40
-"""A sub-tile judges a figure only if its centre is this far inside (work px): a figure is 30 to 60 px across."""
+EDGE_MARGIN_UM = 10.0
+"""A window judges a figure only if its centre is this far inside: a figure is 7 to 15 um across."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,15 @@ class SubTileBoxes:
     origin_scores: NDArray[np.float32]
 
 
-def merge(raw: SubTileBoxes, *, radius: float, window: int) -> Detections:
+def merge(raw: SubTileBoxes, *, radius: float, window: int, margin: float) -> Detections:
     """Figures from raw boxes: boxes whose centres are within `radius` (work px) are one figure.
 
     The figure's box is the likeliest among those that no sub-tile's edge cuts. Its probability is the mean over all
     sub-tiles that show it well, those that found nothing counting as 0: several looks at one figure damp chance
     findings. Its score is that of the sub-tile in which it lies most centrally. The result does not depend on the order
     of sub-tiles, and merging it again changes nothing.
+
+    margin : a sub-tile judges a figure only if its centre is this far inside, work px
     """
     boxes = raw.detections
     if not len(boxes):
@@ -44,7 +46,7 @@ def merge(raw: SubTileBoxes, *, radius: float, window: int) -> Detections:
     heads, figure = _figures(boxes.centres, _ranking(raw, window), radius)
     shown, of = _sub_tiles_around(boxes.centres[heads], raw.origins, window)
     off_centre = np.abs(boxes.centres[heads][of] - raw.origins[shown] - window / 2).max(1)
-    judging = off_centre <= window / 2 - EDGE_MARGIN_PX
+    judging = off_centre <= window / 2 - margin
     likely = boxes.probabilities[heads].astype(np.float64)
     mean, judges = _mean_probability(raw, figure, shown[judging], of[judging], len(heads))
     probabilities = np.where(judges > 0, mean, likely)

@@ -20,21 +20,20 @@ def list_models(root: Path) -> list[ModelCard]:
     return [load_card(folder) for folder in sorted(newest_first, key=lambda folder: folder.parent.name)]
 
 
-def newest_cascade(root: Path) -> dict[str, Path]:
-    """The folders of the newest version of each model that the cascade runs, by name, in the order in which they see a slide.
+def newest_release(root: Path) -> dict[str, Path]:
+    """The folders of the newest version of each model of one detector, by name, in the order in which they see a slide.
 
     Raises
     ------
     ModelError
-        If one is missing that a cascade cannot go without.
+        If there is neither a whole cascade nor a one-stage detector.
     """
-    found = {}
-    for name in MODEL_ROLES.cascade().values():
-        if MODEL_ROLES[name].required:
-            found[name] = model_folder(root, name)
-        elif (folder := find_model(root, name)) is not None:
-            found[name] = folder
-    return found
+    found = {name: folder for name in MODEL_ROLES if (folder := find_model(root, name)) is not None}
+    runs = [name for name, role in MODEL_ROLES.items() if role.in_cascade or role.one_stage]
+    chosen = [name for name in MODEL_ROLES.choose(found) if name in runs]
+    for name in MODEL_ROLES.missing(chosen):
+        model_folder(root, name)  # says which one is missing, and where it was looked for
+    return {name: found[name] for name in chosen}
 
 
 def model_folder(root: Path, name: str) -> Path:

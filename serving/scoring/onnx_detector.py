@@ -1,4 +1,4 @@
-"""The cascade on ONNX Runtime, on processors and GPUs, or on OpenVINO where it is asked for."""
+"""Released models on ONNX Runtime, on processors and GPUs, or on OpenVINO where it is asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,12 @@ from serving.roles.role import MODEL_ROLES
 from serving.scoring import cuda_session, int8, openvino_session
 from serving.scoring.batch_sizes import GPU_PROVIDERS, choose_batch_sizes
 from serving.scoring.batches import run_in_batches
+from serving.scoring.candidates import find_candidates
 from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
+from serving.scoring.fixed_batch import free_batch
 from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.int8 import INT8, Int8Session
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 from serving.scoring.openvino_session import PRECISIONS, OpenVinoSession
 from serving.scoring.session import Session
 from serving.scoring.tuning import cache_folder, choose_threads
@@ -138,8 +140,41 @@ class OnnxDetector:
         return run_in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
 
 
-def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> OnnxDetector:
-    """The newest Reg-NS, Det and verifier, if there is one, under `root`, checked against cards and serving contract.
+@dataclass(frozen=True, slots=True)
+class OnnxOneStage:
+    """A one-stage detector; see `OneStageDetector`."""
+
+    card: ModelCard
+    provider: str
+    _session: Session
+    _run: onnxruntime.RunOptions = field(default_factory=onnxruntime.RunOptions)
+
+    def stoppable(self) -> tuple[Self, Callable[[], None]]:
+        """See `OnnxDetector.stoppable`."""
+        run = onnxruntime.RunOptions()
+        return replace(self, _run=run), lambda: setattr(run, "terminate", True)
+
+    def find(self, windows: NDArray[np.uint8]) -> list[Detections]:
+        """See `OneStageDetector.find`."""
+        role = MODEL_ROLES.find(self.card.name, self.card.task)
+        names = list(role.outputs)
+
+        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
+            found: list[NDArray[Any]] = self._session.run(names, {"windows": batch}, self._run)
+            return found
+
+        most = self.card.input.batch or choose_batch_sizes(self.provider).windows
+        found = run_in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
+        if not all(np.isfinite(values).all() for values in found):
+            raise ModelError(f"{_label(self.card)} gave values that are not finite")
+        return find_candidates(self.card, dict(zip(names, found, strict=True)))
+
+
+ReleasedDetector = OnnxDetector | OnnxOneStage
+
+
+def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> ReleasedDetector:
+    """The release that the newest versions under `root` make, checked against cards and serving contract.
 
     providers : execution providers in order of preference; by default the fastest that this machine has
 
@@ -149,7 +184,22 @@ def load_detector(root: Path, *, providers: Sequence[str] | None = None) -> Onnx
         If a model is missing, altered or breaks the contract, or a provider is unknown.
     """
     wanted = choose_providers(providers)
-    return load_cascade(newest_cascade(root), providers=wanted)
+    return load_release(newest_release(root), providers=wanted)
+
+
+def load_release(folders: Mapping[str, Path], *, providers: Sequence[str] | None = None) -> ReleasedDetector:
+    """The detector of a release, version folders by name: its one-stage detector, or its cascade as `load_cascade`.
+
+    Raises
+    ------
+    ModelError
+        As `load_detector`.
+    """
+    alone = [name for name in folders if name in MODEL_ROLES and MODEL_ROLES[name].one_stage]
+    if not alone:
+        return load_cascade(folders, providers=providers)
+    card, session = _load(folders[alone[0]], choose_providers(providers))
+    return OnnxOneStage(card, session.get_providers()[0], session)
 
 
 def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None = None) -> OnnxDetector:
@@ -164,6 +214,8 @@ def load_cascade(folders: Mapping[str, Path], *, providers: Sequence[str] | None
     """
     wanted = choose_providers(providers)
     names = MODEL_ROLES.cascade()
+    if missing := [name for name in MODEL_ROLES.missing(folders) if name not in folders]:
+        raise ModelError(f"a cascade needs {' and '.join(missing)} too; there are {', '.join(folders) or 'no models'}")
     screener = load_screener(folders[names["screening"]], providers=wanted)
     card, detection = _load(folders[names["detection"]], wanted)
     verifier = names.get("verification")
@@ -211,11 +263,16 @@ def choose_providers(asked: Sequence[str] | None) -> list[str]:
 
 
 def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> Session:
-    """The graph in `folder`, whose inputs and outputs are those of the model's role; raises `ModelError`."""
+    """The graph in `folder`, whose inputs and outputs are those of the model's role; raises `ModelError`.
+
+    A one-stage detector whose graph takes a fixed number of windows takes any.
+    """
     try:
         session = _open_onnx_session(folder / "model.onnx", providers)
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{_label(card)} does not load: {error}") from error
+    if MODEL_ROLES.find(card.name, card.task).one_stage:
+        session = free_batch(session)
     _check_contract(session, card)
     return session
 

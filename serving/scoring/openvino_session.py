@@ -31,8 +31,8 @@ class Port:
 
     name: str
     type: str
-    shape: Sequence[None]
-    """As many as the tensor has axes; their sizes are not said."""
+    shape: Sequence[int | None]
+    """Of each axis its size, or None where it is free."""
 
 
 class OpenVinoSession:
@@ -107,4 +107,5 @@ def missing(provider: str) -> str | None:
 
 def _port(port: Any) -> Port:
     kind = port.get_element_type().get_type_name()
-    return Port(port.get_any_name(), _TYPES.get(kind, kind), [None] * port.get_partial_shape().rank.get_length())
+    sizes = [side.get_length() if side.is_static else None for side in port.get_partial_shape()]
+    return Port(port.get_any_name(), _TYPES.get(kind, kind), sizes)

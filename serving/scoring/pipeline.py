@@ -15,9 +15,9 @@ from serving.core.detections import Detections
 from serving.core.geometry import Roi
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
-from serving.quality.focus import measure_structure
+from serving.quality.focus import Structure, is_measurable, measure_structure
 from serving.quality.quality_check import QUALITY_CHECKS
-from serving.scoring.analysis import Analysis, MitosisMap, Overview
+from serving.scoring.analysis import Analysis, Overview
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import (
     CascadeRunner,
@@ -26,13 +26,14 @@ from serving.scoring.cascade import (
     check_resumed_tiles,
     make_empty_structure,
 )
-from serving.scoring.detector import Detector, counting_threshold, list_cards
-from serving.scoring.merging import SubTileBoxes, merge
+from serving.scoring.detector import AnyDetector, OneStageDetector, boxes_card, counting_threshold, list_cards
+from serving.scoring.mapping import map_probabilities, map_scores
+from serving.scoring.merging import EDGE_MARGIN_UM, SubTileBoxes, merge
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.quality_masking import find_masking
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.reporting import Stopwatch, make_report
-from serving.scoring.tiling import TILE_PX
+from serving.scoring.tiling import Tiling
 from serving.scoring.verification import calibrate, verify_candidates
 from serving.slides.slide import Slide
 from serving.slides.squared import size_given, with_square_pixels
@@ -45,7 +46,7 @@ MIN_INSIDE = 0.25
 
 def score_slide(
     slide: Slide,
-    detector: Detector,
+    detector: AnyDetector,
     options: ScoringOptions = DEFAULTS,
     *,
     on_progress: Callable[[int, int], None] | None = None,
@@ -53,7 +54,7 @@ def score_slide(
     on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
     seen: FindingsCache | None = None,
 ) -> Analysis:
-    """Screen a slide, place boxes, merge and count them.
+    """Find, merge and count the figures of a slide.
 
     Reader threads run ahead of inference; whatever fails first, in a reader, a model or `on_progress`, ends the
     analysis and is raised, after the readers have stopped.
@@ -61,7 +62,7 @@ def score_slide(
     on_progress : called with (tiles done, tiles in all) after every tile; raise in it to stop the analysis
     finished : whole chunks, in order, that an earlier run on the same slide with the same options and models handed out;
         they are not scored again, and the result is that of a run without interruption
-    on_finished : called with the tiles of each chunk once both models are done with them
+    on_finished : called with the tiles of each chunk once the models are done with them
     seen : what earlier analyses with other options found, whose tiles are neither read nor computed again
 
     Raises
@@ -71,7 +72,7 @@ def score_slide(
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     QUALITY_CHECKS.load()  # one that does not load is named before anything is scored
-    model = detector.screening_card.input
+    model = list_cards(detector)[0].input
     if options.mpp is not None:
         slide = with_square_pixels(slide, size_given(slide, options.mpp))
     plan = make_plan(slide, options, model)
@@ -80,8 +81,10 @@ def score_slide(
     cascade = CascadeRunner(
         detector,
         screening_threshold(detector, options),
-        lambda origins: _shows_slide(origins, slide, plan, model.window_px),
-        lambda pixels: make_empty_structure() if options.qc == "off" else measure_structure(pixels, model.stride_px),
+        lambda origins: _shows_slide(origins, slide, plan),
+        (lambda _: make_empty_structure())
+        if options.qc == "off"
+        else partial(_structure, tiling=plan.tiling, mpp=model.mpp),
         list(finished),
         seen or FindingsCache(),
     )
@@ -106,19 +109,21 @@ def score_slide(
         instead=cascade.find_settled,
     ) as patches:
         raw = cascade.run(patches, count_tile, on_finished)
-    radius = (detector.detection_card.merge_radius_um or 0.0) / plan.frame.work_mpp
+    radius = (boxes_card(detector).merge_radius_um or 0.0) / plan.frame.work_mpp
     # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
     with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
-        draw = partial(_time_call, find_masking, plan, cascade.tiles, model.stride_px)
+        draw = partial(_time_call, find_masking, plan, cascade.tiles)
         drawing = pool.submit(draw) if options.qc != "off" and pace.chunks > 1 else None
-        merged = merge(_inside_slide(raw, plan, slide), radius=radius, window=model.window_px)
+        raw = _inside_slide(raw, plan, slide)
+        merged = merge(raw, radius=radius, window=model.window_px, margin=EDGE_MARGIN_UM / model.mpp)
         judged, verify_s = _verify_and_calibrate(merged, plan, slide, detector)
         inferred = time.perf_counter()
         masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
     placed = _place_on_slide(judged, plan, slide, options)
     threshold = options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))
     likely = placed.probabilities >= threshold
-    lattice = _mitosis_map(cascade.tiles, plan, model.stride_px, model.window_px)
+    screened = not isinstance(detector, OneStageDetector)
+    lattice = map_scores(plan, cascade.tiles) if screened else map_probabilities(plan, slide, raw.detections)
     report: Report = make_report(
         slide,
         detector,
@@ -152,15 +157,26 @@ def _time_call(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
     return found, time.perf_counter() - started
 
 
-def screening_threshold(detector: Detector, options: ScoringOptions) -> float:
-    """The screening score from which Det looks at a sub-tile; -inf for all of them."""
-    chosen = detector.screening_card.screening_threshold
+def screening_threshold(detector: AnyDetector, options: ScoringOptions) -> float:
+    """The screening score from which Det looks at a sub-tile; -inf for all of them, and where nothing is screened."""
+    chosen = list_cards(detector)[0].screening_threshold
     return chosen.score if options.cascade and chosen is not None else -np.inf
 
 
-def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: SlidePlan, window: int) -> NDArray[np.bool_]:
-    """Which sub-tiles overlap the slide. origins : float32, shape (N, 2), work px."""
-    low, high = origins * plan.frame.scale, (origins + window) * plan.frame.scale
+def _structure(pixels: NDArray[np.uint8], *, tiling: Tiling, mpp: float) -> Structure:
+    """How sharp a patch is, by blocks of the map; empty where the models' pixels are not those that focus is judged in."""
+    if not is_measurable(mpp):
+        return make_empty_structure()
+    margin = tiling.margin_px
+    inside = pixels if margin is None else pixels[margin : margin + tiling.tile_px, margin : margin + tiling.tile_px]
+    return measure_structure(inside, tiling.block_px)
+
+
+def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: SlidePlan) -> NDArray[np.bool_]:
+    """Which windows, of a one-stage detector without their margins, overlap the slide. origins : float32, shape (N, 2), work px."""
+    tiling, scale = plan.tiling, plan.frame.scale
+    margin, side = (0, tiling.window_px) if tiling.margin_px is None else (tiling.margin_px, tiling.stride_px)
+    low, high = (origins + margin) * scale, (origins + margin + side) * scale
     return np.asarray((high > 0).all(1) & (low[:, 0] < slide.width) & (low[:, 1] < slide.height))
 
 
@@ -178,10 +194,13 @@ def _inside_slide(raw: SubTileBoxes, plan: SlidePlan, slide: Slide) -> SubTileBo
 
 
 def _verify_and_calibrate(
-    merged: Detections, plan: SlidePlan, slide: Slide, detector: Detector
+    merged: Detections, plan: SlidePlan, slide: Slide, detector: AnyDetector
 ) -> tuple[Detections, float]:
     """Candidates with the verifier's probability, where there is one, calibrated as the last card says; the seconds it took."""
-    card, last = detector.verification_card, list_cards(detector)[-1]
+    last = list_cards(detector)[-1]
+    if isinstance(detector, OneStageDetector):
+        return calibrate(merged, last), 0.0
+    card = detector.verification_card
     started, verify_s = time.perf_counter(), 0.0
     if card is not None:
         merged = verify_candidates(merged, slide, plan.frame, detector, card)
@@ -201,22 +220,3 @@ def _place_on_slide(found: Detections, plan: SlidePlan, slide: Slide, options: S
 
 def _in_roi(roi: Roi | None, found: Detections) -> NDArray[np.bool_]:
     return np.ones(len(found), np.bool_) if roi is None else roi.contains(found.centres.astype(np.float64))
-
-
-def _mitosis_map(tiles: list[TileFindings], plan: SlidePlan, stride: int, window: int) -> MitosisMap:
-    """All scores on one lattice that starts one stride before the slide's origin."""
-    steps = TILE_PX // stride
-    scores = np.full((plan.grid.rows * steps + 1, plan.grid.columns * steps + 1), np.nan, np.float32)
-    for tile in tiles:
-        top, left = tile.patch.first_row + 1, tile.patch.first_column + 1
-        rows, columns = tile.scores.shape
-        scores[top : top + rows, left : left + columns] = tile.scores
-    scale = plan.frame.scale
-    return MitosisMap(
-        scores=scores,
-        x=-stride * scale,
-        y=-stride * scale,
-        step=stride * scale,
-        window=window * scale,
-        mpp=plan.frame.mpp,
-    )

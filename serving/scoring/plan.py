@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
-from serving.core.geometry import COARSE_MPP, Region, Roi, WorkFrame
+from serving.core.geometry import COARSE_RATIO, Region, Roi, WorkFrame
 from serving.core.modelcard import ModelInput
 from serving.core.options import ScoringOptions
 from serving.core.pixelsize import PixelSize
-from serving.scoring.tiling import Cell, Patch, TileGrid, find_patch
+from serving.scoring.tiling import Cell, Patch, TileGrid, Tiling
 from serving.scoring.tissue import TissueMask, find_tissue
 from serving.slides.slide import Slide
 from serving.slides.squared import MOST_OBLONG, size_given
@@ -31,6 +31,7 @@ class SlidePlan:
 
     frame: WorkFrame
     mpp_source: Literal["slide", "override"]
+    tiling: Tiling
     grid: TileGrid
     tissue: TissueMask
     tiles_total: int
@@ -61,7 +62,8 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Slide
         )
     mpp = size.mpp
     frame = WorkFrame.from_mpp(mpp, model.mpp)
-    grid = TileGrid(*frame.size_to_work(slide.width, slide.height))
+    tiling = Tiling.from_input(model)
+    grid = TileGrid(*frame.size_to_work(slide.width, slide.height), tiling.tile_px)
     # By the resolution that the report states: whoever counts its result again finds the same mask.
     tissue = find_tissue(slide, round(mpp, 6), options.roi)
     whole = Region(0, 0, slide.width, slide.height)
@@ -72,18 +74,19 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Slide
     fractions = {cell: tissue.fraction(region) for cell, region in inside.items()}
     chosen = {cell for cell, share in fractions.items() if share >= options.min_tissue_fraction}
     tiles = [
-        PlannedTile(cell, region, fractions[cell], find_patch(cell, chosen, model.stride_px, model.window_px))
+        PlannedTile(cell, region, fractions[cell], tiling.find_patch(cell, chosen))
         for cell, region in inside.items()
         if cell in chosen
     ]
     return SlidePlan(
         frame=frame,
         mpp_source="slide" if options.mpp is None else "override",
+        tiling=tiling,
         grid=grid,
         tissue=tissue,
         tiles_total=len(inside),
         tiles=tiles,
-        warnings=_warnings(slide, options, frame, tiles),
+        warnings=_warnings(slide, options, frame, model, tiles),
     )
 
 
@@ -101,14 +104,16 @@ def _check(slide: Slide, options: ScoringOptions) -> None:
             )
 
 
-def _warnings(slide: Slide, options: ScoringOptions, frame: WorkFrame, tiles: list[PlannedTile]) -> list[str]:
+def _warnings(
+    slide: Slide, options: ScoringOptions, frame: WorkFrame, model: ModelInput, tiles: list[PlannedTile]
+) -> list[str]:
     found = list(slide.notes)
     if options.mpp is not None:
         stated = "no resolution" if slide.mpp is None else f"{slide.mpp:g} um/px"
         found.append(f"mpp {PixelSize.from_mpp(options.mpp).text} was given by the caller; the slide states {stated}")
-    if frame.mpp > COARSE_MPP:
+    if frame.mpp > COARSE_RATIO * model.mpp:
         found.append(
-            f"low resolution: {frame.mpp:g} um/px is coarser than {COARSE_MPP} and was enlarged to {frame.work_mpp:g}; "
+            f"low resolution: {frame.mpp:g} um/px is coarser than {COARSE_RATIO * model.mpp:g} and was enlarged to {frame.work_mpp:g}; "
             "figures and look-alikes are hard to tell apart at this detail"
         )
     if not tiles:

@@ -14,7 +14,6 @@ from serving.quality.quality_check import QUALITY_CHECKS, StructureMap
 from serving.quality.quality_mask import QualityMask, find_quality_mask
 from serving.scoring.cascade import TileFindings
 from serving.scoring.plan import SlidePlan
-from serving.scoring.tiling import TILE_PX
 from serving.scoring.tissue import TissueMask
 
 WORTH_A_WARNING = 0.05
@@ -29,13 +28,13 @@ class QualityMasking:
     judged: NDArray[np.bool_]
 
 
-def find_masking(plan: SlidePlan, tiles: Sequence[TileFindings], stride: int) -> QualityMasking:
+def find_masking(plan: SlidePlan, tiles: Sequence[TileFindings]) -> QualityMasking:
     """What quality control says of a slide, from its overview and from what was measured of its tiles."""
     tissue = plan.tissue
     mask, judged = find_quality_mask(
         tissue.overview,
         tissue.tissue,
-        _structure_map(plan, tiles, stride),
+        _structure_map(plan, tiles),
         step_x=tissue.step_x,
         step_y=tissue.step_y,
         mpp=tissue.mpp,
@@ -99,14 +98,14 @@ def quality_warnings(quality: Quality, qc: QualityUse, tissue_mm2: float) -> lis
     return []
 
 
-def _structure_map(plan: SlidePlan, tiles: Sequence[TileFindings], stride: int) -> StructureMap:
-    """The structure of all patches, from one stride before the slide's origin on, like the map of scores."""
-    steps = TILE_PX // stride
+def _structure_map(plan: SlidePlan, tiles: Sequence[TileFindings]) -> StructureMap:
+    """The structure of all patches, from one block before the slide's origin on, like the map of scores."""
+    steps = plan.tiling.blocks
     shape = [(n * steps + 2) * PARTS for n in (plan.grid.rows, plan.grid.columns)]
     structure = np.full((*shape, 2), np.nan, np.float32)
     for tile in tiles:
         rows, columns = tile.structure.shape[:2]
         top, left = (tile.patch.first_row + 1) * PARTS, (tile.patch.first_column + 1) * PARTS
         structure[top : top + rows, left : left + columns] = tile.structure
-    step = stride * plan.frame.scale
+    step = plan.tiling.block_px * plan.frame.scale
     return StructureMap(structure, -step, -step, step / PARTS)

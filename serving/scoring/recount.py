@@ -125,6 +125,7 @@ def _gather(
         within=whole if roi is None else roi.bounds.intersection(whole),
         tile_blocks=report.settings.tile_px // report.settings.stride_px,
         calibration=None if expected is None else expected.calibration,
+        screened=report.settings.map_shows == "screening scores",
         # Another threshold changes which of them count, and not what was found.
         candidates=None if rule is None else CountedCandidates.from_report(report.detections, below, rule),
         review=None if decision is None else apply_decision(decision, counted, others, unnamed),

@@ -37,7 +37,7 @@ from serving.scoring.area import Area
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.cascade import TileFindings
 from serving.scoring.counting import CountingInput, count, figures_by_tile, resolve_counting
-from serving.scoring.detector import Detector, counting_threshold, list_cards
+from serving.scoring.detector import AnyDetector, counting_threshold, list_cards
 from serving.scoring.expected import CountedCandidates
 from serving.scoring.plan import SlidePlan
 from serving.scoring.quality_masking import (
@@ -47,7 +47,7 @@ from serving.scoring.quality_masking import (
     make_quality_section,
     quality_warnings,
 )
-from serving.scoring.tiling import TILE_PX
+from serving.scoring.tiling import Tiling
 from serving.scoring.tissue import METHOD, TissueMask
 from serving.slides.slide import Slide
 
@@ -73,7 +73,7 @@ class Stopwatch:
 
 def make_report(
     slide: Slide,
-    detector: Detector,
+    detector: AnyDetector,
     options: ScoringOptions,
     plan: SlidePlan,
     *,
@@ -102,8 +102,7 @@ def make_report(
         )
         unlikely = exclude_masked_figures(unlikely, masking.mask, options.qc)
     models, settings = _models(list_cards(detector), options), _settings(list_cards(detector), options, frame.work_mpp)
-    stride = detector.screening_card.input.stride_px
-    results = _tiles(plan, mask, tiles, figures, stride)
+    results = _tiles(plan, mask, lattice, figures)
     whole = Region(0, 0, slide.width, slide.height)
     analysed = whole if options.roi is None else options.roi.bounds.intersection(whole)
     detections = [_detection(figures, i) for i in range(len(figures))]
@@ -114,8 +113,9 @@ def make_report(
         lattice=lattice,
         area=Area(mask.tissue & mask.analysed, mask.step_x, mask.step_y),
         within=analysed,
-        tile_blocks=TILE_PX // stride,
-        calibration=detector.screening_card.count_calibration,
+        tile_blocks=plan.tiling.blocks,
+        calibration=list_cards(detector)[0].count_calibration,
+        screened=settings.map_shows == "screening scores",
         candidates=None if rule is None else CountedCandidates.from_report(detections, _below(unlikely), rule),
     )
     counted = count(found, resolve_counting(options.counting))
@@ -215,13 +215,19 @@ def answers(report: Report, options: ScoringOptions, cards: Sequence[ModelCard],
 
 
 def _models(cards: Sequence[ModelCard], options: ScoringOptions) -> list[ModelInfo]:
-    screening, *counting = cards
-    passed = screening.screening_threshold
-    infos = [_info(screening, {"screening": passed.score} if passed is not None and options.cascade else {})]
-    # What a later model judges again is a candidate here.
-    infos += [_info(card, {"candidate": counting[-1].candidate_probability or 0.0}) for card in counting[:-1]]
+    *before, last = cards
+    infos = [_info(card, _passes(card, last, options)) for card in before]
     probability = options.threshold if options.threshold is not None else counting_threshold(cards)
-    return [*infos, _info(counting[-1], {"detection": probability})]
+    return [*infos, _info(last, {"detection": probability})]
+
+
+def _passes(card: ModelCard, last: ModelCard, options: ScoringOptions) -> dict[str, float]:
+    """From what a model on, others look at what it found."""
+    if card.task == "screening":
+        passed = card.screening_threshold
+        return {"screening": passed.score} if passed is not None and options.cascade else {}
+    # What a later model judges again is a candidate here.
+    return {"candidate": last.candidate_probability or 0.0}
 
 
 def _info(card: ModelCard, thresholds: dict[str, float]) -> ModelInfo:
@@ -229,32 +235,29 @@ def _info(card: ModelCard, thresholds: dict[str, float]) -> ModelInfo:
 
 
 def _settings(cards: Sequence[ModelCard], options: ScoringOptions, work_mpp: float) -> Settings:
-    model = cards[0].input
+    tiling = Tiling.from_input(cards[0].input)
     return Settings(
         cascade=options.cascade,
         roi=None if options.roi is None else list(options.roi.points),
         min_tissue_fraction=options.min_tissue_fraction,
-        tile_px=TILE_PX,
-        window_px=model.window_px,
-        stride_px=model.stride_px,
+        tile_px=tiling.tile_px,
+        window_px=2 * tiling.block_px,
+        stride_px=tiling.block_px,
         work_mpp=round(work_mpp, 6),
         counting=resolve_counting(options.counting),
         qc=options.qc,
+        map_shows="screening scores" if cards[0].task == "screening" else "highest probabilities",
     )
 
 
-def _tiles(
-    plan: SlidePlan, mask: TissueMask, tiles: list[TileFindings], figures: Detections, stride: int
-) -> list[TileResult]:
-    counts = figures_by_tile(figures.centres, [tile.cell for tile in plan.tiles], TILE_PX * plan.frame.scale)
-    by_cell = {tile.patch.cell: tile for tile in tiles}
-    inside = TILE_PX // stride - 1
+def _tiles(plan: SlidePlan, mask: TissueMask, lattice: MitosisMap, figures: Detections) -> list[TileResult]:
+    tiling = plan.tiling
+    counts = figures_by_tile(figures.centres, [tile.cell for tile in plan.tiles], tiling.tile_px * plan.frame.scale)
     results = []
     for planned, found in zip(plan.tiles, counts, strict=True):
-        patch, scores = planned.patch, by_cell[planned.patch.cell].scores
-        column, row = patch.cell
-        top, left = row * TILE_PX // stride - patch.first_row, column * TILE_PX // stride - patch.first_column
-        grid = scores[top : top + inside, left : left + inside]
+        # The first row and column of the map lie before the slide.
+        left, top = (1 + number * tiling.blocks for number in planned.patch.cell)
+        grid = lattice.scores[top : top + tiling.blocks - 1, left : left + tiling.blocks - 1]
         results.append(
             TileResult(
                 x=planned.region.x,

@@ -9,7 +9,7 @@ from serving.isolation.slide import open_isolated
 from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import FindingsCache, TileFindings
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.slide import Slide
 
@@ -42,7 +42,7 @@ class SlideRunner:
         self.decoders = decoders
 
     def run(
-        self, path: Path, detector: Detector, options: ScoringOptions, *, name: str, sha256: str, run: SlideRun
+        self, path: Path, detector: AnyDetector, options: ScoringOptions, *, name: str, sha256: str, run: SlideRun
     ) -> Analysis:
         """Score the slide in `path`.
 

@@ -33,7 +33,7 @@ class WindowCounts:
     centres
         Of the model's figures, float64, shape (N, 2), (x, y), level-0 px.
     estimate
-        Of the model's expected count.
+        Of the model's expected count; None where none is expected.
     review
         None where nobody asks for the counts after review.
     """
@@ -46,7 +46,7 @@ class WindowCounts:
         mpp: float,
         settings: Counting,
         centres: NDArray[np.float64],
-        estimate: Estimate,
+        estimate: Estimate | None,
         review: ReviewedFigures | None,
     ) -> None:
         self._within, self._area, self._settings = within, area, settings
@@ -56,7 +56,7 @@ class WindowCounts:
         self.area_mm2 = self._window.area * (mpp / 1000) ** 2
         self._profile = find_profile(settings, self.area_mm2)
         self.reviewed_estimate = None
-        if review is not None and estimate.rule is not None:
+        if review is not None and estimate is not None and estimate.rule is not None:
             self.reviewed_estimate = Estimate.from_probabilities(
                 review.open_centres, review.open_probabilities, estimate.rule, certain=review.confirmed
             )
@@ -82,7 +82,7 @@ class WindowCounts:
     def _describe(self, place: NDArray[np.float64], chosen_for: ChosenFor) -> Hotspot:
         """What is in the window at a place, (x, y), level-0 px from the corner of the analysed region."""
         corner, held = place + self._origin, self._count(self._centres, place)
-        expected, interval = self._estimate.within(self._window, corner)
+        expected, interval = (None, None) if self._estimate is None else self._estimate.within(self._window, corner)
         return Hotspot(
             x=round(float(corner[0]), 2),
             y=round(float(corner[1]), 2),
@@ -93,7 +93,7 @@ class WindowCounts:
             per_mm2=round(held / self.area_mm2, 4),
             shape=self._settings.hotspot_shape,
             tissue_fraction=round(self._find_tissue(place), 4),
-            expected_figures=round(expected, 3),
+            expected_figures=None if expected is None else round(expected, 3),
             expected_interval=interval,
             chosen_for=chosen_for,
             component=None if self._profile is None else self._profile.component(held, round(self.area_mm2, 4)),

@@ -9,7 +9,8 @@ import torch
 
 from serving.core.modelcard import ModelCard, load_card
 from serving.registry.version_check import check_version
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import load_cascade
 from training.cli.group import main
 from training.data.store import Dataset, read_store, write_store
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
@@ -95,7 +96,7 @@ def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.
         _run(monkeypatch, *release, "--screening", 0.2)
     assert not (tmp_path / "models").exists()
     _run(monkeypatch, *release)
-    detector = load_detector(tmp_path / "models", providers=["CPUExecutionProvider"])
+    detector = load_cascade(newest_release(tmp_path / "models"), providers=["CPUExecutionProvider"])
     assert detector.verification_card is not None
     assert detector.verification_card.input.window_px == 96
     judged = read_judgement(tmp_path / "judged" / "judgement.json")

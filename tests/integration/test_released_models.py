@@ -11,8 +11,8 @@ from serving.core.detections import Detections
 from serving.core.options import ScoringOptions
 from serving.registry.version_check import check_version
 from serving.scoring.detector import list_cards
-from serving.scoring.models import list_models, model_folder
-from serving.scoring.onnx_detector import OnnxDetector, load_detector
+from serving.scoring.models import list_models, model_folder, newest_release
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.arrayslide import ArraySlide
@@ -28,7 +28,7 @@ CLEAR = 0.25
 
 @pytest.fixture(scope="module")
 def detector() -> OnnxDetector:
-    return load_detector(default_models(), providers=["CPUExecutionProvider"])
+    return load_cascade(newest_release(default_models()), providers=["CPUExecutionProvider"])
 
 
 @pytest.fixture(scope="module")

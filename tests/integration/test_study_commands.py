@@ -13,7 +13,8 @@ from PIL import Image
 from serving.core.modelcard import ModelCard, load_card
 from serving.core.research_use import RESEARCH_USE
 from serving.registry.version_check import check_version
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
@@ -124,7 +125,7 @@ def test_two_processes_train_one_run(study: Path, tmp_path: Path) -> None:
 
 def test_exports_serve(study: Path, models: Path, tmp_path: Path) -> None:
     generate_slide(tmp_path / "slide.tif", seed=3, width=1024, height=1024, tissue_fraction=1.0)
-    detector = load_detector(models, providers=["CPUExecutionProvider"])
+    detector = load_cascade(newest_release(models), providers=["CPUExecutionProvider"])
     with open_slide(tmp_path / "slide.tif") as slide:
         report = score_slide(slide, detector).report
     scores = np.asarray([tile.scores for tile in report.tiles], np.float32)

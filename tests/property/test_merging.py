@@ -49,9 +49,9 @@ def _raw(windows: Windows, order: list[tuple[int, int]]) -> SubTileBoxes:
 @given(windows, st.randoms(use_true_random=False))
 def test_the_order_of_sub_tiles_changes_nothing(windows: Windows, random: Random) -> None:
     order = list(windows)
-    first = merge(_raw(windows, order), radius=RADIUS, window=WINDOW)
+    first = merge(_raw(windows, order), radius=RADIUS, window=WINDOW, margin=40)
     random.shuffle(order)
-    second = merge(_raw(windows, order), radius=RADIUS, window=WINDOW)
+    second = merge(_raw(windows, order), radius=RADIUS, window=WINDOW, margin=40)
     assert np.array_equal(first.boxes, second.boxes)
     assert np.array_equal(first.probabilities, second.probabilities)
     assert np.array_equal(first.scores, second.scores)
@@ -59,17 +59,17 @@ def test_the_order_of_sub_tiles_changes_nothing(windows: Windows, random: Random
 
 @given(windows)
 def test_merging_the_merged_changes_no_box(windows: Windows) -> None:
-    once = merge(_raw(windows, list(windows)), radius=RADIUS, window=WINDOW)
+    once = merge(_raw(windows, list(windows)), radius=RADIUS, window=WINDOW, margin=40)
     # Each figure in a sub-tile of its own, centred on it.
     raw = SubTileBoxes(once, np.arange(len(once)), once.centres - np.float32(WINDOW / 2), once.scores)
-    twice = merge(raw, radius=RADIUS, window=WINDOW)
+    twice = merge(raw, radius=RADIUS, window=WINDOW, margin=40)
     assert sorted(twice.boxes.tolist()) == sorted(once.boxes.tolist())
 
 
 @given(windows)
 def test_figures_are_apart_and_every_box_belongs_to_one(windows: Windows) -> None:
     raw = _raw(windows, list(windows))
-    merged = merge(raw, radius=RADIUS, window=WINDOW)
+    merged = merge(raw, radius=RADIUS, window=WINDOW, margin=40)
     between = np.linalg.norm(merged.centres[:, None] - merged.centres[None], axis=2) + np.eye(len(merged)) * 1e9
     assert (between > RADIUS).all()
     if len(raw.detections):

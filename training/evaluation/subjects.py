@@ -12,7 +12,8 @@ from torch import nn
 
 from serving.core.detections import Detections
 from serving.scoring.detector import Detector, counting_threshold, list_cards
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import load_cascade
 from training.evaluation.detector_alone import Detect, DetectorAlone, torch_detect
 from training.evaluation.summary import ModelVersion
 from training.export.draft_models import DRAFT_VERSION, draft_detector
@@ -94,7 +95,7 @@ def _load_run(run: Path) -> Subject:
 
 
 def _load_models(root: Path) -> Subject:
-    return _load_detector(load_detector(root), "see the cards' lists of data; nothing is left out")
+    return _load_detector(load_cascade(newest_release(root)), "see the cards' lists of data; nothing is left out")
 
 
 def _load_detector(detector: Detector, seen: str) -> Subject:

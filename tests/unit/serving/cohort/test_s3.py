@@ -13,7 +13,7 @@ from serving.cohort.storage import open_storage
 from serving.cohort.worker import SlideWorker, WorkOrder
 from serving.core.modelcard import load_card
 from serving.core.options import ScoringOptions
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 from serving.store.blob_store import BlobStoreError
 from tests.quick_models import write_quick_models
 from tests.s3 import s3_environment, s3_server
@@ -41,7 +41,7 @@ def test_a_cohort_lies_in_a_bucket_from_manifest_to_tables(bucket: str, tmp_path
     store.put("in/cohort.csv", b"slide,id\na 1.tif,a\nb 1.tif,b\nbad.svs,bad\nnone.svs,none\n")
     assert len(manifest_at(f"{bucket}/in/").entries) == 3
     entries = manifest_at(f"{bucket}/in/cohort.csv").entries
-    folders = newest_cascade(write_quick_models(tmp_path / "models"))
+    folders = newest_release(write_quick_models(tmp_path / "models"))
     order = WorkOrder(f"{bucket}/out", ScoringOptions(), formats=("geojson",))
     results = open_storage(order.results)
     worker = SlideWorker(order, model_files(folders))

@@ -20,7 +20,7 @@ from serving.cohort.worker import SlideOutcome, SlideTask, SlideWorker, WorkOrde
 from serving.core.errors import StorageError
 from serving.core.options import ScoringOptions
 from serving.isolation.limits import DecoderLimits
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
@@ -50,7 +50,7 @@ def make(models: Path, out: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
     def worker(root: Path = models, **changes: object) -> SlideWorker:
         order = replace(WorkOrder(out, ScoringOptions()), **changes)  # type: ignore[arg-type]
-        made.append(SlideWorker(order, model_files(newest_cascade(root))))
+        made.append(SlideWorker(order, model_files(newest_release(root))))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -7,6 +7,7 @@ import pytest
 from serving.core.errors import ModelError
 from serving.registry.errors import RegistryError
 from serving.registry.registry import ModelRegistry
+from serving.scoring.detector import list_cards
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from tests.quick_models import write_quick_models
@@ -25,7 +26,7 @@ def test_a_bucket_keeps_and_gives_versions(in_bucket: ModelRegistry, tmp_path: P
         in_bucket.add(tmp_path / "new" / "det" / "0.2")
     in_bucket.promote(["0.2"], "ann")
     assert [row.version for row in in_bucket.versions() if row.serves] == ["0.2", "0.2"]
-    assert in_bucket.load(in_bucket.serving()).detection_card.version == "0.2"
+    assert list_cards(in_bucket.load(in_bucket.serving()))[1].version == "0.2"
     cached = list((settings.state / "model-cache").glob("*/det/0.2/model.onnx"))
     assert len(cached) == 1
     cached[0].write_bytes(b"damaged on this disk")

@@ -11,6 +11,7 @@ from serving.core.errors import ModelError, RequestError
 from serving.registry import version_check_cache
 from serving.registry.errors import RegistryError, VersionRefusedError
 from serving.registry.registry import ModelRegistry
+from serving.scoring.detector import list_cards
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -138,7 +139,7 @@ def test_retired_versions_do_not_serve_again(registry: ModelRegistry, tmp_path: 
     with pytest.raises(RegistryError, match=r"det@0\.0\.1 is retired"):
         registry.rollback("ann")
     assert [row.retired for row in registry.versions() if row.name == "det"] == [False, True]
-    assert registry.load(registry.serving()).detection_card.version == "0.2"
+    assert list_cards(registry.load(registry.serving()))[1].version == "0.2"
 
 
 def test_a_crash_of_the_check_is_a_refusal(

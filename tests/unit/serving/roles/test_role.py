@@ -12,7 +12,7 @@ from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
 from serving.registry.version_check import VersionCheck, check_version
 from serving.roles.role import MODEL_ROLES, ModelRole, Tensors
-from serving.scoring.models import newest_cascade
+from serving.scoring.models import newest_release
 from serving.scoring.onnx_detector import load_cascade
 from tests.fakes import make_verifier_card
 from tests.quick_models import quick_light, restate, write_quick_model, write_quick_models
@@ -92,7 +92,7 @@ def test_a_model_is_checked_by_its_contract(necrosis: None, tmp_path: Path) -> N
 def test_the_cascade_passes_it_over(necrosis: None, tmp_path: Path) -> None:
     models = write_quick_models(tmp_path)
     folder = write_quick_model(models, _card(), quick_light("necrosis"), window=64)
-    cascade = newest_cascade(models)
+    cascade = newest_release(models)
     assert list(cascade) == ["reg-ns", "det"]
     assert load_cascade({**cascade, "necrosis": folder}, providers=CPU).verification_card is None
 
@@ -100,7 +100,7 @@ def test_the_cascade_passes_it_over(necrosis: None, tmp_path: Path) -> None:
 def test_rank_and_need_are_those_of_the_role() -> None:
     MODEL_ROLES.add("necrosis", FirstNecrosisRole)
     try:
-        assert list(MODEL_ROLES) == ["necrosis", "reg-ns", "det", "verifier"]
+        assert list(MODEL_ROLES) == ["necrosis", "reg-ns", "det", "verifier", "points", "boxes"]
         assert MODEL_ROLES.required() == ("necrosis", "reg-ns", "det")
     finally:
         MODEL_ROLES.remove("necrosis")

@@ -3,6 +3,7 @@ from numpy.typing import NDArray
 
 from serving.core.options import ScoringOptions
 from serving.scoring.cascade import CascadeRunner
+from serving.scoring.detector import list_cards
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -16,7 +17,7 @@ def _everywhere(origins: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def _run(pixels: NDArray[np.uint8], cascade: CascadeRunner) -> SubTileBoxes:
     slide = ArraySlide(pixels, mpp=0.25)
-    plan = make_plan(slide, ScoringOptions(), cascade.detector.screening_card.input)
+    plan = make_plan(slide, ScoringOptions(), list_cards(cascade.detector)[0].input)
     with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
         return cascade.run(patches, lambda: None)
 

@@ -26,7 +26,8 @@ from serving.scoring.cuda_session import (
     PageLocked,
 )
 from serving.scoring.gpus import SpreadSession
-from serving.scoring.onnx_detector import OnnxDetector, load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.synthetic.field import generate_field
@@ -82,14 +83,14 @@ def _windows(count: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("provider", [HALF, CUDA])
 def test_results_are_those_of_the_processor(models: Path, gpu: type[Stand], provider: str) -> None:
-    detector = load_detector(models, providers=[provider])
+    detector = load_cascade(newest_release(models), providers=[provider])
     assert detector.provider == provider
     assert {name for name, _ in gpu.asked} == {CUDA}
     assert {options["device_id"] for _, options in gpu.asked} == {"0"}
     windows = _windows(3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnxruntime, "InferenceSession", Real)
-        exact = load_detector(models, providers=CPU)
+        exact = load_cascade(newest_release(models), providers=CPU)
         scores = exact.screen(windows)
         found = exact.detect(windows)
     np.testing.assert_allclose(detector.screen(windows), scores, atol=5e-3)
@@ -99,7 +100,7 @@ def test_results_are_those_of_the_processor(models: Path, gpu: type[Stand], prov
 
 
 def test_det_sees_few_sizes_of_batch_and_blank_windows_leave_no_trace(models: Path, gpu: type[Stand]) -> None:
-    detector = load_detector(models, providers=[CUDA])
+    detector = load_cascade(newest_release(models), providers=[CUDA])
     windows = _windows(choose_batch_sizes(CUDA).windows + 13)
     found = detector.detect(windows)
     assert [shape[0] for shape in gpu.shapes] == [choose_batch_sizes(CUDA).windows, 16]
@@ -125,7 +126,7 @@ def test_each_shape_has_a_session_of_its_own_and_old_ones_make_room(models: Path
 
 
 def test_threads_share_a_graph_and_do_not_share_memory(models: Path, gpu: type[Stand]) -> None:
-    detector = load_detector(models, providers=[CUDA])
+    detector = load_cascade(newest_release(models), providers=[CUDA])
     tiles = [np.full((1, 250, 250, 3), value, np.uint8) for value in range(40, 240, 10)]
     assert len(tiles) > IN_FLIGHT
     alone = [float(detector.screen(tile)[0, 0, 0]) for tile in tiles]
@@ -143,7 +144,7 @@ def test_threads_share_a_graph_and_do_not_share_memory(models: Path, gpu: type[S
 
 
 def test_results_are_not_overwritten_by_the_next_call(models: Path, gpu: type[Stand]) -> None:
-    detector = load_detector(models, providers=[CUDA])
+    detector = load_cascade(newest_release(models), providers=[CUDA])
     first = detector.screen(np.full((1, 250, 250, 3), 20, np.uint8))
     before = first.copy()
     detector.screen(np.full((1, 250, 250, 3), 240, np.uint8))
@@ -151,7 +152,7 @@ def test_results_are_not_overwritten_by_the_next_call(models: Path, gpu: type[St
 
 
 def test_a_stopped_copy_computes_no_more(models: Path, gpu: type[Stand]) -> None:
-    copy, stop = load_detector(models, providers=[CUDA]).stoppable()
+    copy, stop = load_cascade(newest_release(models), providers=[CUDA]).stoppable()
     assert copy.screen(_windows(1)).shape == (1, 1, 1)
     stop()
     with pytest.raises(Exception, match="terminate flag"):
@@ -187,29 +188,29 @@ def test_a_machine_whose_cuda_does_not_load_is_refused_or_computes_on_its_proces
     with pytest.raises(CudaMissingError, match="driver"):
         CudaSession(next(models.glob("reg-ns/*/model.onnx")), CUDA)
     with pytest.raises(ModelError, match="CUDA does not load on this machine"):
-        load_detector(models, providers=[HALF])
+        load_cascade(newest_release(models), providers=[HALF])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Real)
     monkeypatch.setattr(cuda_session, "CudaSession", None)
-    assert load_detector(models, providers=[CUDA, *CPU]).provider == "CPUExecutionProvider"
+    assert load_cascade(newest_release(models), providers=[CUDA, *CPU]).provider == "CPUExecutionProvider"
 
 
 def test_what_half_precision_needs_is_said(models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'mitoserve\[gpu\]'"):
-        load_detector(models, providers=[HALF])
+        load_cascade(newest_release(models), providers=[HALF])
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: CPU)
     with pytest.raises(ModelError, match="pip install onnxruntime-gpu"):
-        load_detector(models, providers=[HALF])
+        load_cascade(newest_release(models), providers=[HALF])
 
 
 def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_tile(
     models: Path, gpu: type[Stand]
 ) -> None:
     pixels = generate_field(seed=8, width=1500, height=1200, mitoses_per_mm2=300).pixels
-    on_gpu = _score(pixels, load_detector(models, providers=[CUDA]))
+    on_gpu = _score(pixels, load_cascade(newest_release(models), providers=[CUDA]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnxruntime, "InferenceSession", Real)
-        on_cpu = _score(pixels, load_detector(models, providers=CPU))
+        on_cpu = _score(pixels, load_cascade(newest_release(models), providers=CPU))
     assert on_gpu.analysis_id == on_cpu.analysis_id
     for a, b in zip(on_gpu.tiles, on_cpu.tiles, strict=True):
         assert (a.x, a.y, a.mitotic_count) == (b.x, b.y, b.mitotic_count)
@@ -218,7 +219,7 @@ def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_t
 
 def test_a_rounded_result_has_an_identity_of_its_own(models: Path, gpu: type[Stand]) -> None:
     pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
-    half, tf32 = (_score(pixels, load_detector(models, providers=[name])) for name in (HALF, CUDA))
+    half, tf32 = (_score(pixels, load_cascade(newest_release(models), providers=[name])) for name in (HALF, CUDA))
     assert half.analysis_id != tf32.analysis_id
     assert half.software.execution_provider == HALF
 
@@ -226,11 +227,11 @@ def test_a_rounded_result_has_an_identity_of_its_own(models: Path, gpu: type[Sta
 def test_several_gpus_share_the_batches_of_one_detector(
     models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = load_detector(models, providers=[CUDA])
+    one = load_cascade(newest_release(models), providers=[CUDA])
     for module in (onnx_detector, batch_sizes):
         monkeypatch.setattr(module, "gpus", lambda: 3)
     gpu.asked.clear()
-    three = load_detector(models, providers=[CUDA])
+    three = load_cascade(newest_release(models), providers=[CUDA])
     assert sorted(options["device_id"] for _, options in gpu.asked) == ["0", "0", "1", "1", "2", "2"]
     assert choose_batch_sizes(CUDA).chunks == 3 * batch_sizes.GPU.chunks
     np.testing.assert_array_equal(three.screen(_windows(4)), one.screen(_windows(4)))

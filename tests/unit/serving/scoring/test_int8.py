@@ -13,7 +13,8 @@ from serving.core.errors import ModelError
 from serving.scoring import int8
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.int8 import INT8, PROPOSAL_HEAD, Int8Session, quantise_to_int8
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import load_cascade
 from tests.quick_models import write_quick_models
 from training.export.onnx_files import export_det, export_regns
 from training.export.onnx_graph import OnnxGraph
@@ -123,18 +124,18 @@ def test_without_room_for_a_cache_it_works_all_the_same(
 def test_a_cascade_runs_in_eight_bits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     models = write_quick_models(tmp_path / "models")
-    detector = load_detector(models, providers=[INT8])
+    detector = load_cascade(newest_release(models), providers=[INT8])
     assert detector.provider == INT8
     assert detector.screen(np.zeros((1, 500, 500, 3), np.uint8)).shape == (1, 3, 3)
     (models / "reg-ns/0.0.1/parity.npz").unlink()
     with pytest.raises(ModelError, match=r"parity\.npz"):
-        load_detector(models, providers=[INT8])
+        load_cascade(newest_release(models), providers=[INT8])
 
 
 def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"pip install 'mitoserve\[int8\]'"):
-        load_detector(Path("models"), providers=[INT8])
+        load_cascade(newest_release(Path("models")), providers=[INT8])
 
 
 def _convolutions(path: Path) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ def _raw(windows: list[tuple[float, float, float, list[Found]]]) -> SubTileBoxes
 
 
 def _merge_boxes(windows: list[tuple[float, float, float, list[Found]]]) -> Detections:
-    return merge(_raw(windows), radius=RADIUS, window=WINDOW)
+    return merge(_raw(windows), radius=RADIUS, window=WINDOW, margin=40)
 
 
 def test_nothing_merges_to_nothing() -> None:

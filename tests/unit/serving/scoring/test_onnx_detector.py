@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from serving.core.errors import ModelError
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import load_cascade
 from serving.settings import default_models
 from tests.fakes import make_cards
 from tests.quick_models import write_quick_models
@@ -48,18 +49,18 @@ def test_a_graph_that_breaks_the_contract_is_refused_by_what_it_has(tmp_path: Pa
     _release(tmp_path, "reg-ns", broken)
     _release(tmp_path, "det", _regns())
     with pytest.raises(ModelError, match=r"reg-ns 0\.0\.1 breaks the serving contract: outputs are"):
-        load_detector(tmp_path, providers=CPU)
+        load_cascade(newest_release(tmp_path), providers=CPU)
 
 
 def test_each_model_is_held_to_its_own_contract(tmp_path: Path) -> None:
     for name in ("reg-ns", "det"):
         _release(tmp_path, name, _regns())
     with pytest.raises(ModelError, match=r"det 0\.0\.1 breaks the serving contract: inputs are"):
-        load_detector(tmp_path, providers=CPU)
+        load_cascade(newest_release(tmp_path), providers=CPU)
 
 
 def test_a_stopped_copy_ends_inside_a_tile_and_the_models_go_on() -> None:
-    detector = load_detector(default_models())
+    detector = load_cascade(newest_release(default_models()))
     copy, stop = detector.stoppable()
     small = np.full((1, 250, 250, 3), 200, np.uint8)
     assert np.array_equal(copy.screen(small), detector.screen(small))
@@ -84,7 +85,7 @@ def test_engines_of_tensorrt_are_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider", *CPU])
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    load_detector(models, providers=["TensorrtExecutionProvider", *CPU])
+    load_cascade(newest_release(models), providers=["TensorrtExecutionProvider", *CPU])
     (name, options), other = asked[0]
     assert (name, other) == ("TensorrtExecutionProvider", *CPU)
     assert options["trt_engine_cache_enable"] == "1"

@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 
 from serving.core.errors import ModelError
-from serving.scoring.onnx_detector import OnnxDetector, load_detector
+from serving.scoring.models import newest_release
+from serving.scoring.onnx_detector import OnnxDetector, load_cascade
 from serving.scoring.openvino_session import OpenVinoSession, missing
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
@@ -27,13 +28,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exact(models: Path) -> OnnxDetector:
-    return load_detector(models, providers=["OpenVINO"])
+    return load_cascade(newest_release(models), providers=["OpenVINO"])
 
 
 def test_results_are_those_of_onnx_runtime(models: Path, exact: OnnxDetector) -> None:
     tiles = generate_field(seed=3, width=500, height=375, mitoses_per_mm2=300).pixels[None]
     windows = np.stack([tiles[0, :250, :250], tiles[0, 125:, 250:]])
-    reference = load_detector(models, providers=CPU)
+    reference = load_cascade(newest_release(models), providers=CPU)
     np.testing.assert_allclose(exact.screen(tiles), reference.screen(tiles), atol=1e-4)
     for a, b in zip(exact.detect(windows), reference.detect(windows), strict=True):
         np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-3)
@@ -79,7 +80,7 @@ def test_a_cpu_without_bfloat16_and_a_missing_package_are_refused_with_what_to_d
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'mitoserve\[openvino\]'"):
-        load_detector(models, providers=["OpenVINO-bf16"])
+        load_cascade(newest_release(models), providers=["OpenVINO-bf16"])
 
 
 def test_a_rounded_result_has_an_identity_of_its_own(models: Path) -> None:
@@ -87,7 +88,9 @@ def test_a_rounded_result_has_an_identity_of_its_own(models: Path) -> None:
         pytest.skip(reason)
     pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
     ids = [
-        score_slide(ArraySlide(pixels, mpp=0.25, name="generated"), load_detector(models, providers=[name])).report
+        score_slide(
+            ArraySlide(pixels, mpp=0.25, name="generated"), load_cascade(newest_release(models), providers=[name])
+        ).report
         for name in ("CPUExecutionProvider", "OpenVINO", "OpenVINO-bf16")
     ]
     assert ids[0].analysis_id == ids[1].analysis_id != ids[2].analysis_id
