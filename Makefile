@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV   ?= .venv
+PYTHONS ?= python3.11 python3.12 python3.13
 BIN    := $(VENV)/bin
 SLIDE  ?=
 MPP    ?=
@@ -14,7 +15,7 @@ LOCKED        := deploy/requirements.txt
 VERSION       := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' serving/__init__.py)
 SBOM          ?= mitoserve-$(VERSION).cdx.json
 
-.PHONY: help environment dev demo test test-unit coverage docs lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean lock sbom
+.PHONY: help environment dev demo test test-unit test-pythons coverage docs lint schemas access settings bench bench-gpu bench-peers bench-small faults attack fuzz vendor browser clean lock sbom
 
 help:
 	@echo "make demo               set up, score a generated slide, draw its mitosis map (demo/)"
@@ -22,6 +23,7 @@ help:
 	@echo "make test               set up with training and developer tools, lint, run all tests"
 	@echo "make dev                the environment with training and developer tools"
 	@echo "make test-unit          unit and property tests alone"
+	@echo "make test-pythons       the same on Python 3.11, 3.12 and 3.13, each with an environment of its own; one that is missing is named"
 	@echo "make coverage           unit and property tests with the lines that they run"
 	@echo "make docs               build the documentation site, strictly and offline, into site/"
 	@echo "make lint               ruff, mypy --strict, import-linter; ESLint and TypeScript over the viewer's scripts"
@@ -59,6 +61,13 @@ dev: $(VENV)/.dev
 
 test-unit: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/property
+
+# A name may be there and lead nowhere, as those of pyenv do: each Python is asked.
+test-pythons:
+	@failed=; for python in $(PYTHONS); do \
+		if ! $$python -c "" 2> /dev/null; then echo "$$python is not on this machine: nothing was tested on it"; continue; fi; \
+		echo "$$python:"; $(MAKE) test-unit PYTHON=$$python VENV=.venv-$${python##*python} || failed="$$failed $$python"; \
+	done; test -z "$$failed" || { echo "tests failed on$$failed"; exit 1; }
 
 coverage: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q tests/unit tests/property

@@ -58,3 +58,16 @@ def test_an_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
     (folder / "kept").touch()
     assert make(*arguments).returncode == 0
     assert (folder / "kept").exists()
+
+
+def test_a_python_that_is_missing_is_named_and_the_others_are_tested(tmp_path: Path) -> None:
+    failing = tmp_path / "python3.0"
+    failing.write_text(STUB.format(python=sys.executable, version=(3, 10, 4)))
+    failing.chmod(0o755)
+    missing = tmp_path / "python9.9"
+    done = make("test-pythons", f"PYTHONS={missing}")
+    assert (done.returncode, done.stdout) == (0, f"{missing} is not on this machine: nothing was tested on it\n")
+    done = make("test-pythons", f"PYTHONS={missing} {failing}")
+    assert done.returncode != 0
+    assert f"{failing} is Python 3.10; Mitoserve needs" in done.stderr
+    assert f"tests failed on {failing}" in done.stdout

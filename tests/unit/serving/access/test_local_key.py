@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,14 +58,23 @@ def find_shown(callers: st.DataObject) -> Caller:
     return callers.draw(st.builds(Caller, ADDRESSES, HOSTS, st.none(), ORIGINS, st.booleans()))
 
 
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(state=tmp_path_factory.mktemp("door"))
+
+
+@pytest.fixture(scope="module")
+def door(settings: ServerSettings) -> Iterator[Authenticator]:
+    database = open_database(settings)
+    yield Authenticator(KeyStore(database), None, settings)
+    database.close()
+
+
 @given(data=st.data(), guess=st.none() | st.text(max_size=80))
 def test_nothing_but_the_key_shows_the_machines_own_user(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, guess: str | None
+    settings: ServerSettings, door: Authenticator, data: st.DataObject, guess: str | None
 ) -> None:
     """Whatever addresses and headers a caller has: a proxy on the machine has those of a browser on it."""
-    state = tmp_path_factory.getbasetemp() / "door"
-    settings = ServerSettings(state=state)
-    door = Authenticator(KeyStore(open_database(settings)), None, settings)
     caller = find_shown(data)
     shown = None if guess is None else f"Bearer {guess}"
     for authorization in (shown, shown and shown.replace("Bearer ", ""), f"Bearer {local_key(settings)[:-1]}"):
