@@ -181,7 +181,7 @@ async def _answer(workload: Workload, request: Request, analysis_id: str, export
     headers = {"Cache-Control": "private, immutable" if query.review == "off" else "private, no-cache"}
     if not EXPORTS[export].needs_slide:
         return await export_response(export, analysis, headers=headers)
-    async with contextmanager_in_threadpool(workload.store.path(job.sha256)) as slide:
+    async with contextmanager_in_threadpool(workload.store.files.path(job.sha256)) as slide:
         return await export_response(export, analysis, slide=slide, headers=headers)
 
 

@@ -34,8 +34,7 @@ from serving.exports.asap import FIGURES, AsapAnnotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission
 from serving.store.errors import NotFoundError
-from serving.store.naming import safe_name
-from serving.store.received_slides import store_received_file
+from serving.store.received_slides import safe_name, store_received_file
 from serving.store.slide_rows import StoredSlide
 
 LABEL = "Mitosis"

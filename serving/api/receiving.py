@@ -20,7 +20,7 @@ from serving.core.errors import EmptyUploadError, UnsupportedFormatError
 from serving.observability import metrics
 from serving.settings import ServerSettings
 from serving.slides.readers.reader import SLIDE_READERS
-from serving.store.naming import find_suffix, safe_name
+from serving.store.received_slides import find_suffix, safe_name
 
 _WRITE_BYTES = 2**20
 """Network chunks are gathered to this size, so that 2 GiB cost 2,000 hops to a thread, not 32,000."""

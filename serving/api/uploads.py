@@ -33,7 +33,7 @@ from serving.api.tus import (
 from serving.api.workload import Workload
 from serving.core.errors import RequestError, UnsupportedFormatError
 from serving.observability import metrics
-from serving.store.naming import safe_name
+from serving.store.received_slides import safe_name
 from serving.store.resumable import (
     ALGORITHMS,
     ChecksumError,

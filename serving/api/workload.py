@@ -21,7 +21,6 @@ from serving.api.stopping import notice_stop
 from serving.core.errors import BusyError
 from serving.drift.watch import DriftMonitor
 from serving.isolation.decoders import Decoders
-from serving.jobs.delivery import Deliverer
 from serving.jobs.job import AnalysisJob
 from serving.jobs.models import GivenModels
 from serving.jobs.renumbering import renumber
@@ -29,6 +28,7 @@ from serving.jobs.retention import Sweeper
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
+from serving.jobs.webhooks import Deliverer
 from serving.jobs.worker import Worker
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics

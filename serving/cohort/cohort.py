@@ -11,7 +11,7 @@ from serving.cohort.cluster import Resources, cluster
 from serving.cohort.dispatch import TimeLimits, dispatch
 from serving.cohort.errors import CohortError
 from serving.cohort.ledger import CohortTally, Ledger
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.cohort.storage import open_storage
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from serving.cohort.errors import CohortError, TimeLimitError, WorkerDiedError, describe_problem
-from serving.cohort.manifest_entry import is_path
+from serving.cohort.manifest import is_path
 from serving.cohort.worker import SlideOutcome, SlideTask
 from serving.core.errors import MitoserveError
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.store.blob_store import Blob, BlobStore

@@ -17,7 +17,7 @@ from serving.cohort.layout import (
     parse_slide_id,
     read_failure,
 )
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.cohort.sources import SourceFile, stat_sources
 from serving.cohort.tables import TableMember, choose_part
 from serving.cohort.worker import SlideOutcome, SlideTask, WorkOrder

@@ -10,8 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_dicomweb
 from serving.cohort.errors import CohortError, ManifestError, MissingSlideError
-from serving.cohort.manifest import Manifest, make_manifest, read_manifest
-from serving.cohort.manifest_entry import is_path
+from serving.cohort.manifest import Manifest, is_path, make_manifest, read_manifest
 from serving.cohort.storage import find_blob, open_below
 from serving.core.errors import UnreadableSlideError
 from serving.slides.dicomfiles import HEAD_BYTES, group_series, is_dicom

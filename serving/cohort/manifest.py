@@ -1,17 +1,22 @@
 """The slides of a cohort: from a CSV, a list, a folder, a pattern, a bucket or a DICOMweb server."""
 
 import csv
+import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from serving.cohort.errors import ManifestError
-from serving.cohort.manifest_entry import ID, ManifestEntry, is_path, make_slide_id
 from serving.core.errors import RequestError
 from serving.core.geometry import parse_roi
 from serving.core.pixelsize import parse_mpp
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+_NAME_LENGTH = 80
 
 COLUMNS = ("slide", "id", "case", "mpp", "roi")
 """Of a CSV; the first is needed."""
@@ -20,6 +25,45 @@ _SHOWN = 20
 _DELIMITERS = ",;\t"
 _BEYOND = "\n"
 """Key of cells beyond the columns: no column can be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """A slide as the manifest states it.
+
+    id : names the slide's results, unique in the cohort
+    source : an absolute path, or a URL
+    case : whatever the manifest groups slides by
+    mpp : microns per level-0 px, of both axes or of each, in place of what the slide states
+    roi : only here, as `parse_roi` takes it
+    """
+
+    id: str
+    source: str
+    case: str = ""
+    mpp: float | tuple[float, float] | None = None
+    roi: str | None = None
+
+
+def make_slide_id(source: str) -> str:
+    """An id for a slide that the manifest gives none: its name, and a hash that tells apart slides of the same name.
+
+    It depends on `source` alone, so that a manifest may grow or be put into another order.
+    """
+    stem = PurePosixPath(parse_file_name(source)).stem
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:_NAME_LENGTH] or "slide"
+    return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+
+def parse_file_name(source: str) -> str:
+    """The file name of a slide, without folders; of a DICOM series its folder's name or UID."""
+    name = PurePosixPath(source if is_path(source) else unquote(urlsplit(source).path)).name
+    return "slide" if name in ("", ".", "..") else name
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is a path on this machine's file systems, not a URL."""
+    return "://" not in source
 
 
 @dataclass(frozen=True, slots=True)

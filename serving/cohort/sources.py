@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
 from serving.cohort.errors import MissingSlideError
-from serving.cohort.manifest_entry import is_path, parse_file_name
+from serving.cohort.manifest import is_path, parse_file_name
 from serving.cohort.storage import check_bytes, fetch, find_blob, open_below
 from serving.core.errors import MitoserveError
 from serving.slides.readers.reader import SLIDE_READERS

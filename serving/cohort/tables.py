@@ -14,7 +14,7 @@ from typing import Any
 
 from serving.cohort.errors import CohortError, UnavailableError
 from serving.cohort.layout import Failure, list_folder, read_report
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.store.blob_store import Blob, BlobStore

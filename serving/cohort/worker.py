@@ -16,7 +16,7 @@ from serving import __version__
 from serving.cohort.dicomweb import Credential
 from serving.cohort.errors import SlideProblem, describe_problem
 from serving.cohort.layout import FILES, list_folder, pack_report, read_report, report_name
-from serving.cohort.manifest_entry import ManifestEntry, parse_file_name
+from serving.cohort.manifest import ManifestEntry, parse_file_name
 from serving.cohort.scratch import common_folder, scratch
 from serving.cohort.sources import UNKNOWN, SourceFile, Sources
 from serving.cohort.storage import open_storage

@@ -55,7 +55,7 @@ class AnalysisRun(SlideRun):
             If the run has to end.
         """
         job, check = self._job, self._heartbeat.check
-        with self._store.at_hand(job.sha256, going=check) as (path, self._look):
+        with self._store.files.at_hand(job.sha256, going=check) as (path, self._look):
             runner = SlideRunner(self._store.decoders)
             analysis = runner.run(path, self._detector, self._options, name=job.name, sha256=job.sha256, run=self)
             self._check_intact()
@@ -101,4 +101,4 @@ class AnalysisRun(SlideRun):
         self._checkpoints.remove()
 
     def _check_intact(self) -> None:
-        self._store.check_intact(self._job.sha256, since=self._look)
+        self._store.files.check_intact(self._job.sha256, since=self._look)

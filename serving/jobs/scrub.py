@@ -94,9 +94,9 @@ def _slides(store: SlideStore, tally: ScrubTally, step: Callable[[], None]) -> I
     with store.database.reading() as tx:
         ids = tx.execute(select(blobs.c.sha256).order_by(blobs.c.used_at)).scalars().all()
     for sha256 in ids:
-        store.forget_stamp(sha256)  # bits may be lost without a write
+        store.files.forget_stamp(sha256)  # bits may be lost without a write
         try:
-            store.check_intact(sha256)
+            store.files.check_intact(sha256)
         except MitoserveError as error:
             yield Finding("slide", f"slides/{sha256}", str(error), repaired=False)
         tally.slides += 1

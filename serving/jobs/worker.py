@@ -18,8 +18,7 @@ from serving.jobs.errors import LeaseLostError
 from serving.jobs.heartbeat import POLL_S, Heartbeat, StoppedError
 from serving.jobs.job import AnalysisJob
 from serving.jobs.leases import Lease, Leases
-from serving.jobs.memory import give_back_memory
-from serving.jobs.models import LoadedModels, ModelSource
+from serving.jobs.models import LoadedModels, ModelSource, give_back_memory
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
 from serving.observability.logs import log_analysis

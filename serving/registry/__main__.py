@@ -1,4 +1,4 @@
-"""`python -m serving.registry REQUEST`: check versions in a process of their own; see `apart`. A line of JSON each."""
+"""`python -m serving.registry REQUEST`: check versions in a process of their own; see `subprocesses`. A line of JSON each."""
 
 import json
 import signal

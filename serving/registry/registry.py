@@ -14,8 +14,7 @@ from serving.registry.releases import Release, ReleaseStore, State
 from serving.registry.shadows import Shadow, ShadowStore
 from serving.registry.version import VersionId, parse_label
 from serving.registry.version_check import VersionCheck
-from serving.registry.version_check_cache import VersionCheckCache
-from serving.registry.version_check_process import check_in_subprocess
+from serving.registry.version_check_cache import VersionCheckCache, check_in_subprocess
 from serving.registry.warming import warm_up
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.models import version_order

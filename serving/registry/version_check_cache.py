@@ -1,20 +1,71 @@
-"""What was found of versions on this machine, remembered: nothing is checked twice that has not changed."""
+"""Versions are checked in a process of their own, and what was found on this machine is remembered while nothing changes."""
 
+import hashlib
 import json
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import onnxruntime
 from sqlalchemy import delete, insert, select
 
-from serving.registry.machine import machine_hash
+from serving import __version__
+from serving.registry.errors import VersionRefusedError
+from serving.registry.subprocesses import run_in_subprocess
 from serving.registry.version import VersionId
 from serving.registry.version_check import VersionCheck
-from serving.registry.version_check_process import check_in_subprocess
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import model_checks
+
+CHECK_S = 600.0
+"""All checks of a cascade together; a provider that compiles graphs takes minutes."""
+
+
+def check_in_subprocess(folders: Sequence[Path], settings: ServerSettings) -> list[VersionCheck]:
+    """What `check_version` finds of each folder, by the providers and limits of `settings`.
+
+    Raises
+    ------
+    RefusedError
+        If one may not serve here; the message says why.
+    ModelError
+        If the process could not be started.
+    """
+    request = {
+        "folders": [str(folder) for folder in folders],
+        "window_s": settings.model_window_s,
+        "providers": settings.providers,
+        "signers": settings.model_signers,
+    }
+
+    def what(checked: int) -> str:
+        return (
+            f"the check of {', '.join(_version_label(folder) for folder in folders[checked : checked + 1] or folders)}"
+        )
+
+    answers = run_in_subprocess("serving.registry", request, timeout_s=CHECK_S, what=what)
+    if len(answers) != len(folders):
+        raise VersionRefusedError(f"{what(len(answers))} gave no word")
+    return [VersionCheck(**answer["passed"]) for answer in answers]
+
+
+def _version_label(folder: Path) -> str:
+    return f"{folder.parent.name}@{folder.name}"
+
+
+def machine_hash(settings: ServerSettings) -> str:
+    """Hash of this machine, its runtime and what `settings` ask of models."""
+    signers = [
+        [path, hashlib.sha256(Path(path).read_bytes()).hexdigest()]
+        for path in settings.model_signers
+        if Path(path).is_file()
+    ]
+    runtime = [onnxruntime.__version__, onnxruntime.get_available_providers(), settings.providers, __version__]
+    stated = [platform.node(), platform.processor(), runtime, settings.model_window_s, settings.model_signers, signers]
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
 class VersionCheckCache:

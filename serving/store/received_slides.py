@@ -1,16 +1,20 @@
-"""From a file that arrived whole to a stored slide."""
+"""From a file that arrived whole to a stored slide, and what it is called."""
 
 import os
+import re
 import shutil
+import unicodedata
 import uuid
 from pathlib import Path
 
+from serving.core.errors import RequestError
 from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
 from serving.slides.slidefiles import SlideFiles
 from serving.store.archives import is_archive, unpack
-from serving.store.naming import find_suffix
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
+
+NAME_LENGTH = 200
 
 
 def store_received_file(
@@ -62,3 +66,25 @@ def _inner_name(found: SlideFiles, archive_name: str) -> str:
     """What people call the slide: its main file's name, but for DICOM, whose files are called by numbers."""
     with found.main_path.open("rb") as handle:
         return archive_name if is_dicom(handle.read(HEAD_BYTES)) else found.main
+
+
+def safe_name(stated: str) -> str:
+    """The last component of a file name from a client, printable and at most 200 characters with its suffix.
+
+    Raises
+    ------
+    RequestError
+        If nothing is left of it.
+    """
+    base = re.split(r"[/\\]", unicodedata.normalize("NFC", stated))[-1]
+    name = "".join(c for c in base if c.isprintable()).strip().lstrip(".")
+    if not name:
+        raise RequestError(f"{stated[:80]!r} is no file name; name the file with its suffix, such as slide.svs")
+    suffix = find_suffix(name)
+    return name[: NAME_LENGTH - len(suffix)].removesuffix(suffix) + suffix if len(name) > NAME_LENGTH else name
+
+
+def find_suffix(name: str) -> str:
+    """The last one or two suffixes of a name in lower case (`.svs`, `.ome.tif`); empty where there is none."""
+    found = re.search(r"(\.[A-Za-z0-9]{1,8}){0,2}$", name)
+    return found.group().lower() if found else ""

@@ -5,29 +5,24 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
-from serving.slides.hashing import ID_RULE, slide_sha256
-from serving.store.blob_store import nobody_asks
+from serving.slides.hashing import slide_sha256
 from serving.store.database import Database
 from serving.store.errors import (
     NotFoundError,
     QuotaError,
-    SlideChangedError,
-    SlideDamagedError,
     SlideInUseError,
-    SlideReplacedError,
 )
 from serving.store.folder_store import discard_folders, flush, measure_size, remove_kept
-from serving.store.mounted import check_unchanged, find_mounted, make_stamp
+from serving.store.mounted import find_mounted, make_stamp
 from serving.store.places import SLIDES, STAMPS, TILES, choose_place
 from serving.store.quotas import check_quota, find_quota, used_bytes
 from serving.store.shared_folder_store import open_folder_store
@@ -44,12 +39,11 @@ from serving.store.slide_rows import (
     resolve_owner,
     select_slides,
 )
-from serving.store.stamps import SlideStamps, list_files, look_at
+from serving.store.stamps import SlideStamps
+from serving.store.stored_files import DAMAGED, StoredFiles
 from serving.store.tables import OWN, analyses, blobs, slides
 
 _GONE = ".gone-"
-_DAMAGED = "damaged"
-"""In place of the stamp that a mounted slide has: the next upload of the slide is stored, whatever lies here."""
 
 
 class SlideStore:
@@ -60,7 +54,7 @@ class SlideStore:
         self.kept = open_folder_store(settings)
         self.folder = self.kept.root / SLIDES
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._stamps = SlideStamps(settings.state / STAMPS)
+        self.files = StoredFiles(database, self.kept, SlideStamps(settings.state / STAMPS))
 
     def add(
         self,
@@ -101,9 +95,9 @@ class SlideStore:
         place = choose_place(sha256, main)
         with self.database.reading() as tx:
             known = find_main(tx, sha256)
-            damaged = tx.execute(select(blobs.c.stamp).where(blobs.c.sha256 == sha256)).scalar() == _DAMAGED
+            damaged = tx.execute(select(blobs.c.stamp).where(blobs.c.sha256 == sha256)).scalar() == DAMAGED
             self._check_quota(tx, row, owner, upload)
-        needed = known is None or damaged or not self.is_intact(sha256)
+        needed = known is None or damaged or not self.files.is_intact(sha256)
         if needed:
             self.kept.put(folder, place)  # may take long, so no transaction waits for it
         try:
@@ -171,112 +165,19 @@ class SlideStore:
         with self.database.reading() as tx:
             return [make_stored_slide(row) for row in tx.execute(chosen)]
 
-    @contextmanager
-    def path(self, sha256: str) -> Iterator[Path | None]:
-        """Where the slide's main file or folder lies, for formats that refer to it; None if it is not here undamaged."""
-        with contextlib.ExitStack() as stack:
-            try:
-                found, _ = self._find(sha256, stack, nobody_asks)
-            except (NotFoundError, SlideDamagedError, SlideChangedError):
-                found = None
-            yield found
-
-    def is_intact(self, sha256: str) -> bool:
-        """Whether the slide is here and its bytes are those that its id is the hash of."""
-        with self.path(sha256) as found:
-            return found is not None
-
-    def forget_stamp(self, sha256: str) -> None:
-        """Hash the slide the next time, whatever its stamp says."""
-        self._stamps.forget(sha256)
-
-    def check_intact(self, sha256: str, *, since: str | None = None) -> None:
-        """Raise what `open` raises where the slide's bytes are not those of its id; quick where nothing was written.
-
-        since : how its files looked when it was opened, see `at_hand`. Bytes that were damaged and replaced since
-            then are intact now, and what was read of them meanwhile is not to be relied on
-
-        Raises
-        ------
-        SlideReplacedError
-            If its files were written since then, and are intact.
-        """
-        with contextlib.ExitStack() as stack:
-            path, mounted = self._find(sha256, stack, nobody_asks)
-            if since is not None and look_at(list_files(path, mounted=mounted)) != since:
-                raise SlideReplacedError(
-                    f"the stored bytes of the slide {sha256[:12]}... were written while it was analysed; it is analysed again"
-                )
-
-    def _find(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, bool]:
-        """The file to open, which stays until `stack` is closed and whose slide has the hash `sha256`; and whether it is mounted.
-
-        A damaged copy of a slide that is kept elsewhere is brought again.
-        """
-        path, stamp = self._locate(sha256, stack, going)
-        if stamp:
-            check_unchanged(path, stamp)
-        if self._stamps.verify(path, list_files(path, mounted=bool(stamp)), sha256):
-            return path, bool(stamp)
-        with self.database.reading() as tx:
-            row = tx.execute(select(blobs.c.main, blobs.c.id_rule).where(blobs.c.sha256 == sha256)).first()
-        if row is not None and row.id_rule != ID_RULE:
-            return path, bool(stamp)  # its id was made by a rule that is not computed any more
-        if stamp:
-            raise SlideChangedError(
-                "this slide in the server's folder of slides is not the file any more that it was; register it again"
-            )
-        if row is not None and self.kept.drop_copy(choose_place(sha256, row.main)):
-            stack.close()
-            path, _ = self._locate(sha256, stack, going)
-            if self._stamps.verify(path, list_files(path, mounted=False), sha256):
-                return path, False
-        self.kept.check()  # what is out of reach is not damaged
-        with self.database.writing() as tx:  # a server that has a copy of its own would take it for stored
-            tx.execute(update(blobs).where(blobs.c.sha256 == sha256, ~blobs.c.mounted).values(stamp=_DAMAGED))
-        raise SlideDamagedError(sha256)
-
     def open(self, sha256: str, *, name: str) -> IsolatedSlide:
         """The slide, opened in a process of its own.
 
         Raises
         ------
-        NotFoundError, SlideChangedError, SlideDamagedError, MitoserveError
-            If it is gone, was changed where it is mounted or where it is stored, or cannot be opened.
+        MitoserveError
+            As `StoredFiles.find`, or if it cannot be opened.
         """
         with contextlib.ExitStack() as stack:
-            path, _ = self._find(sha256, stack, nobody_asks)
+            path, _ = self.files.find(sha256, stack)
             slide = open_isolated(self.decoders, path, name=name, sha256=sha256)
             slide.need(stack.pop_all())
             return slide
-
-    @contextmanager
-    def at_hand(self, sha256: str, *, going: Callable[[], None] = nobody_asks) -> Iterator[tuple[Path, str]]:
-        """The slide's file, which stays until the block ends, and how its files looked when their bytes were those of its id.
-
-        The look is for `check_intact`. Raises as `open`, but for what opening raises.
-
-        going : raises where nobody waits any more for a slide that is brought from far
-        """
-        with contextlib.ExitStack() as stack:
-            path, mounted = self._find(sha256, stack, going)
-            yield path, look_at(list_files(path, mounted=mounted))
-
-    def _locate(self, sha256: str, stack: contextlib.ExitStack, going: Callable[[], None]) -> tuple[Path, str]:
-        """The file to open, which stays until `stack` is closed, and where it is mounted the stamp that it had."""
-        with self.database.reading() as tx:
-            row = tx.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
-        gone = f"the slide {sha256[:12]}... is not stored here any more; upload it again"
-        if row is None:
-            raise NotFoundError(gone)
-        if row.mounted:
-            return Path(row.main), row.stamp
-        place = choose_place(sha256, row.main)
-        try:
-            folder = stack.enter_context(self.kept.hold(place, going))
-        except FileNotFoundError as error:
-            raise NotFoundError(gone) from error
-        return folder / PurePosixPath(SLIDES, sha256, row.main).relative_to(place), ""
 
     def remove(self, sha256: str, *, owner: str, anybodys: bool = False) -> None:
         """Forget an owner's slide; its bytes go with the last one who has it.
@@ -323,7 +224,7 @@ class SlideStore:
         if gone.folder is not None:
             shutil.rmtree(gone.folder, ignore_errors=True)
         shutil.rmtree(self.settings.state / TILES / gone.sha256, ignore_errors=True)
-        self._stamps.forget(gone.sha256)
+        self.files.forget_stamp(gone.sha256)
         if gone.place is not None:
             remove_kept(self.kept, gone.place)
 

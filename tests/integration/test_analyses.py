@@ -269,8 +269,8 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def test_a_webhook_is_signed_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.jobs.delivery.BACKOFF_S", (0.1, 0.1))
-    monkeypatch.setattr("serving.jobs.delivery._POLL_S", 0.05)
+    monkeypatch.setattr("serving.jobs.webhooks.BACKOFF_S", (0.1, 0.1))
+    monkeypatch.setattr("serving.jobs.webhooks._POLL_S", 0.05)
     Receiver.got, secret = [], "a secret of more than 24 characters"
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serving.cohort.dispatch import MAX_TRIES, Event, TaskEnded, TimeLimits, WorkerDied, WorkerReady, dispatch
 from serving.cohort.errors import CohortError, SlideProblem
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.cohort.sources import SourceFile
 from serving.cohort.worker import SlideOutcome, SlideTask
 from serving.store.blob_store import Blob

@@ -9,7 +9,7 @@ import pytest
 from serving.cohort.errors import CohortError, SlideProblem, describe_problem
 from serving.cohort.layout import Failure, failure_name, pack_report, read_failure, read_report, report_name
 from serving.cohort.ledger import Ledger
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.cohort.status import read_status
 from serving.cohort.tables import choose_part
 from serving.cohort.worker import SlideOutcome, WorkOrder

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.cohort.errors import ManifestError
-from serving.cohort.manifest import Manifest, read_manifest, with_mpp
-from serving.cohort.manifest_entry import ID, ManifestEntry, make_slide_id, parse_file_name
+from serving.cohort.manifest import ID, Manifest, ManifestEntry, make_slide_id, parse_file_name, read_manifest, with_mpp
 
 
 def read(text: str, base: str = "/data") -> Manifest:

@@ -10,7 +10,7 @@ import pytest
 
 from serving.cohort.errors import UnavailableError
 from serving.cohort.layout import Failure, list_folder, pack_report, report_name
-from serving.cohort.manifest_entry import ManifestEntry
+from serving.cohort.manifest import ManifestEntry
 from serving.cohort.tables import (
     DETECTIONS,
     PARTS,

@@ -12,7 +12,7 @@ import pytest
 
 from serving.cohort.cohort import model_files
 from serving.cohort.layout import list_folder, read_report, report_name
-from serving.cohort.manifest_entry import ManifestEntry, make_slide_id
+from serving.cohort.manifest import ManifestEntry, make_slide_id
 from serving.cohort.scratch import common_folder
 from serving.cohort.sources import stat_sources
 from serving.cohort.storage import open_storage

@@ -129,7 +129,7 @@ def test_a_slide_in_an_object_store_gets_its_new_id_there(
     assert slide.sha256 == slide_sha256(made) != former
     with second.open(slide.sha256, name="s") as opened:
         assert (opened.width, opened.height) == (600, 500)
-    with second.path(slide.sha256) as path:
+    with second.files.path(slide.sha256) as path:
         assert path is not None
         assert sorted(file.name for file in path.parent.iterdir()) == ["0.dcm", "1.dcm"]
     assert isinstance(second.kept, SharedFolderStore)

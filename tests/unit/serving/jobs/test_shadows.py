@@ -164,7 +164,7 @@ def test_turns_and_slides_are_as_if_there_were_none(
     assert ShadowRecord(store.database, store.kept).counts(shadow.number)["queued"] == 1
     for owner in ("ann", "bob"):
         store.remove(SLIDE, owner=owner)  # no shadow keeps a slide from its owner's hand
-    with store.path(SLIDE) as path:
+    with store.files.path(SLIDE) as path:
         assert path is None
 
 

@@ -54,7 +54,7 @@ def test_any_changed_bit_is_noticed_and_the_next_upload_is_stored(
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(SlideDamagedError, match="upload the slide again"):
         opens(store, slide)
-    with store.path(slide.sha256) as found:
+    with store.files.path(slide.sha256) as found:
         assert found is None
     assert add(store, tmp_path, 1).sha256 == slide.sha256
     assert opens(store, slide)
@@ -80,10 +80,10 @@ def test_what_is_lost_or_anothers_is_noticed_and_replaced(store: SlideStore, tmp
         with pytest.raises(SlideDamagedError):
             opens(store, slide)
         with pytest.raises(SlideDamagedError):
-            store.check_intact(slide.sha256)
+            store.files.check_intact(slide.sha256)
         add(store, tmp_path, 1, owner="bob")
         assert opens(store, slide)
-        store.check_intact(slide.sha256)
+        store.files.check_intact(slide.sha256)
     assert on_disk(store) == {slide.sha256, other.sha256}
 
 
@@ -91,17 +91,17 @@ def test_bytes_that_were_damaged_and_replaced_while_a_slide_was_open_are_noticed
     store: SlideStore, tmp_path: Path
 ) -> None:
     stored = add(store, tmp_path, 1)
-    with store.at_hand(stored.sha256) as (_, look):
-        store.check_intact(stored.sha256, since=look)
+    with store.files.at_hand(stored.sha256) as (_, look):
+        store.files.check_intact(stored.sha256, since=look)
         flip(find_file(store, stored), 100)
         with pytest.raises(SlideDamagedError):
-            store.check_intact(stored.sha256, since=look)
+            store.files.check_intact(stored.sha256, since=look)
         add(store, tmp_path, 1, owner="bob")  # the upload takes the place of the damaged bytes
-        store.check_intact(stored.sha256)
+        store.files.check_intact(stored.sha256)
         with pytest.raises(SlideReplacedError):
-            store.check_intact(stored.sha256, since=look)
-    with store.at_hand(stored.sha256):
-        store.check_intact(stored.sha256)
+            store.files.check_intact(stored.sha256, since=look)
+    with store.files.at_hand(stored.sha256):
+        store.files.check_intact(stored.sha256)
 
 
 def test_a_slide_that_is_brought_again_undamaged_is_stored_once(store: SlideStore, tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ def test_a_slide_is_hashed_once_a_week(store: SlideStore, tmp_path: Path, monkey
     monkeypatch.setattr(stamps, "look_at", lambda _: "same")  # as where a disk loses a bit by itself
     assert opens(store, slide)
     flip(find_file(store, slide), 100)
-    store.check_intact(slide.sha256)
+    store.files.check_intact(slide.sha256)
     for shift in (AGAIN_S + 1, -10.0):  # later, and where the clock was set back
         monkeypatch.setattr(time, "time", lambda real=time.time, shift=shift: real() + shift)
         with pytest.raises(SlideDamagedError):
-            store.check_intact(slide.sha256)
+            store.files.check_intact(slide.sha256)
         monkeypatch.undo()
         monkeypatch.setattr(stamps, "look_at", lambda _: "same")
 

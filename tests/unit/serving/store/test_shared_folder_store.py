@@ -76,7 +76,7 @@ def test_a_slide_that_one_brought_is_read_by_the_other(node: Nodes, tmp_path: Pa
     shutil.rmtree(tmp_path / "a")  # the disk may be lost
     with b.open(slide.sha256, name="x") as opened:
         assert (opened.width, opened.height) == (300, 300)
-    with b.path(slide.sha256) as path:
+    with b.files.path(slide.sha256) as path:
         assert path is not None
         assert path.name == "slide.png"
     assert add(b, tmp_path, 1, owner="bob").sha256 == slide.sha256
@@ -93,7 +93,7 @@ def test_a_slide_goes_from_the_store_with_its_last_owner(node: Nodes, tmp_path: 
     assert names(a) == set()
     with pytest.raises(NotFoundError, match="upload it again"):
         a.open(slide.sha256, name="x")
-    with a.path(slide.sha256) as path:
+    with a.files.path(slide.sha256) as path:
         assert path is None
     for store in (a, b):
         sweep_orphans(store, OrphanTracker(tmp_path / "strays.json"), 0.0)

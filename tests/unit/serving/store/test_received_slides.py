@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.errors import RequestError
-from serving.store.naming import NAME_LENGTH, find_suffix, safe_name
+from serving.store.received_slides import NAME_LENGTH, find_suffix, safe_name
 
 
 @given(st.text(max_size=500))
