@@ -2,8 +2,8 @@
 
 import math
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,7 +15,7 @@ from training.recipes.sub_tiles import SubTileRecipe
 
 RATIOS = (1.0, 2.0, 4.0, 10.0)
 """Negative : positive (paper, Table 7)."""
-BACKBONE_MODELS: dict[str, tuple[int, ...]] = {"Det": (0, 1, 2, 3, 4, 5), "Det-WL": (0, 3, 4, 5)}
+BACKBONE_MODELS: Mapping[str, tuple[int, ...]] = {"Det": (0, 1, 2, 3, 4, 5), "Det-WL": (0, 3, 4, 5)}
 """Rows of Table 8: positions in the list of sizes that each model was trained on."""
 ALL = None
 
@@ -36,6 +36,8 @@ class Sizes:
     events: tuple[int | None, ...]
     negatives: tuple[int, ...]
     """Absolute counts between 0 and "as many as events"."""
+    backbones: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: BACKBONE_MODELS)
+    """Rows of Table 8 that are trained, of `BACKBONE_MODELS`: each takes as many trainings as there are numbers of events."""
 
 
 PAPER_SIZES = Sizes((1_000, 2_500, 5_000, 10_000, 20_000, ALL), (1_000, 2_500, 5_000, 10_000, 20_000))
@@ -126,7 +128,7 @@ def _naive(base: dict[str, SubTileRecipe]) -> Iterator[GridJob]:
 
 def _backbones(base: dict[str, SubTileRecipe], sizes: Sizes) -> Iterator[GridJob]:
     """Table 8: detectors from the backbone of each Reg run."""
-    for model, rows in BACKBONE_MODELS.items():
+    for model, rows in sizes.backbones.items():
         for row in rows:
             for reg_events in sizes.events:
                 source = job_name("Reg", events=reg_events)

@@ -68,7 +68,7 @@ SCALES: dict[str, Scale] = {
     "tiny": Scale(
         "tiny",
         "generated tissue, a micro ResNet from random weights, a handful of steps: proves the machinery, says nothing of models",
-        Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8)),
+        Sizes((2, 3, 4, 6, 8, None), (2, 3, 4, 6, 8), {"Det": (0, 5), "Det-WL": (5,)}),
         lambda folder: generate_data(folder, patients=6, tests=2, side=875),
         lambda _: "none",
         _MICRO | {"batch": 8, "epochs": 2, "step_epochs": 1, "side": 64, "learning_rate": 0.001},

@@ -156,8 +156,10 @@ def _table_7(rate: RateOf) -> Table:
 
 def _table_8(cell: Callable[[str, Cell], str], sizes: Sizes, number: str, measure: str) -> Table:
     rows = []
-    for model, positions in BACKBONE_MODELS.items():
-        for position, theirs in zip(positions, published.TABLE_8[model], strict=True):
+    for model, positions in sizes.backbones.items():
+        published_rows = dict(zip(BACKBONE_MODELS[model], published.TABLE_8[model], strict=True))
+        for position in positions:
+            theirs = published_rows[position]
             events = sizes.events[position]
             sources = [f"from-{job_name('Reg', events=e)}" for e in sizes.events]
             jobs = [*(job_name(model, events=events, backbone=s) for s in sources), job_name(model, events=events)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.models.heads.scores import REG_THRESHOLDS
-from training.paper.grid import BACKBONE_MODELS, Sizes, job_name
+from training.paper.grid import Sizes, job_name
 from training.paper.outcome import GridOutcome, Rate, Seeds, area_under_roc, rate_at
 
 DRAWS = 1000
@@ -137,7 +137,7 @@ def _judge(trend: str, measure: str, difference: Difference, seeds: Seeds, patie
 
 def _transfer_loss(sizes: Sizes, figure: Callable[[str], float]) -> float:
     rows = []
-    for model, positions in BACKBONE_MODELS.items():
+    for model, positions in sizes.backbones.items():
         for position in positions:
             events = sizes.events[position]
             sources = [f"from-{job_name('Reg', events=e)}" for e in sizes.events]

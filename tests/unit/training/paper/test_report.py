@@ -48,6 +48,19 @@ def test_cells_are_rates_beside_the_papers(drawn: Drawn) -> None:
         assert {len(row) for row in table.rows} == {len(table.header)}
 
 
+def test_rows_of_table_8_that_are_not_trained_are_left_out(drawn: Drawn) -> None:
+    outcomes, positive, _ = drawn
+    some = replace(SIZES, backbones={"Det": (0, 5), "Det-WL": (5,)})
+    grid = jobs(papers_recipes(), some)
+    assert len(grid) == 98 - 60 + 3 * 6
+    trained = {job.name: outcomes[job.name] for job in grid}
+    of_all, of_some = (
+        next(table for table in tables([found], positive, sizes) if table.number == "8")
+        for found, sizes in ((outcomes, SIZES), (trained, some))
+    )
+    assert of_some.rows == (of_all.rows[0], of_all.rows[5], of_all.rows[9])
+
+
 def test_the_area_under_the_curve_is_scikit_learns_and_counts_weights_as_copies(drawn: Drawn) -> None:
     outcomes, positive, _ = drawn
     scores = outcomes["Det_all"].scores.round(2)
