@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
-from serving.api.answers import RESULT_ERRORS, choose_export, export_response, format_responses
+from serving.api.answers import RESULT_ERRORS, choose_export, export_response, format_responses, link_page
 from serving.api.counts import read_decision, recount_as_asked
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
 from serving.api.owners import request_owner, visible_owner
@@ -101,11 +101,8 @@ async def page(
     jobs = await run_sync(
         lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
     )
-    more = None
-    if len(jobs) > limit:
-        jobs = jobs[:limit]
-        more = str(request.url.include_query_params(before=jobs[-1].number).replace(scheme="", netloc=""))
-    return AnalysisPage(analyses=[view(job) for job in jobs], next=more)
+    more = link_page(request, before=jobs[limit - 1].number) if len(jobs) > limit else None
+    return AnalysisPage(analyses=[view(job) for job in jobs[:limit]], next=more)
 
 
 @router.get("/v1/analyses/{analysis_id}", summary="One analysis", responses=responses("not-found", "busy"))

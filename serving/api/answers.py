@@ -77,3 +77,8 @@ def format_responses() -> dict[str, Any]:
             {} if export.media_type == "application/json" else {"schema": {"type": "string", "format": "binary"}}
         )
     return {"model": Report, "description": "The analysis, in the format that Accept prefers", "content": content}
+
+
+def link_page(request: Request, **place: int) -> str:
+    """Address of another page of what a request lists, below the server's own: `place` says where that page begins."""
+    return str(request.url.include_query_params(**place).replace(scheme="", netloc=""))

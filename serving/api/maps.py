@@ -1,13 +1,11 @@
 """`/v1/analyses/{id}/map`: the scores of the lattice as numbers, for viewers that colour them by themselves."""
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from serving.api.addresses import address
 from serving.api.answers import BINARY
-from serving.api.owners import visible_owner
 from serving.api.problems import responses
 from serving.api.services import ServingResults
 
@@ -40,8 +38,7 @@ router = APIRouter(tags=["viewers"])
 )
 async def frame(results: ServingResults, request: Request, analysis_id: str) -> MapView:
     """Where the lattice of scores lies on the slide."""
-    owner = visible_owner(request)
-    job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    job, analysis = await results.show(request, analysis_id)
     lattice = analysis.mitosis_map
     rows, columns = lattice.scores.shape
     return MapView(
@@ -67,7 +64,6 @@ async def frame(results: ServingResults, request: Request, analysis_id: str) -> 
 )
 async def scores(results: ServingResults, request: Request, analysis_id: str) -> Response:
     """Every score of the lattice."""
-    owner = visible_owner(request)
-    _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    _, analysis = await results.show(request, analysis_id)
     content = analysis.mitosis_map.scores.astype("<f4").tobytes()
     return Response(content, media_type="application/octet-stream", headers=FOREVER)

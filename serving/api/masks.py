@@ -13,7 +13,6 @@ from starlette.responses import Response
 from serving.api.addresses import address
 from serving.api.answers import BINARY
 from serving.api.maps import FOREVER
-from serving.api.owners import visible_owner
 from serving.api.problems import responses
 from serving.api.services import ServingResults
 from serving.core.geometry import Roi
@@ -46,8 +45,7 @@ router = APIRouter(tags=["viewers"])
 )
 async def frame(results: ServingResults, request: Request, analysis_id: str) -> MaskView:
     """Where the mask lies on the slide, and what its values mean."""
-    owner = visible_owner(request)
-    job, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    job, analysis = await results.show(request, analysis_id)
     tissue = await run_sync(lambda: _tissue(analysis))
     rows, columns = tissue.tissue.shape
     return MaskView(
@@ -72,8 +70,7 @@ async def frame(results: ServingResults, request: Request, analysis_id: str) -> 
 )
 async def picture(results: ServingResults, request: Request, analysis_id: str) -> Response:
     """The mask as a picture; its values are numbers of classes and look black."""
-    owner = visible_owner(request)
-    _, analysis = await run_sync(lambda: results.get(analysis_id, owner=owner))
+    _, analysis = await results.show(request, analysis_id)
     return Response(await run_sync(lambda: _png(analysis)), media_type="image/png", headers=FOREVER)
 
 

@@ -3,6 +3,10 @@
 import threading
 from collections import OrderedDict
 
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+
+from serving.api.owners import visible_owner
 from serving.api.problems import FailedAnalysisError
 from serving.api.workload import Workload
 from serving.jobs.errors import ResultLostError
@@ -34,6 +38,11 @@ class ResultCache:
         self._workload = workload
         self._kept: OrderedDict[tuple[str, str], Analysis] = OrderedDict()
         self._lock = threading.Lock()
+
+    async def show(self, request: Request, analysis_id: str) -> tuple[AnalysisJob, Analysis]:
+        """An analysis and its result, if it is there for whoever asks; raises as `get`."""
+        owner = visible_owner(request)
+        return await run_sync(lambda: self.get(analysis_id, owner=owner))
 
     def get(self, analysis_id: str, *, owner: str | None) -> tuple[AnalysisJob, Analysis]:
         """An analysis of the owner's and its result.

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.answers import BINARY
+from serving.api.answers import BINARY, link_page
 from serving.api.headers import join_field_lines
 from serving.api.negotiation import choose
 from serving.api.owners import request_owner
@@ -184,9 +184,7 @@ async def disagreements(
         return models, list(islice(_places(pairs, kind or ()), offset, offset + limit + 1))
 
     models, places = await run_sync(found)
-    more = None
-    if len(places) > limit:
-        more = str(request.url.include_query_params(offset=offset + limit).replace(scheme="", netloc=""))
+    more = link_page(request, offset=offset + limit) if len(places) > limit else None
     return PlacePage(models=models, places=places[:limit], next=more)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from serving.access.errors import ForbiddenError
 from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.answers import ARRIVAL_ERRORS, BINARY, FORM
+from serving.api.answers import ARRIVAL_ERRORS, BINARY, FORM, link_page
 from serving.api.headers import is_json
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
@@ -120,11 +120,8 @@ async def page(
     """Your slides, the oldest first."""
     owner = visible_owner(request)
     found = await run_sync(lambda: workload.store.page(owner=owner, after=after, limit=limit + 1))
-    more = None
-    if len(found) > limit:
-        found = found[:limit]
-        more = str(request.url.include_query_params(after=found[-1].number).replace(scheme="", netloc=""))
-    return SlidePage(slides=[_view(slide) for slide in found], next=more)
+    more = link_page(request, after=found[limit - 1].number) if len(found) > limit else None
+    return SlidePage(slides=[_view(slide) for slide in found[:limit]], next=more)
 
 
 @router.get("/v1/slides/{slide_id}", summary="One slide", responses=responses("not-found", "busy"))

@@ -12,11 +12,11 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisJob:
-    """One analysis. Times are seconds since 1970."""
+    """One analysis; one that is made waits, and has no number before it is in the table. Times are seconds since 1970."""
 
-    number: int
+    number: int = 0
     id: str
     owner: str
     sha256: str
@@ -24,20 +24,20 @@ class AnalysisJob:
     """Of the slide."""
     options: str
     priority: int
-    state: State
+    state: State = "queued"
     created_at: float
-    started_at: float | None
-    finished_at: float | None
-    tiles_done: int
-    tiles_total: int | None
-    seconds_left: float | None
-    token: int
-    result: str | None
-    problem: str | None
-    detail: str | None
-    webhook: str | None
+    started_at: float | None = None
+    finished_at: float | None = None
+    tiles_done: int = 0
+    tiles_total: int | None = None
+    seconds_left: float | None = None
+    token: int = 0
+    result: str | None = None
+    problem: str | None = None
+    detail: str | None = None
+    webhook: str | None = None
     request_key: str
-    models_key: str | None
+    models_key: str | None = None
     shadow_of: str | None = None
     """The analysis that a candidate's repeats: it is nobody's, and stands in no list."""
     shadow: int | None = None

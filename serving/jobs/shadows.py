@@ -54,28 +54,15 @@ def queue_shadow(tx: Connection, job: AnalysisJob) -> None:
     if tx.execute(select(slides.c.number).where(kept)).first() is None:
         return
     repeated = AnalysisJob(
-        number=0,
         id=uuid.uuid4().hex,
         owner=NOBODY,
         sha256=job.sha256,
         name=job.name,
         options=job.options,
         priority=PRIORITIES[0],
-        state="queued",
         created_at=time.time(),
-        started_at=None,
-        finished_at=None,
-        tiles_done=0,
-        tiles_total=None,
-        seconds_left=None,
-        token=0,
-        result=None,
-        problem=None,
-        detail=None,
-        webhook=None,
         # Never that of somebody's own: no result is shared and nobody waits for a twin.
         request_key=hashlib.sha256(f"{job.request_key} shadow {shadow.number}".encode()).hexdigest(),
-        models_key=None,
         shadow_of=job.id,
         shadow=shadow.number,
     )

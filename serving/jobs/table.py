@@ -75,27 +75,15 @@ class JobTable:
             now = time.time()
             tx.execute(update(blobs).where(blobs.c.sha256 == wanted.sha256).values(used_at=now))
             job = AnalysisJob(
-                number=0,
                 id=uuid.uuid4().hex,
                 owner=wanted.owner,
                 sha256=wanted.sha256,
                 name=wanted.name or name,
                 options=options_text(wanted.options),
                 priority=wanted.priority,
-                state="queued",
                 created_at=now,
-                started_at=None,
-                finished_at=None,
-                tiles_done=0,
-                tiles_total=None,
-                seconds_left=None,
-                token=0,
-                result=None,
-                problem=None,
-                detail=None,
                 webhook=wanted.webhook,
                 request_key=key,
-                models_key=None,
             )
             job = find_cached(tx, job, models_key) or job
             job = put_row(tx, job, idempotency_key=wanted.idempotency_key, idempotency_hash=wanted.idempotency_hash)
