@@ -71,7 +71,7 @@ class Blob:
 
 
 class BlobStore(Protocol):
-    """Blobs by name, such as `reports/a.json.gz`.
+    """Blobs by name, such as `reports/a.json.gz`; no name is the folder of another.
 
     Every method raises `BlobStoreError` where storage does not answer, and OSError where a disk is full.
     """

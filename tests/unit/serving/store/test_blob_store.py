@@ -1,12 +1,15 @@
 """Blobs in a folder and in a bucket: the same, and each whole or not there."""
 
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.store.blob_store import (
     BlobAddressError,
@@ -57,6 +60,30 @@ def test_what_is_put_is_got_and_listed(blobs: BlobStore, tmp_path: Path) -> None
     for _ in range(2):
         blobs.delete("reports/a.json.gz")
     assert blobs.get("reports/a.json.gz") is None
+
+
+NAMES = ("a", "b/c", "b/d e", "b/f/#%20é.json", "b-2/g", "h.json")
+STEPS = st.lists(st.tuples(st.sampled_from(NAMES), st.none() | st.binary(max_size=20)), max_size=12)
+
+
+@given(STEPS)
+def test_whatever_is_written_and_removed_a_folder_holds_what_a_bucket_holds(
+    steps: list[tuple[str, bytes | None]],
+) -> None:
+    held: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        stores = FolderBlobStore(Path(folder)), BucketBlobStore(f"memory:///{uuid4().hex}")
+        for name, content in steps:
+            for blobs in stores:
+                blobs.delete(name) if content is None else blobs.put(name, content)
+            held.pop(name, None)
+            if content is not None:
+                held[name] = content
+        for blobs in stores:
+            assert names(blobs) == {name: len(content) for name, content in held.items()}
+            for below in ("b", "b/f", "b-2", "none"):
+                assert names(blobs, below).keys() == {name for name in held if name.startswith(f"{below}/")}
+            assert {name: blobs.get(name) for name in NAMES} == {name: held.get(name) for name in NAMES}
 
 
 def test_a_blob_is_fetched_and_who_waits_no_longer_ends_it(blobs: BlobStore, tmp_path: Path) -> None:
