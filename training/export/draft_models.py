@@ -53,7 +53,7 @@ def draft_cascade(
     FileNotFoundError
         If a run is not finished.
     ValueError
-        If one is a run of another kind of recipe, the verifiers' windows differ, or no screening score is known.
+        If one is a run of another kind of recipe, or no screening score is known.
     """
     if screening is None and "reg-ns" not in parts.kept:
         raise ValueError("a Reg-NS of a run states no score from which a sub-tile is passed on: give one (--screening)")

@@ -52,9 +52,9 @@ def find_lattice_shape(tiles: Tensor) -> tuple[int, int, int]:
 
 
 class VerifierGraph(nn.Module):
-    """windows uint8 (N, W, W, 3), W of the nets -> probabilities float32 (N,).
+    """windows uint8 (N, W, W, 3), W the widest of the nets' -> probabilities float32 (N,).
 
-    The mean logit over views, and over several nets where there are some.
+    The mean logit over views, and over several nets where there are some. A net with a narrower window sees the middle.
 
     Parameters
     ----------
@@ -64,9 +64,8 @@ class VerifierGraph(nn.Module):
 
     def __init__(self, nets: Sequence[Verifier], views: Literal[1, 8] = 8) -> None:
         super().__init__()
-        self.nets, self.views, self.window_px = nn.ModuleList(nets), views, nets[0].window_px
-        if {net.window_px for net in nets} != {self.window_px}:
-            raise ValueError("verifiers of different windows make no cascade")
+        self.nets, self.views, self.window_px = nn.ModuleList(nets), views, max(net.window_px for net in nets)
+        self.edges = [(self.window_px - net.window_px) // 2 for net in nets]
         self.eval()
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -74,7 +73,14 @@ class VerifierGraph(nn.Module):
         upright = windows.permute(0, 3, 1, 2).float()
         pair = [upright, upright.transpose(2, 3)]
         views = [view.flip(sides) if sides else view for view in pair for sides in ([], [2], [3], [2, 3])]
-        logits = torch.stack([net(view) for net in self.nets for view in views[: self.views]])
+        side = self.window_px
+        logits = torch.stack(
+            [
+                net(view[:, :, edge : side - edge, edge : side - edge])
+                for net, edge in zip(self.nets, self.edges, strict=True)
+                for view in views[: self.views]
+            ]
+        )
         return logits.mean(0).sigmoid()
 
 

@@ -143,8 +143,20 @@ def test_a_turned_or_mirrored_window_has_the_same_probability() -> None:
         together, alone = graph(views), graph(window)
     torch.testing.assert_close(together, together[:1].expand(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="different windows"):
-        VerifierGraph([Verifier("micro"), Verifier("micro", window_px=96)])
+
+
+def test_a_net_of_a_narrower_window_sees_the_middle_of_the_widest() -> None:
+    torch.manual_seed(0)
+    narrow, wide = Verifier("micro"), Verifier("micro", window_px=96)
+    graph = VerifierGraph([narrow, wide], views=1)
+    windows = torch.randint(0, 256, (3, 96, 96, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        together = graph(windows)
+        apart = [
+            VerifierGraph([net], views=1)(part) for net, part in ((narrow, windows[:, 16:80, 16:80]), (wide, windows))
+        ]
+    assert graph.window_px == 96
+    torch.testing.assert_close(together.logit(), (apart[0].logit() + apart[1].logit()) / 2, atol=1e-5, rtol=0)
 
 
 def test_what_lies_outside_the_disc_is_not_seen() -> None:

@@ -48,3 +48,13 @@ def test_a_tiny_crop_has_a_box_in_its_middle(tmp_path: Path) -> None:
     draw(tmp_path / "27_01_10.jpg", 30, 40)
     (picture,) = imported("tupac16-look-alikes", tmp_path)[0]
     assert boxes(picture) == [("look-alike", (0, 5, 30, 35))]
+
+
+def test_pictures_without_labels_are_negatives_of_nothing(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 50, 50)
+    draw(tmp_path / "below" / "a.png", 50, 50)
+    dataset, report = imported("pictures", tmp_path)
+    assert sorted(p.id for p in dataset) == ["a", "below/a"]
+    assert len({p.patient for p in dataset}) == 2
+    assert not any(p.labelled for p in dataset)
+    assert report.taken["pictures, unlabelled"] == 2
