@@ -19,7 +19,12 @@ from training.cli.options import A_PATH, WithLists, data_option, runs_options
     "and each has a file of its own, named behind @",
 )
 @data_option("what the fold judges")
-@click.option("--patient", multiple=True, required=True, help="to judge; repeatable, e.g. mitos/03")
+@click.option("--patient", multiple=True, help="to judge; repeatable, e.g. mitos/03")
+@click.option(
+    "--candidates",
+    type=A_PATH,
+    help="JSON file of an earlier detect-fold: its candidates are kept, and the verifier alone is asked",
+)
 @click.option(
     "--run-folder",
     type=A_PATH,
@@ -39,6 +44,7 @@ def command(
     screening: tuple[float, ...],
     data: tuple[Path, ...],
     patient: tuple[str, ...],
+    candidates: Path | None,
     run_folder: tuple[Path, ...],
     fold: str | None,
     provider: str,
@@ -49,13 +55,35 @@ def command(
     The cascade is that of MODELS (folder of <name>/<version>/card.json) with the models that are given as runs in place of its
     own, or of runs alone. Scores whole pictures by the very code that serves, without the cards' calibration. Refuses patients that
     the weights saw.
+
+    With --candidates another verifier looks at what was found before: Reg-NS and Det, the patients and the screening score are those
+    of the file.
     """
     from training.data.store import read_store  # noqa: PLC0415
     from training.evaluation.detect_fold import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
+    from training.evaluation.fold_detections import read_fold  # noqa: PLC0415
+    from training.evaluation.verify_fold import verify_fold  # noqa: PLC0415
     from training.export.draft_models import draft_cascade  # noqa: PLC0415
     from training.export.parts import fold_parts  # noqa: PLC0415
 
+    if (candidates is None) == (not patient):
+        raise ValueError("give either whom to judge (--patient) or what was found before (--candidates)")
     parts = fold_parts(regns, det, verifier, models, version)
+    if candidates is not None:
+        if not verifier:
+            raise ValueError("--candidates asks a verifier: give its run (--verifier)")
+        earlier = read_fold(candidates)
+        asked = verify_fold(
+            without_calibration(draft_cascade(parts, screening=earlier.screening or 0.0, provider=provider)),
+            earlier,
+            [read_store(path) for path in data],
+            seen=frozenset[str]().union(*(patients_seen(run) for run in verifier)),
+            made_by={"verifier": parts.made_by()["verifier"]},
+        )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(asked.model_dump_json() + "\n", "utf-8")
+        print(f"{out}: {len(asked.pictures)} pictures. {asked.research_use}")
+        return
     if parts.kept and not run_folder:
         raise ValueError(f"give --run-folder: the {' and '.join(parts.kept)} of {models} do not state whom they saw")
     runs = [*run_folder, *(run for runs in parts.runs.values() for run in runs)]

@@ -17,6 +17,7 @@ from training.cli.group import main
 from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.detect_fold import detect_fold, patients_seen
 from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
+from training.evaluation.verify_fold import verify_fold
 
 DOTS = ((300, 200), (700, 400))
 
@@ -84,6 +85,28 @@ def test_a_verifiers_and_dets_opinions_are_kept_apart_and_joined_by_any_share(st
     bare = fold.model_copy(update={"pictures": [found.model_copy(update={"opinions": []})]})
     with pytest.raises(ValueError, match="does not state what Det and the verifier say of a apart"):
         with_share(bare, 0.25)
+
+
+def test_another_verifier_is_asked_about_the_same_candidates(store: Dataset) -> None:
+    both = DotDetector(verification_card=make_verifier_card())
+    (alone,) = detect_fold(DotDetector(), [store], ["mitos/03"], fold="1", seen=["tupac16/27"], say=lambda _: None)
+    (whole,) = detect_fold(both, [store], ["mitos/03"], fold="1", seen=["tupac16/27"], say=lambda _: None)
+    made = {"verifier": "recipe 12345678"}
+    for earlier in (alone, whole):
+        later = verify_fold(both, earlier, [store], seen=["midog/002"], made_by=made, say=lambda _: None)
+        assert later.seen == ["midog/002", "tupac16/27"]
+        assert later.made_by["verifier"] == "recipe 12345678"
+        assert later.made_by["det"] == earlier.made_by["det"]
+        (now,), (before,) = later.pictures, whole.pictures
+        assert (now.sub_tiles, now.passed) == (before.sub_tiles, before.passed)
+        np.testing.assert_allclose(sorted(now.detections), sorted(before.detections), atol=1e-4)
+        np.testing.assert_allclose(sorted(now.opinions), sorted(before.opinions), atol=1e-4)
+    with pytest.raises(ValueError, match="its weights saw patients mitos/03"):
+        verify_fold(both, alone, [store], seen=["mitos/03"])
+    with pytest.raises(ValueError, match="no verifier to ask"):
+        verify_fold(DotDetector(), alone, [store], seen=[])
+    with pytest.raises(ValueError, match="no store has picture a"):
+        verify_fold(both, alone, [store.model_copy(update={"name": "other"})], seen=[])
 
 
 def test_several_screening_scores_are_tried_for_the_time_of_the_lowest(store: Dataset) -> None:
