@@ -17,8 +17,9 @@ from training.data.csv_rows import table_rows
 from training.data.fields import Field, read_field
 from training.data.store import Picture
 
-Label = Literal["figure", "look-alike", "other"]
-LABELS: tuple[Label, ...] = ("figure", "look-alike", "other")
+Label = Literal["figure", "look-alike", "other", "normal figure", "atypical figure"]
+LABELS: tuple[Label, ...] = ("figure", "look-alike", "other", "normal figure", "atypical figure")
+"""A figure is of no stated kind, or its kind is what is learnt (`training.data.figure_kinds`)."""
 _BLUR_PX = 2.5
 _APART_PX = 25
 """Nuclei are the darkest spots so far around."""

@@ -154,15 +154,21 @@ class VerifierWindows:
         return self._resample(chosen, self._surroundings(chosen, 1.0), straight)
 
     def labels(self, chosen: NDArray[np.intp]) -> Tensor:
-        """Labels of places, float32, (M, classes); where there is no class for look-alikes they are others."""
+        """Labels of places, float32, (M, classes); what is of no class of its own is of the class "other", else of the last.
+
+        With `soft` the first class has the share of the raters who call a place so, that class the rest: of figures, and of all
+        places where the kinds of figures are told apart.
+        """
         known = {name: i for i, name in enumerate(self.classes)}
-        of = np.asarray([known.get(name, known["other"]) for name in LABELS])
+        rest = known.get("other", len(self.classes) - 1)
+        of = np.asarray([known.get(name, rest) for name in LABELS])
         labels = np.eye(len(self.classes), dtype=np.float32)[of[self.candidates.label[chosen]]]
         if self.soft:
-            figure = self.candidates.label[chosen] == 0
-            share = self.candidates.soft[chosen][figure]
-            labels[figure] = 0
-            labels[figure, 0], labels[figure, known["other"]] = share, 1 - share
+            figure = self.candidates.label[chosen] == LABELS.index("figure")
+            rated = figure if self.classes[0] == "figure" else np.ones_like(figure)
+            share = self.candidates.soft[chosen][rated]
+            labels[rated] = 0
+            labels[rated, 0], labels[rated, rest] = share, 1 - share
         return torch.from_numpy(labels)
 
     def _scale(self, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
