@@ -71,10 +71,11 @@ def _verified(
     # What Det said is the first opinion; without a verifier it is the probability itself.
     said = np.asarray(found.opinions, np.float64).reshape(-1, 2)[:, 0] if found.opinions else rows[:, 2]
     keep = said >= (card.candidate_probability or 0.0)
-    rows, said = rows[keep], said[keep].astype(np.float32)
+    rows = rows[keep]
+    det = np.asarray(said[keep], np.float32)
     spoken = _ask(rows[:, :2], picture, root, detector, card)
     # As detect-fold states Det's word: bounded like an opinion.
-    first = pool_probabilities(said, said, 1.0)
+    first = pool_probabilities(det, det, 1.0)
     joint = pool_probabilities(first, spoken, _share(card))
     kept = joint >= LOWEST
     return found.model_copy(

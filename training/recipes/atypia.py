@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from training.data.augmentation import Photometric
+from training.data.candidates import Label
 from training.data.figure_kinds import read_figure_kinds
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows, join_windows
 from training.engine.recipe import TrunkName, rising_then_cosine
@@ -13,7 +14,7 @@ from training.engine.task import FunctionSampler, TrainingTask
 from training.models.verifier import RELEASED_TRUNK, Verifier
 from training.recipes.registry import KINDS, RecipeKind, TrainingData
 
-CLASSES = ("atypical figure", "normal figure")
+CLASSES: tuple[Label, ...] = ("atypical figure", "normal figure")
 
 
 @KINDS.register("atypia")

@@ -17,6 +17,7 @@ from training.cli.group import main
 from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.detect_fold import detect_fold, patients_seen
 from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
+from training.evaluation.judgement import ModelName
 from training.evaluation.verify_fold import verify_fold
 
 DOTS = ((300, 200), (700, 400))
@@ -91,7 +92,7 @@ def test_another_verifier_is_asked_about_the_same_candidates(store: Dataset) -> 
     both = DotDetector(verification_card=make_verifier_card())
     (alone,) = detect_fold(DotDetector(), [store], ["mitos/03"], fold="1", seen=["tupac16/27"], say=lambda _: None)
     (whole,) = detect_fold(both, [store], ["mitos/03"], fold="1", seen=["tupac16/27"], say=lambda _: None)
-    made = {"verifier": "recipe 12345678"}
+    made: dict[ModelName, str] = {"verifier": "recipe 12345678"}
     for earlier in (alone, whole):
         later = verify_fold(both, earlier, [store], seen=["midog/002"], made_by=made, say=lambda _: None)
         assert later.seen == ["midog/002", "tupac16/27"]
