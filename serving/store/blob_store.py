@@ -164,7 +164,8 @@ class FolderBlobStore:
                 try:
                     with open(handle, "wb") as file:
                         _write(content, file)
-                    os.chmod(part, 0o644)
+                    with suppress(PermissionError):  # some mounts know no modes
+                        os.chmod(part, 0o644)
                     os.replace(part, path)
                 except BaseException:
                     Path(part).unlink(missing_ok=True)
