@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import timm
-from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from training.models.trunks.registry import STRIDES, Norm, Trunk, missing_names
@@ -26,6 +24,9 @@ class TimmTrunk(Trunk):
         ValueError
             If timm has no such net, it gives no maps of these strides, or its batch norm is asked to be folded.
         """
+        import timm  # noqa: PLC0415 - takes two seconds, and most trunks are no timm's
+        from timm.layers import freeze_batch_norm_2d  # noqa: PLC0415
+
         if norm == "folded":
             raise ValueError(f"timm/{name}: batch norm is folded in ResNets alone; take frozen")
         if name not in timm.list_models():
