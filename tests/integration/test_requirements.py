@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from importlib.metadata import distribution, version
 from pathlib import Path
 
+import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
 LOCKED = ROOT / "deploy" / "requirements.txt"
 _PIN = re.compile(r"(?m)^([A-Za-z0-9._-]+)==(\S+)(?: ; [^\\\n]+)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
 

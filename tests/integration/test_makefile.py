@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 OURS = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 STUB = """#!{python}
 import sys
@@ -19,7 +19,10 @@ assert sys.argv[0] == code
 exec(code)
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
+]
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
