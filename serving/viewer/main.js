@@ -1,101 +1,155 @@
 // Start reading here: opens slides and analyses, and ties the parts of the page together.
 
-import { element } from "./lib/dom.js";
 import { ask, follow, here, json } from "./lib/api.js";
-import { Candidates } from "./map/candidates.js";
-import "./report/exports.js";
-import { select } from "./review/gallery.js";
-import "./page/keys.js";
-import "./page/panels.js";
-import { markCurrent, startLibrary, stateText } from "./worklist/slides.js";
-import "./uploads/uploads.js";
-import { readLink } from "./page/links.js";
-import "./map/overlay.js";
-import { loadMask } from "./map/mask.js";
-import { loadReviews } from "./review/review.js";
-import { loadMap } from "./map/scoremap.js";
-import { goTo, placeAt, frame, showSlide, viewer } from "./map/slide.js";
-import { startEmbedding } from "./page/embed.js";
-import { emit, over, state } from "./lib/state.js";
+import { element } from "./lib/dom.js";
+import { emit, on, over, state } from "./lib/state.js";
 import { toast } from "./lib/toast.js";
+import "./count/counts.js";
+import { recount } from "./count/counting.js";
+import { showWindow } from "./count/header.js";
+import { chooseAsAnalysed, chooseProfile } from "./count/profile.js";
+import { ownThreshold, setThreshold } from "./count/threshold.js";
+import { Candidates } from "./map/candidates.js";
+import { loadMask } from "./map/mask.js";
+import "./map/overlay.js";
+import { loadMap } from "./map/scoremap.js";
+import { frame, goTo, placeAt, showSlide, viewer } from "./map/slide.js";
+import { startEmbedding } from "./page/embed.js";
+import "./page/keys.js";
+import { readLink, startStep } from "./page/links.js";
+import { showTab } from "./page/panels.js";
+import "./report/exports.js";
+import "./review/gallery.js";
+import "./review/record.js";
+import { select } from "./review/selection.js";
+import "./review/strip.js";
+import { loadReviews } from "./review/verdicts.js";
+import "./uploads/uploads.js";
+import { markCurrent, startLibrary, stateText } from "./worklist/slides.js";
 
 const REACH_PX = 24;
 const DRAWER_WIDTH = 1100;
+const AGAIN_MS = 1000;
 let turn = 0; // of the last thing that somebody opened: what comes later than it is not shown any more
 
-/** Show a slide and, once it has ended, the analysis; `at` is a position to go to. */
-async function open(slide, analysis, at = {}) {
+/**
+ * Show a slide and, once it has ended, the analysis.
+ *
+ * @param {any} slide
+ * @param {any} analysis
+ * @param {any} link What an address names: a place to go to, and how to look at it.
+ */
+async function open(slide, analysis, link = {}) {
   const mine = ++turn;
   const isCurrent = () => mine === turn;
   try {
     const other = !isShown(slide) || !viewer.isOpen();
-    Object.assign(state, { slide, analysis: null, report: null, candidates: null, map: null, mask: null, review: null, selected: null, field: null, threshold: 0 });
+    Object.assign(state, { slide, analysis, report: null, counts: null, candidates: null, map: null, mask: null, review: null });
+    Object.assign(state, { selected: null, field: null, window: "hotspot-0", threshold: 0 });
+    startStep();
     element("title").textContent = slide.name;
     document.title = `${slide.name} · Mitoserve`;
     element("welcome").hidden = true;
     element("copy-link").disabled = false;
+    element("deleted").hidden = !slide.deleted;
     markCurrent(slide, analysis);
     if (innerWidth <= DRAWER_WIDTH && !document.body.classList.contains("no-library")) element("toggle-library").click();
+    if (link.tab) showTab(link.tab);
     emit("opened");
     say(analysis ? stateText(analysis) : "This slide was not scored yet.");
-    if (other) await showSlide(slide);
-    if (at.x !== undefined && at.y !== undefined) goTo(at.x, at.y, at.zoom ?? 1);
+    if (other && !slide.deleted) await showSlide(slide);
+    goToLink(link);
     if (!analysis || !isCurrent()) return;
     const done = await ended(analysis, isCurrent);
-    if (isCurrent()) await show(done, at, isCurrent);
+    if (isCurrent()) await show(done, link, isCurrent);
   } catch (error) {
     if (isCurrent()) say(error.message);
   }
 }
 
-/** The analysis once it has ended, with its progress on the page meanwhile. */
+function goToLink({ x, y, zoom = 1 }) {
+  if (x !== undefined && y !== undefined && viewer.isOpen()) goTo(x, y, zoom);
+}
+
+/** The analysis once it has ended, with its progress on the page meanwhile; a line that breaks is taken up again. */
 async function ended(analysis, isCurrent) {
-  state.analysis = analysis;
   let now = analysis;
-  while (now.state === "queued" || now.state === "running") {
-    await follow(here(`/v1/analyses/${now.id}/events`), (_, event) => isCurrent() && say(`The slide is being scored: ${stateText(event)}`));
+  while ((now.state === "queued" || now.state === "running") && isCurrent()) {
+    await follow(here(`/v1/analyses/${now.id}/events`), (_, event) => isCurrent() && say(`The slide is being scored: ${stateText(event)}`)).catch(
+      () => new Promise((resolve) => setTimeout(resolve, AGAIN_MS)),
+    );
     now = await json(here(`/v1/analyses/${now.id}`));
-    if (!isCurrent()) break;
   }
   return now;
 }
 
 const isShown = ({ id, width, height }) => state.slide?.id === id && state.slide.width === width && state.slide.height === height;
 
-async function show(analysis, at, isCurrent) {
+async function show(analysis, link, isCurrent) {
   if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}`);
   say("Reading the result …");
   const [report, map, mask] = await Promise.all([json(here(`/v1/analyses/${analysis.id}/report`)), loadMap(analysis.id), loadMask(analysis.id)]);
   if (!isCurrent()) return;
   // Where somebody stated other sides of the pixels than the file does, the report counts in px of another shape.
   const framed = { ...state.slide, width: report.slide.width, height: report.slide.height };
-  if (!isShown(framed)) {
+  if (!isShown(framed) || !viewer.isOpen()) {
     state.slide = framed;
     await showSlide(framed);
     if (!isCurrent()) return;
-    if (at.x !== undefined && at.y !== undefined) goTo(at.x, at.y, at.zoom ?? 1);
+    goToLink(link);
   }
-  const list = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
-  Object.assign(state, { analysis, report, map, mask, candidates: new Candidates(list) });
+  const found = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
+  // What is below the threshold stays so where rounding would lift it.
+  const below = report.models.at(-1).thresholds.detection ?? 0;
+  const possible = (report.candidates ?? []).map((d, i) => ({ ...d, id: `candidate-${i}`, probability: Math.min(d.probability, below - 1e-9) }));
+  Object.assign(state, { analysis, report, map, mask, candidates: new Candidates([...found, ...possible]) });
+  if (link.profile) chooseProfile(link);
+  else if (report.settings.counting) chooseAsAnalysed(report.settings.counting);
+  if (link.field) state.field = link.field;
+  if (link.window) state.window = link.window;
   emit("opened");
-  say("");
+  say(report.counts.tissue_area_mm2 > 0 ? "" : "No tissue was found on this slide, so nothing was counted. A count of 0 would say something of tissue that is not there.");
+  setThreshold(link.threshold ?? ownThreshold());
   await loadReviews();
+  await recount();
+  if (!isCurrent()) return;
+  if (link.selected) select(link.selected, { move: false });
+  if (link.x === undefined) showWindow();
 }
 
-/**
- * Open what an address names.
- *
- * @param {{ analysis?: string, slide?: string, x?: number, y?: number, zoom?: number }} link
- */
-async function openLink({ analysis, slide, x, y, zoom }) {
+/** Open what an address names. An analysis whose slide was deleted has its counts and its report still. */
+async function openLink(link) {
   try {
-    const found = analysis ? await json(here(`/v1/analyses/${encodeURIComponent(analysis)}`)) : null;
-    const id = found?.slide ?? slide;
+    const found = link.analysis ? await json(here(`/v1/analyses/${encodeURIComponent(link.analysis)}`)) : null;
+    const id = found?.slide ?? link.slide;
     if (!id) return;
-    const stored = await ask(here(`/v1/slides/${encodeURIComponent(id)}`)).then((r) => r.json());
-    await open(stored, found, { x, y, zoom });
+    if (isOpen(found, id)) return look(link);
+    await open(await findSlide(id, found), found, link);
   } catch (error) {
     toast(error.message);
+  }
+}
+
+/** Look at what is open as a link says. */
+function look(link) {
+  goToLink(link);
+  if (link.tab) showTab(link.tab);
+  if (!state.report) return;
+  if (link.threshold !== undefined) setThreshold(link.threshold);
+  if (link.window) {
+    state.window = link.window;
+    emit("window");
+  }
+}
+
+const isOpen = (analysis, slide) => (analysis ? state.analysis?.id === analysis.id : state.slide?.id === slide && !state.analysis);
+
+async function findSlide(id, analysis) {
+  try {
+    return await (await ask(here(`/v1/slides/${encodeURIComponent(id)}`))).json();
+  } catch (error) {
+    if (error.status !== 404 || !analysis) throw error;
+    return { id, name: analysis.slide_name, deleted: true };
   }
 }
 
@@ -126,13 +180,16 @@ viewer.addHandler("canvas-click", (event) => {
   if (!event.quick || !state.report) return;
   const { x, y } = placeAt(event.position.x, event.position.y);
   const inside = [...(state.review?.added ?? [])].find(([, b]) => x >= b.x && y >= b.y && x < b.x + b.width && y < b.y + b.height);
-  const near = state.candidates.nearest(x, y, REACH_PX / frame().zoom, over());
+  const near = state.candidates.nearest(x, y, REACH_PX / frame().zoom, state.layers.possible ? state.candidates.list.length : over());
   select(inside?.[0] ?? state.candidates.list[near]?.id ?? null, { move: false });
 });
 element("stage").addEventListener("pointermove", showHover);
 element("stage").addEventListener("pointerleave", () => (element("hover").hidden = true));
 
-startLibrary(open);
+// A count that could be taken for one of tissue is not shown where there is none.
+on("counts", () => document.body.classList.toggle("no-tissue", Boolean(state.counts) && state.counts.counts.tissue_area_mm2 <= 0));
+
+startLibrary((slide, analysis) => open(slide, analysis));
 startEmbedding((analysis) => openLink({ analysis }));
 openLink(readLink());
-addEventListener("hashchange", () => openLink(readLink()));
+for (const name of ["hashchange", "popstate"]) addEventListener(name, () => openLink(readLink()));

@@ -43,12 +43,14 @@ def draw_dotted_slide(path: Path, **options: Any) -> Path:
 
 
 @contextmanager
-def serve(state: Path, detector: Detector | None = None, **settings: object) -> Iterator[BrowserEnvironment]:
-    """A server that is ready, until the block ends."""
+def serve(
+    state: Path, detector: Detector | None = None, *, port: int | None = None, **settings: object
+) -> Iterator[BrowserEnvironment]:
+    """A server that is ready, until the block ends. port : on which a server of before answered"""
     used = detector or DotDetector()
     settings = {"loopback_without_key": "on", **settings}
     app = create_app(ServerSettings(state=state, **settings), load=lambda: used)  # type: ignore[arg-type]
-    port = free_port()
+    port = port or free_port()
     server = uvicorn.Server(
         uvicorn.Config(
             app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2, proxy_headers=False

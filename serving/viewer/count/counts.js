@@ -1,87 +1,53 @@
-// The counts at the threshold that is chosen, and the hotspots.
+// The counts of the whole slide, and the list of hotspots.
 
-import { element } from "../lib/dom.js";
-import { countIn } from "./field.js";
-import { goToBox } from "../map/slide.js";
-import { emit, on, over, state } from "../lib/state.js";
+import { element, make, refill } from "../lib/dom.js";
+import { on, state } from "../lib/state.js";
+import { chooseWindow } from "./header.js";
 
-
-/** The threshold that the analysis counted with. */
-export function ownThreshold() {
-  return Math.max(...state.report.models.map((m) => m.thresholds.detection ?? 0));
-}
-
-/** Count from another probability on. */
-export function setThreshold(value) {
-  state.threshold = Math.min(Math.max(value, 0), 1);
-  element("threshold").value = state.threshold;
-  emit("threshold");
-}
-
-/** Go to hotspot `number`, counted from 1. */
-export function goToHotspot(number) {
-  const hotspot = state.report?.hotspots[number - 1];
-  if (hotspot) goToBox(hotspot);
-}
-
-element("threshold").addEventListener("input", (event) => setThreshold(Number(event.target.value)));
-element("threshold-reset").addEventListener("click", () => setThreshold(ownThreshold()));
-on("opened", showAnalysis);
-on("threshold", showCounts);
-on("reviews", showCounts);
-
-function showAnalysis() {
+on("opened", () => {
   const { report } = state;
   element("counts-body").hidden = !report;
-  if (!report) return;
-  element("tissue").textContent = report.counts.tissue_area_mm2.toFixed(2);
-  element("warnings").replaceChildren(...report.warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
-  const least = ownThreshold();
-  element("threshold").min = Math.floor(least * 200) / 200;
-  setThreshold(state.threshold || least);
+  if (report) element("warnings").replaceChildren(...report.warnings.map((text) => make("li", { textContent: text })));
+});
+on("counts", show);
+on("window", show);
+
+function show() {
+  const { counts } = state;
+  if (!counts) return;
+  const { counts: model, review } = counts;
+  const tissue = `${model.tissue_area_mm2.toFixed(2)} mm² of analysed tissue`;
+  element("count").textContent = model.mitotic_figures;
+  element("density").textContent = density(model);
+  element("reviewed").textContent = review.counts.mitotic_figures;
+  element("reviewed-density").textContent = density(review.counts);
+  element("tissue").textContent = model.tissue_area_mm2 > 0 ? tissue : "No tissue was found: there is nothing to count in.";
+  const judged = review.accepted + review.rejected;
+  element("reviewed-how").textContent = `${review.accepted} accepted, ${review.rejected} rejected, ${review.added} added; ${judged} of ${model.mitotic_figures} judged`;
+  element("expected").textContent = expectedLine(model.expected, review.counts.expected);
+  refill(element("hotspots"), counts.hotspots.map((hotspot, i) => row(hotspot, i, "hotspot")));
+  refill(element("hotspots-reviewed"), review.hotspots.map((hotspot, i) => row(hotspot, i, "review")));
+  if (!counts.hotspots.length) element("hotspots").append(make("li", { className: "hint", textContent: "No window with tissue enough holds a mitotic figure." }));
 }
 
-function showCounts() {
-  if (!state.report) return;
-  const { report } = state;
-  const count = over();
-  const own = ownThreshold();
-  element("count").textContent = count;
-  element("density").textContent = report.counts.tissue_area_mm2 > 0 ? (count / report.counts.tissue_area_mm2).toFixed(1) : "–";
-  element("threshold-value").textContent = state.threshold.toFixed(3);
-  element("threshold-note").textContent = `The analysis counted from ${own.toFixed(3)}: ${report.counts.mitotic_figures}.`;
-  showReviewed(count);
-  element("hotspots").replaceChildren(...report.hotspots.map(hotspotButton));
-  if (!report.hotspots.length) element("hotspots").append(Object.assign(document.createElement("li"), { className: "hint", textContent: "No window holds a mitotic figure." }));
+const density = ({ per_mm2: value }) => (value === null ? "–" : value.toFixed(1));
+
+function expectedLine(model, after) {
+  if (!model) return "";
+  const range = model.interval ? ` (${model.interval.low.toFixed(0)} to ${model.interval.high.toFixed(0)})` : "";
+  const own = after?.interval ? `; after review ${after.mitotic_figures.toFixed(1)} (${after.interval.low.toFixed(0)} to ${after.interval.high.toFixed(0)})` : "";
+  return `Expected in the slide: ${model.mitotic_figures.toFixed(1)}${range}${own}. ${model.note}.`;
 }
 
-/** The model's figures without those that were called something else, and with those that were added. */
-function showReviewed(count) {
-  const own = state.review?.own ?? new Map();
-  let [kept, accepted, rejected, added] = [count, 0, 0, 0];
-  for (const [id, label] of own) {
-    const figure = state.review.labels[label];
-    const index = state.candidates.indexOf(id);
-    const counted = index >= 0 && index < count;
-    if (id.startsWith("added-")) added += figure ? 1 : 0;
-    else if (figure) accepted += 1;
-    else rejected += 1;
-    if (figure && !counted) kept += 1;
-    if (!figure && counted) kept -= 1;
-  }
-  element("reviewed").textContent = own.size ? kept : "–";
-  element("reviewed-how").textContent = own.size ? `${accepted} accepted, ${rejected} rejected, ${added} added` : "nothing judged";
-}
-
-function hotspotButton(hotspot, i) {
-  const item = document.createElement("li");
-  const button = document.createElement("button");
-  const count = countIn(hotspot);
-  const rank = Object.assign(document.createElement("b"), { textContent: i + 1 });
-  const what = Object.assign(document.createElement("span"), { textContent: `${count} in ${hotspot.area_mm2} mm²` });
-  const density = Object.assign(document.createElement("span"), { textContent: `${(count / hotspot.area_mm2).toFixed(1)} per mm²` });
-  button.append(rank, what, density);
-  button.addEventListener("click", () => goToHotspot(i + 1));
-  item.append(button);
-  return item;
+function row(hotspot, i, kind) {
+  const name = `${kind}-${i}`;
+  const button = make(
+    "button",
+    { "aria-current": state.window === name, dataset: { key: name } },
+    make("b", { textContent: i + 1 }),
+    make("span", { textContent: `model ${hotspot.mitotic_figures}, you ${hotspot.reviewed.mitotic_figures}` }),
+    make("span", { textContent: `${hotspot.per_mm2.toFixed(1)} per mm²` }),
+  );
+  button.addEventListener("click", () => chooseWindow(name));
+  return make("li", {}, button);
 }

@@ -1,81 +1,72 @@
-// A field of a chosen area that is moved over the slide, with its count.
+// A field that is moved over the slide; the server counts it, as it counts hotspots.
 
 import { element } from "../lib/dom.js";
+import { currentWindow, emit, on, state } from "../lib/state.js";
 import { frame, position, viewer } from "../map/slide.js";
-import { emit, on, over, state } from "../lib/state.js";
 
-const UM2_PER_MM2 = 1e6;
 let held = null;
 
 /**
- * Put the field around a place, by default the middle of the screen.
+ * Put the field around a place, by default the middle of the screen, and count it.
  *
  * @param {{ x: number, y: number }} at level-0 px
  */
 export function placeField(at = position()) {
   if (!state.report) return;
-  const area = Number(element("field-area").value);
-  const shape = element("field-shape").value;
-  const mpp = state.report.slide.mpp;
-  const um2 = area * UM2_PER_MM2;
-  const [width, height] =
-    shape === "disc" ? Array(2).fill((2 * Math.sqrt(um2 / Math.PI)) / mpp) : [Math.sqrt((um2 * 4) / 3) / mpp, Math.sqrt((um2 * 3) / 4) / mpp];
-  state.field = { x: at.x - width / 2, y: at.y - height / 2, width, height, shape, area_mm2: area };
+  state.field = { x: at.x, y: at.y };
+  state.window = "field";
   emit("field");
+  emit("window");
 }
 
 /** Move the field by a share of its width and height. */
 export function nudgeField(across, down) {
-  if (!state.field) return;
-  state.field.x += across * state.field.width;
-  state.field.y += down * state.field.height;
+  const size = fieldSize();
+  if (!state.field || !size) return;
+  state.field = { x: state.field.x + across * size.width, y: state.field.y + down * size.height };
   emit("field");
 }
 
-/** The count of the model in a window at the threshold. */
-export function countIn(window) {
-  return state.candidates.inWindow(window, over()).length;
+/**
+ * The field where it is drawn now: around its middle, as large as windows are.
+ *
+ * @returns {any}
+ */
+export function fieldWindow() {
+  const size = fieldSize();
+  if (!state.field || !size) return null;
+  const { width, height, shape } = size;
+  return { x: state.field.x - width / 2, y: state.field.y - height / 2, width, height, shape };
 }
 
-function showCount() {
-  const place = element("field-count");
-  if (!state.field || !state.candidates) {
-    place.textContent = "–";
-    return;
-  }
-  const count = countIn(state.field);
-  place.textContent = `${count} in ${state.field.area_mm2} mm² · ${(count / state.field.area_mm2).toFixed(1)} per mm²`;
-}
+const fieldSize = () => state.counts?.fields[0] ?? state.counts?.hotspots[0] ?? currentWindow()?.window;
 
-function again() {
-  if (!state.field) return;
-  const { x, y, width, height } = state.field;
-  placeField({ x: x + width / 2, y: y + height / 2 });
-}
-
+on("counts", () => {
+  // The server keeps windows inside what was analysed.
+  const counted = state.counts?.fields[0];
+  if (counted && state.field && !held) state.field = { x: counted.x + counted.width / 2, y: counted.y + counted.height / 2 };
+});
 element("field-place").addEventListener("click", () => placeField());
-element("field-area").addEventListener("change", again);
-element("field-shape").addEventListener("change", again);
-for (const name of ["field", "threshold", "opened"]) on(name, showCount);
 
-// Dragged by its edge or its inside, but not where it fills the screen: then the slide itself moves.
+// Dragged by its inside, but not where it fills the screen: then the slide itself moves.
 viewer.addHandler("canvas-press", (event) => {
-  if (!state.field) return;
+  const window = fieldWindow();
+  if (!window) return;
   const at = frame();
   const [x, y] = [(event.position.x - at.left) / at.zoom, (event.position.y - at.top) / at.zoom];
-  const { x: left, y: top, width, height } = state.field;
-  const inside = x >= left && x < left + width && y >= top && y < top + height;
-  const fits = width * at.zoom < element("slide").clientWidth * 0.9;
+  const inside = x >= window.x && x < window.x + window.width && y >= window.y && y < window.y + window.height;
+  const fits = window.width * at.zoom < element("slide").clientWidth * 0.9;
   held = inside && fits ? at : null;
 });
 viewer.addHandler("canvas-drag", (event) => {
   if (!held) return;
   event.preventDefaultAction = true;
-  state.field.x += event.delta.x / held.zoom;
-  state.field.y += event.delta.y / held.zoom;
+  state.field = { x: state.field.x + event.delta.x / held.zoom, y: state.field.y + event.delta.y / held.zoom };
   emit("field");
 });
 viewer.addHandler("canvas-drag-end", (event) => {
-  if (held) event.preventDefaultAction = true;
+  if (!held) return;
+  event.preventDefaultAction = true;
   held = null;
+  placeField(state.field);
 });

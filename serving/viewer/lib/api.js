@@ -1,8 +1,10 @@
 // Requests to the server: with the key, if one is needed, and with errors in the server's own words.
 
+import { isGateway, reach } from "./connection.js";
 import { element } from "./dom.js";
 
 const KEY = "mitoserve-key";
+const MOST_FAILED = 5;
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 let asking = null;
 
@@ -37,10 +39,30 @@ export function setKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** The response to a request; asks for a key where the server wants one, and throws an Error with the server's words. */
+/**
+ * The response to a request; asks for a key where the server wants one, and throws an Error with the server's words.
+ *
+ * What only reads waits while the server is out of reach. What changes something fails: nobody knows whether it arrived.
+ *
+ * @param {string} address
+ * @param {any} [options]
+ */
 export async function ask(address, options = {}) {
+  const reads = !options.method || options.method === "GET";
+  let failed = 0;
   for (;;) {
-    const response = await fetch(address, { ...options, headers: { ...options.headers, ...authorization() } });
+    const response = await fetch(address, { ...options, headers: { ...options.headers, ...authorization() } }).catch((error) => {
+      if (error.name === "AbortError") throw error;
+      return null;
+    });
+    if (response === null || (reads && isGateway(response.status))) {
+      const back = reach();
+      if (!reads) throw Object.assign(new Error("The server cannot be reached; nothing was recorded. Try again."), { unreachable: true });
+      await back;
+      failed += 1;
+      if (failed > MOST_FAILED) throw new Error("The server is in reach and does not answer this request.");
+      continue;
+    }
     if (response.status === 401) {
       await askForKey();
       continue;

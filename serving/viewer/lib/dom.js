@@ -26,3 +26,32 @@ export function make(tag, properties = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/**
+ * Fill a list anew, and leave the focus on what had it: the entry of the same `data-key`, or the nearest one that is left.
+ *
+ * @param {HTMLElement} list
+ * @param {HTMLElement[]} entries
+ */
+export function refill(list, entries) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  const inside = focused !== list && list.contains(focused);
+  const key = inside ? focused.dataset.key : null;
+  const place = inside ? keyed(list).indexOf(focused) : -1;
+  list.replaceChildren(...entries);
+  if (!inside) return;
+  const now = keyed(list);
+  const again = now.find((entry) => entry.dataset.key === key) ?? now[Math.min(place, now.length - 1)];
+  again?.focus({ preventScroll: true });
+}
+
+/**
+ * @param {HTMLElement} list
+ * @returns {HTMLElement[]}
+ */
+function keyed(list) {
+  return /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[data-key]")]);
+}
+
+/** Whether somebody asked for less movement. */
+export const movesLess = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

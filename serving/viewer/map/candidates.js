@@ -2,8 +2,8 @@
 
 const CELL = 1024; // level-0 px: about what one screen shows where single boxes can be seen
 
-/** `list` : {id, x, y, width, height, probability}, level-0 px; it is kept likeliest first. */
 export class Candidates {
+  /** @param {(import("../lib/state.js").Found & { probability: number })[]} list It is kept likeliest first. */
   constructor(list) {
     this.list = list.slice().sort((a, b) => b.probability - a.probability || a.y - b.y || a.x - b.x);
     this.xs = Float64Array.from(this.list, (c) => c.x + c.width / 2);

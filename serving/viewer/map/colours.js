@@ -1,13 +1,20 @@
-// The colours of scores: scales that are even in lightness and that colour-blind eyes can read.
-// Nine samples each of viridis, inferno (van der Walt and Smith, CC0) and cividis (Nuñez et al. 2018).
+// The colours of scores: the light halves of scales that are even in lightness and that colour-blind eyes can read.
+// The dark halves are blue and purple, as haematoxylin is: a map in them would look like nuclei.
 
-export const SCALES = {
-  viridis: [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 144, 140], [39, 173, 129], [93, 201, 99], [170, 220, 50], [253, 231, 37]],
-  cividis: [[0, 34, 78], [26, 56, 111], [67, 78, 108], [97, 101, 112], [125, 124, 120], [155, 148, 118], [187, 174, 108], [221, 201, 91], [254, 232, 56]],
-  inferno: [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85], [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]],
+const SCALES = {
+  // Samples of inferno (van der Walt and Smith, CC0) from 5/8 up.
+  inferno: [[227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]],
+  // Samples of cividis (Nuñez et al. 2018) from 4/8 up.
+  cividis: [[125, 124, 120], [155, 148, 118], [187, 174, 108], [221, 201, 91], [254, 232, 56]],
 };
 
-/** 256 colours of a scale, as [r, g, b]. */
+/** @typedef {keyof typeof SCALES} Scale */
+
+/**
+ * 256 colours of a scale, as [r, g, b].
+ *
+ * @param {Scale} name
+ */
 export function table(name) {
   const anchors = SCALES[name];
   return Array.from({ length: 256 }, (_, i) => {
@@ -22,11 +29,13 @@ export function cover(score) {
   return Math.min(Math.max((score - 0.05) / 0.25, 0), 1);
 }
 
-/** Draw the scale from 0 to 1, left to right. */
+/** Draw the scale from 0 to 1, left to right, as clear and as strong as the map shows each score. */
 export function drawLegend(canvas, name) {
   const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
   table(name).forEach(([r, g, b], i) => {
-    context.fillStyle = `rgb(${r} ${g} ${b})`;
-    context.fillRect((i * canvas.width) / 256, 0, canvas.width / 256 + 1, canvas.height);
+    context.fillStyle = `rgb(${r} ${g} ${b} / ${cover(i / 255)})`;
+    const left = Math.floor((i * canvas.width) / 256);
+    context.fillRect(left, 0, Math.floor(((i + 1) * canvas.width) / 256) - left, canvas.height);
   });
 }

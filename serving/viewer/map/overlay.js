@@ -1,22 +1,24 @@
 // What is drawn over the slide: map, tissue, tiles, hotspots, field, candidates. All of it again at every frame.
 
 import { element } from "../lib/dom.js";
+import { fieldWindow } from "../count/field.js";
 import { frame, visible, viewer, drawScale } from "./slide.js";
-import { on, over, state } from "../lib/state.js";
+import { currentWindow, on, over, ownVerdict, state } from "../lib/state.js";
 
 const MOST_BOXES = 1500; // beyond it, and below a zoom at which a figure is some px wide, clusters stand for them
 const BOX_ZOOM = 0.12;
 const CLUSTER_PX = 64;
-const CLOSE_COVER = 0.4; // share of the opacity that is left where pixels are shown as they are
-const TILE_TEXT_PX = 90;
-const COLOURS = { figure: "#00e0ff", rejected: "#ff5a5f", accepted: "#3ddc84", hotspot: "#0072b2", field: "#ffb000", tile: "rgb(29 36 51 / 55%)" };
+const FAR_UM = 4; // per px of the screen: from here on the map is as strong as it gets
+const NEAR_UM = 0.5; // 20x: here figures are judged, and the map is gone
+const TILE_TEXT_PX = 150;
+const COLOURS = { figure: "#00e0ff", rejected: "#ff5a5f", accepted: "#3ddc84", hotspot: "#0072b2", field: "#ffb000", tile: "rgb(29 36 51 / 55%)", possible: "#9aa0ac" };
 
 const canvas = element("overlay");
 const context = canvas.getContext("2d");
 let wanted = false;
 
 for (const name of /** @type {const} */ (["update-viewport", "resize", "open"])) viewer.addHandler(name, draw);
-for (const name of ["opened", "threshold", "selected", "field", "reviews", "layers"]) on(name, later);
+for (const name of /** @type {const} */ (["opened", "threshold", "counts", "window", "selected", "field", "reviews", "layers"])) on(name, later);
 
 /** Draw at the next frame, once, however often it is asked for. */
 function later() {
@@ -47,10 +49,11 @@ export function draw() {
   if (state.layers.tissue) drawTissue(at);
   if (state.layers.quality && state.mask) drawSheet(at, state.mask.reasons);
   if (state.layers.tiles) drawTiles(at, seen);
-  if (state.layers.hotspots) state.report.hotspots.forEach((window, i) => drawWindow(at, window, COLOURS.hotspot, String(i + 1)));
+  if (state.layers.hotspots) drawWindows(at);
   if (state.layers.detections) drawCandidates(at, seen);
   drawAdded(at);
-  if (state.field) drawWindow(at, state.field, COLOURS.field, "field");
+  const field = fieldWindow();
+  if (field) drawWindow(at, field, COLOURS.field, "field");
 }
 
 function drawMap(at) {
@@ -60,11 +63,23 @@ function drawMap(at) {
   context.beginPath();
   context.rect(at.left, at.top, width * at.zoom, height * at.zoom);
   context.clip();
-  context.globalAlpha = state.opacity * Math.min(1, Math.max(CLOSE_COVER, CLOSE_COVER / at.zoom)); // figures must be seen
+  context.globalAlpha = state.opacity * mapShare(state.report.slide.mpp / at.zoom);
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
   context.drawImage(state.map.canvas, at.left + box.x * at.zoom, at.top + box.y * at.zoom, box.width * at.zoom, box.height * at.zoom);
   context.restore();
+}
+
+/** How much of the map's opacity is left at a scale, µm per px of the screen: it fades on the way to 20x, where figures must be seen. */
+function mapShare(um) {
+  return Math.min(Math.max(Math.log(um / NEAR_UM) / Math.log(FAR_UM / NEAR_UM), 0), 1);
+}
+
+/** The hotspots; where what is counted is one of the figures after review, that one. */
+function drawWindows(at) {
+  state.counts?.hotspots.forEach((window, i) => drawWindow(at, window, COLOURS.hotspot, String(i + 1)));
+  const current = state.window.startsWith("review-") ? currentWindow() : null;
+  if (current) drawWindow(at, current.window, COLOURS.accepted, "after review");
 }
 
 /** Tissue is blue, what was not scored is grey. */
@@ -93,7 +108,7 @@ function drawTiles(at, seen) {
   for (const tile of tilesIn(seen)) {
     const [x, y] = [at.left + tile.x * at.zoom, at.top + tile.y * at.zoom];
     context.strokeRect(x, y, tile.width * at.zoom, tile.height * at.zoom);
-    if (tile.width * at.zoom > TILE_TEXT_PX) write(`max ${tile.max_score.toFixed(2)} · ${tile.mitotic_count}`, x + 5, y + 15);
+    if (tile.width * at.zoom > TILE_TEXT_PX) label(`max ${tile.max_score.toFixed(2)} · ${tile.mitotic_count}`, x + 4, y + 4);
   }
 }
 
@@ -119,7 +134,7 @@ function drawWindow(at, window, colour, text) {
 
 function drawCandidates(at, seen) {
   const count = over();
-  const visibleOnes = at.zoom >= BOX_ZOOM ? state.candidates.within(seen, count) : [];
+  const visibleOnes = at.zoom >= BOX_ZOOM ? state.candidates.within(seen, state.layers.possible ? state.candidates.list.length : count) : [];
   if (at.zoom >= BOX_ZOOM && visibleOnes.length <= MOST_BOXES) {
     for (const i of visibleOnes) drawBox(at, state.candidates.list[i]);
     const chosen = state.candidates.list[state.candidates.indexOf(state.selected)];
@@ -152,25 +167,27 @@ function drawCandidates(at, seen) {
 }
 
 function drawAdded(at) {
-  for (const [id, box] of state.review?.added ?? []) drawBox(at, { ...box, id });
+  for (const box of state.review?.added.values() ?? []) drawBox(at, box);
 }
 
 /** A box a little larger than the object, so that it does not cover what is looked at. */
 function drawBox(at, object) {
-  const label = state.review?.own.get(object.id);
-  const colour = label === undefined ? COLOURS.figure : state.review.labels[label] ? COLOURS.accepted : COLOURS.rejected;
+  const verdict = ownVerdict(object.id);
+  const possible = object.probability !== undefined && object.probability < state.threshold;
+  const open = possible ? COLOURS.possible : COLOURS.figure;
+  const colour = verdict === undefined ? open : verdict ? COLOURS.accepted : COLOURS.rejected;
   const room = 5 + 0.15 * object.width * at.zoom;
   const [x, y] = [at.left + object.x * at.zoom - room, at.top + object.y * at.zoom - room];
   const [width, height] = [object.width * at.zoom + 2 * room, object.height * at.zoom + 2 * room];
   const selected = object.id === state.selected;
-  context.setLineDash(object.id.startsWith("added-") ? [6, 4] : []);
+  context.setLineDash(object.id.startsWith("added-") || possible ? [6, 4] : []);
   for (const [line, style] of [[selected ? 7 : 4, "rgb(20 24 34 / 75%)"], [selected ? 4 : 2, colour]]) {
     context.lineWidth = line;
     context.strokeStyle = style;
     context.strokeRect(x, y, width, height);
   }
   context.setLineDash([]);
-  if (label !== undefined && !state.review.labels[label]) {
+  if (verdict === false) {
     context.beginPath();
     context.moveTo(x, y);
     context.lineTo(x + width, y + height);
@@ -190,4 +207,12 @@ function write(text, x, y) {
   context.strokeText(text, x, y);
   context.fillStyle = "#1d2433";
   context.fillText(text, x, y);
+}
+
+/** Words on a dark ground of their own, for what lies everywhere. */
+function label(text, x, y) {
+  context.fillStyle = "rgb(29 36 51 / 72%)";
+  context.fillRect(x, y, context.measureText(text).width + 8, 16);
+  context.fillStyle = "#fff";
+  context.fillText(text, x + 4, y + 12);
 }

@@ -17,7 +17,7 @@ export class ScoreMap {
     this.canvas = document.createElement("canvas");
     this.canvas.width = frame.columns;
     this.canvas.height = frame.rows;
-    this.colour("viridis");
+    this.colour("inferno");
   }
 
   /** Colour the map by a scale. */

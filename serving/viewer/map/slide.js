@@ -1,13 +1,16 @@
 // The slide itself: tiles by OpenSeadragon, and the two frames, level-0 px and px of the screen.
 
-import { element } from "../lib/dom.js";
 import { authorization, here } from "../lib/api.js";
+import { onReconnected, reach } from "../lib/connection.js";
+import { element, movesLess } from "../lib/dom.js";
 import { state } from "../lib/state.js";
 
 const OSD = window.OpenSeadragon;
 const TILE = 512;
 const MOST_ENLARGED = 4;
 const NICE = [1, 2, 5];
+const NEAR_SHARE = 0.8; // of the screen, inside which a place is seen well enough not to move
+const AGAIN_MS = 10000;
 
 /** @type {any} Its own types leave out what is used of it here: `innerTracker`, and a tile source that is an object. */
 export const viewer = new OSD.Viewer({
@@ -22,9 +25,9 @@ export const viewer = new OSD.Viewer({
   navigatorDisplayRegionColor: "#5b2a86",
   loadTilesWithAjax: true,
   ajaxHeaders: {},
-  animationTime: 0.4,
+  animationTime: movesLess() ? 0 : 0.4,
   springStiffness: 9,
-  blendTime: 0.1,
+  blendTime: movesLess() ? 0 : 0.1,
   maxZoomPixelRatio: MOST_ENLARGED,
   visibilityRatio: 0.3,
   minZoomImageRatio: 0.5,
@@ -39,8 +42,8 @@ export const viewer = new OSD.Viewer({
 viewer.innerTracker.keyHandler = null; // keys.js has all keys
 viewer.innerTracker.keyDownHandler = null;
 
-/** Show a slide in its frame of `width` x `height` px; resolves when its first view is there. */
-export function showSlide({ id, width, height }) {
+/** Show a slide in its frame of `width` x `height` px; resolves when its first view is there. Of a deleted one the frame is blank. */
+export function showSlide({ id, width, height, deleted = false }) {
   viewer.setAjaxHeaders(authorization(), true);
   return new Promise((resolve, reject) => {
     viewer.addOnceHandler("open", () => resolve());
@@ -50,6 +53,7 @@ export function showSlide({ id, width, height }) {
       height,
       tileSize: TILE,
       tileOverlap: 0,
+      ...(deleted ? { tileExists: () => false } : {}),
       getTileUrl: (level, column, row) => here(`/v1/slides/${id}/deepzoom_files/${level}/${column}_${row}.jpeg?frame=${width},${height}`),
     });
   });
@@ -82,13 +86,20 @@ export function position() {
   return { x: seen.x + seen.width / 2, y: seen.y + seen.height / 2, zoom: frame().zoom };
 }
 
+/** Whether a place (level-0 px) is well inside the screen, and at least as large as `zoom` shows it. */
+export function isNear(x, y, zoom) {
+  if (!viewer.isOpen() || frame().zoom < zoom * 0.9) return false;
+  const seen = visible();
+  return Math.abs(x - seen.x - seen.width / 2) < (seen.width * NEAR_SHARE) / 2 && Math.abs(y - seen.y - seen.height / 2) < (seen.height * NEAR_SHARE) / 2;
+}
+
 /** Go to a place (level-0 px); `zoom` is screen px per level-0 px. */
 export function goTo(x, y, zoom, { at = "once" } = {}) {
   const size = viewer.viewport.getContainerSize();
   const width = size.x / zoom / state.slide.width;
   const height = size.y / zoom / state.slide.width;
   const box = new OSD.Rect(x / state.slide.width - width / 2, y / state.slide.width - height / 2, width, height);
-  viewer.viewport.fitBounds(box, at === "once");
+  viewer.viewport.fitBounds(box, at === "once" || movesLess());
 }
 
 /** Show a rectangle (level-0 px) with some room around it. */
@@ -111,3 +122,30 @@ export function drawScale() {
   element("scale-bar").style.width = `${um / umPerPx}px`;
   element("scale-text").textContent = um >= 1000 ? `${um / 1000} mm` : `${um} µm`;
 }
+
+// Tiles that failed while the server was away are asked for again once it is back.
+let asked = 0;
+function loadAgain() {
+  const image = viewer.world.getItemAt(0);
+  if (!image || state.slide?.deleted) return;
+  asked = Date.now();
+  image.reset();
+  viewer.forceRedraw();
+}
+viewer.addHandler("tile-load-failed", async () => {
+  if (state.slide?.deleted) return;
+  await reach();
+  if (Date.now() - asked > AGAIN_MS) loadAgain();
+});
+onReconnected(loadAgain);
+
+// What is blurred because its pixels are on their way is said to be.
+function showLoading() {
+  const image = viewer.world.getItemAt(0);
+  element("loading").hidden = !image || Boolean(state.slide?.deleted) || image.getFullyLoaded();
+}
+viewer.world.addHandler("add-item", ({ item }) => {
+  item.addHandler("fully-loaded-change", showLoading);
+  showLoading();
+});
+viewer.addHandler("animation", showLoading);

@@ -7,7 +7,7 @@
 // Only a site that the server lets frame its pages (frame-ancestors) can be the parent, and only the parent is listened to.
 
 import { setKey } from "../lib/api.js";
-import { setThreshold } from "../count/counts.js";
+import { setThreshold } from "../count/threshold.js";
 import { goTo, position, viewer } from "../map/slide.js";
 import { on, over, state } from "../lib/state.js";
 

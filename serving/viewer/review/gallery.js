@@ -2,8 +2,8 @@
 
 import { element } from "../lib/dom.js";
 import { Pictures } from "../lib/pictures.js";
-import { goTo } from "../map/slide.js";
-import { emit, objectOf, on, over, state } from "../lib/state.js";
+import { objectOf, on, over, ownVerdict, state } from "../lib/state.js";
+import { select } from "./selection.js";
 
 const MORE = 60;
 const grid = element("gallery");
@@ -12,28 +12,9 @@ let drawnFor = null;
 
 const pictures = new Pictures((canvas) => {
   const object = objectOf(canvas.dataset.id);
-  return object && state.report ? { slide: state.slide.id, ...state.report.slide, object } : null;
+  return object && state.report && !state.slide.deleted ? { slide: state.slide.id, ...state.report.slide, object } : null;
 });
 const nearEnd = new IntersectionObserver((seen) => seen.some((s) => s.isIntersecting) && showMore());
-
-/** Choose an object and show it. */
-export function select(id, { move = true } = {}) {
-  state.selected = id;
-  const object = objectOf(id);
-  if (object && move) goTo(object.x + object.width / 2, object.y + object.height / 2, 1, { at: "glide" });
-  emit("selected");
-}
-
-/** Choose the candidate `step` places further down the list. */
-export function selectNext(step) {
-  const count = over();
-  if (!count) return;
-  const index = state.candidates.indexOf(state.selected);
-  const next = index < 0 ? (step > 0 ? 0 : count - 1) : Math.min(Math.max(index + step, 0), count - 1);
-  while (shown <= next && showMore());
-  select(state.candidates.list[next].id);
-  grid.children[next]?.scrollIntoView({ block: "nearest" });
-}
 
 on("opened", restart);
 on("threshold", restart);
@@ -42,7 +23,7 @@ on("reviews", mark);
 
 function restart() {
   const count = over();
-  element("gallery-note").textContent = state.report ? `${count} candidates over the threshold, likeliest first. J and K go through them.` : "Candidates appear here once an analysis is open.";
+  element("gallery-note").textContent = state.report ? `${count} candidates of the slide over the threshold, likeliest first.` : "Candidates appear here once an analysis is open.";
   if (drawnFor !== state.candidates) {
     drawnFor = state.candidates;
     grid.replaceChildren();
@@ -78,9 +59,9 @@ function card(candidate) {
 
 function mark() {
   for (const button of grid.children) {
-    const label = state.review?.own.get(button.dataset.id);
-    button.setAttribute("aria-current", button.dataset.id === state.selected);
-    button.classList.toggle("verdict-yes", label !== undefined && state.review.labels[label]);
-    button.classList.toggle("verdict-no", label !== undefined && !state.review.labels[label]);
+    const verdict = ownVerdict(button.dataset.id);
+    button.setAttribute("aria-current", String(button.dataset.id === state.selected));
+    button.classList.toggle("verdict-yes", verdict === true);
+    button.classList.toggle("verdict-no", verdict === false);
   }
 }

@@ -2,10 +2,12 @@
 
 import { element } from "../lib/dom.js";
 import { authorization, here, json } from "../lib/api.js";
+import { isGateway, reach } from "../lib/connection.js";
 import { score } from "../worklist/slides.js";
 
 const PIECE = 8 * 2 ** 20;
-const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 20000];
+const RETRIES_MS = [0, 1000, 3000];
+const MOST_BROKEN = 20;
 
 /** Upload a file, going on where an earlier try stopped, then score it. */
 export function upload(file) {
@@ -16,6 +18,7 @@ export function upload(file) {
   item.append(text, bar);
   element("uploads").append(item);
   let slide = null;
+  let broken = 0; // times that the line broke since a piece arrived
   const fail = (message) => {
     text.textContent = `${file.name}: ${message} `;
     text.className = "problem";
@@ -35,13 +38,21 @@ export function upload(file) {
     metadata: { filename: file.name },
     headers: authorization(),
     onProgress: (sent, size) => {
+      broken = 0;
       bar.value = size ? sent / size : 0;
       text.textContent = `${file.name}: ${sent < size ? `${Math.floor((100 * sent) / size)} % of ${bytes(size)}` : "being opened"}`;
     },
     onAfterResponse: (_, response) => {
       slide = response.getHeader("Mitoserve-Slide") ?? slide;
     },
-    onError: (error) => fail(detailOf(error)),
+    onError: async (/** @type {any} */ error) => {
+      const status = error.originalResponse?.getStatus() ?? 0;
+      if (status !== 0 && !isGateway(status)) return fail(detailOf(error));
+      text.textContent = `${file.name}: waits for the server`;
+      await reach();
+      if (++broken > MOST_BROKEN) return fail("the connection broke off.");
+      sending.start(); // goes on behind what the server has
+    },
     onSuccess: async () => {
       try {
         const stored = await json(slide ?? sending.url);

@@ -1,6 +1,8 @@
 // The list of slides and their analyses at the server.
 
-import { element } from "../lib/dom.js";
+import { onReconnected } from "../lib/connection.js";
+import { element, make, refill } from "../lib/dom.js";
+import { onTabs, tellTabs } from "../lib/tabs.js";
 import { all, ask, follow, here, post } from "../lib/api.js";
 import { toast } from "../lib/toast.js";
 
@@ -17,6 +19,9 @@ export function startLibrary(onOpen) {
   open = onOpen;
   refresh();
   setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh());
+  onReconnected(refresh);
+  onTabs("slides", refresh);
 }
 
 /** Mark what is open. */
@@ -30,8 +35,10 @@ export async function refresh() {
   try {
     const [slides, analyses] = await Promise.all([all(here("/v1/slides?limit=200"), "slides"), all(here("/v1/analyses?limit=200"), "analyses")]);
     const bySlide = grouped(analyses);
-    element("slides").replaceChildren(...slides.toReversed().map((slide) => slideItem(slide, bySlide.get(slide.id) ?? [])));
-    element("no-slides").hidden = slides.length > 0;
+    const there = new Set(slides.map((slide) => slide.id));
+    const deleted = [...bySlide].filter(([id]) => !there.has(id)).map(([id, own]) => ({ id, name: own[0].slide_name, deleted: true }));
+    refill(element("slides"), [...slides.toReversed(), ...deleted].map((slide) => slideItem(slide, bySlide.get(slide.id) ?? [])));
+    element("no-slides").hidden = slides.length + deleted.length > 0;
     markCurrent({ id: current.slide }, { id: current.analysis });
     analyses.filter((a) => a.state === "queued" || a.state === "running").slice(0, STREAMS).forEach(watch);
   } catch (error) {
@@ -43,6 +50,7 @@ export async function refresh() {
 export async function score(slide) {
   const stated = element("mpp").value;
   const analysis = await post(here("/v1/analyses"), { slide: slide.id, options: slide.mpp === null && stated ? { mpp: Number(stated) } : {} });
+  tellTabs("slides");
   await refresh();
   open(slide, analysis);
 }
@@ -55,20 +63,22 @@ function grouped(analyses) {
 
 function slideItem(slide, analyses) {
   const item = document.createElement("li");
-  const head = Object.assign(document.createElement("button"), { className: "head" });
+  const head = make("button", { className: "head", dataset: { key: `slide ${slide.id}` } });
   const picture = Object.assign(document.createElement("img"), { alt: "", width: 52, height: 52 });
-  thumbnail(slide, picture);
+  if (slide.deleted) picture.src = "data:,";
+  else thumbnail(slide, picture);
   const words = document.createElement("span");
   const name = Object.assign(document.createElement("span"), { className: "name", textContent: slide.name });
   const facts = Object.assign(document.createElement("small"), {
-    textContent: `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px${slide.mpp ? ` · ${slide.mpp.toPrecision(3)} µm/px` : ""}`,
+    textContent: slide.deleted ? "The slide was deleted; counts and report are kept" : `${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} px${slide.mpp ? ` · ${slide.mpp.toPrecision(3)} µm/px` : ""}`,
   });
   words.append(name, facts);
   head.append(picture, words);
   head.addEventListener("click", () => open(slide, analyses[0] ?? null));
   item.append(head, ...analyses.map((analysis) => analysisButton(slide, analysis)));
-  if (!analyses.some((a) => a.state === "queued" || a.state === "running" || a.state === "succeeded")) {
+  if (!slide.deleted && !analyses.some((a) => a.state === "queued" || a.state === "running" || a.state === "succeeded")) {
     const start = Object.assign(document.createElement("button"), { className: "new", textContent: "Score this slide" });
+    start.dataset.key = `score ${slide.id}`;
     start.addEventListener("click", () => score(slide).catch((error) => toast(error.message)));
     item.append(start);
   }
@@ -78,6 +88,7 @@ function slideItem(slide, analyses) {
 function analysisButton(slide, analysis) {
   const button = Object.assign(document.createElement("button"), { className: "analysis" });
   button.dataset.id = analysis.id;
+  button.dataset.key = `analysis ${analysis.id}`;
   button.append(document.createElement("span"), Object.assign(document.createElement("time"), { textContent: analysis.created_at.slice(0, 16).replace("T", " "), dateTime: analysis.created_at }));
   describe(button, analysis);
   button.addEventListener("click", () => open(slide, analysis));
@@ -87,6 +98,7 @@ function analysisButton(slide, analysis) {
 /** The state of an analysis in words. */
 export function stateText({ state, progress, tiles_done, tiles_total }) {
   const [done, total] = [progress?.tiles_done ?? tiles_done, progress?.tiles_total ?? tiles_total];
+  if (state === "succeeded" && total === 0) return "no tissue found";
   if (state === "running") return total ? `running, ${Math.floor((100 * done) / total)} %` : "running";
   return { queued: "waiting", succeeded: "scored", failed: "failed", cancelled: "cancelled" }[state];
 }
@@ -94,7 +106,7 @@ export function stateText({ state, progress, tiles_done, tiles_total }) {
 function describe(button, analysis) {
   const place = button.firstChild;
   place.textContent = stateText(analysis);
-  place.className = `state-${analysis.state}`;
+  place.className = stateText(analysis) === "no tissue found" ? "state-empty" : `state-${analysis.state}`;
 }
 
 /** Follow an analysis until it has ended, showing how it stands. */
