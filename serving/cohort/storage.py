@@ -5,7 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 from serving.cohort.errors import CohortError, MissingSlideError
 from serving.core.errors import SlideTooLargeError
-from serving.store.blob_store import BlobAddressError, BlobStore, fetch_blob, open_blob_store
+from serving.store.blob_store import BlobStore, fetch_blob
+from serving.store.bucket_blob_store import BlobAddressError, open_blob_store
 
 
 def open_storage(address: str) -> BlobStore:

@@ -11,7 +11,8 @@ from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
 from serving.registry.errors import RegistryError
 from serving.registry.version import VersionId
-from serving.store.blob_store import BlobAddressError, BlobStore, BlobStoreError, fetch_blob, open_blob_store
+from serving.store.blob_store import BlobStore, BlobStoreError, fetch_blob
+from serving.store.bucket_blob_store import BlobAddressError, open_blob_store
 
 CARD = "card.json"
 

@@ -10,14 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from serving.settings import SettingsError
-from serving.store.blob_store import (
-    BlobAddressError,
-    BlobStore,
-    BlobStoreError,
-    FolderBlobStore,
-    fetch_blob,
-    open_blob_store,
-)
+from serving.store.blob_store import BlobStore, BlobStoreError, FolderBlobStore, fetch_blob
+from serving.store.bucket_blob_store import BlobAddressError, open_blob_store
 
 INDEX = ".json"
 

@@ -26,7 +26,8 @@ from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
-from serving.store.blob_store import BlobStore, BucketBlobStore, FolderBlobStore
+from serving.store.blob_store import BlobStore, FolderBlobStore
+from serving.store.bucket_blob_store import BucketBlobStore
 from tests.fakes import DotDetector, plant, tissue
 
 FAILURE = Failure(

@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.store.blob_store import (
-    BlobAddressError,
-    BlobStore,
-    BlobStoreError,
-    BucketBlobStore,
-    FolderBlobStore,
-    fetch_blob,
-    open_blob_store,
-)
+from serving.store.blob_store import BlobStore, BlobStoreError, FolderBlobStore, fetch_blob
+from serving.store.bucket_blob_store import BlobAddressError, BucketBlobStore, open_blob_store
 
 
 @pytest.fixture(params=["folder", "memory", "bucket"])
