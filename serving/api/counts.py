@@ -70,12 +70,12 @@ async def read(
     check_query(request)
     owner, you = visible_owner(request), request_owner(request)
 
-    def counted() -> CountsView:
+    def count_again() -> CountsView:
         job, analysis = results.get(analysis_id, owner=owner)
         decision = read_decision(workload, job.id, analysis.report, query, you=you)
         return _view(analysis_id, analysis, recount_as_asked(analysis, query, decision))
 
-    return await run_sync(counted)
+    return await run_sync(count_again)
 
 
 def read_decision(

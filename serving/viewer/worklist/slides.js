@@ -7,6 +7,7 @@ import { all, ask, follow, here, post } from "../lib/api.js";
 import { toast } from "../lib/toast.js";
 
 const REFRESH_MS = 15000;
+const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="; // one clear pixel
 const STREAMS = 3; // a browser opens six connections to a server, and tiles need some
 const followed = new Map();
 const pictures = new Map();
@@ -65,7 +66,7 @@ function slideItem(slide, analyses) {
   const item = document.createElement("li");
   const head = make("button", { className: "head", dataset: { key: `slide ${slide.id}` } });
   const picture = Object.assign(document.createElement("img"), { alt: "", width: 52, height: 52 });
-  if (slide.deleted) picture.src = "data:,";
+  if (slide.deleted) picture.src = NO_PICTURE;
   else thumbnail(slide, picture);
   const words = document.createElement("span");
   const name = Object.assign(document.createElement("span"), { className: "name", textContent: slide.name });
@@ -130,6 +131,6 @@ async function thumbnail(slide, picture) {
   }
   picture.src = await pictures.get(slide.id).catch(() => {
     pictures.delete(slide.id);
-    return "data:,";
+    return NO_PICTURE;
   });
 }
