@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from serving.cli.adopt import adopt
 from serving.cli.candidates import COMMANDS
 from serving.cli.compare import compare_cascades
 from serving.cli.server_state import actor, golden_option, open_server_state
@@ -24,7 +25,7 @@ def models() -> None:
     """
 
 
-for _command in (compare_cascades, *COMMANDS):
+for _command in (adopt, compare_cascades, *COMMANDS):
     models.add_command(_command)
 
 

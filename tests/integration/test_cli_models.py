@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from serving.cli import main
 from tests.quick_models import write_quick_models
+from tests.unit.serving.adoption.foreign import state_map, write_contract, write_map
 
 pytestmark = pytest.mark.integration
 
@@ -74,3 +75,16 @@ def test_what_cannot_be_done_says_why(tmp_path: Path, monkeypatch: pytest.Monkey
         assert reason in result.output
     monkeypatch.setenv("MITOSIS_MODELS", str(tmp_path / "nothing"))
     assert "there are no models" in run("list").output
+
+
+def test_a_network_of_others_is_adopted_promoted_and_scores(tmp_path: Path) -> None:
+    network, contract = write_map(tmp_path / "net.onnx"), write_contract(tmp_path / "contract.yaml", state_map())
+    adopted = run("adopt", network, "--contract", contract)
+    assert adopted.exit_code == 0, adopted.output
+    assert "points@1.0.0 is kept" in adopted.output
+    assert serving() == ["det@0.0.1", "reg-ns@0.0.1"]
+    assert "serves: points@1.0.0" in run("promote", "points@1.0.0").output
+    assert serving() == ["points@1.0.0"]
+    again = run("adopt", network, "--contract", contract)
+    assert again.exit_code == 1
+    assert "versions never change" in again.output

@@ -14,6 +14,7 @@ from serving.synthetic.slide import generate_slide
 from tests.fakes import tissue
 from tests.quick_models import write_quick_models
 from tests.server_process import ServerProcess
+from tests.unit.serving.adoption.foreign import state_map, write_map
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -38,7 +39,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_example_has_a_test() -> None:
-    tested = {"score_one_slide", "score_on_server", "own_reader", "own_detector"}
+    tested = {"score_one_slide", "score_on_server", "own_reader", "own_detector", "own_points_detector"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -73,3 +74,9 @@ def test_own_detector(models: Path, tmp_path: Path) -> None:
     report = example("own_detector")(tmp_path / "field.png", models)
     assert report.counts.mitotic_figures == 1
     assert [model.version for model in report.models] == ["0.0.0", "0.0.0"]
+
+
+def test_own_points_detector(slide: Path, tmp_path: Path) -> None:
+    report = example("own_points_detector")(write_map(tmp_path / "net.onnx"), slide, state_map())
+    assert [model.name for model in report.models] == ["points"]
+    assert report.settings.map_shows == "highest probabilities"

@@ -1,0 +1,148 @@
+"""From a graph and its contract to the folder of a version: graph, sample and card."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from serving.adoption.contract import AdoptionContract
+from serving.core.errors import ModelError
+from serving.core.geometry import Region, WorkFrame
+from serving.core.modelcard import ModelCard, ModelInput
+from serving.core.research_use import RESEARCH_USE
+from serving.roles.role import MODEL_ROLES
+from serving.scoring.candidates import find_candidates
+from serving.scoring.fixed_batch import free_batch
+from serving.scoring.reading import read_mirrored
+from serving.slides.arrayslide import ArraySlide
+from serving.synthetic.field import MPP, generate_field
+
+Outputs = Mapping[str, NDArray[Any]]
+NOT_JUDGED = "nobody has judged it here: measure it on a golden set before it serves"
+
+
+def make_windows(contract: AdoptionContract) -> NDArray[np.uint8]:
+    """The sample of a version: white, black, noise, sparse and crowded generated tissue at its resolution.
+
+    -> uint8, shape (5, side, side, 3)
+    """
+    side, frame = contract.window_px, WorkFrame.from_mpp(MPP, contract.mpp)
+    drawn = frame.region_to_level0(Region(0, 0, side, side))
+    tissue = []
+    for seed, density in ((71, 30.0), (72, 600.0)):
+        field = generate_field(
+            seed=seed, width=drawn.width, height=drawn.height, mitoses_per_mm2=density, lookalikes_per_mm2=density
+        )
+        tissue.append(read_mirrored(ArraySlide(field.pixels, mpp=MPP), frame, Region(0, 0, side, side)))
+    noise = np.random.default_rng(7).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return np.stack([np.full((side, side, 3), 255, np.uint8), np.zeros((side, side, 3), np.uint8), noise, *tissue])
+
+
+def run_graph(graph: bytes, windows: NDArray[np.uint8]) -> Outputs:
+    """What a graph gives for windows, on a CPU, by name.
+
+    Raises
+    ------
+    ModelError
+        If it does not load or fails.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = free_batch(onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))
+        names = [output.name for output in session.get_outputs()]
+        parts = [session.run(names, {"windows": windows[i : i + 1]}) for i in range(len(windows))]
+    except Exception as error:  # ONNX Runtime raises types of its own that share no base
+        raise ModelError(f"the graph fails on windows that it must take: {error!s:.500}") from error
+    return {name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+def write_version(
+    graph: bytes, contract: AdoptionContract, folder: Path, *, weights: str, parameters: int
+) -> ModelCard:
+    """Write a version, `model.onnx`, `parity.npz` and `card.json`, to a folder that is there and empty; gives its card.
+
+    graph : in the serving contract of its role. weights : what is said of them, such as the file that they are from
+    parameters : how many the network has
+
+    Raises
+    ------
+    ModelError
+        If the graph fails, gives what is no probability, or the card is refused.
+    """
+    windows = make_windows(contract)
+    found = run_graph(graph, windows)
+    role = MODEL_ROLES[contract.role]()
+    if set(found) != set(role.outputs):
+        raise ModelError(
+            f"the graph gives {', '.join(found)}; a model of {contract.role} gives {', '.join(role.outputs)}"
+        )
+    for name, shape in role.shapes(windows.shape, contract.window_px, found).items():
+        if found[name].shape != shape:
+            raise ModelError(
+                f"the graph gives {name} of shape {found[name].shape} for {windows.shape}, must be {shape}"
+            )
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise ModelError("the graph gives values that are not finite for white, black, noise or generated tissue")
+    sample = io.BytesIO()
+    np.savez_compressed(sample, input=windows, **dict(found))  # type: ignore[arg-type]  # the stubs take no names
+    files = {"model.onnx": graph, "parity.npz": sample.getvalue()}
+    card = _make_card(graph, contract, files, weights=weights, parameters=parameters)
+    find_candidates(card, found)
+    for name, content in (*files.items(), ("card.json", card.model_dump_json(indent=1).encode())):
+        (folder / name).write_bytes(content)
+    return card
+
+
+def _make_card(
+    graph: bytes, contract: AdoptionContract, files: Mapping[str, bytes], *, weights: str, parameters: int
+) -> ModelCard:
+    of_kind: dict[str, Any] = {"nms_iou": contract.nms_iou}
+    if contract.role == "points":
+        of_kind = {"peak_distance_um": contract.peak_distance_um, "point_box_um": contract.point_box_um}
+    try:
+        return ModelCard(
+            schema_version="1.0",
+            name=contract.role,
+            version=contract.version,
+            task="detection",
+            architecture=contract.architecture,
+            input=ModelInput(
+                window_px=contract.window_px,
+                stride_px=contract.window_px - contract.overlap_px,
+                overlap_px=contract.overlap_px,
+                mpp=contract.mpp,
+                layout=f"windows: uint8 (n, {contract.window_px}, {contract.window_px}, 3), RGB",
+                normalisation=contract.pixels.normalisation,
+                batch=find_batch(graph) or contract.batch,
+            ),
+            output=", ".join(MODEL_ROLES[contract.role].outputs),
+            weights=weights,
+            parameters=parameters,
+            detection_threshold=contract.threshold,
+            merge_radius_um=contract.merge_radius_um,
+            least_probability=contract.least_probability,
+            licence=contract.licence,
+            source=contract.source,
+            data=contract.data,
+            evaluation="none here",
+            per_slide=[],
+            figures={},
+            limits=[*contract.limits, NOT_JUDGED],
+            research_use=RESEARCH_USE,
+            files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            **of_kind,
+        )
+    except ValueError as error:
+        raise ModelError(f"the contract makes no valid card: {error}") from error
+
+
+def find_batch(graph: bytes) -> int | None:
+    """How many windows a graph takes at once; None where it takes any number."""
+    first = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).get_inputs()[0].shape[0]
+    return first if isinstance(first, int) else None
