@@ -43,7 +43,7 @@ def test_names_that_lead_out_are_refused(root: Path, name: str) -> None:
 
 
 def test_an_mrxs_slide_with_a_link_among_its_files_is_refused(root: Path) -> None:
-    (root / "s.mrxs").write_text("x")
+    (root / "s.mrxs").write_bytes(b"\xff\xd8\xff")
     (root / "s").mkdir()
     (root / "s" / "Slidedat.ini").write_text("[DATAFILE]\nFILE_0=Data0000.dat\n")
     (root / "s" / "Data0000.dat").symlink_to(root.parent / "secret.svs")
