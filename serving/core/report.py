@@ -106,6 +106,11 @@ class Settings(_Part):
         "centred in it, 0 without any. Since 1.4.",
     )
 
+    @property
+    def score_name(self) -> str:
+        """What a score of the map is called."""
+        return "Reg-NS score" if self.map_shows == "screening scores" else "highest probability"
+
 
 class Tissue(_Part):
     """How tissue was found."""

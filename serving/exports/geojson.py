@@ -41,9 +41,10 @@ def to_gzipped_geojson(analysis: Analysis) -> Iterator[bytes]:
 
 
 def _features(report: Report) -> Iterator[dict[str, Any]]:
+    score = "screening score" if report.settings.map_shows == "screening scores" else report.settings.score_name
     judged = {(o.x, o.y): o for o in (() if report.review is None else report.review.objects)}
     for i, d in enumerate(report.detections):
-        measured = {"probability": d.probability, "screening score": d.score}
+        measured = {"probability": d.probability, score: d.score}
         verdict = judged.pop((d.x, d.y), None)
         figure: dict[str, Any] = {"objectType": "detection", "classification": MITOSIS, "measurements": measured}
         if report.review is not None:

@@ -74,7 +74,7 @@ def _grid(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> di
         "values": [round(float(v), 5) for v in np.nan_to_num(lattice.scores, nan=0.0).ravel()],
         "colorRange": [f"rgba({r:.0f}, {g:.0f}, {b:.0f}, 0.5)" for r, g, b in colour_map(np.asarray(_STEPS))],
         "rangeValues": list(_STEPS),
-        "user": {"what": "Reg-NS score of each sub-tile"},
+        "user": {"what": f"{report.settings.score_name} of each sub-tile"},
     }
 
 

@@ -103,7 +103,7 @@ def draw_legend(page: Image.Image, corner: tuple[int, int], report: Report, zoom
     """Colour scale, symbols and scale bar. zoom : drawn px per level-0 px."""
     draw = ImageDraw.Draw(page)
     x, y = corner
-    _write(draw, (x, y), TextLine("Reg-NS score", 14, _INK))
+    _write(draw, (x, y), TextLine(report.settings.score_name, 14, _INK))
     y += 26
     page.paste(legend_bar(18, _BAR_PX), (x, y))
     draw.rectangle((x - 1, y - 1, x + 18, y + _BAR_PX), outline=_MUTED)

@@ -16,8 +16,8 @@ def to_ome_tiff(analysis: Analysis) -> bytes:
     metadata = {
         "axes": "YX",
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{report.analysis_id}/map")),
-        "Name": f"Reg-NS scores, {report.analysis_id}",
-        "Description": f"Reg-NS score of each sub-tile of {report.slide.sha256}. {report.research_use}",
+        "Name": f"{report.settings.score_name} of each sub-tile, {report.analysis_id}",
+        "Description": f"{report.settings.score_name} of each sub-tile of {report.slide.sha256}. {report.research_use}",
         "PhysicalSizeX": pitch,
         "PhysicalSizeY": pitch,
         "PhysicalSizeXUnit": "µm",

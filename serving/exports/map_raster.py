@@ -21,7 +21,7 @@ def to_tiff(analysis: Analysis) -> bytes:
     """
     lattice, report = analysis.mitosis_map, analysis.report
     description = {
-        "what": "Reg-NS score of each sub-tile",
+        "what": f"{report.settings.score_name} of each sub-tile",
         "analysis_id": report.analysis_id,
         "unit": "level-0 px",
         "x": lattice.x,
