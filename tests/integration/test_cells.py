@@ -1,7 +1,6 @@
 """Trainings of the grid as tasks of a Ray cluster of this machine's own."""
 
 import os
-import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.broken_trainings import FAILED, KILLED, break_down
 from training.paper.cells import TrainingRunner, TrainingWorkers, open_runner
-from training.paper.grid import GridJob, jobs
+from training.paper.grid import jobs
 from training.paper.outcome import read_outcome
 from training.paper.reproduce import GridRun, Study, run_cell
 from training.paper.scales import SCALES, prepare_data
@@ -29,28 +29,16 @@ def run_all() -> Iterator[TrainingRunner]:
         yield found
 
 
-def _kill_once(folder: Path, job: GridJob, device: torch.device) -> tuple[str, int]:
-    """The process; that of the first job kills itself the first time."""
-    marker = folder / "was-here"
-    if job.name == GRID[0].name and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    if job.name == GRID[1].name:
-        raise ValueError("nothing to learn from")
-    return job.name, os.getpid()
-
-
 def test_a_training_whose_process_ends_is_started_again(run_all: TrainingRunner, tmp_path: Path) -> None:
-    (found,) = run_all(partial(_kill_once, tmp_path), GRID[:1])
-    assert isinstance(found, tuple)
-    assert found[0] == GRID[0].name
-    assert found[1] != os.getpid()
+    ((job, process),) = run_all(partial(break_down, tmp_path), [KILLED])
+    assert job == KILLED
+    assert process != os.getpid()
     assert (tmp_path / "was-here").exists()
 
 
 def test_an_error_of_a_training_is_the_study_s(run_all: TrainingRunner, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to learn from"):
-        list(run_all(partial(_kill_once, tmp_path), GRID[1:2]))
+        list(run_all(partial(break_down, tmp_path), [FAILED]))
 
 
 def test_a_training_on_a_cluster_is_that_of_this_process(run_all: TrainingRunner, tmp_path: Path) -> None:
