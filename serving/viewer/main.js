@@ -30,6 +30,7 @@ import { markCurrent, startLibrary, stateText } from "./worklist/slides.js";
 const REACH_PX = 24;
 const DRAWER_WIDTH = 1100;
 const AGAIN_MS = 1000;
+let touched = false; // whether somebody has moved the slide since it was opened
 let turn = 0; // of the last thing that somebody opened: what comes later than it is not shown any more
 
 /**
@@ -41,6 +42,7 @@ let turn = 0; // of the last thing that somebody opened: what comes later than i
  */
 async function open(slide, analysis, link = {}) {
   const mine = ++turn;
+  touched = false;
   const isCurrent = () => mine === turn;
   try {
     const other = !isShown(slide) || !viewer.isOpen();
@@ -65,6 +67,12 @@ async function open(slide, analysis, link = {}) {
   } catch (error) {
     if (isCurrent()) say(error.message);
   }
+}
+
+/** The place of a link once more: the count and the strip took room, and the middle of the slide's part of the page moved. */
+async function placeAgain(link) {
+  for (let frames = 0; frames < 3; frames++) await new Promise((resolve) => requestAnimationFrame(resolve));
+  if (!touched) goToLink(link);
 }
 
 function goToLink({ x, y, zoom = 1 }) {
@@ -114,7 +122,8 @@ async function show(analysis, link, isCurrent) {
   await recount();
   if (!isCurrent()) return;
   if (link.selected) select(link.selected, { move: false });
-  if (link.x === undefined) showWindow();
+  if (link.x !== undefined) await placeAgain(link);
+  else if (!touched) showWindow();
 }
 
 /** Open what an address names. An analysis whose slide was deleted has its counts and its report still. */
@@ -176,6 +185,7 @@ function showHover(event) {
   place.textContent = `x ${Math.floor(x)}, y ${Math.floor(y)} · score ${Number.isNaN(score) ? "none" : score.toFixed(2)}${candidate}${reason ? ` · masked: ${reason}` : ""}`;
 }
 
+for (const name of ["pointerdown", "wheel", "keydown"]) addEventListener(name, () => (touched = true), { passive: true });
 viewer.addHandler("canvas-click", (event) => {
   if (!event.quick || !state.report) return;
   const { x, y } = placeAt(event.position.x, event.position.y);

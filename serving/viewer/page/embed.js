@@ -30,7 +30,7 @@ export function startEmbedding(open) {
     origin = event.origin; // what the viewer says of slides goes to the page that spoke, and to no page that replaced it
     asked[what](event.data);
   });
-  on("opened", () => tell("opened", { analysis: state.analysis?.id ?? null, count: over() }));
+  on("opened", () => tell("opened", { analysis: state.report ? state.analysis.id : null, count: over() }));
   on("threshold", () => tell("counted", { threshold: state.threshold, count: over() }));
   on("selected", () => tell("selected", { id: state.selected }));
   viewer.addHandler("animation-finish", () => state.slide && tell("moved", position()));
