@@ -42,7 +42,7 @@ def state(builder: str = BUILDERS[0], **changed: Any) -> dict[str, Any]:
 
 
 def build(builder: str) -> nn.Module:
-    """Random weights whose normalisation knows the tissue's statistics, so that scores depend on what is seen."""
+    """Random weights whose normalisation knows the statistics of the windows, so that scores depend on what is seen."""
     torch.manual_seed(3)
     network: nn.Module = getattr(torchvision.models.detection, builder)(
         weights=None, weights_backbone=None, num_classes=2
@@ -50,7 +50,7 @@ def build(builder: str) -> nn.Module:
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None
-    windows = torch.from_numpy(make_windows(AdoptionContract.model_validate(state(builder)))[2:])
+    windows = torch.from_numpy(make_windows(AdoptionContract.model_validate(state(builder))))
     mean, std = (torch.tensor(IMAGENET[name])[:, None, None] for name in ("mean", "std"))
     with torch.no_grad():
         network.backbone.train()((windows.permute(0, 3, 1, 2).float() / 255 - mean) / std)  # type: ignore[union-attr]
