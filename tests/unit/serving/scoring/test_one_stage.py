@@ -113,3 +113,11 @@ def test_batches_are_no_larger_than_the_card_states(slide: ArraySlide) -> None:
     card = make_alone_card()
     score_slide(slide, Watching(card.model_copy(update={"input": card.input.model_copy(update={"batch": 4})})), OPTIONS)
     assert max(given) == 4
+
+
+def test_chunks_computed_at_once_give_what_tiles_one_by_one_give(slide: ArraySlide) -> None:
+    one_by_one = score_slide(slide, DotsAlone(), OPTIONS)
+    at_once = score_slide(slide, DotsAlone(provider="CUDAExecutionProvider"), OPTIONS)
+    assert at_once.report.detections == one_by_one.report.detections
+    assert at_once.report.tiles == one_by_one.report.tiles
+    assert np.array_equal(at_once.mitosis_map.scores, one_by_one.mitosis_map.scores, equal_nan=True)
