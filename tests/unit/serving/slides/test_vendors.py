@@ -76,10 +76,11 @@ def test_a_tiff_with_the_positions_of_many_tiles_in_its_xmp_opens(tmp_path: Path
 
 
 def test_a_tiff_of_thousands_of_pictures_opens(tmp_path: Path) -> None:
-    path, small = tmp_path / "a.tif", np.full((16, 16, 3), 200, np.uint8)
+    path, small = tmp_path / "a.tif", np.full((2999, 16, 16, 3), 200, np.uint8)
     with tifffile.TiffWriter(path) as tiff:
-        for number in range(3000):
-            side = 16 if number else 256
-            tiff.write(small if number else PIXELS, tile=(side, side), photometric="rgb", metadata=None)
+        tiff.write(PIXELS, tile=(256, 256), photometric="rgb", metadata=None)
+        tiff.write(small, tile=(16, 16), photometric="rgb", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        assert len(tiff.pages) == 3000
     with open_slide(path) as slide:
         assert slide.width == 1024
