@@ -1,6 +1,6 @@
 """Runs of `train` as folders: what a request asks for, and what a finished run is read back as."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from training.data.combined_stores import combine_datasets
-from training.data.splits import split_by_patient
+from training.data.splits import Split, split_by_patient
 from training.data.store import Dataset, read_store
 from training.engine.distributed import Process
 from training.engine.trainer import fit
 from training.models.initial import initialise, load_weights
 from training.recipes.reading import change_recipe, claim_folder, load_recipe, read_changes, read_recipe
-from training.recipes.record import claim_record, make_record, read_record
+from training.recipes.record import RunRecord, claim_record, make_record, read_record
 from training.recipes.registry import RecipeKind, Start, TrainingData
 
 MPP_RANGE = (0.22, 0.28)
@@ -51,7 +51,8 @@ def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[s
     Raises
     ------
     ValueError
-        If the request does not fit the data or the run to start from, or `out` holds another run.
+        If the request does not fit the data or the run to start from, that run saw patients whom this one leaves alone, or `out`
+        holds another run.
     """
     recipe = resolve_recipe(request)
     datasets = [read_store(path) for path in request.data]
@@ -65,6 +66,7 @@ def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[s
         test_patients=request.test_patients,
     )
     before = [record for run in request.start.runs() if (record := read_record(run)) is not None]
+    _check_left_alone(split, before)
     model, said = begin(recipe, request.start)
     if process.leads:
         claim_record(out, make_record(datasets, split, initial=said, before=before))
@@ -78,6 +80,19 @@ def train_run(request: RunRequest, out: Path, process: Process, say: Callable[[s
         process=process,
         say=say,
     )
+
+
+def _check_left_alone(split: Split, before: Sequence[RunRecord]) -> None:
+    """Refuse to start from weights that saw a patient whom this run leaves alone, in a crop or on another scanner, too.
+
+    Whoever judges such a run refuses it, but only after hours of training.
+    """
+    left = {picture.patient for picture in split.test}
+    if seen := sorted(left & frozenset[str]().union(*(record.seen for record in before))):
+        raise ValueError(
+            f"the run to start from saw {', '.join(seen[:5])}, which this one leaves alone: train that run without them "
+            "(--test-patients), their crops included, or let this one learn from them"
+        )
 
 
 def train(

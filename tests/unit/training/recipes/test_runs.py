@@ -5,15 +5,17 @@ from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
+import torch
 
 from tests.unit.training.data.pictures import picture
 from training.data.combined_stores import combine_datasets, find_store_name
 from training.data.splits import Split
-from training.data.store import Dataset
+from training.data.store import Dataset, write_store
+from training.engine.distributed import Process
 from training.recipes.reading import change_recipe, claim_folder, list_shipped_recipes, load_recipe
 from training.recipes.record import claim_record, make_record, read_record
 from training.recipes.registry import Start
-from training.recipes.runs import RunRequest, resolve_recipe, weights_without
+from training.recipes.runs import RunRequest, resolve_recipe, train_run, weights_without
 from training.recipes.schemas import PATH, schema_text
 from training.recipes.sub_tiles import SubTileRecipe
 
@@ -44,9 +46,8 @@ def test_a_start_of_another_kind_is_refused(start: Path, model: str) -> None:
 
 
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
-    assert list_shipped_recipes() == [
-        f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")
-    ]
+    cascade = [f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")]
+    assert list_shipped_recipes() == ["atypia", *cascade]
     for name in list_shipped_recipes():
         assert load_recipe(name).learning_rate > 0
     path = tmp_path / "mine.toml"
@@ -60,6 +61,28 @@ def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
         load_recipe(str(path))
     with pytest.raises(ValueError, match="no model class or recipe Regg"):
         load_recipe("Regg")
+
+
+def test_a_run_that_leaves_a_patient_alone_starts_from_no_weights_that_saw_them(tmp_path: Path) -> None:
+    crops, fields = _store("crops", "p", "q"), _store("fields", "p", "r")
+    for store in (crops, fields):
+        write_store(store, tmp_path / f"{store.name}.json")
+    before = tmp_path / "before"
+    before.mkdir()
+    values = {"backbone": "micro", "side": 125, "initialisation": "none"}
+    claim_folder(before, change_recipe(load_recipe("Reg", "paper"), values))
+    claim_record(before, make_record([crops], Split(combine_datasets([crops]).pictures, (), ()), initial="random"))
+    request = RunRequest(
+        "Reg",
+        (tmp_path / "fields.json",),
+        "paper",
+        start=Start(run=before / "model.pt"),
+        validation=0,
+        test_patients=("p",),
+    )
+    with pytest.raises(ValueError, match="the run to start from saw p, which this one leaves alone"):
+        train_run(request, tmp_path / "after", Process(0, 1, torch.device("cpu")))
+    assert not (tmp_path / "after").exists()
 
 
 def test_stores_are_one_data_set_and_keep_their_patients() -> None:
