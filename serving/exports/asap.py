@@ -7,6 +7,7 @@ from xml.sax.saxutils import quoteattr
 from serving.core.report import Report
 from serving.core.research_use import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import count_shown, list_figures, list_hotspots, state_review
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
@@ -31,7 +32,8 @@ class AsapAnnotation:
 
 def to_asap(analysis: Analysis) -> Iterator[bytes]:
     """A rectangle a figure and a hotspot (a disc's is its bounding box), level-0 px, in a group each."""
-    return asap_document(_annotations(in_file_px(analysis.report)), (FIGURES, HOTSPOTS))
+    report = in_file_px(analysis.report)
+    return asap_document(_annotations(report), (FIGURES, HOTSPOTS), state_review(report))
 
 
 def asap_document(
@@ -53,10 +55,11 @@ def asap_document(
 
 
 def _annotations(report: Report) -> Iterator[AsapAnnotation]:
-    for i, d in enumerate(report.detections):
-        yield AsapAnnotation(f"figure {i} ({d.probability:.3f})", (d.x, d.y, d.width, d.height), FIGURES)
-    for i, h in enumerate(report.hotspots, 1):
-        name = f"hotspot {i}: {h.mitotic_figures} in {h.area_mm2:g} mm2"
+    for i, d in enumerate(list_figures(report)):
+        sure = "added" if d.probability is None else f"{d.probability:.3f}"
+        yield AsapAnnotation(f"figure {i} ({sure})", (d.x, d.y, d.width, d.height), FIGURES, more=d.statement)
+    for i, h in enumerate(list_hotspots(report), 1):
+        name = f"hotspot {i}: {count_shown(h)} in {h.area_mm2:g} mm2"
         yield AsapAnnotation(name, (h.x, h.y, h.width, h.height), HOTSPOTS)
 
 
@@ -73,4 +76,4 @@ def _attributes(stated: Mapping[str, str]) -> str:
     return " ".join(f"{name}={quoteattr(value)}" for name, value in stated.items())
 
 
-EXPORTS.add("asap", Export("asap.xml", "asap.xml", "application/xml", streamed(to_asap), rank=7))
+EXPORTS.add("asap", Export("asap.xml", "asap.xml", "application/xml", streamed(to_asap), shows_review=True, rank=7))

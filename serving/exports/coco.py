@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterator
 
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import list_figures, state_review
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
 
 def to_coco(analysis: Analysis) -> Iterator[bytes]:
-    """Boxes [x, y, width, height] in level-0 px, with their probability as `score`."""
+    """Boxes [x, y, width, height] in level-0 px, with their probability as `score`, which what reviewers added has not."""
     report = analysis.report
+    about = {"description": report.research_use, "version": report.schema_version, "analysis": report.analysis_id}
     head = {
-        "info": {"description": report.research_use, "version": report.schema_version, "analysis": report.analysis_id},
+        "info": about | state_review(report),
         "licenses": [],
         "images": [
             {"id": 1, "file_name": report.slide.name, "width": report.slide.width, "height": report.slide.height}
@@ -28,12 +30,15 @@ def to_coco(analysis: Analysis) -> Iterator[bytes]:
                 "bbox": [d.x, d.y, d.width, d.height],
                 "area": round(d.width * d.height, 2),
                 "iscrowd": 0,
-                "score": d.probability,
             }
+            | ({} if d.probability is None else {"score": d.probability})
+            | d.statement
         )
-        for i, d in enumerate(report.detections, 1)  # pycocotools takes 0 for no match
+        for i, d in enumerate(list_figures(report), 1)  # pycocotools takes 0 for no match
     )
     return in_chunks(json.dumps(head)[:-1] + ',"annotations":[', boxes, "]}\n")
 
 
-EXPORTS.add("coco", Export("coco.json", "coco.json", "application/vnd.coco+json", streamed(to_coco), rank=9))
+EXPORTS.add(
+    "coco", Export("coco.json", "coco.json", "application/vnd.coco+json", streamed(to_coco), shows_review=True, rank=9)
+)

@@ -1,33 +1,41 @@
 """detections.csv."""
 
+import csv
+import io
 from collections.abc import Iterator
 
-from serving.core.report import Report, ReviewedCounts
+from serving.core.report import Report
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import list_objects, state_review
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
 COLUMNS = ("x", "y", "width", "height", "probability", "score")
+REVIEW_COLUMNS = ("figure", "found_by", "verdict")
+"""What a table says beside, after review; what was rejected is no `figure`."""
 
 
 def to_detections_csv(analysis: Analysis) -> Iterator[bytes]:
-    """A line a mitotic figure, level-0 px, (x, y) top left; after review a line for what reviewers added or rejected, too."""
+    """A line a mitotic figure, level-0 px, (x, y) top left; after review a line for what reviewers added or rejected, too.
+
+    A table has no place for what holds for all lines, so that after review each line states `threshold` and `reviewers`.
+    """
     report = analysis.report
-    if report.review is None:
-        lines = (",".join(str(getattr(d, name)) for name in COLUMNS) + "\n" for d in report.detections)
-        return in_chunks(",".join(COLUMNS) + "\n", lines, "", between="")
-    return in_chunks(",".join((*COLUMNS, "review")) + "\n", _reviewed_lines(report, report.review), "", between="")
+    review = state_review(report)
+    more = (*REVIEW_COLUMNS, "threshold", "reviewers") if review else ()
+    return in_chunks(",".join((*COLUMNS, *more)) + "\n", _lines(report, review), "", between="")
 
 
-def _reviewed_lines(report: Report, review: ReviewedCounts) -> Iterator[str]:
-    judged = {(o.x, o.y): o for o in review.objects}
-    for d in report.detections:
-        verdict = judged.pop((d.x, d.y), None)
-        label = "not judged" if verdict is None else verdict.label
-        yield ",".join([*(str(getattr(d, name)) for name in COLUMNS), label]) + "\n"
-    for o in judged.values():
-        probability = "" if o.probability is None else str(o.probability)
-        yield f"{o.x},{o.y},{o.width},{o.height},{probability},,{o.label}\n"
+def _lines(report: Report, review: dict[str, str]) -> Iterator[str]:
+    for shown in list_objects(report):
+        values = [getattr(shown, name) for name in COLUMNS]
+        if not review:
+            yield ",".join(map(str, values)) + "\n"
+            continue
+        line = io.StringIO()
+        said = ["yes" if shown.is_figure else "no", shown.found_by, shown.verdict]
+        csv.writer(line, lineterminator="\n").writerow([*values, *said, review["threshold"], review["reviewers"]])
+        yield line.getvalue()
 
 
 EXPORTS.add(
@@ -37,6 +45,7 @@ EXPORTS.add(
         "detections.csv",
         "application/vnd.mitoserve.detections+csv",
         streamed(to_detections_csv),
+        shows_review=True,
         rank=10,
     ),
 )

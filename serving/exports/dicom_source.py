@@ -66,8 +66,11 @@ class DicomSource:
         return np.asarray(transformer(points), np.float64) if len(points) else np.empty((0, 3))
 
     def uid(self, report: Report, key: str) -> str:
-        """A UID that is the same whenever the analysis is."""
-        made = import_extra("pydicom.uid", "dicom").generate_uid(entropy_srcs=[report.analysis_id, key])
+        """A UID that is the same whenever the analysis and, where the report states it, the review are."""
+        parts = [report.analysis_id, key]
+        if report.review is not None:
+            parts.append(report.review.model_dump_json(include={"reviewers", "rule", "last_entry", "objects"}))
+        made = import_extra("pydicom.uid", "dicom").generate_uid(entropy_srcs=parts)
         return str(made)
 
 

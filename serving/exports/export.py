@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.exports.errors import ExportError
 from serving.plugins import Registry
 from serving.scoring.analysis import Analysis
 
@@ -24,13 +25,16 @@ class Export:
         In addresses, `report.<suffix>`.
     media_type
         What a client asks for by `Accept`; no two formats share one.
-    chunks
+    make
         From an analysis, and the slide's own file where it is at hand, to the parts of the file. Raises `ExportError` if the
         format cannot hold this analysis, or needs a package or the slide.
     usual
         Whether `mitoserve score` writes it.
     needs_slide
         Whether it refers to the slide's own file.
+    shows_review
+        Whether its figures are those of `serving.exports.figures`, which are after review where the report states one; also of
+        a format without figures. The others are refused for such a report, since they would show the model's.
     rank
         Place among all formats: the first that `Accept` allows is sent.
     """
@@ -38,10 +42,26 @@ class Export:
     file_name: str
     suffix: str
     media_type: str
-    chunks: Callable[[Analysis, Path | None], Iterable[bytes]]
+    make: Callable[[Analysis, Path | None], Iterable[bytes]]
     usual: bool = False
     needs_slide: bool = False
+    shows_review: bool = False
     rank: int = _LAST
+
+    def chunks(self, analysis: Analysis, slide: Path | None = None) -> Iterable[bytes]:
+        """The parts of the file. slide : the slide's own file, which DICOM refers to.
+
+        Raises
+        ------
+        ExportError
+            If the format cannot hold this analysis or its review, or needs a package or the slide.
+        """
+        if analysis.report.review is not None and not self.shows_review:
+            raise ExportError(
+                f"{self.file_name} cannot state a review and would show the model's figures: ask for it with `review=off`, "
+                "or for another format"
+            )
+        return self.make(analysis, slide)
 
     def render(self, analysis: Analysis, slide: Path | None = None) -> bytes:
         """The whole file. slide : the slide's own file, which DICOM refers to.
@@ -49,7 +69,7 @@ class Export:
         Raises
         ------
         ExportError
-            If the format cannot hold this analysis, or needs a package or the slide.
+            If the format cannot hold this analysis or its review, or needs a package or the slide.
         """
         return b"".join(self.chunks(analysis, slide))
 
@@ -81,10 +101,10 @@ EXPORTS = ExportRegistry("format", "serving.exports", GROUP)
 
 
 def whole(render: Callable[[Analysis], bytes]) -> Callable[[Analysis, Path | None], Iterable[bytes]]:
-    """`Export.chunks` of a function that makes the file at once and needs no slide."""
+    """`Export.make` of a function that makes the file at once and needs no slide."""
     return lambda analysis, _: (render(analysis),)
 
 
 def streamed(render: Callable[[Analysis], Iterator[bytes]]) -> Callable[[Analysis, Path | None], Iterable[bytes]]:
-    """`Export.chunks` of a function that makes the file in parts and needs no slide."""
+    """`Export.make` of a function that makes the file in parts and needs no slide."""
     return lambda analysis, _: render(analysis)

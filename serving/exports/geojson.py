@@ -4,13 +4,14 @@ import json
 import math
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from serving.core.report import Hotspot, Report
 from serving.core.research_use import RESEARCH_USE
 from serving.core.words import format_count
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import count_shown, count_shown_by_tile, list_hotspots, list_objects, state_review
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
@@ -26,10 +27,13 @@ Ring = list[tuple[float, float]]
 def to_geojson(analysis: Analysis) -> Iterator[bytes]:
     """Mitotic figures as QuPath detections, hotspots as annotations, tiles with their scores; rings closed.
 
-    Level-0 px from `SlideInfo.origin`, where QuPath's own begin.
+    Level-0 px from `SlideInfo.origin`, where QuPath's own begin. After review what was rejected is there as "Not mitosis".
     """
-    features = (json.dumps(f, separators=(",", ":")) for f in _features(in_file_px(analysis.report)))
-    return in_chunks('{"type":"FeatureCollection","features":[', features, "]}\n")
+    report = in_file_px(analysis.report)
+    features = (json.dumps(f, separators=(",", ":")) for f in _features(report, count_shown_by_tile(analysis)))
+    review = state_review(report)
+    stated = f'"review":{json.dumps(review)},' if review else ""
+    return in_chunks(f'{{"type":"FeatureCollection",{stated}"features":[', features, "]}\n")
 
 
 def to_gzipped_geojson(analysis: Analysis) -> Iterator[bytes]:
@@ -40,27 +44,27 @@ def to_gzipped_geojson(analysis: Analysis) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _features(report: Report) -> Iterator[dict[str, Any]]:
+def _features(report: Report, after_review: list[int] | None) -> Iterator[dict[str, Any]]:
+    """after_review : figures of each tile; None where the report states no review."""
     score = "screening score" if report.settings.map_shows == "screening scores" else report.settings.score_name
-    judged = {(o.x, o.y): o for o in (() if report.review is None else report.review.objects)}
-    for i, d in enumerate(report.detections):
-        measured = {"probability": d.probability, score: d.score}
-        verdict = judged.pop((d.x, d.y), None)
-        figure: dict[str, Any] = {"objectType": "detection", "classification": MITOSIS, "measurements": measured}
-        if report.review is not None:
-            figure["name"] = "not judged" if verdict is None else verdict.label
-        if verdict is not None and not verdict.is_figure:
-            figure["classification"] = NOT_MITOSIS
-        yield _feature(report, f"detection-{i}", _rectangle(d.x, d.y, d.width, d.height), figure)
-    for o in judged.values():  # added, or judged below the threshold
-        found = {"objectType": "detection", "classification": MITOSIS if o.is_figure else NOT_MITOSIS, "name": o.label}
-        yield _feature(report, f"review-{o.target}", _rectangle(o.x, o.y, o.width, o.height), found)
-    for i, h in enumerate(report.hotspots):
+    for o in list_objects(report):
+        measured = {"probability": o.probability, score: o.score}
+        figure: dict[str, Any] = {
+            "objectType": "detection",
+            "classification": MITOSIS if o.is_figure else NOT_MITOSIS,
+            "measurements": {name: value for name, value in measured.items() if value is not None},
+        }
+        if o.verdict is not None:
+            figure["name"] = o.verdict
+        yield _feature(report, o.key, _rectangle(o.x, o.y, o.width, o.height), figure, o.statement)
+    for i, h in enumerate(list_hotspots(report)):
         yield _feature(report, f"hotspot-{i}", _outline(h), _window(h, f"Hotspot {i + 1}"))
     for i, h in enumerate(report.fields):
         yield _feature(report, f"field-{i}", _outline(h), _window(h, f"Field {i + 1}"))
-    for t in report.tiles:
+    for i, t in enumerate(report.tiles):
         measured = {"max score": t.max_score, "mitotic figures": t.mitotic_count, "tissue fraction": t.tissue_fraction}
+        if after_review is not None:
+            measured["after review"] = after_review[i]
         tile = {"objectType": "tile", "measurements": measured}
         yield _feature(report, f"tile-{t.x}-{t.y}", _rectangle(t.x, t.y, t.width, t.height), tile)
 
@@ -69,23 +73,30 @@ def _window(window: Hotspot, name: str) -> dict[str, Any]:
     measured: dict[str, float] = {"mitotic figures": window.mitotic_figures, "per mm2": window.per_mm2}
     if window.reviewed is not None:
         measured |= {"after review": window.reviewed.mitotic_figures, "after review per mm2": window.reviewed.per_mm2}
+    reviewed = "" if window.reviewed is None else " after review"
     return {
         "objectType": "annotation",
-        "name": f"{name}: {format_count(window.mitotic_figures, 'mitotic figure')} in {window.area_mm2:g} mm2",
+        "name": f"{name}: {format_count(count_shown(window), 'mitotic figure')}{reviewed} in {window.area_mm2:g} mm2",
         "isLocked": True,
         "classification": HOTSPOT,
         "measurements": measured,
     }
 
 
-def _feature(report: Report, key: str, ring: Ring, properties: dict[str, Any]) -> dict[str, Any]:
+def _feature(
+    report: Report, key: str, ring: Ring, properties: dict[str, Any], said: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A feature with an id of its own. said : further metadata, words by name."""
     left, top = report.slide.origin
     return {
         "type": "Feature",
         # QuPath wants UUIDs; these are the same whenever the analysis is.
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{report.analysis_id}/{key}")),
         "geometry": {"type": "Polygon", "coordinates": [[[round(x - left, 2), round(y - top, 2)] for x, y in ring]]},
-        "properties": {**properties, "metadata": {"analysis": report.analysis_id, "use": RESEARCH_USE}},
+        "properties": {
+            **properties,
+            "metadata": {"analysis": report.analysis_id, "use": RESEARCH_USE, **(said or {})},
+        },
     }
 
 
@@ -105,11 +116,27 @@ def _outline(hotspot: Hotspot) -> Ring:
 
 
 EXPORTS.add(
-    "geojson", Export("detections.geojson", "geojson", "application/geo+json", streamed(to_geojson), usual=True, rank=1)
+    "geojson",
+    Export(
+        "detections.geojson",
+        "geojson",
+        "application/geo+json",
+        streamed(to_geojson),
+        usual=True,
+        shows_review=True,
+        rank=1,
+    ),
 )
 
 
 EXPORTS.add(
     "geojson-gz",
-    Export("detections.geojson.gz", "geojson.gz", "application/gzip", streamed(to_gzipped_geojson), rank=5),
+    Export(
+        "detections.geojson.gz",
+        "geojson.gz",
+        "application/gzip",
+        streamed(to_gzipped_geojson),
+        shows_review=True,
+        rank=5,
+    ),
 )

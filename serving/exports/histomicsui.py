@@ -11,6 +11,7 @@ from serving.core.report import Hotspot, Report
 from serving.core.research_use import RESEARCH_USE
 from serving.exports.colours import colour_map
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import count_shown, list_figures, list_hotspots, state_review
 from serving.exports.file_px import in_file_px
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis, MitosisMap
@@ -25,7 +26,7 @@ def to_histomicsui(analysis: Analysis) -> Iterator[bytes]:
     head = {
         "name": f"Mitoserve {report.analysis_id}",
         "description": RESEARCH_USE,
-        "attributes": {"analysis": report.analysis_id, "slide": report.slide.sha256},
+        "attributes": {"analysis": report.analysis_id, "slide": report.slide.sha256} | state_review(report),
     }
     elements = (
         json.dumps(e, separators=(",", ":"))
@@ -35,14 +36,16 @@ def to_histomicsui(analysis: Analysis) -> Iterator[bytes]:
 
 
 def _elements(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> Iterator[dict[str, Any]]:
-    for i, d in enumerate(report.detections):
-        centre = [round(d.x + d.width / 2, 2), round(d.y + d.height / 2, 2), 0]
-        user = {"probability": d.probability, "score": d.score}
-        common = {"group": "mitotic figure", "label": {"value": f"{d.probability:.2f}"}, "lineColor": FIGURE}
-        yield {"type": "point", "id": _id(report, f"p{i}"), "center": centre, "user": user, **common}
+    for d in list_figures(report):
+        key = d.key.removeprefix("detection-")
+        centre = [round(d.centre[0], 2), round(d.centre[1], 2), 0]
+        user = {"probability": d.probability, "score": d.score} | d.statement
+        label = "added" if d.probability is None else f"{d.probability:.2f}"
+        common = {"group": "mitotic figure", "label": {"value": label}, "lineColor": FIGURE}
+        yield {"type": "point", "id": _id(report, f"p{key}"), "center": centre, "user": user, **common}
         box = {"center": centre, "width": d.width, "height": d.height, "rotation": 0}
-        yield {"type": "rectangle", "id": _id(report, f"r{i}"), **box, "user": user, **common}
-    for i, h in enumerate(report.hotspots):
+        yield {"type": "rectangle", "id": _id(report, f"r{key}"), **box, "user": user, **common}
+    for i, h in enumerate(list_hotspots(report)):
         yield {"id": _id(report, f"h{i}"), "group": "hotspot", "lineColor": HOTSPOT, **_window(h)}
     if lattice.scores.size:
         yield _grid(report, lattice, scale)
@@ -50,8 +53,9 @@ def _elements(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -
 
 def _window(h: Hotspot) -> dict[str, Any]:
     centre = [round(h.x + h.width / 2, 2), round(h.y + h.height / 2, 2), 0]
-    user = {"mitotic_figures": h.mitotic_figures, "area_mm2": h.area_mm2}
-    named = {"label": {"value": f"{h.mitotic_figures} in {h.area_mm2:g} mm2"}, "user": user, "center": centre}
+    figures = count_shown(h)
+    user = {"mitotic_figures": figures, "area_mm2": h.area_mm2}
+    named = {"label": {"value": f"{figures} in {h.area_mm2:g} mm2"}, "user": user, "center": centre}
     if h.shape == "disc" and h.width != h.height:
         return {"type": "ellipse", "width": h.width, "height": h.height, "rotation": 0, **named}
     if h.shape == "disc":
@@ -86,6 +90,11 @@ def _id(report: Report, key: str) -> str:
 EXPORTS.add(
     "histomicsui",
     Export(
-        "histomicsui.json", "histomicsui.json", "application/vnd.histomicsui+json", streamed(to_histomicsui), rank=6
+        "histomicsui.json",
+        "histomicsui.json",
+        "application/vnd.histomicsui+json",
+        streamed(to_histomicsui),
+        shows_review=True,
+        rank=6,
     ),
 )

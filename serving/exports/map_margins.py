@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from serving.core.report import CountComponent, Report
+from serving.core.report import CountComponent, Counts, Report
 from serving.exports.colours import legend_bar
+from serving.exports.figures import count_shown, describe_review, list_hotspots
 
 PAD = 24
 """Px of paper around everything."""
@@ -39,13 +40,15 @@ class TextLine:
 
 def header_lines(report: Report, width: int) -> list[TextLine]:
     """The slide's name, its counts, and what they were made with, in lines of at most `width` px."""
-    counts = report.counts
+    counts = _counts(report)
     noun = "mitotic figure" if counts.mitotic_figures == 1 else "mitotic figures"
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm² of tissue"
     result = [f"{counts.mitotic_figures} {noun}", density]
     if counts.interval is not None:
         result.append(f"95 % interval {counts.interval.low:.0f} to {counts.interval.high:.0f} (between tiles)")
-    result += [f"{h.mitotic_figures} in hotspot {i} of {h.area_mm2:.2f} mm²" for i, h in enumerate(report.hotspots, 1)]
+    result += [
+        f"{count_shown(h)} in hotspot {i} of {h.area_mm2:.2f} mm²" for i, h in enumerate(list_hotspots(report), 1)
+    ]
     if counts.component is not None:
         result.append(component_line(counts.component))
     if counts.expected is not None:
@@ -59,9 +62,15 @@ def header_lines(report: Report, width: int) -> list[TextLine]:
     ]
     return [
         TextLine(_shorten(report.slide.name, 22, width), 22, _INK),
+        *(TextLine(text, 17, _INK) for text in _wrap(describe_review(report).split(), " ", 17, width)),
         *(TextLine(text, 17, _INK) for text in _wrap(result, "  ·  ", 17, width)),
         *(TextLine(text, 13, _MUTED) for text in _wrap(made, "  ·  ", 13, width)),
     ]
+
+
+def _counts(report: Report) -> Counts:
+    """The counts of the figures that are drawn."""
+    return report.counts if report.review is None else report.review.counts
 
 
 def component_line(component: CountComponent) -> str:
@@ -75,7 +84,7 @@ def component_line(component: CountComponent) -> str:
 
 def footer_lines(report: Report, width: int) -> list[TextLine]:
     """The report's warnings and the research-use line."""
-    component = report.counts.component
+    component = _counts(report).component
     sources = [] if component is None else _wrap(f"Cut-offs: {component.source}".split(" "), " ", 13, width)
     warnings = [line for w in report.warnings for line in _wrap(f"Warning: {w}".split(" "), " ", 13, width)]
     research = _wrap(report.research_use.split(" "), " ", 15, width)
@@ -114,7 +123,7 @@ def draw_legend(page: Image.Image, corner: tuple[int, int], report: Report, zoom
     y += _BAR_PX + 22
     ring(draw, x + 9, y + 8, 7, FIGURE)
     _write(draw, (x + 28, y), TextLine("mitotic figure", 13, _INK))
-    if report.hotspots:
+    if list_hotspots(report):
         y += 24
         draw.rectangle((x + 1, y + 2, x + 17, y + 14), outline=HOTSPOT, width=3)
         _write(draw, (x + 28, y), TextLine("hotspot", 13, _INK))

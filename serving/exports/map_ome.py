@@ -34,4 +34,7 @@ def to_ome_tiff(analysis: Analysis) -> bytes:
     return buffer.getvalue()
 
 
-EXPORTS.add("ome-tiff", Export("mitosis-map.ome.tif", "ome.tif", "image/vnd.ome.tiff", whole(to_ome_tiff), rank=12))
+EXPORTS.add(
+    "ome-tiff",
+    Export("mitosis-map.ome.tif", "ome.tif", "image/vnd.ome.tiff", whole(to_ome_tiff), shows_review=True, rank=12),
+)

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from serving.exports.colours import colour_map, opacity
 from serving.exports.export import EXPORTS, Export, whole
+from serving.exports.figures import list_figures, list_hotspots
 from serving.exports.map_margins import (
     FIGURE,
     HOTSPOT,
@@ -91,7 +92,7 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
         points = [(x * zoom, y * zoom) for x, y in report.settings.roi]
         for colour, width in ((_PAPER, 5), (ROI, 2)):
             draw.line([*points, points[0]], fill=colour, width=width, joint="curve")
-    for h in report.hotspots:
+    for h in list_hotspots(report):
         left, top, right, bottom = (v * zoom for v in (h.x, h.y, h.x + h.width, h.y + h.height))
         # On slides of a few pixels a rectangle's last column is not to the right of its first.
         box = (left, top, max(right - 1, left), max(bottom - 1, top))
@@ -99,9 +100,9 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
             draw.ellipse(box, outline=HOTSPOT, width=3)
         else:
             draw.rectangle(box, outline=HOTSPOT, width=3)
-    for d in report.detections:
+    for d in list_figures(report):
         radius = max(math.hypot(d.width, d.height) / 2 * zoom, _MIN_RING_PX)
         ring(draw, (d.x + d.width / 2) * zoom, (d.y + d.height / 2) * zoom, radius, FIGURE)
 
 
-EXPORTS.add("png", Export("mitosis-map.png", "png", "image/png", whole(to_png), usual=True, rank=3))
+EXPORTS.add("png", Export("mitosis-map.png", "png", "image/png", whole(to_png), usual=True, shows_review=True, rank=3))

@@ -46,4 +46,6 @@ def to_tiff(analysis: Analysis) -> bytes:
     return buffer.getvalue()
 
 
-EXPORTS.add("tiff", Export("mitosis-map.tif", "tiff", "image/tiff", whole(to_tiff), usual=True, rank=4))
+EXPORTS.add(
+    "tiff", Export("mitosis-map.tif", "tiff", "image/tiff", whole(to_tiff), usual=True, shows_review=True, rank=4)
+)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from serving.exports.export import EXPORTS, Export, streamed
+from serving.exports.figures import list_figures, state_review
 from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
@@ -12,18 +13,22 @@ UM_PER_MM = 1000
 
 def to_midog(analysis: Analysis) -> Iterator[bytes]:
     """A point a figure, its centre in mm, by the resolution that the analysis used; without one there is no analysis."""
-    mm = analysis.report.slide.mpp / UM_PER_MM
+    report = analysis.report
+    mm, review = report.slide.mpp / UM_PER_MM, state_review(report)
     points = (
         json.dumps(
-            {
-                "point": [(d.x + d.width / 2) * mm, (d.y + d.height / 2) * mm, 0],
-                "probability": d.probability,
-                "name": "mitotic figure",
-            }
+            {"point": [figure.centre[0] * mm, figure.centre[1] * mm, 0]}
+            | ({} if figure.probability is None else {"probability": figure.probability})
+            | {"name": "mitotic figure"}
+            | figure.statement
         )
-        for d in analysis.report.detections
+        for figure in list_figures(report)
     )
-    return in_chunks('{"type":"Multiple points","points":[', points, '],"version":{"major":1,"minor":0}}\n')
+    stated = f',"review":{json.dumps(review)}' if review else ""
+    return in_chunks('{"type":"Multiple points","points":[', points, f'],"version":{{"major":1,"minor":0}}{stated}}}\n')
 
 
-EXPORTS.add("midog", Export("midog.json", "midog.json", "application/vnd.midog+json", streamed(to_midog), rank=8))
+EXPORTS.add(
+    "midog",
+    Export("midog.json", "midog.json", "application/vnd.midog+json", streamed(to_midog), shows_review=True, rank=8),
+)

@@ -35,4 +35,4 @@ def to_html(analysis: Analysis) -> bytes:
     return page.encode()
 
 
-EXPORTS.add("html", Export("report.html", "html", "text/html", whole(to_html), rank=13))
+EXPORTS.add("html", Export("report.html", "html", "text/html", whole(to_html), shows_review=True, rank=13))

@@ -49,4 +49,4 @@ def _picture(analysis: Analysis, platypus: Any, width: float, height: float) -> 
     return platypus.Image(png, drawn.width * scale, drawn.height * scale)
 
 
-EXPORTS.add("pdf", Export("report.pdf", "pdf", "application/pdf", whole(to_pdf), rank=14))
+EXPORTS.add("pdf", Export("report.pdf", "pdf", "application/pdf", whole(to_pdf), shows_review=True, rank=14))

@@ -9,4 +9,6 @@ def to_json(analysis: Analysis) -> bytes:
     return analysis.report.model_dump_json(indent=1).encode() + b"\n"
 
 
-EXPORTS.add("report", Export("report.json", "json", "application/json", whole(to_json), usual=True, rank=0))
+EXPORTS.add(
+    "report", Export("report.json", "json", "application/json", whole(to_json), usual=True, shows_review=True, rank=0)
+)

@@ -132,6 +132,26 @@ def test_a_review_reaches_every_number_that_is_reported(client: LocalClient, rev
     assert client.get(f"{analysis}/counts").json()["review"] is None
 
 
+def test_exports_hold_the_figures_that_are_counted(client: LocalClient, reviews: str) -> None:
+    analysis = reviews.removesuffix("/reviews")
+    plain = client.get(f"{analysis}/report.coco.json?review=off").json()
+    for i in range(len(DOTS)):
+        say(client, reviews, "reject", f"detection-{i}", reviewer="A")
+    say(client, reviews, "add", box=BOX, reviewer="A")
+    query = "?review=own&reviewer=A&threshold=0.5"
+    counted = client.get(f"{analysis}/counts{query}").json()["review"]["counts"]["mitotic_figures"]
+    found = client.get(f"{analysis}/report.coco.json{query}").json()
+    assert [a["bbox"] for a in found["annotations"]] == [[BOX["x"], BOX["y"], BOX["width"], BOX["height"]]]
+    assert len(found["annotations"]) == counted
+    assert (found["info"]["reviewers"], found["info"]["threshold"]) == ("A", "0.5")
+    assert (len(plain["annotations"]), "reviewers" in plain["info"]) == (len(DOTS), False)
+    assert client.get(f"{analysis}/report.coco.json?review=off").json() == plain
+    offered = client.get("/openapi.json").json()["paths"]["/v1/analyses/{analysis_id}/report"]["get"]
+    for media_type in offered["responses"]["200"]["content"]:
+        answer = client.get(f"{analysis}/report{query}", headers={"Accept": media_type})
+        assert answer.status_code == (422 if "dicom" in media_type else 200), media_type
+
+
 def test_most_reviewers_decide(client: LocalClient, reviews: str) -> None:
     for name, action in (("A", "reject"), ("B", "reject"), ("C", "accept")):
         say(client, reviews, action, "detection-0", reviewer=name)

@@ -149,10 +149,10 @@ def test_exports_say_what_reviewers_said(analysis: Analysis) -> None:
     reviewed = recount(analysis, SMALL, decision=decision, fields=[(800.0, 800.0)])
     geojson = EXPORTS["geojson"].render(reviewed).decode()
     assert geojson.count('"Not mitosis"') == 1
-    assert geojson.count('"not judged"') == len(SURE) - 1
+    assert geojson.count('"name":"not judged"') == len(SURE) - 1
     assert '"after review":' in geojson
     lines = EXPORTS["detections-csv"].render(reviewed).decode().splitlines()
-    assert lines[0].endswith(",review")
+    assert lines[0].endswith(",figure,found_by,verdict,threshold,reviewers")
     assert len(lines) == 1 + len(SURE) + 2
     page = EXPORTS["html"].render(reviewed).decode()
     assert "After review" in page
