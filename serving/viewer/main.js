@@ -49,7 +49,7 @@ async function open(slide, analysis, link = {}) {
     Object.assign(state, { slide, analysis, report: null, counts: null, candidates: null, map: null, mask: null, review: null });
     Object.assign(state, { selected: null, field: null, window: "hotspot-0", threshold: 0 });
     startStep();
-    element("title").textContent = slide.name;
+    Object.assign(element("title"), { textContent: slide.name, title: slide.name });
     document.title = `${slide.name} · Mitoserve`;
     element("welcome").hidden = true;
     element("copy-link").disabled = false;

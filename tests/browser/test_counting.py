@@ -117,6 +117,10 @@ def test_keys_judge_and_go_on_and_every_number_follows(page: Page, scored: Score
     for place in ("#window-you", "#reviewed"):
         expect(page.locator(place)).to_have_text(left)
     expect(page.locator("#hotspots button").first).to_contain_text(f"model {len(SURE)}, you {left}")
+    after = scored.get("counts?review=own&reviewer=judges").json()["review"]["hotspots"][0]
+    assert after["reviewed"]["per_mm2"] < after["per_mm2"]
+    density = f"{after['reviewed']['per_mm2']:.1f} per mm²"
+    expect(page.locator("#hotspots-reviewed button").first).to_contain_text(density)
     page.get_by_role("tab", name="Review").click()
     line = page.locator("#tallies tr", has_text="judges")
     expect(line.locator("td").nth(1)).to_have_text(left)
@@ -173,7 +177,7 @@ def test_profiles_change_area_shape_and_cut_offs(page: Page, scored: Scored) -> 
     expect(page.locator("#window-component")).to_contain_text("Own cut-offs: 3 or more (cut-offs 1 and 2)")
     page.locator("#profile").select_option("gist")
     expect(page.locator("#profile-source")).to_contain_text("Gastrointestinal Stromal Tumor")
-    expect(page.locator("#window-component")).to_contain_text("cut-offs are for 5 mm2")
+    expect(page.locator("#window-component")).to_contain_text("cut-offs are for 5 mm²")
 
 
 def test_a_field_is_counted_by_the_server_where_it_lies(page: Page, scored: Scored) -> None:

@@ -150,6 +150,44 @@ def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: P
                 expect(page.locator(control)).to_be_in_viewport()
 
 
+def test_the_list_and_the_findings_share_a_narrow_page_and_neither_covers_the_count(page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 1024, "height": 768})
+    library, panel = page.locator("#library"), page.locator("#panel")
+    with serve(tmp_path / "state") as environment:
+        page.goto(environment.address)
+        expect(library).to_be_visible()
+        expect(panel).to_be_hidden()
+        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
+        expect(page.locator("#count")).to_have_text(COUNTED)
+        for key in ("l", "p"):  # what was hidden comes back, each time
+            expect(library).to_be_hidden()
+            expect(panel).to_be_visible()
+            page.keyboard.press("l")
+            expect(panel).to_be_hidden()
+            expect(page.locator("#toggle-panel")).to_have_attribute("aria-expanded", "false")
+            for shown in ("#library", "#count-header", "#strip"):
+                expect(page.locator(shown)).to_be_visible()
+            list_box, count_box = library.bounding_box(), page.locator("#count-header").bounding_box()
+            assert list_box is not None
+            assert count_box is not None
+            assert list_box["x"] + list_box["width"] <= count_box["x"]
+            page.keyboard.press(key)
+        expect(library).to_be_hidden()
+        expect(panel).to_be_visible()
+        page.keyboard.press("p")
+        page.keyboard.press("l")
+        page.keyboard.press("l")
+        expect(panel).to_be_hidden()  # somebody closed it
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.keyboard.press("p")
+        page.keyboard.press("l")
+        expect(library).to_be_visible()
+        expect(panel).to_be_visible()
+        page.set_viewport_size({"width": 1024, "height": 768})
+        expect(library).to_be_hidden()
+        expect(panel).to_be_visible()
+
+
 def find_middle(slide: Path, kind: str) -> tuple[float, float]:
     """The place of an artefact of a generated slide that is farthest from its edge, (x, y), level-0 px."""
     there = np.asarray(Image.open(artefacts_path(slide))) == 1 + KINDS.index(kind)

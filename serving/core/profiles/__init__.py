@@ -71,9 +71,9 @@ class Profile:
 
     def _refusal(self, area_mm2: float) -> str:
         if not self.by_field_diameter:
-            return f"the cut-offs are for {self.area_mm2:g} mm2; the hotspot has {area_mm2:.4g}"
+            return f"the cut-offs are for {self.area_mm2:g} mm²; the hotspot has {area_mm2:.4g} mm²"
         low, high = (math.pi * (d / 100) ** 2 / 0.4 for d in (min(self.by_field_diameter), max(self.by_field_diameter)))
-        return f"the cut-offs are for {low:.2f} to {high:.2f} mm2; the hotspot has {area_mm2:.4g}"
+        return f"the cut-offs are for {low:.2f} to {high:.2f} mm²; the hotspot has {area_mm2:.4g} mm²"
 
 
 @cache

@@ -36,7 +36,7 @@ function expectedLine(model, after) {
   if (!model) return "";
   const range = model.interval ? ` (${model.interval.low.toFixed(0)} to ${model.interval.high.toFixed(0)})` : "";
   const own = after?.interval ? `; after review ${after.mitotic_figures.toFixed(1)} (${after.interval.low.toFixed(0)} to ${after.interval.high.toFixed(0)})` : "";
-  return `Expected in the slide: ${model.mitotic_figures.toFixed(1)}${range}${own}. ${model.note}.`;
+  return `Expected in the slide: ${model.mitotic_figures.toFixed(1)}${range}${own}: ${model.note}.`;
 }
 
 function row(hotspot, i, kind) {
@@ -46,7 +46,7 @@ function row(hotspot, i, kind) {
     { "aria-current": state.window === name, dataset: { key: name } },
     make("b", { textContent: i + 1 }),
     make("span", { textContent: `model ${hotspot.mitotic_figures}, you ${hotspot.reviewed.mitotic_figures}` }),
-    make("span", { textContent: `${hotspot.per_mm2.toFixed(1)} per mm²` }),
+    make("span", { textContent: `${(kind === "review" ? hotspot.reviewed : hotspot).per_mm2.toFixed(1)} per mm²` }),
   );
   button.addEventListener("click", () => chooseWindow(name));
   return make("li", {}, button);

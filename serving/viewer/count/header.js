@@ -90,6 +90,7 @@ function showChoices(counts) {
   // A field that was just placed is in the numbers that are on their way.
   if (!known && !isCounting()) state.window = options[0]?.value ?? "hotspot-0";
   select.value = state.window;
+  select.title = select.selectedOptions[0]?.textContent ?? "";
 }
 
 element("window-choice").addEventListener("change", () => chooseWindow(element("window-choice").value));

@@ -56,6 +56,7 @@ export function chosenProfile() {
 }
 
 function show() {
+  for (const id of ["profile", "diameter"]) element(id).title = element(id).selectedOptions[0].textContent; // where it is cut off
   element("diameter-row").hidden = element("profile").value !== BREAST;
   element("own-row").hidden = element("profile").value !== OWN;
   const known = state.counts?.profiles.find((p) => p.name === element("profile").value);

@@ -1,17 +1,39 @@
 // The two panels beside the slide, and the tabs of the right one.
 
 import { element } from "../lib/dom.js";
-import { emit } from "../lib/state.js";
+import { emit, state } from "../lib/state.js";
 
-const NARROW = 800;
+/** As wide as this the page has room for one panel beside the slide. */
+const NARROW = matchMedia("(max-width: 1100px)");
+const PANEL_HIDES = 800;
+let wantsPanel = innerWidth > PANEL_HIDES;
 
-for (const [button, name] of [["toggle-library", "no-library"], ["toggle-panel", "no-panel"]]) {
-  element(button).addEventListener("click", () => {
-    const hidden = document.body.classList.toggle(name);
-    element(button).setAttribute("aria-expanded", String(!hidden));
-  });
+const isShown = (name) => !document.body.classList.contains(`no-${name}`);
+
+function setShown(name, shown) {
+  document.body.classList.toggle(`no-${name}`, !shown);
+  element(`toggle-${name}`).setAttribute("aria-expanded", String(shown));
 }
-if (innerWidth <= NARROW) element("toggle-panel").click();
+
+/** The list takes the place of the findings where there is no room for both, and gives it back: neither covers the count. */
+function fit() {
+  setShown("panel", wantsPanel && !(NARROW.matches && isShown("library")));
+}
+
+element("toggle-library").addEventListener("click", () => {
+  setShown("library", !isShown("library"));
+  fit();
+});
+element("toggle-panel").addEventListener("click", () => {
+  wantsPanel = !isShown("panel");
+  if (wantsPanel && NARROW.matches) setShown("library", false);
+  fit();
+});
+NARROW.addEventListener("change", () => {
+  if (NARROW.matches && state.slide) setShown("library", false);
+  fit();
+});
+fit();
 
 /** @type {NodeListOf<HTMLElement>} */
 const list = document.querySelectorAll("[role=tab]");

@@ -33,9 +33,9 @@ function row(cells) {
 }
 
 function recordLine(entry) {
-  const what = { accept: "accepted", reject: "rejected", relabel: `called ${entry.label}`, add: "added", undo: "took back" }[entry.action];
+  const what = { accept: "accepted", reject: "rejected", relabel: "relabelled", add: "added", undo: "took back" }[entry.action];
   const which = entry.action === "add" ? `added-${entry.number}` : entry.action === "undo" ? `entry ${entry.target}` : entry.target;
-  const text = `${entry.number}. ${entry.reviewer || entry.author} ${what} ${which}${entry.reason ? `: ${entry.reason}` : ""} · ${entry.at.replace("T", " ").replace("Z", "")}`;
+  const text = `${entry.number}. ${entry.reviewer || entry.author} ${what} ${which}${entry.action === "relabel" ? ` as ${entry.label}` : ""}${entry.reason ? `: ${entry.reason}` : ""} · ${entry.at.replace("T", " ").replace("Z", "")}`;
   return make("li", { textContent: text, className: state.review.undone.has(String(entry.number)) ? "undone" : "" });
 }
 

@@ -2,7 +2,7 @@
 
 import { element, make, refill } from "../lib/dom.js";
 import { Pictures } from "../lib/pictures.js";
-import { currentWindow, objectOf, on, over, ownLabel, ownVerdict, state } from "../lib/state.js";
+import { currentWindow, objectOf, on, ownLabel, ownVerdict, state } from "../lib/state.js";
 import { isFigure, select, selectUnjudged, windowObjects } from "./selection.js";
 import { judge, undo } from "./verdicts.js";
 
@@ -65,7 +65,7 @@ function mark() {
     const possible = !isFigure(id);
     const what = object.probability === undefined ? "added" : `${possible ? "possible " : ""}${object.probability.toFixed(2)}`;
     button.querySelector(".caption").textContent = what;
-    button.querySelector(".verdict").textContent = label ?? "";
+    Object.assign(button.querySelector(".verdict"), { textContent: label ?? "", title: label ?? "" });
     button.classList.toggle("possible", possible);
     button.classList.toggle("verdict-yes", verdict === true);
     button.classList.toggle("verdict-no", verdict === false);
@@ -82,5 +82,5 @@ element("strip-accept").addEventListener("click", () => judge("accept"));
 element("strip-reject").addEventListener("click", () => judge("reject"));
 element("strip-undo").addEventListener("click", undo);
 element("strip-next").addEventListener("click", () => {
-  if (!selectUnjudged()) element("strip-note").textContent = `All ${over()} figures of this window are judged, or there are none.`;
+  if (!selectUnjudged()) element("strip-note").textContent = windowObjects().some(isFigure) ? "All figures of this window are judged." : "This window holds no figure.";
 });
