@@ -29,7 +29,7 @@ def test_an_area_beyond_the_table_has_no_estimate(area: float) -> None:
     found = load_profile("breast-nottingham").component(9, area)
     assert found.estimate is None
     assert found.reason is not None
-    assert "1.26 to 3.74 mm2" in found.reason
+    assert "1.26 to 3.74 mm²" in found.reason
 
 
 @pytest.mark.parametrize(
