@@ -225,7 +225,7 @@ def test_exports_have_names_and_hold_what_is_seen(page: Page, scored: Scored) ->
         page.locator("#export").select_option("detections.csv")
     assert download.value.suggested_filename == "case_7-figures.csv"
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
-    assert sorted(row["review"] for row in rows) == ["Not mitosis"] + ["not judged"] * len(SURE)
+    assert sorted(row["verdict"] for row in rows) == ["Not mitosis"] + ["not judged"] * len(SURE)
 
 
 def test_reload_and_back_keep_what_one_looked_at(page: Page, scored: Scored) -> None:

@@ -221,13 +221,21 @@ def _run_shadow(server: ServerProcess) -> dict[str, int]:
 
 
 def _review(server: ServerProcess, tissue: Tissue, analysis: str) -> None:
-    """What a reviewer who knows the truth says: every detection is judged, every figure that was missed is added."""
-    found = _find(server, analysis)
+    """What a reviewer who knows the truth says: every detection is judged, every figure that was missed is in.
+
+    A missed one that the model saw below its threshold is accepted, one that it did not see is added.
+    """
+    found, possible = _find(server, analysis), _find(server, analysis, "candidates")
     for index, place in enumerate(found):
         action = "accept" if _near(place, tissue.figures) else "reject"
         _say(server, analysis, {"action": action, "target": f"detection-{index}"})
     for x, y in tissue.figures:
-        if not _near(np.asarray((x, y)), found):
+        if _near(np.asarray((x, y)), found):
+            continue
+        if _near(np.asarray((x, y)), possible):
+            nearest = int(np.hypot(*(possible - (x, y)).T).argmin())
+            _say(server, analysis, {"action": "accept", "target": f"candidate-{nearest}"})
+        else:
             box = {"x": max(x - 16, 0), "y": max(y - 16, 0), "width": 32, "height": 32}
             _say(server, analysis, {"action": "add", "box": box})
 
@@ -243,12 +251,10 @@ def _whole_picture() -> dict[str, Any]:
     return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": named}
 
 
-def _find(server: ServerProcess, analysis: str) -> NDArray[np.float64]:
-    """Centres of what a report shows, float, shape (N, 2)."""
+def _find(server: ServerProcess, analysis: str, listed: str = "detections") -> NDArray[np.float64]:
+    """Centres of what a report shows, float, shape (N, 2). listed : `detections`, or `candidates` below the threshold."""
     report = server.client.get(f"{analysis}/report").raise_for_status().json()
-    return np.asarray([(d["x"] + d["width"] / 2, d["y"] + d["height"] / 2) for d in report["detections"]]).reshape(
-        -1, 2
-    )
+    return np.asarray([(d["x"] + d["width"] / 2, d["y"] + d["height"] / 2) for d in report[listed]]).reshape(-1, 2)
 
 
 def _near(place: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
