@@ -37,7 +37,6 @@ def main(network: Path, slide: Path, stated: dict[str, Any] | None = None) -> mi
     contract = AdoptionContract.model_validate(stated or CONTRACT)
     with tempfile.TemporaryDirectory() as models:
         version = Path(models) / contract.role / contract.version
-        version.mkdir(parents=True)
         graph = wrap_network(network, contract)
         write_version(graph, contract, version, weights=f"of {network.name}", parameters=count_parameters(network))
         report = mitoserve.score(slide, models=Path(models))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serving.adoption.contract import AdoptionContract
-from serving.core.errors import ModelError
+from serving.adoption.weights import WeightsFile
+from serving.core.errors import ModelError, RequestError
 from serving.core.geometry import Region, WorkFrame
 from serving.core.modelcard import ModelCard, ModelInput
 from serving.core.research_use import RESEARCH_USE
@@ -66,8 +68,9 @@ def run_graph(graph: bytes, windows: NDArray[np.uint8]) -> Outputs:
 def write_version(
     graph: bytes, contract: AdoptionContract, folder: Path, *, weights: str, parameters: int
 ) -> ModelCard:
-    """Write a version, `model.onnx`, `parity.npz` and `card.json`, to a folder that is there and empty; gives its card.
+    """Write a version, `model.onnx`, `parity.npz` and `card.json`; gives its card.
 
+    folder : which is not there yet; it is made whole or not at all
     graph : in the serving contract of its role. weights : what is said of them, such as the file that they are from
     parameters : how many the network has
 
@@ -75,7 +78,10 @@ def write_version(
     ------
     ModelError
         If the graph fails, gives what is no probability, or the card is refused.
+    RequestError
+        If the folder is there.
     """
+    check_absent(folder)
     windows = make_windows(contract)
     found = run_graph(graph, windows)
     role = MODEL_ROLES[contract.role]()
@@ -95,9 +101,46 @@ def write_version(
     files = {"model.onnx": graph, "parity.npz": sample.getvalue()}
     card = _make_card(graph, contract, files, weights=weights, parameters=parameters)
     find_candidates(card, found)
-    for name, content in (*files.items(), ("card.json", card.model_dump_json(indent=1).encode())):
-        (folder / name).write_bytes(content)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as unfinished:
+        part = Path(unfinished, folder.name)
+        part.mkdir()
+        for name, content in (*files.items(), ("card.json", card.model_dump_json(indent=1).encode())):
+            (part / name).write_bytes(content)
+        part.rename(folder)
     return card
+
+
+def adopt_weights(
+    graph: bytes, contract: AdoptionContract, found: WeightsFile, models: Path, *, parameters: int, note: str = ""
+) -> tuple[ModelCard, Path]:
+    """Write the version that a file of weights becomes below a folder of models; gives its card and its own folder.
+
+    found : the file, whose hash the card states, and whose licence where the contract states none. note : said behind the hash
+
+    Raises
+    ------
+    ModelError, RequestError
+        As `write_version`.
+    """
+    if contract.licence is None and found.licence is not None:
+        contract = contract.model_copy(update={"licence": found.licence})
+    with found.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = find_version_folder(contract, models)
+    said = f"of {found.path.name}, SHA-256 {digest}{note}"
+    return write_version(graph, contract, folder, weights=said, parameters=parameters), folder
+
+
+def find_version_folder(contract: AdoptionContract, models: Path) -> Path:
+    """Where the version of a contract lies below a folder of models."""
+    return models / contract.role / contract.version
+
+
+def check_absent(folder: Path) -> None:
+    """Raise `RequestError` where a version is there: versions never change."""
+    if folder.exists():
+        raise RequestError(f"{folder} is there already; versions never change, state another one")
 
 
 def _make_card(

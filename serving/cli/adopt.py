@@ -1,12 +1,11 @@
 """`mitoserve models adopt`: weights that others made become a version."""
 
-import hashlib
 import tempfile
 from pathlib import Path
 
 import click
 
-from serving.adoption.adopting import write_version
+from serving.adoption.adopting import adopt_weights
 from serving.adoption.contract import AdoptionContract, read_contract
 from serving.adoption.graphs import count_parameters, wrap_network
 from serving.adoption.weights import WeightsFile, find_weights
@@ -53,23 +52,8 @@ def make_graph(found: WeightsFile, stated: AdoptionContract) -> tuple[bytes, int
 
 def keep_version(graph: bytes, parameters: int, found: WeightsFile, stated: AdoptionContract, out: Path | None) -> None:
     """Write the version, and keep it in the store unless a folder is given; raises `MitoserveError`."""
-    if stated.licence is None and found.licence is not None:
-        stated = stated.model_copy(update={"licence": found.licence})
-    with found.path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    said = f"of {found.path.name}, SHA-256 {digest}"
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) if out is None else out / stated.role / stated.version
-        if out is not None:
-            if folder.exists():
-                raise click.ClickException(f"{folder} is there already; versions never change, state another one")
-            folder.mkdir(parents=True)
-        try:
-            card = write_version(graph, stated, folder, weights=said, parameters=parameters)
-        except BaseException:
-            if out is not None:
-                folder.rmdir()
-            raise
+        card, folder = adopt_weights(graph, stated, found, out or Path(scratch), parameters=parameters)
         label = f"{card.name}@{card.version}"
         if out is not None:
             click.echo(f"{label} is in {folder}; `mitoserve models add {folder}` checks it and keeps it")

@@ -20,28 +20,20 @@ def command(*, weights: Path, contract: Path, out: Path) -> None:
 
     `mitoserve models add` checks it and keeps it; `mitoserve models adopt` takes ONNX files itself.
     """
-    import hashlib  # noqa: PLC0415
-
-    from serving.adoption.adopting import make_windows, write_version  # noqa: PLC0415
+    from serving.adoption.adopting import (  # noqa: PLC0415
+        adopt_weights,
+        check_absent,
+        find_version_folder,
+        make_windows,
+    )
     from serving.adoption.contract import read_contract  # noqa: PLC0415
     from serving.adoption.weights import find_weights  # noqa: PLC0415
     from training.export.foreign_detectors import export_module, make_module  # noqa: PLC0415
 
     stated, found = read_contract(contract), find_weights(weights)
-    if stated.licence is None and found.licence is not None:
-        stated = stated.model_copy(update={"licence": found.licence})
-    folder = out / stated.role / stated.version
-    if folder.exists():
-        raise FileExistsError(f"{folder} is there already; versions never change, state another one")
+    check_absent(find_version_folder(stated, out))  # before minutes of export
     module = make_module(stated, found.path)
     graph = export_module(module, stated, make_windows(stated))
-    folder.mkdir(parents=True)
-    digest = hashlib.sha256(found.path.read_bytes()).hexdigest()
-    card = write_version(
-        graph,
-        stated,
-        folder,
-        weights=f"of {found.path.name}, SHA-256 {digest}, as float32",
-        parameters=sum(p.numel() for p in module.parameters()),
-    )
+    parameters = sum(p.numel() for p in module.parameters())
+    card, folder = adopt_weights(graph, stated, found, out, parameters=parameters, note=", as float32")
     print(f"{card.name}@{card.version} is in {folder}; `mitoserve models add {folder}` checks it and keeps it")

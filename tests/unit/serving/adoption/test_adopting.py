@@ -53,8 +53,10 @@ def test_an_adopted_network_gives_what_it_gave_and_finds_figures(kind: str, tmp_
     for name, values in theirs.items():
         assert np.abs(ours[name] - values).max() < 1e-3, name
     folder = tmp_path / "models" / contract.role / "1.0.0"
-    folder.mkdir(parents=True)
     card = write_version(graph, contract, folder, weights="of theirs.onnx", parameters=count_parameters(source))
+    assert card == load_card(folder)
+    with pytest.raises(RequestError, match="is there already; versions never change"):
+        write_version(graph, contract, folder, weights="of others", parameters=1)
     assert card == load_card(folder)
     assert (card.licence, card.parameters > 20_000) == ("Apache-2.0", True)
     assert check_version(folder, window_s=20.0, providers=CPU).name == contract.role
@@ -87,12 +89,11 @@ def _run_miniature(name: str, windows: NDArray[np.uint8]) -> dict[str, NDArray[A
 )
 def test_a_contract_that_does_not_fit_the_graph_is_refused(changed: dict[str, Any], why: str, tmp_path: Path) -> None:
     source = write_map(tmp_path / "theirs.onnx")
-    folder = tmp_path / "out"
-    folder.mkdir()
+    folder = tmp_path / "out" / "1.0.0"
     contract = AdoptionContract.model_validate(state_map(**changed))
     with pytest.raises(ModelError, match=why):
         write_version(wrap_network(source, contract), contract, folder, weights="theirs", parameters=1)
-    assert not list(folder.iterdir())
+    assert not folder.exists()  # so that the next try is not refused
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02}q\x00.", b"<html></html>", b"\x08\x07" * 400])
