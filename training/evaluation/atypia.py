@@ -161,7 +161,7 @@ def _share(values: NDArray[np.bool_]) -> float:
 
 
 def _crops(places: LabelledPlaces, pictures: Iterable[Picture], logit: NDArray[np.float64], fold: int) -> JudgedCrops:
-    cases = {(p.slide): p.patient for p in pictures}
+    cases = {p.slide: p.patient for p in pictures}
     # A set without cases is one slide: its crops are drawn one by one.
     alone = [f"{store}/{i}" for i, store in enumerate(places.store.tolist())]
     unit = [
