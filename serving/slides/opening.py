@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.slides import imageslide, openslides, tiffslide  # noqa: F401 - a decoder imports nothing any more
+from serving.slides import czislide, imageslide, metaimage, openslides, tiffslide, zarrslide  # noqa: F401 - a decoder imports nothing any more
 from serving.slides.formats import not_a_slide
 from serving.slides.limits import check_size
 from serving.slides.readers.reader import SLIDE_READERS, read_head

@@ -17,12 +17,12 @@ from serving.slides.directories import check_directories, is_large_ndpi
 from serving.slides.formats import TiffContent, has_directory
 from serving.slides.jpeglevels import JpegLevel, JpegTiles
 from serving.slides.limits import check_size
-from serving.slides.pyramid import PyramidSlide, find_trusted_levels
+from serving.slides.pyramid import PyramidSlide, describe_skipped, find_trusted_levels
 from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.resample import Pixels
 from serving.slides.samples import UPRIGHT
 from serving.slides.slidefiles import slide_files
-from serving.slides.tiffslide import TILED_INSTEAD, describe_skipped
+from serving.slides.tifflevels import TILED_INSTEAD
 
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
 """Formats whose levels are the directories of one TIFF, tile by tile: others overlap, pad or leave out tiles."""

@@ -115,3 +115,12 @@ class PyramidSlide(SlideBase):
             and self.height / self.level_sizes[level][1] <= shrink_y
         ]
         return max(fitting, default=0)
+
+
+def describe_skipped(sizes: list[tuple[int, int]], levels: list[int]) -> tuple[str, ...]:
+    """A sentence for each stored picture that is no level of the slide."""
+    return tuple(
+        f"the file has a picture of {width} x {height} px that is not the slide at a smaller size; it was left aside"
+        for number, (width, height) in enumerate(sizes)
+        if number not in levels and not have_same_shape(sizes[0], (width, height))
+    )

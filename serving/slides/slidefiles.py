@@ -119,7 +119,8 @@ def slides_below(folder: Path, called: str) -> tuple[list[SlideFiles], list[Slid
         slides += whole
         pictures += [_together(path, [path]) for path in single if path not in taken]
         others += [path for path in rest if path not in taken]
-        waiting += [path for path in reversed(folders) if path not in data and not is_system_name(path.name)]
+        if place not in data:
+            waiting += [path for path in reversed(folders) if path not in data and not is_system_name(path.name)]
     return slides, pictures, others
 
 
@@ -147,7 +148,8 @@ def _sort_files(files: Sequence[Path]) -> tuple[list[SlideFiles], list[Path], li
             pictures.append(path)
         else:
             slides.append(_together(path, reader.files(path)))
-            if (folder := reader.folder(path)) is not None:
+            folder = reader.folder(path)
+            if folder is not None and (reader.owns_folder or folder != path.parent):
                 folders.add(folder)
     for kind, paths in grouped.items():
         groups = kind().group(paths)

@@ -4,12 +4,11 @@ Everything behind this door counts in square pixels, so areas, distances, tiles 
 other programs read beside the slide's own file is taken back to the file's pixels: see `Slide.stored_scale`.
 """
 
-from collections.abc import Mapping
-
 from serving.core.geometry import Region
 from serving.core.pixelsize import PixelSize
 from serving.slides.resample import Pixels
-from serving.slides.slide import Slide, SlideBase
+from serving.slides.slide import Slide
+from serving.slides.wrapped import WrappedSlide
 
 MOST_OBLONG = 4.0
 """Longer over shorter side of pixels that are resampled; line scanners stay below 2. More is an error of the file."""
@@ -31,14 +30,13 @@ def size_given(slide: Slide, mpp: float | tuple[float, float]) -> PixelSize:
     return PixelSize(stated.x * slide.stored_scale[0], stated.y * slide.stored_scale[1])
 
 
-class SquareSlide(SlideBase):
+class SquareSlide(WrappedSlide):
     """See `Slide`; level-0 px are squares of the shorter side of the file's."""
 
     def __init__(self, slide: Slide, size: PixelSize) -> None:
+        super().__init__(slide)
         side = min(size)
-        self._slide = slide
         self._scale = side / size.x, side / size.y
-        self.name, self.vendor = slide.name, slide.vendor
         self.width, self.height = (
             max(round(slide.width / self._scale[0]), 1),
             max(round(slide.height / self._scale[1]), 1),
@@ -56,35 +54,12 @@ class SquareSlide(SlideBase):
             f"these; (x, y) is ({across:g} x, {down:g} y) in px of the file, in which GeoJSON, ASAP, HistomicsUI and DICOM exports are",
         )
 
-    def __repr__(self) -> str:
-        return f"SquareSlide({self._slide!r})"
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the file."""
-        return self._slide.sha256
-
     @property
     def level_dimensions(self) -> tuple[tuple[int, int], ...]:
         """See `Slide.level_dimensions`; each level is as if it were resampled."""
         across, down = self._scale
         below = [(max(round(w / across), 1), max(round(h / down), 1)) for w, h in self._slide.level_dimensions[1:]]
         return ((self.width, self.height), *below)
-
-    @property
-    def properties(self) -> Mapping[str, str]:
-        """See `Slide.properties`: of the file, so sizes are of its pixels."""
-        return self._slide.properties
-
-    @property
-    def associated_images(self) -> tuple[str, ...]:
-        """See `Slide.associated_images`."""
-        return self._slide.associated_images
-
-    @property
-    def icc_profile(self) -> bytes | None:
-        """See `Slide.icc_profile`."""
-        return self._slide.icc_profile
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """See `Slide.read`."""
@@ -98,7 +73,3 @@ class SquareSlide(SlideBase):
         shrink = min(max_side / max(self.width, self.height), 1.0)
         width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
         return self.read(Region(0, 0, self.width, self.height), width, height)
-
-    def close(self) -> None:
-        """See `Slide.close`."""
-        self._slide.close()

@@ -1,7 +1,6 @@
-"""Tiled TIFFs that OpenSlide does not read, or not rightly: big-endian ones, OME-TIFF, planar, 16 bits, other compressions."""
+"""TIFFs that OpenSlide does not read, or not rightly: big-endian ones, OME-TIFF, planar, 16 bits, other compressions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,15 +12,14 @@ from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import Region
 from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.directories import open_pages
-from serving.slides.jpeglevels import JpegLevel, JpegTiles, colours_contradict, jpeg_level
-from serving.slides.limits import check_stored_tile
-from serving.slides.ome import OmeImage, find_slide_image, is_ome
-from serving.slides.pyramid import PyramidSlide, find_trusted_levels, have_same_shape
+from serving.slides.jpeglevels import JpegTiles, colours_contradict
+from serving.slides.ome import find_slide_image, is_ome
+from serving.slides.pyramid import PyramidSlide, describe_skipped, find_trusted_levels
 from serving.slides.resample import Pixels
-from serving.slides.samples import SampleLayout, read_layout, read_segment
+from serving.slides.samples import read_segment
+from serving.slides.tifflevels import TILED_INSTEAD, TiffLevel, find_reduced, list_tiles_in, read_level
 from serving.slides.tilecache import CACHE_BYTES, DecodedTileCache
 
-TILED_INSTEAD = "a tiled pyramidal TIFF of it can be made with `vips tiffsave --tile --pyramid`"
 _INCH_UM, _CM_UM = 25_400.0, 10_000.0
 _STATED_TAGS = (
     "ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright", "DocumentName",
@@ -39,34 +37,6 @@ def read_resolution(page: tifffile.TiffPage) -> PixelSize | None:
     if unit is None or not (x > 0 and y > 0):
         return None
     return check_stated_size(unit / x, unit / y)
-
-
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """One stored size; three pages where red, green and blue are pages of their own."""
-
-    width: int
-    height: int
-    pages: tuple[tifffile.TiffPage, ...]
-    tables: tuple[bytes | None, ...]
-    """What JPEG tiles of each page have in common."""
-    layout: SampleLayout
-    jpeg: JpegLevel | None
-
-    @property
-    def columns(self) -> int:
-        return -(-self.width // int(self.pages[0].tilewidth))
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of a plane."""
-        return self.columns * -(-self.height // int(self.pages[0].tilelength))
-
-    def place(self, tile: int) -> Region:
-        """The part of the level that a tile shows, to the tile's full size."""
-        across, down = int(self.pages[0].tilewidth), int(self.pages[0].tilelength)
-        row, column = divmod(tile, self.columns)
-        return Region(column * across, row * down, across, down)
 
 
 def open_tiff(path: Path, name: str) -> "TiffSlide":
@@ -97,8 +67,8 @@ def _open(tiff: tifffile.TiffFile, path: Path, name: str) -> "TiffSlide":
     image = find_slide_image(description, name) if is_ome(description) else None
     mains = [_aspage(tiff, number, name) for number in image.directories] if image else [_largest(tiff, name)]
     bits = None if image is None else image.significant_bits
-    stacks = [tuple(mains), *(_find_reduced(tiff, tuple(mains), image))]
-    levels = [_level(pages, name, bits) for pages in stacks]
+    stacks = [tuple(mains), *(find_reduced(tiff, tuple(mains), image))]
+    levels = [read_level(pages, name, bits) for pages in stacks]
     size = (image.size if image else None) or read_resolution(mains[0]) or _aperio_size(description)
     beside = image.beside if image else ()
     slide = TiffSlide(
@@ -124,41 +94,6 @@ def _largest(tiff: tifffile.TiffFile, name: str) -> tifffile.TiffPage:
     return max(tiled, key=lambda page: int(page.imagewidth) * int(page.imagelength))
 
 
-def _find_reduced(
-    tiff: tifffile.TiffFile, mains: tuple[tifffile.TiffPage, ...], image: OmeImage | None
-) -> list[tuple[tifffile.TiffPage, ...]]:
-    """Candidates for smaller levels, largest first: subordinate pages, and for plain TIFFs the other pages of the chain."""
-    below = [[tifffile.TiffPage.aspage(p) for p in main.pages] if main.pages is not None else [] for main in mains]
-    stacks = list(zip(*below, strict=False))
-    if image is None:
-        others = (tifffile.TiffPage.aspage(page) for page in tiff.pages)
-        stacks += [(page,) for page in others if page.is_tiled and page.index != mains[0].index]
-    return sorted(stacks, key=lambda pages: -int(pages[0].imagewidth) * int(pages[0].imagelength))
-
-
-def _level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None) -> _Level:
-    first = pages[0]
-    if not all(page.is_tiled and min(page.tilewidth, page.tilelength) > 0 for page in pages):
-        raise UnsupportedFormatError(f"{name} has a level in strips and not in tiles; {TILED_INSTEAD}")
-    if min(first.imagewidth, first.imagelength) < 1:
-        raise UnreadableSlideError(f"{name} states a picture without pixels; copy it again from the scanner")
-    layouts = [read_layout(page, significant_bits=bits) for page in pages]
-    layouts[0].check(name, channels=len(pages))
-    same = {(p.imagewidth, p.imagelength, p.tilewidth, p.tilelength) for p in pages}
-    if len(same) > 1 or len(set(layouts)) > 1:
-        raise UnsupportedFormatError(
-            f"{name} has red, green and blue pages that differ in size or kind; export it as RGB"
-        )
-    tiles = -(-first.imagewidth // first.tilewidth) * -(-first.imagelength // first.tilelength)
-    tiles *= layouts[0].samples if layouts[0].planar else 1
-    if any(len(page.dataoffsets) < tiles or len(page.databytecounts) < tiles for page in pages):
-        raise UnreadableSlideError(f"{name} lists fewer tiles than its size needs; copy it again from the scanner")
-    check_stored_tile(int(first.tilewidth), int(first.tilelength))
-    tables = tuple(page.jpegtables for page in pages)
-    jpeg = jpeg_level(first) if len(pages) == 1 else None
-    return _Level(int(first.imagewidth), int(first.imagelength), pages, tables, layouts[0], jpeg)
-
-
 def _aperio_size(description: str) -> PixelSize | None:
     if not description.startswith("Aperio"):
         return None
@@ -176,7 +111,7 @@ class TiffSlide(PyramidSlide):
         self,
         tiff: tifffile.TiffFile,
         path: Path,
-        levels: list[_Level],
+        levels: list[TiffLevel],
         size: PixelSize | None,
         *,
         name: str,
@@ -252,7 +187,7 @@ class TiffSlide(PyramidSlide):
                 return direct
         pixels = np.full((cut.height, cut.width, 3), 255, np.uint8)
         inside = cut.intersection(Region(0, 0, stored.width, stored.height))
-        for tile in _tiles_in(stored, inside) if inside.area else ():
+        for tile in list_tiles_in(stored, inside) if inside.area else ():
             place = stored.place(tile)
             part = place.intersection(inside)
             shown = self._tile(level, tile)
@@ -273,7 +208,7 @@ class TiffSlide(PyramidSlide):
             pixels[: shown.shape[0], : shown.shape[1]] = shown
         return self._kept.keep((level, tile), pixels)
 
-    def _visible_pixels(self, level: _Level, tile: int) -> Pixels | None:
+    def _visible_pixels(self, level: TiffLevel, tile: int) -> Pixels | None:
         """The px of a tile that lie in the slide, or more; None where the file has none."""
         if level.jpeg is None:
             samples = self._samples(level, tile)
@@ -285,12 +220,19 @@ class TiffSlide(PyramidSlide):
             raise self._damage_error(level, tile)
         return shown
 
-    def _samples(self, level: _Level, tile: int) -> NDArray[np.unsignedinteger] | None:
+    def _samples(self, level: TiffLevel, tile: int) -> NDArray[np.unsignedinteger] | None:
         """The samples of a tile, shape (height, width, samples), at most the tile's size; None where the file has none."""
         planes = level.layout.samples if level.layout.planar else 1
         step = level.tiles
         parts = [
-            read_segment(self._file, page, plane * step + tile, tables, name=self.name)
+            read_segment(
+                self._file,
+                page,
+                plane * step + tile,
+                tables,
+                name=self.name,
+                kind="tile" if page.is_tiled else "strip",
+            )
             for page, tables in zip(level.pages, level.tables, strict=True)
             for plane in range(planes)
         ]
@@ -303,24 +245,9 @@ class TiffSlide(PyramidSlide):
             raise self._damage_error(level, tile)
         return joined
 
-    def _damage_error(self, level: _Level, tile: int) -> UnreadableSlideError:
+    def _damage_error(self, level: TiffLevel, tile: int) -> UnreadableSlideError:
         place = level.place(tile)
         return UnreadableSlideError(
             f"{self.name} is damaged at level {self._stored.index(level)}, x {place.x}, y {place.y}; "
             "copy it again from the scanner"
         )
-
-
-def describe_skipped(sizes: list[tuple[int, int]], levels: list[int]) -> tuple[str, ...]:
-    """A sentence for each stored picture that is no level of the slide."""
-    return tuple(
-        f"the file has a picture of {width} x {height} px that is not the slide at a smaller size; it was left aside"
-        for number, (width, height) in enumerate(sizes)
-        if number not in levels and not have_same_shape(sizes[0], (width, height))
-    )
-
-
-def _tiles_in(level: _Level, part: Region) -> list[int]:
-    across, down = int(level.pages[0].tilewidth), int(level.pages[0].tilelength)
-    rows, columns = range(part.y // down, -(-part.bottom // down)), range(part.x // across, -(-part.right // across))
-    return [row * level.columns + column for row in rows for column in columns]

@@ -31,6 +31,8 @@ class SlideReader(ABC):
     """Whether the further files lie in a folder with the name of the main file."""
     grouped: ClassVar[bool] = False
     """Whether files are told to be one slide by what they hold: `group` says so."""
+    owns_folder: ClassVar[bool] = False
+    """Whether all that lies in the folder of the main file, and below it, is the slide's."""
     rank: ClassVar[int] = LAST
     """Place among all readers: the first that takes a file opens it."""
 
@@ -103,6 +105,10 @@ class SlideReaderRegistry(RankedRegistry[type[SlideReader]]):
             for name in reader.formats or (suffix.removeprefix(".").upper() for suffix in reader.suffixes)
         )
         return f"{', '.join(names)} and {last} are readable"
+
+    def owns(self, folder: Path) -> bool:
+        """Whether a folder is a slide with all that lies in it and below."""
+        return any(reader.owns_folder and reader().find_main(folder) is not None for reader in self.values())
 
     def suffixes(self, *, pictures: bool = False) -> tuple[str, ...]:
         """Suffixes of main files of slides, and of pictures where they are asked for."""

@@ -27,6 +27,7 @@ class TiffReader(SlideReader):
         from serving.slides.tiffslide import open_tiff  # noqa: PLC0415
 
         content = check_tiff(path, name)
-        if is_for_openslide(path, content):
+        strips = content.ome and not content.is_tiled
+        if not strips and is_for_openslide(path, content):
             return open_with_openslide(path, name, content=content)
         return open_tiff(path, name)
