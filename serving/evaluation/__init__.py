@@ -1,0 +1,1 @@
+"""What is measured of detections against labels, with how sure it is."""
