@@ -6,6 +6,7 @@ from serving.access.audit import AuditLog
 from serving.access.authenticator import Authenticator
 from serving.access.keys import KeyStore
 from serving.access.oidc import Provider, TokenVerifier
+from serving.access.projects import ProjectStore
 from serving.settings import ServerSettings
 from serving.store.database import open_database
 
@@ -17,6 +18,7 @@ class AccessControl:
     keys: KeyStore
     audit: AuditLog
     door: Authenticator
+    projects: ProjectStore
 
 
 def open_access(settings: ServerSettings) -> AccessControl:
@@ -29,7 +31,9 @@ def open_access(settings: ServerSettings) -> AccessControl:
     """
     database = open_database(settings)
     keys = KeyStore(database)
-    return AccessControl(keys, AuditLog(database), Authenticator(keys, _tokens(settings), settings))
+    return AccessControl(
+        keys, AuditLog(database), Authenticator(keys, _tokens(settings), settings), ProjectStore(database)
+    )
 
 
 def _tokens(settings: ServerSettings) -> TokenVerifier | None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from serving.access.errors import AuditError
+from serving.access.principal import AuditError
 from serving.core.errors import BusyError
 from serving.store import tables
 from serving.store.database import Database

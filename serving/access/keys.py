@@ -10,8 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Row, func, insert, select, update
 
-from serving.access.errors import ExpiredKeyError, NoSuchKeyError
-from serving.access.principal import SCOPES, Principal, Scope
+from serving.access.principal import SCOPES, ExpiredKeyError, NoSuchKeyError, Principal, Scope
 from serving.store import tables
 from serving.store.database import Database
 
@@ -47,7 +46,7 @@ class Key:
     @property
     def principal(self) -> Principal:
         """Who calls with this key."""
-        return Principal(f"key:{self.id}", self.scopes, self.requests_per_minute, self.disk_quota_bytes)
+        return Principal(f"key:{self.id}", self.scopes, self.requests_per_minute, self.disk_quota_bytes, self.name)
 
 
 class KeyStore:

@@ -6,8 +6,7 @@ from typing import Any
 
 import jwt
 
-from serving.access.errors import AuthenticationError
-from serving.access.principal import SCOPES, Principal, Scope
+from serving.access.principal import SCOPES, AuthenticationError, Principal, Scope
 from serving.access.signing_keys import SigningKeys
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -18,6 +17,9 @@ LEEWAY_S = 30
 
 _SUBJECT_LENGTH = 255
 """OpenID Connect Core, 2: `sub` has at most 255 ASCII characters."""
+
+_NAMES = ("name", "preferred_username", "email")
+"""Claims that people are called by (OpenID Connect Core, 5.1), the first that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ class TokenVerifier:
         if not scopes:
             wanted = ", ".join(f"{self._provider.scope_prefix}{scope}" for scope in SCOPES)
             raise AuthenticationError(f"the token has none of the scopes {wanted} in {self._provider.scope_claim!r}")
-        return Principal(f"oidc:{subject}", scopes, self._provider.requests_per_minute, self._provider.disk_quota_bytes)
+        name = next((claims[claim] for claim in _NAMES if isinstance(claims.get(claim), str)), "")
+        limits = self._provider.requests_per_minute, self._provider.disk_quota_bytes
+        return Principal(f"oidc:{subject}", scopes, *limits, name=name[:200])
 
 
 def _key_id(token: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from serving.access.errors import AuthenticationError, IdentityProviderError
+from serving.access.principal import AuthenticationError, IdentityProviderError
 
 FRESH_S = 300.0
 """So long a key is used without asking whether it is still published."""
@@ -98,14 +98,14 @@ class SigningKeys:
 
 def _fetch_keys(issuer: str) -> dict[str, jwt.PyJWK]:
     address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    document = _fetch_json(address)
+    document = fetch_json(address)
     stated, keys = document.get("issuer"), document.get("jwks_uri")
     if stated != issuer or not isinstance(keys, str):
         raise IdentityProviderError(f"{address} is of another issuer; MITOSIS_OIDC_ISSUER must be as it states it")
-    if not _is_sure(keys, issuer):
+    if not is_sure(keys, issuer):
         raise IdentityProviderError(f"{address} states an address of its keys without https; they would prove nothing")
     try:
-        found = jwt.PyJWKSet.from_dict(_fetch_json(keys)).keys
+        found = jwt.PyJWKSet.from_dict(fetch_json(keys)).keys
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
         raise IdentityProviderError(
             f"what is published at {keys} is no set of keys ({type(error).__name__})"
@@ -113,7 +113,7 @@ def _fetch_keys(issuer: str) -> dict[str, jwt.PyJWK]:
     return {key.key_id: key for key in found if key.key_id and key.public_key_use in (None, "sig")}
 
 
-def _is_sure(address: str, issuer: str) -> bool:
+def is_sure(address: str, issuer: str) -> bool:
     """Whether what an address gives comes from where it says: by TLS, or on this machine, as the issuer itself."""
     parts = urlsplit(address)
     if parts.scheme == "https":
@@ -130,7 +130,7 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _fetch_json(address: str) -> dict[str, Any]:
+def fetch_json(address: str) -> dict[str, Any]:
     """The JSON object at an address, within a time and a size; a redirect is not followed: it may lead anywhere."""
     deadline, content = time.monotonic() + _TIMEOUT_S, b""
     try:

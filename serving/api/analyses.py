@@ -1,6 +1,7 @@
 """`/v1/analyses`: submit, look, list, cancel, and fetch the result."""
 
 import hashlib
+from dataclasses import replace
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -11,17 +12,21 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import AnalysisPage, AnalysisView, location, view
 from serving.api.answers import RESULT_ERRORS, choose_export, export_response, format_responses, link_page
-from serving.api.counts import read_decision, recount_as_asked
 from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_options
-from serving.api.owners import request_owner, visible_owner
+from serving.api.owners import request_author, request_owner, visible_owner
 from serving.api.problems import NoSuchPageError, responses
+from serving.api.recounting import recount_as_asked
 from serving.api.results import load_job_result
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
+from serving.core.errors import BusyError, MitoserveError
 from serving.exports import EXPORTS
+from serving.exports.sheet_pictures import read_views
 from serving.jobs.job import AnalysisJob, State
+from serving.jobs.sending import list_sendings
 from serving.jobs.table import PRIORITIES, Submission
 from serving.jobs.webhooks import check_webhook
+from serving.review.region_store import RegionStore
 from serving.scoring.analysis import Analysis
 
 MAX_PAGE = 200
@@ -72,6 +77,7 @@ async def submit(
 ) -> Response:
     """Accepts the analysis for good: it survives restarts. A result that its owner has already is there at once."""
     options = to_options(wanted.options)
+    await run_sync(workload.check_models, options)
     webhook = None if wanted.webhook is None else check_webhook(wanted.webhook.url, workload.settings)
     submission = Submission(
         request_owner(request),
@@ -82,7 +88,7 @@ async def submit(
         idempotency_key=idempotency_key,
         idempotency_hash=hashlib.sha256(wanted.model_dump_json().encode()).hexdigest(),
     )
-    job, _ = await run_sync(lambda: workload.jobs.submit(submission, models_key=workload.worker_registry.models_key()))
+    job, _ = await run_sync(lambda: workload.jobs.submit(submission, models_key=workload.find_models_key(options)))
     return JSONResponse(view(job).model_dump(mode="json"), 202, {"Location": location(job)})
 
 
@@ -93,13 +99,20 @@ async def page(
     *,
     state: Annotated[list[State] | None, Query(description="Only these states; repeat for several.")] = None,
     slide: Annotated[str | None, Query(max_length=100, description="Only of this slide.")] = None,
+    owner: Annotated[
+        str | None, Query(max_length=300, description="Only of this owner, for administrators, who see everybody's.")
+    ] = None,
     before: Annotated[int | None, Query(ge=1, le=2**62, description="From a page's `next`.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> AnalysisPage:
     """Your analyses, the newest first."""
-    owner = visible_owner(request)
+    seen = visible_owner(request)
+    if None not in (seen, owner) and owner != seen:
+        return AnalysisPage(analyses=[], next=None)
     jobs = await run_sync(
-        lambda: workload.jobs.page(owner=owner, states=state or (), sha256=slide, before=before, limit=limit + 1)
+        lambda: workload.jobs.page(
+            owner=seen or owner, states=state or (), sha256=slide, before=before, limit=limit + 1
+        )
     )
     more = link_page(request, before=jobs[limit - 1].number) if len(jobs) > limit else None
     return AnalysisPage(analyses=[view(job) for job in jobs[:limit]], next=more)
@@ -109,7 +122,13 @@ async def page(
 async def get(workload: ServingWorkload, request: Request, analysis_id: str) -> AnalysisView:
     """State, progress and time left; with the error where it failed."""
     owner = visible_owner(request)
-    return view(await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner)))
+
+    def look() -> AnalysisView:
+        job = workload.jobs.get(analysis_id, owner=owner)
+        with workload.database.reading() as tx:
+            return view(job, list_sendings(tx, job.id))
+
+    return await run_sync(look)
 
 
 @router.delete(
@@ -117,10 +136,17 @@ async def get(workload: ServingWorkload, request: Request, analysis_id: str) -> 
     summary="Cancel or remove an analysis",
     responses={204: {"description": "It had ended and is removed"}, **responses("not-found", "busy")},
 )
-async def cancel(workload: ServingWorkload, request: Request, analysis_id: str) -> AnalysisView:
-    """Cancels what has not ended: its worker stops within two seconds. What has ended is removed."""
+async def cancel(
+    workload: ServingWorkload,
+    request: Request,
+    analysis_id: str,
+    keep_ended: Annotated[bool, Query(description="Leave an analysis that has ended as it is.")] = False,
+) -> AnalysisView:
+    """Cancels what has not ended: its worker stops within two seconds. What has ended is removed, unless `keep_ended` is true."""
     owner = visible_owner(request)
     job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
+    if job.finished and keep_ended:
+        return view(job)
     if job.finished:
         await run_sync(lambda: workload.jobs.forget(analysis_id, owner=owner))
         return Response(status_code=204)  # type: ignore[return-value]  # FastAPI passes responses on
@@ -173,18 +199,40 @@ async def _answer(workload: Workload, request: Request, analysis_id: str, export
     check_query(request)
     owner = visible_owner(request)
     job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-    you = request_owner(request)
+    you = request_author(request)
     analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
-    headers = {"Cache-Control": "private, immutable" if query.review == "off" else "private, no-cache"}
+    headers = {"Cache-Control": "private, immutable" if query.is_settled else "private, no-cache"}
+    if EXPORTS[export].shows_views:
+        analysis = await run_sync(_with_views, workload, job, analysis)
     if not EXPORTS[export].needs_slide:
         return await export_response(export, analysis, headers=headers)
     async with contextmanager_in_threadpool(workload.store.files.path(job.sha256)) as slide:
         return await export_response(export, analysis, slide=slide, headers=headers)
 
 
-def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:
-    """The analysis as it is where the query asks for nothing, else counted again. you : who asks."""
-    analysis = load_job_result(workload, job)
-    if not query.model_fields_set:
+def _with_views(workload: Workload, job: AnalysisJob, analysis: Analysis) -> Analysis:
+    """The analysis with the pixels that a printed report shows; without them where the slide is gone or cannot be read."""
+    try:
+        with workload.open_slides.using(job.sha256) as slide:
+            return replace(analysis, views=read_views(slide, analysis.report))
+    except BusyError:
+        raise
+    except MitoserveError:
         return analysis
-    return recount_as_asked(analysis, query, read_decision(workload, job.id, analysis.report, query, you=you))
+
+
+def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:
+    """The analysis as it is where neither the query nor who drew on it asks for anything, else counted again. you : who asks."""
+    analysis = load_job_result(workload, job)
+    nothing = not query.model_fields_set - {"regions"}
+    if nothing and not _find_change(workload, job, query, analysis):
+        return analysis
+    return recount_as_asked(workload, job.id, analysis, query, you=you)
+
+
+def _find_change(workload: Workload, job: AnalysisJob, query: RecountQuery, analysis: Analysis) -> bool:
+    """Whether other regions count than those that the analysis was made with."""
+    if query.regions == "current":
+        return RegionStore(workload.database).find(job.id) is not None
+    counting = analysis.report.settings.counting
+    return query.regions == "off" and counting is not None and counting.regions_sha256 is not None

@@ -13,28 +13,37 @@ from starlette.middleware.cors import CORSMiddleware
 
 from serving.access.access import open_access
 from serving.access.local_key import FILE
+from serving.access.login import BrowserLogin
 from serving.api import (
     analyses,
+    changes,
     counts,
     deepzoom,
     drift,
     events,
     iiif,
     info,
+    login,
     maps,
     masks,
     monailabel,
     problems,
+    projects,
+    readings,
+    regions,
     registry,
     reviews,
     score,
     shadows,
+    signatures,
     slides,
+    studies,
     uploads,
     viewer,
+    worklist,
 )
 from serving.api.bounds import BoundedBodies, BoundedHeads
-from serving.api.guard import PUBLIC, Guard
+from serving.api.guard import LOGIN, PUBLIC, Guard
 from serving.api.heads import HeadAsGet, SafeAnswers
 from serving.api.pictures import Pictures
 from serving.api.proxies import Proxies
@@ -43,7 +52,7 @@ from serving.api.results import ResultCache
 from serving.api.routes import METHODS
 from serving.api.services import Services
 from serving.api.workload import Workload
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.observability.tracing import configure_tracing
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.roles.role import MODEL_ROLES
@@ -57,7 +66,7 @@ API_VERSION = "1.0"
 _log = logging.getLogger("mitoserve.http")
 
 _RESOURCES = (
-    info, score, slides, uploads, analyses, events, deepzoom, iiif, maps, masks, counts, reviews, viewer, monailabel,
+    info, login, projects, score, slides, worklist, uploads, analyses, events, changes, deepzoom, iiif, maps, masks, counts, regions, reviews, readings, signatures, studies, viewer, monailabel,
     registry, shadows, drift,
 )  # fmt: skip
 """Modules with routes, in the order of the document."""
@@ -92,7 +101,7 @@ def create_app(settings: ServerSettings, *, load: Callable[[], AnyDetector] | No
 
     # The documentation pages of FastAPI load scripts from elsewhere; the document itself is served instead.
     app = FastAPI(title="Mitoserve", version=API_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.services = Services(workload, Pictures(workload), ResultCache(workload))
+    app.state.services = Services(workload, Pictures(workload), ResultCache(workload), _open_login(settings))
     for resource in _RESOURCES:
         app.include_router(resource.router)
     problems.install(app)
@@ -121,6 +130,12 @@ def create_app(settings: ServerSettings, *, load: Callable[[], AnyDetector] | No
     return app
 
 
+def _open_login(settings: ServerSettings) -> BrowserLogin | None:
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    return BrowserLogin(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_login_scope)
+
+
 def _document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of every route, made once."""
     if app.openapi_schema is None:
@@ -143,4 +158,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
         app.openapi_schema["security"] = [{"bearer": []}]
         for path in PUBLIC & app.openapi_schema["paths"].keys():
             app.openapi_schema["paths"][path]["get"]["security"] = []
+        app.openapi_schema["paths"][LOGIN]["post"]["security"] = []
     return app.openapi_schema

@@ -6,19 +6,28 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.api.options import RecountQuery, check_query
-from serving.api.owners import request_owner, visible_owner
+from serving.api.options import RecountQuery, RecountRequest, check_query
+from serving.api.owners import request_author, visible_owner
 from serving.api.problems import responses
+from serving.api.recounting import recount_as_asked
+from serving.api.results import ResultCache
 from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
+from serving.core.counts import (
+    Counting,
+    Counts,
+    Hotspot,
+    ReadingAgreement,
+    ReadingCounts,
+    ReviewedCounts,
+    Signature,
+)
 from serving.core.profiles import load_profile, profile_names
-from serving.core.report import Counting, Counts, Hotspot, Report, ReviewedCounts
-from serving.core.research_use import RESEARCH_USE
-from serving.review.decisions import decide
-from serving.review.review_store import ReviewStore
+from serving.core.report_parts import ModelInfo
+from serving.core.words import RESEARCH_USE
 from serving.scoring.analysis import Analysis
-from serving.scoring.recount import find_least_threshold, find_own_threshold, recount
-from serving.scoring.reviewed import ReviewDecision
+from serving.scoring.recount import find_least_threshold, find_own_threshold
+from serving.scoring.report_identity import identify_counts
 
 
 class _Part(BaseModel):
@@ -46,6 +55,20 @@ class CountsView(_Part):
     hotspots: list[Hotspot]
     fields: list[Hotspot]
     review: ReviewedCounts | None
+    atypia: ModelInfo | None = Field(
+        default=None,
+        description="The model that says which figures are atypical, with its threshold; null without one.",
+    )
+    readings: list[ReadingCounts] = Field(
+        default_factory=list, description="Of both readers, where `review` is their consensus."
+    )
+    agreement: ReadingAgreement | None = Field(default=None, description="Of both readers.")
+    signatures: list[Signature] = Field(
+        default_factory=list, description="Of counts that were counted in the same way, the last first."
+    )
+    identity: str | None = Field(
+        default=None, description="SHA-256 of what a signature would stand for; null without a review."
+    )
     warnings: list[str]
     profiles: list[ProfileView]
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
@@ -57,7 +80,7 @@ router = APIRouter(tags=["analyses"])
 @router.get(
     "/v1/analyses/{analysis_id}/counts",
     summary="Counts at a threshold and after review",
-    responses=responses("malformed-request", "not-found", "not-finished", "busy"),
+    responses=responses("malformed-request", "not-found", "not-finished", "reading-conflict", "busy"),
 )
 async def read(
     workload: ServingWorkload,
@@ -68,31 +91,31 @@ async def read(
 ) -> CountsView:
     """The result counted again, as `/report` with the same query does, without what a viewer holds already."""
     check_query(request)
-    owner, you = visible_owner(request), request_owner(request)
+    owner, you = visible_owner(request), request_author(request)
 
-    def count_again() -> CountsView:
-        job, analysis = results.get(analysis_id, owner=owner)
-        decision = read_decision(workload, job.id, analysis.report, query, you=you)
-        return _view(analysis_id, analysis, recount_as_asked(analysis, query, decision))
-
-    return await run_sync(count_again)
+    return await run_sync(lambda: _count_again(workload, results, analysis_id, query, owner=owner, you=you))
 
 
-def read_decision(
-    workload: Workload, analysis_id: str, report: Report, query: RecountQuery, *, you: str
-) -> ReviewDecision | None:
-    """What is decided by those whom the query names; None where it asks for no review. you : who asks."""
-    if query.review == "off":
-        return None
-    entries = ReviewStore(workload.database).entries(analysis_id)
-    return decide(report, entries, author=you if query.review == "own" else None, reviewer=query.reviewer)
+@router.post(
+    "/v1/analyses/{analysis_id}/counts",
+    summary="Counts in regions of this request",
+    responses=responses(
+        "malformed-request", "not-found", "not-finished", "reading-conflict", "busy", "roi-outside-slide"
+    ),
+)
+async def read_in_regions(
+    workload: ServingWorkload, results: ServingResults, request: Request, analysis_id: str, wanted: RecountRequest
+) -> CountsView:
+    """The same with options as JSON, which has room for regions; nothing is kept."""
+    owner, you = visible_owner(request), request_author(request)
+    return await run_sync(lambda: _count_again(workload, results, analysis_id, wanted, owner=owner, you=you))
 
 
-def recount_as_asked(analysis: Analysis, query: RecountQuery, decision: ReviewDecision | None) -> Analysis:
-    """The analysis counted again as the query asks."""
-    return recount(
-        analysis, query.counting(), threshold=query.threshold, decision=decision, fields=query.field_middles()
-    )
+def _count_again(
+    workload: Workload, results: ResultCache, analysis_id: str, query: RecountQuery, *, owner: str | None, you: str
+) -> CountsView:
+    job, analysis = results.get(analysis_id, owner=owner)
+    return _view(analysis_id, analysis, recount_as_asked(workload, job.id, analysis, query, you=you))
 
 
 def _view(analysis_id: str, analysis: Analysis, counted: Analysis) -> CountsView:
@@ -114,6 +137,11 @@ def _view(analysis_id: str, analysis: Analysis, counted: Analysis) -> CountsView
         hotspots=report.hotspots,
         fields=report.fields,
         review=report.review,
+        readings=report.readings,
+        agreement=report.agreement,
+        signatures=report.signatures,
+        identity=None if report.review is None else identify_counts(report),
+        atypia=report.atypia,
         warnings=report.warnings,
         profiles=[ProfileView(name=p.name, title=p.title, source=p.source, area_mm2=p.area_mm2) for p in profiles],
     )

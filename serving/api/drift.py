@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.api.analysis import iso
 from serving.api.problems import responses
 from serving.api.services import ServingWorkload
-from serving.core.modelcard import DriftReference
-from serving.core.research_use import RESEARCH_USE
+from serving.core.card_parts import DriftReference
+from serving.core.words import RESEARCH_USE
 from serving.drift.measures import Level, Name
 from serving.drift.watch import DriftResult
+from serving.scoring.detector import find_map_card
 
 
 class _Part(BaseModel):
@@ -60,7 +61,7 @@ async def drift(workload: ServingWorkload) -> DriftView:
     """Scores and colours of the latest slides against a reference; nothing is said of any single slide."""
 
     def found() -> DriftView:
-        card = workload.worker_registry.cards()[0]
+        card = find_map_card(workload.worker_registry.cards())
         return _view(f"{card.name}@{card.version}", workload.drift.drift(card))
 
     return await run_sync(found)

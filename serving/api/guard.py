@@ -6,9 +6,11 @@ A route needs no line of its own to be guarded: whatever is not named public her
 
 import logging
 import math
+import re
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 from anyio.to_thread import run_sync
@@ -18,25 +20,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access.access import AccessControl
 from serving.access.audit import AuditEntry
-from serving.access.authenticator import Caller
-from serving.access.errors import (
+from serving.access.authenticator import MAX_KNOWN, REMEMBER_S, Caller
+from serving.access.principal import (
+    LOCAL,
     AuditError,
     AuthenticationError,
     ForbiddenError,
     IdentityProviderError,
+    Principal,
     TooManyRequestsError,
 )
-from serving.access.principal import LOCAL, Principal
 from serving.access.principal import Scope as Grant
+from serving.access.projects import OWNER_PREFIX, Role, includes
 from serving.api.problems import problem
 from serving.api.routes import bound_method, matches, route_path, route_template
 from serving.core.errors import BusyError, MitoserveError
 from serving.observability.logs import request_id
 
 PUBLIC = frozenset(
-    {"/", "/livez", "/readyz", "/openapi.json", "/viewer/{page}", "/v1/analyses/{analysis_id}/view"},
+    {"/", "/livez", "/readyz", "/openapi.json", "/v1/login", "/viewer/{page}", "/v1/analyses/{analysis_id}/view"},
 )
 """Templates of what anybody may read: it says nothing of slides."""
+
+LOGIN = "/v1/login/token"
+"""By which a browser gets the token that it will show."""
 
 _PAGES = ("/viewer/{page:path}", "/v1/analyses/{analysis_id}/view")
 
@@ -44,6 +51,11 @@ ADMIN = "/v1/registry/"
 """Below it is what concerns everybody's results: administrators alone."""
 
 SAFE = frozenset({"GET", "HEAD"})
+
+PROJECT = "mitoserve-project"
+"""Header with the id of the project that the caller acts as."""
+_OF_PROJECTS = "/v1/projects"
+_SAID = re.compile(r"/v1/(analyses|studies)/[^/]+/.")
 
 _UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
 """Reading changes nothing; the pieces of an upload are part of the request that created it, but for the one that makes a slide of
@@ -71,6 +83,7 @@ class Guard:
         self._app, self._access, self._at_once = app, access, requests_at_once
         self._under_way: Counter[str] = Counter()
         self._reads: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._roles: OrderedDict[tuple[str, str], tuple[Role, float]] = OrderedDict()
         self._lookups = anyio.CapacityLimiter(_THREADS)
         self._provider_lookups = anyio.CapacityLimiter(_THREADS)
         self._records = anyio.CapacityLimiter(_THREADS)  # they wait where the database is locked, lookups do not
@@ -89,6 +102,7 @@ class Guard:
             scope.setdefault("state", {})["principal"] = principal
             if not principal.may(grant):
                 raise ForbiddenError(f"this takes the scope {grant!r}; ask the server's operator for such a key")
+            await self._act(scope, principal)
             self._enter(principal)
         except MitoserveError as error:
             await self._refuse(error, scope, receive, send)
@@ -104,6 +118,29 @@ class Guard:
             return principal
         limiter = self._provider_lookups if door.asks_provider(caller) else self._lookups
         return await run_sync(door.admit, caller, limiter=limiter)
+
+    async def _act(self, scope: Scope, principal: Principal) -> None:
+        """Let the caller act as the project that the request names, as far as its role there goes."""
+        project, path = Headers(scope=scope).get(PROJECT), route_path(scope)
+        if not project:
+            return
+        role = await self._find_role(project, principal)
+        wanted = required_role(scope["method"], path)
+        if not includes(role, wanted):
+            raise ForbiddenError(f"this takes the role {wanted!r} in the project; ask one of its managers")
+        scope["state"] |= {"project": project, "owner": f"{OWNER_PREFIX}{project}"}
+
+    async def _find_role(self, project: str, principal: Principal) -> Role:
+        """The caller's role in a project; a screen of tiles asks for it once."""
+        key, now = (project, principal.id), time.monotonic()
+        if key not in self._roles or now > self._roles[key][1]:
+            find = partial(self._access().projects.find_role, administrator=principal.may("admin"))
+            role = await run_sync(find, project, principal.id, limiter=self._lookups)
+            self._roles[key] = role, now + REMEMBER_S
+            if len(self._roles) > MAX_KNOWN:
+                self._roles.popitem(last=False)
+            return role
+        return self._roles[key][0]
 
     def _enter(self, principal: Principal) -> None:
         if principal is not LOCAL and self._under_way[principal.id] >= self._at_once:
@@ -178,9 +215,22 @@ def required_grant(method: str, path: str) -> Grant | None:
     """The scope that a request takes; None where anybody may."""
     if path.startswith(ADMIN):
         return "admin"
+    if method == "POST" and path == LOGIN:
+        return None
     if method not in SAFE:
         return "score"
     return None if path in PUBLIC or any(matches(page, path) for page in _PAGES) else "read"
+
+
+def required_role(method: str, path: str) -> Role:
+    """The role in a project that a request takes which acts as one.
+
+    What is below an analysis is said of it, and what is below a study is read in it; all else that changes something changes slides and analyses themselves. Projects
+    ask for roles of their own.
+    """
+    if method in SAFE or path.startswith(_OF_PROJECTS):
+        return "reader"
+    return "reviewer" if _SAID.match(path) else "manager"
 
 
 def _caller(scope: Scope) -> Caller:

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from serving.api.addresses import address
 from serving.api.answers import BINARY
 from serving.api.deepzoom import PICTURE_ERRORS, TILE_PX, DeepZoom
 from serving.api.frames import FrameQuery, RegionSource, parse_frame
 from serving.api.pictures import MAX_AGE_S, PictureRequest
 from serving.api.problems import responses
+from serving.api.routes import address
 from serving.api.services import ServingPictures
 from serving.core.errors import RequestError
 from serving.core.geometry import Region

@@ -1,14 +1,15 @@
-"""What the server says of itself: health, metrics, models and the report's schema."""
+"""What the server says of itself: health, room on its disk, metrics, models and the report's schema."""
 
 import math
+import shutil
 from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse, Response
 
-from serving.api.disk_space import check_disk_space, read_free_bytes
+from serving.api.analysis import iso
 from serving.api.problems import NoSuchModelError, NotReadyError, responses
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
@@ -19,7 +20,32 @@ from serving.drift.measures import LEVELS, NAMES
 from serving.isolation import landlock
 from serving.jobs.job import STATES
 from serving.observability import metrics
-from serving.observability.devices import gpu_use
+from serving.observability.metrics import gpu_use
+from serving.scoring.detector import find_map_card
+from serving.settings import ServerSettings
+from serving.store.slides import SlideStore
+
+
+def read_free_bytes(settings: ServerSettings) -> int:
+    """Bytes that are free on the disk of the state folder."""
+    return shutil.disk_usage(settings.state).free
+
+
+def check_disk_space(store: SlideStore) -> None:
+    """Nothing, where the disk has room, or gets it by going without copies.
+
+    Raises
+    ------
+    NotReadyError
+        If it has less than `settings.min_free_bytes` left.
+    """
+    try:
+        store.check_room(0)
+    except OSError as error:
+        raise NotReadyError(
+            f"the disk of MITOSIS_STATE has {read_free_bytes(store.settings)} bytes left, less than the "
+            f"{store.settings.min_free_bytes} of MITOSIS_MIN_FREE_BYTES; make room"
+        ) from error
 
 
 class Models(BaseModel):
@@ -28,6 +54,25 @@ class Models(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     models: list[ModelCard]
+
+
+class ServedRelease(BaseModel):
+    """A release that an analysis may name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int = Field(description="What `release` of an analysis's options names.")
+    models: list[str] = Field(description="name@version of each.")
+    at: str = Field(description="When it was promoted. UTC, ISO 8601.")
+    serves: bool = Field(description="Whether analyses that name no release use it now.")
+
+
+class ServedReleases(BaseModel):
+    """The releases that have served here and may serve again, the newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    releases: list[ServedRelease]
 
 
 router = APIRouter()
@@ -94,6 +139,19 @@ async def models(workload: ServingWorkload) -> Models:
     return Models(models=await run_sync(workload.worker_registry.cards))
 
 
+@router.get("/v1/releases", summary="Releases to score with", tags=["models"], responses=responses("busy"))
+async def releases(workload: ServingWorkload) -> ServedReleases:
+    """Those that an analysis may name: an administrator promoted each of them once, and no version of it is retired."""
+    store = workload.registry.releases
+    found, current = await run_sync(lambda: (store.served(), store.current()))
+    serves = None if current is None else current.number
+    views = [
+        ServedRelease(number=r.number, models=[m.label for m in r.models], at=iso(r.at), serves=r.number == serves)
+        for r in found
+    ]
+    return ServedReleases(releases=views)
+
+
 @router.get(
     "/v1/models/{name}",
     summary="One model's card",
@@ -117,7 +175,7 @@ async def report_schema() -> dict[str, Any]:
 
 def _state_drift(workload: Workload) -> None:
     try:
-        found = workload.drift.drift(workload.worker_registry.cards()[0])
+        found = workload.drift.drift(find_map_card(workload.worker_registry.cards()))
     except ModelError:  # they are still loading, or cannot be loaded, which /readyz tells
         return
     known = {measure.name: (measure.value, LEVELS.index(measure.level)) for measure in found.measures}

@@ -1,12 +1,13 @@
 """`/v1/analyses/{id}/map`: the scores of the lattice as numbers, for viewers that colour them by themselves."""
 
+import numpy as np
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving.api.addresses import address
 from serving.api.answers import BINARY
 from serving.api.problems import responses
+from serving.api.routes import address
 from serving.api.services import ServingResults
 
 FOREVER = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -26,6 +27,11 @@ class MapView(BaseModel):
     rows: int
     columns: int
     scores: str = Field(description="Address of the scores: float32, little-endian, row by row; NaN where none.")
+    triage: str | None = Field(
+        default=None,
+        description="Of a fast analysis: address of the light net's probabilities where it alone looked, NaN elsewhere, in the same "
+        "form. They are no scores of Reg-NS.",
+    )
 
 
 router = APIRouter(tags=["viewers"])
@@ -50,6 +56,7 @@ async def frame(results: ServingResults, request: Request, analysis_id: str) -> 
         rows=rows,
         columns=columns,
         scores=address(f"/v1/analyses/{job.id}/map/scores"),
+        triage=None if lattice.triage is None else address(f"/v1/analyses/{job.id}/map/triage"),
     )
 
 
@@ -67,3 +74,20 @@ async def scores(results: ServingResults, request: Request, analysis_id: str) ->
     _, analysis = await results.show(request, analysis_id)
     content = analysis.mitosis_map.scores.astype("<f4").tobytes()
     return Response(content, media_type="application/octet-stream", headers=FOREVER)
+
+
+@router.get(
+    "/v1/analyses/{analysis_id}/map/triage",
+    summary="What triage says where Reg-NS did not look",
+    response_class=Response,
+    responses={
+        200: {"description": "float32", "content": {"application/octet-stream": BINARY}},
+        **responses("not-found", "not-finished", "busy"),
+    },
+)
+async def triage(results: ServingResults, request: Request, analysis_id: str) -> Response:
+    """Probabilities of the lattice of a fast analysis; all NaN of others."""
+    _, analysis = await results.show(request, analysis_id)
+    lattice = analysis.mitosis_map
+    light = np.full_like(lattice.scores, np.nan) if lattice.triage is None else lattice.triage
+    return Response(light.astype("<f4").tobytes(), media_type="application/octet-stream", headers=FOREVER)

@@ -10,10 +10,10 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving.api.addresses import address
 from serving.api.answers import BINARY
 from serving.api.maps import FOREVER
 from serving.api.problems import responses
+from serving.api.routes import address
 from serving.api.services import ServingResults
 from serving.core.geometry import Roi
 from serving.quality.quality_check import QUALITY_CHECKS

@@ -29,7 +29,7 @@ from serving.core.errors import RequestError, SlideTooLargeError
 from serving.core.geometry import Roi
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.exports.asap import FIGURES, AsapAnnotation, asap_document
 from serving.exports.file_px import in_file_px
 from serving.jobs.table import Submission

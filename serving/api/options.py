@@ -14,9 +14,16 @@ from serving.core.pixelsize import PixelSize
 
 _PAIR = r"^ *[0-9.eE+-]{1,24} *, *[0-9.eE+-]{1,24} *$"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-_COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions))
+_COUNTING = create_model("_COUNTING", __config__=_STRICT, **stated_fields(CountingOptions, files=False))
 _ALL = create_model("_ALL", __config__=_STRICT, **stated_fields(ScoringOptions))
 _ROI = ScoringOptions.model_fields["roi"].description
+_WITHIN, _EXCLUDE = (CountingOptions.model_fields[name].description for name in ("within", "exclude"))
+_LONGEST = 8000
+"""Characters of an option: servers and proxies refuse request lines of 64 KiB before this app sees them."""
+_PRINTABLE = r"^[\x20-\x7e]*$"
+
+
+RegionsUse = Literal["current", "scored", "off"]
 
 
 class AnalysisOptions(_ALL):  # type: ignore[misc, valid-type]  # its fields are those of the scoring's options
@@ -32,17 +39,35 @@ class RecountQuery(_COUNTING):  # type: ignore[misc, valid-type]  # its fields a
         le=1,
         description="Probability from which detections and candidates count; not below the report's `candidates_from`.",
     )
-    review: Literal["off", "all", "own"] = Field(
+    review: Literal["off", "all", "own", "consensus"] = Field(
         "off",
-        description="States all counts after review, too: by what most reviewers say, or by what you alone said. "
-        "Such an answer changes with the record.",
+        description="States all counts after review, too: by what most reviewers say, by what you alone said, or by the consensus "
+        "of two readings that are finished, with the counts of both readers beside it. Such an answer changes with the record.",
     )
     reviewer: str | None = Field(None, max_length=80, description="Of the review, only what people of this name said.")
+    study: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="The review is what you said in this study, as the reader `reviewer`, in the regions that the result was scored with.",
+    )
     field: str | None = Field(
         None,
         pattern=_PAIR,
         max_length=60,
         description="Middle of a window, `x,y` in level-0 px, that is counted beside the hotspots.",
+    )
+    signature: int | None = Field(
+        None,
+        ge=1,
+        le=2**62,
+        description="The counts as they were signed, by the number of the signature; no other option goes with it.",
+    )
+
+    regions: RegionsUse = Field(
+        "current",
+        description="Regions that are counted in and left out: those last drawn on the result, else those that it was scored "
+        "with; only those that it was scored with; or none. An answer by current ones changes when somebody draws.",
     )
 
     def field_middles(self) -> list[tuple[float, float]]:
@@ -61,13 +86,48 @@ class RecountQuery(_COUNTING):  # type: ignore[misc, valid-type]  # its fields a
         """How figures are to be counted; raises `RequestError` if it contradicts itself."""
         return from_stated(CountingOptions, self.model_dump())
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the answer stays the same whatever people say and draw."""
+        return self.review == "off" and self.regions != "current" and self.signature is None
+
+    def check_signature(self) -> None:
+        """Refuse options beside a signature: how was counted is part of it.
+
+        Raises
+        ------
+        RequestError
+            If there are any.
+        """
+        if self.signature is not None and (others := sorted(self.model_fields_set - {"signature"})):
+            raise RequestError(f"`signature` says how was counted; leave out {', '.join(others)}")
+
+
+_REGIONS_OF_BODY = {
+    name: field for name, field in stated_fields(CountingOptions).items() if name in ("within", "exclude")
+}
+
+
+class RecountRequest(create_model("_REGIONS", __base__=RecountQuery, **_REGIONS_OF_BODY)):  # type: ignore[misc]
+    """A stored result counted again, in regions that are stated with the request and not kept."""
+
+    @property
+    def states_regions(self) -> bool:
+        """Whether the request brings its own regions; with null in both there are none."""
+        return bool({"within", "exclude"} & self.model_fields_set)
+
 
 class ScoreQuery(AnalysisOptions):
     """Options of an analysis as query parameters."""
 
-    # Servers and proxies refuse request lines of 64 KiB before this app sees them.
     roi: str | None = Field(
-        None, max_length=8000, pattern=r"^[\x20-\x7e]*$", description=f"{_ROI} A longer one goes to /v1/analyses."
+        None, max_length=_LONGEST, pattern=_PRINTABLE, description=f"{_ROI} A longer one goes to /v1/analyses."
+    )
+    within: str | None = Field(
+        None, max_length=_LONGEST, pattern=_PRINTABLE, description=f"{_WITHIN} Longer ones go to /v1/analyses."
+    )
+    exclude: str | None = Field(
+        None, max_length=_LONGEST, pattern=_PRINTABLE, description=f"{_EXCLUDE} Longer ones go to /v1/analyses."
     )
     filename: str | None = Field(
         None, max_length=1000, description="The slide's file name with its suffix; needed where the body is the slide."

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import anyio
@@ -15,10 +17,40 @@ from starlette.responses import Response
 
 from serving.api.headers import join_field_lines
 from serving.api.owners import visible_owner
-from serving.api.picture_cache import PictureCache
 from serving.api.workload import Workload
 from serving.isolation.slide import IsolatedSlide
 from serving.store.slide_rows import StoredSlide
+
+MAX_BYTES = 128 * 2**20
+"""Two thousand tiles of 64 KB: what a few people look at in a few minutes."""
+
+
+class PictureCache:
+    """Bytes by key; what was not asked for longest goes first."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def get(self, key: Hashable) -> bytes | None:
+        """The picture; None where it is not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, content: bytes) -> None:
+        """Keep a picture; one that is larger than all together may be is not kept."""
+        if len(content) > self._max_bytes:
+            return
+        with self._lock:
+            self.size += len(content) - len(self._kept.pop(key, b""))
+            self._kept[key] = content
+            while self.size > self._max_bytes:
+                self.size -= len(self._kept.popitem(last=False)[1])
+
 
 READS = 4
 """Pictures made side by side; the rest wait here and not in the threads that all requests share."""

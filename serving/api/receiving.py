@@ -52,6 +52,7 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
     settings, owner = workload.settings, request_owner(request)
     length = _check_content_length(request, settings)
     left = await run_sync(workload.store.bytes_left, owner, max(length - _FORM_BYTES, 0))
+    payer = await run_sync(workload.store.payer, owner)
     await run_sync(workload.store.check_room, length)
     folder = Path(tempfile.mkdtemp(prefix="upload-", dir=workload.spool))
     try:
@@ -64,7 +65,7 @@ async def receive_slide(request: Request, workload: Workload, *, filename: str |
             filename=filename,
         )
         try:
-            with workload.arriving.counting(owner, None if left is None else left + _FORM_BYTES) as counted:
+            with workload.arriving.counting(payer, None if left is None else left + _FORM_BYTES) as counted:
                 await stream(request, counted(body.write), settings)
             name = safe_name(body.finish())
         finally:

@@ -9,15 +9,15 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
-from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.answers import BINARY
-from serving.api.owners import request_owner
+from serving.api.owners import request_author
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
+from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.core.modelcard import ModelCard
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.jobs.worker_registry import RegisteredWorker
 from serving.registry.model_store import CARD
 from serving.registry.registry import ListedVersion
@@ -213,7 +213,7 @@ async def promote(workload: ServingWorkload, request: Request, wanted: Wanted) -
 
     Where there is a golden set, its gates are asked before.
     """
-    actor, because = request_owner(request), wanted.because.strip() if wanted.force else None
+    actor, because = request_author(request), wanted.because.strip() if wanted.force else None
     request.state.reason = because or ""
     return _accept(await run_sync(lambda: workload.registry.want(wanted.models, actor, because=because)))
 
@@ -227,7 +227,7 @@ async def promote(workload: ServingWorkload, request: Request, wanted: Wanted) -
 )
 async def rollback(workload: ServingWorkload, request: Request) -> Response:
     """As a promotion of what the present release replaced; a second time goes back one more."""
-    actor = request_owner(request)
+    actor = request_author(request)
     return _accept(await run_sync(lambda: workload.registry.releases.back(actor)))
 
 

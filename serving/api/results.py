@@ -9,8 +9,7 @@ from starlette.requests import Request
 from serving.api.owners import visible_owner
 from serving.api.problems import FailedAnalysisError
 from serving.api.workload import Workload
-from serving.jobs.errors import ResultLostError
-from serving.jobs.job import AnalysisJob
+from serving.jobs.job import AnalysisJob, ResultLostError
 from serving.jobs.results import load_result
 from serving.scoring.analysis import Analysis
 

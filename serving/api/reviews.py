@@ -1,5 +1,6 @@
 """`/v1/analyses/{id}/reviews`: what people say of a result, beside it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -10,18 +11,23 @@ from starlette.responses import JSONResponse, Response
 
 from serving.api.analysis import iso
 from serving.api.answers import BINARY
-from serving.api.owners import request_owner, visible_owner
+from serving.api.owners import request_author, visible_owner
 from serving.api.problems import responses
+from serving.api.recounting import read_record
 from serving.api.results import ResultCache
 from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
+from serving.core.counts import ReadingAgreement
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
-from serving.review.agreement import agreements
+from serving.core.words import RESEARCH_USE
+from serving.review.consensus import compare_readings
 from serving.review.corrections import corrections
-from serving.review.review_entry import LABELS, Action, ReviewEntry
+from serving.review.decisions import find_same, merge_same
+from serving.review.read_counts import state_agreement
+from serving.review.readings import Reading, Stage, find_open, find_pair, find_stage
 from serving.review.review_store import ReviewChange, ReviewStore
-from serving.review.verdicts import collect_verdicts, find_added_boxes, tally
+from serving.review.studies import StudyReader
+from serving.review.verdicts import LABELS, Action, ReviewEntry, agreements, collect_verdicts, find_added_boxes, tally
 
 
 class _Part(BaseModel):
@@ -50,6 +56,10 @@ class ReviewRequest(_Part):
     label: str | None = Field(None, description=f"Of `relabel` and `add`: {', '.join(LABELS)}.")
     reason: str = Field("", max_length=2000)
     reviewer: str = Field("", max_length=80, description="Tells apart several people who use one key.")
+    study: str = Field("", max_length=40, description="That it is said in, as its reader `reviewer`; empty for none.")
+    consensus: bool = Field(
+        False, description="Said after two readings, of what counts in the end; it is no part of either reading."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "ReviewRequest":
@@ -74,6 +84,7 @@ class EntryView(_Part):
     box: BoxView | None
     label: str | None
     reason: str
+    consensus: bool = Field(default=False, description="Whether it is part of the consensus.")
 
 
 class TallyView(_Part):
@@ -99,8 +110,39 @@ class AgreementView(_Part):
     kappa: float | None = Field(description="Cohen's; null where it is not defined.")
 
 
+class ReadingView(_Part):
+    """An analysis in the hands of one reader."""
+
+    number: int
+    reader: str = Field(description="Whose key is shown.")
+    reviewer: str = Field(description="What the reader is called; empty where nothing but the key tells.")
+    given_at: str = Field(description="UTC, ISO 8601.")
+    given_by: str
+    finished_at: str | None = Field(description="UTC, ISO 8601; null while it goes on.")
+    yours: bool = Field(description="Whether it is read with the key that asks.")
+
+
+class ComparedView(_Part):
+    """What two readers, and then the consensus, call an object; null where somebody said nothing."""
+
+    target: str
+    first: str | None
+    second: str | None
+    consensus: str | None
+    agreed: bool = Field(
+        description="Whether it counts for both, or for neither; what a reader did not judge counts as the model says."
+    )
+
+
+class ComparisonView(_Part):
+    """Two finished readings beside each other."""
+
+    agreement: ReadingAgreement
+    objects: list[ComparedView] = Field(description="Everything that somebody judged.")
+
+
 class ReviewView(_Part):
-    """All that was said of an analysis."""
+    """All that was said of an analysis, as far as you may see it: during a reading of your own, what you said in it."""
 
     you: str = Field(description="Who asks: the `author` of what they record.")
     model_mitotic_figures: int = Field(description="Of the report, whatever reviewers say.")
@@ -110,6 +152,17 @@ class ReviewView(_Part):
     entries: list[EntryView]
     reviewers: list[TallyView]
     agreement: list[AgreementView]
+    stage: Stage = Field(
+        default="review",
+        description="`review`: no reading was given; `reading`: you have one to finish; `waiting`: another is not finished, or "
+        "there is only one; `consensus`: both are finished.",
+    )
+    readings: list[ReadingView] = Field(default_factory=list, description="In the order in which they were given.")
+    comparison: ComparisonView | None = Field(default=None, description="Null before both readings are finished.")
+    same: dict[str, str] = Field(
+        default_factory=dict,
+        description="What was added where something had been added already, by the name of the later one: they are one figure.",
+    )
     research_use: Literal["For Research Use Only. Not for use in diagnostic procedures."] = RESEARCH_USE
 
 
@@ -121,11 +174,22 @@ router = APIRouter(tags=["reviews"])
     summary="What reviewers say",
     responses=responses("not-found", "not-finished", "busy"),
 )
-async def read(workload: ServingWorkload, results: ServingResults, request: Request, analysis_id: str) -> ReviewView:
-    """The record, each reviewer's counts, and how far they agree."""
+async def read(
+    workload: ServingWorkload,
+    results: ServingResults,
+    request: Request,
+    analysis_id: str,
+    *,
+    study: Annotated[
+        str | None, Query(min_length=1, max_length=40, description="Only what you said in this study, as its reader.")
+    ] = None,
+    reviewer: Annotated[str, Query(max_length=80, description="Your name as a reader of the study.")] = "",
+) -> ReviewView:
+    """The record, each reviewer's counts, and how far they agree. What is said in studies is not in it."""
     owner = visible_owner(request)
-    you = request_owner(request)
-    return await run_sync(lambda: _view(workload, results, analysis_id, owner=owner, you=you))
+    you = request_author(request)
+    reader = None if study is None else StudyReader(study, you, reviewer)
+    return await run_sync(lambda: _view(workload, results, analysis_id, owner=owner, you=you, reader=reader))
 
 
 @router.post(
@@ -133,15 +197,16 @@ async def read(workload: ServingWorkload, results: ServingResults, request: Requ
     summary="Accept, reject, relabel, add or undo",
     status_code=201,
     response_model=EntryView,
-    responses=responses("malformed-request", "not-found", "not-finished", "busy"),
+    responses=responses("malformed-request", "not-found", "not-finished", "reading-conflict", "busy"),
 )
 async def record(
     workload: ServingWorkload, results: ServingResults, request: Request, analysis_id: str, wanted: ReviewRequest
 ) -> Response:
     """Adds an entry to the record; the result stays as it is."""
-    owner, author = visible_owner(request), request_owner(request)
+    owner, author = visible_owner(request), request_author(request)
     box = None if wanted.box is None else (wanted.box.x, wanted.box.y, wanted.box.width, wanted.box.height)
-    change = ReviewChange(author, wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
+    said = (wanted.reviewer, wanted.action, wanted.target, box, wanted.label, wanted.reason)
+    change = ReviewChange(author, *said, study=wanted.study, consensus=wanted.consensus)
 
     def recorded() -> ReviewEntry:
         job, analysis = results.get(analysis_id, owner=owner)
@@ -168,33 +233,84 @@ async def export(
     reviewer: Annotated[str | None, Query(max_length=80, description="Only theirs; else most decide.")] = None,
 ) -> Response:
     """What was judged, as mitotic figure or not; `python -m training import qupath` reads it."""
-    owner = visible_owner(request)
+    owner, you = visible_owner(request), request_author(request)
 
     def made() -> tuple[Report, bytes]:
         job, analysis = results.get(analysis_id, owner=owner)
-        entries = ReviewStore(workload.database).entries(job.id)
+        entries = ReviewStore(workload.database).entries(job.id, seen_by=you)
+        added = find_added_boxes(entries)
         found = {who: own for who, own in collect_verdicts(entries).items() if reviewer in (None, who[1])}
-        return analysis.report, corrections(analysis.report, found, find_added_boxes(entries))
+        return analysis.report, corrections(analysis.report, merge_same(analysis.report, found, added), added)
 
     report, content = await run_sync(made)
     headers = {"Content-Disposition": f'attachment; filename="{report.analysis_id}-corrections.geojson"'}
     return Response(content, media_type="application/geo+json", headers=headers)
 
 
-def _view(workload: Workload, results: ResultCache, analysis_id: str, *, owner: str | None, you: str) -> ReviewView:
+def _view(
+    workload: Workload,
+    results: ResultCache,
+    analysis_id: str,
+    *,
+    owner: str | None,
+    you: str,
+    reader: StudyReader | None,
+) -> ReviewView:
     job, analysis = results.get(analysis_id, owner=owner)
-    entries = ReviewStore(workload.database).entries(job.id)
-    verdicts = collect_verdicts(entries)
-    tallies = [tally(who, own, len(analysis.report.detections)) for who, own in sorted(verdicts.items())]
+    report = analysis.report
+    heard = read_record(workload, job.id, you=you, reader=reader)
+    entries, readings = heard.entries, heard.readings
+    added = find_added_boxes(entries)
+    verdicts = merge_same(report, collect_verdicts(entries), added)
+    tallies = [tally(who, own, len(report.detections)) for who, own in sorted(verdicts.items())]
     return ReviewView(
         you=you,
-        model_mitotic_figures=analysis.report.counts.mitotic_figures,
+        model_mitotic_figures=report.counts.mitotic_figures,
         labels=LABELS,
         entries=[_entry(entry) for entry in entries],
         reviewers=[
             TallyView(**asdict(t), mitotic_figures=t.mitotic_figures, after_review=t.after_review) for t in tallies
         ],
         agreement=[AgreementView(**asdict(a)) for a in agreements(verdicts)],
+        stage=find_stage(readings, you),
+        readings=[view_reading(one, you=you) for one in readings],
+        comparison=_compare(report, entries, readings, you=you),
+        same=find_same(report, added),
+    )
+
+
+def view_reading(reading: Reading, *, you: str) -> ReadingView:
+    """A reading as clients see it; `you` is who asks."""
+    return ReadingView(
+        number=reading.number,
+        reader=reading.reader,
+        reviewer=reading.reviewer,
+        given_at=iso(reading.given_at),
+        given_by=reading.given_by,
+        finished_at=None if reading.finished_at is None else iso(reading.finished_at),
+        yours=reading.reader == you,
+    )
+
+
+def _compare(
+    report: Report, entries: Sequence[ReviewEntry], readings: Sequence[Reading], *, you: str
+) -> ComparisonView | None:
+    pair = find_pair(readings)
+    if pair is None or find_open(readings, you) is not None:
+        return None
+    compared = compare_readings(report, entries, pair)
+    return ComparisonView(
+        agreement=state_agreement(compared),
+        objects=[
+            ComparedView(
+                target=one.target,
+                first=one.first,
+                second=one.second,
+                consensus=one.consensus,
+                agreed=one.agreed,
+            )
+            for one in compared.objects
+        ],
     )
 
 
@@ -213,4 +329,5 @@ def _entry(entry: ReviewEntry) -> EntryView:
         box=box,
         label=entry.label,
         reason=entry.reason,
+        consensus=entry.consensus,
     )

@@ -1,6 +1,7 @@
-"""What may be said of a request in logs, metrics and records: templates of the server's own, never a caller's words."""
+"""Addresses: what logs, metrics and records may say of a request's, never a caller's words, and this server's as clients see them."""
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from functools import cache
 from re import Pattern
 
@@ -44,3 +45,12 @@ def matches(template: str, path: str) -> bool:
 @cache
 def _pattern(template: str) -> Pattern[str]:
     return compile_path(template)[0]
+
+
+root_path: ContextVar[str] = ContextVar("root_path", default="")
+"""The prefix of the request that is being answered, such as /mitoserve; empty where there is none."""
+
+
+def address(path: str) -> str:
+    """The address of `path`, one of this server's own, for whoever sent the request that is being answered."""
+    return f"{root_path.get()}{path}"

@@ -63,6 +63,7 @@ async def score(workload: ServingWorkload, request: Request, query: Annotated[Sc
     options = to_options(query)
     export = choose_export(request)
     await run_sync(workload.worker_registry.cards)
+    await run_sync(workload.check_models, options)
     if _wants_no_wait(request):
         job = await _submit(workload, request, query, options)
         headers = {"Location": location(job), "Preference-Applied": "respond-async"}
@@ -90,7 +91,7 @@ async def _submit(workload: Workload, request: Request, query: ScoreQuery, optio
                 kept=False,
             )
             wanted = Submission(owner, stored.sha256, options, name=received.name)
-            return workload.jobs.submit(wanted, models_key=workload.worker_registry.models_key())[0]
+            return workload.jobs.submit(wanted, models_key=workload.find_models_key(options))[0]
 
         return await run_sync(submit)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from serving.access.login import BrowserLogin
 from serving.api.pictures import Pictures
 from serving.api.results import ResultCache
 from serving.api.workload import Workload
@@ -18,6 +19,8 @@ class Services:
     workload: Workload
     pictures: Pictures
     results: ResultCache
+    login: BrowserLogin | None
+    """None where people show keys alone."""
 
 
 def find_services(request: Request) -> Services:
@@ -47,6 +50,12 @@ async def find_settings(request: Request) -> ServerSettings:
     return find_services(request).workload.settings
 
 
+async def find_login(request: Request) -> BrowserLogin | None:
+    """How people log in by an identity provider."""
+    return find_services(request).login
+
+
+ServingLogin = Annotated[BrowserLogin | None, Depends(find_login)]
 ServingWorkload = Annotated[Workload, Depends(find_workload)]
 ServingPictures = Annotated[Pictures, Depends(find_pictures)]
 ServingResults = Annotated[ResultCache, Depends(find_results)]

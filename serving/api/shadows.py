@@ -10,20 +10,19 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from serving.api.addresses import address
 from serving.api.analysis import iso
-from serving.api.answers import BINARY, link_page
+from serving.api.answers import BINARY, choose, link_page
 from serving.api.headers import join_field_lines
-from serving.api.negotiation import choose
-from serving.api.owners import request_owner
+from serving.api.owners import request_author
 from serving.api.problems import responses
 from serving.api.registry import Label
+from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
 from serving.comparison.summary import Comparison, find_latest_models, summarise
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.registry.shadows import Shadow, State
 
 MAX_PAGE = 500
@@ -112,7 +111,7 @@ async def start(workload: ServingWorkload, request: Request, wanted: WantedShado
 
     The workers check and load them; a shadow that runs already is stopped.
     """
-    actor = request_owner(request)
+    actor = request_author(request)
 
     def started() -> ShadowView:
         return _view(workload, workload.registry.shadow(wanted.models, wanted.share, actor, check=False))

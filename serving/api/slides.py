@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -10,17 +11,19 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from serving.access.errors import ForbiddenError
-from serving.api.addresses import address
+from serving.access.principal import ForbiddenError
 from serving.api.analysis import iso
 from serving.api.answers import ARRIVAL_ERRORS, BINARY, FORM, link_page
 from serving.api.headers import is_json
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import responses
 from serving.api.receiving import receive_slide
+from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import RequestError
+from serving.store.archive_slides import ArchivedSeries, store_archived_series
+from serving.store.cases import MAX_CASE
 from serving.store.received_slides import store_received_file
 from serving.store.slide_rows import StoredSlide
 
@@ -45,6 +48,7 @@ class SlideView(BaseModel):
     vendor: str
     mounted: bool = Field(description="You named it in the server's own folder, where it is not changed or deleted.")
     created_at: str = Field(description="UTC, ISO 8601.")
+    case: str | None = Field(description="The case that it belongs to, as its name states or somebody said.")
 
 
 class SlidePage(BaseModel):
@@ -56,6 +60,18 @@ class SlidePage(BaseModel):
     next: str | None = Field(description="Address of the next page; null on the last.")
 
 
+class SlideChange(BaseModel):
+    """What is to be said of a slide."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    case: str | None = Field(
+        max_length=MAX_CASE,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="The case that it belongs to; empty for none; null for the one that its name states.",
+    )
+
+
 class MountedSlide(BaseModel):
     """A slide in the server's own folder."""
 
@@ -64,20 +80,32 @@ class MountedSlide(BaseModel):
     path: str = Field(max_length=1000, description="Below the server's folder of slides.")
 
 
+class ArchivedSlide(BaseModel):
+    """A slide in an archive that the operator named: a series of DICOM whole-slide images."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    archive: str = Field(max_length=60, description="Its name at this server.")
+    study: str = Field(max_length=64, description="Study Instance UID.")
+    series: str = Field(max_length=64, description="Series Instance UID.")
+
+
 router = APIRouter(tags=["slides"])
 _STORED = {
     201: {"model": SlideView, "description": "Stored; Location says where"},
-    **responses(*ARRIVAL_ERRORS, "not-found", "not-mounted"),
+    **responses(*ARRIVAL_ERRORS, "not-found", "not-mounted", "storage-unavailable"),
 }
 _BODY = {
     "requestBody": {
         "required": True,
         "description": "A form, the slide itself, a zip or tar of a slide of several files, or JSON that names a "
-        "slide in the server's own folder.",
+        "slide in the server's own folder, or a series in an archive that the server fetches from by DICOMweb.",
         "content": {
             "multipart/form-data": FORM,
             "application/octet-stream": BINARY,
-            "application/json": {"schema": MountedSlide.model_json_schema()},
+            "application/json": {
+                "schema": {"anyOf": [MountedSlide.model_json_schema(), ArchivedSlide.model_json_schema()]}
+            },
         },
     }
 }
@@ -91,8 +119,8 @@ async def bring(
     """Streams the slide to disk and opens it once. The same slide twice is stored once."""
     owner = request_owner(request)
     if is_json(request.headers.get("content-type", "")):
-        path = await _read_path(request)
-        stored = await run_sync(lambda: workload.store.mount(path, owner=owner))
+        named = await _read_named(request)
+        stored = await run_sync(lambda: _take(workload, named, owner))
     else:
         stored = await _receive(workload, request, owner, filename)
     return JSONResponse(_view(stored).model_dump(), 201, {"Location": address(f"/v1/slides/{stored.sha256}")})
@@ -152,6 +180,26 @@ async def thumbnail(
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
 
 
+@router.patch(
+    "/v1/slides/{slide_id}",
+    summary="Assign a slide to a case",
+    responses=responses("malformed-request", "forbidden", "not-found", "slide-shared", "busy"),
+)
+async def change(
+    workload: ServingWorkload,
+    request: Request,
+    slide_id: str,
+    wanted: SlideChange,
+    owner: Annotated[
+        str | None, Query(max_length=300, description="Whose, for administrators where several have the slide.")
+    ] = None,
+) -> SlideView:
+    """The slide and its analyses belong to the case from now on."""
+    whose, anybodys = _choose_owner(request, owner)
+    assigned = await run_sync(lambda: workload.store.assign_case(slide_id, wanted.case, owner=whose, anybodys=anybodys))
+    return _view(assigned)
+
+
 @router.delete(
     "/v1/slides/{slide_id}",
     summary="Delete a slide",
@@ -170,12 +218,17 @@ async def remove(
 
     Everybody who brought the slide has it on their own. An administrator who has none removes that of the one who has it.
     """
+    whose, anybodys = _choose_owner(request, owner)
+    await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=anybodys))
+    return Response(status_code=204)
+
+
+def _choose_owner(request: Request, owner: str | None) -> tuple[str, bool]:
+    """Whose slide a request changes, and whether that of the one who has it is meant where they have none."""
     administrator = visible_owner(request) is None
     if owner is not None and not administrator and owner != request_owner(request):
-        raise ForbiddenError("only administrators remove slides of others")
-    whose = owner or request_owner(request)
-    await run_sync(lambda: workload.store.remove(slide_id, owner=whose, anybodys=administrator and owner is None))
-    return Response(status_code=204)
+        raise ForbiddenError("only administrators change or remove slides of others")
+    return owner or request_owner(request), administrator and owner is None
 
 
 async def _receive(workload: Workload, request: Request, owner: str, filename: str | None) -> StoredSlide:
@@ -195,16 +248,29 @@ async def _receive(workload: Workload, request: Request, owner: str, filename: s
         return await run_sync(keep)
 
 
-async def _read_path(request: Request) -> str:
+def _take(workload: Workload, named: MountedSlide | ArchivedSlide, owner: str) -> StoredSlide:
+    if isinstance(named, MountedSlide):
+        return workload.store.mount(named.path, owner=owner)
+    series = ArchivedSeries(named.archive, named.study, named.series)
+    return store_archived_series(workload.store, series, Path(workload.spool), owner=owner)
+
+
+async def _read_named(request: Request) -> MountedSlide | ArchivedSlide:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_JSON:
             raise RequestError('the JSON names more than a path; send {"path": "FOLDER/SLIDE.svs"}')
     try:
-        return MountedSlide.model_validate(json.loads(body)).path  # it passes over a byte order mark, as all routes do
+        stated = json.loads(body)  # it passes over a byte order mark, as all routes do
+        kind: type[MountedSlide] | type[ArchivedSlide] = (
+            ArchivedSlide if isinstance(stated, dict) and "archive" in stated else MountedSlide
+        )
+        return kind.model_validate(stated)
     except (ValueError, ValidationError, RecursionError) as error:
-        raise RequestError('the JSON is not understood; send {"path": "FOLDER/SLIDE.svs"}') from error
+        raise RequestError(
+            'the JSON is not understood; send {"path": "FOLDER/SLIDE.svs"}, or {"archive": NAME, "study": UID, "series": UID}'
+        ) from error
 
 
 def _thumbnail(workload: Workload, slide_id: str, owner: str | None, max_side: int) -> bytes:
@@ -227,4 +293,5 @@ def _view(slide: StoredSlide) -> SlideView:
         vendor=slide.vendor,
         mounted=slide.mounted,
         created_at=iso(slide.created_at),
+        case=slide.case or None,
     )

@@ -10,10 +10,10 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from serving.api import problems
-from serving.api.addresses import address
 from serving.api.bodies import too_large
 from serving.api.headers import whole_number
 from serving.api.problems import responses
+from serving.api.routes import address
 from serving.core.errors import MitoserveError, RequestError
 from serving.store.resumable import ALGORITHMS, checksum
 

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from serving.api.addresses import address
 from serving.api.analysis import iso
 from serving.api.answers import ARRIVAL_ERRORS
 from serving.api.headers import media_type, whole_number
 from serving.api.owners import request_owner, visible_owner
 from serving.api.problems import MethodError, responses
 from serving.api.receiving import check_name, stream
+from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.api.tus import (
     TusRoute,

@@ -10,10 +10,10 @@ from importlib.resources.abc import Traversable
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from serving.api.addresses import address
 from serving.api.answers import BINARY
 from serving.api.headers import join_field_lines
 from serving.api.problems import NoSuchPageError, responses
+from serving.api.routes import address
 from serving.api.services import ServingSettings
 from serving.settings import ServerSettings
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import signal
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import anyio
 from anyio.to_thread import run_sync
@@ -15,16 +17,16 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from serving.api.analysis import location
-from serving.api.incoming_bytes import IncomingBytes
 from serving.api.problems import StoppingError
-from serving.api.stopping import notice_stop
-from serving.core.errors import BusyError
+from serving.core.errors import BusyError, ModelError
+from serving.core.options import ScoringOptions
 from serving.drift.watch import DriftMonitor
 from serving.isolation.decoders import Decoders
 from serving.jobs.job import AnalysisJob
 from serving.jobs.models import GivenModels
 from serving.jobs.renumbering import renumber
 from serving.jobs.retention import Sweeper
+from serving.jobs.sending import Sender
 from serving.jobs.shadows import ShadowRecord
 from serving.jobs.supervisor import Supervisor
 from serving.jobs.table import JobTable
@@ -33,12 +35,15 @@ from serving.jobs.worker import Worker
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
 from serving.registry.registry import ModelRegistry
-from serving.scoring.detector import AnyDetector
+from serving.review.record_watch import RecordWatch
+from serving.scoring.analysis import Analysis
+from serving.scoring.detector import AnyDetector, check_triage
 from serving.settings import ServerSettings
 from serving.store.database import Database, open_database
 from serving.store.decoding import open_decoders
 from serving.store.open_slides import OpenSlides
 from serving.store.places import list_kept_names
+from serving.store.quotas import IncomingBytes
 from serving.store.resumable import Uploads
 from serving.store.slides import SlideStore
 from serving.store.spool import open_spool
@@ -108,6 +113,11 @@ class Workload:
         return self._resources.jobs
 
     @property
+    def records(self) -> RecordWatch:
+        """How far the records of reviews and regions have come."""
+        return self._resources.records
+
+    @property
     def worker_registry(self) -> WorkerRegistry:
         """The workers and their models."""
         return self._resources.worker_registry
@@ -131,6 +141,28 @@ class Workload:
     def spool(self) -> Path:
         """Folder for what arrives."""
         return self._resources.spool
+
+    def check_models(self, options: ScoringOptions) -> None:
+        """Refuse what the models that are loaded cannot do; while none are, an analysis says so itself when it runs.
+
+        Raises
+        ------
+        RequestError
+            If the options ask for a fast analysis and the release has no triage model.
+        NotFoundError
+            If they name a release that has not served here, or may serve no more.
+        """
+        if options.release is not None:
+            self.registry.releases.require_served(options.release)
+            return  # what it can do is known once it is loaded
+        if options.cascade != "fast":
+            return
+        with contextlib.suppress(ModelError):
+            check_triage(self.worker_registry.cards())
+
+    def find_models_key(self, options: ScoringOptions) -> str | None:
+        """Key of the models that would run now; None while that is not known."""
+        return None if options.release is not None else self.worker_registry.models_key()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -208,7 +240,8 @@ class Workload:
         opened.store.kept.adopt(self.settings.state, names)
         renumber(opened.store)
         stack.callback(opened.open_slides.close)
-        for part in (Deliverer(database, self.settings), Sweeper(opened.store, opened.uploads)):
+        sender = Sender(opened.store, self._count_signed)
+        for part in (Deliverer(database, self.settings), sender, Sweeper(opened.store, opened.uploads)):
             part.start()
             stack.callback(part.stop)
         if self._load is None:
@@ -218,6 +251,12 @@ class Workload:
         else:
             stack.callback(_worker_here(opened, self._load))
         self._open = opened
+
+    def _count_signed(self, job: AnalysisJob, analysis: Analysis, signature: int) -> Analysis:
+        """The analysis as it was counted when it was signed."""
+        from serving.api.recounting import recount_as_signed  # noqa: PLC0415 - which counts for this class
+
+        return recount_as_signed(self, job.id, analysis, signature, you="")
 
     def _move(self, by: int) -> None:
         self._at_server += by
@@ -236,6 +275,7 @@ class _OpenResources:
             decoders.budget.when_short(self.open_slides.close_unused)
         self.uploads = Uploads(database, self.store, settings)
         self.jobs = JobTable(database, self.store)
+        self.records = RecordWatch(database)
         self.worker_registry = WorkerRegistry(database, self.server)
         self.registry = ModelRegistry(settings, database)
         self.shadows = ShadowRecord(database, self.store.kept)
@@ -255,3 +295,35 @@ def _worker_here(opened: _OpenResources, load: Callable[[], AnyDetector]) -> Cal
         thread.join()
 
     return end
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def notice_stop(on_stop: Callable[[], None]) -> Iterator[None]:
+    """Call `on_stop` when this process is asked to end, then do what was to be done at that signal.
+
+    ASGI servers first wait for their requests and only then tell the app, but a request that waits for an analysis, or
+    follows one, ends by the app's word alone. Outside the main thread, where no signal arrives, nothing is noticed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        on_stop()
+        then = former[signal.Signals(number)]
+        if callable(then):
+            then(number, frame)
+
+    for number in _SIGNALS:
+        if callable(former[number]):
+            signal.signal(number, notice)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if callable(handler) and signal.getsignal(number) is notice:
+                signal.signal(number, handler)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from serving.cohort.cases import write_cases
 from serving.cohort.cluster import Resources, cluster
 from serving.cohort.dispatch import TimeLimits, dispatch
 from serving.cohort.errors import CohortError
@@ -16,7 +17,7 @@ from serving.cohort.storage import open_storage
 from serving.cohort.tables import remove_parts
 from serving.cohort.worker import ModelFiles, WorkOrder
 from serving.core.modelcard import load_card
-from serving.registry.licences import check_licences
+from serving.registry.provenance import check_licences
 from serving.scoring.batch_sizes import GPU_PROVIDERS, cores
 from serving.scoring.models import newest_release
 
@@ -108,6 +109,7 @@ def score_cohort(entries: Sequence[ManifestEntry], run: CohortRun, watcher: Prog
             parts = ledger.members()
             pool.write_parts(parts)
             remove_parts(results, set(parts))
+            write_cases(results, parts)
         finally:
             pool.close()
     return ledger.tally

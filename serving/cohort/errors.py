@@ -4,6 +4,18 @@ from dataclasses import dataclass
 
 from serving.core.errors import BusyError, MitoserveError, ModelError, RequestError, StorageError, is_disk_full
 from serving.store.blob_store import BlobStoreError
+from serving.store.errors import MissingSlideError, UnavailableError
+
+__all__ = [
+    "CohortError",
+    "ManifestError",
+    "MissingSlideError",
+    "SlideProblem",
+    "TimeLimitError",
+    "UnavailableError",
+    "WorkerDiedError",
+    "describe_problem",
+]
 
 
 class CohortError(MitoserveError):
@@ -16,18 +28,6 @@ class ManifestError(RequestError):
     """The manifest cannot be used; the message has a line for each of its errors."""
 
     slug = "malformed-request"
-
-
-class MissingSlideError(MitoserveError):
-    """There is nothing where a slide should be."""
-
-    slug = "not-found"
-
-
-class UnavailableError(MitoserveError):
-    """Storage or a server of slides does not answer, refuses or breaks off."""
-
-    slug = "storage-unavailable"
 
 
 class WorkerDiedError(MitoserveError):

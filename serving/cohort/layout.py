@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.cohort.manifest import ManifestEntry
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.store.blob_store import Blob, BlobStore
 
 COHORT = "cohort.json"

@@ -22,8 +22,8 @@ from serving.cohort.sources import SourceFile, stat_sources
 from serving.cohort.tables import TableMember, choose_part
 from serving.cohort.worker import SlideOutcome, SlideTask, WorkOrder
 from serving.core.modelcard import ModelCard
-from serving.jobs.request import models_key, options_text
-from serving.scoring.onnx_detector import CPU
+from serving.jobs.job import models_key, options_text
+from serving.scoring.sessions import CPU
 from serving.store.blob_store import BlobStore
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
 
-from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, find_series, is_dicomweb
+from serving.cohort.dicomweb import find_series
 from serving.cohort.errors import CohortError, ManifestError, MissingSlideError
 from serving.cohort.manifest import Manifest, is_path, make_manifest, read_manifest
 from serving.cohort.storage import find_blob, open_below
@@ -16,6 +16,7 @@ from serving.core.errors import UnreadableSlideError
 from serving.slides.dicomfiles import HEAD_BYTES, group_series, is_dicom
 from serving.slides.readers.reader import SLIDE_READERS
 from serving.store.blob_store import Blob, BlobStore
+from serving.store.dicomweb import NO_CREDENTIAL, Credential, is_dicomweb
 
 LISTS = (".csv", ".tsv", ".txt", ".lst")
 _DICOM = ".dcm"
@@ -85,6 +86,10 @@ def _text(data: bytes, name: str) -> str:
 def _in_folder(root: Path) -> Iterator[str]:
     """Slides below a folder, sorted; the data files of a slide are not slides of their own."""
     for place, folders, files in os.walk(root):
+        if SLIDE_READERS.owns(Path(place)):
+            folders.clear()
+            yield place
+            continue
         own = {PurePosixPath(file).stem for file in files if SLIDE_READERS.has_folder_beside(file)}
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in own)
         shown = sorted(file for file in files if not file.startswith("."))

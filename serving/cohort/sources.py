@@ -8,14 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from serving.cohort.dicomweb import NO_CREDENTIAL, Credential, fetch_series, is_dicomweb
 from serving.cohort.errors import MissingSlideError
 from serving.cohort.manifest import is_path, parse_file_name
-from serving.cohort.storage import check_bytes, fetch, find_blob, open_below
+from serving.cohort.storage import fetch, find_blob, open_below
 from serving.core.errors import MitoserveError
 from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slidefiles import slide_files
 from serving.store.blob_store import fetch_blob
+from serving.store.dicomweb import NO_CREDENTIAL, Credential, check_bytes, fetch_series, is_dicomweb
 
 ASKED_AT_ONCE = 32
 """Slides whose size is asked for at the same time; storage answers in tens of milliseconds."""

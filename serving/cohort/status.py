@@ -15,7 +15,7 @@ from serving.cohort.layout import (
     parse_slide_id,
     read_failure,
 )
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.store.blob_store import BlobStore
 
 

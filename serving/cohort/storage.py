@@ -4,9 +4,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from serving.cohort.errors import CohortError, MissingSlideError
-from serving.core.errors import SlideTooLargeError
 from serving.store.blob_store import BlobStore, fetch_blob
 from serving.store.bucket_blob_store import BlobAddressError, open_blob_store
+from serving.store.dicomweb import check_bytes
 
 
 def open_storage(address: str) -> BlobStore:
@@ -52,9 +52,3 @@ def fetch(url: str, target: Path, *, max_bytes: int) -> None:
         raise MissingSlideError(f"there is no object {url}")
     check_bytes(known.size, max_bytes, url)
     fetch_blob(store, name, target)
-
-
-def check_bytes(size: int, most: int, what: str) -> None:
-    """Raise `SlideTooLargeError` where `what` has more bytes than a slide may."""
-    if size > most:
-        raise SlideTooLargeError(f"{what} has more than {most} bytes; raise MITOSIS_MAX_UPLOAD_BYTES if it is a slide")

@@ -15,8 +15,8 @@ from typing import Any
 from serving.cohort.errors import CohortError, UnavailableError
 from serving.cohort.layout import Failure, list_folder, read_report
 from serving.cohort.manifest import ManifestEntry
-from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.report import DetectionResult, Report
+from serving.core.words import RESEARCH_USE
 from serving.store.blob_store import Blob, BlobStore
 
 PARTS = 64
@@ -31,10 +31,11 @@ _SLIDE_COLUMNS = {
     "per_mm2": "float64", "expected_figures": "float64", "hotspot_x": "float64", "hotspot_y": "float64",
     "hotspot_mm2": "float64", "hotspot_figures": "int64", "hotspot_per_mm2": "float64",
     "component": "string", "models": "string", "warnings": "string", "wall_s": "float64",
+    "atypical_figures": "int64", "atypical_share": "float64", "hotspot_atypical": "int64",
 }  # fmt: skip
 _DETECTION_COLUMNS = {
     "slide": "string", "case": "string", "x": "float64", "y": "float64", "width": "float64", "height": "float64",
-    "probability": "float64", "score": "float64",
+    "probability": "float64", "score": "float64", "atypical_probability": "float64", "detectors": "string",
 }  # fmt: skip
 
 
@@ -78,11 +79,11 @@ def write_part(results: BlobStore, part: int, members: Sequence[TableMember]) ->
             raise UnavailableError(f"the report of {member.entry.id} was removed or changed meanwhile; run again")
         slides.append(_slide_row(member, report))
         detections += _detection_rows(member.entry, report)
-    figures = _write_table(parquet, _DETECTION_COLUMNS, detections, {})
+    figures = write_table(_DETECTION_COLUMNS, detections, {})
     results.put(part_name(DETECTIONS, part), figures)
     # The slides say that the part is complete, so they come last.
     about = {_MADE_OF: digest.encode(), _DETECTIONS_BYTES: str(len(figures)).encode()}
-    results.put(part_name(SLIDES, part), _write_table(parquet, _SLIDE_COLUMNS, slides, about))
+    results.put(part_name(SLIDES, part), write_table(_SLIDE_COLUMNS, slides, about))
     return True
 
 
@@ -114,10 +115,12 @@ def _slide_row(member: TableMember, report: Report | None) -> dict[str, Any]:
         "per_mm2": counts.per_mm2,
         "expected_figures": counts.expected.mitotic_figures if counts.expected else None,
         "component": counts.component.estimate if counts.component else None,
-        "models": ", ".join(f"{model.name} {model.version}" for model in report.models),
+        "models": ", ".join(f"{model.name} {model.version}" for model in report.used_models),
         "warnings": "\n".join(report.warnings),
         "wall_s": report.timing.wall_s,
     }
+    if counts.atypical is not None:
+        found |= {"atypical_figures": counts.atypical.figures, "atypical_share": counts.atypical.share}
     if hotspot is not None:
         found |= {
             "hotspot_x": hotspot.x,
@@ -125,6 +128,7 @@ def _slide_row(member: TableMember, report: Report | None) -> dict[str, Any]:
             "hotspot_mm2": hotspot.area_mm2,
             "hotspot_figures": hotspot.mitotic_figures,
             "hotspot_per_mm2": hotspot.per_mm2,
+            "hotspot_atypical": None if hotspot.atypical is None else hotspot.atypical.figures,
         }
     return row | found
 
@@ -132,16 +136,36 @@ def _slide_row(member: TableMember, report: Report | None) -> dict[str, Any]:
 def _detection_rows(entry: ManifestEntry, report: Report | None) -> list[dict[str, Any]]:
     if report is None:
         return []
-    return [{"slide": entry.id, "case": entry.case, **found.model_dump()} for found in report.detections]
+    return [
+        {"slide": entry.id, "case": entry.case, **found.model_dump(), "detectors": _name_detectors(found)}
+        for found in report.detections
+    ]
 
 
-def _write_table(parquet: Any, columns: dict[str, str], rows: list[dict[str, Any]], about: dict[bytes, bytes]) -> bytes:
-    arrow = _arrow("pyarrow")
+def _name_detectors(found: DetectionResult) -> str | None:
+    """Which detectors of an ensemble found a figure, and with what probabilities; None without one."""
+    if found.detectors is None:
+        return None
+    return "; ".join(f"{name} {value:g}" for name, value in found.detectors.items())
+
+
+def write_table(columns: dict[str, str], rows: list[dict[str, Any]], about: dict[bytes, bytes]) -> bytes:
+    """Rows as Parquet, the same bytes for the same rows.
+
+    columns : type by name. about : metadata
+    """
+    arrow, parquet = _arrow("pyarrow"), _arrow("pyarrow.parquet")
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in columns.items()])
     table = arrow.Table.from_pylist(rows, schema)
     buffer = BytesIO()
     parquet.write_table(table.replace_schema_metadata({b"research_use": RESEARCH_USE.encode(), **about}), buffer)
     return buffer.getvalue()
+
+
+def read_rows(table: BytesIO) -> list[dict[str, Any]]:
+    """The rows of a table."""
+    rows: list[dict[str, Any]] = _arrow("pyarrow.parquet").read_table(table).to_pylist()
+    return rows
 
 
 def _read_digest(results: BlobStore, parquet: Any, part: int) -> str | None:
@@ -157,7 +181,8 @@ def _read_digest(results: BlobStore, parquet: Any, part: int) -> str | None:
 
 
 def _digest(members: Sequence[TableMember]) -> str:
-    rows = [
+    rows: list[Any] = [[_SLIDE_COLUMNS, _DETECTION_COLUMNS]]
+    rows += [
         [
             asdict(member.entry),
             None if member.report is None else [member.report.size, member.report.modified],

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import __version__
-from serving.cohort.dicomweb import Credential
 from serving.cohort.errors import SlideProblem, describe_problem
 from serving.cohort.layout import FILES, list_folder, pack_report, read_report, report_name
 from serving.cohort.manifest import ManifestEntry, parse_file_name
@@ -27,15 +26,16 @@ from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import find_rounding, use_cores
-from serving.scoring.detector import list_cards
-from serving.scoring.onnx_detector import load_release
-from serving.scoring.reporting import answers
+from serving.scoring.detector import list_released_cards
+from serving.scoring.loading import load_release
+from serving.scoring.report_identity import answers
 from serving.scoring.slide_runner import SlideRun, SlideRunner
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
 from serving.slides.hashing import slide_sha256
 from serving.store.blob_store import Blob
 from serving.store.decoding import open_decoders
+from serving.store.dicomweb import Credential
 
 MEMORY_WAIT_S = 600.0
 """That a worker waits while others on its machine have the memory of all decoders: nobody waits for an answer of its own."""
@@ -98,7 +98,7 @@ class SlideWorker(SlideRun):
         self._open = ExitStack()
         folder = self._open.enter_context(scratch(settings.scratch))
         self._detector = load_release(_unpack_models(models, folder), providers=order.providers)
-        self._cards, self._rounded = list_cards(self._detector), find_rounding(self._detector.provider)
+        self._cards, self._rounded = list_released_cards(self._detector), find_rounding(self._detector.provider)
         # Of the same total: the file's bytes stand for parts of it.
         place = common_folder(f"decoders-{settings.decoders_memory_bytes}")
         decoders = open_decoders(settings, folder=place, wait_s=MEMORY_WAIT_S)

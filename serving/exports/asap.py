@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
-from serving.exports.export import EXPORTS, Export, streamed
-from serving.exports.figures import count_shown, list_figures, list_hotspots, state_review
+from serving.core.words import RESEARCH_USE
+from serving.exports.export import EXPORTS, Export, in_chunks, streamed
+from serving.exports.figures import count_shown, list_figures, list_hotspots, state_atypia, state_review
 from serving.exports.file_px import in_file_px
-from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis
 
 Group = tuple[str, str]
@@ -33,7 +32,7 @@ class AsapAnnotation:
 def to_asap(analysis: Analysis) -> Iterator[bytes]:
     """A rectangle a figure and a hotspot (a disc's is its bounding box), level-0 px, in a group each."""
     report = in_file_px(analysis.report)
-    return asap_document(_annotations(report), (FIGURES, HOTSPOTS), state_review(report))
+    return asap_document(_annotations(report), (FIGURES, HOTSPOTS), state_review(report) | state_atypia(report))
 
 
 def asap_document(
@@ -57,7 +56,9 @@ def asap_document(
 def _annotations(report: Report) -> Iterator[AsapAnnotation]:
     for i, d in enumerate(list_figures(report)):
         sure = "added" if d.probability is None else f"{d.probability:.3f}"
-        yield AsapAnnotation(f"figure {i} ({sure})", (d.x, d.y, d.width, d.height), FIGURES, more=d.statement)
+        sure += ", atypical" if d.atypical else ""
+        said = d.statement | d.atypia_words | d.ensemble_words
+        yield AsapAnnotation(f"figure {i} ({sure})", (d.x, d.y, d.width, d.height), FIGURES, more=said)
     for i, h in enumerate(list_hotspots(report), 1):
         name = f"hotspot {i}: {count_shown(h)} in {h.area_mm2:g} mm2"
         yield AsapAnnotation(name, (h.x, h.y, h.width, h.height), HOTSPOTS)

@@ -9,9 +9,8 @@ import numpy as np
 
 from serving import __version__
 from serving.core.report import Report
-from serving.exports.dicom_source import MANUFACTURER, MODEL, DicomSource, algorithm_version
-from serving.exports.errors import ExportError, import_extra
-from serving.exports.export import EXPORTS, Export
+from serving.exports.dicom_source import MANUFACTURER, MODEL, DicomSource, algorithm_version, atypical_probability
+from serving.exports.export import EXPORTS, Export, ExportError, import_extra
 from serving.exports.figures import NOT_JUDGED, ShownObject, describe_review, list_figures, state_review
 from serving.exports.file_px import in_file_px
 from serving.scoring.analysis import Analysis
@@ -80,7 +79,8 @@ def _group(report: Report, source: DicomSource, number: int, figures: list[Shown
                     name=codes.DCM.Probability,
                     values=np.asarray([d.probability for d in figures], np.float32),
                     unit=codes.UCUM.NoUnits,
-                )
+                ),
+                *_atypia(report, figures),
             ],
         }
     boxes = [
@@ -101,6 +101,16 @@ def _group(report: Report, source: DicomSource, number: int, figures: list[Shown
         algorithm_type=kind,
         **made_by,
     )
+
+
+def _atypia(report: Report, figures: list[ShownObject]) -> list[Any]:
+    """The atypia model's probabilities of figures, as a measurement; none without such a model."""
+    if report.atypia is None:
+        return []
+    hd, codes = import_extra("highdicom", "dicom"), import_extra("pydicom.sr.codedict", "dicom").codes
+    known = [d.atypical_probability for d in figures]
+    values = np.asarray([np.nan if p is None else p for p in known], np.float32)
+    return [hd.ann.Measurements(name=atypical_probability(), values=values, unit=codes.UCUM.NoUnits)]
 
 
 EXPORTS.add(

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.counts import Hotspot
 from serving.core.report import Report
 from serving.exports.dicom_annotations import NAME
-from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version
-from serving.exports.errors import ExportError, import_extra
-from serving.exports.export import EXPORTS, Export
-from serving.exports.figures import ShownObject, count_shown, describe_review, list_figures, list_hotspots, state_review
+from serving.exports.dicom_source import MANUFACTURER, DicomSource, algorithm_version, atypical_probability
+from serving.exports.export import EXPORTS, Export, ExportError, import_extra
+from serving.exports.figures import (
+    ShownObject,
+    count_shown,
+    count_shown_atypical,
+    describe_review,
+    list_figures,
+    list_hotspots,
+    state_review,
+)
 from serving.exports.file_px import in_file_px
 from serving.scoring.analysis import Analysis
 
@@ -45,7 +53,7 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
     centres = np.asarray([d.centre for d in figures], np.float64).reshape(-1, 2)
     point, polygon = hd.sr.GraphicTypeValues3D.POINT, hd.sr.GraphicTypeValues3D.POLYGON
     groups = [
-        _group(report, source, f"figure {i}", _region(source, point, at[None]), figure=figure)
+        _group(report, source, f"figure {i}", _region(source, point, at[None]), *_atypia(figure), figure=figure)
         for i, (figure, at) in enumerate(zip(figures, source.to_mm(centres), strict=True))
     ]
     counted = hd.sr.CodedConcept("mitotic-count", "99MITOSERVE", "Detected mitotic figures")
@@ -59,7 +67,7 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
             unit=codes.UCUM.NoUnits,
         )
         outline = _region(source, polygon, source.to_mm(np.asarray(ring, np.float64)))
-        groups.append(_group(report, source, f"hotspot {i}", outline, count))
+        groups.append(_group(report, source, f"hotspot {i}", outline, count, *_atypical_count(h)))
     observer = hd.sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
@@ -75,14 +83,14 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    if report.review is not None:
-        content[0].ContentSequence.append(
-            hd.sr.TextContentItem(
-                name=codes.DCM.Comment,
-                value=describe_review(report),
-                relationship_type=hd.sr.RelationshipTypeValues.CONTAINS,
+    left_out = f"The {MAX_FIGURES} likeliest of {len(shown)} mitotic figures; report.ann.dcm (dicom-ann) holds all"
+    for comment in (describe_review(report), left_out if len(shown) > MAX_FIGURES else ""):
+        if comment:
+            content[0].ContentSequence.append(
+                hd.sr.TextContentItem(
+                    name=codes.DCM.Comment, value=comment, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS
+                )
             )
-        )
     document = hd.sr.Comprehensive3DSR(
         evidence=[source.dataset],
         content=content,
@@ -96,6 +104,25 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
     buffer = io.BytesIO()
     document.save_as(buffer, enforce_file_format=True)
     yield buffer.getvalue()
+
+
+def _atypia(figure: ShownObject) -> list[Any]:
+    """What the atypia model says of a figure, as a measurement; none of what no model saw."""
+    if figure.atypical_probability is None:
+        return []
+    sr, codes = import_extra("highdicom", "dicom").sr, import_extra("pydicom.sr.codedict", "dicom").codes
+    value = float(figure.atypical_probability)
+    return [sr.Measurement(name=atypical_probability(), value=value, unit=codes.UCUM.NoUnits)]
+
+
+def _atypical_count(window: Hotspot) -> list[Any]:
+    """How many of a window's figures are atypical, as a measurement; none without an atypia model."""
+    atypical = count_shown_atypical(window)
+    if atypical is None:
+        return []
+    sr, codes = import_extra("highdicom", "dicom").sr, import_extra("pydicom.sr.codedict", "dicom").codes
+    counted = sr.CodedConcept("atypical-count", "99MITOSERVE", "Of them, atypical mitotic figures")
+    return [sr.Measurement(name=counted, value=float(atypical.figures), unit=codes.UCUM.NoUnits)]
 
 
 def _region(source: DicomSource, kind: Any, points: NDArray[np.float64]) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serving import __version__
 from serving.core.errors import MitoserveError
 from serving.core.report import Report
-from serving.exports.errors import ExportError, import_extra
+from serving.exports.export import ExportError, import_extra
 from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
 from serving.slides.slidefiles import slide_files
 
@@ -74,6 +74,9 @@ class DicomSource:
         return str(made)
 
 
+ATYPICAL_PROBABILITY = "Probability that a mitotic figure is atypical"
+
+
 def _find_files(slide: Path) -> list[Path]:
     """The files of a DICOM slide; none where it is another one, or not there."""
     try:
@@ -86,4 +89,9 @@ def _find_files(slide: Path) -> list[Path]:
 
 def algorithm_version(report: Report) -> str:
     """Software and models, as DICOM names an algorithm's version; 64 characters at most."""
-    return " ".join([__version__, *(f"{m.name}-{m.version}" for m in report.models)])[:64]
+    return " ".join([__version__, *(f"{m.name}-{m.version}" for m in report.used_models)])[:64]
+
+
+def atypical_probability() -> Any:
+    """The name of the atypia model's probability: of this project's own, since neither DICOM nor SNOMED CT's part in it has a code."""
+    return import_extra("highdicom", "dicom").sr.CodedConcept("atypical", "99MITOSERVE", ATYPICAL_PROBABILITY)

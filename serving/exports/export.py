@@ -2,11 +2,35 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
-from serving.exports.errors import ExportError
+from serving.core.errors import MitoserveError
 from serving.plugins import Registry
 from serving.scoring.analysis import Analysis
+
+
+class ExportError(MitoserveError):
+    """The format cannot hold this analysis, or needs a package or a file that is not there."""
+
+    slug = "not-exportable"
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """A package that only some formats need.
+
+    Raises
+    ------
+    ExportError
+        If it is not installed; the message says how to.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ExportError(f"this format needs {module}: pip install 'mitoserve[{extra}]'") from error
+
 
 GROUP = "mitoserve.exports"
 """Entry point group of plug-ins: each names a module that adds its formats to `EXPORTS` when it is imported."""
@@ -35,6 +59,8 @@ class Export:
     shows_review
         Whether its figures are those of `serving.exports.figures`, which are after review where the report states one; also of
         a format without figures. The others are refused for such a report, since they would show the model's.
+    shows_views
+        Whether it shows pixels of the slide, `Analysis.views`, where they are at hand.
     rank
         Place among all formats: the first that `Accept` allows is sent.
     """
@@ -46,6 +72,7 @@ class Export:
     usual: bool = False
     needs_slide: bool = False
     shows_review: bool = False
+    shows_views: bool = False
     rank: int = _LAST
 
     def chunks(self, analysis: Analysis, slide: Path | None = None) -> Iterable[bytes]:
@@ -108,3 +135,17 @@ def whole(render: Callable[[Analysis], bytes]) -> Callable[[Analysis, Path | Non
 def streamed(render: Callable[[Analysis], Iterator[bytes]]) -> Callable[[Analysis, Path | None], Iterable[bytes]]:
     """`Export.make` of a function that makes the file in parts and needs no slide."""
     return lambda analysis, _: render(analysis)
+
+
+PARTS = 2000
+"""In one chunk."""
+
+
+def in_chunks(before: str, parts: Iterable[str], after: str, *, between: str = ",") -> Iterator[bytes]:
+    """`before`, the parts with `between` between them, and `after`, as UTF-8."""
+    yield before.encode()
+    left, first = iter(parts), True
+    while chunk := list(islice(left, PARTS)):
+        yield (("" if first else between) + between.join(chunk)).encode()
+        first = False
+    yield after.encode()

@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from serving.core.report import Hotspot, Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.counts import Hotspot
+from serving.core.report import Report
+from serving.core.report_parts import TRIAGE_NAME
+from serving.core.words import RESEARCH_USE
 from serving.exports.colours import colour_map
-from serving.exports.export import EXPORTS, Export, streamed
-from serving.exports.figures import count_shown, list_figures, list_hotspots, state_review
+from serving.exports.export import EXPORTS, Export, in_chunks, streamed
+from serving.exports.figures import (
+    count_shown,
+    count_shown_atypical,
+    list_figures,
+    list_hotspots,
+    state_atypia,
+    state_review,
+)
 from serving.exports.file_px import in_file_px
-from serving.exports.streaming import in_chunks
 from serving.scoring.analysis import Analysis, MitosisMap
 
 FIGURE, HOTSPOT = "rgb(200, 0, 0)", "rgb(0, 114, 178)"
@@ -26,7 +34,9 @@ def to_histomicsui(analysis: Analysis) -> Iterator[bytes]:
     head = {
         "name": f"Mitoserve {report.analysis_id}",
         "description": RESEARCH_USE,
-        "attributes": {"analysis": report.analysis_id, "slide": report.slide.sha256} | state_review(report),
+        "attributes": {"analysis": report.analysis_id, "slide": report.slide.sha256}
+        | state_review(report)
+        | state_atypia(report),
     }
     elements = (
         json.dumps(e, separators=(",", ":"))
@@ -39,7 +49,7 @@ def _elements(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -
     for d in list_figures(report):
         key = d.key.removeprefix("detection-")
         centre = [round(d.centre[0], 2), round(d.centre[1], 2), 0]
-        user = {"probability": d.probability, "score": d.score} | d.statement
+        user = {"probability": d.probability, "score": d.score} | d.statement | d.atypia | d.ensemble
         label = "added" if d.probability is None else f"{d.probability:.2f}"
         common = {"group": "mitotic figure", "label": {"value": label}, "lineColor": FIGURE}
         yield {"type": "point", "id": _id(report, f"p{key}"), "center": centre, "user": user, **common}
@@ -53,8 +63,10 @@ def _elements(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -
 
 def _window(h: Hotspot) -> dict[str, Any]:
     centre = [round(h.x + h.width / 2, 2), round(h.y + h.height / 2, 2), 0]
-    figures = count_shown(h)
+    figures, atypical = count_shown(h), count_shown_atypical(h)
     user = {"mitotic_figures": figures, "area_mm2": h.area_mm2}
+    if atypical is not None:
+        user["atypical_figures"] = atypical.figures
     named = {"label": {"value": f"{figures} in {h.area_mm2:g} mm2"}, "user": user, "center": centre}
     if h.shape == "disc" and h.width != h.height:
         return {"type": "ellipse", "width": h.width, "height": h.height, "rotation": 0, **named}
@@ -66,6 +78,7 @@ def _window(h: Hotspot) -> dict[str, Any]:
 def _grid(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> dict[str, Any]:
     """Scores at the middles of their sub-tiles; what was not scored is 0, since a grid has no gaps."""
     half, (across, down) = lattice.window / 2, scale
+    of_triage = "" if lattice.triage is None else f", or {TRIAGE_NAME} where Reg-NS did not look"
     return {
         "type": "griddata",
         "id": _id(report, "map"),
@@ -75,10 +88,10 @@ def _grid(report: Report, lattice: MitosisMap, scale: tuple[float, float]) -> di
         "origin": [(lattice.x + half) * across, (lattice.y + half) * down, 0],
         "dx": lattice.step * across,
         "dy": lattice.step * down,
-        "values": [round(float(v), 5) for v in np.nan_to_num(lattice.scores, nan=0.0).ravel()],
+        "values": [round(float(v), 5) for v in np.nan_to_num(lattice.combine(), nan=0.0).ravel()],
         "colorRange": [f"rgba({r:.0f}, {g:.0f}, {b:.0f}, 0.5)" for r, g, b in colour_map(np.asarray(_STEPS))],
         "rangeValues": list(_STEPS),
-        "user": {"what": f"{report.settings.score_name} of each sub-tile"},
+        "user": {"what": f"{report.settings.score_name} of each sub-tile{of_triage}"},
     }
 
 

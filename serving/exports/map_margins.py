@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from serving.core.report import CountComponent, Counts, Report
+from serving.core.counts import CountComponent, Counts
+from serving.core.report import Report
 from serving.exports.colours import legend_bar
 from serving.exports.figures import count_shown, describe_review, list_hotspots
 
@@ -44,6 +45,8 @@ def header_lines(report: Report, width: int) -> list[TextLine]:
     noun = "mitotic figure" if counts.mitotic_figures == 1 else "mitotic figures"
     density = "no tissue" if counts.per_mm2 is None else f"{counts.per_mm2:.1f} per mm² of tissue"
     result = [f"{counts.mitotic_figures} {noun}", density]
+    if counts.atypical is not None:
+        result.append(f"{counts.atypical.figures} of {counts.atypical.of} atypical")
     if counts.interval is not None:
         result.append(f"95 % interval {counts.interval.low:.0f} to {counts.interval.high:.0f} (between tiles)")
     result += [
@@ -53,11 +56,12 @@ def header_lines(report: Report, width: int) -> list[TextLine]:
         result.append(component_line(counts.component))
     if counts.expected is not None:
         result.append(f"{counts.expected.mitotic_figures:.1f} expected {counts.expected.words}")
-    models = [f"{model.name} {model.version}" for model in report.models]
+    models = [f"{model.name} {model.version}" for model in report.used_models]
     made = [
         f"{counts.tissue_area_mm2:.2f} mm² of tissue",
         f"{report.slide.mpp:g} microns per px",
         *models,
+        *([] if report.triage_words is None else [report.triage_words]),
         report.analysis_id,
     ]
     return [

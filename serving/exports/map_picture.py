@@ -73,7 +73,7 @@ def _draw_slide(analysis: Analysis) -> tuple[Image.Image, float]:
 
 def _overlay_scores(slide: Image.Image, lattice: MitosisMap, zoom: float) -> Image.Image:
     """The slide under its scores, interpolated between the centres of sub-tiles, and the more opaque the higher."""
-    scores = np.pad(np.clip(np.nan_to_num(lattice.scores, nan=0.0), 0, 1), ((0, 1), (0, 1)))
+    scores = np.pad(np.clip(np.nan_to_num(lattice.combine(), nan=0.0), 0, 1), ((0, 1), (0, 1)))
     # A lattice pixel is `step` wide around the centre of its sub-tile, which is half a window from the corner.
     start = (lattice.window - lattice.step) / 2
     left, top = -(lattice.x + start) / lattice.step, -(lattice.y + start) / lattice.step
@@ -96,7 +96,12 @@ def _draw_findings(draw: ImageDraw.ImageDraw, analysis: Analysis, zoom: float) -
         left, top, right, bottom = (v * zoom for v in (h.x, h.y, h.x + h.width, h.y + h.height))
         # On slides of a few pixels a rectangle's last column is not to the right of its first.
         box = (left, top, max(right - 1, left), max(bottom - 1, top))
-        if h.shape == "disc":
+        if h.parts is not None:
+            for x, y, across, down in h.parts:
+                corner = x * zoom, y * zoom
+                end = corner[0] + max(across * zoom - 1, 0), corner[1] + max(down * zoom - 1, 0)
+                draw.rectangle((*corner, *end), outline=HOTSPOT, width=2)
+        elif h.shape == "disc":
             draw.ellipse(box, outline=HOTSPOT, width=3)
         else:
             draw.rectangle(box, outline=HOTSPOT, width=3)

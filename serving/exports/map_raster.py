@@ -5,7 +5,8 @@ import json
 
 import tifffile
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.report_parts import TRIAGE_NAME
+from serving.core.words import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
@@ -13,7 +14,7 @@ _CM_UM = 10_000
 
 
 def to_tiff(analysis: Analysis) -> bytes:
-    """Float32 scores, NaN where nothing was scored.
+    """Float32 scores, NaN where nothing was scored; of a fast analysis a second page of what triage says where it alone looked.
 
     Element [row, column] is the sub-tile whose top left corner is at (x + column * step, y + row * step), level-0 px;
     x, y, step and the sub-tile's side `window` are JSON in ImageDescription, and the resolution tags give one element's
@@ -31,18 +32,22 @@ def to_tiff(analysis: Analysis) -> bytes:
         "mpp": lattice.mpp,
         "research_use": RESEARCH_USE,
     }
+    pages = [(description, lattice.scores)]
+    if lattice.triage is not None:
+        pages.append(({**description, "what": f"{TRIAGE_NAME}, where Reg-NS did not look"}, lattice.triage))
     per_cm = _CM_UM / (lattice.step * lattice.mpp)
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        lattice.scores,
-        description=json.dumps(description),
-        resolution=(per_cm, per_cm),
-        resolutionunit="CENTIMETER",
-        software="mitoserve",
-        metadata=None,
-        compression="zlib",
-    )
+    with tifffile.TiffWriter(buffer) as tiff:
+        for about, values in pages:
+            tiff.write(
+                values,
+                description=json.dumps(about),
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+                software="mitoserve",
+                metadata=None,
+                compression="zlib",
+            )
     return buffer.getvalue()
 
 

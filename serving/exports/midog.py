@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from serving.exports.export import EXPORTS, Export, streamed
-from serving.exports.figures import list_figures, state_review
-from serving.exports.streaming import in_chunks
+from serving.exports.export import EXPORTS, Export, in_chunks, streamed
+from serving.exports.figures import list_figures, state_atypia, state_review
 from serving.scoring.analysis import Analysis
 
 UM_PER_MM = 1000
@@ -21,10 +20,14 @@ def to_midog(analysis: Analysis) -> Iterator[bytes]:
             | ({} if figure.probability is None else {"probability": figure.probability})
             | {"name": "mitotic figure"}
             | figure.statement
+            | figure.atypia
+            | figure.ensemble
         )
         for figure in list_figures(report)
     )
     stated = f',"review":{json.dumps(review)}' if review else ""
+    if atypia := state_atypia(report):
+        stated += f',"atypia":{json.dumps(atypia)}'
     return in_chunks('{"type":"Multiple points","points":[', points, f'],"version":{{"major":1,"minor":0}}{stated}}}\n')
 
 

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from serving.core.errors import BusyError
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.heartbeat import Heartbeat, ProgressWriter
+from serving.jobs.job import decode_options
 from serving.jobs.leases import Lease, Leases
-from serving.jobs.request import decode_options
 from serving.jobs.results import save_result
 from serving.jobs.shadows import find_owner, save_pair, shadow_options
 from serving.jobs.tile_cache import TileCache
 from serving.observability import metrics
 from serving.scoring.analysis import Analysis
-from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.detector import AnyDetector
+from serving.scoring.order import ORDER
+from serving.scoring.preliminary import Preliminary
 from serving.scoring.slide_runner import SlideRun, SlideRunner
+from serving.scoring.tile_findings import FindingsCache, TileFindings
 from serving.slides.slide import Slide
 from serving.store.slides import SlideStore
 
@@ -37,12 +39,14 @@ class AnalysisRun(SlideRun):
         self._job, self._detector = lease.job, detector
         self._asked = decode_options(self._job.options)
         self._options = self._asked if self._job.shadow is None else shadow_options(self._asked, detector)
-        key = f"{self._job.request_key[:32]}-{models_key[:32]}"
+        key = f"{self._job.request_key[:32]}-{models_key[:32]}-{ORDER}"
         self._checkpoints = Checkpoints(store.kept, self._job.id, key)
         self._progress = ProgressWriter(lease, leases, heartbeat)
         self._cache: TileCache | None = None
         self._seen = FindingsCache()
         self._look = ""
+        self._kept = False
+        """Whether a chunk was kept of which the table does not know."""
 
     def score(self) -> tuple[str, Analysis]:
         """The folder of the result, and the analysis.
@@ -82,10 +86,16 @@ class AnalysisRun(SlideRun):
         self._heartbeat.check()
         self._check_intact()  # nothing is kept of bytes that changed meanwhile
         self._checkpoints.save(chunk)
+        self._kept = True
         if self._job.shadow is None:
             metrics.count_tiles(len(chunk))
+
+    def preview(self, known: Preliminary) -> None:
+        """See `SlideRun.preview`."""
         with contextlib.suppress(BusyError):
-            self._leases.note_chunk(self._lease)
+            told = known.tiles_counted == known.tiles_done  # figures were counted again
+            self._leases.note_preliminary(self._lease, known.model_dump_json(), kept=self._kept, tell=told)
+            self._kept = False
 
     def recall(self, slide: Slide) -> FindingsCache:
         """See `SlideRun.recall`."""

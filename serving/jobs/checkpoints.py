@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serving.jobs.findings_format import pack_findings, read_findings
-from serving.scoring.cascade import TileFindings
+from serving.scoring.tile_findings import TileFindings
 from serving.store.folder_store import FolderStore
 from serving.store.places import CHECKPOINTS
 

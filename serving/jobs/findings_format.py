@@ -11,7 +11,7 @@ import numpy as np
 
 from serving.core.detections import Detections
 from serving.core.geometry import Region
-from serving.scoring.cascade import TileFindings
+from serving.scoring.tile_findings import TileFindings
 from serving.scoring.tiling import Patch
 from serving.store.checksums import DamagedError
 
@@ -29,6 +29,8 @@ def pack_findings(chunk: Sequence[TileFindings]) -> bytes:
         patches=np.asarray([_numbers(tile.patch) for tile in chunk], np.int64),
         shapes=np.asarray([tile.scores.shape for tile in chunk], np.int64),
         scores=np.concatenate([tile.scores.ravel() for tile in chunk]),
+        triaged=np.asarray([tile.triage is not None for tile in chunk], np.bool_),
+        triage=np.concatenate([np.empty(0, np.float32), *(t.triage.ravel() for t in chunk if t.triage is not None)]),
         parts=np.asarray([tile.structure.shape for tile in chunk], np.int64),
         structure=np.concatenate([tile.structure.ravel() for tile in chunk]),
         looks=np.asarray([len(tile.looked) for tile in chunk], np.int64),
@@ -80,9 +82,12 @@ def _tiles(content: bytes) -> list[TileFindings]:
         flat = Detections(kept["boxes"], kept["probabilities"], kept["box_scores"])
         ends = np.cumsum(kept["found"])
         found = [flat[int(end - count) : int(end)] for end, count in zip(ends, kept["found"], strict=True)]
+        light = np.full_like(kept["scores"], np.nan)
+        of_tile = np.repeat(kept["triaged"], kept["shapes"].prod(1))
+        light[of_tile] = kept["triage"]
         tiles, score, part, look = [], 0, 0, 0
-        for patch, shape, parts, looks in zip(
-            kept["patches"], kept["shapes"], kept["parts"], kept["looks"], strict=True
+        for patch, shape, parts, looks, triaged in zip(
+            kept["patches"], kept["shapes"], kept["parts"], kept["looks"], kept["triaged"], strict=True
         ):
             size, numbers, count = int(shape.prod()), int(parts.prod()), int(looks)
             tiles.append(
@@ -92,6 +97,7 @@ def _tiles(content: bytes) -> list[TileFindings]:
                     kept["looked"][look : look + count],
                     tuple(found[look : look + count]),
                     kept["structure"][part : part + numbers].reshape(parts),
+                    light[score : score + size].reshape(shape) if triaged else None,
                 )
             )
             score, part, look = score + size, part + numbers, look + count

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from serving.core.errors import BusyError
-from serving.jobs.errors import LeaseLostError
+from serving.jobs.job import LeaseLostError
 from serving.jobs.leases import Lease, Leases
 
 POLL_S = 0.1

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Update, func, select, update
 
-from serving.jobs.errors import LeaseLostError
-from serving.jobs.job import AnalysisJob
+from serving.jobs.job import AnalysisJob, LeaseLostError
 from serving.jobs.result_cache import find_cached, is_intact
+from serving.jobs.result_summary import ResultSummary
 from serving.jobs.shadows import has_waiting, queue_shadow
 from serving.jobs.table import end, next_token, note, remove_rows
 from serving.registry.shadows import end_shadow, is_running, running_shadow
@@ -109,6 +109,11 @@ class Leases:
         with self._database.writing() as tx:
             return bool(tx.execute(_mine(lease).values(beat=analyses.c.beat + 1)).rowcount)
 
+    def note_models(self, lease: Lease, models_key: str) -> None:
+        """Record that other models run than the lease was claimed with; see `models_key`."""
+        with self._database.writing() as tx:
+            tx.execute(_mine(lease).values(models_key=models_key))
+
     def progress(self, lease: Lease, done: int, total: int, seconds_left: float | None) -> None:
         """Record how far the analysis is; raises `LeaseLostError`."""
         with self._database.writing() as tx:
@@ -117,21 +122,38 @@ class Leases:
             tx.execute(_mine(lease).values(values | {"beat": analyses.c.beat + 1}))
             note(tx, job, "progress")
 
-    def note_chunk(self, lease: Lease) -> None:
-        """Record that a chunk is finished for good, so that crashes are counted anew; raises `LeaseLostError`."""
-        with self._database.writing() as tx:
-            _current(tx, lease)
-            tx.execute(_mine(lease).values(crashes=0, beat=analyses.c.beat + 1))
+    def note_preliminary(self, lease: Lease, preliminary: str, *, kept: bool, tell: bool = False) -> None:
+        """Record what is known so far; raises `LeaseLostError`.
 
-    def succeed(self, lease: Lease, result: str, also: Callable[[Connection, AnalysisJob], None] = _nothing) -> None:
+        preliminary : JSON of it, see `Preliminary`
+        kept : whether a chunk was finished for good since the last time, so that crashes are counted anew
+        tell : those who follow the analysis, at once
+        """
+        counted = {"crashes": 0} if kept else {}
+        with self._database.writing() as tx:
+            job = _current(tx, lease)
+            if tell:
+                note(tx, replace(job, preliminary=preliminary), "progress")
+            tx.execute(_mine(lease).values(**counted, preliminary=preliminary, beat=analyses.c.beat + 1))
+
+    def succeed(
+        self,
+        lease: Lease,
+        result: str,
+        also: Callable[[Connection, AnalysisJob], None] = _nothing,
+        *,
+        summary: ResultSummary | None = None,
+    ) -> None:
         """End with a result, in folder `result`; raises `LeaseLostError`, and then the result does not count.
 
         also : what else is written, if the result counts
+        summary : of the result; None leaves it to be read by `fill_summaries`
         """
         with self._database.writing() as tx:
             job = _current(tx, lease)
             done = job.tiles_total or 0
             ended = replace(job, state="succeeded", finished_at=time.time(), result=result, seconds_left=None)
+            ended = ended if summary is None else replace(ended, **summary.columns())
             also(tx, job)
             if job.shadow_of is None:
                 queue_shadow(tx, ended)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serving.core.errors import BusyError, MitoserveError, ModelError
-from serving.jobs.request import models_key
-from serving.registry.errors import VersionRefusedError
+from serving.jobs.job import models_key
 from serving.registry.registry import ModelRegistry
 from serving.registry.releases import Release
-from serving.registry.version import VersionId
-from serving.scoring.detector import AnyDetector, list_cards
+from serving.registry.version import VersionId, VersionRefusedError
+from serving.scoring.detector import AnyDetector, list_released_cards
+from serving.store.errors import NotFoundError
 
 RETRY_S = 30.0
 """A release that could not be loaded is tried again after this: the store may have been out of reach."""
@@ -47,6 +47,15 @@ class ModelSource(Protocol):
     def took(self, loaded: LoadedModels) -> None:
         """Hear that new analyses run on `loaded`."""
 
+    def named(self, release: int) -> LoadedModels:
+        """The models of a release that has served, loaded beside what serves.
+
+        Raises
+        ------
+        MitoserveError
+            If there is none of this number that may serve here, or it cannot be loaded.
+        """
+
     def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
         """What the shadow that runs should score with: `current` where that is it; None where none runs or can.
 
@@ -70,10 +79,14 @@ class GivenModels:
             return None
         self._asked = True
         detector = self._load()
-        return LoadedModels(detector, models_key(list_cards(detector), detector.provider))
+        return LoadedModels(detector, models_key(list_released_cards(detector), detector.provider))
 
     def took(self, loaded: LoadedModels) -> None:
         """See `ModelSource.took`."""
+
+    def named(self, release: int) -> LoadedModels:
+        """See `ModelSource.named`; there is no release but the registry's."""
+        raise NotFoundError(f"there is no release {release}: this server runs the models that it was given")
 
     def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
         """See `ModelSource.shadow`; there is no candidate but the registry's."""
@@ -114,6 +127,11 @@ class ReleasedModels:
         if loaded.release != DEFAULT:
             self._registry.releases.settle(loaded.release)
 
+    def named(self, release: int) -> LoadedModels:
+        """See `ModelSource.named`."""
+        found = self._registry.releases.require_served(release)
+        return self._loaded_models(release, found.models, self._registry.load(found.models))
+
     def shadow(self, current: LoadedModels | None) -> LoadedModels | None:
         """See `ModelSource.shadow`. A candidate that may not serve here ends its shadow; one out of reach is tried again."""
         found = self._registry.shadows.running()
@@ -151,7 +169,7 @@ class ReleasedModels:
 
     @staticmethod
     def _loaded_models(number: int, models: tuple[VersionId, ...], detector: AnyDetector) -> LoadedModels:
-        return LoadedModels(detector, models_key(list_cards(detector), detector.provider), models, number)
+        return LoadedModels(detector, models_key(list_released_cards(detector), detector.provider), models, number)
 
 
 def give_back_memory() -> None:

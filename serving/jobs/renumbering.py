@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from serving.core.errors import MitoserveError
-from serving.jobs.request import decode_options, request_key
+from serving.jobs.job import decode_options, request_key
 from serving.slides.hashing import ID_RULE, slide_sha256
 from serving.slides.slidefiles import SlideFiles, slide_files
 from serving.store.folder_store import flush, remove_kept

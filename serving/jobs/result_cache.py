@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
-from serving.jobs.errors import LOST, ResultLostError
-from serving.jobs.job import AnalysisJob
+from serving.jobs.job import LOST, AnalysisJob, ResultLostError
 from serving.jobs.results import check_result
 from serving.store.database import Database
 from serving.store.folder_store import FolderStore
@@ -34,6 +33,10 @@ def find_cached(tx: Connection, job: AnalysisJob, models_key: str | None) -> Ana
         tiles_total=row.tiles_total,
         result=row.result,
         models_key=models_key,
+        figures=row.figures,
+        density=row.density,
+        warned=row.warned,
+        summary=row.summary,
     )
 
 

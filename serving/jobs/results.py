@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.report import Report
-from serving.jobs.errors import LOST, ResultLostError
+from serving.jobs.job import LOST, ResultLostError
 from serving.quality.quality_mask import QualityMask
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
 from serving.store.checksums import DamagedError, name_with_sum, read_verified, states_sum
@@ -49,6 +49,7 @@ def save_result(
         np.savez_compressed(
             part / _RASTERS,
             scores=lattice.scores,
+            **_triage_arrays(lattice),
             frame=np.asarray([getattr(lattice, name) for name in _FIELDS], np.float64),
             pixels=analysis.overview.pixels,
             downsample=np.asarray(analysis.overview.downsample, np.float64),
@@ -78,7 +79,9 @@ def load_result(kept: FolderStore, name: str, *, slide_name: str) -> Analysis:
         with np.load(io.BytesIO(contents[_RASTERS]), allow_pickle=False) as rasters:
             report = Report.model_validate_json(contents[_REPORT])
             frame = dict(zip(_FIELDS, (float(v) for v in rasters["frame"]), strict=True))
-            lattice = MitosisMap(scores=rasters["scores"], **frame)
+            # Of fast analyses alone.
+            light = rasters.get("triage")
+            lattice = MitosisMap(scores=rasters["scores"], triage=light, **frame)
             overview = Overview(rasters["pixels"], float(rasters["downsample"]))
             # Results of releases before 1.2 of the report have none.
             quality = _read_quality(rasters) if "reasons" in rasters else None
@@ -88,6 +91,23 @@ def load_result(kept: FolderStore, name: str, *, slide_name: str) -> Analysis:
         raise ResultLostError(LOST) from error
     slide = report.slide.model_copy(update={"name": slide_name})
     return Analysis(report.model_copy(update={"slide": slide}), lattice, overview, quality)
+
+
+def read_report(kept: FolderStore, name: str) -> Report:
+    """The report of the result in folder `name`, without its rasters.
+
+    Raises
+    ------
+    ResultLostError
+        If it is gone, or is not what was written.
+    """
+    content = read_result(kept, name, only=(_REPORT,))[_REPORT]
+    try:
+        return Report.model_validate_json(content)
+    except ValueError as error:
+        if states_sum(name):
+            raise
+        raise ResultLostError(LOST) from error
 
 
 def check_result(kept: FolderStore, name: str, *, folder: str = RESULTS) -> None:
@@ -126,6 +146,10 @@ def _read_quality(rasters: Mapping[str, NDArray[Any]]) -> QualityMask:
     names = tuple(rasters["names"].tolist()) if "names" in rasters else _FORMERLY
     step_x, step_y = rasters["steps"].tolist()
     return QualityMask(rasters["reasons"], step_x, step_y, names)
+
+
+def _triage_arrays(lattice: MitosisMap) -> dict[str, Any]:
+    return {} if lattice.triage is None else {"triage": lattice.triage}
 
 
 def _quality_arrays(quality: QualityMask | None) -> dict[str, Any]:

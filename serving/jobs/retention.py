@@ -1,5 +1,6 @@
 """Deletes what is over: uploads that expired, slides by retention, analyses that are old, and late what no row names."""
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from sqlalchemy import Connection, func, select
 
 from serving.core.errors import BusyError
+from serving.jobs.result_summary import fill_summaries
 from serving.jobs.table import remove_rows
 from serving.store.clock_jumps import ClockJumpDetector
 from serving.store.database import Database
@@ -64,6 +66,10 @@ class Sweeper:
                 _log.info("%d folders were left over and are deleted", len(gone))
 
     def _run(self) -> None:
+        with contextlib.suppress(
+            BusyError, OSError
+        ):  # it is for lists alone, and tried again when the server starts again
+            fill_summaries(self._store.database, self._store.kept)
         while not self._stop.wait(SWEEP_S):
             try:
                 self._store.kept.make_room(0)

@@ -9,8 +9,8 @@ from typing import Literal
 from sqlalchemy import select, text, true
 
 from serving.core.errors import MitoserveError
-from serving.jobs.errors import ResultLostError
 from serving.jobs.findings_format import unpack_findings
+from serving.jobs.job import ResultLostError
 from serving.jobs.result_cache import note_lost
 from serving.jobs.results import check_result
 from serving.jobs.retention import find_orphans

@@ -14,8 +14,7 @@ from sqlalchemy import Connection, select
 
 from serving.comparison.pair import NEARLY, Pair, apply_threshold, compare
 from serving.core.options import ScoringOptions
-from serving.jobs.errors import ResultLostError
-from serving.jobs.job import AnalysisJob
+from serving.jobs.job import AnalysisJob, ResultLostError, decode_options
 from serving.jobs.results import load_result, read_result, save_result
 from serving.jobs.table import PRIORITIES, count_states, put_row
 from serving.registry.shadows import running_shadow
@@ -45,10 +44,11 @@ def find_owner(database: Database, job: AnalysisJob) -> str:
 def queue_shadow(tx: Connection, job: AnalysisJob) -> None:
     """Put what has just succeeded into the shadow's line, if a shadow runs and wants it.
 
-    A slide that goes with its analyses is not kept for a shadow's sake.
+    A slide that goes with its analyses is not kept for a shadow's sake. What somebody scored with a release of their choice says nothing
+    of the one that serves.
     """
     shadow = running_shadow(tx)
-    if shadow is None or not shadow.repeats(job.id):
+    if shadow is None or not shadow.repeats(job.id) or decode_options(job.options).release is not None:
         return
     kept = (slides.c.owner == job.owner) & (slides.c.sha256 == job.sha256) & slides.c.kept
     if tx.execute(select(slides.c.number).where(kept)).first() is None:

@@ -11,17 +11,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from serving.core.options import ScoringOptions
-from serving.jobs.errors import IdempotencyError
-from serving.jobs.job import STATES, AnalysisJob, JobEvent
-from serving.jobs.request import options_text, request_key
+from serving.jobs.job import STATES, AnalysisJob, IdempotencyError, JobEvent, options_text, request_key
 from serving.jobs.result_cache import drop_lost, find_cached, note_lost
+from serving.jobs.sending import put_sendings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.folder_store import discard_folders
 from serving.store.places import result_names
+from serving.store.review_tables import readings, regions, reviews, signatures, study_readings, study_visits
 from serving.store.slide_rows import UNFINISHED, DroppedSlide, current_id
 from serving.store.slides import SlideStore
-from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, reviews, slide_statistics, slides
+from serving.store.tables import OWN, analyses, blobs, counters, deliveries, events, slide_statistics, slides
 
 PRIORITIES = (-10, 10)
 
@@ -69,8 +69,8 @@ class JobTable:
             wanted = replace(wanted, sha256=current_id(tx, wanted.sha256))
             key = request_key(wanted.sha256, wanted.options)
             mine = (slides.c.owner == wanted.owner) & (slides.c.sha256 == wanted.sha256)
-            name = tx.execute(select(slides.c.name).where(mine)).scalar()
-            if name is None:
+            slide = tx.execute(select(slides.c.name, slides.c.case_name).where(mine)).first()
+            if slide is None:
                 raise NotFoundError(f"no slide {wanted.sha256[:80]!r}; GET /v1/slides lists yours")
             now = time.time()
             tx.execute(update(blobs).where(blobs.c.sha256 == wanted.sha256).values(used_at=now))
@@ -78,7 +78,8 @@ class JobTable:
                 id=uuid.uuid4().hex,
                 owner=wanted.owner,
                 sha256=wanted.sha256,
-                name=wanted.name or name,
+                name=wanted.name or slide.name,
+                case_name=slide.case_name,
                 options=options_text(wanted.options),
                 priority=wanted.priority,
                 created_at=now,
@@ -88,6 +89,7 @@ class JobTable:
             job = find_cached(tx, job, models_key) or job
             job = put_row(tx, job, idempotency_key=wanted.idempotency_key, idempotency_hash=wanted.idempotency_hash)
             note(tx, job)
+            put_sendings(tx, job, self._store.settings)
             gone = _without_temporary(tx, self._store, job) if job.finished else None
         self._store.discard(gone)
         return job, True
@@ -200,10 +202,15 @@ def end(tx: Connection, store: SlideStore, job: AnalysisJob) -> DroppedSlide | N
         "models_key",
         "tiles_done",
         "tiles_total",
+        "figures",
+        "density",
+        "warned",
+        "summary",
     )
     values = {name: getattr(job, name) for name in changed}
     tx.execute(update(analyses).where(analyses.c.id == job.id).values(values))
     note(tx, job)
+    put_sendings(tx, job, store.settings)
     return _without_temporary(tx, store, job)
 
 
@@ -212,7 +219,9 @@ def remove_rows(tx: Connection, ids: Sequence[str]) -> list[str]:
 
     Gives the names of the folders of results that no row names any more: they go after the commit, see `discard_folders`.
     """
-    for table in (events, deliveries, reviews, slide_statistics):
+    for table in (
+        events, deliveries, reviews, readings, signatures, regions, slide_statistics, study_readings, study_visits,
+    ):  # fmt: skip
         tx.execute(delete(table).where(table.c.analysis.in_(ids)))
     removed = analyses.c.id.in_(ids) | analyses.c.shadow_of.in_(ids)
     results = result_names(tx, removed)

@@ -1,5 +1,6 @@
 """What models found in a slide's tiles, kept for the next analysis with another threshold, roi or Det.
 
+A fast analysis, in which Reg-NS did not look everywhere, shares with fast ones of the same triage model alone.
 The numbers of a tile are determined by its patch, the resolution and the models, so they serve every analysis that shares
 these. Only for what computes tile by tile: on a GPU batches reach across tiles, and their composition may move the last bits.
 """
@@ -11,11 +12,12 @@ from pathlib import Path
 from serving import __version__
 from serving.core.options import ScoringOptions
 from serving.jobs.findings_format import read_findings
-from serving.jobs.request import digest
+from serving.jobs.job import digest
 from serving.scoring.batch_sizes import choose_batch_sizes, find_rounding
-from serving.scoring.cascade import FindingsCache, TileFindings
-from serving.scoring.detector import AnyDetector, boxes_card, list_cards
-from serving.scoring.pipeline import screening_threshold
+from serving.scoring.detector import AnyDetector, boxes_card, find_triage_card, list_cards, list_members
+from serving.scoring.detector_run import screening_threshold
+from serving.scoring.tile_findings import FindingsCache, TileFindings
+from serving.scoring.triage import LOOK
 from serving.settings import ServerSettings
 from serving.store.places import TILES
 
@@ -38,7 +40,9 @@ class TileCache:
         mpp : of the slide; what the options state comes first. owner : whose analyses left it: how quickly one ends would tell
         another owner that somebody else has the slide
         """
-        threshold = screening_threshold(detector, options)
+        members = list(list_members(detector).values())
+        threshold = screening_threshold(members[0], options)
+        light = find_triage_card(detector) if options.cascade == "fast" else None
         screening = [
             __version__,
             repr(options.mpp if options.mpp is not None else mpp),
@@ -46,10 +50,15 @@ class TileCache:
             find_rounding(detector.provider),
             options.qc == "off",
             owner,
+            None if light is None else [light.model_dump(mode="json"), LOOK],
+            *([options.colours] if options.colours != "stored" else []),
         ]
-        self._used = settings.keep_tiles == "on" and choose_batch_sizes(detector.provider).tiles == 1
+        # Detectors of an ensemble may cut a slide alike, so that patches do not tell their findings apart.
+        self._used = (
+            len(members) == 1 and settings.keep_tiles == "on" and choose_batch_sizes(detector.provider).tiles == 1
+        )
         self._screened = settings.state / TILES / sha256 / digest(screening)[:32]
-        self._found = self._screened / digest([boxes_card(detector).model_dump(mode="json"), repr(threshold)])[:32]
+        self._found = self._screened / digest([boxes_card(members[0]).model_dump(mode="json"), repr(threshold)])[:32]
 
     def load(self) -> FindingsCache:
         """All that is known; damaged files are deleted."""

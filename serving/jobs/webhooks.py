@@ -17,7 +17,8 @@ import httpx
 from sqlalchemy import select, update
 
 from serving.core.errors import BusyError
-from serving.jobs.errors import WebhookError
+from serving.jobs.job import WebhookError
+from serving.jobs.sending import MARK
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.tables import deliveries
@@ -176,7 +177,7 @@ class Deliverer:
         """
         # A clock that was set back must not put messages off for ever.
         due = (deliveries.c.next_at <= now) | (deliveries.c.next_at > now + 2 * (BACKOFF_S[-1] + DEADLINE_S))
-        waiting = (deliveries.c.state == "waiting") & due
+        waiting = (deliveries.c.state == "waiting") & due & ~deliveries.c.url.startswith(MARK)
         with self._database.reading() as tx:
             listed = select(deliveries.c.id, deliveries.c.url).where(waiting).order_by(deliveries.c.next_at)
             rows = tx.execute(listed).all()

@@ -5,7 +5,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -14,18 +14,18 @@ from serving.core.errors import BusyError, MitoserveError, ModelError, is_disk_f
 from serving.drift.statistics import collect_statistics
 from serving.drift.watch import store_statistics
 from serving.jobs.analysis_run import AnalysisRun
-from serving.jobs.errors import LeaseLostError
 from serving.jobs.heartbeat import POLL_S, Heartbeat, StoppedError
-from serving.jobs.job import AnalysisJob
+from serving.jobs.job import AnalysisJob, LeaseLostError, decode_options
 from serving.jobs.leases import Lease, Leases
 from serving.jobs.models import LoadedModels, ModelSource, give_back_memory
+from serving.jobs.result_summary import summarize
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
 from serving.observability.logs import log_analysis
 from serving.observability.tracing import work_span
 from serving.scoring.analysis import Analysis
-from serving.scoring.detector import AnyDetector, list_cards
-from serving.scoring.onnx_detector import OnnxDetector
+from serving.scoring.detector import AnyDetector, list_released_cards
+from serving.scoring.onnx_detector import ReleasedDetector
 from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
 
@@ -49,6 +49,9 @@ class Worker:
     stop: threading.Event
     _loaded: LoadedModels | None = None
     _candidate: LoadedModels | None = None
+    _named: LoadedModels | None = None
+    """The release that somebody named last; the next analysis with it waits for nothing."""
+    _naming: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Run analyses until asked to stop, with the models that should serve at the time when each begins."""
@@ -88,7 +91,10 @@ class Worker:
             self._loaded = found
             give_back_memory()
             self._retry_until_committed(lambda: self.models.took(found))
-            _log.info("new analyses run on %s", ", ".join(f"{c.name} {c.version}" for c in list_cards(found.detector)))
+            _log.info(
+                "new analyses run on %s",
+                ", ".join(f"{c.name} {c.version}" for c in list_released_cards(found.detector)),
+            )
 
     def _follow_shadow(self) -> None:
         """Hold the models of the shadow that runs, once what serves is loaded."""
@@ -126,12 +132,37 @@ class Worker:
                 self.stop.wait(POLL_S)
             else:
                 with log_analysis(lease.job.id):
-                    done = self._run(lease, leases, loaded.detector, loaded.key)
+                    done = self._run_chosen(lease, leases, loaded)
                 if loaded is not self._loaded:
                     del loaded
                     give_back_memory()
                 if not done:
                     self.stop.wait(RETRY_S)
+
+    def _run_chosen(self, lease: Lease, leases: Leases, loaded: LoadedModels) -> bool:
+        """Run one analysis on the release that it names, else on `loaded`; gives what `_run` does."""
+        release = decode_options(lease.job.options).release
+        if release is None:
+            return self._run(lease, leases, loaded.detector, loaded.key)
+        heartbeat = Heartbeat(lease, leases, self.stop, _nothing, self.store.settings.lease_s)
+        try:
+            with heartbeat.beating():  # a release takes seconds to load
+                chosen = self._load_named(release, loaded)
+                self._retry_until_committed(lambda: leases.note_models(lease, chosen.key))
+        except Exception as error:
+            return self._end(lease, leases, heartbeat, error)
+        return self._run(lease, leases, chosen.detector, chosen.key)
+
+    def _load_named(self, release: int, loaded: LoadedModels) -> LoadedModels:
+        """The models of a release, which are kept until another one is named."""
+        with self._naming:
+            found = loaded if loaded.release == release else self._named
+            if found is None or found.release != release:
+                self._named = None  # two beside what serves would need its memory twice
+                give_back_memory()
+                found = self._named = self.models.named(release)
+                _log.info("release %d is loaded, which an analysis names", release)
+            return found
 
     def _serve_shadow(self) -> None:
         """Run a shadow's analyses in a line of its own: whoever comes meanwhile finds a free one and does not wait for its end."""
@@ -158,14 +189,14 @@ class Worker:
 
     def _run(self, lease: Lease, leases: Leases, detector: AnyDetector, models_key: str) -> bool:
         """Run one analysis to whatever end; False where it went back because a disk is full or a store does not answer."""
-        running, stop_models = detector.stoppable() if isinstance(detector, OnnxDetector) else (detector, _nothing)
+        running, stop_models = detector.stoppable() if isinstance(detector, ReleasedDetector) else (detector, _nothing)
         heartbeat = Heartbeat(lease, leases, self.stop, stop_models, self.store.settings.lease_s)
         try:
             with heartbeat.beating(), work_span("analysis", analysis=lease.job.id):
                 run = AnalysisRun(self.store, lease, leases, heartbeat, running, models_key=models_key)
                 result, analysis = run.score()
-                keep = self._statistics(lease, analysis)
-                self._retry_until_committed(lambda: leases.succeed(lease, result, keep))
+                keep, summary = self._statistics(lease, analysis), summarize(analysis.report)
+                self._retry_until_committed(lambda: leases.succeed(lease, result, keep, summary=summary))
         except Exception as error:
             return self._end(lease, leases, heartbeat, error)
         with contextlib.suppress(BusyError):  # what is left is swept
@@ -185,7 +216,7 @@ class Worker:
             found = None
         if found is None:
             return lambda *_: None
-        screening, enough = analysis.report.models[0].sha256, self.store.settings.drift_analyses
+        screening, enough = analysis.report.map_model.sha256, self.store.settings.drift_analyses
         return lambda tx, job: store_statistics(tx, job.id, job.sha256, found, screening=screening, enough=enough)
 
     def _end(self, lease: Lease, leases: Leases, heartbeat: Heartbeat, error: Exception) -> bool:

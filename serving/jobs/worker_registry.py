@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
-from serving.scoring.detector import AnyDetector, list_cards
+from serving.scoring.detector import AnyDetector, list_released_cards
 from serving.store.database import Database
 from serving.store.tables import workers
 
@@ -44,7 +44,7 @@ class WorkerRegistry:
     def ready(self, worker: str, detector: AnyDetector, key: str) -> None:
         """Note that a worker scores with these models, whose key is `key`."""
         values = {"state": "ready", "detail": "", "models_key": key, "provider": detector.provider}
-        values["cards"] = json.dumps([card.model_dump(mode="json") for card in list_cards(detector)])
+        values["cards"] = json.dumps([card.model_dump(mode="json") for card in list_released_cards(detector)])
         self._update(worker, values)
 
     def note_failure(self, worker: str, detail: str, *, state: str = "failed") -> None:

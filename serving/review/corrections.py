@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.review.decisions import find_boxes, find_decided
-from serving.review.review_entry import FIGURE, NOT_FIGURE, Box
-from serving.review.verdicts import Verdicts, Who
+from serving.review.verdicts import FIGURE, NOT_FIGURE, Box, Verdicts, Who
 
 SHOWN_UM = 64.0
 """Side of what a reviewer is shown of a candidate; there, and nowhere else, the slide counts as reviewed."""

@@ -2,24 +2,24 @@
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, insert, select
 
 from serving.core.errors import MitoserveError
 from serving.core.report import Report
-from serving.review.decisions import find_boxes
-from serving.review.review_entry import Action, Box, ReviewEntry
-from serving.review.verdicts import find_added_boxes
+from serving.review.decisions import SAME_FIGURE_UM, find_boxes
+from serving.review.readings import Reading, check_may_say, read_readings, show_entries
+from serving.review.studies import StudyReader, require_open
+from serving.review.verdicts import Action, Box, ReviewEntry, find_added_boxes
 from serving.store.database import Database
-from serving.store.tables import analyses, reviews
+from serving.store.review_tables import reviews
+from serving.store.tables import analyses
 
 MAX_ENTRIES = 100_000
 """Of one analysis: more than anybody judges, few enough to be read at once."""
-SAME_FIGURE_UM = 7.5
-"""Two places that are nearer are one figure: the radius within which the MIDOG challenges match."""
 
 
 class ReviewError(MitoserveError):
@@ -30,7 +30,10 @@ class ReviewError(MitoserveError):
 
 @dataclass(frozen=True, slots=True)
 class ReviewChange:
-    """What a reviewer wants to record. See `ReviewEntry`."""
+    """What a reviewer wants to record. See `ReviewEntry`.
+
+    study : that it is said in; empty for none
+    """
 
     author: str
     reviewer: str
@@ -39,19 +42,30 @@ class ReviewChange:
     box: Box | None = None
     label: str | None = None
     reason: str = ""
+    study: str = ""
+    consensus: bool = False
+
+    @property
+    def reader(self) -> StudyReader | None:
+        """As whom it is said in a study; None where it is said in none."""
+        return StudyReader(self.study, self.author, self.reviewer) if self.study else None
 
 
 class ReviewStore:
-    """The reviews of all analyses."""
+    """The reviews of all analyses. What is said in a study stands apart: of each reader alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def entries(self, analysis_id: str) -> list[ReviewEntry]:
-        """Everything that was recorded of an analysis, in its order."""
-        chosen = select(reviews).where(reviews.c.analysis == analysis_id).order_by(reviews.c.number)
+    def entries(self, analysis_id: str, *, seen_by: str) -> list[ReviewEntry]:
+        """What was recorded of an analysis outside studies, in its order, as far as a principal may see it: see `show_entries`."""
         with self._database.reading() as tx:
-            return [_entry(row) for row in tx.execute(chosen)]
+            return show_entries(_read_all(tx, analysis_id, None), read_readings(tx, [analysis_id]), seen_by)
+
+    def study_entries(self, analysis_id: str, reader: StudyReader) -> list[ReviewEntry]:
+        """What a reader said of an analysis in their study, in its order."""
+        with self._database.reading() as tx:
+            return _read_all(tx, analysis_id, reader)
 
     def record(self, analysis_id: str, change: ReviewChange, *, report: Report) -> ReviewEntry:
         """Add an entry and give it as it was recorded.
@@ -63,22 +77,57 @@ class ReviewStore:
         ReviewError
             If there is no such object or entry, the entry is another's or undone already, or the record is full; if what is
             to be added lies outside the slide, or is there already.
+        NotFoundError, StudyError
+            If the reviewer does not read the analysis in the study, or has finished it.
+        ReadingError
+            If the readings of the analysis do not allow it.
         """
         with self._database.writing() as tx:
-            rows = tx.execute(select(reviews).where(reviews.c.analysis == analysis_id).order_by(reviews.c.number))
-            entries = [_entry(row) for row in rows]
-            if len(entries) >= MAX_ENTRIES:
+            if change.reader is not None:
+                require_open(tx, change.reader, analysis_id)
+            recorded, given = _read_all(tx, analysis_id, change.reader), _find_readings(tx, analysis_id, change.reader)
+            entries = show_entries(recorded, given, change.author)
+            change = _take_stage(change, entries)
+            if len(recorded) >= MAX_ENTRIES:
                 raise ReviewError(f"the record of this analysis has {MAX_ENTRIES} entries, which is the limit")
             if tx.execute(select(analyses.c.id).where(analyses.c.id == analysis_id)).first() is None:
                 raise ReviewError("the analysis was removed")
+            check_may_say(given, (change.author, change.reviewer), consensus=change.consensus)
             _check(change, entries, report)
             x, y, width, height = change.box or (None, None, None, None)
             values = {"analysis": analysis_id, "at": time.time(), "author": change.author, "reviewer": change.reviewer}
             values |= {"action": change.action, "target": change.target, "label": change.label, "reason": change.reason}
+            values |= {"study": change.study, "consensus": change.consensus}
             values |= {"x": x, "y": y, "width": width, "height": height}
             number = tx.execute(insert(reviews).values(values)).inserted_primary_key
             row = tx.execute(select(reviews).where(reviews.c.number == (number[0] if number else 0))).one()
-            return _entry(row)
+            return read_entry(row)
+
+
+def _read_all(tx: Connection, analysis_id: str, reader: StudyReader | None) -> list[ReviewEntry]:
+    rows = tx.execute(select(reviews).where(_recorded(analysis_id, reader)).order_by(reviews.c.number))
+    return [read_entry(row) for row in rows]
+
+
+def _find_readings(tx: Connection, analysis_id: str, reader: StudyReader | None) -> list[Reading]:
+    """The readings that bound what is said and seen; a study has readers of its own."""
+    return read_readings(tx, [analysis_id]) if reader is None else []
+
+
+def _recorded(analysis_id: str, reader: StudyReader | None) -> ColumnElement[bool]:
+    """Which rows are the record: those outside studies, else those of one reader of one."""
+    if reader is None:
+        return (reviews.c.analysis == analysis_id) & (reviews.c.study == "")
+    own = (reviews.c.author == reader.author) & (reviews.c.reviewer == reader.reviewer)
+    return (reviews.c.analysis == analysis_id) & (reviews.c.study == reader.study) & own
+
+
+def _take_stage(change: ReviewChange, entries: Sequence[ReviewEntry]) -> ReviewChange:
+    """What takes something back belongs to the consensus where that does."""
+    if change.action != "undo":
+        return change
+    undone = next((entry for entry in entries if str(entry.number) == change.target), None)
+    return change if undone is None else replace(change, consensus=undone.consensus)
 
 
 def _check(change: ReviewChange, entries: list[ReviewEntry], report: Report) -> None:
@@ -119,6 +168,8 @@ def _check_undo(change: ReviewChange, entries: list[ReviewEntry]) -> None:
         raise ReviewError(f"target: entry {change.target[:40]!r} is undone already")
 
 
-def _entry(row: Row[Any]) -> ReviewEntry:
+def read_entry(row: Row[Any]) -> ReviewEntry:
+    """The entry of a row of the table."""
     box = None if row.x is None else (row.x, row.y, row.width, row.height)
-    return ReviewEntry(row.number, row.at, row.author, row.reviewer, row.action, row.target, box, row.label, row.reason)
+    said = (row.number, row.at, row.author, row.reviewer, row.action, row.target, box, row.label, row.reason)
+    return ReviewEntry(*said, consensus=row.consensus)

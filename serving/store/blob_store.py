@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 from serving.core.errors import BusyError, is_disk_full
+
+_Made = TypeVar("_Made")
 
 CHUNK_BYTES = 8 * 2**20
 _PART = ".part"
@@ -130,8 +132,7 @@ class FolderBlobStore:
         """See `BlobStore.put_folder`; the whole folder is renamed, so `last` need not be known."""
         target = self.root / name
         with self._answering():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=f"{_PART}-", dir=target.parent))
+            part = Path(_make_inside(target.parent, lambda: tempfile.mkdtemp(prefix=f"{_PART}-", dir=target.parent)))
             try:
                 part.chmod(0o755)
                 for path in folder.iterdir():
@@ -210,11 +211,21 @@ class FolderBlobStore:
 
 def _make_part(folder: Path) -> tuple[int, str]:
     """An unfinished file, of a name of its own: another writer may write the same blob at the same time."""
+    return _make_inside(folder, lambda: tempfile.mkstemp(prefix=".", suffix=_PART, dir=folder))
+
+
+def _make_inside(folder: Path, make: Callable[[], _Made]) -> _Made:
+    """What `make` makes in a folder, which is made too. Who deletes the last blob of a folder removes the folder meanwhile."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Who deletes the last blob of a folder removes the folder.
-        with suppress(FileNotFoundError):
-            return tempfile.mkstemp(prefix=".", suffix=_PART, dir=folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return make()
+        except FileNotFoundError:
+            continue
+        except FileExistsError:
+            # Raised too where the folder went between two questions of `mkdir`; a file in its place stays.
+            if folder.exists() and not folder.is_dir():
+                raise
 
 
 def _write(content: bytes | Path, file: BinaryIO) -> None:

@@ -61,3 +61,15 @@ class SlideChangedError(MitoserveError):
     """A mounted slide is not the file any more that it was."""
 
     slug = "slide-changed"
+
+
+class MissingSlideError(MitoserveError):
+    """There is nothing where a slide should be."""
+
+    slug = "not-found"
+
+
+class UnavailableError(MitoserveError):
+    """Storage or a server of slides does not answer, refuses or breaks off."""
+
+    slug = "storage-unavailable"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serving.core.errors import RequestError
 from serving.slides.dicomfiles import HEAD_BYTES, is_dicom
+from serving.slides.readers.reader import SLIDE_READERS
 from serving.slides.slidefiles import SlideFiles
 from serving.store.archives import is_archive, unpack
 from serving.store.slide_rows import StoredSlide
@@ -58,14 +59,17 @@ def _move_files(found: SlideFiles, folder: Path) -> None:
     """Move a slide's files, and nothing that lay beside them, into the new `folder`."""
     folder.mkdir()
     for name in found.names:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (found.folder / name).rename(folder / name)
 
 
 def _inner_name(found: SlideFiles, archive_name: str) -> str:
-    """What people call the slide: its main file's name, but for DICOM, whose files are called by numbers."""
+    """What people call the slide: its main file's name, or the archive's where all slides of a kind have main files alike."""
     with found.main_path.open("rb") as handle:
-        return archive_name if is_dicom(handle.read(HEAD_BYTES)) else found.main
+        head = handle.read(HEAD_BYTES)
+    reader = SLIDE_READERS.find(found.main_path, head)
+    alike = is_dicom(head) or (reader is not None and reader.owns_folder)
+    return archive_name if alike else found.main
 
 
 def safe_name(stated: str) -> str:

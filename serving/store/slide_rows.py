@@ -31,6 +31,8 @@ class StoredSlide:
     created_at: float
     number: int
     """Position in the owner's list."""
+    case: str
+    """The case that it belongs to; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def make_stored_slide(row: Row[Any]) -> StoredSlide:
     return StoredSlide(
         **{name: found[slides.c[name]] for name in names},
         **{name: found[blobs.c[name]] for name in ("width", "height", "mpp", "vendor")},
+        case=found[slides.c.case_name],
         size=0 if found[slides.c.mounted] else found[blobs.c.size],  # that others brought the bytes is theirs to know
     )
 
@@ -87,11 +90,19 @@ def blob_row(slide: IsolatedSlide, sha256: str, main: str, *, size: int) -> dict
 
 
 def put_rows(
-    tx: Connection, row: dict[str, object], *, owner: str, name: str, kept: bool, replaces: bool = False
+    tx: Connection,
+    row: dict[str, object],
+    *,
+    owner: str,
+    name: str,
+    kept: bool,
+    case: str = "",
+    replaces: bool = False,
 ) -> None:
     """Insert or renew the rows; a stored blob stays stored when it is mounted too, unless this one `replaces` it.
 
-    So does an owner's slide, whose bytes count for the owner's quota for as long as it has them.
+    So does an owner's slide, whose bytes count for the owner's quota for as long as it has them. One that comes again stays in
+    its case.
     """
     sha256 = row["sha256"]
     known = tx.execute(select(blobs.c.mounted).where(blobs.c.sha256 == sha256)).scalar()
@@ -104,6 +115,7 @@ def put_rows(
     mine = (slides.c.owner == owner) & (slides.c.sha256 == sha256)
     if tx.execute(select(slides.c.number).where(mine)).first() is None:
         values = {"owner": owner, "sha256": sha256, "name": name, "kept": kept, "created_at": time.time()}
+        values["case_name"] = case
         tx.execute(insert(slides).values({**values, "mounted": row["mounted"]}))
         return
     if not row["mounted"]:

@@ -15,6 +15,7 @@ from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.settings import ServerSettings
 from serving.slides.companions import check_folder
 from serving.slides.hashing import slide_sha256
+from serving.store.cases import find_case, list_cases, set_case
 from serving.store.database import Database
 from serving.store.errors import (
     NotFoundError,
@@ -24,7 +25,7 @@ from serving.store.errors import (
 from serving.store.folder_store import discard_folders, flush, measure_size, remove_kept
 from serving.store.mounted import find_mounted, make_stamp
 from serving.store.places import SLIDES, STAMPS, TILES, choose_place
-from serving.store.quotas import check_quota, find_quota, used_bytes
+from serving.store.quotas import check_quota, find_payer, find_quota, used_bytes
 from serving.store.shared_folder_store import open_folder_store
 from serving.store.slide_rows import (
     UNFINISHED,
@@ -109,7 +110,8 @@ class SlideStore:
                 taken = needed and stored in (None, known)
                 if taken:
                     self.kept.settle(folder, place)
-                put_rows(tx, {**row, "main": main}, owner=owner, name=name, kept=kept, replaces=taken)
+                case = find_case(name, self.settings.case_pattern)
+                put_rows(tx, {**row, "main": main}, owner=owner, name=name, kept=kept, case=case, replaces=taken)
         except QuotaError:
             if needed:
                 remove_kept(self.kept, place)  # something else of the owner's was kept meanwhile
@@ -142,7 +144,8 @@ class SlideStore:
             row = blob_row(slide, slide_sha256(path), str(path), size=0) | {"mounted": True, "stamp": stamp}
         sha256 = str(row["sha256"])
         with self.database.writing() as tx:
-            put_rows(tx, row, owner=owner, name=path.name, kept=True)
+            case = find_case(path.name, self.settings.case_pattern)
+            put_rows(tx, row, owner=owner, name=path.name, kept=True, case=case)
         return self.get(sha256, owner=owner)
 
     def get(self, sha256: str, *, owner: str | None) -> StoredSlide:
@@ -164,6 +167,19 @@ class SlideStore:
         chosen = select_slides(owner).where(slides.c.number > after).order_by(slides.c.number).limit(limit)
         with self.database.reading() as tx:
             return [make_stored_slide(row) for row in tx.execute(chosen)]
+
+    def assign_case(self, sha256: str, case: str | None, *, owner: str, anybodys: bool = False) -> StoredSlide:
+        """Say which case a slide belongs to; see `set_case` for the parameters and errors."""
+        with self.database.writing() as tx:
+            sha256, owner = set_case(
+                tx, sha256, case, owner=owner, pattern=self.settings.case_pattern, anybodys=anybodys
+            )
+        return self.get(sha256, owner=owner)
+
+    def cases(self, *, owner: str | None, search: str = "", limit: int) -> list[tuple[str, int]]:
+        """Cases and their numbers of slides; see `list_cases`."""
+        with self.database.reading() as tx:
+            return list_cases(tx, owner=owner, search=search, limit=limit)
 
     def open(self, sha256: str, *, name: str) -> IsolatedSlide:
         """The slide, opened in a process of its own.
@@ -254,6 +270,11 @@ class SlideStore:
             check_quota(tx, self.settings, owner, more)
             quota = find_quota(tx, self.settings, owner)
             return None if quota is None else quota - used_bytes(tx, owner)
+
+    def payer(self, owner: str) -> str:
+        """For whom the bytes of `owner` count, see `quotas`."""
+        with self.database.reading() as tx:
+            return find_payer(tx, owner)
 
     def check_room(self, length: int) -> None:
         """Make sure that `length` more bytes leave the disk the room that analyses need.

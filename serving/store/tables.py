@@ -1,4 +1,4 @@
-"""Every table. The migrations make them; a test holds the two together."""
+"""Tables of slides, analyses, models and access. The migrations make them; a test holds the two together."""
 
 from sqlalchemy import (
     BigInteger,
@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column of the type INTEGER."""
 
 blobs = Table(
@@ -39,7 +39,7 @@ blobs = Table(
 slides = Table(
     "slides",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("owner", String(300), nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
     Column("name", Text, nullable=False),
@@ -48,7 +48,9 @@ slides = Table(
     Column(
         "mounted", Boolean, nullable=False, server_default=false(), comment="the owner named it in the server's folder"
     ),
+    Column("case_name", String(200), nullable=False, server_default="", comment="the case it belongs to; empty: none"),
     UniqueConstraint("owner", "sha256"),
+    Index("ix_slides_case", "owner", "case_name"),
 )
 
 former_slide_ids = Table(
@@ -73,7 +75,7 @@ uploads = Table(
 analyses = Table(
     "analyses",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("id", String(40), nullable=False, unique=True),
     Column("owner", String(300), nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
@@ -89,6 +91,7 @@ analyses = Table(
     Column("tiles_done", Integer, nullable=False),
     Column("tiles_total", Integer),
     Column("seconds_left", Float),
+    Column("preliminary", Text, comment="JSON of what is known before the end; null before the first chunk"),
     Column("crashes", Integer, nullable=False, comment="workers lost since the last finished chunk"),
     Column("token", BigInteger, nullable=False, comment="fence: only who holds the newest may write"),
     Column("worker", String(40), nullable=False),
@@ -101,7 +104,13 @@ analyses = Table(
     Column("webhook", Text),
     Column("shadow_of", String(40), comment="the analysis that a candidate's repeats; null for everybody's own"),
     Column("shadow", BigInteger, comment="number of the shadow that it is part of"),
+    Column("case_name", String(200), nullable=False, server_default="", comment="of the slide; it outlives the slide"),
+    Column("figures", Integer, comment="mitotic figures of the result"),
+    Column("density", Float, comment="figures per mm2 of tissue; null without tissue"),
+    Column("warned", Integer, comment="number of the result's warnings"),
+    Column("summary", Text, comment="JSON of what lists show of the result; null where nobody has read it yet"),
     UniqueConstraint("owner", "idempotency_key"),
+    Index("ix_analyses_slide", "owner", "sha256", "number"),
     Index("ix_analyses_state", "state", "priority", "number"),
     Index("ix_analyses_owner", "owner", "number"),
     Index("ix_analyses_request", "request_key", "models_key"),
@@ -115,7 +124,7 @@ OWN = analyses.c.shadow_of.is_(None)
 events = Table(
     "events",
     metadata,
-    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", NUMBER, primary_key=True, autoincrement=True),
     Column("analysis", String(40), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("data", Text, nullable=False, comment="JSON"),
@@ -134,26 +143,6 @@ deliveries = Table(
     Column("next_at", Float, nullable=False),
     Column("state", String(16), nullable=False),
     Column("outcome", Text, nullable=False),
-)
-
-reviews = Table(
-    "reviews",
-    metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("analysis", String(40), nullable=False),
-    Column("at", Float, nullable=False),
-    Column("author", String(300), nullable=False, comment="principal whose key was shown"),
-    Column("reviewer", String(80), nullable=False, comment="as the person calls themselves"),
-    Column("action", String(16), nullable=False),
-    Column("target", String(40), nullable=False),
-    Column("x", Float, comment="of the box that was added, level-0 px"),
-    Column("y", Float),
-    Column("width", Float),
-    Column("height", Float),
-    Column("label", String(80)),
-    Column("reason", Text, nullable=False),
-    Index("ix_reviews_analysis", "analysis", "number"),
-    sqlite_autoincrement=True,
 )
 
 workers = Table(
@@ -190,7 +179,7 @@ model_checks = Table(
 releases = Table(
     "releases",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("models", Text, nullable=False, comment="JSON: digest by name@version"),
     Column("state", String(16), nullable=False),
     Column("detail", Text, nullable=False, comment="why it was refused"),
@@ -204,7 +193,7 @@ releases = Table(
 shadows = Table(
     "shadows",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("models", Text, nullable=False, comment="JSON: digest by name@version"),
     Column("share", Float, nullable=False, comment="of analyses that are repeated, 0 to 1"),
     Column("state", String(16), nullable=False),
@@ -228,7 +217,7 @@ gate_runs = Table(
 slide_statistics = Table(
     "slide_statistics",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("analysis", String(40), nullable=False, index=True),
     Column("slide", String(64), nullable=False),
     Column("screening", String(64), nullable=False, comment="SHA-256 of the Reg-NS that gave the scores"),
@@ -241,7 +230,7 @@ slide_statistics = Table(
 drift_references = Table(
     "drift_references",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
     Column("screening", String(64), nullable=False, index=True),
     Column("source", String(200), nullable=False),
     Column("past", BigInteger, nullable=False, comment="statistics up to this number are its own and not recent"),
@@ -256,6 +245,26 @@ counters = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", String(300), nullable=False, comment="principal"),
+)
+
+project_members = Table(
+    "project_members",
+    metadata,
+    Column("project", String(40), primary_key=True),
+    Column("principal", String(300), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("added_at", Float, nullable=False),
+    Column("added_by", String(300), nullable=False, comment="principal"),
+    Index("ix_project_members_principal", "principal"),
 )
 
 keys = Table(
@@ -277,7 +286,7 @@ keys = Table(
 audit = Table(
     "access_audit",
     metadata,
-    Column("sequence", _NUMBER, primary_key=True, autoincrement=False),
+    Column("sequence", NUMBER, primary_key=True, autoincrement=False),
     Column("at", String(32), nullable=False, comment="UTC, ISO 8601"),
     Column("actor", String(300), nullable=False),
     Column("action", String(200), nullable=False),

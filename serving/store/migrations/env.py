@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import serving.store.review_tables  # noqa: F401 - adds its tables to `metadata`
 from serving.store.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

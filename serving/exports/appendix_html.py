@@ -1,11 +1,11 @@
-"""report.html: one page that prints, with the picture inside."""
+"""appendix.html: the technical appendix of the report, with the map inside."""
 
 import base64
 from html import escape
 
+from serving.exports.appendix import sections
 from serving.exports.export import EXPORTS, Export, whole
 from serving.exports.map_picture import to_png
-from serving.exports.printed import sections
 from serving.scoring.analysis import Analysis
 
 STYLE = """body{font:14px/1.45 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#191920}
@@ -28,11 +28,21 @@ def to_html(analysis: Analysis) -> bytes:
         for part in sections(report)
     )
     page = (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head>'
-        f'<body><main><h1>{name}</h1><p class="use">{use}</p>{tables}'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}: technical appendix</title><style>{STYLE}</style></head>'
+        f'<body><main><h1>{name}: technical appendix</h1><p class="use">{use}</p>{tables}'
         f'<img alt="Mitosis map of {name}" src="data:image/png;base64,{picture}"><p class="use">{use}</p></main></body></html>\n'
     )
     return page.encode()
 
 
-EXPORTS.add("html", Export("report.html", "html", "text/html", whole(to_html), shows_review=True, rank=13))
+EXPORTS.add(
+    "appendix-html",
+    Export(
+        "appendix.html",
+        "appendix.html",
+        "application/vnd.mitoserve.appendix+html",
+        whole(to_html),
+        shows_review=True,
+        rank=21,
+    ),
+)
