@@ -4,12 +4,12 @@ import { ask, follow, here, json } from "./lib/api.js";
 import { element } from "./lib/dom.js";
 import { emit, on, over, state } from "./lib/state.js";
 import { toast } from "./lib/toast.js";
+import "./account/account.js";
 import "./count/counts.js";
 import { recount } from "./count/counting.js";
 import { showWindow } from "./count/header.js";
 import { chooseAsAnalysed, chooseProfile } from "./count/profile.js";
 import { ownThreshold, setThreshold } from "./count/threshold.js";
-import { Candidates } from "./map/candidates.js";
 import { loadMask } from "./map/mask.js";
 import "./map/overlay.js";
 import { loadMap } from "./map/scoremap.js";
@@ -18,17 +18,26 @@ import { startEmbedding } from "./page/embed.js";
 import "./page/keys.js";
 import { readLink, startStep } from "./page/links.js";
 import { showTab } from "./page/panels.js";
+import { showScreen } from "./page/screens.js";
+import "./page/theme.js";
+import "./regions/panel.js";
+import { fetchRegions, holdRegions, scoredRegions } from "./regions/regions.js";
 import "./report/exports.js";
 import "./review/gallery.js";
 import "./review/record.js";
 import { select } from "./review/selection.js";
 import "./review/strip.js";
 import { loadReviews } from "./review/verdicts.js";
+import "./signoff/readings.js";
+import "./signoff/report.js";
+import "./signoff/sides.js";
+import "./studies/studies.js";
+import "./tape/tape.js";
 import "./uploads/uploads.js";
-import { markCurrent, startLibrary, stateText } from "./worklist/slides.js";
+import { stateText } from "./worklist/words.js";
+import { markCurrent, startWorklist } from "./worklist/worklist.js";
 
 const REACH_PX = 24;
-const DRAWER_WIDTH = 1100;
 const AGAIN_MS = 1000;
 let touched = false; // whether somebody has moved the slide since it was opened
 let turn = 0; // of the last thing that somebody opened: what comes later than it is not shown any more
@@ -46,19 +55,18 @@ async function open(slide, analysis, link = {}) {
   const isCurrent = () => mine === turn;
   try {
     const other = !isShown(slide) || !viewer.isOpen();
-    Object.assign(state, { slide, analysis, report: null, counts: null, candidates: null, map: null, mask: null, review: null });
+    Object.assign(state, { slide, analysis, report: null, counts: null, candidates: null, map: null, mask: null, review: null, preliminary: null, found: [], outside: [], regions: [] });
     Object.assign(state, { selected: null, field: null, window: "hotspot-0", threshold: 0 });
     startStep();
     Object.assign(element("title"), { textContent: slide.name, title: slide.name });
     document.title = `${slide.name} · Mitoserve`;
-    element("welcome").hidden = true;
+    showScreen("slide");
     element("copy-link").disabled = false;
     element("deleted").hidden = !slide.deleted;
     markCurrent(slide, analysis);
-    if (innerWidth <= DRAWER_WIDTH && !document.body.classList.contains("no-library")) element("toggle-library").click();
     if (link.tab) showTab(link.tab);
     emit("opened");
-    say(analysis ? stateText(analysis) : "This slide was not scored yet.");
+    say(analysis ? stateText(analysis) : "This slide was not scored yet; choose it in the worklist to have it scored.");
     if (other && !slide.deleted) await showSlide(slide);
     goToLink(link);
     if (!analysis || !isCurrent()) return;
@@ -83,7 +91,7 @@ function goToLink({ x, y, zoom = 1 }) {
 async function ended(analysis, isCurrent) {
   let now = analysis;
   while ((now.state === "queued" || now.state === "running") && isCurrent()) {
-    await follow(here(`/v1/analyses/${now.id}/events`), (_, event) => isCurrent() && say(`The slide is being scored: ${stateText(event)}`)).catch(
+    await follow(here(`/v1/analyses/${now.id}/events`), (_, event) => isCurrent() && showRunning(event)).catch(
       () => new Promise((resolve) => setTimeout(resolve, AGAIN_MS)),
     );
     now = await json(here(`/v1/analyses/${now.id}`));
@@ -91,12 +99,33 @@ async function ended(analysis, isCurrent) {
   return now;
 }
 
+/** How far an analysis is, and the fullest hotspot so far, which may be another one in the end. */
+function showRunning(event) {
+  const known = event.preliminary;
+  const found = known?.hotspot ? `. Fullest hotspot so far: ${known.hotspot.mitotic_figures} in ${known.hotspot.area_mm2.toFixed(2)} mm², preliminary` : "";
+  say(`The slide is being scored: ${stateText(event)}${found}`);
+  state.preliminary = known;
+  emit("preliminary");
+}
+
+/** What of a slide was looked at before its analysis ended without a result. */
+function coverage({ progress }) {
+  const known = progress.preliminary;
+  return known ? ` ${Math.floor(100 * known.tissue_share)} % of its tissue had been looked at.` : "";
+}
+
 const isShown = ({ id, width, height }) => state.slide?.id === id && state.slide.width === width && state.slide.height === height;
 
 async function show(analysis, link, isCurrent) {
-  if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}`);
+  if (analysis.state !== "succeeded") throw new Error(`The analysis ${analysis.state === "failed" ? "failed" : "was cancelled"}. ${analysis.detail ?? ""}${coverage(analysis)}`);
   say("Reading the result …");
-  const [report, map, mask] = await Promise.all([json(here(`/v1/analyses/${analysis.id}/report`)), loadMap(analysis.id), loadMask(analysis.id)]);
+  // As it was made: reviews call objects by its lists.
+  const [report, map, mask, regions] = await Promise.all([
+    json(here(`/v1/analyses/${analysis.id}/report?regions=scored`)),
+    loadMap(analysis.id),
+    loadMask(analysis.id),
+    fetchRegions(analysis.id),
+  ]);
   if (!isCurrent()) return;
   // Where somebody stated other sides of the pixels than the file does, the report counts in px of another shape.
   const framed = { ...state.slide, width: report.slide.width, height: report.slide.height };
@@ -106,17 +135,19 @@ async function show(analysis, link, isCurrent) {
     if (!isCurrent()) return;
     goToLink(link);
   }
-  const found = report.detections.map((d, i) => ({ ...d, id: `detection-${i}` }));
+  const named = (list, kind) => (list ?? []).map((d, i) => ({ ...d, id: `${kind}-${i}` }));
+  const found = [...named(report.detections, "detection"), ...named(report.outside, "outside")];
   // What is below the threshold stays so where rounding would lift it.
   const below = report.models.at(-1).thresholds.detection ?? 0;
-  const possible = (report.candidates ?? []).map((d, i) => ({ ...d, id: `candidate-${i}`, probability: Math.min(d.probability, below - 1e-9) }));
-  Object.assign(state, { analysis, report, map, mask, candidates: new Candidates([...found, ...possible]) });
+  const possible = named(report.candidates, "candidate").map((d) => ({ ...d, probability: Math.min(d.probability, below - 1e-9) }));
+  Object.assign(state, { analysis, report, map, mask, preliminary: null, found: [...found, ...possible] });
+  holdRegions(state.study ? scoredRegions(report) : regions);
   if (link.profile) chooseProfile(link);
   else if (report.settings.counting) chooseAsAnalysed(report.settings.counting);
   if (link.field) state.field = link.field;
   if (link.window) state.window = link.window;
   emit("opened");
-  say(report.counts.tissue_area_mm2 > 0 ? "" : "No tissue was found on this slide, so nothing was counted. A count of 0 would say something of tissue that is not there.");
+  say(report.tissue.area_mm2 > 0 ? "" : "No tissue was found on this slide, so nothing was counted. A count of 0 would say something of tissue that is not there.");
   setThreshold(link.threshold ?? ownThreshold());
   await loadReviews();
   await recount();
@@ -132,7 +163,10 @@ async function openLink(link) {
     const found = link.analysis ? await json(here(`/v1/analyses/${encodeURIComponent(link.analysis)}`)) : null;
     const id = found?.slide ?? link.slide;
     if (!id) return;
-    if (isOpen(found, id)) return look(link);
+    if (isOpen(found, id)) {
+      showScreen("slide");
+      return look(link);
+    }
     await open(await findSlide(id, found), found, link);
   } catch (error) {
     toast(error.message);
@@ -178,16 +212,17 @@ function showHover(event) {
     place.hidden = true;
     return;
   }
-  const score = state.map.at(x, y);
+  const { score, light } = state.map.at(x, y);
+  const seen = Number.isNaN(score) ? (Number.isNaN(light) ? "score none" : `screened by the light net only: ${light.toFixed(2)}`) : `score ${score.toFixed(2)}`;
   const near = state.candidates.nearest(x, y, REACH_PX / frame().zoom, over());
   const candidate = near < 0 ? "" : ` · probability ${state.candidates.list[near].probability.toFixed(3)}`;
   const reason = state.mask.reasonAt(x, y);
-  place.textContent = `x ${Math.floor(x)}, y ${Math.floor(y)} · score ${Number.isNaN(score) ? "none" : score.toFixed(2)}${candidate}${reason ? ` · masked: ${reason}` : ""}`;
+  place.textContent = `x ${Math.floor(x)}, y ${Math.floor(y)} · ${seen}${candidate}${reason ? ` · masked: ${reason}` : ""}`;
 }
 
 for (const name of ["pointerdown", "wheel", "keydown"]) addEventListener(name, () => (touched = true), { passive: true });
 viewer.addHandler("canvas-click", (event) => {
-  if (!event.quick || !state.report) return;
+  if (!event.quick || !state.report || state.tool || state.corner || state.measuring) return;
   const { x, y } = placeAt(event.position.x, event.position.y);
   const inside = [...(state.review?.added ?? [])].find(([, b]) => x >= b.x && y >= b.y && x < b.x + b.width && y < b.y + b.height);
   const near = state.candidates.nearest(x, y, REACH_PX / frame().zoom, state.layers.possible ? state.candidates.list.length : over());
@@ -199,7 +234,11 @@ element("stage").addEventListener("pointerleave", () => (element("hover").hidden
 // A count that could be taken for one of tissue is not shown where there is none.
 on("counts", () => document.body.classList.toggle("no-tissue", Boolean(state.counts) && state.counts.counts.tissue_area_mm2 <= 0));
 
-startLibrary((slide, analysis) => open(slide, analysis));
+showScreen("worklist");
+startWorklist((slide, analysis) => {
+  if (state.slide?.id === slide.id && state.analysis?.id === analysis?.id && viewer.isOpen()) showScreen("slide");
+  else open(slide, analysis);
+});
 startEmbedding((analysis) => openLink({ analysis }));
 openLink(readLink());
 for (const name of ["hashchange", "popstate"]) addEventListener(name, () => openLink(readLink()));

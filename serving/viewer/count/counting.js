@@ -3,6 +3,8 @@
 import { here, json } from "../lib/api.js";
 import { emit, on, state } from "../lib/state.js";
 import { toast } from "../lib/toast.js";
+import { isSending, isUnsaved } from "../review/sending.js";
+import { isConsensus, reviewKind } from "../signoff/stage.js";
 import { countingQuery } from "./profile.js";
 
 /** @type {Promise<void> | null} */
@@ -10,14 +12,15 @@ let running = null;
 let wanted = false;
 
 /** Whether the numbers on the page are of an earlier threshold, review or place. */
-export const isCounting = () => running !== null;
+export const isCounting = () => running !== null || isSending();
 
 /** The query that gives the numbers on the page, for /counts and for /report. */
 export function query() {
   const asked = countingQuery();
   asked.set("threshold", String(state.threshold));
-  asked.set("review", "own");
-  asked.set("reviewer", state.reviewer);
+  asked.set("review", reviewKind());
+  if (!isConsensus()) asked.set("reviewer", state.reviewer);
+  if (state.study) asked.set("study", state.study);
   if (state.field) asked.set("field", `${state.field.x.toFixed(1)},${state.field.y.toFixed(1)}`);
   return asked;
 }
@@ -48,4 +51,5 @@ async function ask() {
   }
 }
 
-for (const name of /** @type {const} */ (["threshold", "reviews", "field"])) on(name, recount);
+for (const name of /** @type {const} */ (["threshold", "field", "regions"])) on(name, recount);
+on("reviews", () => isUnsaved() || recount()); // what the server does not know yet, it does not count

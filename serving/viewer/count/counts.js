@@ -1,13 +1,16 @@
 // The counts of the whole slide, and the list of hotspots.
 
+import { atypiaNote, atypicalText } from "../lib/atypia.js";
 import { element, make, refill } from "../lib/dom.js";
 import { on, state } from "../lib/state.js";
+import { regionsText } from "../lib/words.js";
 import { chooseWindow } from "./header.js";
 
 on("opened", () => {
   const { report } = state;
   element("counts-body").hidden = !report;
-  if (report) element("warnings").replaceChildren(...report.warnings.map((text) => make("li", { textContent: text })));
+  Object.assign(element("atypia-note"), { textContent: atypiaNote(), hidden: !report?.atypia });
+  element("atypical-row").hidden = !report?.atypia;
 });
 on("counts", show);
 on("window", show);
@@ -16,12 +19,17 @@ function show() {
   const { counts } = state;
   if (!counts) return;
   const { counts: model, review } = counts;
-  const tissue = `${model.tissue_area_mm2.toFixed(2)} mm² of analysed tissue`;
+  const bounded = regionsText(model.bounded_by);
+  const tissue = `${model.tissue_area_mm2.toFixed(2)} mm² of ${bounded ? `tissue in ${bounded}` : "analysed tissue"}`;
+  const none = bounded ? "The regions leave no tissue to count in." : "No tissue was found: there is nothing to count in.";
   element("count").textContent = model.mitotic_figures;
   element("density").textContent = density(model);
   element("reviewed").textContent = review.counts.mitotic_figures;
   element("reviewed-density").textContent = density(review.counts);
-  element("tissue").textContent = model.tissue_area_mm2 > 0 ? tissue : "No tissue was found: there is nothing to count in.";
+  element("atypical").textContent = atypicalText(model.atypical);
+  element("reviewed-atypical").textContent = atypicalText(review.counts.atypical);
+  element("tissue").textContent = model.tissue_area_mm2 > 0 ? tissue : none;
+  element("warnings").replaceChildren(...counts.warnings.map((text) => make("li", { textContent: text })));
   const judged = review.accepted + review.rejected;
   element("reviewed-how").textContent = `${review.accepted} accepted, ${review.rejected} rejected, ${review.added} added; ${judged} of ${model.mitotic_figures} judged`;
   element("expected").textContent = expectedLine(model.expected, review.counts.expected);

@@ -51,7 +51,7 @@ element("field-place").addEventListener("click", () => placeField());
 // Dragged by its inside, but not where it fills the screen: then the slide itself moves.
 viewer.addHandler("canvas-press", (event) => {
   const window = fieldWindow();
-  if (!window) return;
+  if (!window || state.tool || state.region >= 0) return;
   const at = frame();
   const [x, y] = [(event.position.x - at.left) / at.zoom, (event.position.y - at.top) / at.zoom];
   const inside = x >= window.x && x < window.x + window.width && y >= window.y && y < window.y + window.height;

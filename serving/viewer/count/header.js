@@ -1,7 +1,9 @@
 // The line that stays over the slide: what is counted, by whom, in which area, and what the count amounts to.
 
+import { atypicalText } from "../lib/atypia.js";
 import { element, make } from "../lib/dom.js";
 import { currentWindow, emit, on, state } from "../lib/state.js";
+import { regionsText } from "../lib/words.js";
 import { goTo } from "../map/slide.js";
 import { isCounting } from "./counting.js";
 
@@ -47,14 +49,17 @@ function show() {
   element("window-you").textContent = reviewed.mitotic_figures;
   element("window-judged").textContent = `${reviewed.judged} of ${window.mitotic_figures} judged`;
   element("window-density").textContent = `${window.per_mm2.toFixed(1)} | ${reviewed.per_mm2.toFixed(1)}`;
+  const atypical = window.atypical ? `· atypical ${atypicalText(window.atypical)} | ${atypicalText(reviewed.atypical)}` : "";
+  Object.assign(element("window-atypical"), { textContent: atypical, hidden: !atypical });
   element("window-area").textContent = areaText(counts.counting, window);
-  element("window-tissue").textContent = `${Math.round(100 * window.tissue_fraction)} % tissue`;
+  const bounded = regionsText(counts.counts.bounded_by);
+  element("window-tissue").textContent = `${Math.round(100 * window.tissue_fraction)} % ${bounded ? `tissue in ${bounded}` : "tissue"}`;
   element("window-component").replaceChildren(...componentText(window));
   element("window-expected").textContent = expectedText(window);
 }
 
 function areaText(counting, window) {
-  const shape = window.shape === "disc" ? "disc" : "4:3 rectangle";
+  const shape = window.shape === "disc" ? "disc" : window.parts ? `in ${window.parts.length} connected fields${window.exact ? "" : " (search cut short)"}` : "4:3 rectangle";
   const fields = counting.field_diameter_mm ? `${counting.fields} HPF of ${counting.field_diameter_mm.toFixed(2)} mm, ` : "";
   return `${fields}${window.area_mm2.toFixed(2)} mm² ${shape}`;
 }

@@ -32,7 +32,7 @@ export function countingQuery() {
 export function chooseProfile({ profile, shape, diameter = "", area, cutOffs }) {
   const select = element("profile");
   if ([...select.options].some((option) => option.value === profile)) select.value = profile;
-  if (shape === "rectangle" || shape === "disc") element("shape").value = shape;
+  if (["rectangle", "disc", "fields"].includes(shape)) element("shape").value = shape;
   element("diameter").value = DIAMETERS.includes(diameter) ? diameter : "";
   if (area) element("own-area").value = area;
   if (cutOffs !== undefined) element("own-cut-offs").value = cutOffs;

@@ -1,9 +1,11 @@
 // Requests to the server: with the key, if one is needed, and with errors in the server's own words.
 
-import { isGateway, reach } from "./connection.js";
+import { isGateway, reach, UNREACHABLE } from "./connection.js";
 import { element } from "./dom.js";
+import { forgetRenewal, renewToken } from "./login.js";
 
 const KEY = "mitoserve-key";
+const PROJECT = "mitoserve-project";
 const MOST_FAILED = 5;
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 let asking = null;
@@ -28,11 +30,30 @@ function takeLocalKey() {
 takeLocalKey();
 addEventListener("hashchange", takeLocalKey);
 
-/** The header that shows the key; none where no key was given. */
+/** The headers that show the key, and the project that somebody works as; none where there is none. */
 export function authorization() {
   const key = sessionStorage.getItem(KEY);
-  return key ? { Authorization: `Bearer ${key}` } : {};
+  const project = actingProject();
+  return { ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(project ? { "Mitoserve-Project": project } : {}) };
 }
+
+/** Id of the project that somebody works as in this tab; empty for none. */
+export const actingProject = () => sessionStorage.getItem(PROJECT) ?? "";
+
+/** Work as a project from the next request on. */
+export function setProject(project) {
+  sessionStorage.setItem(PROJECT, project);
+}
+
+/** Forget who somebody is. */
+export function leave() {
+  for (const name of [KEY, PROJECT]) sessionStorage.removeItem(name);
+  forgetRenewal();
+}
+
+// A link from a colleague says in which project the analysis is.
+const linked = new URLSearchParams(location.hash.slice(1)).get("project");
+if (linked !== null && /^[0-9a-f]{1,40}$/.test(linked)) setProject(linked);
 
 /** Keep a key until the tab is closed. */
 export function setKey(key) {
@@ -55,16 +76,17 @@ export async function ask(address, options = {}) {
       if (error.name === "AbortError") throw error;
       return null;
     });
-    if (response === null || (reads && isGateway(response.status))) {
+    if (response === null || isGateway(response.status)) {
       const back = reach();
-      if (!reads) throw Object.assign(new Error("The server cannot be reached; nothing was recorded. Try again."), { unreachable: true });
+      if (!reads) throw Object.assign(new Error(UNREACHABLE), { unreachable: true });
       await back;
       failed += 1;
       if (failed > MOST_FAILED) throw new Error("The server is in reach and does not answer this request.");
       continue;
     }
     if (response.status === 401) {
-      await askForKey();
+      const shown = sessionStorage.getItem(KEY);
+      await askForKey(shown ? ((await response.json().catch(() => ({}))).detail ?? "") : "");
       continue;
     }
     if (response.ok || response.status === 304) return response;
@@ -81,6 +103,18 @@ export async function json(address, options) {
 /** The answer to a JSON body that is sent to an address. */
 export function post(address, body) {
   return json(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/**
+ * The response to a request that changes something.
+ *
+ * @param {"PATCH" | "DELETE" | "PUT"} method
+ * @param {string} address
+ * @param {any} [body] Sent as JSON.
+ */
+export function change(method, address, body) {
+  const sent = body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  return ask(address, { method, ...sent });
 }
 
 /** Every entry of a list that comes in pages. */
@@ -113,19 +147,32 @@ export async function follow(address, onEvent, signal) {
   }
 }
 
-/** Resolves once somebody has typed a key; several requests that need one share the question. */
-function askForKey() {
-  asking ??= new Promise((resolve) => {
+/**
+ * Resolves once there is another token, or somebody has typed a key; several requests that need one share the question.
+ *
+ * @param {string} problem Why what was shown does not open, in the server's words; empty where nothing was shown.
+ */
+function askForKey(problem) {
+  asking ??= renewToken().then(async (token) => {
+    if (token) setKey(token);
+    else await openKeyDialog(problem);
+    asking = null;
+  });
+  return asking;
+}
+
+function openKeyDialog(problem) {
+  return new Promise((resolve) => {
     const dialog = element("key-dialog");
     const field = element("key");
     field.value = "";
+    element("key-problem").textContent = problem && `This key does not open: ${problem.split(": send")[0]}. Ask whoever runs the server.`;
+    element("key-problem").hidden = !problem;
     dialog.addEventListener("close", () => {
       if (field.value.trim()) setKey(field.value.trim());
       field.value = "";
-      asking = null;
       resolve();
     }, { once: true });
     dialog.showModal();
   });
-  return asking;
 }

@@ -2,6 +2,8 @@
 
 import { element } from "./dom.js";
 
+/** What somebody is told whose change did not get through. */
+export const UNREACHABLE = "The server cannot be reached; nothing was recorded. Try again.";
 const PAUSES_MS = [500, 1000, 2000, 3000, 5000];
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const bus = new EventTarget();

@@ -9,6 +9,15 @@
 export const element = (id) => document.getElementById(id);
 
 /**
+ * The elements below one that a selector finds.
+ *
+ * @param {string} selector
+ * @param {ParentNode} [below]
+ * @returns {any[]} Of whatever kind the page has them.
+ */
+export const findAll = (selector, below = document) => [...below.querySelectorAll(selector)];
+
+/**
  * A new element with properties, children and attributes.
  *
  * @param {string} tag

@@ -51,6 +51,7 @@ export class Pictures {
       context.fillStyle = "#fff";
       context.fillRect(0, 0, this.px, this.px);
       context.drawImage(picture, (left - x) * scale, (top - y) * scale);
+      picture.close(); // its pixels are outside of what the garbage collection weighs
       canvas.dataset.state = "shown";
     } catch {
       canvas.dataset.state = "failed";

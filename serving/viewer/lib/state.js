@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{ x: number, y: number, width: number, height: number }} Box Level-0 px, (x, y) top left.
- * @typedef {Box & { id: string, probability?: number }} Found A detection, a candidate, or what a reviewer added.
+ * @typedef {Box & { id: string, probability?: number, atypical_probability?: number | null, detectors?: Record<string, number> | null }} Found A detection, a candidate, or what a reviewer added.
  */
 
 export const state = {
@@ -14,12 +14,32 @@ export const state = {
   report: null,
   /** @type {any} As /v1/analyses/ID/counts gives it, for the threshold, the review and the field as they are. */
   counts: null,
-  /** @type {import("../map/candidates.js").Candidates} */
+  /** @type {import("../map/candidates.js").Candidates} Of those that are counted. */
   candidates: null,
+  /** @type {(Found & { probability: number })[]} Everything that the result holds a box of. */
+  found: [],
+  /** @type {(Found & { probability: number })[]} What of it lies outside the regions that are counted in. */
+  outside: [],
+  /** @type {import("../regions/shapes.js").Region[]} */
+  regions: [],
+  /** @type {(box: Box) => boolean} Whether what is centred in a box's middle counts. */
+  isCounted: () => true,
+  /** @type {"polygon" | "rectangle" | "brush" | null} What is being drawn with. */
+  tool: null,
+  /** Whether a distance is being measured. */
+  measuring: false,
+  /** Number of the region that is chosen; -1 for none. */
+  region: -1,
+  /** @type {{ polygon: number, ring: number, index: number } | null} The corner of it that is chosen. */
+  corner: null,
+  /** @type {import("../regions/shapes.js").Region | null} The chosen region while a corner is dragged. */
+  moved: null,
   /** @type {import("../map/scoremap.js").ScoreMap} */
   map: null,
   /** @type {import("../map/mask.js").Mask} */
   mask: null,
+  /** @type {any} What is known of an analysis that has no result yet, as its events give it. */
+  preliminary: null,
   threshold: 0,
   /** @type {string} Id of an object. */
   selected: null,
@@ -29,9 +49,12 @@ export const state = {
   field: null,
   /** @type {any} As /v1/analyses/ID/reviews gives it, with own verdicts. */
   review: null,
+  /** @type {string | null} Id of the study that is read in; null for none. */
+  study: null,
   reviewer: sessionStorage.getItem("mitoserve-reviewer") || "",
   layers: { map: true, detections: true, possible: true, hotspots: true, tiles: false, tissue: false, quality: false },
   opacity: 0.5,
+  atypicalOnly: false,
 };
 
 const bus = new EventTarget();
@@ -39,7 +62,7 @@ const bus = new EventTarget();
 /**
  * Call `then` whenever `name` happens.
  *
- * @param {"opened" | "threshold" | "counting" | "counts" | "window" | "selected" | "field" | "reviews" | "layers" | "tab"} name
+ * @param {"opened" | "threshold" | "counting" | "counts" | "window" | "selected" | "field" | "reviews" | "layers" | "tab" | "regions" | "tool" | "atypical" | "comparing" | "screen" | "preliminary" | "read" | "reviews-elsewhere" | "regions-elsewhere"} name
  * @param {() => void} then
  */
 export function on(name, then) {

@@ -5,7 +5,7 @@ const channel = new BroadcastChannel("mitoserve");
 /**
  * Tell the other tabs.
  *
- * @param {"reviews" | "slides"} what
+ * @param {"reviews" | "regions" | "slides"} what
  * @param {string} [analysis]
  */
 export function tellTabs(what, analysis) {
@@ -15,7 +15,7 @@ export function tellTabs(what, analysis) {
 /**
  * Hear the other tabs.
  *
- * @param {"reviews" | "slides"} what
+ * @param {"reviews" | "regions" | "slides"} what
  * @param {(analysis: string | undefined) => void} then
  */
 export function onTabs(what, then) {

@@ -1,5 +1,6 @@
 // A passing message.
 
+import { onReconnected, UNREACHABLE } from "./connection.js";
 import { element } from "./dom.js";
 
 const SHOWN_MS = 6000;
@@ -13,3 +14,8 @@ export function toast(text) {
   clearTimeout(hiding);
   hiding = setTimeout(() => (place.hidden = true), SHOWN_MS);
 }
+
+// That the server is away is not said any more once it is back.
+onReconnected(() => {
+  if (element("toast").textContent === UNREACHABLE) element("toast").hidden = true;
+});

@@ -47,9 +47,12 @@ export class Candidates {
     return found;
   }
 
-  /** Indices of the first `count` whose centre lies in a window: a rectangle, or the disc in it. */
+  /** Indices of the first `count` whose centre lies in a window: a rectangle, the disc in it, or the connected fields in it. */
   inWindow(area, count) {
     const found = this.within(area, count);
+    if (area.parts) {
+      return found.filter((i) => area.parts.some(([x, y, width, height]) => this.xs[i] >= x && this.xs[i] < x + width && this.ys[i] >= y && this.ys[i] < y + height));
+    }
     if (area.shape !== "disc") return found;
     const radius = area.width / 2;
     return found.filter((i) => Math.hypot(this.xs[i] - area.x - radius, this.ys[i] - area.y - radius) <= radius);

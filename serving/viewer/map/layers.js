@@ -15,6 +15,7 @@ export function toggle(name) {
 function show() {
   for (const [name, shown] of Object.entries(state.layers)) element(`layer-${name}`).checked = shown;
   element("legend").hidden = !(state.map && state.layers.map);
+  element("legend-light").hidden = !state.map?.light;
   showMaskLegend();
   element("opacity-value").textContent = `${Math.round(state.opacity * 100)} %`;
   emit("layers");

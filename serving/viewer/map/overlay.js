@@ -3,6 +3,7 @@
 import { element } from "../lib/dom.js";
 import { fieldWindow } from "../count/field.js";
 import { frame, visible, viewer, drawScale } from "./slide.js";
+import { paintRegions } from "../regions/painting.js";
 import { currentWindow, on, over, ownVerdict, state } from "../lib/state.js";
 
 const MOST_BOXES = 1500; // beyond it, and below a zoom at which a figure is some px wide, clusters stand for them
@@ -18,7 +19,7 @@ const context = canvas.getContext("2d");
 let wanted = false;
 
 for (const name of /** @type {const} */ (["update-viewport", "resize", "open"])) viewer.addHandler(name, draw);
-for (const name of /** @type {const} */ (["opened", "threshold", "counts", "window", "selected", "field", "reviews", "layers"])) on(name, later);
+for (const name of /** @type {const} */ (["opened", "threshold", "counts", "window", "selected", "field", "reviews", "layers", "regions", "tool", "preliminary"])) on(name, later);
 
 /** Draw at the next frame, once, however often it is asked for. */
 function later() {
@@ -42,28 +43,34 @@ export function draw() {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   drawScale();
-  if (!state.report) return;
   const at = frame();
+  const early = state.report ? null : state.preliminary?.hotspot;
+  if (early) drawWindow(at, early, COLOURS.hotspot, `preliminary · ${early.mitotic_figures}`);
+  if (!state.report) return;
   const seen = visible();
-  if (state.layers.map && state.map) drawMap(at);
+  paintRegions(context, at, { width, height });
+  const share = mapShare(state.report.slide.mpp / at.zoom);
+  element("legend").classList.toggle("faded", share === 0); // of colours that nobody sees
+  if (state.layers.map && state.map && share > 0) drawMap(at, share);
   if (state.layers.tissue) drawTissue(at);
   if (state.layers.quality && state.mask) drawSheet(at, state.mask.reasons);
   if (state.layers.tiles) drawTiles(at, seen);
   if (state.layers.hotspots) drawWindows(at);
   if (state.layers.detections) drawCandidates(at, seen);
+  if (state.layers.detections && at.zoom >= BOX_ZOOM) drawOutside(at, seen);
   drawAdded(at);
   const field = fieldWindow();
   if (field) drawWindow(at, field, COLOURS.field, "field");
 }
 
-function drawMap(at) {
+function drawMap(at, share) {
   const box = state.map.box;
   context.save();
   const { width, height } = state.report.slide;
   context.beginPath();
   context.rect(at.left, at.top, width * at.zoom, height * at.zoom);
   context.clip();
-  context.globalAlpha = state.opacity * mapShare(state.report.slide.mpp / at.zoom);
+  context.globalAlpha = state.opacity * share;
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = "high";
   context.drawImage(state.map.canvas, at.left + box.x * at.zoom, at.top + box.y * at.zoom, box.width * at.zoom, box.height * at.zoom);
@@ -121,6 +128,7 @@ function drawWindow(at, window, colour, text) {
   const [width, height] = [window.width * at.zoom, window.height * at.zoom];
   context.beginPath();
   if (window.shape === "disc") context.ellipse(x + width / 2, y + height / 2, width / 2, height / 2, 0, 0, 2 * Math.PI);
+  else if (window.parts) for (const [left, top, across, down] of window.parts) context.rect(at.left + left * at.zoom, at.top + top * at.zoom, across * at.zoom, down * at.zoom);
   else context.rect(x, y, width, height);
   context.lineWidth = 5;
   context.strokeStyle = "rgb(255 255 255 / 85%)";
@@ -129,7 +137,9 @@ function drawWindow(at, window, colour, text) {
   context.strokeStyle = colour;
   context.stroke();
   context.font = "bold 13px system-ui, sans-serif";
-  write(text, Math.max(x, 0) + 7, Math.max(y, 0) + 18);
+  const small = viewer.navigator.element; // which would cover what is written
+  const left = x < small.clientWidth && y < small.clientHeight ? small.clientWidth : 0;
+  write(text, Math.max(x, left) + 7, Math.max(y, 0) + 18);
 }
 
 function drawCandidates(at, seen) {
@@ -166,8 +176,24 @@ function drawCandidates(at, seen) {
   context.textBaseline = "alphabetic";
 }
 
+/** What lies outside the regions: small and grey, since it is not counted and not judged. */
+function drawOutside(at, seen) {
+  context.fillStyle = COLOURS.possible;
+  context.strokeStyle = "#fff";
+  context.lineWidth = 1;
+  for (const found of state.outside) {
+    const [x, y] = [found.x + found.width / 2, found.y + found.height / 2];
+    if (x < seen.x || y < seen.y || x > seen.x + seen.width || y > seen.y + seen.height) continue;
+    if (found.probability < state.threshold && !state.layers.possible) continue;
+    context.beginPath();
+    context.arc(at.left + x * at.zoom, at.top + y * at.zoom, 4, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
+  }
+}
+
 function drawAdded(at) {
-  for (const box of state.review?.added.values() ?? []) drawBox(at, box);
+  for (const box of state.review?.added.values() ?? []) if (state.isCounted(box)) drawBox(at, box);
 }
 
 /** A box a little larger than the object, so that it does not cover what is looked at. */

@@ -4,6 +4,7 @@ import { authorization, here } from "../lib/api.js";
 import { onReconnected, reach } from "../lib/connection.js";
 import { element, movesLess } from "../lib/dom.js";
 import { state } from "../lib/state.js";
+import { openSource, reloadLostTiles } from "../lib/tiles.js";
 
 const OSD = window.OpenSeadragon;
 const TILE = 512;
@@ -34,29 +35,28 @@ export const viewer = new OSD.Viewer({
   imageLoaderLimit: 4,
   tileRetryMax: 3,
   tileRetryDelay: 1500,
+  clickTimeThreshold: Infinity, // whoever presses for long, or on a busy machine, clicks as well: only a pointer that moves does not
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   gestureSettingsTouch: { clickToZoom: false },
   gestureSettingsPen: { clickToZoom: false },
   preserveImageSizeOnResize: true,
 });
+for (const shown of [viewer, viewer.navigator]) reloadLostTiles(shown);
 viewer.innerTracker.keyHandler = null; // keys.js has all keys
 viewer.innerTracker.keyDownHandler = null;
 
 /** Show a slide in its frame of `width` x `height` px; resolves when its first view is there. Of a deleted one the frame is blank. */
-export function showSlide({ id, width, height, deleted = false }) {
+export async function showSlide({ id, width, height, deleted = false }) {
   viewer.setAjaxHeaders(authorization(), true);
-  return new Promise((resolve, reject) => {
-    viewer.addOnceHandler("open", () => resolve());
-    viewer.addOnceHandler("open-failed", (event) => reject(new Error(event.message)));
-    viewer.open({
-      width,
-      height,
-      tileSize: TILE,
-      tileOverlap: 0,
-      ...(deleted ? { tileExists: () => false } : {}),
-      getTileUrl: (level, column, row) => here(`/v1/slides/${id}/deepzoom_files/${level}/${column}_${row}.jpeg?frame=${width},${height}`),
-    });
+  const failure = await openSource(viewer, {
+    width,
+    height,
+    tileSize: TILE,
+    tileOverlap: 0,
+    ...(deleted ? { tileExists: () => false } : {}),
+    getTileUrl: (level, column, row) => here(`/v1/slides/${id}/deepzoom_files/${level}/${column}_${row}.jpeg?frame=${width},${height}`),
   });
+  if (failure) throw new Error(failure.message);
 }
 
 /** Screen px per level-0 px, and the place of level-0 (0, 0) on the screen, as they are at this moment. */

@@ -1,9 +1,9 @@
 // Links: what is open, where, and how it is looked at. The address of the page is always one.
 //
 // #analysis=ID&x=…&y=…&zoom=… (level-0 px, and screen px per level-0 px), and where they differ from what a page starts with
-// threshold, window, field, selected, tab, and what is counted: profile, shape, diameter, area, cut-offs.
+// study and its reader, threshold, window, field, selected, tab, and what is counted: profile, shape, diameter, area, cut-offs.
 
-import { here } from "../lib/api.js";
+import { actingProject, here } from "../lib/api.js";
 import { element } from "../lib/dom.js";
 import { on, state } from "../lib/state.js";
 import { toast } from "../lib/toast.js";
@@ -15,12 +15,15 @@ import { chosenTab } from "./panels.js";
 const TEXTS = ["analysis", "slide", "window", "selected", "tab", "profile", "shape", "diameter", "area"];
 const NUMBERS = ["x", "y", "zoom", "threshold"];
 
+let known = ""; // the part of the address that was last read or written
+
 /**
  * What the address names; absent where it does not.
  *
  * @returns {any}
  */
 export function readLink() {
+  known = location.hash;
   const stated = new URLSearchParams(location.hash.slice(1));
   const path = /\/v1\/analyses\/([^/]+)\/view$/.exec(location.pathname);
   /** @type {any} */
@@ -40,6 +43,9 @@ export function readLink() {
 /** The address of what is seen now. */
 export function link() {
   const stated = new URLSearchParams(state.analysis ? { analysis: state.analysis.id } : { slide: state.slide.id });
+  if (actingProject()) stated.set("project", actingProject());
+  if (state.study) stated.set("study", state.study);
+  if (state.study && state.reviewer) stated.set("reader", state.reviewer);
   if (viewer.isOpen()) {
     const { x, y, zoom } = position();
     stated.set("x", x.toFixed(0));
@@ -74,14 +80,20 @@ export async function copyLink() {
 export function startStep() {
   const now = readLink();
   const same = now.analysis === state.analysis?.id && (state.analysis || now.slide === state.slide.id);
-  if (!same && (now.analysis || now.slide)) history.pushState(null, "", link());
+  if (same || !(now.analysis || now.slide)) return;
+  history.pushState(null, "", link());
+  known = location.hash;
 }
 
 let later;
 function keep() {
   clearTimeout(later);
   // Browsers refuse many changes in a short time, and a threshold that is dragged makes them.
-  later = setTimeout(() => state.slide && history.replaceState(null, "", link()), 200);
+  later = setTimeout(() => {
+    if (!state.slide || location.hash !== known) return; // another link was asked for, and is opened next
+    history.replaceState(null, "", link());
+    known = location.hash;
+  }, 200);
 }
 viewer.addHandler("animation-finish", keep);
 for (const name of /** @type {const} */ (["opened", "threshold", "window", "field", "selected", "tab"])) on(name, keep);

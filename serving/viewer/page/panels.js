@@ -1,39 +1,17 @@
-// The two panels beside the slide, and the tabs of the right one.
+// The panel beside the slide, and its tabs.
 
 import { element } from "../lib/dom.js";
-import { emit, state } from "../lib/state.js";
+import { emit } from "../lib/state.js";
 
-/** As wide as this the page has room for one panel beside the slide. */
-const NARROW = matchMedia("(max-width: 1100px)");
 const PANEL_HIDES = 800;
-let wantsPanel = innerWidth > PANEL_HIDES;
 
-const isShown = (name) => !document.body.classList.contains(`no-${name}`);
-
-function setShown(name, shown) {
-  document.body.classList.toggle(`no-${name}`, !shown);
-  element(`toggle-${name}`).setAttribute("aria-expanded", String(shown));
+function setPanelShown(shown) {
+  document.body.classList.toggle("no-panel", !shown);
+  element("toggle-panel").setAttribute("aria-expanded", String(shown));
 }
 
-/** The list takes the place of the findings where there is no room for both, and gives it back: neither covers the count. */
-function fit() {
-  setShown("panel", wantsPanel && !(NARROW.matches && isShown("library")));
-}
-
-element("toggle-library").addEventListener("click", () => {
-  setShown("library", !isShown("library"));
-  fit();
-});
-element("toggle-panel").addEventListener("click", () => {
-  wantsPanel = !isShown("panel");
-  if (wantsPanel && NARROW.matches) setShown("library", false);
-  fit();
-});
-NARROW.addEventListener("change", () => {
-  if (NARROW.matches && state.slide) setShown("library", false);
-  fit();
-});
-fit();
+element("toggle-panel").addEventListener("click", () => setPanelShown(document.body.classList.contains("no-panel")));
+setPanelShown(innerWidth > PANEL_HIDES);
 
 /** @type {NodeListOf<HTMLElement>} */
 const list = document.querySelectorAll("[role=tab]");

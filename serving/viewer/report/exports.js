@@ -5,15 +5,18 @@ import { element, make } from "../lib/dom.js";
 import { on, state } from "../lib/state.js";
 import { toast } from "../lib/toast.js";
 import { query } from "../count/counting.js";
+import { whenSent } from "../review/sending.js";
 
 const KEPT_MS = 60000;
 /** Name, and how the file's name ends, by suffix of the address. */
 const FORMATS = {
   pdf: ["Report, PDF", "report.pdf"],
   html: ["Report, web page", "report.html"],
+  "appendix.pdf": ["Technical appendix, PDF", "appendix.pdf"],
+  "appendix.html": ["Technical appendix, web page", "appendix.html"],
   json: ["Report, JSON", "report.json"],
   "detections.csv": ["Figures, CSV table", "figures.csv"],
-  "detections.parquet": ["Figures, Parquet table", "figures.parquet"],
+  parquet: ["Figures, Parquet table", "figures.parquet"],
   csv: ["Tiles and scores, CSV table", "tiles.csv"],
   geojson: ["Figures for QuPath, GeoJSON", "figures.geojson"],
   "geojson.gz": ["Figures for QuPath, compressed", "figures.geojson.gz"],
@@ -27,16 +30,27 @@ const FORMATS = {
   tiff: ["Map, scores (TIFF)", "map.tif"],
   "ome.tif": ["Map, scores (OME-TIFF)", "map.ome.tif"],
 };
-const CORRECTIONS = "corrections";
+/** Of what is no format of the report: name, and how the file's name ends, by the end of the address. */
+const BESIDE = {
+  "regions.geojson": ["Regions for QuPath, GeoJSON", "regions.geojson"],
+  corrections: ["Corrections for training, GeoJSON", "corrections.geojson"],
+};
+/** They refer to the slide's own DICOM files, and can be made of no other slide. */
+const OF_DICOM = ["ann.dcm", "sr.dcm"];
 const menu = element("export");
 
 on("opened", async () => {
   menu.disabled = !state.report;
-  if (menu.options.length) return;
+  if (!menu.options.length) await fill();
+  const isDicom = state.report?.slide.vendor === "dicom" && !state.slide.deleted;
+  for (const option of menu.options) if (OF_DICOM.includes(option.value)) option.hidden = option.disabled = !isDicom;
+});
+
+async function fill() {
   menu.append(make("option", { textContent: "choose …", value: "" }));
   menu.append(...(await offers()).map((suffix) => new Option(FORMATS[suffix]?.[0] ?? suffix, suffix)));
-  menu.append(new Option("Corrections for training, GeoJSON", CORRECTIONS));
-});
+  menu.append(...Object.entries(BESIDE).map(([address, [name]]) => new Option(name, address)));
+}
 
 /** Suffixes of the formats that this server offers, those that are known here first. */
 async function offers() {
@@ -49,19 +63,25 @@ async function offers() {
 /** The slide's name without its suffix, as part of a file's name. */
 const stem = () => state.slide.name.replace(/\.[A-Za-z0-9]{1,8}$/, "").replace(/[^\p{L}\p{N}._-]+/gu, "_") || "slide";
 
-menu.addEventListener("change", async () => {
-  const chosen = menu.value;
-  menu.value = "";
-  if (!chosen || !state.analysis) return;
+/** Save the result in a format, as it is seen. */
+export async function download(chosen) {
+  if (!state.analysis) return;
   try {
+    await whenSent();
     const own = here(`/v1/analyses/${state.analysis.id}`);
-    const address = chosen === CORRECTIONS ? `${own}/corrections` : `${own}/report.${chosen}?${query()}`;
+    const address = BESIDE[chosen] ? `${own}/${chosen}` : `${own}/report.${chosen}?${query()}`;
     const content = await (await ask(address)).blob();
     const link = make("a", { href: URL.createObjectURL(content) });
-    link.download = `${stem()}-${chosen === CORRECTIONS ? "corrections.geojson" : (FORMATS[chosen]?.[1] ?? chosen)}`;
+    link.download = `${stem()}-${(BESIDE[chosen] ?? FORMATS[chosen])?.[1] ?? chosen}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), KEPT_MS);
   } catch (error) {
     toast(error.message);
   }
+}
+
+menu.addEventListener("change", async () => {
+  const chosen = menu.value;
+  menu.value = "";
+  if (chosen) await download(chosen);
 });

@@ -35,14 +35,22 @@ function row(cells) {
 function recordLine(entry) {
   const what = { accept: "accepted", reject: "rejected", relabel: "relabelled", add: "added", undo: "took back" }[entry.action];
   const which = entry.action === "add" ? `added-${entry.number}` : entry.action === "undo" ? `entry ${entry.target}` : entry.target;
-  const text = `${entry.number}. ${entry.reviewer || entry.author} ${what} ${which}${entry.action === "relabel" ? ` as ${entry.label}` : ""}${entry.reason ? `: ${entry.reason}` : ""} · ${entry.at.replace("T", " ").replace("Z", "")}`;
+  const text = `${entry.number}. ${entry.reviewer || entry.author}${entry.consensus ? ", for both," : ""} ${what} ${which}${entry.action === "relabel" ? ` as ${entry.label}` : ""}${entry.reason ? `: ${entry.reason}` : ""} · ${entry.at.replace("T", " ").replace("Z", "")}`;
   return make("li", { textContent: text, className: state.review.undone.has(String(entry.number)) ? "undone" : "" });
+}
+
+/** Which detectors of an ensemble found it, and which were silent. */
+function foundBy(object) {
+  if (!object.detectors) return "";
+  const all = state.report.ensemble.detectors.map(({ name }) => name);
+  return `. Found by ${all.filter((name) => name in object.detectors).map((name) => `${name} (${object.detectors[name].toFixed(3)})`).join(", ")}${
+    all.some((name) => !(name in object.detectors)) ? `; not by ${all.filter((name) => !(name in object.detectors)).join(", ")}` : ""}`;
 }
 
 function showSelected() {
   const object = objectOf(state.selected);
   element("selected").textContent = object
-    ? `${state.selected}${object.probability === undefined ? "" : `, probability ${object.probability.toFixed(3)}`}: ${ownLabel(state.selected) ?? "not judged"}`
+    ? `${state.selected}${object.probability === undefined ? "" : `, probability ${object.probability.toFixed(3)}`}: ${ownLabel(state.selected) ?? "not judged"}${foundBy(object)}`
     : "Nothing is selected.";
 }
 

@@ -1,7 +1,9 @@
 // What is chosen, and how one goes from one object to the next.
 
+import { element } from "../lib/dom.js";
 import { currentWindow, emit, objectOf, on, over, ownLabel, state } from "../lib/state.js";
 import { goTo, isNear } from "../map/slide.js";
+import { disagreements } from "../signoff/stage.js";
 
 /** Screen px per level-0 px at which one judges; nearer stays nearer. */
 const JUDGING_ZOOM = 1;
@@ -27,15 +29,19 @@ export function windowObjects() {
   if (!window || !state.candidates) return [];
   const { candidates } = state;
   const inside = candidates.inWindow(window, candidates.list.length);
-  const added = [...(state.review?.added ?? [])].filter(([, box]) => holds(window, box)).map(([id]) => id);
+  const added = [...(state.review?.added ?? [])].filter(([, box]) => holds(window, box) && state.isCounted(box)).map(([id]) => id);
   const count = over();
   const ids = (indices) => indices.sort((a, b) => a - b).map((i) => candidates.list[i].id);
   return [...ids(inside.filter((i) => i < count)), ...added, ...ids(inside.filter((i) => i >= count))];
 }
 
+/** The objects that one goes through: those of the window, or those on which both readers differ. */
+export const shownObjects = () => (element("strip-filter").value === "disagreements" ? disagreements() : windowObjects());
+
 function holds(window, box) {
   const [x, y] = [box.x + box.width / 2 - window.x, box.y + box.height / 2 - window.y];
   if (window.shape === "disc") return Math.hypot(x - window.width / 2, y - window.height / 2) <= window.width / 2;
+  if (window.parts) return window.parts.some(([left, top, width, height]) => x + window.x >= left && x + window.x < left + width && y + window.y >= top && y + window.y < top + height);
   return x >= 0 && x < window.width && y >= 0 && y < window.height;
 }
 
@@ -44,7 +50,7 @@ export const isFigure = (id) => id.startsWith("added-") || state.candidates.inde
 
 /** Choose the object `step` places further on in the window. */
 export function selectNext(step) {
-  const ids = windowObjects();
+  const ids = shownObjects();
   if (!ids.length) return;
   const index = ids.indexOf(state.selected);
   const next = index < 0 ? (step > 0 ? 0 : ids.length - 1) : Math.min(Math.max(index + step, 0), ids.length - 1);
@@ -53,7 +59,7 @@ export function selectNext(step) {
 
 /** Choose the next of the model's figures without a verdict, after what is chosen, else from the start; false where all are judged. */
 export function selectUnjudged() {
-  const ids = windowObjects().filter(isFigure);
+  const ids = element("strip-filter").value === "disagreements" ? disagreements() : windowObjects().filter(isFigure);
   const from = Math.max(ids.indexOf(state.selected) + 1, 0);
   const next = [...ids.slice(from), ...ids.slice(0, from)].find((id) => ownLabel(id) === undefined);
   if (next === undefined) return false;
@@ -61,6 +67,12 @@ export function selectUnjudged() {
   return true;
 }
 
-on("opened", () => {
-  if (!objectOf(state.selected)) state.selected = null;
-});
+on("opened", dropSelection);
+on("regions", dropSelection);
+
+/** Nothing is chosen that is not there, or not counted. */
+function dropSelection() {
+  if (objectOf(state.selected)) return;
+  state.selected = null;
+  emit("selected");
+}

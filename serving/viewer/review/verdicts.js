@@ -1,52 +1,62 @@
-// Verdicts of people beside the model's findings. Every change is sent at once and kept by the server.
+// Verdicts of people beside the model's findings. Every change shows at once, is sent behind it, and is kept by the server.
 
 import { element } from "../lib/dom.js";
-import { here, json, post } from "../lib/api.js";
-import { emit, objectOf, state } from "../lib/state.js";
+import { json } from "../lib/api.js";
+import { heard } from "../lib/changes.js";
+import { emit, objectOf, on, state } from "../lib/state.js";
 import { onTabs, tellTabs } from "../lib/tabs.js";
 import { toast } from "../lib/toast.js";
 import { placeAt, position } from "../map/slide.js";
+import { isOwn, labelsOf, saidAs, takeReader } from "../signoff/stage.js";
 import { select, selectUnjudged } from "./selection.js";
+import { dropUnsent, isUnsaved, nameOf, reviewsOf, send, startSending, unsaved } from "./sending.js";
 
 const ADDED_UM = 12.5; // side of a box that marks a place: about one figure
 const SAME_UM = 7.5; // as the server has it: nearer places are one figure
-const LOOK_MS = 15000; // for what others say on other machines
+const LABELS = { accept: "Mitosis", reject: "Not mitosis" };
 let pointer = null;
-/** What is being recorded: one change after the other, so that none overtakes the one before. */
-let last = Promise.resolve();
+let asked = 0;
 
 /** Read what reviewers have said of the open analysis. */
 export async function loadReviews() {
   const { analysis } = state;
-  const review = await json(here(`/v1/analyses/${analysis.id}/reviews`));
-  if (state.analysis?.id !== analysis.id || !state.report) return;
+  const mine = ++asked;
+  const review = await json(reviewsOf({ analysis: analysis.id, study: state.study, reviewer: state.reviewer }));
+  if (mine !== asked || state.analysis?.id !== analysis.id || !state.report) return;
+  hold(review);
+}
+
+/** Hold a record, with what is on its way to it. */
+function hold(review) {
   const undone = new Set(review.entries.filter((e) => e.action === "undo").map((e) => e.target));
   const standing = review.entries.filter((e) => e.action !== "undo" && !undone.has(String(e.number)));
-  review.undone = undone;
-  review.added = new Map(standing.filter((e) => e.action === "add").map((e) => [`added-${e.number}`, { ...e.box, id: `added-${e.number}` }]));
-  review.own = new Map();
-  for (const entry of standing.filter((e) => e.author === review.you && e.reviewer === state.reviewer)) {
-    const target = entry.action === "add" ? `added-${entry.number}` : entry.target;
-    if (target.startsWith("added-") && !review.added.has(target)) continue;
-    review.own.set(target, { accept: "Mitosis", reject: "Not mitosis" }[entry.action] ?? entry.label ?? "Mitosis");
+  takeReader(review);
+  const additions = standing.filter((e) => e.action === "add" && !review.same[`added-${e.number}`]);
+  const added = new Map(additions.map((e) => [`added-${e.number}`, { ...e.box, id: `added-${e.number}` }]));
+  const own = labelsOf({ ...review, added }, standing);
+  for (const { change, id } of unsaved()) {
+    if (id) added.set(id, { ...change.box, id });
+    if (change.action !== "undo") own.set(id ?? nameOf(change.target), LABELS[change.action] ?? change.label ?? "Mitosis");
   }
-  state.review = review;
+  heard.reviews = review.entries.at(-1)?.number ?? 0;
+  state.review = { ...review, undone, added, own };
+  if (state.selected !== nameOf(state.selected)) select(nameOf(state.selected), { move: false });
   emit("reviews");
 }
 
 /** Say what the chosen object is, and go on to the next figure without a verdict. */
-export async function judge(action, label) {
+export function judge(action, label) {
   const target = state.selected;
   if (!objectOf(target)) {
     toast("Choose an object first: click it, or press J.");
     return;
   }
-  const entry = await record({ action, target, ...(label ? { label } : {}) });
-  if (entry && state.selected === target) selectUnjudged();
+  record({ action, target, ...(label ? { label } : {}) });
+  selectUnjudged();
 }
 
 /** Add a figure where the pointer is, or in the middle of the screen; what is there already is accepted. */
-export async function addFigure() {
+export function addFigure() {
   if (!state.report) return;
   const { width, height, mpp } = state.report.slide;
   const at = pointer ? placeAt(pointer.x, pointer.y) : position();
@@ -57,13 +67,12 @@ export async function addFigure() {
   const there = nearest(at, SAME_UM / mpp);
   if (there) {
     select(there, { move: false });
-    const entry = await record({ action: "accept", target: there });
-    if (entry) toast("There is an object here already: it is accepted, and counts once.");
+    record({ action: "accept", target: there });
+    toast("There is an object here already: it is accepted, and counts once.");
     return;
   }
   const side = ADDED_UM / mpp;
-  const entry = await record({ action: "add", box: { x: at.x - side / 2, y: at.y - side / 2, width: side, height: side } });
-  if (entry) select(`added-${entry.number}`, { move: false });
+  select(record({ action: "add", box: { x: at.x - side / 2, y: at.y - side / 2, width: side, height: side } }), { move: false });
 }
 
 /** Id of the object whose middle is nearest to a place and within `reach` px; null where there is none. */
@@ -75,14 +84,20 @@ function nearest({ x, y }, reach) {
 }
 
 /** Take back the last thing that this reviewer did, and choose it again. */
-export async function undo() {
-  const own = state.review?.entries.filter((e) => e.action !== "undo" && e.author === state.review.you && e.reviewer === state.reviewer && !state.review.undone.has(String(e.number)));
-  const entry = own?.at(-1);
-  if (!entry) {
+export function undo() {
+  if (!state.review) return;
+  const unsent = dropUnsent();
+  if (unsent) {
+    hold(state.review);
+    select(unsent.target ?? null);
+    return;
+  }
+  const own = state.review.entries.filter((e) => e.action !== "undo" && isOwn(e) && !state.review.undone.has(String(e.number)));
+  if (!own.length && !isUnsaved()) {
     toast("There is nothing to take back.");
     return;
   }
-  if (await record({ action: "undo", target: String(entry.number) })) select(objectOf(entry.target) ? entry.target : null);
+  record({ action: "undo" }); // of the last thing that is on record when it arrives
 }
 
 /** Give the chosen object label `number`, counted from 1. */
@@ -91,38 +106,42 @@ export function relabel(number) {
   return label ? judge("relabel", label) : undefined;
 }
 
+/** Show a change and have it recorded; gives what an added figure is called. */
 function record(change) {
-  const { analysis, reviewer } = state;
   const reason = element("reason").value.trim();
-  const done = last.then(async () => {
-    try {
-      const entry = await post(here(`/v1/analyses/${analysis.id}/reviews`), { ...change, reason, reviewer });
-      element("reason").value = "";
-      tellTabs("reviews", analysis.id);
-      await loadReviews();
-      return entry;
-    } catch (error) {
-      toast(error.message);
-      return null;
-    }
-  });
-  last = done;
-  return done;
+  const id = send({ ...change, ...saidAs(), reason });
+  element("reason").value = "";
+  if (state.review) hold(state.review);
+  return id;
 }
 
-/** Look whether somebody else has said something since. */
-async function look() {
-  if (document.visibilityState !== "visible" || !state.report || !state.review) return;
-  const { analysis, review } = state;
-  const found = await json(here(`/v1/analyses/${analysis.id}/reviews`)).catch(() => null);
-  if (found && state.review === review && found.entries.length !== review.entries.length) await loadReviews();
-}
-
-onTabs("reviews", (analysis) => {
-  if (state.report && state.analysis.id === analysis) loadReviews().catch((error) => toast(error.message));
+startSending({
+  onRecorded: ({ analysis, change }, entry) => {
+    tellTabs("reviews", analysis);
+    if (state.analysis?.id !== analysis || !state.review) return;
+    const { entries } = state.review;
+    hold({ ...state.review, entries: entries.some((e) => e.number === entry.number) ? entries : [...entries, entry] });
+    if (change.action !== "undo") return;
+    const { target } = entries.find((e) => String(e.number) === entry.target) ?? {};
+    select(objectOf(target) ? target : null);
+  },
+  onRefused: ({ analysis, change }, error) => {
+    toast(error.message);
+    if (!element("reason").value) element("reason").value = change.reason;
+    if (state.analysis?.id === analysis && state.review) hold(state.review);
+  },
+  onEnd: async () => {
+    if (state.report) await loadReviews().catch((error) => toast(error.message));
+  },
 });
-setInterval(look, LOOK_MS);
-document.addEventListener("visibilitychange", look);
+
+onTabs("reviews", (analysis) => state.analysis?.id === analysis && readAgain());
+on("reviews-elsewhere", readAgain);
+
+function readAgain() {
+  if (state.report && state.review) loadReviews().catch((error) => toast(error.message));
+}
+
 element("stage").addEventListener("pointermove", (event) => {
   const corner = element("stage").getBoundingClientRect();
   pointer = { x: event.clientX - corner.left, y: event.clientY - corner.top };

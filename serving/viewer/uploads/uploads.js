@@ -1,34 +1,73 @@
-// Slides on their way to the server: chosen, or dropped anywhere on the page.
+// Slides on their way to the server, some at a time: chosen, or dropped anywhere on the page. They are scored when they are there.
 
-import { element } from "../lib/dom.js";
+import { element, make } from "../lib/dom.js";
 import { authorization, here, json } from "../lib/api.js";
 import { isGateway, reach } from "../lib/connection.js";
-import { score } from "../worklist/slides.js";
+import { tellTabs } from "../lib/tabs.js";
+import { scoreNew } from "../worklist/rescoring.js";
+import { countText } from "../worklist/words.js";
+import { refresh } from "../worklist/worklist.js";
 
 const PIECE = 8 * 2 ** 20;
 const RETRIES_MS = [0, 1000, 3000];
 const MOST_BROKEN = 20;
+const AT_ONCE = 2;
 
-/** Upload a file, going on where an earlier try stopped, then score it. */
-export function upload(file) {
-  const item = document.createElement("li");
-  const bar = Object.assign(document.createElement("progress"), { max: 1, value: 0 });
-  const text = Object.assign(document.createElement("span"), { textContent: `${file.name}: starting` });
-  bar.setAttribute("aria-label", `Upload of ${file.name}`);
-  item.append(text, bar);
-  element("uploads").append(item);
+/**
+ * @typedef {{ file: File, item: HTMLElement, text: HTMLElement, bar: HTMLProgressElement, state: "waiting" | "sending" | "done" | "failed" }} Arrival
+ * A file and its line on the page.
+ */
+
+/** @type {Arrival[]} */
+let arrivals = [];
+
+/** Upload files, one after the other, going on where earlier tries stopped, and score them. */
+export function upload(files) {
+  for (const file of files) {
+    const bar = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
+    const text = make("span", { textContent: `${file.name}: waits for its turn` });
+    const item = make("li", {}, text, bar);
+    element("uploads").append(item);
+    arrivals.push({ file, item, text, bar, state: "waiting" });
+  }
+  goOn();
+}
+
+/** Begin with as many of those that wait as there is room for; say how far all are. */
+function goOn() {
+  const number = (state) => arrivals.filter((arrival) => arrival.state === state).length;
+  while (number("sending") < AT_ONCE && number("waiting")) {
+    const next = arrivals.find((arrival) => arrival.state === "waiting");
+    next.state = "sending";
+    send(next);
+  }
+  const failed = number("failed") ? `, ${number("failed")} failed` : "";
+  element("uploads-said").textContent = `${number("done")} of ${countText(arrivals.length, "file", "files")} uploaded${failed}`;
+  element("upload-box").hidden = arrivals.length === 0;
+  element("uploads-clear").hidden = !number("done");
+}
+
+function end(arrival, state) {
+  arrival.state = state;
+  arrival.bar.remove();
+  goOn();
+}
+
+function send(arrival) {
+  const { file, text, bar } = arrival;
   let slide = null;
   let broken = 0; // times that the line broke since a piece arrived
+  text.textContent = `${file.name}: starting`;
   const fail = (message) => {
     text.textContent = `${file.name}: ${message} `;
     text.className = "problem";
-    bar.remove();
-    const again = Object.assign(document.createElement("button"), { textContent: "Try again", className: "link" });
+    const again = make("button", { textContent: "Try again", className: "link" });
     again.addEventListener("click", () => {
-      item.remove();
-      upload(file);
+      forget([arrival]);
+      upload([file]);
     });
-    item.append(again);
+    arrival.item.append(again);
+    end(arrival, "failed");
   };
   const sending = new window.tus.Upload(file, {
     endpoint: here("/v1/uploads"),
@@ -55,9 +94,11 @@ export function upload(file) {
     },
     onSuccess: async () => {
       try {
-        const stored = await json(slide ?? sending.url);
-        item.remove();
-        await score(stored);
+        await scoreNew(await json(slide ?? sending.url), element("mpp").value);
+        text.textContent = `${file.name}: in the worklist`;
+        end(arrival, "done");
+        tellTabs("slides");
+        refresh();
       } catch (error) {
         fail(error.message);
       }
@@ -67,6 +108,13 @@ export function upload(file) {
     if (earlier.length) sending.resumeFromPreviousUpload(earlier[0]);
     sending.start();
   });
+}
+
+/** Take lines off the page. */
+function forget(gone) {
+  for (const { item } of gone) item.remove();
+  arrivals = arrivals.filter((arrival) => !gone.includes(arrival));
+  goOn();
 }
 
 function detailOf(error) {
@@ -97,10 +145,10 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   within = 0;
   element("dropping").hidden = true;
-  for (const file of event.dataTransfer?.files ?? []) upload(file);
+  upload(event.dataTransfer?.files ?? []);
 });
 element("file").addEventListener("change", (event) => {
-  for (const file of event.target.files) upload(file);
+  upload([...event.target.files]);
   event.target.value = "";
 });
 element("drop").addEventListener("keydown", (event) => {
@@ -108,4 +156,9 @@ element("drop").addEventListener("keydown", (event) => {
     event.preventDefault();
     element("file").click();
   }
+});
+element("uploads-clear").addEventListener("click", () => forget(arrivals.filter((arrival) => arrival.state === "done")));
+// A page that is left loses what it was sending; the server keeps what has arrived.
+addEventListener("beforeunload", (event) => {
+  if (arrivals.some((arrival) => arrival.state === "sending" || arrival.state === "waiting")) event.preventDefault();
 });
