@@ -8,8 +8,7 @@ import numpy as np
 
 from serving.cli.score import score
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
-from serving.core.words import format_count
+from serving.core.words import RESEARCH_USE, format_count
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.synthetic.slide import SlideTruth, generate_slide
 

@@ -10,9 +10,11 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from serving.core.errors import MitoserveError
 from serving.settingvalues import (
+    Archives,
     FileNames,
     FolderPath,
     IssuerAddress,
+    NamePattern,
     Names,
     Networks,
     ObjectsAddress,
@@ -23,6 +25,9 @@ from serving.settingvalues import (
     WebAddress,
     WebOrigins,
 )
+
+DEFAULT_CASE_PATTERN = r"^(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}|CASE[-_][A-Z0-9]+)"
+"""A patient in TCGA (project, site and participant of a barcode), or a number behind the word."""
 
 MIN_SECRET = 24
 """Characters of a signing key: fewer can be tried out (Standard Webhooks asks for 24 bytes)."""
@@ -115,6 +120,11 @@ class ServerSettings(BaseSettings):
     slide_root: FolderPath | None = None
     """`MITOSIS_SLIDE_ROOT`: folder of slides that are analysed where they lie and never changed; none by default."""
 
+    case_pattern: NamePattern = DEFAULT_CASE_PATTERN
+    """`MITOSIS_CASE_PATTERN`: regular expression that finds the case in the name of a slide that arrives, its first group or all
+    that it matches, whatever the letters' case. By default barcodes of TCGA and names that begin with CASE- or CASE_.
+    `(?!)` finds none."""
+
     max_upload_bytes: PositiveInt = 16 * 2**30
     """`MITOSIS_MAX_UPLOAD_BYTES`: bytes of one slide. 16 GiB holds every slide of an x40 scanner with one focus plane."""
 
@@ -166,6 +176,17 @@ class ServerSettings(BaseSettings):
     """`MITOSIS_WEBHOOK_SECRET`: key of the signatures of webhooks (Standard Webhooks), at least 24 characters; needed
     with `webhook_hosts`."""
 
+    send_to: Names = ()
+    """`MITOSIS_SEND_TO`: where every result is sent, see `send_when`, comma-separated: folders, addresses in a bucket (s3://, with
+    the extra `s3`), DICOMweb services (dicomweb+https://), which get DICOM alone; none by default. What does not arrive is sent again until it does."""
+
+    send_formats: Names = ("report",)
+    """`MITOSIS_SEND_FORMATS`: the formats in which results are sent, comma-separated, as `mitoserve export --to` names them."""
+
+    send_when: Literal["scored", "signed"] = "scored"
+    """`MITOSIS_SEND_WHEN`: `scored`, as the models gave it, when the analysis has succeeded; or `signed`, as it was signed after review, with each
+    signature. Formats that cannot state a review are then refused."""
+
     providers: Names | None = None
     """`MITOSIS_PROVIDERS`: ONNX Runtime execution providers in order of preference, comma-separated; or CPU-int8,
     which needs the extra `int8`; or OpenVINO or OpenVINO-bf16, which need the extra `openvino`; or CUDA-fp16, which needs the extra `gpu`; None chooses one that computes in float32."""
@@ -175,11 +196,17 @@ class ServerSettings(BaseSettings):
     temporary files. It needs room for two slides a worker."""
 
     dicomweb_token: str = Field(default="", repr=False)
-    """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort show to the archives in `dicomweb_hosts`; none by default."""
+    """`MITOSIS_DICOMWEB_TOKEN`: bearer token that workers of a cohort and `mitoserve send` show to the archives in `dicomweb_hosts`; none by
+    default."""
 
     dicomweb_hosts: Names = ()
     """`MITOSIS_DICOMWEB_HOSTS`: host or host:port, comma-separated, of DICOMweb archives that get the token, by https; none by
     default: a manifest names any address, and whoever wrote it must not be sent the token."""
+
+    dicomweb_archives: Archives = ()
+    """`MITOSIS_DICOMWEB_ARCHIVES`: archives from which this server fetches slides on request, name=address between commas, such as
+    pacs=https://pacs.example/dicom-web; none by default. Callers state the name and UIDs, never an address. `dicomweb_hosts` says which get
+    the token."""
 
     max_running: PositiveInt = 1
     """`MITOSIS_MAX_RUNNING`: analyses at once. One already keeps all cores or the GPU busy; two share the same memory."""
@@ -211,6 +238,14 @@ class ServerSettings(BaseSettings):
     oidc_scope_claim: str = "scope"
     """`MITOSIS_OIDC_SCOPE_CLAIM`: claim that holds `mitoserve:read`, `mitoserve:score` or `mitoserve:admin`; some
     providers name it `scp` or `roles`."""
+
+    oidc_client_id: str | None = None
+    """`MITOSIS_OIDC_CLIENT_ID`: id under which the provider knows this server's viewer, a public client with PKCE; with it people
+    log in on the page. None by default: then they show keys."""
+
+    oidc_login_scope: str = "openid mitoserve:read mitoserve:score"
+    """`MITOSIS_OIDC_LOGIN_SCOPE`: what the viewer asks the provider for, with spaces; `offline_access` where it gives no refresh token
+    without."""
 
     loopback_without_key: Literal["on", "off"] = "off"
     """`MITOSIS_LOOPBACK_WITHOUT_KEY`: on or off: whether a server without keys and without an identity provider lets in every
@@ -244,6 +279,8 @@ class ServerSettings(BaseSettings):
     def _go_together(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("MITOSIS_TLS_CERTIFICATE and MITOSIS_TLS_KEY go together; set both or neither")
+        if self.oidc_client_id is not None and self.oidc_issuer is None:
+            raise ValueError("MITOSIS_OIDC_CLIENT_ID is of a provider; set MITOSIS_OIDC_ISSUER, too")
         if self.webhook_hosts and len(self.webhook_secret) < MIN_SECRET:
             raise ValueError(f"MITOSIS_WEBHOOK_HOSTS needs MITOSIS_WEBHOOK_SECRET of at least {MIN_SECRET} characters")
         return self

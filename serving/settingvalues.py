@@ -56,10 +56,30 @@ def _read_address(text: str) -> str:
     return text
 
 
+def _read_archives(text: str) -> tuple[str, ...]:
+    found = _read_names(text)
+    for entry in found:
+        name, _, address = entry.partition("=")
+        parts = urlsplit(_read_address(address))
+        if not re.fullmatch(r"[a-z0-9-]{1,60}", name) or parts.username or parts.password:
+            raise ValueError(f"{name!r} is to be name=https://host/path, the name in small letters, digits and hyphens")
+    if len({entry.partition("=")[0] for entry in found}) < len(found):
+        raise ValueError("two archives have one name")
+    return tuple(entry.rstrip("/") for entry in found)
+
+
 def _read_issuer(text: str) -> str:
     parts = urlsplit(_read_address(text))
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise ValueError("keys fetched without TLS prove nothing; give an https:// address")
+    return text
+
+
+def _read_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"it is no regular expression of Python: {error}") from error
     return text
 
 
@@ -75,6 +95,8 @@ Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A number from 0 up."""
 Names = Annotated[tuple[str, ...], NoDecode, _from_text(_read_names)]
 """Names between commas."""
+Archives = Annotated[tuple[str, ...], NoDecode, _from_text(_read_archives)]
+"""name=address of archives between commas."""
 FileNames = Annotated[
     tuple[str, ...], NoDecode, _from_text(lambda text: tuple(str(_read_path(n)) for n in _read_names(text)))
 ]
@@ -87,6 +109,8 @@ Networks = Annotated[
     _from_text(lambda text: tuple(str(ipaddress.ip_network(n, strict=False)) for n in _read_names(text))),
 ]
 """Addresses or networks between commas."""
+NamePattern = Annotated[str, Field(max_length=1000), _from_text(_read_pattern)]
+"""A regular expression of Python."""
 PathPrefix = Annotated[str, _from_text(_read_prefix)]
 """A path prefix of an address, without a slash at its end."""
 WebAddress = Annotated[str, _from_text(_read_address)]

@@ -4,6 +4,7 @@ import hashlib
 import io
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from serving.adoption.contract import AdoptionContract
 from serving.adoption.weights import WeightsFile
 from serving.core.errors import ModelError, RequestError
 from serving.core.geometry import Region, WorkFrame
-from serving.core.modelcard import ModelCard, ModelInput
-from serving.core.research_use import RESEARCH_USE
+from serving.core.modelcard import ModelCard
+from serving.core.modelinput import ModelInput
+from serving.core.words import RESEARCH_USE
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.candidates import find_candidates
-from serving.scoring.fixed_batch import free_batch
 from serving.scoring.reading import read_mirrored
+from serving.scoring.session import free_batch
 from serving.slides.arrayslide import ArraySlide
 from serving.synthetic.field import MPP, generate_field
 
@@ -35,7 +37,13 @@ def make_windows(contract: AdoptionContract) -> NDArray[np.uint8]:
 
     -> uint8, shape (5, side, side, 3)
     """
-    side, frame = contract.window_px, WorkFrame.from_mpp(MPP, contract.mpp)
+    return _draw_windows(contract.window_px, contract.mpp).copy()
+
+
+@cache
+def _draw_windows(side: int, mpp: float) -> NDArray[np.uint8]:
+    """Drawn once: an adoption asks several times, of torch's module and of the graph that is made of it."""
+    frame = WorkFrame.from_mpp(MPP, mpp)
     drawn = frame.region_to_level0(Region(0, 0, side, side))
     tissue = []
     for seed, density in ((71, 30.0), (72, 600.0), (73, 300.0)):
@@ -100,7 +108,13 @@ def write_version(
     np.savez_compressed(sample, input=windows, **dict(found))  # type: ignore[arg-type]  # the stubs take no names
     files = {"model.onnx": graph, "parity.npz": sample.getvalue()}
     card = _make_card(graph, contract, files, weights=weights, parameters=parameters)
-    find_candidates(card, found)
+    if contract.role != "regions":
+        find_candidates(card, found)
+    elif found["probabilities"].shape[1] != len(card.tissue_classes or []):
+        planes = found["probabilities"].shape[1]
+        raise ModelError(
+            f"the graph gives {planes} planes, and the contract states {len(card.tissue_classes or [])} tissue_classes"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as unfinished:
         part = Path(unfinished, folder.name)
@@ -146,15 +160,23 @@ def check_absent(folder: Path) -> None:
 def _make_card(
     graph: bytes, contract: AdoptionContract, files: Mapping[str, bytes], *, weights: str, parameters: int
 ) -> ModelCard:
-    of_kind: dict[str, Any] = {"nms_iou": contract.nms_iou}
+    of_kind: dict[str, Any] = {"tissue_classes": contract.tissue_classes, "least_part_mm2": contract.least_part_mm2}
+    if contract.role != "regions":
+        of_kind = {
+            "detection_threshold": contract.threshold,
+            "merge_radius_um": contract.merge_radius_um,
+            "least_probability": contract.least_probability,
+        }
     if contract.role == "points":
-        of_kind = {"peak_distance_um": contract.peak_distance_um, "point_box_um": contract.point_box_um}
+        of_kind |= {"peak_distance_um": contract.peak_distance_um, "point_box_um": contract.point_box_um}
+    elif contract.role == "boxes":
+        of_kind |= {"nms_iou": contract.nms_iou}
     try:
         return ModelCard(
             schema_version="1.0",
             name=contract.role,
             version=contract.version,
-            task="detection",
+            task=MODEL_ROLES[contract.role].task,
             architecture=contract.architecture,
             input=ModelInput(
                 window_px=contract.window_px,
@@ -168,9 +190,6 @@ def _make_card(
             output=", ".join(MODEL_ROLES[contract.role].outputs),
             weights=weights,
             parameters=parameters,
-            detection_threshold=contract.threshold,
-            merge_radius_um=contract.merge_radius_um,
-            least_probability=contract.least_probability,
             licence=contract.licence,
             source=contract.source,
             data=contract.data,

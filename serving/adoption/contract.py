@@ -1,13 +1,15 @@
 """What somebody states of a detector that was made elsewhere: a YAML file beside its weights."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from serving.core.card_parts import DataSource, DetectionThreshold
 from serving.core.errors import RequestError
-from serving.core.modelcard import DataSource, DetectionThreshold, Normalisation
+from serving.core.modelinput import Normalisation
+from serving.core.tissue_classes import TissueClass
 
 MOST_BYTES = 1 << 20
 
@@ -54,6 +56,15 @@ class UltralyticsOutput(_Part):
     label: int = Field(default=0, ge=0, description="Class of mitotic figures.")
 
 
+class ClassesOutput(_Part):
+    """A map of classes of tissue, shape (n, classes, h, w) or (n, h, w, classes)."""
+
+    form: Literal["classes"]
+    tensor: str | None = Field(default=None, description="Its name; by default the graph's only output.")
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    activation: Literal["none", "sigmoid", "softmax"] = Field(description="What makes probabilities of it.")
+
+
 class TorchvisionOutput(_Part):
     """A state dict of one of torchvision's detectors."""
 
@@ -77,14 +88,20 @@ class KongNetOutput(_Part):
 
 
 Output = Annotated[
-    MapOutput | BoxesOutput | UltralyticsOutput | TorchvisionOutput | KongNetOutput, Field(discriminator="form")
+    MapOutput | BoxesOutput | UltralyticsOutput | ClassesOutput | TorchvisionOutput | KongNetOutput,
+    Field(discriminator="form"),
 ]
+Role = Literal["points", "boxes", "regions"]
+_ROLES: dict[str, Role] = {"map": "points", "kongnet": "points", "classes": "regions"}
+"""Of a form of output; boxes of the others."""
 TORCH = (TorchvisionOutput, KongNetOutput)
 """Forms whose weights need torch to become a graph."""
 
 
 class AdoptionContract(_Part):
-    """How a detector is fed, what it gives, and what its card shall state; see `ModelCard` for what is not said here."""
+    """How a network is fed, what it gives, and what its card shall state; see `ModelCard` for what is not said here."""
+
+    role: Role = Field(default="boxes", description="By default the role of such an output.")
 
     version: str = Field(pattern=r"^\d{1,9}(\.\d{1,9}){0,4}$")
     architecture: str = Field(min_length=1)
@@ -96,24 +113,45 @@ class AdoptionContract(_Part):
     batch: int | None = Field(default=None, gt=0)
     pixels: Pixels = Pixels()
     output: Output
-    threshold: DetectionThreshold
-    least_probability: float = Field(gt=0, le=1)
+    threshold: DetectionThreshold | None = Field(default=None, description="Of a detector.")
+    least_probability: float | None = Field(default=None, gt=0, le=1, description="Of a detector.")
     merge_radius_um: float = Field(default=6.0, gt=0)
     nms_iou: float | None = Field(default=0.3, gt=0, lt=1, description="Of boxes; null where the network has done so.")
     peak_distance_um: float = Field(default=6.0, gt=0, description="Of a map.")
     point_box_um: float = Field(
         default=12.5, gt=0, description="Of a map; 50 px at 0.25 um/px, as MIDOG labels figures."
     )
+    tissue_classes: list[TissueClass] | None = Field(default=None, description="Of regions: in the order of planes.")
+    least_part_mm2: float | None = Field(default=None, ge=0, description="Of regions: smaller parts join others.")
     data: list[DataSource] = Field(default_factory=list)
     limits: list[str] = Field(default_factory=list)
 
-    @property
-    def role(self) -> Literal["points", "boxes"]:
-        """Role that its version has."""
-        return "points" if isinstance(self.output, MapOutput | KongNetOutput) else "boxes"
+    @model_validator(mode="before")
+    @classmethod
+    def _set_role(cls, stated: Any) -> Any:
+        """The role, where it is not stated: that of the form of output."""
+        if not isinstance(stated, dict):
+            return stated
+        output = stated.get("output")
+        form = output.get("form") if isinstance(output, dict) else getattr(output, "form", None)
+        return {"role": _ROLES.get(str(form), "boxes"), **stated}
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _complete(self) -> Self:
+        if self.role != (role := _ROLES.get(self.output.form, "boxes")):
+            raise ValueError(f"role is {self.role}, and output.form {self.output.form} is of {role}")
+        if self.role == "regions":
+            if self.threshold is not None or self.least_probability is not None:
+                raise ValueError(
+                    "threshold and least_probability are of detectors: a regions model states tissue_classes"
+                )
+            if self.tissue_classes is None:
+                raise ValueError("a regions model must state tissue_classes")
+            return self
+        if self.threshold is None or self.least_probability is None:
+            raise ValueError("a detector must state threshold and least_probability")
+        if self.tissue_classes is not None or self.least_part_mm2 is not None:
+            raise ValueError("tissue_classes and least_part_mm2 are of regions: a detector states a threshold")
         if self.least_probability > self.threshold.probability:
             raise ValueError(
                 "least_probability must not be above threshold.probability: it would leave out what counts"

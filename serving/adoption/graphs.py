@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.adoption.contract import AdoptionContract, BoxesOutput, MapOutput, UltralyticsOutput
+from serving.adoption.contract import AdoptionContract, BoxesOutput, ClassesOutput, MapOutput, UltralyticsOutput
 from serving.core.errors import ModelError
+from serving.core.tissue_classes import TissueClass
 
 OPSET = 18
 """Which older graphs are brought to; a newer one is kept where it is served (serving/registry/opset.py)."""
@@ -160,6 +161,8 @@ def _read(made: _Nodes, contract: AdoptionContract, outputs: dict[str, Any]) -> 
         return _read_map(made, asked, outputs)
     if isinstance(asked, UltralyticsOutput):
         return _read_ultralytics(made, asked, outputs)
+    if isinstance(asked, ClassesOutput):
+        return _read_classes(made, asked, outputs, contract.tissue_classes or [])
     if isinstance(asked, BoxesOutput):
         return _read_boxes(made, asked, outputs, contract.window_px)
     raise ModelError(
@@ -194,6 +197,24 @@ def _read_map(made: _Nodes, asked: MapOutput, outputs: dict[str, Any]) -> dict[s
         raise ModelError("softmax is over channels, and the map has none: state sigmoid or none")
     made.add("Sigmoid" if asked.activation == "sigmoid" else "Identity", [now], "probabilities")
     return {"probabilities": 3}
+
+
+def _read_classes(
+    made: _Nodes, asked: ClassesOutput, outputs: dict[str, Any], classes: Sequence[TissueClass]
+) -> dict[str, int]:
+    name, sizes = _choose(outputs, asked.tensor)
+    axis = 1 if asked.layout == "nchw" else 3
+    if len(sizes) != 4:
+        raise ModelError(f"the map has {len(sizes)} axes; give a tensor (n, classes, h, w) or (n, h, w, classes)")
+    if sizes[axis] not in (None, len(classes)):
+        raise ModelError(f"the map has {sizes[axis]} planes, and the contract states {len(classes)} tissue_classes")
+    now = made.add("Cast", [name], "around/map", to=made.onnx.TensorProto.FLOAT)
+    if asked.activation != "none":
+        softmax = {"axis": axis} if asked.activation == "softmax" else {}
+        now = made.add(asked.activation.capitalize(), [now], "around/shares", **softmax)
+    perm = [0, 1, 2, 3] if asked.layout == "nchw" else [0, 3, 1, 2]
+    made.add("Transpose", [now], "probabilities", perm=perm)
+    return {"probabilities": 4}
 
 
 def _read_ultralytics(made: _Nodes, asked: UltralyticsOutput, outputs: dict[str, Any]) -> dict[str, int]:

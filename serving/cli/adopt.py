@@ -12,7 +12,7 @@ from serving.adoption.weights import WeightsFile, find_weights
 from serving.cli.server_state import open_server_state
 from serving.console import format_message
 from serving.core.errors import MitoserveError
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 
 
 @click.command(epilog=RESEARCH_USE)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from serving.cli.server_access import open_server_access
+from serving.cli.server_state import open_server_access
 from serving.core.errors import MitoserveError
 
 

@@ -8,13 +8,13 @@ import click
 from serving.cli.server_state import ServerState, actor, golden_option, open_server_state
 from serving.console import open_console, open_table
 from serving.core.modelcard import ModelCard
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.drift.statistics import SlideStatistics, collect_statistics
 from serving.drift.watch import DriftMonitor, DriftResult
 from serving.jobs.shadows import ShadowRecord
-from serving.registry.errors import GoldenSetError
 from serving.registry.golden import read_golden
 from serving.registry.shadows import Shadow
+from serving.registry.version import GoldenSetError
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
@@ -137,8 +137,9 @@ def _models(made: Shadow) -> str:
 
 
 def _first_card(server: ServerState) -> ModelCard:
-    """Of the model that gives the map's scores: the first of the detector that serves; raises `MitoserveError`."""
-    models = [m for m in server.registry.serving() if MODEL_ROLES[m.name].in_cascade or MODEL_ROLES[m.name].one_stage]
+    """Of the model that gives the map's scores: Reg-NS, or a one-stage detector, that serves; raises `MitoserveError`."""
+    screening = MODEL_ROLES.cascade()["screening"]
+    models = [m for m in server.registry.serving() if m.name == screening or MODEL_ROLES[m.name].one_stage]
     return server.registry.find_labelled(models[0].label)[1]
 
 

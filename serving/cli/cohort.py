@@ -11,7 +11,6 @@ import click
 
 from serving.cli.scoring_options import parse_options, scoring_options
 from serving.cohort.cohort import CohortRun, score_cohort
-from serving.cohort.dicomweb import Credential
 from serving.cohort.layout import Failure
 from serving.cohort.ledger import CohortTally
 from serving.cohort.listing import manifest_at
@@ -23,10 +22,10 @@ from serving.cohort.worker import WorkOrder
 from serving.console import format_label, format_message, open_console
 from serving.core.errors import MitoserveError
 from serving.core.pixelsize import parse_mpp
-from serving.core.research_use import RESEARCH_USE
-from serving.core.words import format_count
+from serving.core.words import RESEARCH_USE, format_count
 from serving.exports import EXPORTS
 from serving.settings import ServerSettings
+from serving.store.dicomweb import Credential
 
 SOME_FAILED = 1
 """Exit code when at least one slide has no report; 2 means that nothing was tried."""
@@ -63,7 +62,7 @@ def cohort() -> None:
 )  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try slides again that failed by their own fault.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@scoring_options(without=("roi",))
+@scoring_options(without=("roi", "within", "exclude"))
 def score(
     manifest: str,
     *,

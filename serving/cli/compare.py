@@ -14,7 +14,7 @@ from serving.comparison.pair import NEARLY, Disagreement, Pair, compare
 from serving.comparison.summary import Comparison, summarise
 from serving.core.geometry import Region
 from serving.core.options import ScoringOptions
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.jobs.shadows import ShadowRecord
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import counting_threshold, list_cards

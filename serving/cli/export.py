@@ -11,11 +11,12 @@ from serving.console import format_message
 from serving.core.errors import MitoserveError, RequestError
 from serving.core.report import Report
 from serving.exports import EXPORTS, write
+from serving.exports.sheet_pictures import read_views
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
-from serving.scoring.tissue import OVERVIEW_SIDE_PX
+from serving.scoring.tissue import overview_side
 from serving.slides.opening import open_slide
 
-PICTURED = ("png", "html", "pdf")
+PICTURED = ("png", "html", "pdf", "appendix-html", "appendix-pdf")
 """Formats that show the slide."""
 _MAP = "mitosis-map.tif"
 
@@ -58,8 +59,10 @@ def read_analysis(report_path: Path, slide: Path | None) -> Analysis:
     with open_slide(slide) as opened:
         if (opened.width, opened.height) != (report.slide.width, report.slide.height):
             raise RequestError(f"{slide} has another size than the slide of {report_path}")
-        pixels = opened.thumbnail(OVERVIEW_SIDE_PX)
-    return Analysis(report, lattice, Overview(pixels, report.slide.width / pixels.shape[1]))
+        # As fine as when the slide was scored: tissue is found again in it.
+        pixels = opened.thumbnail(overview_side(opened.width, opened.height, report.slide.mpp))
+        views = read_views(opened, report)
+    return Analysis(report, lattice, Overview(pixels, report.slide.width / pixels.shape[1]), views=views)
 
 
 def _map(path: Path) -> MitosisMap:
@@ -67,7 +70,8 @@ def _map(path: Path) -> MitosisMap:
         raise RequestError(f"{path} is missing: the formats draw from it; keep what `mitoserve score` wrote together")
     try:
         with tifffile.TiffFile(path) as tiff:
-            about, scores = json.loads(tiff.pages.first.description), tiff.asarray()
-        return MitosisMap(scores, **{name: float(about[name]) for name in ("x", "y", "step", "window", "mpp")})
+            about, (scores, *light) = json.loads(tiff.pages.first.description), [page.asarray() for page in tiff.pages]
+        x, y, step, window, mpp = (float(about[name]) for name in ("x", "y", "step", "window", "mpp"))
+        return MitosisMap(scores, x, y, step, window, mpp, triage=light[0] if light else None)
     except (ValueError, KeyError, tifffile.TiffFileError) as error:
         raise RequestError(f"{path} is no map that `mitoserve score` wrote: {error}") from error

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from serving import __version__
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,19 @@ class CommandLocation:
 
 COMMANDS: Mapping[str, CommandLocation] = {
     "audit": CommandLocation("serving.cli.audit", "audit", "Read and check the log of who did what."),
+    "benchmark": CommandLocation(
+        "serving.cli.benchmark",
+        "benchmark",
+        "Hold releases against a labelled FOLDER: F1, average precision, counts, hotspots and speed, by tumour, scanner and case.",
+    ),
     "cohort": CommandLocation("serving.cli.cohort", "cohort", "Score many slides over a cluster, and see how far that is."),
     "export": CommandLocation(
         "serving.cli.export", "export", "Write REPORT (report.json, with mitosis-map.tif beside it) in another format."
+    ),
+    "grand-challenge": CommandLocation(
+        "serving.cli.grand_challenge",
+        "grand_challenge",
+        "Score the picture in images/histopathology-roi-cropout of the input folder into mitotic-figures.json of the output folder.",
     ),
     "info": CommandLocation("serving.cli.info", "info", "State what Mitoserve reads from a slide: size, resolution, vendor, hash."),
     "keys": CommandLocation(
@@ -42,12 +52,19 @@ COMMANDS: Mapping[str, CommandLocation] = {
     "models": CommandLocation(
         "serving.cli.models", "models", "List, check, add and choose the models of this server; MITOSIS_STATE says which server."
     ),
+    "recount": CommandLocation(
+        "serving.cli.recount", "recount", "Count REPORT (report.json, with mitosis-map.tif beside it) again with other options."
+    ),
     "score": CommandLocation(
         "serving.cli.score", "score", "Score slides; report.json, detections.geojson, tiles.csv and the mitosis map go to --out."
     ),
+    "send": CommandLocation("serving.cli.send", "send", "Send results to an archive, a folder or a bucket."),
     "serve": CommandLocation("serving.cli.serve", "serve", "Serve the HTTP API through BentoML."),
     "state": CommandLocation(
         "serving.cli.state", "state", "Check what this server keeps; MITOSIS_STATE, MITOSIS_DATABASE and MITOSIS_OBJECTS say where."
+    ),
+    "studies": CommandLocation(
+        "serving.cli.studies", "studies", "List the studies of this server and export their readings; MITOSIS_STATE says which server."
     ),
     "tune": CommandLocation(
         "serving.cli.tune", "tune_threads", "Measure how many threads compute fastest on this machine, and use that many from now on."

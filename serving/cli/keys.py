@@ -11,7 +11,7 @@ from serving.access.audit import AuditEntry
 from serving.access.keys import Key
 from serving.access.local_key import local_key
 from serving.access.principal import SCOPES, Scope
-from serving.cli.server_access import open_server_access
+from serving.cli.server_state import open_server_access
 from serving.console import open_console, open_table
 from serving.core.errors import MitoserveError
 from serving.settings import SettingsError

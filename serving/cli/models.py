@@ -7,12 +7,15 @@ from rich.text import Text
 
 from serving.cli.adopt import adopt
 from serving.cli.candidates import COMMANDS
+from serving.cli.choose_threshold import choose_threshold
 from serving.cli.compare import compare_cascades
+from serving.cli.ensemble import ensemble
 from serving.cli.server_state import actor, golden_option, open_server_state
 from serving.console import open_console, open_table
 from serving.core.modelcard import ModelCard
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.registry.releases import Release
+from serving.registry.version_check import NO_GRAPH
 
 _out = open_console()
 
@@ -25,7 +28,7 @@ def models() -> None:
     """
 
 
-for _command in (adopt, compare_cascades, *COMMANDS):
+for _command in (adopt, choose_threshold, ensemble, compare_cascades, *COMMANDS):
     models.add_command(_command)
 
 
@@ -63,6 +66,9 @@ def verify(*, labels: tuple[str, ...]) -> None:
         for found in server.registry.check(chosen, again=True):
             listed = ", ".join(f"{name} {value:.1e}" for name, value in found.parity.items())
             signed = f", signed by {found.signer}" if found.signer else ""
+            if found.provider == NO_GRAPH:
+                click.echo(f"{found.name}@{found.version} may serve: it is all in its card, which is valid{signed}")
+                continue
             click.echo(
                 f"{found.name}@{found.version} may serve: largest differences from its sample {listed}; "
                 f"{found.window_s:.2g} s a window on {found.provider}; opset {found.opset}{signed}"

@@ -10,7 +10,7 @@ import click
 
 from serving.access.access import open_access
 from serving.access.local_key import local_key
-from serving.cli.server_settings import read_settings
+from serving.cli.environment import read_settings
 from serving.core.errors import MitoserveError
 from serving.settings import ServerSettings
 

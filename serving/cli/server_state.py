@@ -1,4 +1,4 @@
-"""The state of the server that a command acts on."""
+"""What a command gets of the server that it acts on: its settings, its state, and who may call it."""
 
 import getpass
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from serving.access.access import AccessControl, open_access
 from serving.access.audit import AuditEntry, AuditLog
 from serving.console import format_message
 from serving.core.errors import MitoserveError
@@ -59,3 +60,18 @@ def open_server_state() -> Iterator[ServerState]:
 def actor() -> str:
     """Who uses this command line."""
     return f"shell:{getpass.getuser()}"
+
+
+def open_server_access() -> tuple[ServerSettings, AccessControl]:
+    """The settings of the server that MITOSIS_STATE names, and its access control.
+
+    Raises
+    ------
+    click.UsageError
+        If the settings are wrong.
+    """
+    try:
+        settings = ServerSettings.from_environment()
+        return settings, open_access(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error

@@ -9,9 +9,10 @@ from serving.console import open_console, open_table
 from serving.core.errors import MitoserveError, ModelError
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.batch_sizes import GPU_PROVIDERS, use_cores
-from serving.scoring.detector import OneStageDetector
+from serving.scoring.detector import OneStageDetector, list_members
+from serving.scoring.loading import load_release, load_screener
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import choose_providers, load_release, load_screener
+from serving.scoring.sessions import choose_providers
 from serving.scoring.tiling import TILE_PX
 from serving.scoring.tuning import candidates, noise_tile, tune
 from serving.settings import ServerSettings, SettingsError
@@ -56,7 +57,7 @@ def _open_first(folders: Mapping[str, Path], providers: Sequence[str]) -> Callab
     if screening in folders:
         screener, tile = load_screener(folders[screening], providers=providers), noise_tile(TILE_PX + 125)
         return lambda: screener.screen(tile)
-    detector = load_release(folders, providers=providers)
+    detector = next(iter(list_members(load_release(folders, providers=providers)).values()))
     if not isinstance(detector, OneStageDetector):
         raise ModelError(f"there is no model to measure with among {', '.join(folders)}")
     window = noise_tile(detector.card.input.window_px)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.client.answers import RemoteAnalysis, RemoteProgress
+from serving.client.answers import AnalysisFailedError, ClientError, RefusedError, RemoteAnalysis, RemoteProgress
 from serving.client.effects import Ask, OnProgress, Pause, Steps, send_with_retry
-from serving.client.errors import AnalysisFailedError, ClientError
 from serving.exports import EXPORTS
 
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.2, 2.0
@@ -30,8 +29,17 @@ def look(analysis: str) -> Steps[RemoteAnalysis]:
 
 
 def cancel(analysis: str) -> Steps[None]:
-    """Ask for the analysis to end; one that has ended is removed with its result."""
-    yield from send_with_retry(Ask("DELETE", f"/v1/analyses/{analysis}"))
+    """Ask for the analysis to end; one that has ended stays, also where it ended while this was on its way."""
+    yield from send_with_retry(Ask("DELETE", f"/v1/analyses/{analysis}?keep_ended=true"))
+
+
+def remove(analysis: str) -> Steps[None]:
+    """Remove an analysis that has ended, with its result."""
+    try:
+        yield from send_with_retry(Ask("DELETE", f"/v1/analyses/{analysis}"))
+    except RefusedError as error:
+        if error.kind != "not-found":  # an answer that was lost said that it is removed
+            raise
 
 
 def wait(analysis: str, *, on_progress: OnProgress | None) -> Steps[RemoteAnalysis]:

@@ -1,7 +1,9 @@
-"""What a server says of slides and analyses."""
+"""What a server says of slides and analyses, and why a call did not give what was asked for."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from serving.core.errors import MitoserveError
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
@@ -44,3 +46,31 @@ class RemoteAnalysis:
     def ended(self) -> bool:
         """Whether the state is final."""
         return self.state in ENDED
+
+
+class ClientError(MitoserveError):
+    """Base of the client's errors."""
+
+    slug = "internal-error"
+
+
+class ConnectionLostError(ClientError):
+    """The server could not be reached, or went away and did not come back."""
+
+    slug = "internal-error"
+
+
+class RefusedError(ClientError):
+    """The server answered with a problem."""
+
+    slug = "internal-error"
+
+    def __init__(self, status: int, kind: str, detail: str) -> None:
+        super().__init__(f"{detail} ({status}, {kind})")
+        self.status, self.kind, self.detail = status, kind, detail
+
+
+class AnalysisFailedError(ClientError):
+    """The analysis ended without a result: it failed or was cancelled."""
+
+    slug = "internal-error"

@@ -10,10 +10,9 @@ import httpx
 
 from serving import __version__
 from serving.client import analyses, uploads
-from serving.client.answers import RemoteAnalysis, RemoteSlide
+from serving.client.answers import ClientError, RemoteAnalysis, RemoteSlide
 from serving.client.effects import Ask, Effect, OnProgress, OnRetry, Outcome, Pause, ReadFile, Steps
-from serving.client.errors import ClientError
-from serving.client.resume import Notes
+from serving.client.uploads import Notes
 
 T = TypeVar("T")
 
@@ -65,8 +64,12 @@ class Client:
         return self._run(analyses.wait(_id(analysis), on_progress=on_progress))
 
     def cancel(self, analysis: RemoteAnalysis | str) -> None:
-        """End the analysis; one that has ended is removed with its result."""
+        """End the analysis; one that has ended stays."""
         self._run(analyses.cancel(_id(analysis)))
+
+    def remove(self, analysis: RemoteAnalysis | str) -> None:
+        """Remove an analysis that has ended, with its result; one that has not ended is cancelled."""
+        self._run(analyses.remove(_id(analysis)))
 
     def fetch(self, analysis: RemoteAnalysis | str, export: str = "report") -> bytes:
         """The result in a format of `serving.exports.EXPORTS`."""
@@ -155,6 +158,10 @@ class AsyncClient:
     async def cancel(self, analysis: RemoteAnalysis | str) -> None:
         """See `Client.cancel`."""
         await self._run(analyses.cancel(_id(analysis)))
+
+    async def remove(self, analysis: RemoteAnalysis | str) -> None:
+        """See `Client.remove`."""
+        await self._run(analyses.remove(_id(analysis)))
 
     async def fetch(self, analysis: RemoteAnalysis | str, export: str = "report") -> bytes:
         """See `Client.fetch`."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import httpx
 
-from serving.client.errors import ConnectionLostError, RefusedError
+from serving.client.answers import ConnectionLostError, RefusedError
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from html import escape
 
 from serving.comparison.pair import Disagreement, Pair
 from serving.comparison.summary import CategoryAgreement, Comparison, CountAgreement
-from serving.exports.printed_html import STYLE
+from serving.exports.appendix_html import STYLE
 
 SHOWN = 200
 """Disagreements with a picture on the page, the likeliest of each slide first."""

@@ -3,14 +3,17 @@
 from typing import Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
+from serving.core.counts import CountComponent, Hotspot
 from serving.core.options import CountingOptions
-from serving.core.profiles import NO_PROFILE, load_profile
-from serving.core.report import CountComponent, DetectionResult, Hotspot
+from serving.core.profiles import load_profile
+from serving.core.report import DetectionResult
 from serving.scoring.analysis import Analysis, MitosisMap
+from serving.scoring.counting_settings import restore_options
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.recount import recount
 
@@ -51,11 +54,14 @@ class Side(_Part):
     models: list[str]
     threshold: float
     mitotic_figures: int
+    atypical_figures: int | None = Field(default=None, description="Of them; null without an atypia model.")
     hotspot_figures: int | None = Field(description="In the fullest hotspot; null without one.")
     category: int | None = Field(description="Place of the mitotic-count component among the profile's labels.")
     label: str | None
     mean_score: float | None
-    scores: list[float] = Field(description="Shares of sub-tiles in the bins of scores.")
+    scores: list[float] = Field(
+        description="Shares of sub-tiles in the bins of scores; all 0 of a fast analysis, whose sub-tiles are chosen by triage."
+    )
 
 
 class Pair(_Part):
@@ -113,20 +119,17 @@ def apply_threshold(analysis: Analysis, threshold: float) -> Analysis:
     stated = analysis.report.settings.counting
     if stated is None:  # of a release before report 1.1, which counts again by default settings
         return recount(analysis, CountingOptions(), threshold=threshold)
-    options = CountingOptions(
-        hotspot_area=None if stated.field_diameter_mm is not None else stated.hotspot_area_mm2,
-        hotspot_shape=stated.hotspot_shape,
-        hotspots=stated.hotspots,
-        hotspot_min_tissue=stated.hotspot_min_tissue,
-        field_diameter=stated.field_diameter_mm,
-        fields=stated.fields or CountingOptions().fields,
-        profile=stated.profile or NO_PROFILE,
-    )
-    return recount(analysis, options, threshold=threshold)
+    return recount(analysis, restore_options(stated), threshold=threshold)
 
 
 def hotspot_iou(first: Hotspot, second: Hotspot) -> float:
-    """Intersection over union of two windows' bounding boxes, by which a disc is taken for its square."""
+    """Intersection over union of two windows' bounding boxes, by which a disc is taken for its square; connected fields as they are."""
+    if first.parts is not None or second.parts is not None:
+        one, other = (
+            shapely.union_all([shapely.box(x, y, x + w, y + h) for x, y, w, h in parts])
+            for parts in (found.parts or [(found.x, found.y, found.width, found.height)] for found in (first, second))
+        )
+        return float(one.intersection(other).area / one.union(other).area)
     width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
     height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     shared = max(width, 0.0) * max(height, 0.0)
@@ -134,12 +137,14 @@ def hotspot_iou(first: Hotspot, second: Hotspot) -> float:
 
 
 def _side(analysis: Analysis, threshold: float) -> Side:
-    report, scores = analysis.report, analysis.mitosis_map.scores
+    report, lattice = analysis.report, analysis.mitosis_map
+    scores = lattice.scores if lattice.triage is None else np.empty(0, np.float32)
     component, known = report.counts.component, scores[np.isfinite(scores)]
     return Side(
-        models=[f"{model.name}@{model.version}" for model in report.models],
+        models=[f"{model.name}@{model.version}" for model in report.used_models],
         threshold=threshold,
         mitotic_figures=report.counts.mitotic_figures,
+        atypical_figures=None if report.counts.atypical is None else report.counts.atypical.figures,
         hotspot_figures=report.hotspots[0].mitotic_figures if report.hotspots else None,
         category=_category(component),
         label=None if component is None else component.estimate,

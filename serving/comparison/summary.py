@@ -11,7 +11,7 @@ from serving.comparison.agreement import measure_agreement, weighted_kappa
 from serving.comparison.distributions import largest_gap, mean_shares, population_stability
 from serving.comparison.pair import Pair
 from serving.core.profiles import load_profile
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 
 
 class _Part(BaseModel):

@@ -1,189 +1,40 @@
 """The card beside every set of weights: what the model is, what it needs, what was measured. It is checked on load."""
 
 import hashlib
-import math
-from itertools import pairwise
+import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from serving.core.card_parts import (
+    AtypicalThreshold,
+    CardPart,
+    CountCalibration,
+    DataSource,
+    DetectionThreshold,
+    DriftReference,
+    FigureCount,
+    FileName,
+    ProbabilityCalibration,
+    ScreeningThreshold,
+    SlideFigures,
+    TriageThreshold,
+)
 from serving.core.errors import ModelError
-from serving.core.probability import ProbabilityMap
+from serving.core.fusion import Fusion
+from serving.core.modelinput import ModelInput
+from serving.core.tissue_classes import TissueClass, check_classes
 from serving.roles.role import MODEL_ROLES, Task
 
 CARD_SCHEMA_VERSION = "1.0"
 
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Shares = Annotated[list[float], Field(min_length=2)]
-Colour = tuple[float, float, float]
-"""Optical density of red, green and blue, of length 1."""
 TILE_BLOCKS = 8
 """Blocks along a side of a tile: the map of a one-stage detector has as many places a tile as that of a cascade."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Normalisation(_Strict):
-    """What the graph makes of a pixel before the network sees it: (value / scale - mean) / std, of each channel."""
-
-    scale: float = Field(gt=0, allow_inf_nan=False, description="255 brings bytes to 0..1.")
-    mean: Colour = Field(description="Of red, green and blue.")
-    std: Colour = Field(description="Of red, green and blue; none is 0.")
-
-    @model_validator(mode="after")
-    def _finite(self) -> Self:
-        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
-            raise ValueError("mean and std must be finite, and std above 0")
-        return self
-
-
-class ModelInput(_Strict):
-    """What the graph is fed."""
-
-    window_px: int = Field(gt=0, description="Side of a window, of a cascade's sub-tile, in work px (paper: 250).")
-    stride_px: int = Field(
-        gt=0,
-        description="Distance of neighbouring windows in work px (paper: 125); a verifier, which sees one window a "
-        "candidate and no lattice, states its window's side.",
-    )
-    overlap_px: int | None = Field(
-        default=None,
-        ge=0,
-        description="Of a one-stage detector: px that neighbouring windows share, window_px - stride_px. A figure that a seam "
-        "cuts lies whole in one of them where it is no larger than that.",
-    )
-    normalisation: Normalisation | None = Field(
-        default=None, description="What the graph does to pixels first; null where nobody stated it."
-    )
-    batch: int | None = Field(
-        default=None,
-        gt=0,
-        le=4096,
-        description="Of a one-stage detector: windows that it is given at once; by default what suits the machine. A graph "
-        "whose first axis is fixed states that number here.",
-    )
-    mpp: float = Field(gt=0, description="Microns per px that the model was trained at.")
-    layout: str = Field(description="Name, dtype, axes and colour order of the input tensor.")
-    whole_tile: bool = Field(
-        default=False,
-        description="The sub-tiles of a tile share its features, so a tile must be given whole; else a sub-tile's score "
-        "depends on its own pixels alone.",
-    )
-
-
-class ScreeningThreshold(_Strict):
-    """The Reg-NS score from which a sub-tile is passed on to Det."""
-
-    score: float
-    how_chosen: str
-    data: str
-    achieved: str
-
-
-class DetectionThreshold(_Strict):
-    """From which probability a detection is a mitotic figure: Det's after merging; on a verifier's card, the joint one."""
-
-    probability: float = Field(ge=0, le=1)
-    how_chosen: str
-    data: str
-    achieved: str
-
-
-class CountCalibration(_Strict):
-    """Isotonic table from a sub-tile's score to the agreement it stands for, fitted at natural prevalence."""
-
-    id: str = Field(description="Hash of the table.")
-    scores: list[float] = Field(min_length=1, description="Rising.")
-    values: list[float] = Field(min_length=1, description="Not falling.")
-    mean_agreement: float = Field(gt=0, le=1, description="Of the figures in the data.")
-    sub_tiles: int = Field(gt=0)
-    slides: int = Field(gt=0)
-    data: str
-
-    @model_validator(mode="after")
-    def _monotonic(self) -> Self:
-        """Interpolation needs rising scores, and calibration values that do not fall."""
-        if len(self.scores) != len(self.values):
-            raise ValueError("scores and values differ in length")
-        if any(b <= a for a, b in pairwise(self.scores)) or any(b < a for a, b in pairwise(self.values)):
-            raise ValueError("scores must rise and values must not fall")
-        return self
-
-
-class ProbabilityCalibration(_Strict):
-    """What makes the probability of the model that speaks last the share of such detections that are figures."""
-
-    map: ProbabilityMap
-    how_chosen: str
-    data: str
-    achieved: str
-
-
-class FigureCount(_Strict):
-    """From the calibrated probabilities of all candidates to an expected number of figures and its interval."""
-
-    factor: float = Field(
-        ge=1, allow_inf_nan=False, description="Figures over those that candidates show: what no candidate shows."
-    )
-    spread: float = Field(
-        ge=0,
-        allow_inf_nan=False,
-        description="Standard deviation of true over expected counts of patients, beyond chance, as a share.",
-    )
-    how_chosen: str
-    data: str
-    achieved: str
-
-
-class StainReference(_Strict):
-    """The direction of a stain in optical density."""
-
-    colour: Colour = Field(description="Mean over slides, of length 1.")
-    spread_deg: float = Field(ge=0, description="Root mean square angle of the slides' own to it; 0 of one slide.")
-
-
-class DriftReference(_Strict):
-    """Distributions of scores and colours, each slide with the same weight."""
-
-    slides: int = Field(gt=0)
-    data: str = Field(description="Which slides.")
-    scores: Shares = Field(
-        description="Shares of sub-tiles in the bins of scores (serving/comparison/distributions.py)."
-    )
-    density: Shares = Field(
-        description="Shares of tissue in the bins of optical density (serving/drift/statistics.py)."
-    )
-    mean_score: float
-    mean_density: float = Field(
-        description="Optical density of tissue, mean of red, green and blue, natural logarithm."
-    )
-    haematoxylin: StainReference | None = Field(description="Null where no slide showed both stains.")
-    eosin: StainReference | None
-
-
-class DataSource(_Strict):
-    """One data set that the weights saw."""
-
-    name: str
-    use: str
-    licence: str
-
-
-class SlideFigures(_Strict):
-    """Measured on one slide that the evaluated weights had not seen."""
-
-    slide: str
-    true_figures: int
-    precision: float
-    recall: float
-    f1: float
-
-
-class ModelCard(_Strict):
+class ModelCard(CardPart):
     """Everything that serving and a reader need to know about a model.
 
     The detection threshold, the NMS overlap inside a sub-tile and the radius that merges duplicates across sub-tiles
@@ -199,8 +50,10 @@ class ModelCard(_Strict):
     output: str
     weights: str = Field(description="How the weights are stored, and the drift that it costs.")
     parameters: int = Field(gt=0)
+    triage_threshold: TriageThreshold | None = None
     screening_threshold: ScreeningThreshold | None = None
     detection_threshold: DetectionThreshold | None = None
+    atypical_threshold: AtypicalThreshold | None = None
     nms_iou: float | None = Field(
         default=None,
         gt=0,
@@ -237,13 +90,29 @@ class ModelCard(_Strict):
         allow_inf_nan=False,
         description="Of a model of points: side of the box that is drawn around each.",
     )
+    tissue_classes: list[TissueClass] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=50,
+        description="Of a regions model: the classes of its planes, in their order; a place has the likeliest one.",
+    )
+    least_part_mm2: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Of a regions model: a connected part of a class that is smaller becomes what lies beside it.",
+    )
     count_calibration: CountCalibration | None = Field(
         default=None, description="Of a screening model: what makes scores an expected count."
     )
     probability_calibration: ProbabilityCalibration | None = Field(
         default=None,
         description="Of the model that speaks last, a verifier or a Det without one: applied to its probability, before "
-        "detection_threshold, which is of the calibrated one.",
+        "detection_threshold, which is of the calibrated one. Of an atypia model: the same of its own, before atypical_threshold.",
+    )
+    fusion: Fusion | None = Field(
+        default=None,
+        description="Of an ensemble: its detectors, their weights, and how their probabilities become one.",
     )
     figure_count: FigureCount | None = Field(
         default=None, description="Of the model that speaks last: what makes its probabilities an expected count."
@@ -281,32 +150,61 @@ class ModelCard(_Strict):
             raise ValueError(stated[0])
         if role.half_overlap and self.input.window_px != 2 * self.input.stride_px:
             raise ValueError("window_px must be twice stride_px: sub-tiles overlap by half")
-        self._check_windows(one_stage=role.one_stage)
-        if "model.onnx" not in self.files:
-            raise ValueError("files must name model.onnx")
+        if role.side_by_side and self.input.window_px != self.input.stride_px:
+            raise ValueError(f"window_px must be stride_px: the cells of a {self.task} model touch and do not overlap")
+        self._check_windows(one_stage=role.one_stage, overlaps=role.overlaps)
+        self._check_classes(segments=role.task == "segmentation")
+        if role.has_graph != ("model.onnx" in self.files):
+            raise ValueError(
+                "files must name model.onnx" if role.has_graph else f"a {self.task} model has no model.onnx"
+            )
+        if self.fusion is not None and not role.fuses:
+            raise ValueError(f"fusion is an ensemble's: a {self.task} model called {self.name} states none")
         return self
 
-    def _check_windows(self, *, one_stage: bool) -> None:
-        """The windows of a one-stage detector fit tiles of whole blocks; no other model states an overlap."""
+    def _check_classes(self, *, segments: bool) -> None:
+        """Classes are a regions model's, and say where figures count."""
+        classes = self.tissue_classes
+        if not segments:
+            if classes is not None or self.least_part_mm2 is not None:
+                raise ValueError(
+                    "tissue_classes and least_part_mm2 are a regions model's: "
+                    f"a {self.task} model called {self.name} states none"
+                )
+            return
+        check_classes(classes or [])
+
+    def _check_windows(self, *, one_stage: bool, overlaps: bool) -> None:
+        """The windows of a one-stage detector fit tiles of whole blocks; other models but those of regions state no overlap."""
         overlap, window, stride = self.input.overlap_px, self.input.window_px, self.input.stride_px
-        if not one_stage:
+        if not (one_stage or overlaps):
             if overlap is not None:
                 raise ValueError(
                     f"overlap_px is a one-stage detector's: a {self.task} model called {self.name} states none"
                 )
             return
         if overlap is None or stride != window - overlap:
-            raise ValueError("a one-stage detector must state overlap_px, and stride_px is window_px - overlap_px")
+            raise ValueError(
+                f"a {'one-stage detector' if one_stage else 'regions model'} must state overlap_px, and stride_px is "
+                "window_px - overlap_px"
+            )
         if 2 * overlap > window:
             raise ValueError("overlap_px is at most half of window_px")
-        if stride % TILE_BLOCKS:
+        if one_stage and stride % TILE_BLOCKS:
             raise ValueError(
                 f"window_px - overlap_px must be a multiple of {TILE_BLOCKS}: tiles have {TILE_BLOCKS} blocks a side"
             )
 
     def sha256(self) -> str:
-        """Hash of the weights, which is the identity of the model in reports."""
-        return self.files["model.onnx"]
+        """Hash of the weights, which is the identity of the model in reports; of an ensemble, of all that fuses."""
+        if self.fusion is None:
+            return self.files["model.onnx"]
+        calibration = self.probability_calibration
+        stated = [
+            self.fusion.model_dump(mode="json"),
+            None if calibration is None else calibration.model_dump(mode="json"),
+        ]
+        return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
 
 def load_card(folder: Path) -> ModelCard:

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.fields import FieldInfo
 
+from serving.core.counts import HotspotShape
 from serving.core.errors import RequestError
 from serving.core.geometry import MPP_RANGE, Roi, parse_roi
+from serving.core.outlines import Outlines, parse_outlines
 from serving.core.pixelsize import parse_mpp
 from serving.core.profiles import DEFAULT_PROFILE, NO_PROFILE, profile_names
-from serving.core.report import HotspotShape, QualityUse
+from serving.core.report_parts import CascadeMode, Colours, QualityUse
 
 AREAS_MM2 = (0.1, 100.0)
 FIELD_DIAMETERS_MM = (0.1, 1.5)
@@ -43,6 +45,10 @@ class Stated:
         The texts that there are, of a field that its annotation does not enumerate.
     option
         Name on the command line, such as `--min-tissue`; None for the field's own.
+    file
+        Whether it is the path of a file on the command line; queries have no room for it.
+    server
+        Whether it is of servers alone; the command line has no room for it.
     """
 
     form: Any = None
@@ -50,6 +56,8 @@ class Stated:
     parse: Callable[[Any], Any] = field(default=lambda value: value)
     choices: tuple[str, ...] = ()
     option: str | None = None
+    file: bool = False
+    server: bool = False
 
 
 class _Options(BaseModel):
@@ -74,13 +82,29 @@ def parse_cut_offs(text: str) -> tuple[int, ...]:
     return numbers
 
 
+_REGIONS = (
+    BeforeValidator(lambda value: value if value is None else parse_outlines(value)),
+    PlainSerializer(lambda outlines: None if outlines is None else outlines.as_geojson()),
+    Stated(
+        form=dict[str, Any] | None,
+        parse=lambda stated: None if stated is None else parse_outlines(stated),
+        file=True,
+    ),
+)
+"""Of a field that holds outlines, which users state as GeoJSON."""
+
+
 class CountingOptions(_Options):
     """How figures are counted once they are found. A stored result can be counted again by others."""
 
     hotspot_area: float | None = Field(
         default=None, ge=AREAS_MM2[0], le=AREAS_MM2[1], description="mm2; by default the profile's, else 2."
     )
-    hotspot_shape: HotspotShape = Field(default="rectangle", description="A 4:3 rectangle or a disc.")
+    hotspot_shape: HotspotShape = Field(
+        default="rectangle",
+        description="A 4:3 rectangle, a disc, or `fields`: as many square high-power fields as `fields` says, together of the area, each of "
+        "which touches another by a side.",
+    )
     hotspots: int = Field(default=3, ge=0, le=MAX_HOTSPOTS, description="At most so many; they do not overlap.")
     # A needle biopsy fills little more than this.
     hotspot_min_tissue: float = Field(
@@ -108,6 +132,18 @@ class CountingOptions(_Options):
         default=None,
         description="Own cut-offs in place of a profile's: the most figures of each category but the last, such as `7,14`.",
     )
+    within: Annotated[Outlines | None, *_REGIONS] = Field(
+        default=None,
+        description="Regions to count in, as QuPath exports them (GeoJSON); by default all of the analysed tissue.",
+    )
+    exclude: Annotated[Outlines | None, *_REGIONS] = Field(
+        default=None, description="Regions to leave out, such as necrosis, in the same form."
+    )
+    model_regions: Literal["use", "ignore"] = Field(
+        default="use",
+        description="Where the release has a `regions` model: whether figures count in its regions, which `within` and `exclude` replace "
+        "where one of them is given, or everywhere.",
+    )
 
     @model_validator(mode="after")
     def _one_area(self) -> Self:
@@ -123,6 +159,11 @@ def _stored_roi(value: object) -> object:
     if isinstance(value, list):
         return Roi(tuple((float(x), float(y)) for x, y in value))
     return value
+
+
+def _stored_mode(value: object) -> object:
+    """A cascade as it is called, or as jobs store it that were made while it was on or off."""
+    return {True: "exact", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class ScoringOptions(_Options):
@@ -156,11 +197,19 @@ class ScoringOptions(_Options):
     threshold: float | None = Field(
         default=None, ge=0, le=1, description="Probability from which a detection counts, in place of the model card's."
     )
-    cascade: Annotated[bool, Stated(form=Literal["on", "off"], default="on", parse=lambda stated: stated == "on")] = (
-        Field(
-            default=True,  # the default of a field
-            description="off runs the detector on every sub-tile, not only on those that screening passes on; slower.",
-        )
+    cascade: Annotated[
+        CascadeMode,
+        BeforeValidator(_stored_mode),
+        Stated(
+            form=Literal["on", "off", "exact", "fast"],
+            default="on",
+            parse=lambda stated: "exact" if stated == "on" else stated,
+        ),
+    ] = Field(
+        default="exact",
+        description="`exact`, also called `on`, screens every sub-tile and runs the detector on those that screening passes. "
+        "`fast` does so where a light net finds that a figure may be; it needs models with one. `off` runs the detector on every "
+        "sub-tile; slower.",
     )
     min_tissue_fraction: Annotated[float, Stated(option="--min-tissue")] = Field(
         default=0.05, ge=0, le=1, description="Tiles with a smaller share of tissue are not scored."
@@ -169,6 +218,18 @@ class ScoringOptions(_Options):
         default="report",
         description="What becomes of ink, bubbles, folds and blur: `report` states their area, `exclude` takes them out of "
         "tissue and figures too, `off` does not look for them.",
+    )
+    release: Annotated[int | None, Stated(server=True)] = Field(
+        default=None,
+        ge=1,
+        le=2**62,
+        description="Number of a release that has served here, see GET /v1/releases; by default the one that serves when the analysis "
+        "begins.",
+    )
+    colours: Colours = Field(
+        default="stored",
+        description="What of the slide's colours the models see: `stored`, as the file has them, `srgb`, in sRGB by the file's "
+        "ICC profile. Models are trained and judged on stored colours.",
     )
     counting: CountingOptions = CountingOptions()
 
@@ -188,11 +249,16 @@ def flat_fields(options: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
             yield name, info
 
 
-def stated_fields(options: type[BaseModel]) -> dict[str, Any]:
-    """The fields in the form in which users state them, as `pydantic.create_model` takes them."""
+def stated_fields(options: type[BaseModel], *, files: bool = True) -> dict[str, Any]:
+    """The fields in the form in which users state them, as `pydantic.create_model` takes them.
+
+    files : also those for which a query has no room
+    """
     fields: dict[str, Any] = {}
     for name, info in flat_fields(options):
         stated = find_stated(info)
+        if stated.file and not files:
+            continue
         if stated.form is None:
             fields[name] = (info.annotation, info)
         else:

@@ -1,7 +1,14 @@
-"""How messages are put: numbers with their noun, and options by the name that the reader knows them by."""
+"""How messages are put: the line on research use, numbers with nouns, and options by the names that readers know.
+
+It loads nothing, since `mitoserve --help` needs it.
+"""
 
 import re
 from collections.abc import Collection
+from typing import Final
+
+RESEARCH_USE: Final = "For Research Use Only. Not for use in diagnostic procedures."
+
 
 _NAME = re.compile(r"`([a-z][a-z_]*)`")
 

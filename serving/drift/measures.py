@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.comparison.distributions import largest_gap, mean_shares, population_stability
-from serving.core.modelcard import Colour, DriftReference, StainReference
-from serving.drift.stain import angle_between
-from serving.drift.statistics import SlideStatistics
+from serving.core.card_parts import DriftReference, StainReference
+from serving.core.modelinput import Colour
+from serving.drift.statistics import SlideStatistics, angle_between
 
 Name = Literal["scores", "density", "haematoxylin", "eosin"]
 NAMES: tuple[Name, ...] = get_args(Name)

@@ -1,13 +1,14 @@
 """What of an analysis is kept to be compared: its scores, and its colours as the stored overview shows them."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
 from serving.core.geometry import Roi
-from serving.core.modelcard import Colour
-from serving.drift.stain import estimate_stains
+from serving.core.modelinput import Colour
 from serving.quality.density import SEEN_MPP, measure_density
 from serving.quality.parts import find_bounding_box
 from serving.scoring.analysis import Analysis
@@ -34,7 +35,12 @@ class SlideStatistics(BaseModel):
 
 
 def collect_statistics(analysis: Analysis) -> SlideStatistics | None:
-    """The statistics of an analysis; None where nothing was scored. What quality control masks is left out of the colours."""
+    """The statistics of an analysis; None where nothing was scored, and of a fast one: its scores are those of chosen sub-tiles.
+
+    What quality control masks is left out of the colours.
+    """
+    if analysis.mitosis_map.triage is not None:
+        return None
     report, scores = analysis.report, analysis.mitosis_map.scores
     known, info = scores[np.isfinite(scores)], report.slide
     if not len(known):
@@ -65,3 +71,44 @@ def _round(values: NDArray[np.float64]) -> list[float]:
 def _colour(direction: NDArray[np.float64]) -> Colour:
     red, green, blue = _round(direction)
     return red, green, blue
+
+
+FAINT = 0.15
+"""Optical density below which a pixel says little of its stain (beta of Macenko et al.)."""
+PERCENTILE = 1.0
+"""The outermost pixels are chance (alpha of Macenko et al.)."""
+MIN_PX = 200
+"""Pixels of stained tissue; a hundredth of fewer is one or two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stains:
+    """haematoxylin, eosin : float64, shape (3,), optical density of red, green and blue, of length 1."""
+
+    haematoxylin: NDArray[np.float64]
+    eosin: NDArray[np.float64]
+
+
+def estimate_stains(density: NDArray[np.floating]) -> Stains | None:
+    """The directions of both stains: the extreme angles in the plane that holds most of the optical density.
+
+    Macenko et al., A method for normalizing histology slides for quantitative analysis, ISBI 2009. Haematoxylin is that which
+    takes more red.
+
+    density : float, shape (N, 3), natural logarithm, of tissue. None where too little of it is stained
+    """
+    stained = density[(density > FAINT).all(1)].astype(np.float64)
+    if len(stained) < MIN_PX:
+        return None
+    _, axes = np.linalg.eigh(np.cov(stained.T))
+    plane = axes[:, :0:-1]  # the two largest, as columns
+    plane = plane * np.where(plane.sum(0) < 0, -1.0, 1.0)
+    flat = stained @ plane
+    low, high = np.percentile(np.arctan2(flat[:, 1], flat[:, 0]), [PERCENTILE, 100 - PERCENTILE])
+    first, second = (plane @ np.asarray([np.cos(angle), np.sin(angle)]) for angle in (low, high))
+    return Stains(first, second) if first[0] > second[0] else Stains(second, first)
+
+
+def angle_between(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Degrees between two directions of length 1."""
+    return float(np.degrees(np.arccos(np.clip(first @ second, -1.0, 1.0))))

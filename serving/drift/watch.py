@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from serving.core.modelcard import DriftReference, ModelCard
+from serving.core.card_parts import DriftReference
+from serving.core.modelcard import ModelCard
 from serving.drift.measures import LEVELS, Level, Measure, distances, make_reference, score_gap
 from serving.drift.statistics import SlideStatistics
 from serving.store.database import Database

@@ -21,6 +21,7 @@ from serving.core.errors import MitoserveError, UnreadableSlideError
 from serving.core.geometry import Region
 from serving.isolation.landlock import libraries, restrict_reading
 from serving.isolation.limits import DecoderLimits, allow_cpu
+from serving.slides.colours import with_srgb
 from serving.slides.companions import find_companion_folder
 from serving.slides.imageslide import PictureMemoryError
 from serving.slides.opening import open_slide
@@ -80,10 +81,12 @@ def _places(path: Path) -> list[Path]:
 
 def _answer_reads(line: Channel, slide: Slide, limits: DecoderLimits, names: Sequence[str]) -> None:
     shared = mmap.mmap(line.memory, 0) if _size(line.memory) else None
+    managed = with_srgb(slide)  # reads the profile when it is first asked for
     while (request := _receive(line)) is not None:
         allow_cpu(limits.read_cpu_s)
         try:
-            content = _stated(slide) if "stated" in request else _pixels(slide, request)
+            shown = managed if request.get("srgb") else slide
+            content = _stated(slide) if "stated" in request else _pixels(shown, request)
             if shared is None or len(shared) < content.nbytes:
                 shared = mmap.mmap(line.memory, 0)
             np.frombuffer(shared, np.uint8, content.nbytes).reshape(content.shape)[:] = content

@@ -14,7 +14,8 @@ from serving.core.errors import DecoderError, SlideTooLargeError, UnreadableSlid
 from serving.core.geometry import Region
 from serving.isolation.decoder_process import Decoder, DecoderDiedError, MemoryShortError, StatedFacts
 from serving.isolation.decoders import LINES, Decoders, SlideFacts
-from serving.slides.slide import SlideBase
+from serving.slides.colours import SrgbSlide
+from serving.slides.slide import Slide, SlideBase
 
 _T = TypeVar("_T")
 
@@ -91,14 +92,18 @@ class IsolatedSlide(SlideBase):
     def _stated(self) -> StatedFacts:
         return self._with_retry(lambda decoder, _: decoder.stated())
 
-    def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
-        """See `Slide.read`; raises `DecoderError` where the read ends two processes."""
+    def read(self, region: Region, width: int, height: int, *, srgb: bool = False) -> NDArray[np.uint8]:
+        """See `Slide.read`; raises `DecoderError` where the read ends two processes. srgb : see `managed`."""
         box = (region.x, region.y, region.width, region.height)
-        return self._pixels({"region": box, "width": width, "height": height}, width * height * 3)
+        return self._pixels({"region": box, "width": width, "height": height, "srgb": srgb}, width * height * 3)
 
-    def thumbnail(self, max_side: int) -> NDArray[np.uint8]:
-        """See `Slide.thumbnail`; raises `DecoderError` where it ends two processes."""
-        return self._pixels({"max_side": max_side}, max_side * max_side * 3)
+    def thumbnail(self, max_side: int, *, srgb: bool = False) -> NDArray[np.uint8]:
+        """See `Slide.thumbnail`; raises `DecoderError` where it ends two processes. srgb : see `managed`."""
+        return self._pixels({"max_side": max_side, "srgb": srgb}, max_side * max_side * 3)
+
+    def managed(self) -> Slide:
+        """The same slide with its pixels in sRGB: a profile is a file from a stranger, too, and is applied by the decoder."""
+        return _ManagedSlide(self)
 
     def _pixels(self, request: dict[str, Any], max_bytes: int) -> NDArray[np.uint8]:
         return self._with_retry(lambda decoder, _: decoder.pixels(request, max_bytes))
@@ -169,3 +174,19 @@ class IsolatedSlide(SlideBase):
         if current is not None:
             current[0].close()
         self._needed.close()
+
+
+class _ManagedSlide(SrgbSlide):
+    """A slide whose decoder converts its pixels."""
+
+    def __init__(self, slide: IsolatedSlide) -> None:
+        super().__init__(slide)
+        self._isolated = slide
+
+    def read(self, region: Region, width: int, height: int) -> NDArray[np.uint8]:
+        """See `IsolatedSlide.read`."""
+        return self._isolated.read(region, width, height, srgb=True)
+
+    def thumbnail(self, max_side: int) -> NDArray[np.uint8]:
+        """See `IsolatedSlide.thumbnail`."""
+        return self._isolated.thumbnail(max_side, srgb=True)

@@ -1,8 +1,11 @@
-"""Prometheus metrics of the server. No label takes a value from a request, so their number is bounded."""
+"""Prometheus metrics of the server, and what GPUs do. No label takes a value from a request, so their number is bounded."""
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 
+import pynvml
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -15,7 +18,45 @@ from prometheus_client import (
 )
 
 from serving.core.report import Report
-from serving.observability.devices import GpuUse
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """One GPU now, whoever uses it."""
+
+    index: int
+    busy: float
+    """Share of the last sampling period, about a second, in which a kernel ran."""
+
+    memory_used_bytes: int
+    memory_total_bytes: int
+
+
+def gpu_use() -> list[GpuUse]:
+    """The use of every GPU of this machine; empty where the driver is missing or does not answer."""
+    if not _initialise():
+        return []
+    try:
+        return [_use(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+
+
+@cache
+def _initialise() -> bool:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return False
+    return True
+
+
+def _use(index: int) -> GpuUse:
+    device = pynvml.nvmlDeviceGetHandleByIndex(index)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(device)
+    busy = pynvml.nvmlDeviceGetUtilizationRates(device).gpu / 100
+    return GpuUse(index, busy, int(memory.used), int(memory.total))
+
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -140,7 +181,8 @@ def count_tiles(tiles: int) -> None:
 
 def count_report(report: Report) -> None:
     """Count an analysis that succeeded."""
-    for stage, seconds in report.timing.model_dump(exclude_none=True).items():
+    # The detectors of an ensemble have names of their own: their stages are summed in the others.
+    for stage, seconds in report.timing.model_dump(exclude_none=True, exclude={"detectors_s"}).items():
         _stages.labels(stage.removesuffix("_s")).observe(seconds)
 
 

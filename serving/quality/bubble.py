@@ -3,8 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from serving.quality.colourless import is_colourless
-from serving.quality.density import Density
+from serving.quality.density import Density, is_colourless
 from serving.quality.parts import Mask, morphological_dilate, morphological_erode, morphological_open
 from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 

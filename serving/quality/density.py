@@ -1,11 +1,13 @@
-"""Optical density: how much light a slide takes from each colour. Layers on top of each other add up (Beer and Lambert)."""
+"""Colours and optical density: how much light a slide takes from each colour. Layers on each other add up (Beer and Lambert)."""
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from serving.quality.parts import Box
+from serving.quality.parts import Box, Mask
 
 WHOLE: Box = (slice(None), slice(None))
 SEEN_MPP = 8.0
@@ -38,3 +40,31 @@ def on_grid(overview: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.u
 def average_density(density: Density, um: float, mpp: float) -> Density:
     """The density averaged over squares of `um`."""
     return np.asarray(ndimage.uniform_filter(density, (*[max(round(um / mpp), 1)] * 2, 0), mode="nearest"), np.float32)
+
+
+Kind = TypeVar("Kind", np.uint8, np.float32, np.float64)
+
+
+def extremes(picture: NDArray[Kind]) -> tuple[NDArray[Kind], NDArray[Kind]]:
+    """The least and the largest of an element's colours. picture : shape (rows, columns, 3) -> twice (rows, columns)."""
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    return least(picture), np.maximum(np.maximum(red, green), blue)
+
+
+def least(picture: NDArray[Kind]) -> NDArray[Kind]:
+    """The least of an element's colours. picture : shape (rows, columns, 3) -> (rows, columns)."""
+    red, green, blue = np.moveaxis(picture, 2, 0)
+    return np.asarray(np.minimum(np.minimum(red, green), blue))
+
+
+_DARK = 0.9
+"""Least density in every colour: stained tissue lets most of the red pass."""
+_SPREAD = 0.3
+"""The colours' densities differ by at most this share of the largest. Haematoxylin takes half as much blue as green
+(Ruifrok and Johnston, 2001)."""
+
+
+def is_colourless(density: Density) -> Mask:
+    """Dark elements in which red, green and blue are taken alike."""
+    least, most = extremes(density)
+    return np.asarray((least > _DARK) & (most - least < _SPREAD * most), np.bool_)

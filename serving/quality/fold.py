@@ -7,8 +7,7 @@ colour than of another: a second layer takes more of all alike.
 
 import numpy as np
 
-from serving.quality.channels import extremes
-from serving.quality.density import Density, average_density
+from serving.quality.density import Density, average_density, extremes
 from serving.quality.parts import Mask, large_parts, parts_with
 from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 

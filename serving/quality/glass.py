@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from serving.quality.channels import extremes
+from serving.quality.density import extremes
 from serving.quality.parts import Mask, large_parts
 
 _BLACK, _WHITE = 16, 253

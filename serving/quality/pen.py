@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from serving.quality.channels import least
-from serving.quality.colourless import is_colourless
-from serving.quality.density import Density
+from serving.quality.density import Density, is_colourless, least
 from serving.quality.parts import Mask, large_parts, morphological_dilate, morphological_open, parts_with
 from serving.quality.quality_check import QUALITY_CHECKS, QualityCheck, QualityInputs
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.quality.channels import least
-from serving.quality.density import SEEN_MPP, measure_density, on_grid
+from serving.quality.density import SEEN_MPP, least, measure_density, on_grid
 from serving.quality.glass import find_fill
 from serving.quality.parts import Box, Mask, find_span, morphological_dilate
 from serving.quality.quality_check import QUALITY_CHECKS, QualityInputs, StructureMap

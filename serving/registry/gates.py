@@ -10,10 +10,9 @@ from pathlib import Path
 from sqlalchemy import delete, insert, select
 
 from serving.core.words import format_count
-from serving.registry.errors import GoldenSetError, VersionRefusedError
 from serving.registry.golden import golden_digest, read_golden
 from serving.registry.measuring import CascadeMeasurement, measure_in_subprocess
-from serving.registry.version import VersionId
+from serving.registry.version import GoldenSetError, VersionId, VersionRefusedError
 from serving.registry.version_check_cache import machine_hash
 from serving.settings import ServerSettings
 from serving.store.database import Database

@@ -24,7 +24,7 @@ from serving.core.annotations import (
     make_bounding_box,
     normalize_class,
 )
-from serving.registry.errors import GoldenSetError
+from serving.registry.version import GoldenSetError
 from serving.store.mounted import make_stamp
 
 _TRUTH = ".geojson"

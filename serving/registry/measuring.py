@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,15 +16,15 @@ from numpy.typing import NDArray
 
 from serving.core.errors import MitoserveError
 from serving.core.report import Report
+from serving.evaluation.picture_results import choose_clock
 from serving.isolation.limits import end_with_parent
-from serving.registry.errors import VersionRefusedError
 from serving.registry.golden import GoldenSlide, read_golden
 from serving.registry.subprocesses import REFUSED, run_in_subprocess
+from serving.registry.version import VersionRefusedError
 from serving.registry.warming import warm_up
-from serving.scoring.int8 import INT8
+from serving.scoring.loading import load_release
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
-from serving.scoring.onnx_detector import ReleasedDetector, load_release
-from serving.scoring.openvino_session import PRECISIONS
+from serving.scoring.onnx_detector import ReleasedDetector
 from serving.scoring.pipeline import score_slide
 from serving.scoring.reliability import reliability
 from serving.settings import ServerSettings
@@ -34,7 +33,6 @@ from serving.slides.opening import open_slide
 MEASURE_S = 6 * 3600.0
 """A golden set of a few slides takes minutes on a GPU and hours on two cores."""
 NICE = 10
-_ON_CPU = ("CPUExecutionProvider", INT8, *PRECISIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +110,13 @@ class _Tally:
 
     def add(self, golden: GoldenSlide, detector: ReleasedDetector) -> None:
         """Score one slide."""
-        clock, cores = (time.process_time, _cores()) if detector.provider in _ON_CPU else (time.perf_counter, 1)
+        clock, cores = choose_clock(detector.provider)
         with open_slide(golden.path) as slide:
             started = clock()
             report = score_slide(slide, detector).report
             self._seconds += (clock() - started) / cores
             golden = golden.in_level_0_px(slide.stored_scale)
-        self._tissue_mm2 += report.counts.tissue_area_mm2
+        self._tissue_mm2 += report.tissue.area_mm2  # that of counts is what a regions model leaves of it
         figures = golden.figures(report.slide.mpp)
         self._figures += len(figures)
         for probability, hit in _judge_detections(report, golden, figures):
@@ -152,10 +150,6 @@ def _judge_detections(report: Report, golden: GoldenSlide, figures: NDArray[np.f
         for i, d in enumerate(report.detections)
         if i in hits or golden.was_looked_at(found[i, 0], found[i, 1])
     ]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def main(request: str) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
-from serving.registry.errors import RegistryError
-from serving.registry.version import VersionId
+from serving.registry.version import RegistryError, VersionId
 from serving.store.blob_store import BlobStore, BlobStoreError, fetch_blob
 from serving.store.bucket_blob_store import BlobAddressError, open_blob_store
 

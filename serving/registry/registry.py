@@ -6,19 +6,20 @@ from pathlib import Path
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
-from serving.registry.errors import RegistryError
+from serving.registry.composition import add_fused, check_composition
 from serving.registry.gates import NOT_JUDGED, GateStore
-from serving.registry.licences import check_licences
 from serving.registry.model_store import CARD, ModelStore
+from serving.registry.provenance import check_licences
 from serving.registry.releases import Release, ReleaseStore, State
 from serving.registry.shadows import Shadow, ShadowStore
-from serving.registry.version import VersionId, parse_label
+from serving.registry.version import RegistryError, VersionId, parse_label
 from serving.registry.version_check import VersionCheck
 from serving.registry.version_check_cache import VersionCheckCache, check_in_subprocess
 from serving.registry.warming import warm_up
 from serving.roles.role import MODEL_ROLES
+from serving.scoring.loading import load_release
 from serving.scoring.models import version_order
-from serving.scoring.onnx_detector import ReleasedDetector, load_release
+from serving.scoring.onnx_detector import ReleasedDetector
 from serving.settings import ServerSettings
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
@@ -126,6 +127,10 @@ class ModelRegistry:
         check_licences((self.find(model.name, model.version)[1] for model in models), self._settings.allowed_licences)
         return self._checks.check(models, again=again)
 
+    def locate(self, models: Sequence[VersionId]) -> dict[str, Path]:
+        """The folders of versions, by the models' names; raises `ModelError` where one is missing or damaged."""
+        return self._folders(tuple(models))
+
     def load(self, models: Sequence[VersionId]) -> ReleasedDetector:
         """The detector of a release, checked on this machine and warm: its first slide waits for nothing. Raises as `check`."""
         self.check(models)
@@ -170,7 +175,8 @@ class ModelRegistry:
         Raises
         ------
         RegistryError
-            If a model of a cascade is missing, one is named twice or of no use, or two detectors are named.
+            If a model of a cascade is missing, one is named twice or of no use, two detectors are named and no ensemble, or one
+            that is not the ensemble's.
         RequestError, NotFoundError, ModelError
             As `parse_label` and `find`.
         """
@@ -178,18 +184,9 @@ class ModelRegistry:
             numbers = self._numbers()
             named_so = MODEL_ROLES.choose([name for name in MODEL_ROLES if (name, labels[0]) in numbers])
             labels = [f"{name}@{labels[0]}" for name in named_so or MODEL_ROLES.required()[:1]]
+        labels = add_fused(labels, self.find_labelled)
         named = [self.find_labelled(label)[0] for label in labels]
-        names = [model.name for model in named]
-        if unknown := [name for name in names if name not in MODEL_ROLES or names.count(name) > 1]:
-            raise RegistryError(
-                f"{unknown[0]} is no model of a release, or named twice; it takes one each of {', '.join(MODEL_ROLES)}"
-            )
-        if rivals := MODEL_ROLES.rivals(names):
-            raise RegistryError(f"{' and '.join(rivals)} are detectors each: a release has one, or a cascade")
-        if missing := MODEL_ROLES.missing(names):
-            raise RegistryError(
-                f"a cascade needs {' and '.join(missing)} too: name a version of each, thresholds are joint"
-            )
+        check_composition([model.name for model in named])
         check_licences((self.find_labelled(label)[1] for label in labels), self._settings.allowed_licences)
         order = list(MODEL_ROLES)
         return tuple(sorted(named, key=lambda model: order.index(model.name)))
@@ -252,6 +249,7 @@ class ModelRegistry:
             return self.serving()
         if any("@" not in label for label in labels):
             return self.cascade(labels)
+        labels = add_fused(labels, self.find_labelled)
         named = {self.find_labelled(label)[0].name for label in labels}
         missing = any(name in MODEL_ROLES for name in named) and MODEL_ROLES.missing(named & set(MODEL_ROLES))
         rest = [model.label for model in self.serving() if model.name not in named] if missing else []
@@ -295,6 +293,9 @@ class ModelRegistry:
         found: dict[str, str] = {}
         for name, version in self._numbers():
             found.setdefault(name, version)
+        if fusing := [name for name in MODEL_ROLES if name in found and MODEL_ROLES[name].fuses]:
+            beside = [name for name in MODEL_ROLES if name in found and MODEL_ROLES[name].beside]
+            return self.cascade([f"{name}@{found[name]}" for name in (*fusing, *beside)])
         chosen = MODEL_ROLES.choose(found)
         if missing := MODEL_ROLES.missing(chosen):
             if not required:

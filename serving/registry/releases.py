@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from serving.registry.errors import RegistryError
-from serving.registry.version import VersionId, parse_label
+from serving.registry.version import RegistryError, VersionId, parse_label
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import model_versions, releases
@@ -74,6 +73,32 @@ class ReleaseStore:
         with self._database.reading() as tx:
             rows = tx.execute(select(releases).order_by(releases.c.number.desc()).limit(SHOWN))
             return [Release.from_row(row) for row in rows]
+
+    def served(self) -> list[Release]:
+        """The latest releases that have served and may serve again, the newest first; the first is the one that serves."""
+        chosen = select(releases).where(releases.c.state == "promoted").order_by(releases.c.number.desc()).limit(SHOWN)
+        with self._database.reading() as tx:
+            found = [Release.from_row(row) for row in tx.execute(chosen)]
+        retired = self.list_retired()
+        return [one for one in found if not any((m.name, m.version) in retired for m in one.models)]
+
+    def require_served(self, number: int) -> Release:
+        """The release of a number, which has served and may serve again.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none: it was never promoted, or a version of it is retired.
+        """
+        with self._database.reading() as tx:
+            row = tx.execute(
+                select(releases).where(releases.c.number == number, releases.c.state == "promoted")
+            ).first()
+        release = None if row is None else Release.from_row(row)
+        retired = self.list_retired()
+        if release is None or any((model.name, model.version) in retired for model in release.models):
+            raise NotFoundError(f"no release {number} has served here and may serve again; GET /v1/releases lists them")
+        return release
 
     def pin(self, models: tuple[VersionId, ...]) -> None:
         """Make what serves by default a release, so that further versions change nothing; nothing where there is one."""

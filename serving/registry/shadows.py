@@ -11,9 +11,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from serving.core.errors import RequestError
-from serving.registry.errors import RegistryError
 from serving.registry.releases import SHOWN, check_versions, current_release, parse_versions, versions_text
-from serving.registry.version import VersionId
+from serving.registry.version import RegistryError, VersionId
 from serving.store.database import Database
 from serving.store.errors import NotFoundError
 from serving.store.tables import analyses, shadows

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from serving.core.errors import ModelError
-from serving.registry.errors import VersionRefusedError
+from serving.registry.version import VersionRefusedError
 
 REFUSED = "refused"
 """The key of a line that says why there are no more."""

@@ -1,4 +1,4 @@
-"""What a version of a model is called, and what makes it that version."""
+"""What a version of a model is called, what makes it that version, and why one is refused."""
 
 import hashlib
 import re
@@ -7,8 +7,27 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from serving.core.errors import ModelError, RequestError
+from serving.core.errors import MitoserveError, ModelError, RequestError
 from serving.core.modelcard import ModelCard
+
+
+class VersionRefusedError(MitoserveError):
+    """A version may not serve on this machine; the message says why."""
+
+    slug = "model-refused"
+
+
+class RegistryError(MitoserveError):
+    """What is asked for does not go with what is kept: versions never change, and what serves is not taken away."""
+
+    slug = "model-conflict"
+
+
+class GoldenSetError(RegistryError):
+    """The golden set cannot be used; the message says what of it and what to do."""
+
+    slug = "model-conflict"
+
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,4}")

@@ -12,24 +12,75 @@ from zipfile import BadZipFile
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
 from serving.registry.opset import OPSETS, read_opset
-from serving.registry.parity import Outputs, differences
-from serving.registry.signatures import check_signature
+from serving.registry.provenance import check_signature
 from serving.roles.role import MODEL_ROLES, ModelRole
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.int8 import INT8
-from serving.scoring.onnx_detector import choose_providers, open_session
 from serving.scoring.openvino_session import PRECISIONS
 from serving.scoring.session import Session
+from serving.scoring.sessions import choose_providers, open_session
 
 SAMPLE = "parity.npz"
 """Beside the graph: `input`, and what the graph gave for it where it was made, by output."""
 EXACT = "CPUExecutionProvider"
 RUN_S = 240.0
 """A run is stopped then: providers may prepare themselves for minutes in the first, but some graphs have no end."""
+
+
+Outputs = Mapping[str, NDArray[np.generic]]
+"""Output arrays by name, as in `parity.npz`."""
+
+NO_GRAPH = "nothing"
+"""Provider of a version that is all in its card."""
+FAINT = 0.1
+"""Boxes that are less likely than this may come and go by rounding."""
+
+
+def differences(found: Outputs, stated: Outputs, tolerances: Mapping[str, float]) -> dict[str, float]:
+    """Largest absolute difference of each output that has a tolerance; infinite where shapes differ or a box has no partner.
+
+    Boxes are compared with the nearest of the same window: two that are equally likely may change places.
+    """
+    if "boxes" in stated:
+        return _box_differences(found, stated)
+    return {name: _largest(found[name], stated[name]) for name in stated if name in tolerances}
+
+
+def _largest(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0))
+
+
+def _box_differences(found: Outputs, stated: Outputs) -> dict[str, float]:
+    boxes = probabilities = 0.0
+    if len(found["boxes"]) != len(stated["boxes"]):
+        return {"boxes": float("inf"), "probabilities": float("inf")}
+    for window in range(len(stated["boxes"])):
+        sides = [_window(outputs, window) for outputs in (found, stated)]
+        for (own, own_p), (other, other_p) in (sides, reversed(sides)):
+            kept = own_p >= FAINT
+            if not kept.any():
+                continue
+            if not len(other):
+                return {"boxes": float("inf"), "probabilities": float("inf")}
+            away = cdist(own[kept], other, "chebyshev")
+            nearest = away.argmin(axis=1)
+            boxes = max(boxes, float(away.min(axis=1).max()))
+            probabilities = max(probabilities, float(np.abs(other_p[nearest] - own_p[kept]).max()))
+    return {"boxes": boxes, "probabilities": probabilities}
+
+
+def _window(outputs: Outputs, window: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes, float64, shape (N, 4), and probabilities of one window, without the padding."""
+    count = int(outputs["counts"][window]) if "counts" in outputs else len(outputs["boxes"][window])
+    boxes, probabilities = outputs["boxes"][window, :count], outputs["probabilities"][window, :count]
+    return boxes.astype(np.float64), probabilities.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +119,8 @@ def check_version(
     card = load_card(folder)
     label, role = f"model {card.name} {card.version}", MODEL_ROLES.find(card.name, card.task)
     signer = check_signature(folder, signers)
+    if not role.has_graph:
+        return VersionCheck(card.name, card.version, NO_GRAPH, 0, None if signer is None else signer.name, {}, 0.0)
     opset = read_opset(folder / "model.onnx")
     if opset not in OPSETS:
         raise ModelError(f"{label} uses opset {opset}; {OPSETS.start} to {OPSETS.stop - 1} are served: export it again")

@@ -12,9 +12,8 @@ import onnxruntime
 from sqlalchemy import delete, insert, select
 
 from serving import __version__
-from serving.registry.errors import VersionRefusedError
 from serving.registry.subprocesses import run_in_subprocess
-from serving.registry.version import VersionId
+from serving.registry.version import VersionId, VersionRefusedError
 from serving.registry.version_check import VersionCheck
 from serving.settings import ServerSettings
 from serving.store.database import Database

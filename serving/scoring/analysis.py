@@ -1,5 +1,6 @@
 """What `score_slide` returns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ class MitosisMap:
 
     scores : float32, shape (rows, columns); NaN where no sub-tile was scored. Element [i, j] is the sub-tile whose
     top left corner is at (x + j * step, y + i * step), level-0 px, and whose side is `window`.
+    triage : float32, the shape of `scores`; the light net's probability of a figure in the middle of each sub-tile at which it
+    alone looked, NaN elsewhere; None where it did not look at the slide
     """
 
     scores: NDArray[np.float32]
@@ -24,6 +27,24 @@ class MitosisMap:
     window: float
     mpp: float
     """Microns per level-0 px."""
+    triage: NDArray[np.float32] | None = None
+
+    def score_at(self, centres: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The score of the sub-tile in whose middle each place lies, 0 where none was scored, float32, shape (N,).
+
+        centres : float32, shape (N, 2), (x, y), level-0 px
+        """
+        if not self.scores.size:
+            return np.zeros(len(centres), np.float32)
+        rows, columns = self.scores.shape
+        place = (centres.astype(np.float64) - (self.x + self.window / 2, self.y + self.window / 2)) / self.step
+        column, row = np.rint(place).astype(np.int64).T
+        found = self.scores[row.clip(0, rows - 1), column.clip(0, columns - 1)]
+        return np.where(np.isnan(found), np.float32(0), found)
+
+    def combine(self) -> NDArray[np.float32]:
+        """What a picture of the map shows, the shape of `scores`: these, and the light net's probabilities where it alone looked."""
+        return self.scores if self.triage is None else np.where(np.isnan(self.scores), self.triage, self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,18 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class SlideViews:
+    """Pixels of the slide that a printed report shows; each uint8, shape (height, width, 3).
+
+    window : the window that the report is about; None where there is none
+    crops : surroundings of figures, by the keys that exports call them
+    """
+
+    window: NDArray[np.uint8] | None
+    crops: Mapping[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """The result of one `score_slide`: the report and the rasters that exports and viewers draw."""
 
@@ -52,3 +85,5 @@ class Analysis:
     overview: Overview
     quality: QualityMask | None = None
     """None where quality was not looked at, or the report came without its rasters."""
+    views: SlideViews | None = None
+    """None where nobody asked for pixels of the slide, or the slide is gone."""

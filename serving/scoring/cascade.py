@@ -1,9 +1,12 @@
-"""A detector over a stream of patches: Reg-NS on every sub-tile and Det on those that it passes, or one model on every window."""
+"""A detector over a stream of patches: Reg-NS on sub-tiles and Det on those that it passes, or one model on every window.
+
+Reg-NS looks at every sub-tile, or, where a light net looks first, at those that this chooses.
+"""
 
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -11,58 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
-from serving.core.modelcard import ModelInput
+from serving.core.modelinput import ModelInput
 from serving.quality.focus import Structure
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
-from serving.scoring.detector import AnyDetector, OneStageDetector, list_cards
+from serving.scoring.detector import OneStageDetector, SingleDetector, TriagedDetector, list_cards
 from serving.scoring.merging import SubTileBoxes
+from serving.scoring.order import CHUNK_TILES
 from serving.scoring.plan import PlannedTile
+from serving.scoring.tile_findings import FindingsCache, TileFindings, find_corners, make_empty_structure
 from serving.scoring.tiling import Patch
-
-CHUNK_TILES = 32
-"""Tiles that are finished together. No batch of Det reaches across chunks, so an analysis that goes on after any whole
-chunk shows Det the same batches as one that was never interrupted, and gives the same numbers to the last bit."""
-
-
-def make_empty_structure() -> Structure:
-    """The structure of a patch at which nobody looked."""
-    return np.empty((0, 0, 2), np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class TileFindings:
-    """What the models say of one patch, and how sharp it is.
-
-    scores : float32, shape (rows, columns), of the patch's windows: of a cascade Reg-NS's, of the lattice from (first_row,
-        first_column) of `patch` on; of a one-stage detector the highest probability in each
-    looked : int64, shape (N,), windows in which boxes were looked for, as indices into the flat scores
-    found : what Det found in each of them, sub-tile px
-    structure : of the patch's blocks of a stride, see `quality.focus`
-    """
-
-    patch: Patch
-    scores: NDArray[np.float32]
-    looked: NDArray[np.int64]
-    found: tuple[Detections, ...]
-    structure: Structure = field(default_factory=make_empty_structure)
-
-    def origins(self, stride: int) -> NDArray[np.float32]:
-        """Corners of the windows in which boxes were looked for, float32, shape (N, 2), work px."""
-        rows, columns = np.divmod(self.looked, self.scores.shape[1])
-        return _corners(self.patch, rows, columns, stride)
-
-
-@dataclass(frozen=True, slots=True)
-class FindingsCache:
-    """What earlier analyses of the slide found in patches, by the same first model.
-
-    found : what both models say, of the same Det behind the same screening threshold
-    screened : what Reg-NS says, and how sharp the patch is; what Det found in it is not used
-    """
-
-    found: Mapping[Patch, TileFindings] = field(default_factory=dict)
-    screened: Mapping[Patch, TileFindings] = field(default_factory=dict)
-
+from serving.scoring.triage import screen_chosen, triage_tiles
 
 Read = tuple[PlannedTile, NDArray[np.uint8] | TileFindings]
 """A tile and the pixels of its patch, or what is known of it without them."""
@@ -71,7 +32,7 @@ Fresh = tuple[PlannedTile, NDArray[np.uint8]]
 
 
 def check_resumed_tiles(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
-    """Make sure that finished tiles are whole chunks from the start of what is planned.
+    """Make sure that finished tiles are whole chunks from the start of what is planned, in the order in which tiles are taken.
 
     Raises
     ------
@@ -85,7 +46,12 @@ def check_resumed_tiles(finished: Sequence[TileFindings], planned: Sequence[Plan
         raise ValueError(f"{done} finished tiles are no whole chunks of {CHUNK_TILES}")
 
 
-Screened = tuple[Patch, NDArray[np.float32], NDArray[np.int64], Structure]
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the first models say of a tile; see `TileFindings`."""
+
+    scores: NDArray[np.float32]
+    triage: NDArray[np.float32] | None = None
 
 
 @dataclass(slots=True)
@@ -95,12 +61,20 @@ class StageSeconds:
     screen: float = 0.0
     detect: float = 0.0
     quality: float = 0.0
+    triage: float = 0.0
 
     def __add__(self, other: "StageSeconds") -> "StageSeconds":
-        return StageSeconds(self.screen + other.screen, self.detect + other.detect, self.quality + other.quality)
+        return StageSeconds(
+            self.screen + other.screen,
+            self.detect + other.detect,
+            self.quality + other.quality,
+            self.triage + other.triage,
+        )
 
 
 Chunk = tuple[list[TileFindings], StageSeconds]
+OnPart = Callable[[int, Callable[[], list[TileFindings]]], None]
+"""Told how many tiles are done, and given what gathers what was found in them."""
 
 
 @dataclass(slots=True)
@@ -108,16 +82,18 @@ class CascadeRunner:
     """Feeds patches to a detector and gathers what it says.
 
     threshold : screening score from which Det looks at a sub-tile; -inf for all of them
+    triage_threshold : probability of the light net from which Reg-NS looks at a sub-tile; None where it is not asked
     in_slide : whether a window, given its (x, y) corners in work px, float (N, 2), shows any of what is analysed
     structure_of : gives a patch's structure
     tiles : finished tiles; those that an earlier run finished may be given
     seen : what need not be computed again
     """
 
-    detector: AnyDetector
+    detector: SingleDetector
     threshold: float
     in_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
     structure_of: Callable[[NDArray[np.uint8]], Structure] = lambda _: make_empty_structure()
+    triage_threshold: float | None = None
     tiles: list[TileFindings] = field(default_factory=list)
     seen: FindingsCache = field(default_factory=FindingsCache)
     seconds: StageSeconds = field(default_factory=StageSeconds)
@@ -142,10 +118,14 @@ class CascadeRunner:
         patches: Iterator[Read],
         on_tile: Callable[[], None],
         on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
+        on_part: OnPart | None = None,
     ) -> SubTileBoxes:
-        """Score all patches; `on_tile` is called after each, `on_finished` with the tiles of each chunk, in order."""
+        """Score all patches; `on_tile` is called after each, `on_finished` with the tiles of each chunk, in order.
+
+        on_part : where tiles are computed one by one, called after each that does not end its chunk
+        """
         pace = choose_batch_sizes(self.detector.provider)
-        chunks = self._one_by_one(patches, on_tile, pace) if pace.chunks == 1 else self._at_once(patches, pace)
+        chunks = self._one_by_one(patches, on_tile, on_part, pace) if pace.chunks == 1 else self._at_once(patches, pace)
         for chunk, seconds in chunks:
             self.seconds += seconds
             self.tiles.extend(chunk)
@@ -154,12 +134,21 @@ class CascadeRunner:
             # One by one, a chunk's tiles are counted in passing, but for the last.
             for _ in chunk if pace.chunks > 1 else chunk[CHUNK_TILES - 1 :]:
                 on_tile()
-        return self._raw()
+        # The order in which tiles were taken shows in nothing that follows.
+        self.tiles.sort(key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0]))
+        return self.gather(self.tiles)
 
-    def _one_by_one(self, patches: Iterator[Read], on_tile: Callable[[], None], pace: BatchSizes) -> Iterator[Chunk]:
+    def _one_by_one(
+        self, patches: Iterator[Read], on_tile: Callable[[], None], on_part: OnPart | None, pace: BatchSizes
+    ) -> Iterator[Chunk]:
         """Chunks computed as their patches come, of which no more than one is held at a time."""
+
+        def tell(done: int, settle: Callable[[], list[TileFindings]]) -> None:
+            if on_part is not None and done < CHUNK_TILES:
+                on_part(len(self.tiles) + done, lambda: [*self.tiles, *settle()])
+
         while True:
-            chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace)
+            chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace, tell)
             if not chunk[0]:
                 return
             yield chunk
@@ -178,68 +167,91 @@ class CascadeRunner:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _chunk(self, patches: Iterable[Read], pace: BatchSizes) -> Chunk:
-        """The models on the tiles of one chunk, but for those that are settled."""
+    def _chunk(self, patches: Iterable[Read], pace: BatchSizes, on_part: OnPart = lambda *_: None) -> Chunk:
+        """The models on the tiles of one chunk, but for those that are settled. on_part : told of its own tiles."""
         seconds, most = StageSeconds(), self._model.batch or pace.windows
-        chunk: list[TileFindings] = []
-        screened: list[Screened] = []
+        settled: list[TileFindings] = []
+        turns: dict[Patch, int] = {}
+        screened: list[TileFindings] = []
         windows: list[NDArray[np.uint8]] = []
         found: list[Detections] = []
-        for group in group_by_shape(self._skip_settled(patches, chunk), pace.tiles):
-            for (tile, pixels), given in zip(group, self._scores(group, seconds), strict=True):
-                screened.append(self._screen(tile.patch, pixels, given, seconds))
+
+        def settle() -> list[TileFindings]:
+            given_to = iter(found)
+            done = [self._findings(one, tuple(itertools.islice(given_to, len(one.looked)))) for one in screened]
+            return sorted([*settled, *done], key=lambda tile: turns[tile.patch])
+
+        for group in group_by_shape(self._skip_settled(patches, settled, turns), pace.tiles):
+            for (tile, pixels), look in zip(group, self._look(group, seconds), strict=True):
+                screened.append(self._screen(tile.patch, pixels, look, seconds))
                 windows += self._cut(pixels, screened[-1])
             del group, tile, pixels
             # Tile by tile, no batch reaches across tiles: what Det says of one does not depend on which others are scored.
             while len(windows) >= most or (windows and pace.tiles == 1):
                 batch, windows = windows[:most], windows[most:]
                 found += self._detect(batch, seconds)
+            if pace.tiles == 1:
+                on_part(len(settled) + len(screened), settle)
         if windows:
             found += self._detect(windows, seconds)
-        given_to = iter(found)
-        chunk += [self._findings(one, tuple(itertools.islice(given_to, len(one[2])))) for one in screened]
-        return sorted(chunk, key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0])), seconds
+        return settle(), seconds
 
-    def _skip_settled(self, patches: Iterable[Read], settled: list[TileFindings]) -> Iterator[Fresh]:
-        """The tiles that models have to look at; what is known of the others goes to `settled`."""
+    def _skip_settled(
+        self, patches: Iterable[Read], settled: list[TileFindings], turns: dict[Patch, int]
+    ) -> Iterator[Fresh]:
+        """The tiles that models have to look at; what is known of the others goes to `settled`, and whose turn it was to `turns`."""
         for tile, given in patches:
+            turns[tile.patch] = len(turns)
             if isinstance(given, TileFindings):
                 settled.append(given)
             else:
                 yield tile, given
             del given
 
-    def _scores(self, group: Sequence[Fresh], seconds: StageSeconds) -> Iterable[NDArray[np.float32]]:
-        """The scores of each tile, a group of which not all is known being screened whole; zeros where nothing is screened."""
-        known = [self.seen.screened[tile.patch].scores for tile, _ in group if tile.patch in self.seen.screened]
+    def _look(self, group: Sequence[Fresh], seconds: StageSeconds) -> list[Look]:
+        """What the first models say of each tile; of a group of which not all is known they look at all."""
+        known = [self.seen.screened[tile.patch] for tile, _ in group if tile.patch in self.seen.screened]
         if len(known) == len(group):
-            return known
+            return [Look(found.scores, found.triage) for found in known]
+        model = self._model
         if isinstance(self.detector, OneStageDetector):
-            window, stride = self._model.window_px, self._model.stride_px
+            window, stride = model.window_px, model.stride_px
             shapes = [((p.shape[0] - window) // stride + 1, (p.shape[1] - window) // stride + 1) for _, p in group]
-            return [np.zeros(shape, np.float32) for shape in shapes]
+            return [Look(np.zeros(shape, np.float32)) for shape in shapes]
+        tiles = np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None]
         started = time.perf_counter()
-        scores = self.detector.screen(np.stack([pixels for _, pixels in group]) if group[1:] else group[0][1][None])
+        if self.triage_threshold is None or not isinstance(self.detector, TriagedDetector):
+            scores = self.detector.screen(tiles)
+            seconds.screen += time.perf_counter() - started
+            return [Look(of_tile) for of_tile in scores]
+        lattice = tuple(length // model.stride_px - 1 for length in tiles.shape[1:3])
+        shown = np.stack([self._find_shown(tile.patch, lattice) for tile, _ in group])
+        light, chosen = triage_tiles(self.detector, tiles, shown, self.triage_threshold, model)
+        seconds.triage += time.perf_counter() - started
+        started = time.perf_counter()
+        scores = screen_chosen(self.detector, tiles, chosen, shown, model)
         seconds.screen += time.perf_counter() - started
-        return scores
+        return [Look(of_tile, probabilities) for of_tile, probabilities in zip(scores, light, strict=True)]
 
-    def _screen(
-        self, patch: Patch, pixels: NDArray[np.uint8], scores: NDArray[np.float32], seconds: StageSeconds
-    ) -> Screened:
-        """The patch's scores, in which of its windows boxes shall be looked for, and how sharp it is."""
-        rows, columns = np.mgrid[: scores.shape[0], : scores.shape[1]]
-        origins = _corners(patch, rows.ravel(), columns.ravel(), self._model.stride_px)
-        shown = self.in_slide(origins).reshape(scores.shape)
-        looked = np.flatnonzero(shown & (scores >= self.threshold)).astype(np.int64)
+    def _find_shown(self, patch: Patch, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Which windows of a patch show any of what is analysed, bool, of `shape`, (rows, columns)."""
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        return self.in_slide(find_corners(patch, rows.ravel(), columns.ravel(), self._model.stride_px)).reshape(shape)
+
+    def _screen(self, patch: Patch, pixels: NDArray[np.uint8], look: Look, seconds: StageSeconds) -> TileFindings:
+        """What is known of the patch before boxes are looked for, and how sharp it is."""
+        shown, nowhere = self._find_shown(patch, look.scores.shape), np.float32(np.nan)
+        looked = np.flatnonzero(shown & (look.scores >= self.threshold)).astype(np.int64)
         started = time.perf_counter()
         structure = self.structure_of(pixels)
         seconds.quality += time.perf_counter() - started
-        return patch, np.where(shown, scores, np.float32(np.nan)), looked, structure
+        light = None if look.triage is None else np.where(shown, look.triage, nowhere)
+        return TileFindings(patch, np.where(shown, look.scores, nowhere), looked, (), structure, light)
 
-    def _cut(self, pixels: NDArray[np.uint8], screened: Screened) -> list[NDArray[np.uint8]]:
+    def _cut(self, pixels: NDArray[np.uint8], screened: TileFindings) -> list[NDArray[np.uint8]]:
         """Copies of the windows in which boxes shall be looked for: the patch need not outlive its screening."""
-        model, (_, scores, looked, _) = self._model, screened
-        corners = np.stack(np.divmod(looked, scores.shape[1]), 1) * model.stride_px
+        model = self._model
+        corners = np.stack(np.divmod(screened.looked, screened.scores.shape[1]), 1) * model.stride_px
         return [pixels[y : y + model.window_px, x : x + model.window_px].copy() for y, x in corners]
 
     def _detect(self, windows: list[NDArray[np.uint8]], seconds: StageSeconds) -> list[Detections]:
@@ -251,19 +263,18 @@ class CascadeRunner:
         seconds.detect += time.perf_counter() - started
         return found
 
-    def _findings(self, screened: Screened, found: tuple[Detections, ...]) -> TileFindings:
+    def _findings(self, screened: TileFindings, found: tuple[Detections, ...]) -> TileFindings:
         """What is known of a patch at the end."""
-        patch, scores, looked, structure = screened
         if isinstance(self.detector, OneStageDetector):
-            scores.flat[looked] = [detections.probabilities.max(initial=0) for detections in found]
-        return TileFindings(patch, scores, looked, found, structure)
+            screened.scores.flat[screened.looked] = [one.probabilities.max(initial=0) for one in found]
+        return replace(screened, found=found)
 
-    def _raw(self) -> SubTileBoxes:
-        """All boxes in work px of the slide; a sub-tile that two patches share counts once."""
+    def gather(self, tiles: Sequence[TileFindings]) -> SubTileBoxes:
+        """All boxes in tiles, in work px of the slide; a sub-tile that two patches share counts once."""
         stride = self._model.stride_px
-        origins = np.concatenate([np.empty((0, 2), np.float32), *(tile.origins(stride) for tile in self.tiles)])
-        scores = np.concatenate([np.empty(0, np.float32), *(tile.scores.flat[tile.looked] for tile in self.tiles)])
-        found = [detections for tile in self.tiles for detections in tile.found]
+        origins = np.concatenate([np.empty((0, 2), np.float32), *(tile.origins(stride) for tile in tiles)])
+        scores = np.concatenate([np.empty(0, np.float32), *(tile.scores.flat[tile.looked] for tile in tiles)])
+        found = [detections for tile in tiles for detections in tile.found]
         _, kept = np.unique(origins, axis=0, return_index=True)
         local = Detections.concatenate(found[old] for old in kept)
         sub_tile = np.repeat(np.arange(len(kept)), [len(found[old]) for old in kept])
@@ -291,9 +302,3 @@ def _counting(patches: Iterator[Read], on_tile: Callable[[], None]) -> Iterator[
         del read
         if number < CHUNK_TILES:
             on_tile()
-
-
-def _corners(patch: Patch, rows: NDArray[np.int64], columns: NDArray[np.int64], stride: int) -> NDArray[np.float32]:
-    """Corners of sub-tiles of a patch, float32, shape (N, 2), (x, y), work px."""
-    corners = np.stack([columns, rows], 1).astype(np.float32) * stride
-    return corners + np.asarray([patch.region.x, patch.region.y], np.float32)

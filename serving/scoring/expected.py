@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.modelcard import CountCalibration, FigureCount
+from serving.core.card_parts import CountCalibration, FigureCount
 from serving.core.report import DetectionResult
 from serving.scoring.analysis import MitosisMap
 from serving.scoring.area import Area
+from serving.scoring.count_bounds import CountBounds
 from serving.scoring.tiling import Cell
 from serving.scoring.windows import CountingWindow
 
@@ -26,21 +27,34 @@ class CountedCandidates:
 
     centres : float64, shape (N, 2), (x, y), level-0 px. probabilities : float64, shape (N,), calibrated
     rule : of the card. below : those that do not count as figures, (x, y, probability), as the report has them
+    outside : the same of those outside the regions that are counted in, which are in neither array
     """
 
     centres: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     rule: FigureCount
     below: list[tuple[float, float, float]]
+    outside: list[tuple[float, float, float]]
 
     @classmethod
     def from_report(
-        cls, counted: Sequence[DetectionResult], below: list[tuple[float, float, float]], rule: FigureCount
+        cls,
+        likely: Sequence[DetectionResult],
+        below: list[tuple[float, float, float]],
+        rule: FigureCount,
+        bounds: CountBounds,
     ) -> "CountedCandidates":
-        """From what a report holds, so that a stored result gives the same count as the analysis did."""
-        rows = [(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in counted] + below
-        array = np.asarray(rows, np.float64).reshape(-1, 3)
-        return cls(array[:, :2], array[:, 2], rule, below)
+        """From what a report holds, so that a stored result gives the same count as the analysis did.
+
+        likely, below : wherever they are
+        """
+        inside = bounds.hold(np.asarray(below, np.float64).reshape(-1, 3)[:, :2]).tolist()
+        counted = [row for row, held in zip(below, inside, strict=True) if held]
+        rows = np.asarray([(d.x + d.width / 2, d.y + d.height / 2, d.probability) for d in likely], np.float64)
+        rows = rows.reshape(-1, 3)[bounds.hold(rows.reshape(-1, 3)[:, :2])]
+        array = np.concatenate([rows, np.asarray(counted, np.float64).reshape(-1, 3)])
+        outside = [row for row, held in zip(below, inside, strict=True) if not held]
+        return cls(array[:, :2], array[:, 2], rule, counted, outside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ _BATCH = 8
 _HINDERS = ["QDQPropagationTransformer"]
 """It has the pooling after the first convolution done in eight bits, where it takes fifteen times as long and gives the same."""
 
+_rewriting = threading.Lock()
+"""Graphs are opened two at a time, but rewriting holds all activations of a batch."""
 _log = logging.getLogger("mitoserve.models")
 
 
@@ -110,7 +113,7 @@ def quantise_to_int8(path: Path, batches: Sequence[NDArray[np.uint8]]) -> bytes:
             weight_type=QuantType.QInt8,
             per_channel=True,
             # A rectifier after a convolution becomes the lower end of its range: all 256 values go to what is above zero.
-            op_types_to_quantize=["Conv", "Relu"],
+            op_types_to_quantize=["Conv", "Relu", "Clip"],
             nodes_to_exclude=_find_float_nodes(graph),
             calibrate_method=CalibrationMethod.MinMax,
         )
@@ -118,11 +121,14 @@ def quantise_to_int8(path: Path, batches: Sequence[NDArray[np.uint8]]) -> bytes:
 
 
 def _find_float_nodes(graph: Any) -> list[str]:
-    """The first convolution, those with few outputs, and those of a detector's proposal head."""
+    """The first convolution, those with few outputs, those of a detector's proposal head, and clipping that follows none."""
     sizes = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     heads = (n for n in convolutions if n.name.startswith(PROPOSAL_HEAD) or sizes.get(n.input[1], 0) < _SCORES)
-    return [node.name for node in [*convolutions[:1], *heads]]
+    # One that is clipped at 6, say, is treated as a rectifier; what else is clipped are places and sizes.
+    made = {output for node in convolutions for output in node.output}
+    others = (node for node in graph.node if node.op_type == "Clip" and node.input[0] not in made)
+    return [node.name for node in [*convolutions[:1], *heads, *others]]
 
 
 class _Batches:
@@ -153,7 +159,8 @@ def _read_cached(path: Path) -> bytes:
     _log.info("%s is rewritten in eight bits, once for this machine", path)
     with np.load(path.with_name(SAMPLE), allow_pickle=False) as stored:
         windows = stored["input"]
-    made = quantise_to_int8(path, _make_batches(path, windows))
+    with _rewriting:
+        made = quantise_to_int8(path, _make_batches(path, windows))
     with contextlib.suppress(OSError):  # whoever has no room for a cache makes it anew each time
         _write(kept, made)
     return made

@@ -1,6 +1,7 @@
 """The map of a slide: Reg-NS scores of a cascade, or the highest probabilities of a one-stage detector, on one lattice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -8,22 +9,26 @@ from numpy.typing import NDArray
 
 from serving.core.detections import Detections
 from serving.scoring.analysis import MitosisMap
-from serving.scoring.cascade import TileFindings
 from serving.scoring.plan import SlidePlan
+from serving.scoring.tile_findings import TileFindings
 from serving.slides.slide import Slide
 
 _T = TypeVar("_T", np.float32, np.bool_)
 
 
 def map_scores(plan: SlidePlan, tiles: Sequence[TileFindings]) -> MitosisMap:
-    """All scores of Reg-NS on one lattice that starts one block before the slide's origin."""
+    """All scores of Reg-NS on one lattice that starts one block before the slide's origin, and where the light net alone looked."""
     steps = plan.tiling.blocks
     scores = np.full((plan.grid.rows * steps + 1, plan.grid.columns * steps + 1), np.nan, np.float32)
+    light = None if all(tile.triage is None for tile in tiles) else np.full_like(scores, np.nan)
     for tile in tiles:
         top, left = tile.patch.first_row + 1, tile.patch.first_column + 1
         rows, columns = tile.scores.shape
         scores[top : top + rows, left : left + columns] = tile.scores
-    return _place(plan, scores)
+        if light is not None and tile.triage is not None:
+            light[top : top + rows, left : left + columns] = tile.triage
+    placed = _place(plan, scores)
+    return placed if light is None else replace(placed, triage=np.where(np.isnan(scores), light, np.float32(np.nan)))
 
 
 def map_probabilities(plan: SlidePlan, slide: Slide, found: Detections) -> MitosisMap:

@@ -1,7 +1,7 @@
 """From a slide to its analysis. Start reading here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,39 +9,41 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serving.core.detections import Detections
-from serving.core.geometry import Roi
 from serving.core.options import ScoringOptions
-from serving.core.report import Report
-from serving.quality.focus import Structure, is_measurable, measure_structure
+from serving.core.report import Report, SegmentedRegions
 from serving.quality.quality_check import QUALITY_CHECKS
-from serving.scoring.analysis import Analysis, Overview
+from serving.scoring.analysis import Analysis, MitosisMap, Overview
+from serving.scoring.atypia import classify_figures
 from serving.scoring.batch_sizes import choose_batch_sizes
-from serving.scoring.cascade import (
-    CascadeRunner,
-    FindingsCache,
-    TileFindings,
-    check_resumed_tiles,
-    make_empty_structure,
+from serving.scoring.cascade import StageSeconds
+from serving.scoring.counting_settings import resolve_counting
+from serving.scoring.detector import (
+    AnyDetector,
+    counting_threshold,
+    find_atypia,
+    find_fusion,
+    find_segmenter,
+    list_cards,
+    list_members,
 )
-from serving.scoring.detector import AnyDetector, OneStageDetector, boxes_card, counting_threshold, list_cards
-from serving.scoring.mapping import map_probabilities, map_scores
-from serving.scoring.merging import EDGE_MARGIN_UM, SubTileBoxes, merge
-from serving.scoring.plan import SlidePlan, make_plan
+from serving.scoring.detector_run import DetectorRun, lies_in_roi, plan_members, split_finished, triage_threshold
+from serving.scoring.fusion import find_places, fuse
+from serving.scoring.plan import SlidePlan
+from serving.scoring.preliminary import Preliminary, PreliminaryCounts
 from serving.scoring.quality_masking import find_masking
-from serving.scoring.reading import ReadClock, read_ahead
-from serving.scoring.reporting import Stopwatch, make_report
-from serving.scoring.tiling import Tiling
-from serving.scoring.verification import calibrate, verify_candidates
+from serving.scoring.regions import segment_tissue_classes
+from serving.scoring.reporting import CANDIDATES_FROM, Stopwatch, analysed_region, describe_slide, make_report
+from serving.scoring.tile_findings import FindingsCache, TileFindings
+from serving.scoring.verification import calibrate
+from serving.slides.colours import with_srgb
 from serving.slides.slide import Slide
 from serving.slides.squared import size_given, with_square_pixels
 
 _T = TypeVar("_T")
 
 DEFAULTS = ScoringOptions()
-MIN_INSIDE = 0.25
 
 
 def score_slide(
@@ -53,101 +55,149 @@ def score_slide(
     finished: Sequence[TileFindings] = (),
     on_finished: Callable[[Sequence[TileFindings]], None] | None = None,
     seen: FindingsCache | None = None,
+    on_preliminary: Callable[[Preliminary], None] | None = None,
 ) -> Analysis:
     """Find, merge and count the figures of a slide.
+
+    The detectors of an ensemble see the slide one after the other; what they found is then fused.
 
     Reader threads run ahead of inference; whatever fails first, in a reader, a model or `on_progress`, ends the
     analysis and is raised, after the readers have stopped.
 
-    on_progress : called with (tiles done, tiles in all) after every tile; raise in it to stop the analysis
+    on_progress : called with (tiles done, tiles in all), of all detectors, after every tile; raise in it to stop the analysis
     finished : whole chunks, in order, that an earlier run on the same slide with the same options and models handed out;
         they are not scored again, and the result is that of a run without interruption
     on_finished : called with the tiles of each chunk once the models are done with them
     seen : what earlier analyses with other options found, whose tiles are neither read nor computed again
+    on_preliminary : called with what is known so far, of the first detector: after each chunk and after `on_finished`, and, where
+        tiles are computed one by one, between as often as figures are counted again
 
     Raises
     ------
     MitoserveError
-        One of its kinds: no resolution, roi outside the slide, unreadable pixels, a model that fails.
+        One of its kinds: no resolution, roi outside the slide, unreadable pixels, a model that fails, no triage model for a
+        fast analysis.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     QUALITY_CHECKS.load()  # one that does not load is named before anything is scored
-    model = list_cards(detector)[0].input
-    if options.mpp is not None:
-        slide = with_square_pixels(slide, size_given(slide, options.mpp))
-    plan = make_plan(slide, options, model)
-    check_resumed_tiles(finished, plan.tiles)
-    clock = ReadClock()
-    cascade = CascadeRunner(
-        detector,
-        screening_threshold(detector, options),
-        lambda origins: _shows_slide(origins, slide, plan),
-        (lambda _: make_empty_structure())
-        if options.qc == "off"
-        else partial(_structure, tiling=plan.tiling, mpp=model.mpp),
-        list(finished),
-        seen or FindingsCache(),
-    )
-    done = len(finished)
+    light = triage_threshold(detector, options)
+    slide = _as_asked(slide, options)
+    members = list_members(detector)
+    plans = plan_members(members, slide, options)
+    plan = next(iter(plans.values()))
+    # Refuses regions of another slide before anything is read.
+    counting = resolve_counting(options.counting, describe_slide(slide, plan))
+    done, total = len(finished), sum(len(own.tiles) for own in plans.values())
+
+    def show_progress() -> None:
+        if on_progress is not None:
+            on_progress(done, total)
+
+    # Before the figures: what is known of them while they are found is counted in these regions too.
+    regions, regions_s = _time_call(_find_regions, slide, plan, detector, show_progress)
+    counting = resolve_counting(options.counting, describe_slide(slide, plan), regions=regions)
+    parts = split_finished(finished, [len(own.tiles) for own in plans.values()])
+    runs = {
+        name: DetectorRun(
+            member,
+            slide,
+            plans[name],
+            options,
+            finished=part,
+            seen=seen,
+            measures_focus=options.qc != "off" and plans[name] is plan,
+        )
+        for (name, member), part in zip(members.items(), parts, strict=True)
+    }
+    first, of_all = next(iter(runs.values())), options.threshold if len(runs) == 1 else None
 
     def count_tile() -> None:
         nonlocal done
         done += 1
-        if on_progress is not None:
-            on_progress(done, len(plan.tiles))
+        show_progress()
 
-    if on_progress is not None:
-        on_progress(done, len(plan.tiles))
+    preliminary = PreliminaryCounts(
+        plan,
+        counting,
+        analysed_region(slide, options),
+        gather=first.cascade.gather,
+        find_figures=lambda raw: first.find_preliminary(raw, of_all),
+        tell=on_preliminary,
+    )
+
+    def keep_chunk(chunk: Sequence[TileFindings]) -> None:
+        if on_finished is not None:
+            on_finished(chunk)
+        preliminary.note(first.tiles)
+
+    show_progress()
     pace = choose_batch_sizes(detector.provider)
-    with read_ahead(
-        slide,
-        plan.frame,
-        plan.tiles[done:],
-        clock,
-        readers=pace.readers,
-        ahead=pace.ahead,
-        instead=cascade.find_settled,
-    ) as patches:
-        raw = cascade.run(patches, count_tile, on_finished)
-    radius = (boxes_card(detector).merge_radius_um or 0.0) / plan.frame.work_mpp
+    threshold = options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))
+    atypia, atypia_s = find_atypia(detector), 0.0
+    raw = first.run(count_tile, keep_chunk, on_part=preliminary.note_part)
     # A GPU judges candidates while masks are drawn: neither knows of the other. A processor has no core to spare for that.
     with ThreadPoolExecutor(1, thread_name_prefix="masks") as pool:
-        draw = partial(_time_call, find_masking, plan, cascade.tiles)
+        draw = partial(_time_call, find_masking, plan, first.tiles)
         drawing = pool.submit(draw) if options.qc != "off" and pace.chunks > 1 else None
-        raw = _inside_slide(raw, plan, slide)
-        merged = merge(raw, radius=radius, window=model.window_px, margin=EDGE_MARGIN_UM / model.mpp)
-        judged, verify_s = _verify_and_calibrate(merged, plan, slide, detector)
+        found = {
+            name: run.find_candidates(raw if run is first else run.run(count_tile, keep_chunk))
+            for name, run in runs.items()
+        }
+        lattice = first.draw_map(raw)
+        placed = _fuse(found, runs, lattice, detector)
+        placed = placed[lies_in_roi(options, placed)]
+        if atypia is not None:
+            # What the report does not hold one by one is not asked about.
+            ask = partial(classify_figures, mpp=plan.frame.mpp, least=min(threshold, CANDIDATES_FROM))
+            placed, atypia_s = _time_call(ask, placed, slide, atypia)
         inferred = time.perf_counter()
         masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
-    placed = _place_on_slide(judged, plan, slide, options)
-    threshold = options.threshold if options.threshold is not None else counting_threshold(list_cards(detector))
     likely = placed.probabilities >= threshold
-    screened = not isinstance(detector, OneStageDetector)
-    lattice = map_scores(plan, cascade.tiles) if screened else map_probabilities(plan, slide, raw.detections)
+    spent = sum((run.cascade.seconds for run in runs.values()), StageSeconds())
     report: Report = make_report(
         slide,
         detector,
         options,
         plan,
-        tiles=cascade.tiles,
+        tiles=first.tiles,
         figures=placed[likely],
         unlikely=placed[~likely],
         lattice=lattice,
         masking=masking,
+        regions=regions,
         watch=Stopwatch(
             started_at=started_at,
             started=started,
             inferred=inferred,
-            read_s=clock.read_s,
-            wait_s=clock.wait_s,
-            screen_s=cascade.seconds.screen,
-            detect_s=cascade.seconds.detect + verify_s,
-            quality_s=None if masking is None else cascade.seconds.quality + masking_s,
+            read_s=sum(run.clock.read_s for run in runs.values()),
+            wait_s=sum(run.clock.wait_s for run in runs.values()),
+            screen_s=spent.screen,
+            detect_s=spent.detect + sum(run.verify_s for run in runs.values()),
+            quality_s=None if masking is None else spent.quality + masking_s,
+            triage_s=None if light is None else spent.triage,
+            atypia_s=None if atypia is None else atypia_s,
+            regions_s=None if regions is None else regions_s,
+            detectors_s={name: run.seconds for name, run in runs.items()} if len(runs) > 1 else None,
         ),
     )
     overview = plan.tissue.overview
-    mask = None if masking is None else masking.mask
-    return Analysis(report, lattice, Overview(overview, slide.width / overview.shape[1]), mask)
+    shown = Overview(overview, slide.width / overview.shape[1])
+    return Analysis(report, lattice, shown, None if masking is None else masking.mask)
+
+
+def _as_asked(slide: Slide, options: ScoringOptions) -> Slide:
+    """The slide with the colours and the resolution that the options state."""
+    if options.colours == "srgb":
+        slide = with_srgb(slide)
+    return slide if options.mpp is None else with_square_pixels(slide, size_given(slide, options.mpp))
+
+
+def _find_regions(
+    slide: Slide, plan: SlidePlan, detector: AnyDetector, on_batch: Callable[[], None]
+) -> SegmentedRegions | None:
+    """What the regions model says of the slide; None without one."""
+    segmenter = find_segmenter(detector)
+    return None if segmenter is None else segment_tissue_classes(slide, plan, segmenter, on_batch=on_batch)
 
 
 def _time_call(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
@@ -157,66 +207,14 @@ def _time_call(compute: Callable[..., _T], *given: Any) -> tuple[_T, float]:
     return found, time.perf_counter() - started
 
 
-def screening_threshold(detector: AnyDetector, options: ScoringOptions) -> float:
-    """The screening score from which Det looks at a sub-tile; -inf for all of them, and where nothing is screened."""
-    chosen = list_cards(detector)[0].screening_threshold
-    return chosen.score if options.cascade and chosen is not None else -np.inf
-
-
-def _structure(pixels: NDArray[np.uint8], *, tiling: Tiling, mpp: float) -> Structure:
-    """How sharp a patch is, by blocks of the map; empty where the models' pixels are not those that focus is judged in."""
-    if not is_measurable(mpp):
-        return make_empty_structure()
-    margin = tiling.margin_px
-    inside = pixels if margin is None else pixels[margin : margin + tiling.tile_px, margin : margin + tiling.tile_px]
-    return measure_structure(inside, tiling.block_px)
-
-
-def _shows_slide(origins: NDArray[np.float32], slide: Slide, plan: SlidePlan) -> NDArray[np.bool_]:
-    """Which windows, of a one-stage detector without their margins, overlap the slide. origins : float32, shape (N, 2), work px."""
-    tiling, scale = plan.tiling, plan.frame.scale
-    margin, side = (0, tiling.window_px) if tiling.margin_px is None else (tiling.margin_px, tiling.stride_px)
-    low, high = (origins + margin) * scale, (origins + margin + side) * scale
-    return np.asarray((high > 0).all(1) & (low[:, 0] < slide.width) & (low[:, 1] < slide.height))
-
-
-def _inside_slide(raw: SubTileBoxes, plan: SlidePlan, slide: Slide) -> SubTileBoxes:
-    """Boxes cut at the slide's border, without those of mirrored pixels, before they merge with what they mirror.
-
-    A figure at the border and its mirror picture may share one box: that of which a quarter is inside stays.
-    """
-    boxes, size = raw.detections.boxes, np.asarray((slide.width, slide.height), np.float32) / plan.frame.scale
-    cut = boxes.clip(0, np.tile(size, 2)).astype(np.float32)
-    area, inside = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, cut))
-    kept = inside >= MIN_INSIDE * area
-    detections = Detections(cut, raw.detections.probabilities, raw.detections.scores)
-    return replace(raw, detections=detections[kept], sub_tile=raw.sub_tile[kept])
-
-
-def _verify_and_calibrate(
-    merged: Detections, plan: SlidePlan, slide: Slide, detector: AnyDetector
-) -> tuple[Detections, float]:
-    """Candidates with the verifier's probability, where there is one, calibrated as the last card says; the seconds it took."""
-    last = list_cards(detector)[-1]
-    if isinstance(detector, OneStageDetector):
-        return calibrate(merged, last), 0.0
-    card = detector.verification_card
-    started, verify_s = time.perf_counter(), 0.0
-    if card is not None:
-        merged = verify_candidates(merged, slide, plan.frame, detector, card)
-        verify_s = time.perf_counter() - started
-    return calibrate(merged, last), verify_s
-
-
-def _place_on_slide(found: Detections, plan: SlidePlan, slide: Slide, options: ScoringOptions) -> Detections:
-    """Candidates with boxes in level-0 px, of those that are centred in the slide and in the roi."""
-    boxes = plan.frame.boxes_to_level0(found.boxes)
-    boxes[:, 0::2] = boxes[:, 0::2].clip(0, slide.width)
-    boxes[:, 1::2] = boxes[:, 1::2].clip(0, slide.height)
-    found = Detections(boxes, found.probabilities, found.scores)
-    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return found[kept & _in_roi(options.roi, found)]
-
-
-def _in_roi(roi: Roi | None, found: Detections) -> NDArray[np.bool_]:
-    return np.ones(len(found), np.bool_) if roi is None else roi.contains(found.centres.astype(np.float64))
+def _fuse(
+    found: Mapping[str, Detections], runs: Mapping[str, DetectorRun], lattice: MitosisMap, detector: AnyDetector
+) -> Detections:
+    """What one detector found, or what all detectors of an ensemble found, each figure once; level-0 px."""
+    rule = find_fusion(detector)
+    if rule is None:
+        return next(iter(found.values()))
+    places = find_places({one.name: found[one.name] for one in rule.detectors}, rule.distance_um / lattice.mpp)
+    fused = fuse(found, {name: run.looked_at(places.centres) for name, run in runs.items()}, places, rule)
+    scores = np.where(np.isnan(fused.scores), lattice.score_at(fused.centres), fused.scores).astype(np.float32)
+    return calibrate(replace(fused, scores=scores), list_cards(detector)[-1])

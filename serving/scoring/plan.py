@@ -5,7 +5,7 @@ from typing import Literal
 
 from serving.core.errors import MissingResolutionError, ResolutionError, RoiError
 from serving.core.geometry import COARSE_RATIO, Region, Roi, WorkFrame
-from serving.core.modelcard import ModelInput
+from serving.core.modelinput import ModelInput
 from serving.core.options import ScoringOptions
 from serving.core.pixelsize import PixelSize
 from serving.scoring.tiling import Cell, Patch, TileGrid, Tiling
@@ -39,8 +39,10 @@ class SlidePlan:
     warnings: list[str]
 
 
-def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> SlidePlan:
-    """The plan of one analysis.
+def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput, tissue: TissueMask | None = None) -> SlidePlan:
+    """The plan of one analysis, for what its first model is fed.
+
+    tissue : that of another plan of the same analysis; None looks for it
 
     Raises
     ------
@@ -65,7 +67,7 @@ def make_plan(slide: Slide, options: ScoringOptions, model: ModelInput) -> Slide
     tiling = Tiling.from_input(model)
     grid = TileGrid(*frame.size_to_work(slide.width, slide.height), tiling.tile_px)
     # By the resolution that the report states: whoever counts its result again finds the same mask.
-    tissue = find_tissue(slide, round(mpp, 6), options.roi)
+    tissue = tissue or find_tissue(slide, round(mpp, 6), options.roi)
     whole = Region(0, 0, slide.width, slide.height)
     regions = {
         cell: frame.region_to_level0(work).intersection(whole) for cell, work in zip(grid.cells(), grid, strict=True)

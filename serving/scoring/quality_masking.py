@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
-from serving.core.report import Quality, QualityArea, QualityUse
+from serving.core.report_parts import Quality, QualityArea, QualityUse
 from serving.core.words import format_count
 from serving.quality.focus import PARTS
 from serving.quality.quality_check import QUALITY_CHECKS, StructureMap
 from serving.quality.quality_mask import QualityMask, find_quality_mask
-from serving.scoring.cascade import TileFindings
 from serving.scoring.plan import SlidePlan
+from serving.scoring.tile_findings import TileFindings
 from serving.scoring.tissue import TissueMask
 
 WORTH_A_WARNING = 0.05

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.report import DetectionResult, JudgedObject, Report
+from serving.core.counts import JudgedObject, ReviewRule
+from serving.core.report import DetectionResult, Report
+from serving.scoring.atypia import Marks, mark_figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,17 @@ class ReviewDecision:
     reviewers: tuple[str, ...]
     majority: bool
     last_entry: int
+    last_at: float | None = None
+    """Seconds since 1970; None where nothing was heard."""
+    consensus: bool = False
+    """Whether two readers decided together; then `majority` is False."""
+
+    @property
+    def rule(self) -> ReviewRule:
+        """By what rule objects were decided."""
+        if self.consensus:
+            return "consensus"
+        return "majority" if self.majority else "one reviewer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,7 @@ class ReviewedFigures:
     open_centres, open_probabilities : float64, shapes (M, 2) and (M,), everything of a probability that has no verdict
     accepted, rejected, added, unjudged : as in `ReviewedCounts`
     decision : where this comes from
+    marks : of `centres`, which are atypical; None without an atypia model
     """
 
     centres: NDArray[np.float64]
@@ -45,6 +59,7 @@ class ReviewedFigures:
     added: int
     unjudged: int
     decision: ReviewDecision
+    marks: Marks | None = None
 
 
 def find_centres(boxes: Sequence[DetectionResult | JudgedObject]) -> NDArray[np.float64]:
@@ -53,8 +68,12 @@ def find_centres(boxes: Sequence[DetectionResult | JudgedObject]) -> NDArray[np.
 
 
 def name_objects(report: Report) -> dict[str, DetectionResult]:
-    """Detections and candidates of an analysis as it was made, by the names that reviews call them."""
+    """Everything that an analysis as it was made holds a box of, by the names that reviews call it.
+
+    `outside-` are those that would count but for the regions that it was made with.
+    """
     named = {f"detection-{i}": found for i, found in enumerate(report.detections)}
+    named |= {f"outside-{i}": found for i, found in enumerate(report.outside)}
     return named | {f"candidate-{i}": found for i, found in enumerate(report.candidates)}
 
 
@@ -63,11 +82,13 @@ def apply_decision(
     counted: dict[str, DetectionResult],
     others: dict[str, DetectionResult],
     unnamed: Sequence[tuple[float, float, float]] = (),
+    atypical_threshold: float | None = None,
 ) -> ReviewedFigures:
     """The figures after review.
 
     counted, others : what the model counts at the threshold and what it does not, by the names that reviews call them
     unnamed : x, y and probability of what is expected to be figures in part and has no name
+    atypical_threshold : see `Report.atypical_threshold`
     """
     verdicts = {judged.target: judged for judged in decision.objects}
     judged = [found for name, found in counted.items() if name in verdicts]
@@ -75,6 +96,7 @@ def apply_decision(
     confirmed = [verdict for verdict in decision.objects if verdict.is_figure]
     unjudged = [found for name, found in counted.items() if name not in verdicts]
     open_ones = unjudged + [found for name, found in others.items() if name not in verdicts]
+    seen = counted | others
     rest = np.asarray(unnamed, np.float64).reshape(-1, 3)
     return ReviewedFigures(
         centres=np.concatenate([find_centres(confirmed), find_centres(unjudged)]),
@@ -89,4 +111,5 @@ def apply_decision(
         added=sum(verdict.target not in counted for verdict in confirmed),
         unjudged=len(unjudged),
         decision=decision,
+        marks=mark_figures([*(seen.get(verdict.target) for verdict in confirmed), *unjudged], atypical_threshold),
     )

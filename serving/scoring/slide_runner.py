@@ -8,9 +8,10 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.slide import open_isolated
 from serving.scoring.analysis import Analysis
 from serving.scoring.batch_sizes import choose_batch_sizes
-from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.detector import AnyDetector
 from serving.scoring.pipeline import score_slide
+from serving.scoring.preliminary import Preliminary
+from serving.scoring.tile_findings import FindingsCache, TileFindings
 from serving.slides.slide import Slide
 
 
@@ -29,6 +30,9 @@ class SlideRun:
 
     def keep(self, chunk: Sequence[TileFindings]) -> None:
         """Keep the tiles of a chunk that is finished."""
+
+    def preview(self, known: Preliminary) -> None:
+        """Take down what is known so far; called after `keep`, and now and then between."""
 
     def recall(self, slide: Slide) -> FindingsCache:
         """What analyses with other options found in the tiles of this slide."""
@@ -62,5 +66,6 @@ class SlideRunner:
                 on_progress=run.count,
                 finished=run.load(),
                 on_finished=run.keep,
+                on_preliminary=run.preview,
                 seen=run.recall(slide),
             )

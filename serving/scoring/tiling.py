@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Self, overload
 
 from serving.core.geometry import Region
-from serving.core.modelcard import TILE_BLOCKS, ModelInput
+from serving.core.modelcard import TILE_BLOCKS
+from serving.core.modelinput import ModelInput
 
 TILE_PX = 1000
 """Side of a cascade's tile in work px (paper, "Data")."""

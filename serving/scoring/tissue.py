@@ -1,5 +1,6 @@
 """Where tissue is, at low resolution."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ _DENSITY, _NOISES = (0.08, 0.14), 6
 _SPECK_MM2, _HOLE_MM2 = 0.005, 0.02
 _BAND = 128
 """Rows."""
+_CROSSINGS = 2**21
+"""Of rows and sides, looked at at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,15 @@ class TissueMask:
         cells = self.tissue[self._cells(region)]
         return np.count_nonzero(cells) / cells.size if cells.size else 0.0
 
+    def average(self, region: Region, measure: Callable[[tuple[slice, slice]], NDArray[np.floating]]) -> float:
+        """The mean of what is measured, 0 where there is no tissue, in the part of `region` (level-0 px) that lies in the slide.
+
+        measure : from rows and columns of the mask to a value for each element
+        """
+        cells = self._cells(region)
+        tissue = self.tissue[cells]
+        return float((measure(cells) * tissue).sum() / tissue.size) if tissue.size else 0.0
+
     @property
     def area_px(self) -> float:
         """Analysed tissue in level-0 px."""
@@ -66,9 +78,8 @@ class TissueMask:
 
 def find_tissue(slide: Slide, mpp: float, roi: Roi | None) -> TissueMask:
     """The tissue of a slide of `mpp` um per level-0 px; only the roi, if there is one, is to be analysed."""
-    side = _mask_side(slide.width, slide.height, mpp)
     # One pass over the slide serves both: without a pyramid a thumbnail decodes every pixel.
-    overview = slide.thumbnail(max(side, OVERVIEW_SIDE_PX))
+    overview = slide.thumbnail(overview_side(slide.width, slide.height, mpp))
     return tissue_in(overview, slide.width, slide.height, mpp, roi)
 
 
@@ -79,7 +90,12 @@ def tissue_in(overview: NDArray[np.uint8], width: int, height: int, mpp: float, 
     step_x, step_y = width / coarse.shape[1], height / coarse.shape[0]
     mask_mpp = mpp * (step_x + step_y) / 2
     tissue = segment_tissue(coarse, mask_mpp)
-    return TissueMask(tissue, _rasterise(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
+    return TissueMask(tissue, _find_analysed(roi, tissue.shape, step_x, step_y), overview, step_x, step_y, mask_mpp)
+
+
+def overview_side(width: int, height: int, mpp: float) -> int:
+    """Longer side, px, of the picture in which the tissue of a slide of `width` x `height` level-0 px is found."""
+    return max(_mask_side(width, height, mpp), OVERVIEW_SIDE_PX)
 
 
 def _mask_side(width: int, height: int, mpp: float) -> int:
@@ -142,17 +158,43 @@ def _without_small(mask: NDArray[np.bool_], min_px: float) -> NDArray[np.bool_]:
     return np.asarray(keep[labels], np.bool_)
 
 
-def _rasterise(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
-    """Mask pixels whose centre lies in the roi, so that their area is the roi's but for chance."""
+def _find_analysed(roi: Roi | None, shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
+    """Mask elements whose centre lies in the roi."""
     if roi is None:
         return np.broadcast_to(np.True_, shape)  # one element, however large the slide is
+    return rasterise(np.asarray(list(roi.edges)), shape, step_x, step_y)
+
+
+def rasterise(edges: NDArray[np.float64], shape: tuple[int, int], step_x: float, step_y: float) -> NDArray[np.bool_]:
+    """Mask elements whose centre lies inside by the even-odd rule, so that their area is that of the outline but for chance.
+
+    Parameters
+    ----------
+    edges
+        Both ends (x, y) of each side, float64, shape (N, 2, 2), level-0 px.
+    shape
+        (rows, columns) of the mask; an element covers `step_x` x `step_y` level-0 px.
+
+    Returns
+    -------
+    bool, of that shape
+    """
     rows, columns = shape
     y = (np.arange(rows) + 0.5) * step_y
-    crossings = np.zeros((rows, columns + 1), np.bool_)
-    for (x1, y1), (x2, y2) in roi.edges:
-        row = np.flatnonzero((y1 > y) != (y2 > y))
+    # A side crosses the rows from its upper end on and before its lower one.
+    first, end = (np.searchsorted(y, bound(edges[:, 0, 1], edges[:, 1, 1])) for bound in (np.minimum, np.maximum))
+    crossings = np.zeros(rows * (columns + 1), np.uint8)  # where it overflows, odd stays odd
+    # Many sides may each cross all rows: so many at a time as memory has room for.
+    reached = np.cumsum(end - first)
+    ends = np.searchsorted(reached, np.arange(_CROSSINGS, reached[-1:].sum(), _CROSSINGS))
+    for part in np.split(np.arange(len(edges)), ends):
+        counts = (end - first)[part]
+        side = np.repeat(part, counts)
+        row = np.arange(len(side)) + np.repeat(first[part] - np.cumsum(counts) + counts, counts)
+        (x1, y1), (x2, y2) = edges[side, 0].T, edges[side, 1].T
         at = x1 + (x2 - x1) * ((y[row] - y1) / (y2 - y1))
         # The first column whose centre is not left of the side.
         column = np.clip(np.ceil(at / step_x - 0.5), 0, columns).astype(np.intp)
-        crossings[row, column] ^= True
-    return np.asarray(np.logical_xor.accumulate(crossings, axis=1)[:, :columns], np.bool_)
+        np.add.at(crossings, row * (columns + 1) + column, np.uint8(1))
+    odd = (crossings & 1).reshape(rows, columns + 1).view(np.bool_)
+    return np.asarray(np.logical_xor.accumulate(odd, axis=1)[:, :columns], np.bool_)

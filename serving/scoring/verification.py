@@ -7,8 +7,9 @@ both are asked, each with the weight that the verifier's card states.
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +39,35 @@ def verify_candidates(
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
-    side, pace = card.input.window_px, choose_batch_sizes(detector.provider)
-    corners = np.floor(candidates.centres - side / 2 + 0.5).astype(np.int64)
-    order, groups = _neighbours(corners)
-    windows = _windows(corners, groups, slide, frame, side, pace=pace)
-    with contextlib.closing(windows):
-        parts = [detector.verify(batch) for batch in _batches(windows, pace.candidates)]
-    verified = np.empty(len(candidates), np.float32)
-    verified[order] = np.concatenate([np.empty(0, np.float32), *parts])
+    pace = choose_batch_sizes(detector.provider)
+    verified = judge_windows(candidates.centres, slide, frame, card.input.window_px, detector.verify, pace=pace)
     share = EQUAL_SHARE if card.detector_share is None else card.detector_share
     joint = pool_probabilities(candidates.probabilities, verified, share)
     return Detections(candidates.boxes, joint, candidates.scores)
+
+
+def judge_windows(
+    centres: NDArray[np.float32],
+    slide: Slide,
+    frame: WorkFrame,
+    side: int,
+    judge: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    *,
+    pace: BatchSizes,
+) -> NDArray[np.float32]:
+    """What a model says of the window around each place, float32, shape (N,), in the order of the places.
+
+    centres : float32, shape (N, 2), (x, y), work px; side : of a window
+    judge : gives of windows, uint8, shape (n, side, side, 3), a number each
+    """
+    corners = np.floor(centres - side / 2 + 0.5).astype(np.int64)
+    order, groups = _neighbours(corners)
+    windows = _windows(corners, groups, slide, frame, side, pace=pace)
+    with contextlib.closing(windows):
+        parts = [judge(batch) for batch in _batches(windows, pace.candidates)]
+    found = np.empty(len(centres), np.float32)
+    found[order] = np.concatenate([np.empty(0, np.float32), *parts])
+    return found
 
 
 def pool_probabilities(
@@ -72,7 +91,7 @@ def calibrate(found: Detections, card: ModelCard) -> Detections:
     if card.probability_calibration is None:
         return found
     probabilities = card.probability_calibration.map.apply(found.probabilities)
-    return Detections(found.boxes, probabilities.astype(np.float32), found.scores)
+    return replace(found, probabilities=probabilities.astype(np.float32))
 
 
 def _neighbours(corners: NDArray[np.int64]) -> tuple[NDArray[np.intp], list[NDArray[np.intp]]]:

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.counts import HotspotShape
 from serving.core.geometry import Region
-from serving.core.report import HotspotShape
 
 Places = NDArray[np.float64]
 """float64, shape (N, 2), (x, y), level-0 px from the analysed region's corner."""

@@ -125,12 +125,12 @@ class SyntheticTissue:
 
     def boxes(self, region: Region, kind: str) -> NDArray[np.float32]:
         """Boxes of the cells of a kind whose nuclei lie in the region, float32, shape (N, 4), xyxy, relative to it."""
-        rows = [cell.box for cell in self._cells_near(region) if cell.kind == kind]
+        rows = [cell.box for cell in self.cells_near(region) if cell.kind == kind]
         boxes = np.asarray(rows, np.float32).reshape(-1, 4) - np.asarray([region.x, region.y] * 2, np.float32)
         whole = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= region.width) & (boxes[:, 3] <= region.height)
         return boxes[whole].astype(np.float32)
 
-    def _cells_near(self, region: Region) -> Iterator[SyntheticCell]:
+    def cells_near(self, region: Region) -> Iterator[SyntheticCell]:
         """Cells that may reach into the region: nuclei first, so that figures and look-alikes lie on top."""
         columns = range((region.x - _REACH_PX) // BLOCK_PX, (region.right + _REACH_PX) // BLOCK_PX + 1)
         rows = range((region.y - _REACH_PX) // BLOCK_PX, (region.bottom + _REACH_PX) // BLOCK_PX + 1)
@@ -185,7 +185,7 @@ class SyntheticTissue:
         """What passes the stains of columns x and rows y by Beer and Lambert's law, and a slightly soft lens."""
         wide = Region(int(x[0]), int(y[0]), len(x), len(y))
         haematoxylin, eosin = self._stroma(x, y)
-        for cell in self._cells_near(wide):
+        for cell in self.cells_near(wide):
             _press(haematoxylin, eosin, rotate_stamp(cell.stamp, cell.angle), cell.x - wide.x, cell.y - wide.y)
         share = cover(x.astype(np.float64), y.astype(np.float64))
         density = (haematoxylin * share)[..., None] * self._stains[0] + (eosin * share)[..., None] * self._stains[1]

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from serving.core.geometry import Region
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.synthetic.artefacts import Kind, place_artefacts, truth_raster
 from serving.synthetic.field import MPP, SyntheticTissue
 

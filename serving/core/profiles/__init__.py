@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from serving.core.counts import CountComponent
 from serving.core.errors import RequestError
-from serving.core.report import CountComponent
 
 DEFAULT_PROFILE = "breast-nottingham"
 NO_PROFILE = "none"

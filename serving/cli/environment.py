@@ -1,4 +1,4 @@
-"""The settings that a command runs with."""
+"""What the environment states, for commands that need no server's state and load none of what keeps it."""
 
 import click
 

@@ -1,6 +1,6 @@
-"""Who vouches for a version: Ed25519 signatures (RFC 8032) of cards, which in turn state the hash of every other file."""
+"""Who vouches for a version, by Ed25519 signatures (RFC 8032) of cards, which state the hash of every other file; and its licence."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
+from serving.registry.version import VersionRefusedError
 
 SIGNATURE = "card.json.sig"
 """Beside the card: the 64 bytes of its signature."""
@@ -48,3 +50,28 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise ModelError(f"the key {path} of MITOSIS_MODEL_SIGNERS is not an Ed25519 public key")
     return key
+
+
+UNSTATED = "unstated"
+"""Stands, in the setting, for cards that state no licence."""
+
+
+def check_licences(cards: Iterable[ModelCard], allowed: Collection[str]) -> None:
+    """Make sure that the licence of all weights is one of those allowed, whatever its letters' case; none allowed: any is.
+
+    Raises
+    ------
+    VersionRefusedError
+        If one is not; the message names it and the setting.
+    """
+    known = {name.casefold() for name in allowed}
+    for card in cards if known else ():
+        if card.fusion is not None:  # numbers that were chosen here; its detectors have cards of their own
+            continue
+        licence = card.licence or UNSTATED
+        if licence.casefold() not in known:
+            stated = f"is under {card.licence}" if card.licence else "states no licence"
+            raise VersionRefusedError(
+                f"{card.name}@{card.version} {stated}, and MITOSIS_ALLOWED_LICENCES allows {', '.join(allowed)}: add "
+                f"{licence} there if its terms suit you, or serve another version"
+            )
