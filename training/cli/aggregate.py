@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.store import read_store, write_store
 from training.cli.options import A_PATH
-from training.data.store import read_store, write_store
-from training.labels.aggregate import aggregate, summary_lines
-from training.labels.consensus import RULES
+from training.labels.consensus import RULES, aggregate, summary_lines
 from training.labels.records import read_records
 
 

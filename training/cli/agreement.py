@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training.cli.options import A_PATH
 from training.labels.agreement import agreement, agreement_table, csv_rows
 from training.labels.records import read_records

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.store import read_store, write_store
 from training.cli.options import A_PATH
-from training.data.store import read_store, write_store
 from training.labels.audit.answers import read_audit
 from training.labels.audit.audit_sample import draw_audit
 from training.labels.audit.sheet import ANSWERS_FILE, write_sheet

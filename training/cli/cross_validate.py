@@ -34,7 +34,7 @@ def command(
     FOLD is a JSON file of a fold's detections. Refuses detections by weights that saw a patient whom they are to judge. Writes
     judgement.json, judgement.md and judgement.png.
     """
-    from training.evaluation.cross_validate import cross_validate  # noqa: PLC0415
+    from training.evaluation.judge import cross_validate  # noqa: PLC0415
 
     cross_validate(
         data, detections, out, rule=rule, calibration=calibration, detector_share=detector_share, title=title

@@ -59,7 +59,7 @@ def command(
     With --candidates another verifier looks at what was found before: Reg-NS and Det, the patients and the screening score are those
     of the file.
     """
-    from training.data.store import read_store  # noqa: PLC0415
+    from serving.datasets.store import read_store  # noqa: PLC0415
     from training.evaluation.detect_fold import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
     from training.evaluation.fold_detections import read_fold  # noqa: PLC0415
     from training.evaluation.verify_fold import verify_fold  # noqa: PLC0415

@@ -13,8 +13,8 @@ from training.cli.options import A_PATH, WithLists, data_option
 def command(data: tuple[Path, ...], models: Path) -> None:
     """Detections per mm2 of labelled tissue, away from figures and from where nobody looked."""
     from serving.scoring.detector import counting_threshold, list_cards  # noqa: PLC0415
+    from serving.scoring.loading import load_cascade  # noqa: PLC0415
     from serving.scoring.models import newest_release  # noqa: PLC0415
-    from serving.scoring.onnx_detector import load_cascade  # noqa: PLC0415
     from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.out_of_domain import FalseAlarmCount, false_alarms  # noqa: PLC0415
 

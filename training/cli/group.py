@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from serving.core.errors import MitoserveError
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training import cli
 
 _NOT_COMMANDS = {"group", "options"}

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.formats import import_dataset
+from serving.datasets.readers.classes import ClassNames
+from serving.datasets.readers.registry import FORMATS
+from serving.datasets.readers.source import Source
+from serving.datasets.store import write_store
 from training.cli.options import A_PATH
-from training.data.formats import import_dataset
-from training.data.readers.classes import ClassNames
-from training.data.readers.registry import FORMATS
-from training.data.readers.source import Source
-from training.data.store import write_store
 
 
 class _Listing(click.Command):

@@ -16,8 +16,8 @@ def command(stores: tuple[Path, ...], out: Path) -> None:
     Pictures of one patient in two stores are registered; a figure of one that the other, where it shows the same tissue, does not
     call a figure is neither taught nor judged.
     """
+    from serving.datasets.store import read_store, write_store  # noqa: PLC0415
     from training.data.disagreements import reconcile  # noqa: PLC0415
-    from training.data.store import read_store, write_store  # noqa: PLC0415
 
     given = [read_store(path) for path in stores]
     names = [store.name for store in given]

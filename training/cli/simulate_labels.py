@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training.cli.options import A_PATH
 from training.labels.simulated import Campaign, simulate
 

@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from serving.core.errors import MitoserveError
 from serving.core.options import ScoringOptions
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.readers.registry import UNSTATED
 from serving.roles.role import MODEL_ROLES
+from serving.scoring.loading import load_screener
 from serving.scoring.models import model_folder
-from serving.scoring.onnx_detector import load_screener
 from serving.settings import default_models
 from serving.slides.opening import open_slide
 from training.cli.options import A_PATH, WithLists
-from training.data.readers.registry import UNSTATED
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store
 from training.labels.tiles.ranking import RankedSlide, Screener, rank_tiles
 from training.labels.tiles.selection import (

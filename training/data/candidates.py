@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from serving.datasets.csv_rows import table_rows
+from serving.datasets.pictures import has_padding
+from serving.datasets.store import Picture
 from serving.scoring.matching import MATCH_RADIUS_UM
 from training.data.combined_stores import find_store_name, full_id
-from training.data.crops import has_padding
-from training.data.csv_rows import table_rows
 from training.data.fields import Field, read_field
-from training.data.store import Picture
 
 Label = Literal["figure", "look-alike", "other", "normal figure", "atypical figure"]
 LABELS: tuple[Label, ...] = ("figure", "look-alike", "other", "normal figure", "atypical figure")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.data.store import Dataset, Picture, read_store
+from serving.datasets.store import Dataset, Picture, read_store
 
 STORE = "store"
 """The attribute of a picture that names its store."""

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.datasets.pictures import has_padding
+from serving.datasets.store import Picture
 from training.data.fields import read_field
-from training.data.store import Picture
 
 CROP_PX = 128
 _OFF_CENTRE_PX = 16.0
 """A figure farther than this from the middle does not make a crop."""
 _MOST_PX = 250
 """Larger pictures are fields."""
-_BLACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,3 @@ def read_crops(pictures: Sequence[Picture], root: Path) -> CropBank:
     if not pixels:
         raise ValueError(f"no crop of {CROP_PX} px with a figure in its middle is among {len(pictures)} pictures")
     return CropBank(np.stack(pixels), np.asarray(cases))
-
-
-def has_padding(crop: NDArray[np.uint8]) -> bool:
-    """True when an edge row or column is all but black."""
-    edges = (crop[0], crop[-1], crop[:, 0], crop[:, -1])
-    return any(float(edge.mean()) < _BLACK for edge in edges)

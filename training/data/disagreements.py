@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.datasets.pictures import open_picture
+from serving.datasets.readers.boxes import NOMINAL_HALF_UM, around
+from serving.datasets.store import Annotation, Box, Dataset, Picture
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
-from training.data.pictures import open_picture
-from training.data.readers.boxes import NOMINAL_HALF_UM, around
 from training.data.registration import GreyPicture, Shift, find_shift, read_blurred
-from training.data.store import Annotation, Box, Dataset, Picture
 
 Key = tuple[int, str]
 """Number of the store, id of the picture."""

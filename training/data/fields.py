@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.geometry import Region
-from training.data.pictures import open_picture
-from training.data.store import Picture
+from serving.datasets.pictures import open_picture
+from serving.datasets.store import Picture
 
 MPP = 0.25
 """um/px of a picture that states none."""
@@ -43,6 +43,14 @@ def read_fields(pictures: Sequence[Picture], root: Path, *, least_px: int) -> li
         If one is larger than `MOST_PX`.
     """
     return [read_field(p, root) for p in pictures if p.labelled and min(p.width, p.height) >= least_px]
+
+
+def read_fields_with_figures(pictures: Sequence[Picture], root: Path, *, least_px: int) -> list[Field]:
+    """The same; raises `ValueError` too if none of them shows a figure."""
+    fields = read_fields(pictures, root, least_px=least_px)
+    if not any(len(field.boxes) for field in fields):
+        raise ValueError(f"the recipe asks for fields, and no picture of {least_px} px shows a figure")
+    return fields
 
 
 def read_field(picture: Picture, root: Path) -> Field:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from serving.datasets.pictures import has_padding
+from serving.datasets.store import Picture
 from training.data.candidates import LABELS, LabelledPlaces, is_small
 from training.data.combined_stores import find_store_name
-from training.data.crops import has_padding
 from training.data.fields import read_field
-from training.data.store import Picture
 
 KINDS_OF_FIGURE = ("normal", "atypical")
 _ATYPICAL_WORDS = ("amf", "atypical")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
+from serving.datasets.store import Picture
 from serving.slides.slide import Slide
-from training.data.store import Picture
 
 STEP_UM = 2.0
 """A pixel of what is correlated: finer than half the radius within which objects are one, and coarse enough to be quick."""

@@ -13,9 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from training.data.augmentation import AUGMENTATIONS
-from training.data.pixels import read_sub_tile
 from training.data.sampling import Negatives, epoch
-from training.data.sub_tiles import WINDOW_PX, SubTileTable
+from training.data.sub_tiles import WINDOW_PX, SubTileTable, read_sub_tile
 
 R_MIN = 0.25
 """Det learns boxes of which at least this share lies in the sub-tile."""

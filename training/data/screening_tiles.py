@@ -12,7 +12,7 @@ from training.data.crops import CropBank
 from training.data.fields import Field
 from training.data.windows import Boxes, Pixels, Source, background_source, collage_source, event_source
 from training.labels.targets import cell_shares
-from training.models.regns import CELL_PITCH_PX
+from training.models.cascade import CELL_PITCH_PX
 from training.models.whole_tile import SCALE
 
 SIDE_PX = 512

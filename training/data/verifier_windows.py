@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.augmentation import STANDARD, Photometric, photometric
+from training.data.augmentation import STANDARD, Photometric, StainLook, photometric, restain
 from training.data.candidates import LABELS, Label, LabelledPlaces
-from training.data.stains import StainLook, restain
 
 
 class Draw(BaseModel):

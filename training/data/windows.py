@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.augmentation import dihedral, photometric_picture
+from training.data.augmentation import StainLook, dihedral, photometric_picture, restain
 from training.data.crops import CROP_PX, CropBank
 from training.data.fields import Field
-from training.data.stains import StainLook, restain
 
 if TYPE_CHECKING:
     from serving.synthetic.field import SyntheticField

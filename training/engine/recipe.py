@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from torch import nn
 
 from training.engine.task import TrainingPlan
-from training.models.trunks.build import check_trunk
+from training.models.trunks.timm_nets import check_trunk
 
 Share = Annotated[float, Field(ge=0, le=1)]
 TrunkName = Annotated[str, AfterValidator(check_trunk)]

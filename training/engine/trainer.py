@@ -14,9 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from training.engine.checkpoint import Checkpoint, read_checkpoint, save
 from training.engine.distributed import Process
-from training.engine.log import TrainingLog
+from training.engine.log import Checkpoint, TrainingLog, read_checkpoint, save
 from training.engine.task import Sampler, TrainingPlan, TrainingTask
 
 Losses = dict[str, Tensor]

@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from serving.core.probability import LogitAffine
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.import_report import first_problem
+from serving.datasets.store import Dataset, Picture
+from serving.evaluation.bootstrap import bootstrap_interval
 from serving.scoring.reliability import reliability
 from training.data.candidates import LABELS, LabelledPlaces
 from training.data.figure_kinds import read_figure_kinds
-from training.data.store import Dataset, Picture
 from training.data.verifier_windows import Draw, VerifierWindows
-from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.calibrations import CALIBRATIONS
 from training.evaluation.summary import Measured, Part
 from training.export.graphs import VerifierGraph
@@ -57,6 +58,20 @@ class AtypiaJudgement(Part):
     threshold: float = Field(description="Of the calibrated probability, chosen on all folds.")
     how: str
     research_use: str = RESEARCH_USE
+
+
+def read_atypia_judgement(path: Path) -> AtypiaJudgement:
+    """What `judge-atypia` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such judgement; the message names it and the first wrong field.
+    """
+    try:
+        return AtypiaJudgement.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 @dataclass(frozen=True, slots=True)

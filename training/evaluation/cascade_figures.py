@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.report_parts import CascadeMode
+from serving.datasets.store import Picture
+from serving.evaluation.metrics import FieldDetections, rates
+from serving.evaluation.ranking import average_precision_by_distance, rank
+from serving.evaluation.threshold_rules import best_f1
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector, counting_threshold, list_cards
-from serving.scoring.onnx_detector import CPU, load_cascade
-from training.data.store import Picture
-from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import FieldDetections, rates
-from training.evaluation.ranking import rank
+from serving.scoring.loading import load_cascade
+from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
+from serving.scoring.sessions import CPU
 from training.evaluation.served_analysis import analyse_picture, pair_with_truth
-from training.evaluation.threshold_rules import best_f1
 
 EXACT = CPU
 """The provider that others are compared with: float32 throughout."""
@@ -91,11 +93,11 @@ def score_pictures(
         If there are none.
     """
     folders = version_folders(models, version)
-    ways: dict[str, tuple[Detector, bool]] = {
-        name: (load_cascade(folders, providers=[name]), True) for name in dict.fromkeys((EXACT, *providers))
+    ways: dict[str, tuple[Detector, CascadeMode]] = {
+        name: (load_cascade(folders, providers=[name]), "exact") for name in dict.fromkeys((EXACT, *providers))
     }
     if everywhere:
-        ways[EVERYWHERE] = (ways[EXACT][0], False)
+        ways[EVERYWHERE] = (ways[EXACT][0], "off")
     outcomes: defaultdict[str, ArithmeticOutcome] = defaultdict(ArithmeticOutcome)
     for number, picture in enumerate(pictures, 1):
         for name, (detector, cascade) in ways.items():
@@ -153,10 +155,13 @@ def describe_figures(figures: CascadeFigures) -> Iterator[str]:
 
 def _count_shared(outcome: ArithmeticOutcome, exact: ArithmeticOutcome, threshold: float) -> int:
     """Labelled figures that both find."""
-    return sum(len(_hit(a, threshold) & _hit(b, threshold)) for a, b in zip(outcome.found, exact.found, strict=True))
+    return sum(
+        len(hit_figures(a, threshold) & hit_figures(b, threshold))
+        for a, b in zip(outcome.found, exact.found, strict=True)
+    )
 
 
-def _hit(found: FieldDetections, threshold: float) -> set[int]:
-    """Labelled figures with a detection, each the nearest of its match."""
+def hit_figures(found: FieldDetections, threshold: float) -> set[int]:
+    """Indices of the labelled figures that a detection of at least `threshold` finds, one-to-one within 7.5 um."""
     centres = found.centres[found.true_positives(threshold)]
-    return {int(np.linalg.norm(found.truth - centre, axis=1).argmin()) for centre in centres}
+    return {figure for _, figure in match_centres(centres, found.truth, MATCH_RADIUS_UM / found.mpp)}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.evaluation.threshold_rules import THRESHOLD_RULES
 from serving.scoring.expected import chance_variance, count_figures
 from training.evaluation.calibrations import CALIBRATIONS, ProbabilityMap
 from training.evaluation.judged_pictures import PooledDetections, figures_in
-from training.evaluation.threshold_rules import THRESHOLD_RULES
 
 AUTOMATIC = "automatic"
 """The calibration with the lowest Brier score on groups that it was not fitted on, all within the training groups."""

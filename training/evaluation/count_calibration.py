@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from serving.core.modelcard import CountCalibration
+from serving.core.card_parts import CountCalibration
 from serving.scoring.analysis import MitosisMap
 from training.labels.targets import Boxes, clip_boxes
 

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves of sub-tile scores, and FROC of detections."""
+"""ROC and precision-recall curves of sub-tile scores, and FROC of detections, with as many points as a figure can show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from training.evaluation.metrics import FieldDetections
-from training.evaluation.ranking import rank
+from serving.evaluation.metrics import FieldDetections
+from serving.evaluation.ranking import rank
 from training.evaluation.sub_tiles import check_scores
+
+POINTS = 200
+"""Points of a curve that a summary keeps."""
+
+
+def thin_curve(*columns: NDArray[np.float64]) -> list[list[float]]:
+    """Rows of a curve, at most `POINTS` of them, evenly chosen, the first and the last among them."""
+    count = len(columns[0])
+    kept = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(np.intp))
+    rows: list[list[float]] = np.stack(columns, 1)[kept].tolist()
+    return rows
+
 
 Floats = NDArray[np.float64]
 

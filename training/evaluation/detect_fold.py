@@ -10,15 +10,15 @@ from pydantic import BaseModel, ValidationError
 
 from serving.core.modelcard import ModelCard
 from serving.core.options import ScoringOptions
+from serving.datasets.import_report import first_problem
+from serving.datasets.patient import current_case
+from serving.datasets.pictures import open_picture
+from serving.datasets.store import Dataset
 from serving.scoring.detector import Detector, list_cards
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
 from serving.slides.slide import Slide
-from training.data.import_report import first_problem
-from training.data.patient import current_case
-from training.data.pictures import open_picture
-from training.data.store import Dataset
 from training.evaluation.caching_detector import CachingDetector
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
 from training.evaluation.judgement import ModelName

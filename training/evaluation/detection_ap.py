@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from training.evaluation.metrics import FieldDetections
-from training.evaluation.ranking import rank
-
 FIGURE = 1
 """The one category."""
 
@@ -66,21 +63,6 @@ def coco_ap(images: Sequence[ImageBoxes]) -> CocoAp:
         evaluation.accumulate()
         evaluation.summarize()
     return CocoAp(ap_50_95=float(evaluation.stats[0]), ap_50=float(evaluation.stats[1]))
-
-
-def average_precision_by_distance(found: Sequence[FieldDetections]) -> float:
-    """Average precision with detections and figures matched one-to-one within 7.5 um.
-
-    The sum over thresholds of the step in recall times precision, not interpolated, as scikit-learn defines it; figures
-    that nothing found count as missed. NaN without figures, 0 without detections.
-    """
-    ranking = rank(found)
-    if not ranking.figures:
-        return float("nan")
-    ends = ranking.ends()
-    hits = ranking.hits.cumsum()[ends]
-    steps = np.diff(hits, prepend=0) / ranking.figures
-    return float((steps * hits / (ends + 1)).sum())
 
 
 def _coco(boxes: Sequence[NDArray[np.float32]], scores: Sequence[NDArray[np.float32]]) -> Any:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from training.evaluation.bootstrap import Unit, bootstrap_interval, spread
-from training.evaluation.metrics import FieldDetections, Rates, rates
+from serving.evaluation.bootstrap import Unit, bootstrap_interval, spread
+from serving.evaluation.metrics import FieldDetections, Rates, rates
 from training.evaluation.served_analysis import group_by_slide
 from training.evaluation.summary import DetectionCounts, FigureFree, Measured, SlideRow, SpreadRow
 

@@ -8,24 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
+from serving.datasets.store import Dataset, Picture
+from serving.evaluation.metrics import FieldDetections
+from serving.evaluation.ranking import rank
+from serving.evaluation.threshold_rules import THRESHOLD_RULES
 from training.data.combined_stores import read_stores
 from training.data.fields import MPP
-from training.data.pixels import read_sub_tile
 from training.data.samples import find_boxes
-from training.data.store import Dataset, Picture
-from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives
+from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives, read_sub_tile
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.drawing import save_drawn
 from training.evaluation.figures import draw
 from training.evaluation.html_report import write_html
 from training.evaluation.lattice import LatticeScores
 from training.evaluation.measure import evaluate_found, evaluate_scores
-from training.evaluation.metrics import FieldDetections
-from training.evaluation.ranking import rank
 from training.evaluation.served_analysis import detect_in_picture
 from training.evaluation.subjects import Subject, highest, load_subject
 from training.evaluation.summary import DataCounts, DataDescription, EvaluationSummary
-from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.recipes.runs import check_resolution
 
 BATCH = 32

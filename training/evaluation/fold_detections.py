@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.import_report import first_problem
+from serving.datasets.store import Dataset, Picture
 from serving.scoring.verification import pool_probabilities
-from training.data.import_report import first_problem
-from training.data.store import Dataset, Picture
 from training.evaluation.judged_pictures import JudgedPicture
 from training.evaluation.judgement import JudgedCascade, MadeBy, ModelName
 

@@ -1,15 +1,20 @@
-"""A judgement across groups: what is chosen for a group is chosen on others. Start at `judge`."""
+"""A judgement across groups: what is chosen for a group is chosen on others. Start at `judge`, or `cross_validate` from files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.datasets.store import read_store
+from serving.evaluation.threshold_rules import FLAT, f1_at
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.evaluation.choice import AUTOMATIC, Choice, choose
+from training.evaluation.choice import AUTOMATIC, Choice, check_names, choose
+from training.evaluation.curves import thin_curve
+from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
 from training.evaluation.judged_metrics import METRICS, JudgedGroups, average_precision, ratio
 from training.evaluation.judged_pictures import JudgedPicture, PooledDetections, figures_in, folds, look_alikes_in
 from training.evaluation.judgement import (
@@ -23,10 +28,9 @@ from training.evaluation.judgement import (
     JudgedSource,
     Judgement,
 )
+from training.evaluation.judgement_tables import summary_table, write_judgement
 from training.evaluation.lattice import calibration as reliability_of
 from training.evaluation.summary import PrecisionRecallPoint
-from training.evaluation.thinning import thin_curve
-from training.evaluation.threshold_rules import FLAT, f1_at
 
 POOLED = "pooled"
 QUARTER = 0.25
@@ -270,3 +274,39 @@ def _passed(pictures: Sequence[JudgedPicture]) -> float:
 
 def _is_near(error: float | None) -> bool:
     return error is not None and abs(error) <= QUARTER
+
+
+def cross_validate(
+    stores: Sequence[Path],
+    folds: Sequence[Path],
+    out: Path,
+    *,
+    rule: str,
+    calibration: str,
+    detector_share: float | None = None,
+    title: str = "Cross-validation by group",
+    say: Callable[[str], None] = print,
+) -> Judgement:
+    """Judge the detections of all folds, and write the judgement into `out`.
+
+    detector_share : weight of Det's log odds beside the verifier's, in place of what the folds state
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be, a name is not known, weights saw a patient whom they are to judge, or two files state
+        that their cascades differ by more than the weights.
+    FileNotFoundError
+        If a file is not there.
+    """
+    check_names(calibration, rule)
+    found = [read_fold(path) for path in folds]
+    if detector_share is not None:
+        found = [with_share(fold, detector_share) for fold in found]
+    cascade = describe_cascade(found)
+    pictures = pair_pictures([read_store(path) for path in stores], found)
+    judged = judge(pictures, calibration=calibration, rule=rule, title=title, cascade=cascade)
+    write_judgement(judged, out)
+    say("\n".join(summary_table(judged)))
+    say(f"{out}: judgement.json, judgement.md, judgement.png. {judged.research_use}")
+    return judged

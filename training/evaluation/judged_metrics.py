@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.evaluation.bootstrap import bootstrap_interval
 from serving.plugins import Registry
-from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.judgement import GroupRow
 from training.evaluation.summary import Measured
 

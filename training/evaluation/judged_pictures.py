@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.evaluation.metrics import FieldDetections, no_points
-from training.evaluation.ranking import Ranking, rank_scores
+from serving.evaluation.metrics import FieldDetections, no_points
+from serving.evaluation.ranking import Ranking, rank_scores
 
 
 @dataclass(frozen=True)

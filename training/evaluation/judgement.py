@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from serving.core.probability import ProbabilityMap
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training.evaluation.summary import Calibration, Defined, Measured, Part, PrecisionRecallPoint
 
 JUDGEMENT_VERSION: Final = "1.0"

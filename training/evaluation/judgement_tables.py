@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from serving.core.probability import LogitAffine
-from training.data.import_report import first_problem
+from serving.datasets.import_report import first_problem
 from training.evaluation.drawing import format_number
 from training.evaluation.judged_metrics import METRICS
 from training.evaluation.judgement import ChosenRow, JudgedSource, Judgement

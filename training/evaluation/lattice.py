@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.evaluation.bootstrap import bootstrap_interval, spread
 from serving.scoring.reliability import reliability
-from training.evaluation.bootstrap import bootstrap_interval, spread
-from training.evaluation.curves import precision_recall, roc
+from training.evaluation.curves import precision_recall, roc, thin_curve
 from training.evaluation.detections import BootstrapOptions
 from training.evaluation.sub_tiles import SubTileRates, sub_tile_rates
 from training.evaluation.summary import (
@@ -22,7 +22,6 @@ from training.evaluation.summary import (
     SubTiles,
     SubTileSlideRow,
 )
-from training.evaluation.thinning import thin_curve
 from training.models.heads.scores import REG_THRESHOLDS
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.datasets.store import Dataset, Picture
+from serving.evaluation.metrics import FieldDetections, Rates, bootstrap_f1, rates
+from serving.evaluation.ranking import average_precision_by_distance, rank
+from serving.evaluation.threshold_rules import best_f1
 from serving.scoring.analysis import MitosisMap
-from training.data.store import Dataset, Picture
 from training.evaluation.caching_detector import CachingDetector
-from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import FieldDetections, Rates, bootstrap_f1, rates
-from training.evaluation.ranking import rank
 from training.evaluation.served_analysis import analyse_picture, group_by_slide, pair_with_truth
-from training.evaluation.threshold_rules import best_f1
 from training.export.draft_models import CANDIDATE_PROBABILITY, draft_detector
 from training.recipes.runs import weights_without
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from serving.evaluation.bootstrap import Unit
+from serving.evaluation.metrics import FieldDetections, rates
+from serving.evaluation.ranking import average_precision_by_distance, rank
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.evaluation.bootstrap import Unit
-from training.evaluation.curves import froc
-from training.evaluation.detection_ap import ImageBoxes, average_precision_by_distance, coco_ap
+from training.evaluation.curves import froc, thin_curve
+from training.evaluation.detection_ap import ImageBoxes, coco_ap
 from training.evaluation.detections import BootstrapOptions, detection_counts, figure_free, slide_row, spread_rows
 from training.evaluation.lattice import LatticeScores, calibration, lattice_summary
-from training.evaluation.metrics import FieldDetections, rates
-from training.evaluation.ranking import rank
 from training.evaluation.served_analysis import group_by_slide
 from training.evaluation.summary import (
     AveragePrecision,
@@ -20,7 +20,6 @@ from training.evaluation.summary import (
     FrocPoint,
     ModelVersion,
 )
-from training.evaluation.thinning import thin_curve
 
 
 def evaluate_found(

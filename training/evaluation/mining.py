@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from serving.datasets.store import Dataset, Picture
 from training.data.candidates import LABELS, LabelledPlaces, is_small, read_candidates
 from training.data.combined_stores import full_id
-from training.data.store import Dataset, Picture
 from training.data.verifier_windows import Draw, VerifierWindows
 from training.recipes.verifier import VerifierRecipe, predict_probabilities
 

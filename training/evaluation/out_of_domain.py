@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from serving.core.options import ScoringOptions
+from serving.datasets.store import Picture
+from serving.evaluation.metrics import Rates, rates
 from serving.scoring.detector import Detector
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from training.data.crops import CropBank
-from training.data.store import Picture
 from training.data.windows import collage
-from training.evaluation.metrics import Rates, rates
 from training.evaluation.served_analysis import analyse_picture, pair_with_truth
 
 CELLS = 8

@@ -8,9 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.pixels import read_sub_tile
 from training.data.samples import find_boxes
-from training.data.sub_tiles import SubTileTable
+from training.data.sub_tiles import SubTileTable, read_sub_tile
 from training.evaluation.detection_ap import ImageBoxes
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet

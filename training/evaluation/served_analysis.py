@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
+from serving.core.report_parts import CascadeMode
+from serving.datasets.pictures import open_picture
+from serving.datasets.store import Picture
+from serving.evaluation.metrics import FieldDetections, Rates, rates
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import Detector
 from serving.scoring.hotspot import find_hotspots
@@ -16,18 +20,15 @@ from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.pipeline import score_slide
 from serving.scoring.windows import CountingWindow, Disc, Rectangle
 from training.data.fields import MPP
-from training.data.pictures import open_picture
-from training.data.store import Picture
-from training.evaluation.metrics import FieldDetections, Rates, rates
 
 LOWEST = 0.001
 """Detections below this probability are not kept for the choice of a threshold."""
 
 
-def analyse_picture(detector: Detector, picture: Picture, root: Path, *, cascade: bool = True) -> Analysis:
+def analyse_picture(detector: Detector, picture: Picture, root: Path, *, cascade: CascadeMode = "exact") -> Analysis:
     """A picture as serving analyses it, with detections down to probability `LOWEST`.
 
-    cascade : False shows Det every sub-tile
+    cascade : see `CascadeMode`
     """
     with open_picture(root / picture.path, name=picture.id) as slide:
         options = ScoringOptions(mpp=picture.mpp or slide.mpp or MPP, threshold=LOWEST, cascade=cascade)

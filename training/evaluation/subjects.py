@@ -1,4 +1,4 @@
-"""What `evaluate` can judge: a run of `train`, or a folder of exported models."""
+"""What `evaluate` can judge: a run of `train`, any detector of sub-tiles alone, or a folder of exported models."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.core.detections import Detections
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
 from serving.scoring.detector import Detector, counting_threshold, list_cards
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
-from training.evaluation.detector_alone import Detect, DetectorAlone, torch_detect
 from training.evaluation.summary import ModelVersion
-from training.export.draft_models import DRAFT_VERSION, draft_detector
+from training.export.draft_models import DRAFT_VERSION, draft_cards, draft_detector
 from training.models.classes import MODELS
 from training.models.heads.registry import HEADS
 from training.models.heads.scores import REG_THRESHOLDS
@@ -26,6 +27,51 @@ from training.recipes.reading import RECIPE_FILE
 from training.recipes.record import read_record
 from training.recipes.runs import load_run
 from training.recipes.sub_tiles import SubTileRecipe
+
+Detect = Callable[[NDArray[np.uint8]], list[Detections]]
+"""See `Detector.detect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorAlone:
+    """A detector for which every sub-tile passes the screening, with score 0. device : what it runs on, in words."""
+
+    detect: Detect
+    screening_card: ModelCard
+    detection_card: ModelCard
+    verification_card: None = None
+    provider: str = "torch"
+
+    @classmethod
+    def from_detect(cls, detect: Detect) -> "DetectorAlone":
+        """With cards that state the study's geometry and let everything pass."""
+        return cls(detect, *draft_cards()[:2])
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.verify`: it is not asked, since there is no card."""
+        raise ModelError("a detector alone has no verifier")
+
+    def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Detector.screen`."""
+        stride = self.screening_card.input.stride_px
+        return np.zeros((len(tiles), tiles.shape[1] // stride - 1, tiles.shape[2] // stride - 1), np.float32)
+
+
+def torch_detect(model: SubTileDetector) -> Detect:
+    """The detections of a trained model of the study."""
+    device = next(model.parameters()).device
+    model.eval()
+
+    @torch.inference_mode()
+    def detect(windows: NDArray[np.uint8]) -> list[Detections]:
+        found = model(torch.from_numpy(windows).to(device).permute(0, 3, 1, 2).float())
+        return [
+            Detections(f["boxes"].cpu().numpy(), f["scores"].cpu().numpy(), np.zeros(len(f["scores"]), np.float32))
+            for f in found
+        ]
+
+    return detect
+
 
 Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Scores of windows, uint8, (N, 250, 250, 3) -> float32, (N,)."""

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 
 SCHEMA_VERSION: Final = "1.0"
 """Minor versions add fields; a major version changes or removes one."""
@@ -38,6 +38,15 @@ class Measured(Part):
     units: int = Field(ge=0, description="How many of them there are.")
     draws: int = Field(ge=0, description="Draws in which the figure was defined.")
     reason: str | None = Field(default=None, description="Why there is no interval.")
+
+    @property
+    def words(self) -> str:
+        """For people: the figure to three places, with its interval or why there is none."""
+        if self.value is None:
+            return "not measured"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f} (no interval: {self.reason})"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 class ModelVersion(Part):

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from serving.core.detections import Detections
 from serving.core.geometry import WorkFrame
 from serving.core.modelcard import ModelCard
+from serving.datasets.pictures import open_picture
+from serving.datasets.store import Dataset, Picture
 from serving.scoring.detector import Detector
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities, verify_candidates
-from training.data.pictures import open_picture
-from training.data.store import Dataset, Picture
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
 from training.evaluation.judgement import ModelName
 from training.evaluation.served_analysis import LOWEST

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
-from serving.core.research_use import RESEARCH_USE
+from serving.core.card_parts import DetectionThreshold, ScreeningThreshold
+from serving.core.modelcard import ModelCard
+from serving.core.modelinput import ModelInput
+from serving.core.words import RESEARCH_USE
 from training.evaluation.judgement import Judgement, ModelName
 from training.evaluation.judgement_tables import candidate_figures
 from training.export.draft_models import CANDIDATE_PROBABILITY, MERGE_RADIUS_UM
@@ -14,8 +16,8 @@ from training.export.judged_card import per_group, summarise_judgement
 from training.export.origins import data_of_runs
 from training.export.rounding import RoundingDrift
 from training.models.det import NMS_IOU
-from training.recipes.cascade import ScreeningRecipe
 from training.recipes.reading import read_recipe
+from training.recipes.screening import ScreeningRecipe
 
 UNCHOSEN = 0.5
 _WHOLE_TILE = "; it runs over a tile enlarged by 128 / 125, where the cells of all its sub-tiles fall on one grid and are computed once"
@@ -92,7 +94,7 @@ def det_card(made: Made, judgement: Judgement, last: ModelName) -> ModelCard:
         "72 px, 60 proposals, batched",
         input=ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="windows: uint8 (N, 250, 250, 3) RGB"),
         output="boxes float32 (N, K, 4) xyxy window px; probabilities float32 (N, K); counts int64 (N), rows behind it are 0",
-        weights=_probabilities_move(made.drift),
+        weights=state_drift(made.drift),
         detection_threshold=_unchosen("not used where a verifier judges; Det was not judged without one"),
         nms_iou=NMS_IOU,
         merge_radius_um=MERGE_RADIUS_UM,
@@ -102,12 +104,10 @@ def det_card(made: Made, judgement: Judgement, last: ModelName) -> ModelCard:
 
 def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard:
     """Card of the verifier, before the judgement is stated in it. window_px : side of its window."""
-    nets = "" if len(made.runs) == 1 else f" of {len(made.runs)} nets"
     return ModelCard(
         **_common("verifier", made, judgement, "verifier"),
         task="verification",
-        architecture=f"{made.backbone} up to its third stage; stages 2 and 3 averaged, one linear layer; sees the disc of "
-        f"{window_px / 4:g} um around a candidate; mean logit{nets} of the eight symmetries of the square",
+        architecture=describe_window_net(made, window_px, "candidate"),
         input=ModelInput(
             window_px=window_px,
             stride_px=window_px,
@@ -115,7 +115,7 @@ def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard
             layout=f"windows: uint8 (N, {window_px}, {window_px}, 3) RGB",
         ),
         output="probabilities: float32 (N), of a mitotic figure in the middle of the window",
-        weights=_probabilities_move(made.drift),
+        weights=state_drift(made.drift),
         detection_threshold=_unchosen("not yet"),
         candidate_probability=CANDIDATE_PROBABILITY,
         figures={},
@@ -150,7 +150,17 @@ def _common(name: ModelName, made: Made, judgement: Judgement, last: ModelName) 
     }
 
 
-def _probabilities_move(drift: RoundingDrift) -> str:
+def describe_window_net(made: Made, window_px: int, centre: str) -> str:
+    """The architecture of a net of the verifier's kind. window_px : side of its window; centre : what is in its middle."""
+    nets = "" if len(made.runs) == 1 else f" of {len(made.runs)} nets"
+    return (
+        f"{made.backbone} up to its third stage; stages 2 and 3 averaged, one linear layer; sees the disc of {window_px / 4:g} um around a "
+        f"{centre}; mean logit{nets} of the eight symmetries of the square"
+    )
+
+
+def state_drift(drift: RoundingDrift) -> str:
+    """How weights are stored that were rounded to half precision, and what that moves."""
     return f"{_HALF} {drift.where} probabilities move by {drift.largest:.1e} at most"
 
 

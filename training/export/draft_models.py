@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold, load_card
-from serving.core.research_use import RESEARCH_USE
-from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.core.card_parts import DetectionThreshold, ScreeningThreshold
+from serving.core.modelcard import ModelCard, load_card
+from serving.core.modelinput import ModelInput
+from serving.core.words import RESEARCH_USE
+from serving.scoring.loading import load_cascade
+from serving.scoring.onnx_detector import OnnxDetector
 from training.evaluation.judgement import ModelName
+from training.export.graphs import WholeTileRegNSGraph, det_graph, regns_graph, verifier_graph
 from training.export.onnx_files import export_det, export_regns, export_verifier
 from training.export.parts import CascadeParts
 from training.export.publishing import hashes
-from training.export.run_graphs import det_graph, regns_graph, verifier_graph
-from training.export.whole_tile import WholeTileRegNSGraph
 from training.models.det import NMS_IOU
 from training.models.verifier import WINDOW_PX as VERIFIER_PX
 

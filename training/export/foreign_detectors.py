@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from serving.adoption.adopting import run_graph
 from serving.adoption.contract import AdoptionContract, KongNetOutput, TorchvisionOutput
-from serving.core.modelcard import Normalisation
-from serving.registry.parity import differences
+from serving.core.modelinput import Normalisation
+from serving.registry.version_check import differences
 from training.export.torch_weights import put_state, read_state
 
 OPSET = 18

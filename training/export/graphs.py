@@ -1,18 +1,23 @@
-"""The graphs of the serving contract: uint8 in, batched, everything but the cascade's choice inside."""
+"""The graphs of the serving contract, and those of runs: uint8 in, batched, everything but the cascade's choice inside."""
 
 import copy
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import roi_align
 
 from training.export.boxes import decode, suppress
+from training.models.cascade import CascadeNet, RegNS
 from training.models.det import MAX_DETECTIONS, NMS_IOU, PROPOSALS, SCORE_FLOOR, STRIDES, WINDOW_PX, Det
-from training.models.regns import RegNS
+from training.models.triage import TriageNet
 from training.models.trunks.registry import Trunk
 from training.models.verifier import Verifier
+from training.models.whole_tile import SCALE, WholeTileRegNS
+from training.recipes.runs import load_run
 
 STRIDE_PX = 125
 BBOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -49,6 +54,20 @@ def cut(tiles: Tensor) -> Tensor:
 def find_lattice_shape(tiles: Tensor) -> tuple[int, int, int]:
     """Shape of the scores of tiles: N, rows and columns of sub-tiles."""
     return tiles.shape[0], tiles.shape[1] // STRIDE_PX - 1, tiles.shape[2] // STRIDE_PX - 1
+
+
+class TriageGraph(nn.Module):
+    """tiles uint8 (N, H, W, 3), H and W multiples of 32 -> probabilities float32 (N, H / 32, W / 32)."""
+
+    def __init__(self, net: TriageNet) -> None:
+        super().__init__()
+        self.net = net
+        self.eval()
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.net(tiles.permute(0, 3, 1, 2))
+        return logits.sigmoid()
 
 
 class VerifierGraph(nn.Module):
@@ -164,3 +183,63 @@ def _anchors(det: Det) -> list[Tensor]:
         offsets = torch.stack([x, y, x, y], -1).reshape(-1, 1, 4)
         result.append((offsets + base.float()).reshape(-1, 4))
     return result
+
+
+_Model = TypeVar("_Model", bound=nn.Module)
+
+
+class WholeTileRegNSGraph(nn.Module):
+    """tiles uint8 (N, H, W, 3), H and W multiples of 125 -> scores float32 (N, H / 125 - 1, W / 125 - 1).
+
+    The contract of `RegNSGraph`; but a score depends on its surroundings in the tile, and so, a little, on the tile in
+    which it is asked for.
+    """
+
+    def __init__(self, model: WholeTileRegNS) -> None:
+        super().__init__()
+        self.model = model
+        self.eval()
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """See the class."""
+        pixels = tiles.permute(0, 3, 1, 2).float()
+        enlarged = F.interpolate(pixels, scale_factor=SCALE, mode="bilinear", align_corners=False)
+        scores: Tensor = self.model(enlarged)
+        return scores
+
+
+def regns_graph(run: Path) -> RegNSGraph | WholeTileRegNSGraph:
+    """Of a screening recipe's run a Reg-NS that sees a tile at once; of a cascade recipe's run one that sees each sub-tile.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run is not finished.
+    ValueError
+        If it is of another kind of recipe.
+    """
+    recipe, model = load_run(run)
+    if isinstance(model, WholeTileRegNS):
+        return WholeTileRegNSGraph(model)
+    if isinstance(model, CascadeNet) and model.regns is not None:
+        return RegNSGraph(model.trunk, model.regns)
+    what = "Det alone" if isinstance(model, CascadeNet) else f"a {recipe.kind} recipe"
+    raise ValueError(f"{run} is a run of {what}, which has no Reg-NS; give the run of a screening recipe")
+
+
+def det_graph(run: Path) -> DetGraph:
+    """Of a cascade recipe's run; raises as `regns_graph` does."""
+    model = _loaded(run, CascadeNet)
+    return DetGraph(model.trunk, model.det)
+
+
+def verifier_graph(runs: Sequence[Path]) -> VerifierGraph:
+    """One graph of all verifier recipes' runs; raises as `regns_graph` does, and `ValueError` where their windows differ."""
+    return VerifierGraph([_loaded(run, Verifier) for run in runs])
+
+
+def _loaded(run: Path, kind: type[_Model]) -> _Model:
+    recipe, model = load_run(run)
+    if not isinstance(model, kind):
+        raise ValueError(f"{run} is a run of a {recipe.kind} recipe, not of a {kind.__name__}")
+    return model

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from serving.core.modelcard import DetectionThreshold, FigureCount, ModelCard, ProbabilityCalibration, SlideFigures
+from serving.core.card_parts import DetectionThreshold, FigureCount, ProbabilityCalibration, SlideFigures
+from serving.core.modelcard import ModelCard
 from training.evaluation.drawing import format_number
 from training.evaluation.judge import OF_FOLDS
 from training.evaluation.judgement import JudgedSource, Judgement

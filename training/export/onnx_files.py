@@ -37,6 +37,13 @@ def export_verifier(graph: nn.Module, path: Path) -> None:
     _export(graph, (example,), path, outputs=["probabilities"], axes=axes)
 
 
+def export_triage(graph: nn.Module, path: Path) -> None:
+    """Write the triage graph; N, H and W are dynamic."""
+    example = torch.zeros((2, 384, 512, 3), dtype=torch.uint8)
+    axes = {"tiles": {0: "N", 1: "H", 2: "W"}, "probabilities": {0: "N", 1: "rows", 2: "columns"}}
+    _export(graph, (example,), path, outputs=["probabilities"], axes=axes)
+
+
 def _export(
     graph: nn.Module,
     example: tuple[Tensor, ...],

@@ -8,8 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
-from training.data.pixels import read_sub_tile
-from training.data.sub_tiles import SubTileTable, positives
+from training.data.sub_tiles import SubTileTable, positives, read_sub_tile
 from training.evaluation.subjects import highest
 
 BATCH = 16

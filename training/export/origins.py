@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.core.modelcard import DataSource
+from serving.core.card_parts import DataSource
 from training.recipes.reading import read_recipe
 from training.recipes.record import read_record
 from training.recipes.registry import RecipeKind

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from serving.core.modelcard import ModelCard, load_card
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of each file in a folder, by name."""
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def check_version_number(version: str) -> None:
+    """Raise `ValueError` where a version is not of the form 1.2.3."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ValueError(f"{version}: give a version of the form 1.2.3")
 
 
 def publish(folder: Path, target: Path, card: ModelCard) -> None:

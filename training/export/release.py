@@ -1,36 +1,31 @@
 """A release: a version folder for each model of a judged cascade, written only when every check passes."""
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
-from serving.core.errors import ModelError
-from serving.core.modelcard import ModelCard, ScreeningThreshold, load_card
-from training.data.store import Dataset
+from serving.core.card_parts import ScreeningThreshold
+from serving.core.modelcard import ModelCard, load_card
+from serving.datasets.store import Dataset
 from training.evaluation.judgement import Judgement, ModelName
 from training.export.cards import Made, det_card, make_kept_card, regns_card, screening_threshold, verifier_card
-from training.export.graphs import DetGraph, RegNSGraph, VerifierGraph
+from training.export.graphs import (
+    DetGraph,
+    RegNSGraph,
+    VerifierGraph,
+    WholeTileRegNSGraph,
+    det_graph,
+    regns_graph,
+    verifier_graph,
+)
 from training.export.judged_card import list_limits, make_judged_card
-from training.export.onnx_files import export_det, export_regns, export_verifier, store_in_half
-from training.export.parity import parity_tile, parity_windows, write_parity
+from training.export.onnx_files import export_det, export_regns, export_verifier
+from training.export.parity import parity_tile, parity_windows
 from training.export.parts import CascadeParts
-from training.export.publishing import hashes, publish
+from training.export.publishing import check_version_number, hashes, publish
 from training.export.rounding import Samples, measure_drift, middles, round_to_half
-from training.export.run_graphs import det_graph, regns_graph, verifier_graph
-from training.export.whole_tile import WholeTileRegNSGraph
-
-SCORE_TOLERANCE = 1e-4
-BOX_TOLERANCE_PX = 0.05
-"""Far below the 0.3 px at which the IoU of a 30 px box falls under 0.99."""
-Export = Callable[[nn.Module, Path], None]
+from training.export.version_files import Export, write_graph
 
 
 def release(
@@ -65,8 +60,7 @@ def release(
     FileExistsError
         If the version is there already: versions never change.
     """
-    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise ValueError(f"{version}: give a version of the form 1.2.3")
+    check_version_number(version)
     for name in parts.names:
         if (models / name / version).exists():
             raise FileExistsError(f"{models / name / version} exists; versions never change, choose another")
@@ -151,27 +145,9 @@ def _anew(
         graph, export = verifier_graph(runs), export_verifier
         sample, pixels = (middles(w, graph.window_px) for w in (parity_windows(), samples.windows))
     half = round_to_half(graph)
-    made = Made(version, runs, _write(folder, half, export, sample), measure_drift(graph, half, pixels, samples.where))
+    made = Made(
+        version, runs, write_graph(folder, half, export, sample), measure_drift(graph, half, pixels, samples.where)
+    )
     if isinstance(graph, VerifierGraph):
         return verifier_card(made, judgement, graph.window_px)
     return (regns_card if name == "reg-ns" else det_card)(made, judgement, parts.last)
-
-
-def _write(folder: Path, graph: nn.Module, export: Export, sample: NDArray[np.uint8]) -> int:
-    """Export, check and add the parity sample; the number of parameters."""
-    export(graph, folder / "full.onnx")
-    store_in_half(folder / "full.onnx", folder / "model.onnx")
-    (folder / "full.onnx").unlink()
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    with torch.inference_mode():
-        result = graph(torch.from_numpy(sample))
-    expected = [t.numpy() for t in (result if isinstance(result, tuple) else (result,))]
-    names = [o.name for o in session.get_outputs()]
-    found = session.run(None, {session.get_inputs()[0].name: sample})
-    for name, a, b in zip(names, expected, found, strict=True):
-        tolerance = BOX_TOLERANCE_PX if name == "boxes" else SCORE_TOLERANCE
-        difference = float(np.abs(a - b).max())
-        if a.shape != b.shape or difference > tolerance:
-            raise ModelError(f"{name} of {folder.name}: ONNX Runtime and torch differ by {difference:g}")
-    write_parity(folder / "parity.npz", sample, dict(zip(names, expected, strict=True)))
-    return sum(p.numel() for p in graph.parameters())

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copy2
 
-from serving.core.modelcard import CountCalibration, ModelCard, load_card
+from serving.core.card_parts import CountCalibration
+from serving.core.modelcard import ModelCard, load_card
 from serving.core.options import CountingOptions
+from serving.datasets.store import Picture
 from serving.scoring.analysis import Analysis
 from serving.scoring.int8 import INT8
 from serving.scoring.recount import recount
-from training.data.store import Picture
 from training.evaluation.cascade_figures import (
     EVERYWHERE,
     EXACT,

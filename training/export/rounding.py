@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from serving.datasets.store import Dataset
 from training.data.fields import read_fields
-from training.data.store import Dataset
 from training.export.parity import parity_tile, parity_windows
 
 TILE_PX = 1000
@@ -56,6 +56,43 @@ class Samples:
         tiles = np.stack([f.pixels[:TILE_PX, :TILE_PX] for f in fields])
         windows = [f.pixels[500:750, 250 * i : 250 * i + 250] for f in fields for i in range(TILE_PX // 250)]
         return cls("real windows", tiles, np.stack(windows))
+
+
+@torch.no_grad()
+def fold_norms(graph: _Graph) -> _Graph:
+    """A copy in which batch norm of learnt statistics does nothing more: each is part of the convolution before it.
+
+    An exported graph holds them folded. So that its weights can be rounded as those of torch are, they are folded before.
+
+    Raises
+    ------
+    ValueError
+        If a batch norm follows no convolution of as many channels.
+    """
+    result, before = copy.deepcopy(graph), None
+    for name, module in result.named_modules():
+        if isinstance(module, nn.Conv2d):
+            before = module
+        elif isinstance(module, nn.BatchNorm2d):
+            if before is None or before.out_channels != module.num_features:
+                raise ValueError(f"batch norm {name} follows no convolution that it could be folded into")
+            _fold(before, module)
+            before = None
+    return result
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    mean, var = norm.running_mean, norm.running_var
+    if mean is None or var is None:
+        raise ValueError("a batch norm without statistics cannot be folded")
+    scale = norm.weight * (var + norm.eps).rsqrt()
+    shift = norm.bias - mean * scale
+    conv.weight.mul_(scale.reshape(-1, 1, 1, 1))
+    conv.bias = nn.Parameter(shift if conv.bias is None else conv.bias * scale + shift)
+    norm.weight.fill_(1.0)
+    norm.bias.zero_()
+    mean.zero_()
+    var.fill_(1.0 - norm.eps)
 
 
 def round_to_half(graph: _Graph) -> _Graph:

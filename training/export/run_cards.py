@@ -7,25 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.modelcard import (
-    DataSource,
-    DetectionThreshold,
-    ModelCard,
-    ModelInput,
-    ScreeningThreshold,
-    SlideFigures,
-)
-from serving.core.research_use import RESEARCH_USE
+from serving.core.card_parts import DataSource, DetectionThreshold, ScreeningThreshold, SlideFigures
+from serving.core.modelcard import ModelCard
+from serving.core.modelinput import ModelInput
+from serving.core.words import RESEARCH_USE
+from serving.evaluation.metrics import rates
+from serving.evaluation.ranking import rank
+from serving.evaluation.threshold_rules import THRESHOLD_RULES, highest_with_recall, sub_tile_ranking
 from serving.scoring.matching import MATCH_RADIUS_UM
-from training.data.pixels import read_sub_tile
-from training.data.sub_tiles import WINDOW_PX, positives
-from training.evaluation.detector_alone import DetectorAlone
+from training.data.sub_tiles import WINDOW_PX, positives, read_sub_tile
 from training.evaluation.evaluate import BATCH
-from training.evaluation.metrics import rates
-from training.evaluation.ranking import rank
 from training.evaluation.served_analysis import detect_in_picture, group_by_slide
 from training.evaluation.sub_tiles import sub_tile_rates
-from training.evaluation.threshold_rules import THRESHOLD_RULES, highest_with_recall, sub_tile_ranking
+from training.evaluation.subjects import DetectorAlone
 from training.export.draft_models import MERGE_RADIUS_UM
 from training.export.onnx_graph import OnnxGraph, ValidationData
 from training.export.origins import data_of_runs

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
+from serving.datasets.store import Dataset
+from serving.evaluation.threshold_rules import THRESHOLD_RULES
 from serving.scoring.int8 import quantise_to_int8
 from training.data.combined_stores import read_stores
-from training.data.store import Dataset
 from training.data.sub_tiles import make_sub_tiles
-from training.evaluation.threshold_rules import THRESHOLD_RULES
 from training.export.onnx_files import export_det, export_regns, store_in_half
 from training.export.onnx_graph import OnnxGraph, ValidationData
 from training.export.parity import parity_tile, parity_windows, write_parity

@@ -1,4 +1,4 @@
-"""From the boxes that labelers drew on one tile to the figures that they agree on."""
+"""From the boxes that labelers drew to the figures that they agree on, of one tile and of all."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from training.data.store import Annotation, Box, Picture, Vote, make_box
-from training.labels.records import BoxesRecord, Group
+from serving.datasets.store import Annotation, Box, Dataset, Picture, Vote, make_box
+from training.labels.records import BoxesRecord, Group, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +112,37 @@ def _iou(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.fl
     common = (np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])).clip(0).prod(1)
     area = (others[:, 2:] - others[:, :2]).prod(1)
     return np.asarray(common / ((box[2:] - box[:2]).prod() + area - common))
+
+
+def aggregate(tiles: Dataset, records: Sequence[Record], rule: Rule) -> Dataset:
+    """The tiles with the figures that the rule's group agrees on; tiles that too few reviewed become unlabelled.
+
+    Raises
+    ------
+    ValueError
+        If no record holds boxes of that group on these tiles.
+    """
+    looks = defaultdict(list)
+    for record in records:
+        if isinstance(record, BoxesRecord) and record.group == rule.group:
+            looks[record.tile].append(record)
+    if not any(tile.id in looks for tile in tiles.pictures):
+        raise ValueError(f"none of {len(records)} records holds boxes of the {rule.group} on these tiles")
+    return tiles.model_copy(
+        update={"pictures": tuple(label_tile(tile, looks[tile.id], rule) for tile in tiles.pictures)}
+    )
+
+
+def summary_lines(dataset: Dataset) -> list[str]:
+    """What an aggregated data set holds, as the paper's Table 2 and Section 4.1 count it, a line each."""
+    reviewed = [p for p in dataset.pictures if p.labelled]
+    figures = [len(p.boxes()) for p in reviewed]
+    counts = {
+        "tiles": len(dataset.pictures),
+        "tiles reviewed by enough labelers": len(reviewed),
+        "mitotic tiles": sum(count > 0 for count in figures),
+        "mitotic figures": sum(figures),
+        "ambiguous areas": sum(len(p.ambiguous_areas) for p in reviewed),
+        "patients": len({p.patient for p in reviewed}),
+    }
+    return [f"{count:9,d}  {name}" for name, count in counts.items()]

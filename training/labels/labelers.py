@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.store import Box, Picture
+from serving.datasets.store import Box, Picture
 from training.labels.records import BinaryRecord, BoxesRecord, Group
 
 Boxes = NDArray[np.float32]

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from training.data.csv_rows import table_rows
-from training.data.import_report import FormatError, first_problem
-from training.data.store import Box, Picture
+from serving.datasets.csv_rows import table_rows
+from serving.datasets.import_report import FormatError, first_problem
+from serving.datasets.store import Box, Picture
 
 Group = Literal["crowd", "expert"]
 Task = Literal["binary", "boxes"]

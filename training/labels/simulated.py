@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from serving.core.geometry import Region
+from serving.datasets.store import Annotation, Dataset, Picture, make_box, write_store
 from serving.scoring.tiling import TILE_PX
 from serving.synthetic.field import MPP, SyntheticTissue
-from training.data.store import Annotation, Dataset, Picture, make_box, write_store
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, Boxes, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.labels.targets import clip_boxes

@@ -7,7 +7,7 @@ from torch import nn
 from training.models.heads.registry import HEADS
 from training.models.sub_tile_detector import SubTileDetector
 from training.models.sub_tile_net import SubTileNet
-from training.models.trunks.build import build_trunk
+from training.models.trunks.timm_nets import build_trunk
 
 
 @dataclass(frozen=True, slots=True)

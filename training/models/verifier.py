@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.trunks.build import build_trunk, make_frozen_norm
+from training.models.trunks.timm_nets import build_trunk, make_frozen_norm
 
 WINDOW_PX = 64
 """Of the released verifier: 16 um, a figure and its nearest neighbours."""

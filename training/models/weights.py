@@ -1,10 +1,13 @@
-"""Files of weights, with what they state of themselves."""
+"""Files of weights, with what they state of themselves, and weights of released graphs."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import onnx
 import torch
+from onnx import numpy_helper
 from safetensors import safe_open
 from torch import Tensor
 
@@ -53,3 +56,35 @@ def read_weights(path: Path, strides: Strides | None = None) -> Weights:
     if found and strides and found != strides:
         raise ValueError(f"{path} states {stated!r}, not {strides}")
     return Weights(tensors, found or strides, path.name)
+
+
+_NAMES = (
+    (re.compile(r"^(?:model|nets\.0)\."), ""),
+    (re.compile(r"^trunk\.stem\.0\."), "trunk.conv1."),
+    (re.compile(r"^trunk\.stages\.(\d)\."), lambda m: f"trunk.layer{int(m[1]) + 1}."),
+    (re.compile(r"^pyramid\."), "det.pyramid."),
+    (re.compile(r"^rpn_head\."), "det.rpn.head."),
+    (re.compile(r"^box_head\."), "det.roi.box_head."),
+    (re.compile(r"^predictor\."), "det.roi.box_predictor."),
+)
+"""Names in the graphs of releases, and those of `Verifier`, `WholeTileRegNS` and `Cascade`."""
+
+
+def read_released_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a released `model.onnx`, float32, under the names of the model that it was exported from.
+
+    Of a verifier of several nets those of the first.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    found = {}
+    for constant in onnx.load(path).graph.initializer:
+        name = constant.name.removesuffix(".half")
+        for pattern, replacement in _NAMES:
+            name = pattern.sub(replacement, name)
+        if name.startswith(("trunk.", "head.", "fc.", "det.")):
+            found[name] = torch.from_numpy(numpy_helper.to_array(constant).copy()).float()
+    return found

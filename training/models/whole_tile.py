@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.cascade import RELEASED_TRUNK
-from training.models.regns import CELL_PITCH_PX, CELLS, RegNS
-from training.models.trunks.build import build_trunk, make_frozen_norm
+from training.models.cascade import CELL_PITCH_PX, CELLS, RELEASED_TRUNK, RegNS
+from training.models.trunks.timm_nets import build_trunk, make_frozen_norm
 
 STRIDE_PX = 125
 CELLS_PER_STRIDE = CELLS // 2

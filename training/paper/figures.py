@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training.models.heads.boxes import DET_THRESHOLDS
 from training.models.heads.scores import REG_THRESHOLDS
 from training.paper.grid import RATIOS, Sizes, job_name, ratio_name

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.core.research_use import RESEARCH_USE
-from training.data.splits import Split
-from training.data.store import Dataset
+from serving.core.words import RESEARCH_USE
+from serving.datasets.store import Dataset
+from training.data.sampling import Split
 from training.data.sub_tiles import PositiveRule, SubTileTable, make_sub_tiles, positives
 from training.labels.agreement import agreement, agreement_table
 from training.labels.records import read_records

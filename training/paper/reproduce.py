@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.sampling import epoch, training_events
-from training.data.splits import Split, split_by_patient
-from training.data.store import Dataset
+from serving.datasets.store import Dataset
+from training.data.sampling import Split, epoch, split_by_patient, training_events
 from training.data.sub_tiles import SubTileTable, make_sub_tiles
 from training.engine.distributed import Process
 from training.evaluation.detection_ap import coco_ap

@@ -1,24 +1,39 @@
 """Pictures, labels and initial weights of the smaller scales, made from what is at hand."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from serving.datasets.formats import import_dataset
+from serving.datasets.readers.registry import FORMATS
+from serving.datasets.readers.source import Source
+from serving.datasets.store import Dataset, Picture
 from serving.synthetic.field import generate_field
 from training.data.crops import CROP_PX, CropBank, read_crops
 from training.data.fields import read_field
-from training.data.formats import import_dataset
-from training.data.readers.registry import FORMATS
-from training.data.readers.source import Source
-from training.data.root import data_root
-from training.data.store import Dataset, Picture
 from training.data.windows import collage
 from training.labels.consensus import CROWD, EXPERT, label_tile
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
 from training.labels.records import Record, write_records
 from training.paper.pretraining import pretrain
+
+
+def data_root() -> Path:
+    """The folder named by `MITOSIS_DATA`, by default `../shared/data` beside the checkout.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder; the message says what to set.
+    """
+    root = Path(os.environ.get("MITOSIS_DATA", Path(__file__).parents[2] / "../shared/data")).resolve()
+    if not root.is_dir():
+        raise FileNotFoundError(f"no labelled data at {root}; set MITOSIS_DATA to the folder that holds icpr2012/")
+    return root
+
 
 RECORDS = "records.jsonl"
 """What each labeler said, beside the store: Table 3 is of these."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from training.data.store import Dataset, read_store, write_store
+from serving.datasets.store import Dataset, read_store, write_store
 from training.models.classes import MODELS
 from training.paper.grid import PAPER_SIZES, Sizes
 from training.paper.scale_data import generate_data, make_real_data, pretrain_trunk

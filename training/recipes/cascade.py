@@ -1,19 +1,17 @@
-"""Recipes of the cascade's first two models: Reg-NS and Det on one trunk, and Reg-NS over whole tiles."""
+"""The recipe of Reg-NS and Det on one trunk."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from serving.synthetic.field import SyntheticField, generate_field
 from training.data.crops import read_crops
-from training.data.fields import Field as FieldOfTissue
-from training.data.fields import read_fields
-from training.data.screening_tiles import SIDE_PX, ScreeningTiles, crop_parts, field_parts
+from training.data.fields import read_fields_with_figures
 from training.data.windows import (
     WINDOW_PX,
     Source,
@@ -25,12 +23,10 @@ from training.data.windows import (
     event_source,
     synthetic_source,
 )
-from training.engine.recipe import Share, TrunkName, rising_then_cosine
+from training.engine.recipe import TrunkName, rising_then_cosine
 from training.engine.task import FunctionSampler, TrainingTask
 from training.labels.targets import cell_targets
-from training.models.cascade import RELEASED_TRUNK, CascadeNet
-from training.models.regns import CELL_PITCH_PX, CELLS
-from training.models.whole_tile import WholeTileRegNS
+from training.models.cascade import CELL_PITCH_PX, CELLS, RELEASED_TRUNK, CascadeNet
 from training.recipes.registry import KINDS, RecipeKind, TrainingData
 
 SYNTHETIC_FIELDS = 24
@@ -79,7 +75,7 @@ class CascadeRecipe(RecipeKind):
         bank = read_crops(data.train, data.root) if wanted & {"collage", "composite"} else None
         fields = []
         if wanted & {"event", "background", "composite"}:
-            fields = _fields_with_figures(data, 2 * WINDOW_PX)
+            fields = read_fields_with_figures(data.train, data.root, least_px=2 * WINDOW_PX)
         sources: list[tuple[Source, float]] = []
         for name in sorted(wanted):
             if name == "collage" and bank is not None:
@@ -94,67 +90,6 @@ class CascadeRecipe(RecipeKind):
                 source = synthetic_source([_generate_field(number) for number in range(SYNTHETIC_FIELDS)])
             sources.append((source, self.mix[name]))
         return sources
-
-
-@KINDS.register("screening")
-class ScreeningRecipe(RecipeKind):
-    """Reg-NS over whole tiles: its last stage and head, on parts of tiles that are made of crops or cut from fields."""
-
-    follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation")
-
-    takes: ClassVar[dict[str, str]] = {"trunk.": "trunk.", "regns.": "head."}
-    """Of a cascade's run the Reg-NS head too."""
-
-    kind: Literal["screening"] = "screening"
-    backbone: TrunkName = RELEASED_TRUNK
-    tiles: int = Field(gt=0)
-    """Parts of tiles drawn in all; there are no epochs, since every draw differs."""
-    figures: Share
-    """Share of the crops that show their figure."""
-    glass: Share
-    """Share of the tiles in which some of the tissue is replaced by glass."""
-    around_figures: Share = 0.0
-    """Share of the tiles that are cut from fields, around a figure."""
-    anywhere: Share = 0.0
-    """Share of the tiles that are cut from fields, anywhere; the others are made of crops."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.around_figures + self.anywhere > 1:
-            raise ValueError("around_figures and anywhere are shares of all tiles; together they are above 1")
-        return self
-
-    def build(self) -> WholeTileRegNS:
-        """See `RecipeKind`."""
-        return WholeTileRegNS(self.backbone)
-
-    def task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
-        """See `RecipeKind`."""
-        steps = self.tiles // self.batch
-        tiles = ScreeningTiles(self._sources(data), self.glass)
-        return TrainingTask(
-            self.plan(steps),
-            model,
-            FunctionSampler(tiles.draw, self.seed, _collate_tiles),
-            self.optimizer(model.get_submodule("trunk"), model),
-            rising_then_cosine(steps, self.warmup),
-        )
-
-    def _sources(self, data: TrainingData) -> list[tuple[float, Source]]:
-        """Sources of parts of tiles, with the weight of each."""
-        sources: list[tuple[float, Source]] = []
-        of_crops = 1 - self.around_figures - self.anywhere
-        if of_crops > 0:
-            sources.append((of_crops, crop_parts(read_crops(data.train, data.root), self.figures)))
-        if of_crops < 1:
-            around, anywhere = field_parts(_fields_with_figures(data, 2 * SIDE_PX))
-            sources += [(self.around_figures, around), (self.anywhere, anywhere)]
-        return sources
-
-    def check_start(self, before: RecipeKind) -> None:
-        """See `RecipeKind`."""
-        if not isinstance(before, ScreeningRecipe):
-            raise ValueError(f"{self.kind} goes on from its own runs; of {before.model_name()} give --trunk")
 
 
 def collate_windows(windows: Sequence[TrainingWindow]) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
@@ -174,20 +109,6 @@ def det_target(boxes: NDArray[np.float32]) -> dict[str, Tensor]:
     area, whole = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (cut, boxes))
     kept = cut[area >= MIN_VISIBLE * whole]
     return {"boxes": torch.from_numpy(kept), "labels": torch.ones(len(kept), dtype=torch.int64)}
-
-
-def _collate_tiles(drawn: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]]) -> tuple[Tensor, Tensor]:
-    """As `WholeTileRegNS.forward` takes them: pixels uint8 (N, 3, 512, 512), cell targets (N, 16, 16)."""
-    pixels = np.stack([p for p, _ in drawn]).transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(np.stack([t for _, t in drawn]))
-
-
-def _fields_with_figures(data: TrainingData, least_px: int) -> list[FieldOfTissue]:
-    """The fields of at least so many px; raises `ValueError` if none shows a figure."""
-    fields = read_fields(data.train, data.root, least_px=least_px)
-    if not any(len(field.boxes) for field in fields):
-        raise ValueError(f"the recipe asks for fields, and no picture of {least_px} px shows a figure")
-    return fields
 
 
 def _generate_field(number: int) -> SyntheticField:

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serving import __version__
+from serving.datasets.store import Dataset, Picture
 from training.data.combined_stores import find_store_name
-from training.data.splits import Split
-from training.data.store import Dataset, Picture
+from training.data.sampling import Split
 
 RECORD_FILE = "run.json"
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from serving.datasets.store import Picture
 from serving.plugins import Registry
-from training.data.store import Picture
 from training.engine.recipe import Recipe
 from training.engine.task import TrainingTask
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from serving.datasets.store import Dataset, read_store
 from training.data.combined_stores import combine_datasets
-from training.data.splits import Split, split_by_patient
-from training.data.store import Dataset, read_store
+from training.data.sampling import Split, split_by_patient
 from training.engine.distributed import Process
 from training.engine.trainer import fit
 from training.models.initial import initialise, load_weights

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from training.data.augmentation import Photometric
+from serving.datasets.store import Picture
+from training.data.augmentation import Photometric, StainLook
 from training.data.candidates import LABELS, Label, LabelledPlaces, read_candidates
 from training.data.fields import read_field
-from training.data.stains import StainLook
-from training.data.store import Picture
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows, join_windows
 from training.engine.recipe import Share, TrunkName, rising_then_cosine
 from training.engine.task import FunctionSampler, Resampling, TrainingTask

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from serving.datasets.csv_rows import table_rows
+from serving.datasets.import_report import FormatError, first_problem
+from serving.datasets.store import Annotation, Box, Dataset, Picture, Vote, read_store
 from serving.scoring.reliability import wilson_interval
-from training.data.csv_rows import table_rows
-from training.data.import_report import FormatError, first_problem
-from training.data.store import Annotation, Box, Dataset, Picture, Vote, read_store
 from training.labels.audit.audit_sample import Audit, AuditTile, file_hash
 from training.labels.audit.sheet import ANSWERS_FILE, AUDIT_FILE, COLUMNS
 

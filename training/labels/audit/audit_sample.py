@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from serving.datasets.store import Dataset, Picture
 from serving.scoring.tiling import TILE_PX, TileGrid
-from training.data.store import Dataset, Picture
 
 
 class _Part(BaseModel):

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from serving.core.errors import MitoserveError
 from serving.core.geometry import Region
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.store import Box, Dataset, Picture
 from serving.slides.opening import open_slide
-from training.data.store import Box, Dataset, Picture
 from training.labels.audit.audit_sample import Audit, AuditTile
 
 COLUMNS = ("tile", "box", "x1", "y1", "x2", "y2", "answer")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from serving.datasets.patient import parse_patient
+from serving.datasets.store import Dataset, Picture, write_store
 from serving.scoring.reading import ReadClock, read_ahead
 from serving.scoring.tiling import TILE_PX
 from serving.slides.slide import Slide
-from training.data.patient import parse_patient
-from training.data.store import Dataset, Picture, write_store
 from training.labels.tiles.ranking import RankedSlide, RankedTile
 
 _COLUMNS = ("slide", "column", "row", "x", "y", "width", "height", "tissue_fraction", "score", "taken", "file")

@@ -1,10 +1,10 @@
-"""timm's nets by name: `timm/efficientnet_lite0`."""
+"""Trunks by name: registered ones, and timm's nets such as `timm/efficientnet_lite0`."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
-from training.models.trunks.registry import STRIDES, Norm, Trunk, missing_names
+from training.models.trunks.registry import STRIDES, TRUNKS, Norm, Trunk, missing_names
 from training.models.weights import Weights
 
 
@@ -37,6 +37,9 @@ class TimmTrunk(Trunk):
             raise ValueError(f"timm/{name} gives maps of strides {sorted(found)}, not {STRIDES[:depth]}")
         wanted = tuple(found[stride] for stride in STRIDES[:depth])
         net = timm.create_model(name, pretrained=False, features_only=True, out_indices=wanted)
+        if stages := [feature["stage"] for feature in net.feature_info.get_dicts() if "stage" in feature]:
+            # timm keeps, and computes, the blocks behind the last map too.
+            net.blocks = net.blocks[: max(stages)]
         channels = tuple(net.feature_info.channels())
         return cls(freeze_batch_norm_2d(net) if norm == "frozen" else net, channels)
 
@@ -71,3 +74,33 @@ def _in_order(wanted: dict[str, Tensor], weights: Weights) -> dict[str, Tensor]:
     if len(given) < len(names) or any(wanted[n].shape != v.shape for n, v in zip(names, given, strict=False)):
         raise ValueError(f"{weights.source}: neither names nor shapes are those of the trunk")
     return dict(zip(names, given, strict=False))
+
+
+TIMM = "timm/"
+
+
+def build_trunk(name: str, norm: Norm = "learnt", depth: int = 4) -> Trunk:
+    """A trunk with random weights: a registered one, e.g. `resnet50`, or any of timm's nets, e.g. `timm/efficientnet_lite0`.
+
+    depth : number of maps
+
+    Raises
+    ------
+    ValueError
+        If there is no such trunk, or it does not do what is asked.
+    """
+    if name.startswith(TIMM):
+        return TimmTrunk.create(name.removeprefix(TIMM), norm, depth)
+    return TRUNKS[name](norm, depth)
+
+
+def make_frozen_norm(name: str) -> Norm:
+    """Batch norm that keeps the initial weights' statistics: folded into the convolutions where the trunk can."""
+    return "frozen" if name.startswith(TIMM) else "folded"
+
+
+def check_trunk(name: str) -> str:
+    """The name, if there may be such a trunk; raises `ValueError` otherwise."""
+    if not name.startswith(TIMM):
+        _ = TRUNKS[name]
+    return name
