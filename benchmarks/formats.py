@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from serving.core.errors import MitoserveError
-from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.detector import AnyDetector
+from serving.scoring.loading import load_detector
 from serving.synthetic.field import generate_field
 from tests.fakes import DotDetector, plant
 from tests.field_files import Pixels
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--models", type=Path)
     parser.add_argument("--seed", type=int, default=3)
     stated = parser.parse_args(arguments)
-    detector: Detector = DotDetector() if stated.models is None else load_detector(stated.models)
+    detector: AnyDetector = DotDetector() if stated.models is None else load_detector(stated.models)
     pixels = field(stated.seed, dots=stated.models is None)
     reference, failed = None, 0
     print("| stored as | figures | tissue, mm2 | centres, µm |\n|---|---|---|---|")

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from serving.core.options import ScoringOptions
-from serving.scoring.onnx_detector import load_cascade
+from serving.scoring.loading import load_cascade
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import tissue

@@ -19,7 +19,7 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.scoring.batch_sizes import READERS
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.opening import open_slide

@@ -2,10 +2,13 @@
 
 A slide of 100,000 x 100,000 px is opened in a browser with 100,000 detections, drawn at random places. Prints how
 long a pan or zoom takes from its call to the second frame after it, which shows it; then how long the server takes for a
-tile that it has made before (warm) and for one that it has not, one request after the other.
+tile that it has made before (warm) and for one that it has not, one request after the other. Then 500 slides in the worklist:
+from what somebody does to the frame that shows the rows. Last, two slides are opened in turns, a hundred times in one page: what it holds
+after its garbage was collected.
 """
 
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -17,13 +20,19 @@ import httpx
 import imagecodecs
 import numpy as np
 import tifffile
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import CDPSession, expect, sync_playwright
 
 from serving.api.deepzoom import DeepZoom
+from serving.settings import ServerSettings
+from serving.store.database import open_database
 from tests.browser.chromium import find_chromium
+from tests.browser.environment import draw_dotted_slide, serve
+from tests.browser.pointing import settle
+from tests.browser.scored import score
 from tests.quick_models import write_quick_models
 from tests.samples import noise
 from tests.server_process import ServerProcess
+from tests.worklists import fill_worklist
 
 SIDE, DETECTIONS = 100_000, 100_000
 TILES = 200
@@ -67,6 +76,46 @@ async ([side, count]) => {
 """
 
 
+SLIDES = 500
+WORKLIST = """
+async (rounds) => {
+  const { element } = await import("/viewer/lib/dom.js");
+  const { refresh } = await import("/viewer/worklist/worklist.js");
+  const shown = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const times = { search: [], filter: [], sort: [], page: [] };
+  const drawn = () => new Promise((done) => {
+    const watch = new MutationObserver(() => { watch.disconnect(); done(); });
+    watch.observe(element("slides"), { childList: true });
+  });
+  const timed = async (kind, act) => {
+    await new Promise((done) => setTimeout(done, REST));
+    const start = performance.now();
+    const rows = drawn();
+    act();
+    const read = refresh();
+    await rows;
+    await shown();
+    times[kind].push(performance.now() - start);
+    await read;
+  };
+  for (let i = 0; i < rounds; i++) {
+    await timed("search", () => { element("search").value = `case 00${i}`; });
+    element("search").value = "";
+    await timed("filter", () => { element("filter-state").value = i % 2 ? "failed" : "succeeded"; });
+    element("filter-state").value = "";
+    await timed("sort", () => { element("sort").value = i % 2 ? "figures descending" : "case ascending"; });
+    await timed("page", () => element(i % 4 < 2 ? "page-after" : "page-before").click());
+  }
+  return times;
+}
+"""
+"""The wait for the end of typing is not in it."""
+ROUNDS, REST_MS = 12, 1500
+"""Between two things that somebody does: pictures come meanwhile."""
+OPENINGS, EVERY = 100, 10
+WATCHED = ("JSHeapUsedSize", "Nodes", "JSEventListeners", "Documents")
+
+
 def main() -> None:
     """Print all figures."""
     chromium = find_chromium()
@@ -82,8 +131,14 @@ def main() -> None:
                 answer = server.client.post("/v1/slides?filename=slide.tif", content=content, timeout=600)
             _browser(chromium, server.port, answer.raise_for_status().json()["id"])
             _tiles(server.client, answer.json()["id"])
+            database = open_database(ServerSettings(state=server.state))
+            fill_worklist(database, SLIDES)
+            database.close()
+            _worklist(chromium, server.port)
         finally:
             server.stop()
+        shutil.rmtree(server.state)
+        _memory(chromium, folder)
 
 
 def write_large_slide(path: Path) -> None:
@@ -121,6 +176,50 @@ def _browser(chromium: Path, port: int, slide: str) -> None:
         browser.close()
     for kind, taken in times.items():
         _print(f"{DETECTIONS} detections, {kind}", taken)
+
+
+def _worklist(chromium: Path, port: int) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"http://127.0.0.1:{port}")
+        page.wait_for_selector("#slides .slide-row")
+        times: dict[str, Any] = page.evaluate(WORKLIST.replace("REST", str(REST_MS)), ROUNDS)
+        browser.close()
+    for kind, taken in times.items():
+        _print(f"{SLIDES} slides, {kind}", taken)
+
+
+def _memory(chromium: Path, folder: Path) -> None:
+    with serve(folder / "dotted") as environment, sync_playwright() as playwright:
+        # Another resolution makes another file.
+        slides = [draw_dotted_slide(folder / f"{mpp}.tif", mpp=mpp) for mpp in (0.25, 0.26)]
+        links = [score(environment, slide.read_bytes(), slide.name).link for slide in slides]
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(environment.address)
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        for opening in range(1, OPENINGS + 1):
+            which = opening % len(slides)
+            page.evaluate("(hash) => { location.hash = hash; }", links[which].split("#")[1])
+            expect(page.locator("#title")).to_have_text(slides[which].name)
+            expect(page.locator("#window-counts")).to_be_visible()
+            expect(page.locator("#strip-list .picture[data-state=shown]").first).to_be_visible()
+            settle(page)
+            if opening % EVERY == 0:
+                print(f"{opening} openings: {_held(session)}")
+        browser.close()
+
+
+def _held(session: CDPSession) -> str:
+    """What a page holds once its garbage was collected, in words."""
+    session.send("HeapProfiler.collectGarbage")
+    found = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    heap, *counts = (found[name] for name in WATCHED)
+    return f"{heap / 2**20:.2f} MiB, " + ", ".join(
+        f"{value:.0f} {name}" for value, name in zip(counts, WATCHED[1:], strict=True)
+    )
 
 
 def _tiles(client: httpx.Client, slide: str) -> None:

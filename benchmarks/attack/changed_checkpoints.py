@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.attack.environment import PATIENCE_S, AttackEnvironment, AttackTally, flip_bit, start, upload_slide
 from serving.core.options import ScoringOptions
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.samples import noise, write_pyramid

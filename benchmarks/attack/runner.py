@@ -43,11 +43,11 @@ def run(name: str, root: Path, models: Path, seconds: float) -> AttackTally:
     try:
         if receiver.poll(seconds):
             tally = AttackTally(*receiver.recv())
+            process.join(5)
         else:
             tally.judge(False, f"it did not end in {seconds:g} s")
     except EOFError:
         tally.judge(False, "its process ended")
-    process.join(5)
     process.kill()  # where it has not come so far as to lead a group
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid or 0, signal.SIGKILL)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.core.options import ScoringOptions
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.quick_models import write_quick_models

@@ -14,10 +14,10 @@ from rich.table import Table
 from benchmarks.faults.environment import FaultEnvironment, Report, submit, upload_slide, without_timing
 from benchmarks.footprint import family_processor_s
 from serving.core.options import ScoringOptions
-from serving.scoring.cascade import TileFindings
-from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.detector import AnyDetector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
+from serving.scoring.tile_findings import TileFindings
 from serving.settings import default_models
 from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
@@ -70,7 +70,7 @@ class _Count:
 class _Undisturbed:
     """Reports of runs that nothing disturbs: each slide is scored whole once, and other thresholds are applied to that."""
 
-    def __init__(self, slides: Sequence[Path], detector: Detector) -> None:
+    def __init__(self, slides: Sequence[Path], detector: AnyDetector) -> None:
         self._slides, self._detector = slides, detector
         self._tiles: dict[int, list[TileFindings]] = {}
         self._reports: dict[tuple[int, float], Report] = {}

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.geometry import Region
-from serving.core.modelcard import ModelInput
+from serving.core.modelinput import ModelInput
 from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import read_mirrored

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from serving.core.modelcard import load_card
 from serving.scoring import cuda_session
 from serving.scoring.cuda_session import CudaSession
-from serving.scoring.onnx_detector import open_session
 from serving.scoring.session import Session
+from serving.scoring.sessions import open_session
 
 WARM = 2
 TURN_S = 1.0

@@ -27,8 +27,8 @@ from serving.scoring import batch_sizes, cuda_session
 from serving.scoring.batch_sizes import choose_batch_sizes, cores
 from serving.scoring.cuda_session import CUDA, HALF, CudaSession
 from serving.scoring.gpus import gpus
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.session import Session
 from serving.scoring.tiling import TILE_PX
 from serving.slides.opening import open_slide
@@ -150,6 +150,19 @@ class Bench:
         """The verifier alone, likewise."""
         return self._windows("verifier", [32, 256] if self._on_gpu else [32])
 
+    def triage(self) -> list[dict[str, Any]]:
+        """Triage alone at every batch of tiles, cut to whole cells."""
+        if "triage" not in self._models:
+            return []
+        session, cell = self._session("triage", self._provider), self._card("triage").input.stride_px
+        rows = []
+        for batch in self._asked.batches:
+            side = TILE_PX // cell * cell
+            tiles = np.ascontiguousarray(self._tiles(batch)[:, :side, :side])
+            rows.append(self._try(lambda tiles=tiles: {**measure_rate(session, tiles), "tiles": len(tiles)}))  # type: ignore[misc]
+            print("  ", rows[-1], flush=True)
+        return rows
+
     def _windows(self, name: str, batches: list[int]) -> list[dict[str, Any]]:
         session, px = self._session(name, self._provider), self._card(name).input.window_px
         whole = self._tiles(1)[0]
@@ -220,18 +233,26 @@ class Bench:
 
     def instant(self) -> dict[str, Any]:
         """The whole slide where models answer at once: reading and all around the models."""
-        names = [self._card(name) for name in ("reg-ns", "det", "verifier")]
-        return self._score(ZeroCostDetector(*names, self._provider))
+        reg_ns, det, verifier = (self._card(name) for name in ("reg-ns", "det", "verifier"))
+        return self._score(ZeroCostDetector(reg_ns, det, verifier, self._provider))
 
     def whole_first(self) -> dict[str, Any]:
         """A slide of a fiftieth of the tiles: the GPU meets every shape, which takes its time once."""
         small = self._folder / "small.tif"
-        write_tissue(small, tiles=max(self._asked.tiles // 30, 4), block=self._block)
+        write_tissue(small, tiles=max(self._asked.tiles // 30, 1), block=self._block)
         return self._score(self._detector, small)
 
     def whole(self) -> dict[str, Any]:
         """The generated slide from end to end."""
         return self._score(self._detector)
+
+    def whole_fast(self) -> dict[str, Any]:
+        """The same with triage before the cascade."""
+        if "triage" not in self._models:
+            return {}
+        found = score(self._slide, self._detector, self._decoders, "fast")
+        print("  ", found, flush=True)
+        return found
 
     def whole_tf32(self) -> dict[str, Any]:
         """The same in TF32."""

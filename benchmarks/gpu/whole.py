@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from benchmarks.passthrough_detector import PassthroughDetector
 from serving.core.detections import Detections
-from serving.core.modelcard import ModelInput
+from serving.core.errors import ModelError
+from serving.core.modelcard import ModelCard
+from serving.core.modelinput import ModelInput
 from serving.core.options import ScoringOptions
+from serving.core.report_parts import CascadeMode
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, TriagedDetector
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -36,6 +39,17 @@ class BusyDetector(PassthroughDetector):
     spans: list[tuple[float, float, str]] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def triage_card(self) -> ModelCard | None:
+        """See `TriagedDetector`."""
+        return self.detector.triage_card if isinstance(self.detector, TriagedDetector) else None
+
+    def triage(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `TriagedDetector`."""
+        if not isinstance(self.detector, TriagedDetector):
+            raise ModelError("there is no triage model to time")
+        return self._time_call("triage", self.detector.triage, tiles)
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector`."""
@@ -80,7 +94,7 @@ class BusyDetector(PassthroughDetector):
         return found
 
 
-def score(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]:
+def score(path: Path, detector: Detector, decoders: Decoders, mode: CascadeMode = "exact") -> dict[str, Any]:
     """Seconds, rates and shares of one slide, isolated as in the service."""
     busy = BusyDetector(detector)
     pace = choose_batch_sizes(detector.provider)
@@ -88,14 +102,16 @@ def score(path: Path, detector: Detector, decoders: Decoders) -> dict[str, Any]:
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
         started = time.perf_counter()
-        report = score_slide(slide, busy, ScoringOptions()).report
+        report = score_slide(slide, busy, ScoringOptions(cascade=mode)).report
         wall = time.perf_counter() - started
         peak = _peak_mib(os.getpid()) + _peak_mib(_pid(slide))
     tiles = report.tissue.tiles_scored
     return {
         "wall_s": wall,
         "tiles": tiles,
+        "mode": mode,
         "sub_tiles": tiles * 64,
+        "sub_tiles_screened": report.tissue.sub_tiles_screened,
         "sub_tiles_per_s": tiles * 64 / wall,
         "timing": report.timing.model_dump(),
         "asked": busy.asked,

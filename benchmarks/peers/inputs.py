@@ -30,7 +30,7 @@ class PeerInputs:
         """With the network written in all formats."""
         (folder / "models").mkdir()
         models, script = write_models(released, folder / "models"), folder / "models" / "script.pt"
-        variables = _variables(folder / "home", cores)
+        variables = make_variables(folder / "home", cores)
         if "wsinfer" in pythons:
             # By the torch that will read it.
             command = [pythons["wsinfer"], "-m", "benchmarks.peers.network", models.torch_weights, script]
@@ -42,7 +42,7 @@ class PeerInputs:
         return write_slides(self.folder / f"slides-{square.tiles}", self.data, square)
 
 
-def _variables(home: Path, cores: int) -> dict[str, str]:
+def make_variables(home: Path, cores: int) -> dict[str, str]:
     """So many threads, no GPU, no network, a home of their own."""
     home.mkdir()
     return {

@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.models.cascade import RELEASED_TRUNK
-from training.models.regns import RegNS
-from training.models.trunks.build import build_trunk
+from training.models.cascade import RELEASED_TRUNK, RegNS
+from training.models.trunks.timm_nets import build_trunk
 
 
 class WindowScreener(nn.Module):

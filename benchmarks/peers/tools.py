@@ -8,8 +8,8 @@ from benchmarks.peers.measure import Tool
 from benchmarks.peers.weights import NetworkFiles
 from serving.core.errors import ModelError
 from serving.scoring.models import model_folder
-from serving.scoring.onnx_detector import CPU, choose_providers
 from serving.scoring.openvino_session import PRECISIONS
+from serving.scoring.sessions import CPU, choose_providers
 
 Settings = dict[str, object]
 

@@ -12,7 +12,7 @@ from serving.scoring.models import model_folder
 from training.export.graphs import RegNSGraph
 from training.export.onnx_files import export_regns, store_in_half
 from training.export.publishing import hashes, publish
-from training.models.released import read_released_weights
+from training.models.weights import read_released_weights
 
 
 @dataclass(frozen=True, slots=True)

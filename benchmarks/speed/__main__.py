@@ -18,13 +18,17 @@ from benchmarks.speed.slides import Case, Pixels, find_real_cases, make_generate
 from benchmarks.speed.structure import count_structure, find_lost
 from benchmarks.speed.summary import summary, write_summary
 from serving.core.geometry import Region
+from serving.core.report_parts import CascadeMode
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.scoring.detector import Detector
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
+from serving.scoring.onnx_detector import OnnxDetector
 from serving.settings import default_models
 from serving.synthetic.field import SyntheticTissue
 
+MODES: tuple[CascadeMode, ...] = ("exact", "fast")
+"""Of the cascade, that are counted."""
 BLOCK_PX = 2048
 """Side of the tissue that is drawn; it repeats."""
 
@@ -41,13 +45,15 @@ def main(arguments: list[str]) -> int:
     stated = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         if stated.small:
-            counted = count_structure(Path(name))
-            complaints = find_lost(counted)
-            print("\n".join([str(counted), *complaints]))
+            counts = [count_structure(Path(name), mode) for mode in MODES]
+            complaints = [f"{counted.mode}: {lost}" for counted in counts for lost in find_lost(counted)]
+            print("\n".join([*map(str, counts), *complaints]))
             return int(bool(complaints))
         block = SyntheticTissue(1, 30.0, 30.0).draw(Region(0, 0, BLOCK_PX, BLOCK_PX))
         cases = all_cases(Path(name), stated.sides, tiles=stated.tiles, block=block)
         detector = load_detector(stated.models or default_models())
+        if not isinstance(detector, OnnxDetector):
+            parser.error("the models are no cascade, whose steps are measured here")
         stated.out.mkdir(parents=True, exist_ok=True)
         for turns, decodings in rounds(cases, detector, count=stated.rounds):
             found = summary(turns, decodings, cases)

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.speed.slides import Case
 from serving.core.geometry import Region
-from serving.core.modelcard import ModelInput
+from serving.core.modelinput import ModelInput
 from serving.core.options import ScoringOptions
 from serving.scoring.plan import make_plan
 from serving.slides.formats import check_tiff

@@ -13,6 +13,7 @@ from serving.core.options import ScoringOptions
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from serving.scoring.detector import Detector
+from serving.scoring.order import order_hot_first
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.reading import ReadClock, read_ahead
@@ -80,7 +81,7 @@ def _read_alone(case: Case, detector: Detector, decoders: Decoders, result: Slid
         started, used = time.perf_counter(), processor_s()
         plan = make_plan(slide, ScoringOptions(roi=case.roi, mpp=case.mpp), detector.screening_card.input)
         planned, used_to_plan = time.perf_counter(), processor_s()
-        with read_ahead(slide, plan.frame, plan.tiles, ReadClock()) as patches:
+        with read_ahead(slide, plan.frame, order_hot_first(plan.tiles, plan.tissue), ReadClock()) as patches:
             for _ in patches:
                 pass
         result.plan, result.read_floor = planned - started, time.perf_counter() - planned

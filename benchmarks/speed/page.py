@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 
 COLOURS = {
     "plan": "#8d99ae",

@@ -18,13 +18,15 @@ from benchmarks.speed.slides import write_slide
 from serving.core.detections import Detections
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelCard
+from serving.core.options import ScoringOptions
+from serving.core.report_parts import CascadeMode
 from serving.scoring.batch_sizes import AHEAD, DETECT_BATCH, READERS, VERIFY_BATCH
 from serving.scoring.pipeline import score_slide
 from serving.scoring.tiling import TILE_PX
 from serving.slides.formats import check_tiff
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 from serving.slides.resample import Pixels
-from tests.fakes import STRIDE, make_cards, make_verifier_card
+from tests.fakes import CELL, STRIDE, make_cards, make_triage_card, make_verifier_card
 from tests.samples import noise
 
 SIDE, TILES, STORED_PX = 6000, 9, 256
@@ -32,17 +34,25 @@ PATCH_BYTES = (TILE_PX + 2 * STRIDE) ** 2 * 3
 """Of the largest patch."""
 PASSED = 5
 """Of each tile's sub-tiles that Det is shown."""
+CHOSEN = 5
+"""Of each tile's sub-tiles that triage chooses, side by side."""
+PIECES, PIECES_PX = 2, (4 + 3) * 2 * STRIDE**2
+"""How many pieces of three at most those are, and their px."""
 
 
 @dataclass(slots=True)
 class Structure:
     """What was counted while a square of tissue was scored."""
 
+    mode: CascadeMode = "exact"
     tiles: int = 0
     lattice: int = 0
     """Places of sub-tiles in the tissue and around it."""
     screened: int = 0
     screen_calls: int = 0
+    screened_px: int = 0
+    """That Reg-NS was shown."""
+    triage_calls: int = 0
     copied_patches: int = 0
     """Patches that the model got in other memory than the slide gave them in."""
     detected: int = 0
@@ -63,10 +73,18 @@ class Structure:
 
 def find_lost(counted: Structure) -> list[str]:
     """What is worse than it was built to be, in words; empty where nothing is."""
+    fast = counted.mode == "fast"
+    chosen = CHOSEN * counted.tiles
     limits = {
-        "calls of Reg-NS": (counted.screen_calls, counted.tiles),
-        "sub-tiles screened": (counted.screened, counted.lattice),
-        "patches copied": (counted.copied_patches, 0),
+        "calls of triage": (counted.triage_calls, counted.tiles if fast else 0),
+        "calls of Reg-NS": (counted.screen_calls, counted.tiles * (PIECES if fast else 1)),
+        "sub-tiles screened": (counted.screened, chosen if fast else counted.lattice),
+        "px that Reg-NS saw": (
+            counted.screened_px,
+            counted.tiles * (PIECES_PX if fast else (TILE_PX + 2 * STRIDE) ** 2),
+        ),
+        # What Reg-NS is shown in pieces is cut out of its patch.
+        "patches copied": (counted.copied_patches, counted.tiles * PIECES if fast else 0),
         "calls of Det": (
             counted.detect_calls,
             counted.detected // DETECT_BATCH + counted.tiles,  # no batch reaches across tiles
@@ -82,16 +100,17 @@ def find_lost(counted: Structure) -> list[str]:
     return [f"{what}: {found:g}, at most {most:g}" for what, (found, most) in limits.items() if found > most]
 
 
-def count_structure(folder: Path) -> Structure:
+def count_structure(folder: Path, mode: CascadeMode = "exact") -> Structure:
     """The counts of a generated slide of nine tiles of tissue and a detector that computes nothing."""
     path = folder / "structure.tif"
     write_slide(path, side=SIDE, stored_px=STORED_PX, tiles=TILES, block=noise(1024, 1024))
-    counted = Structure()
+    counted, options = Structure(mode), ScoringOptions(cascade=mode)
     with open_with_openslide(path, path.name, content=check_tiff(path, path.name)) as slide:
         watch = _Watch(counted, slide)
         with watch.reads():
             tracemalloc.start()
-            report = score_slide(slide, CountingDetector(counted, watch.given), on_progress=watch.progress).report
+            detector = CountingDetector(counted, watch.given)
+            report = score_slide(slide, detector, options, on_progress=watch.progress).report
             counted.peak_patches = tracemalloc.get_traced_memory()[1] / PATCH_BYTES
             tracemalloc.stop()
     counted.tiles = report.tissue.tiles_scored
@@ -102,7 +121,7 @@ def count_structure(folder: Path) -> Structure:
 
 @dataclass(slots=True)
 class CountingDetector:
-    """Passes the first few sub-tiles of each tile on to Det, which finds one box in each."""
+    """Passes the first few sub-tiles of each tile on to Det, which finds one box in each; triage chooses as many."""
 
     counted: Structure
     given: deque[Pixels]
@@ -110,7 +129,15 @@ class CountingDetector:
     screening_card: ModelCard = field(default_factory=lambda: make_cards(screening=0.5)[0])
     detection_card: ModelCard = field(default_factory=lambda: make_cards()[1])
     verification_card: ModelCard | None = field(default_factory=make_verifier_card)
+    triage_card: ModelCard | None = field(default_factory=make_triage_card)
     provider: str = "CPUExecutionProvider"
+
+    def triage(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """1 where the first sub-tiles of a tile's second row have their middle, 0 elsewhere."""
+        cells = np.zeros((len(tiles), tiles.shape[1] // CELL, tiles.shape[2] // CELL), np.float32)
+        cells[:, 2 * STRIDE // CELL, [(2 + n) * STRIDE // CELL for n in range(CHOSEN)]] = 1
+        self.counted.triage_calls += 1
+        return cells
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """1 for the first few sub-tiles, 0 for the others."""
@@ -118,6 +145,7 @@ class CountingDetector:
         scores.reshape(len(tiles), -1)[:, :PASSED] = 1
         self.counted.screen_calls += 1
         self.counted.screened += scores.size
+        self.counted.screened_px += tiles.size // 3
         self.counted.copied_patches += not any(np.shares_memory(tiles, pixels) for pixels in list(self.given))
         return scores
 

@@ -12,7 +12,8 @@ from serving.core.modelcard import ModelCard, load_card
 from serving.core.options import ScoringOptions
 from serving.exports import EXPORTS
 from serving.scoring.analysis import MitosisMap
-from serving.scoring.onnx_detector import OnnxScreener, load_screener
+from serving.scoring.loading import load_screener
+from serving.scoring.onnx_detector import OnnxScreener
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 
