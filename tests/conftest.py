@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.examples import FULL, QUICK
+
 pytest_plugins = ["tests.postgres", "tests.s3"]
 
 # The same examples on every run and machine; slow machines do not fail for being slow.
-settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None, max_examples=FULL)
+settings.register_profile("quick", parent=settings.get_profile("deterministic"), max_examples=QUICK)
 settings.load_profile("deterministic")
 
 

@@ -1,9 +1,11 @@
-"""A small archive that speaks DICOMweb: QIDO-RS for series, WADO-RS for a series' instances (DICOM PS3.18, 10.4 and 10.6)."""
+"""A small archive that speaks DICOMweb: QIDO-RS for series, WADO-RS for a series' instances, STOW-RS (DICOM PS3.18, 10.4 to 10.6)."""
 
+import io
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,10 @@ class Archive(ThreadingHTTPServer):
         self.break_off_after: int | None = None
         """Bytes of an answer after which the connection is closed."""
         self.requests: list[str] = []
+        self.stored: dict[str, bytes] = {}
+        """Files that were sent, by the UID of the instance."""
+        self.refused: dict[str, int] = {}
+        """Failure reasons of instances that are not kept, by UID."""
 
     @property
     def url(self) -> str:
@@ -71,6 +77,46 @@ class _Handler(BaseHTTPRequestHandler):
             self._retrieve(self.server.series[steps[3]][1])
         else:
             self.send_error(404)
+
+    def do_POST(self) -> None:
+        self.server.requests.append(self.path)
+        body = self._body()
+        kind = Message()
+        kind["Content-Type"] = self.headers["Content-Type"]
+        if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
+            self.send_error(401)
+            return
+        if kind.get_content_type() != "multipart/related" or kind.get_param("type") != "application/dicom":
+            self.send_error(415)
+            return
+        kept, failed = [], []
+        for part in body.split(f"--{kind.get_boundary()}".encode())[1:-1]:
+            file = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+            dataset = pydicom.dcmread(io.BytesIO(file), stop_before_pixels=True)
+            uid = str(dataset.SOPInstanceUID)
+            named = {"00081155": {"vr": "UI", "Value": [uid]}}
+            if reason := self.server.refused.get(uid):
+                failed.append(named | {"00081197": {"vr": "US", "Value": [reason]}})
+            else:
+                self.server.stored[uid] = file
+                kept.append(named)
+        found = {"00081199": kept, "00081198": failed}
+        answer = json.dumps({tag: {"vr": "SQ", "Value": items} for tag, items in found.items() if items}).encode()
+        self.send_response(200 if not failed else 202 if kept else 409)
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def _body(self) -> bytes:
+        if self.headers["Transfer-Encoding"] != "chunked":
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        blocks = []
+        while size := int(self.rfile.readline(), 16):
+            blocks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(blocks)
 
     def _search(self, study: str | None, query: dict[str, list[str]]) -> None:
         wanted = {name: values[0] for name, values in query.items() if name in FOUND}

@@ -7,14 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from serving.core.card_parts import AtypicalThreshold, DetectionThreshold, ScreeningThreshold, TriageThreshold
 from serving.core.detections import Detections
-from serving.core.modelcard import DetectionThreshold, ModelCard, ModelInput, ScreeningThreshold
-from serving.core.research_use import RESEARCH_USE
+from serving.core.modelcard import ModelCard
+from serving.core.modelinput import ModelInput
+from serving.core.tissue_classes import TissueClass
+from serving.core.words import RESEARCH_USE
 
 WINDOW, STRIDE = 250, 125
 VERIFIER_WINDOW = 64
+CELL = 32
+"""Side of a cell of triage, px."""
 DOT = (10, 40, 200)
 """Colour of a planted dot: no stain has it."""
+ATYPICAL_DOT = (60, 40, 200)
+"""Of a dot that stands for an atypical figure: it has more red."""
 DOT_PX = 24
 """Side of a planted dot at the models' resolution."""
 
@@ -74,6 +81,21 @@ def make_cards(
     )
 
 
+def make_triage_card(*, threshold: float = 0.2) -> ModelCard:
+    """A valid card of a triage model."""
+    screening, _ = make_cards()
+    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    changed = {
+        "name": "triage",
+        "task": "triage",
+        "input": ModelInput(window_px=CELL, stride_px=CELL, mpp=0.25, layout="uint8 RGB"),
+        "output": "probabilities",
+        "screening_threshold": None,
+        "triage_threshold": TriageThreshold(probability=threshold, **chosen),
+    }
+    return ModelCard.model_validate({**screening.model_dump(), **changed})
+
+
 @dataclass(slots=True)
 class DotDetector:
     """Finds dots planted by `plant`; counts what it was asked, so that tests see what ran."""
@@ -107,6 +129,23 @@ class DotDetector:
         return np.asarray(_is_dot(windows).sum((1, 2)) / DOT_PX**2, np.float32).clip(0, 1)
 
 
+@dataclass(slots=True)
+class TriagedDots(DotDetector):
+    """The same behind a light net, which sees how much of a dot lies in each cell."""
+
+    triage_card: ModelCard | None = field(default_factory=make_triage_card)
+    triaged: int = 0
+
+    def triage(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The share of a whole dot in each cell: a quarter or more where its centre is."""
+        count, height, width, _ = tiles.shape
+        assert not height % CELL
+        assert not width % CELL
+        self.triaged += count
+        dots = _is_dot(tiles).reshape(count, height // CELL, CELL, width // CELL, CELL).sum((2, 4))
+        return np.asarray(dots / DOT_PX**2, np.float32).clip(0, 1)
+
+
 def make_alone_card(*, mpp: float = 0.5, window: int = 256, overlap: int = 64, **changed: Any) -> ModelCard:
     """A valid card of a one-stage detector of boxes."""
     _, det = make_cards()
@@ -135,10 +174,103 @@ class DotsAlone:
         return [_dots(window, side) for window in windows]
 
 
-def plant(pixels: NDArray[np.uint8], x: float, y: float, *, side: int = DOT_PX) -> None:
+def make_atypia_card(*, threshold: float = 0.5, **changed: Any) -> ModelCard:
+    """A valid card of an atypia model."""
+    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+    stated = {
+        "name": "atypia",
+        "task": "classification",
+        "detection_threshold": None,
+        "candidate_probability": None,
+        "atypical_threshold": AtypicalThreshold(probability=threshold, **chosen),
+    }
+    return ModelCard.model_validate(make_verifier_card().model_dump() | stated | changed)
+
+
+@dataclass(slots=True)
+class RedDots:
+    """An atypia model that looks at how red the dot in the middle of a window is."""
+
+    card: ModelCard = field(default_factory=make_atypia_card)
+    provider: str = "CPUExecutionProvider"
+    classified: int = 0
+
+    def classify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """0.1 of a common dot, 0.9 of an atypical one."""
+        self.classified += len(windows)
+        side = windows.shape[1] // 2
+        red = windows[:, side, side, 0].astype(np.float32)
+        return np.asarray(0.1 + 0.8 * (red - DOT[0]) / (ATYPICAL_DOT[0] - DOT[0]), np.float32).clip(0, 1)
+
+
+@dataclass(slots=True)
+class ClassifyingDots(DotDetector):
+    """Finds dots, and says which of them are atypical."""
+
+    atypia: RedDots | None = field(default_factory=RedDots)
+
+
+@dataclass(slots=True)
+class ClassifyingAlone(DotsAlone):
+    """The same without a cascade."""
+
+    atypia: RedDots | None = field(default_factory=RedDots)
+
+
+STROMA, NECROSIS = (190, 130, 205), (200, 170, 150)
+"""Colours of tissue that is no tumour, which has that of `tissue`; none is so pale as to be taken for glass."""
+
+
+def make_regions_card(*, mpp: float = 1.0, window: int = 96, overlap: int = 32, **changed: Any) -> ModelCard:
+    """A valid card of a regions model of three classes."""
+    det = make_cards()[1]
+    uses = (("Tumor", "within"), ("Necrosis", "exclude"), ("Stroma", "shown"))
+    stated = {
+        "name": "regions",
+        "task": "segmentation",
+        "input": ModelInput(
+            window_px=window, stride_px=window - overlap, overlap_px=overlap, mpp=mpp, layout="uint8 RGB"
+        ),
+        "output": "probabilities",
+        "detection_threshold": None,
+        "nms_iou": None,
+        "merge_radius_um": None,
+        "tissue_classes": [TissueClass(name=name, use=use) for name, use in uses],  # type: ignore[arg-type]
+    }
+    return ModelCard.model_validate({**det.model_dump(), **stated, **changed})
+
+
+@dataclass(slots=True)
+class ColourSegmenter:
+    """A regions model that knows tissue by its colour: a place is of the class whose colour is nearest, one in `factor` px each way."""
+
+    card: ModelCard = field(default_factory=make_regions_card)
+    provider: str = "CPUExecutionProvider"
+    factor: int = 1
+    segmented: int = 0
+
+    def segment(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """1 of the nearest colour's class, 0 of the others."""
+        self.segmented += len(windows)
+        colours = np.asarray([(225, 170, 205), NECROSIS, STROMA], np.float32)
+        seen = windows[:, self.factor // 2 :: self.factor, self.factor // 2 :: self.factor].astype(np.float32)
+        far = ((seen[..., None, :] - colours) ** 2).sum(-1)
+        return np.asarray(far.argmin(-1)[:, None] == np.arange(len(colours))[:, None, None], np.float32)
+
+
+@dataclass(slots=True)
+class BoundedDots(DotDetector):
+    """Finds dots, and says in which tissue they count."""
+
+    regions: ColourSegmenter | None = field(default_factory=ColourSegmenter)
+
+
+def plant(
+    pixels: NDArray[np.uint8], x: float, y: float, *, side: int = DOT_PX, colour: tuple[int, int, int] = DOT
+) -> None:
     """Put a dot centred at (x, y) into `pixels`, uint8, shape (h, w, 3), in place; the picture's edges cut it."""
     left, top = round(x - side / 2), round(y - side / 2)
-    pixels[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = DOT
+    pixels[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = colour
 
 
 def tissue(width: int, height: int) -> NDArray[np.uint8]:

@@ -14,7 +14,9 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
+from tests.czi import write_czi
 from tests.dicom import write_dicom_slide
+from tests.omezarr import write_ome_zarr
 from tests.samples import write_dicom, write_leica
 
 MPP = 0.25
@@ -87,6 +89,34 @@ def ome_with_pyramid(path: Path, pixels: Pixels) -> Path:
         file.write(pixels, subifds=1, metadata=about, **common)
         file.write(scale_pixels(pixels, (0.5, 0.5)), subfiletype=1, **common)
     return path
+
+
+def ome_in_strips(path: Path, pixels: Pixels) -> Path:
+    """An OME-TIFF in strips of 64 rows, as ImageJ and Bio-Formats write it where nobody asks for tiles."""
+    about = {"axes": "YXS", "PhysicalSizeX": MPP, "PhysicalSizeY": MPP, "PhysicalSizeXUnit": "µm"}
+    about["PhysicalSizeYUnit"] = "µm"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(pixels, rowsperstrip=64, photometric="rgb", compression="lzw", metadata=about)
+    return path
+
+
+def ome_zarr(*, convert: Callable[[Pixels], NDArray[Any]] | None = None, **how: Any) -> Callable[[Path, Pixels], Path]:
+    """A writer of an OME-Zarr; how : of `write_ome_zarr`."""
+
+    def write(path: Path, pixels: Pixels) -> Path:
+        stored = pixels if convert is None else convert(pixels)
+        return write_ome_zarr(path.with_suffix(".ome.zarr"), stored, mpp=MPP, **how)
+
+    return write
+
+
+def czi(**how: Any) -> Callable[[Path, Pixels], Path]:
+    """A writer of a CZI; how : of `write_czi`."""
+
+    def write(path: Path, pixels: Pixels) -> Path:
+        return write_czi(path.with_suffix(".czi"), pixels, mpp=MPP, **how)
+
+    return write
 
 
 def aperio_jpeg2000(compression: int) -> Callable[[Path, Pixels], Path]:

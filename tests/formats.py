@@ -6,25 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numcodecs import Blosc, Zlib
 from numpy.typing import NDArray
 from PIL import Image
+from zarr.codecs import BloscCodec, GzipCodec
 
 from serving.core.options import ScoringOptions
-from serving.scoring.detector import Detector
+from serving.scoring.detector import AnyDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
+from tests.czi import GREY8, JPEG_XR
 from tests.field_files import (
     MPP,
     SCN_AT,
     Pixels,
     aperio_jpeg2000,
+    czi,
     dicom,
     dicom_grey,
     dicom_jpeg,
     dicom_oblong,
     grey,
     ome,
+    ome_in_strips,
     ome_with_pyramid,
+    ome_zarr,
     picture,
     planes,
     png_of_16_bits,
@@ -86,6 +92,14 @@ FORMATS: dict[str, StoredPicture] = {
     "OME-TIFF, planar": StoredPicture(ome("SYX")),
     "OME-TIFF, pages named red, green, blue": StoredPicture(ome("CYX", Channel={"Name": ["Red", "Green", "Blue"]})),
     "OME-TIFF, pyramid and macro": StoredPicture(ome_with_pyramid, lossy=True),
+    "OME-TIFF in strips": StoredPicture(ome_in_strips),
+    "OME-Zarr 0.4, blosc": StoredPicture(ome_zarr(version="0.4", axes="tczyx", compressors=Blosc())),
+    "OME-Zarr 0.4, zlib": StoredPicture(ome_zarr(version="0.4", axes="yxc", compressors=Zlib())),
+    "OME-Zarr 0.5, zstd": StoredPicture(ome_zarr()),
+    "OME-Zarr 0.5, gzip": StoredPicture(ome_zarr(axes="yxc", compressors=GzipCodec())),
+    "OME-Zarr 0.5, blosc, shards": StoredPicture(ome_zarr(compressors=BloscCodec(), side=128, shard=512)),
+    "CZI, uncompressed": StoredPicture(czi()),
+    "CZI, JPEG XR, pyramid": StoredPicture(czi(compression=JPEG_XR, levels=2), lossy=True),
     "big-endian TIFF": StoredPicture(tiff(compression="deflate", writer={"byteorder": ">"})),
     "big-endian TIFF, JPEG": StoredPicture(tiff(writer={"byteorder": ">"}, **_JPEG), lossy=True),
     "big-endian BigTIFF": StoredPicture(tiff(compression="deflate", writer={"byteorder": ">", "bigtiff": True})),
@@ -180,6 +194,10 @@ FORMATS: dict[str, StoredPicture] = {
         tiff(photometric="ycbcr", compression="jpeg2000", convert=ycbcr),
         refused="YCBCR pixels compressed with JPEG2000",
     ),
+    "CZI, grey": StoredPicture(czi(pixel_type=GREY8), refused="holds grey of 8 bits"),
+    "CZI, focal planes": StoredPicture(czi(planes=2), refused="several focal planes"),
+    "OME-Zarr, unnamed channels": StoredPicture(ome_zarr(colours=None), refused="channels (unnamed)"),
+    "OME-Zarr, 16 bits": StoredPicture(ome_zarr(convert=wide(257)), refused="samples of uint16"),
     "LERC TIFF": StoredPicture(tiff(compression="lerc"), refused="LERC"),
     "grey PNG of 16 bits": StoredPicture(picture("I;16"), refused="grey levels of 16 bits"),
     "CMYK JPEG": StoredPicture(picture("CMYK", suffix=".jpg"), refused="CMYK"),
@@ -216,7 +234,7 @@ class DecodedPicture:
         return area and (self.distance(other) or 0.0) <= (CENTRE_LOSS_UM if lossy else 0.0)
 
 
-def find_in(path: Path, stored: StoredPicture, detector: Detector) -> DecodedPicture:
+def find_in(path: Path, stored: StoredPicture, detector: AnyDetector) -> DecodedPicture:
     """What a detector finds in a stored field; where the file states no resolution, that of the field is given."""
     with open_slide(path) as slide:
         report = score_slide(slide, detector, ScoringOptions(mpp=None if stored.states_mpp else MPP)).report

@@ -29,6 +29,9 @@ _WAYS = (
     "WebP TIFF",
     "OME-TIFF, planar",
     "OME-TIFF, pyramid and macro",
+    "OME-TIFF in strips",
+    "CZI, uncompressed",
+    "CZI, JPEG XR, pyramid",
     "big-endian TIFF, JPEG",
     "16-bit TIFF",
     "planar TIFF",
@@ -68,6 +71,9 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
     found |= {f"DICOM in {kind}": _pack(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")}
     found["MRXS in zip"] = _pack(folder / "mirax", "zip", [mrxs, mrxs.with_suffix("")])
+    for kind in ("OME-Zarr 0.4, blosc", "OME-Zarr 0.5, blosc, shards"):
+        zarr = write(folder / kind.partition(",")[0], kind, pixels)
+        found[f"{kind}, in zip"] = _pack(folder / zarr.parent.name, "zip", [zarr])
     if real is not None:
         suffixes = (".svs", ".tif", ".tiff", ".ndpi", ".dcm")
         found |= {f"real, {path.name}": path for path in sorted(real.iterdir()) if path.suffix in suffixes}

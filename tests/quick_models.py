@@ -1,7 +1,9 @@
 """A models folder whose graphs cost next to nothing: they look at mean colours, and give the same numbers every time."""
 
 import hashlib
+import io
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from serving.core.modelcard import ModelCard
-from tests.fakes import STRIDE, VERIFIER_WINDOW, WINDOW, make_cards
+from tests.fakes import CELL, STRIDE, VERIFIER_WINDOW, WINDOW, make_cards
 
 OPSET = 18
 
@@ -30,16 +32,27 @@ def write_quick_model(
     """Write one model with its card and its parity sample; gives the version's folder."""
     folder = root / card.name / card.version
     folder.mkdir(parents=True)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    rng = np.random.default_rng(0)
-    shape = (1, 2 * WINDOW, 2 * WINDOW, 3) if card.task == "screening" else (2, window, window, 3)
-    sample = rng.integers(0, 256, shape, dtype=np.uint8)
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, {graph.input[0].name: sample}), strict=True))
-    np.savez_compressed(folder / "parity.npz", input=sample, **outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10).SerializeToString()
+    (folder / "model.onnx").write_bytes(model)
+    tiles = {"screening": (1, 2 * WINDOW, 2 * WINDOW, 3), "triage": (2, 8 * CELL, 4 * CELL, 3)}
+    shape = tiles.get(card.task, (2, window, window, 3))
+    (folder / "parity.npz").write_bytes(_make_sample(model, graph.input[0].name, shape))
     return restate(folder, card)
+
+
+@cache
+def _make_sample(model: bytes, name: str, shape: tuple[int, ...]) -> bytes:
+    return run_sample(model, name, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def run_sample(model: bytes | Path, name: str, sample: NDArray[np.uint8]) -> bytes:
+    """The content of a parity sample; `name` is the input's."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, {name: sample}), strict=True))
+    content = io.BytesIO()
+    np.savez_compressed(content, input=sample, **outputs)
+    return content.getvalue()
 
 
 def restate(folder: Path, card: ModelCard) -> Path:
@@ -135,6 +148,44 @@ def quick_detection() -> onnx.GraphProto:
     )
 
 
+def quick_triage(*, dark: float = 0.57, sharp: float = 60.0) -> onnx.GraphProto:
+    """A cell is the likelier to hold a figure the darker its darkest round place of 16 px is in red.
+
+    dark : share of red light that such a place takes where the probability is one half; sharp : how steeply it rises
+    """
+    nodes = [
+        helper.make_node("Cast", ["tiles"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Div", ["half", "white"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["taken"]),
+        helper.make_node("Conv", ["taken", "round"], ["smooth"], pads=[3, 3, 4, 4]),
+        helper.make_node("MaxPool", ["smooth"], ["darkest"], kernel_shape=[16, 16], strides=[16, 16]),
+        helper.make_node("Sub", ["darkest", "dark"], ["above"]),
+        helper.make_node("Mul", ["above", "sharp"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["cells"]),
+        helper.make_node("Squeeze", ["cells", "last"], ["probabilities"]),
+    ]
+    disc = np.hypot(*np.mgrid[-3.5:4.5, -3.5:4.5]) <= 4
+    kernel = np.zeros((1, 3, 8, 8), np.float32)
+    kernel[0, 0] = disc / disc.sum()
+    constants = {
+        "white": np.float32(255),
+        "one": np.float32(1),
+        "round": kernel,
+        "dark": np.float32(dark),
+        "sharp": np.float32(sharp),
+        "last": np.asarray([1], np.int64),
+    }
+    return helper.make_graph(
+        nodes,
+        "quick-triage",
+        [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", "rows", "columns"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+
+
 def quick_verification(side: int = VERIFIER_WINDOW) -> onnx.GraphProto:
     """A window is the likelier a figure the darker it is."""
     nodes = [
@@ -147,6 +198,37 @@ def quick_verification(side: int = VERIFIER_WINDOW) -> onnx.GraphProto:
     return helper.make_graph(
         nodes,
         "quick-verification",
+        [helper.make_tensor_value_info("windows", TensorProto.UINT8, ["n", side, side, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+
+
+def pale_middle(side: int = VERIFIER_WINDOW, *, across: int = 6, level: float = 110.0) -> onnx.GraphProto:
+    """The paler in red the middle of a window is, the higher its probability: above one half from a value of `level` on.
+
+    Of generated figures these are rings and anaphases; plates and clumps are dark in their middle.
+    """
+    first, last = (side - across) // 2, (side + across) // 2
+    nodes = [
+        helper.make_node("Slice", ["windows", "start", "end", "sides"], ["middle"]),
+        helper.make_node("Cast", ["middle"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "level"], ["above"]),
+        helper.make_node("Div", ["above", "width"], ["logit"]),
+        helper.make_node("Sigmoid", ["logit"], ["probabilities"]),
+    ]
+    constants = {
+        "start": np.asarray([first, first, 0], np.int64),
+        "end": np.asarray([last, last, 1], np.int64),
+        "sides": np.asarray([1, 2, 3], np.int64),
+        "axes": np.asarray([1, 2, 3], np.int64),
+        "level": np.float32(level),
+        "width": np.float32(15),
+    }
+    return helper.make_graph(
+        nodes,
+        "pale-middle",
         [helper.make_tensor_value_info("windows", TensorProto.UINT8, ["n", side, side, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n"])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],

@@ -39,7 +39,7 @@ class ServerProcess:
         self.environment = {name: value for name, value in os.environ.items() if name in _GIVEN or name[:4] == "AWS_"}
         self.environment |= {f"MITOSIS_{name.upper()}": str(value) for name, value in stated.items()}
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=600)
 
     @property
     def pid(self) -> int:

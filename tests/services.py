@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.api.app import create_app
+from serving.jobs.job import models_key
 from serving.jobs.models import GivenModels, LoadedModels
-from serving.jobs.request import models_key
 from serving.scoring.detector import AnyDetector, list_cards
 from serving.settings import ServerSettings
 from tests.clients import LocalClient
@@ -56,9 +56,18 @@ def serving(state: Path, load: Callable[[], AnyDetector] = DotDetector, **settin
         yield client
 
 
-def until(true: Callable[[], bool], *, seconds: float = 30.0) -> None:
+def without_wait(address: str) -> str:
+    """The address of a route, where it is a stream that waits for what comes: of what is there already."""
+    return f"{address}?longest_s=0" if address.endswith("/changes") else address
+
+
+LONGEST_S = 600.0
+"""Ends a test that would wait for ever; a busy machine takes minutes."""
+
+
+def until(true: Callable[[], bool]) -> None:
     """Return as soon as `true` is."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + LONGEST_S
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
         threading.Event().wait(0.01)

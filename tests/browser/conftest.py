@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.chromium import find_chromium
 
-expect.set_options(timeout=60_000)  # a busy machine takes its time
+expect.set_options(timeout=300_000)  # a busy machine takes its time
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +28,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page of 1280 x 800 px on which no script fails and which loads nothing that its policy forbids."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(300_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)

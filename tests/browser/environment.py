@@ -59,7 +59,7 @@ def serve(
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until(lambda: server.started, seconds=60)
+        until(lambda: server.started)
         yield BrowserEnvironment(f"http://127.0.0.1:{port}", state)
     finally:
         if isinstance(used, Blocking):

@@ -1,44 +1,30 @@
 """The Count screen: what is counted where, what reviewers change, and that no two numbers on the page contradict each other."""
 
 import csv
+import gzip
 import io
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
-import httpx
+import pyarrow.parquet
 import pytest
+import tifffile
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.environment import BrowserEnvironment, serve
+from tests.browser.environment import serve
+from tests.browser.pointing import expect_place, settle
+from tests.browser.scored import HEIGHT, POSSIBLE, SURE, WIDTH, Scored, open_as, score
+from tests.browser.waiting import wait_until
 from tests.fakes import plant, tissue
+from tests.pdf_pages import count_pages
 from tests.samples import write_pyramid
-from tests.services import field, until
+from tests.services import field
 
 pytestmark = pytest.mark.e2e
-
-SURE = ((500, 600), (620, 700), (760, 560), (900, 900), (2100, 1500), (1500, 1200))
-POSSIBLE = {(1200, 1600): 14, (1900, 600): 12}
-"""Side by place of dots below the threshold: .34 and .25."""
-WIDTH, HEIGHT = 2400, 1900
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A server with one slide that was scored."""
-
-    environment: BrowserEnvironment
-    analysis: str
-    slide: str
-
-    @property
-    def link(self) -> str:
-        return f"{self.environment.address}/#analysis={self.analysis}"
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.environment.address}/v1/analyses/{self.analysis}/{path}", timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +40,6 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
         yield score(environment, slide.read_bytes(), "case 7.tif")
 
 
-def score(environment: BrowserEnvironment, content: bytes, name: str) -> Scored:
-    options = {"mpp": 0.25} if name.endswith(".png") else {}  # which states none
-    with httpx.Client(base_url=environment.address, timeout=60) as client:
-        stored = client.post("/v1/slides", files={"slide": (name, content)}).json()
-        job = client.post("/v1/analyses", json={"slide": stored["id"], "options": options}).json()
-        until(lambda: client.get(job["links"]["self"]).json()["state"] == "succeeded", seconds=60)
-        return Scored(environment, job["id"], stored["id"])
-
-
-def open_as(page: Page, scored: Scored, reviewer: str, *, more: str = "") -> None:
-    """Open the analysis as a reviewer who has said nothing in other tests."""
-    page.add_init_script(f"sessionStorage.setItem('mitoserve-reviewer', {json.dumps(reviewer)})")
-    page.goto(scored.link + more)
-    expect(page.locator("#window-counts")).to_be_visible()
-    page.wait_for_function("async () => (await import('/viewer/lib/state.js')).state.review !== null")
-    expect(page.locator("#counting")).to_be_hidden()
-
-
 def test_the_screen_opens_on_the_first_hotspot_and_says_what_is_counted(
     page: Page, scored: Scored, shots: Path
 ) -> None:
@@ -79,14 +47,7 @@ def test_the_screen_opens_on_the_first_hotspot_and_says_what_is_counted(
     expect(page.locator("#window-model")).to_have_text(str(len(SURE)))
     expect(page.locator("#window-judged")).to_have_text(f"0 of {len(SURE)} judged")
     hotspot = scored.get("counts?review=own&reviewer=opens").json()["hotspots"][0]
-    page.wait_for_function(
-        """async ([x, y]) => {
-          const { position } = await import("/viewer/map/slide.js");
-          const at = position();
-          return Math.abs(at.x - x) < 5 && Math.abs(at.y - y) < 5 && Math.abs(at.zoom - 0.5) < 0.01;
-        }""",
-        arg=[hotspot["x"] + hotspot["width"] / 2, hotspot["y"] + hotspot["height"] / 2],
-    )
+    expect_place(page, hotspot["x"] + hotspot["width"] / 2, hotspot["y"] + hotspot["height"] / 2, 0.5)
     facts = page.locator("#window-counts .facts")
     for part in (f"{hotspot['area_mm2']:.2f} mm²", "% tissue", "per mm²", "cut-offs", "expected"):
         expect(facts).to_contain_text(part)
@@ -193,7 +154,8 @@ def test_a_field_is_counted_by_the_server_where_it_lies(page: Page, scored: Scor
 
 def test_a_figure_is_added_once_and_inside_the_slide(page: Page, scored: Scored) -> None:
     open_as(page, scored, "adds", more="&x=1700&y=1600&zoom=1")
-    page.wait_for_timeout(300)  # the position of the link is taken without an event
+    expect_place(page, 1700, 1600, 1)
+    settle(page, tiles=False)
     page.locator("#stage").hover()
     page.keyboard.press("n")
     expect(page.locator("#window-you")).to_have_text(str(len(SURE) + 1))
@@ -228,6 +190,42 @@ def test_exports_have_names_and_hold_what_is_seen(page: Page, scored: Scored) ->
     assert sorted(row["verdict"] for row in rows) == ["Not mitosis"] + ["not judged"] * len(SURE)
 
 
+OPEN_BY: dict[str, Callable[[Path], object]] = {
+    ".pdf": lambda path: count_pages(path.read_bytes()),
+    ".html": lambda path: path.read_text().index("<main"),
+    ".json": lambda path: json.loads(path.read_text()),
+    ".geojson": lambda path: json.loads(path.read_text())["features"],
+    ".gz": lambda path: json.loads(gzip.decompress(path.read_bytes()))["features"],
+    ".csv": lambda path: next(csv.DictReader(io.StringIO(path.read_text()))),
+    ".parquet": pyarrow.parquet.read_table,
+    ".xml": lambda path: ElementTree.fromstring(path.read_text()),
+    ".png": lambda path: Image.open(path).load(),
+    ".tif": tifffile.imread,
+}
+"""How what is downloaded is read, by the end of its name; each fails at what is none."""
+
+
+def test_a_scientist_takes_home_every_format_that_the_page_offers(page: Page, scored: Scored) -> None:
+    open_as(page, scored, "takes home")
+    page.locator("#slide").focus()
+    page.keyboard.press("u")
+    page.keyboard.press("r")
+    expect(page.locator("#window-you")).to_have_text(str(len(SURE) - 1))
+    offered = page.locator("#export option:not([hidden]):not([value=''])")
+    values = [option.get_attribute("value") for option in offered.all()]
+    assert len(values) == 17 + 2  # of the result; then regions and corrections
+    assert not [value for value in values if str(value).endswith(".dcm")], "this slide is none of DICOM"
+    names = set()
+    for value in values:
+        with page.expect_download() as download:
+            page.locator("#export").select_option(value)
+        name = download.value.suggested_filename
+        assert name.startswith("case_7-")
+        OPEN_BY[Path(name).suffix](Path(download.value.path()))
+        names.add(name)
+    assert len(names) == len(values)
+
+
 def test_reload_and_back_keep_what_one_looked_at(page: Page, scored: Scored) -> None:
     open_as(
         page,
@@ -246,8 +244,9 @@ def test_reload_and_back_keep_what_one_looked_at(page: Page, scored: Scored) -> 
     expect(page.locator("#review")).to_be_visible()
     expect(page.locator("#threshold-value")).to_have_text("0.300")
     other = score(scored.environment, field(), "other.png")
-    page.evaluate("async () => (await import('/viewer/worklist/slides.js')).refresh()")
-    page.locator(f"#slides .analysis[data-id='{other.analysis}']").click()
+    page.evaluate("async () => (await import('/viewer/worklist/worklist.js')).refresh()")
+    page.keyboard.press("l")
+    page.locator(f"#slides [data-slide='{other.slide}'] .name").click()
     expect(page.locator("#title")).to_have_text("other.png")
     expect(page.locator("#window-counts")).to_be_visible()
     page.go_back()
@@ -291,7 +290,7 @@ def test_keys_can_be_turned_off_and_the_focus_stays(page: Page, scored: Scored) 
 
 def test_the_map_fades_towards_20x_and_the_legend_shows_its_colours(page: Page, scored: Scored) -> None:
     open_as(page, scored, "maps", more="&x=620&y=650&zoom=0.05")
-    page.wait_for_function("async () => (await import('/viewer/map/slide.js')).viewer.isOpen()")
+    wait_until(page, "async () => (await import('/viewer/map/slide.js')).viewer.isOpen()")
     alpha = """async (zoom) => {
       const { goTo, placeAt, frame } = await import("/viewer/map/slide.js");
       const { state } = await import("/viewer/lib/state.js");

@@ -16,6 +16,7 @@ from serving.scoring.detector import Detector
 from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.browser.environment import PARTIAL, draw_dotted_slide, serve
+from tests.browser.waiting import wait_until
 from tests.fakes import DotDetector, make_cards
 from tests.services import WithCandidate, until
 
@@ -42,16 +43,17 @@ def test_disagreements_are_seen_and_gone_through_by_keys(
         ).json()
         analysis = client.post("/v1/analyses", json={"slide": slide["id"]}).json()["id"]
         address = f"/v1/registry/shadows/{number}"
-        until(lambda: client.get(address).json()["analyses"]["succeeded"] == 1, seconds=60)
+        until(lambda: client.get(address).json()["analyses"]["succeeded"] == 1)
 
         page.goto(f"{environment.address}/viewer/disagreements.html#shadow={number}")
         places = page.locator("#gallery a")
         expect(places).to_have_count(len(PARTIAL))
         expect(page.locator("#summary")).to_contain_text("agreement 0.857")
         expect(places.first).to_contain_text("below its threshold")
-        page.wait_for_function(
+        wait_until(
+            page,
             "() => [...document.querySelectorAll('#gallery canvas')].every("
-            "(c) => c.getContext('2d').getImageData(64, 64, 1, 1).data[3] === 255)"
+            "(c) => c.getContext('2d').getImageData(64, 64, 1, 1).data[3] === 255)",
         )
         found = Axe().run(page).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"]) for v in found] == []

@@ -11,10 +11,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.environment import WHOLE, draw_dotted_slide, serve
-from tests.browser.test_counting import score
-from tests.browser.test_viewer import drop, settle
+from tests.browser.pointing import settle
+from tests.browser.scored import score
+from tests.browser.test_viewer import drop, open_slide
+from tests.browser.waiting import wait_until
 from tests.e2e.processes import free_port
-from tests.services import field
+from tests.services import Blocking, field
 
 pytestmark = pytest.mark.e2e
 
@@ -30,8 +32,10 @@ def test_blank_glass_shows_no_count(page: Page, tmp_path: Path, shots: Path) -> 
         expect(page.locator("#state")).to_contain_text("No tissue was found")
         expect(page.locator("#count")).to_be_hidden()
         expect(page.locator("#window-model")).to_be_hidden()
-        line = page.locator("#slides .analysis")
+        page.keyboard.press("l")
+        line = page.locator("#slides .slide-row")
         expect(line).to_contain_text("no tissue found")
+        expect(line.locator("output")).to_have_count(0)
         expect(line.locator(".state-succeeded")).to_have_count(0)
         page.screenshot(path=shots / "22-glass.png")
 
@@ -55,8 +59,38 @@ def test_pixels_on_their_way_are_said_to_be(page: Page, tmp_path: Path) -> None:
         free.set()
         for route in held:
             route.continue_()
-        page.wait_for_function(FULLY)
+        wait_until(page, FULLY)
         expect(page.locator("#loading")).to_be_hidden()
+
+
+LOSE_PIXELS = """
+async () => {
+  const { goTo, position, viewer } = await import("/viewer/map/slide.js");
+  const lost = viewer.world.getItemAt(0).getTilesToDraw().map((drawn) => drawn.tile);
+  for (const tile of lost) {
+    tile.tiledImage._tileCache.unloadTile(tile, true);
+    tile.loaded = true; // as OpenSeadragon leaves one whose pixels went while it was made ready
+  }
+  const { x, y, zoom } = position();
+  goTo(x + 20, y, zoom);
+  return lost.length;
+}
+"""
+
+
+def test_tiles_whose_pixels_went_are_loaded_again(page: Page, tmp_path: Path) -> None:
+    asked: list[str] = []
+    with serve(tmp_path / "state") as environment:
+        scored = score(environment, draw_dotted_slide(tmp_path / "dots.tif").read_bytes(), "dots.tif")
+        page.goto(scored.link)
+        expect(page.locator("#window-counts")).to_be_visible()
+        settle(page)
+        page.on("request", lambda request: asked.append(request.url))
+        lost = page.evaluate(LOSE_PIXELS)
+        assert lost > 0
+        while sum("deepzoom_files" in url for url in asked) < lost:
+            page.wait_for_timeout(20)  # the test's own limit ends it; the fixture sees errors of the page
+        settle(page)
 
 
 def test_a_restart_is_said_and_the_page_goes_on_by_itself(page: Page, tmp_path: Path, shots: Path) -> None:
@@ -75,9 +109,72 @@ def test_a_restart_is_said_and_the_page_goes_on_by_itself(page: Page, tmp_path: 
     with serve(state, port=port):
         expect(page.locator("#offline")).to_be_hidden()
         expect(page.locator("#counting")).to_be_hidden()
-        page.wait_for_function(FULLY)
-        expect(page.locator("#slides .analysis")).to_have_count(2)
-        expect(page.locator("#title")).to_have_text("second.tif")
+        wait_until(page, FULLY)
+        expect(page.locator("#title")).to_have_text("dots.tif")  # what is looked at stays
+        page.keyboard.press("l")
+        expect(page.locator("#slides .slide-row")).to_have_count(2)
+        expect(page.locator("#uploads")).to_contain_text("second.tif: in the worklist")
+
+
+def test_what_is_done_in_the_worklist_meanwhile_is_said_not_to_be_and_nothing_is_typed_twice(
+    page: Page, tmp_path: Path, shots: Path
+) -> None:
+    port, state = free_port(), tmp_path / "state"
+    toast, chosen = page.locator("#toast"), page.locator("#chosen-count")
+    with serve(state, Blocking(), port=port, keep_tiles="off") as environment:
+        with httpx.Client(base_url=environment.address, timeout=600) as client:
+            for seed, name in enumerate(("a.png", "b.png")):
+                slide = client.post("/v1/slides", files={"slide": (name, field(seed=seed))}).json()["id"]
+                client.post("/v1/analyses", json={"slide": slide, "options": {"mpp": 0.25}}).raise_for_status()
+        page.goto(environment.address)
+        expect(page.locator("#slides .state-running")).to_have_count(1)
+        page.locator("#choose-all").click()
+        expect(chosen).to_have_text("2 slides chosen")
+
+    def lost(done: str) -> None:
+        expect(toast).to_contain_text(f"The server cannot be reached: 2 slides were not {done}. Nothing is lost")
+        expect(page.locator("#offline")).to_be_visible()
+        expect(chosen).to_have_text("2 slides chosen")
+        expect(page.locator("#slides .slide-row")).to_have_count(2)
+
+    page.locator("#assign").click()
+    page.locator("#assign-case").fill("CASE-9")
+    page.get_by_role("button", name="Assign", exact=True).click()
+    lost("assigned")
+    page.screenshot(path=shots / "25-not-assigned.png")
+    page.locator("#rescore").click()
+    page.locator("#rescore-threshold").fill("0.9")
+    page.locator("#rescore-mpp").fill("0.25")
+    page.get_by_role("dialog").get_by_role("button", name="Score", exact=True).click()
+    lost("sent to be scored")
+    page.locator("#delete").click()
+    page.locator("#delete-results").check()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    lost("deleted")
+    page.locator("#cancel").click()
+    expect(toast).to_contain_text("2 slides were not cancelled")
+
+    with serve(state, Blocking(), port=port, keep_tiles="off") as environment:
+        expect(page.locator("#offline")).to_be_hidden()
+        expect(chosen).to_have_text("2 slides chosen")
+        page.locator("#assign").click()
+        expect(page.locator("#assign-case")).to_have_value("CASE-9")
+        page.get_by_role("button", name="Assign", exact=True).click()
+        expect(page.locator("#slides .case strong")).to_have_text(["CASE-9"])
+        page.locator("#rescore").click()
+        expect(page.locator("#rescore-threshold")).to_have_value("0.9")
+        page.get_by_role("dialog").get_by_role("button", name="Score", exact=True).click()
+        expect(toast).to_have_text("2 slides sent to be scored.")
+        rows = httpx.get(f"{environment.address}/v1/worklist").json()["rows"]
+        assert [row["latest"]["options"]["threshold"] for row in rows] == [0.9, 0.9]
+        expect(page.locator("#cancel")).to_be_enabled()
+        page.locator("#cancel").click()
+        expect(page.locator("#slides .state-cancelled")).to_have_count(2)
+        page.locator("#delete").click()
+        page.locator("#delete-results").check()
+        page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+        expect(toast).to_have_text("2 slides deleted.")
+        assert httpx.get(f"{environment.address}/v1/worklist").json()["total"] == 0
 
 
 def test_counts_and_report_outlive_their_slide(page: Page, tmp_path: Path, shots: Path) -> None:
@@ -85,7 +182,7 @@ def test_counts_and_report_outlive_their_slide(page: Page, tmp_path: Path, shots
         scored = score(environment, field(), "gone.png")
         assert httpx.delete(f"{environment.address}/v1/slides/{scored.slide}").status_code == 204
         page.goto(environment.address)
-        page.locator("#slides .analysis").click()
+        open_slide(page, "gone.png")
         expect(page.locator("#window-model")).to_have_text("2")
         expect(page.locator("#deleted")).to_be_visible()
         with page.expect_download() as download:

@@ -18,6 +18,7 @@ from serving.settings import ServerSettings
 from serving.synthetic.artefacts import KINDS
 from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
 from tests.browser.environment import PARTIAL, WHOLE, draw_dotted_slide, serve
+from tests.browser.pointing import expect_place, settle
 from tests.services import Blocking, until
 
 pytestmark = pytest.mark.e2e
@@ -40,16 +41,15 @@ def drop(page: Page, path: Path) -> None:
     page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
 
 
-def settle(page: Page) -> None:
-    """Wait until the slide stands still with every tile that it needs."""
-    page.wait_for_function(
-        """async () => {
-          const { viewer } = await import("/viewer/map/slide.js");
-          const image = viewer.world.getItemAt(0);
-          return image && image.getFullyLoaded() && !viewer.isAnimating?.();
-        }"""
-    )
-    page.wait_for_timeout(600)  # the spring of the last movement has no event of its own
+def open_slide(page: Page, name: str) -> None:
+    """Click a slide in the worklist, once it is there."""
+    page.locator("#slides .name", has_text=name).click()
+
+
+def bring(page: Page, path: Path) -> None:
+    """Drop a slide and open it."""
+    drop(page, path)
+    open_slide(page, path.name)
 
 
 def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots: Path) -> None:
@@ -62,15 +62,21 @@ def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots
         page.screenshot(path=shots / "01-empty.png")
 
         drop(page, slide)
+        expect(page.locator("#slides .state")).to_contain_text("running")
+        expect(page.locator("#middle")).to_be_hidden()  # an upload never takes the screen away
+        open_slide(page, "dots.tif")
         expect(page.locator("#state")).to_contain_text("being scored")
-        expect(page.locator("#slides .analysis")).to_contain_text("running")
         settle(page)
         page.screenshot(path=shots / "02-progress.png")
         detector.released.set()
 
         expect(page.locator("#count")).to_have_text(str(everything))
         settle(page)
+        expect(page.locator("#legend")).to_be_hidden()  # figures are judged here, and the map has faded
+        page.locator("#slide").focus()
+        page.keyboard.press("0")
         expect(page.locator("#legend")).to_be_visible()
+        settle(page)
         page.screenshot(path=shots / "03-map.png")
 
         page.locator("#threshold").fill("0.65")
@@ -98,6 +104,7 @@ def test_from_a_dropped_slide_to_a_kept_review(page: Page, tmp_path: Path, shots
         page.locator("#slide").focus()
         page.keyboard.press("r")
         expect(page.locator("#record li")).to_have_count(1)
+        settle(page, tiles=False)  # a verdict chooses the next figure, and goes there
         page.locator("#slide").hover(position={"x": 300, "y": 150})
         page.keyboard.press("n")
         expect(page.locator("#record li")).to_have_count(2)
@@ -130,7 +137,7 @@ def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: P
     slide = draw_dotted_slide(tmp_path / "dots.tif")
     with serve(tmp_path / "state") as environment:
         page.goto(environment.address)
-        drop(page, slide)
+        bring(page, slide)
         expect(page.locator("#count")).to_have_text(COUNTED)
         serious = []
         for tab in ("Counts", "Candidates", "Review", "Layers"):
@@ -146,45 +153,33 @@ def test_it_is_accessible_and_fits_a_tablet(page: Page, tmp_path: Path, shots: P
             page.set_viewport_size({"width": width, "height": height})
             page.get_by_role("tab", name="Counts").click()
             page.screenshot(path=shots / f"{name}.png")
-            for control in ("#threshold", "#toggle-library", "#help-open", "#zoom-in"):
+            for control in ("#threshold", "#show-worklist", "#help-open", "#zoom-in"):
                 expect(page.locator(control)).to_be_in_viewport()
 
 
-def test_the_list_and_the_findings_share_a_narrow_page_and_neither_covers_the_count(page: Page, tmp_path: Path) -> None:
-    page.set_viewport_size({"width": 1024, "height": 768})
-    library, panel = page.locator("#library"), page.locator("#panel")
+def test_the_worklist_and_the_slide_take_turns_and_keys_act_on_what_is_seen(page: Page, tmp_path: Path) -> None:
+    worklist, slide, panel = page.locator("#worklist"), page.locator("#middle"), page.locator("#panel")
     with serve(tmp_path / "state") as environment:
         page.goto(environment.address)
-        expect(library).to_be_visible()
-        expect(panel).to_be_hidden()
-        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
-        expect(page.locator("#count")).to_have_text(COUNTED)
-        for key in ("l", "p"):  # what was hidden comes back, each time
-            expect(library).to_be_hidden()
-            expect(panel).to_be_visible()
-            page.keyboard.press("l")
-            expect(panel).to_be_hidden()
-            expect(page.locator("#toggle-panel")).to_have_attribute("aria-expanded", "false")
-            for shown in ("#library", "#count-header", "#strip"):
-                expect(page.locator(shown)).to_be_visible()
-            list_box, count_box = library.bounding_box(), page.locator("#count-header").bounding_box()
-            assert list_box is not None
-            assert count_box is not None
-            assert list_box["x"] + list_box["width"] <= count_box["x"]
+        expect(worklist).to_be_visible()
+        expect(slide).to_be_hidden()
+        expect(page.locator("#show-slide")).to_be_disabled()
+        bring(page, draw_dotted_slide(tmp_path / "dots.tif"))
+        expect(page.locator("#window-judged")).to_contain_text("0 of")
+        expect(worklist).to_be_hidden()
+        place = page.evaluate("async () => (await import('/viewer/map/slide.js')).position()")
+        page.keyboard.press("l")
+        expect(worklist).to_be_visible()
+        expect(slide).to_be_hidden()
+        for key in ("a", "r", "n", "Control+z", "ArrowRight"):  # nothing is judged or moved that is not seen
             page.keyboard.press(key)
-        expect(library).to_be_hidden()
-        expect(panel).to_be_visible()
+        page.keyboard.press("l")
+        expect(slide).to_be_visible()
+        expect(page.locator("#window-judged")).to_contain_text("0 of")
+        assert page.evaluate("async () => (await import('/viewer/map/slide.js')).position()") == place
         page.keyboard.press("p")
-        page.keyboard.press("l")
-        page.keyboard.press("l")
-        expect(panel).to_be_hidden()  # somebody closed it
-        page.set_viewport_size({"width": 1280, "height": 800})
+        expect(panel).to_be_hidden()
         page.keyboard.press("p")
-        page.keyboard.press("l")
-        expect(library).to_be_visible()
-        expect(panel).to_be_visible()
-        page.set_viewport_size({"width": 1024, "height": 768})
-        expect(library).to_be_hidden()
         expect(panel).to_be_visible()
 
 
@@ -201,7 +196,7 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
     generate_slide(slide, seed=2, width=3200, height=3000, tissue_fraction=0.9, artefacts=KINDS)
     with serve(tmp_path / "state") as environment:
         page.goto(environment.address)
-        drop(page, slide)
+        bring(page, slide)
         expect(page.locator("#count")).to_have_text(COUNTED)
         legend = page.locator("#mask-legend")
         expect(legend).to_be_hidden()
@@ -221,6 +216,7 @@ def test_what_is_tissue_and_what_is_masked_are_layers_with_a_legend(page: Page, 
         assert {kind: page.evaluate(reason_at, find_middle(slide, kind)) for kind in KINDS} == {k: k for k in KINDS}
         x, y = find_middle(slide, "fold")
         page.evaluate("async (at) => (await import('/viewer/map/slide.js')).goTo(...at, 0.5)", [x, y])
+        settle(page, tiles=False)
         page.locator("#stage").hover()  # its middle
         expect(page.locator("#hover")).to_contain_text("masked: fold")
         page.screenshot(path=shots / "13-fold.png")
@@ -265,7 +261,7 @@ def test_an_upload_goes_on_after_a_cut_and_after_a_reload(page: Page, tmp_path: 
         page.reload()
         offsets.clear()
         cut.clear()
-        drop(page, slide)
+        bring(page, slide)
         expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
         assert offsets[0] == third
 
@@ -308,10 +304,12 @@ def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_p
         expect(field).to_be_visible()
         field.fill("mito_wrong")
         page.get_by_role("button", name="Continue").click()
-        expect(field).to_be_visible()
+        expect(page.locator("#key-problem")).to_contain_text(
+            "This key does not open: the key is unknown or was revoked"
+        )
         field.fill(token)
         page.get_by_role("button", name="Continue").click()
-        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
+        bring(page, draw_dotted_slide(tmp_path / "dots.tif"))
         expect(page.locator("#count")).to_have_text(str(len(WHOLE) + len(PARTIAL)))
         settle(page)
 
@@ -319,14 +317,13 @@ def test_the_key_is_asked_for_once_and_nothing_is_seen_without(page: Page, tmp_p
 def test_a_link_opens_its_position_and_a_frame_is_told(page: Page, tmp_path: Path) -> None:
     with serve(tmp_path / "state") as environment:
         page.goto(environment.address)
-        drop(page, draw_dotted_slide(tmp_path / "dots.tif"))
+        bring(page, draw_dotted_slide(tmp_path / "dots.tif"))
         expect(page.locator("#count")).to_have_text(COUNTED)
         analysis = page.evaluate("async () => (await import('/viewer/lib/state.js')).state.analysis.id")
         page.goto("about:blank")
         page.goto(f"{environment.address}/v1/analyses/{analysis}/view#x=500&y=600&zoom=2")
         expect(page.locator("#count")).to_have_text(COUNTED)
-        found = page.evaluate("async () => (await import('/viewer/map/slide.js')).position()")
-        assert (found["x"], found["y"], found["zoom"]) == pytest.approx((500, 600, 2), rel=0.01)
+        expect_place(page, 500, 600, 2)
         page.goto(f"{environment.address}/viewer/example.html#{analysis}")
         # First it says that nothing is open.
         expect(page.locator("#said")).to_contain_text(f'"type":"mitoserve:opened","analysis":"{analysis}"')

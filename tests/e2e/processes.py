@@ -44,7 +44,7 @@ def serve(
         )
     scheme = "https" if arguments else "http"
     try:
-        with httpx.Client(base_url=f"{scheme}://localhost:{port}", timeout=120, verify=verify) as client:
+        with httpx.Client(base_url=f"{scheme}://localhost:{port}", timeout=600, verify=verify) as client:
             _wait_until_ready(client, server, log)
             yield client
     finally:

@@ -39,7 +39,7 @@ def test_a_server_does_not_start_open_to_others(tmp_path: Path) -> None:
         env=server_environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert ended.returncode != 0
@@ -113,7 +113,7 @@ REQUESTS = 800
 
 
 def connect(server: httpx.Client, context: ssl.SSLContext) -> ssl.SSLSocket:
-    raw = socket.create_connection(("localhost", server.base_url.port or 0), timeout=60)
+    raw = socket.create_connection(("localhost", server.base_url.port or 0), timeout=600)
     return context.wrap_socket(raw, server_hostname="localhost")
 
 
@@ -204,6 +204,8 @@ def test_no_log_holds_an_address_as_its_client_wrote_it(
         assert server.get(address, headers=bearer(tokens[2])).status_code in (400, 404)
     server.post(f"/v1/slides?filename={name}.svs", content=b"no slide", headers=bearer(tokens[2]))
     assert server.get("/v1/models", headers={**bearer(tokens[2]), "X-Request-ID": "the-last"}).status_code == 200
-    log = (tokens[0] / "server.log").read_text()
-    assert "the-last" in log
-    assert name not in log
+    log = tokens[0] / "server.log"
+    # A line is written behind the answer that it is of.
+    while "the-last" not in log.read_text():
+        time.sleep(0.05)
+    assert name not in log.read_text()

@@ -20,7 +20,7 @@ from serving.access.access import open_access
 from serving.cli import main
 from serving.client import AnalysisFailedError, AsyncClient, Client, RefusedError
 from serving.client import uploads as protocol
-from serving.client.resume import Notes
+from serving.client.uploads import Notes
 from serving.exports import EXPORTS
 from serving.settings import ServerSettings
 from serving.store.database import open_database
@@ -143,6 +143,9 @@ def test_a_slide_arrives_over_a_line_that_breaks(
         assert report["detections"] == settle(here / "report.json")["detections"]
         assert client.fetch(analysis, "png").startswith(b"\x89PNG")
         client.cancel(analysis)
+        assert client.look(analysis).state == "succeeded", "it had ended"
+        client.remove(analysis)
+        client.remove(analysis)
         with pytest.raises(RefusedError) as gone:
             client.look(analysis)
         assert (gone.value.status, gone.value.kind) == (404, "not-found")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from serving.core.options import ScoringOptions
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.proxies import CutProxy

@@ -166,7 +166,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 def _connect(address: str) -> socket.socket:
     parts = urlsplit(address)
-    return socket.create_connection((parts.hostname, parts.port), timeout=60)
+    return socket.create_connection((parts.hostname, parts.port), timeout=600)
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,27 @@
 """Real server processes: a real tus client, and what is left when any process is killed with SIGKILL."""
 
 import io
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tusclient.client import TusClient
 
 from serving.core.options import ScoringOptions
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
+from serving.settings import ServerSettings
 from serving.slides.hashing import slide_sha256
 from serving.slides.opening import open_slide
+from serving.store.database import open_database
+from serving.store.tables import deliveries
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess, kill
@@ -116,7 +122,7 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
     with ThreadPoolExecutor(2) as pool, slide.open("rb") as handle:
         address = f"http://127.0.0.1:{server.port}"
         form = {"slide": ("slide.tif", handle)}
-        waiting = pool.submit(httpx.post, f"{address}/v1/score?mpp=0.25&threshold=0.31", files=form, timeout=120)
+        waiting = pool.submit(httpx.post, f"{address}/v1/score?mpp=0.25&threshold=0.31", files=form, timeout=600)
 
         def scored() -> list[Any]:
             running: list[Any] = server.client.get("/v1/analyses?state=running").json()["analyses"]
@@ -124,7 +130,7 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
 
         server.wait_until(lambda: scored() != [], 60)
         analysis = scored()[0]
-        following = pool.submit(httpx.get, address + analysis["links"]["events"], timeout=120)
+        following = pool.submit(httpx.get, address + analysis["links"]["events"], timeout=600)
         server.wait_until(lambda: scored()[0]["progress"]["tiles_done"] > 0, 60)
         family = [*server.workers(), *server.decoders()]
         assert len(family) >= 2
@@ -139,3 +145,36 @@ def test_waiting_requests_do_not_hold_up_a_stop(server: ServerProcess, slide: Pa
     assert stream.text.endswith(": the server stops\nretry: 5000\n\n")
     server.start()
     assert wait_until_finished(server, analysis["id"])["state"] == "succeeded"
+
+
+def has_delivered(server: ServerProcess, analysis: str) -> bool:
+    return {one["state"] for one in server.client.get(f"/v1/analyses/{analysis}").json()["sent"]} == {"delivered"}
+
+
+def test_results_that_wait_to_be_sent_outlive_the_server(tmp_path: Path, models: Path, slide: Path) -> None:
+    target = tmp_path / "results"
+    target.write_text("a file where the folder should be")
+    process = ServerProcess(tmp_path, models, send_to=target, send_formats="report,geojson").start()
+    try:
+        with slide.open("rb") as handle:
+            stored = process.client.post("/v1/slides", files={"slide": ("slide.tif", handle)}).json()["id"]
+        ids = []
+        for threshold in (0.31, 0.32, 0.33):
+            options = {"mpp": 0.25, "roi": "0,0,900,900", "threshold": threshold}
+            ids.append(process.client.post("/v1/analyses", json={"slide": stored, "options": options}).json()["id"])
+            assert wait_until_finished(process, ids[-1])["state"] == "succeeded"
+            process.kill()  # at once: before, while or after the first attempt failed
+            process.start()
+        target.unlink()
+        database = open_database(ServerSettings(state=process.state))
+        with database.writing() as tx:  # what was claimed by a server that died waits half an hour
+            tx.execute(update(deliveries).values(next_at=time.time() - 1))
+        database.close()
+        wanted = {f"{one}/{name}" for one in ids for name in ("report.json", "detections.geojson")}
+        process.wait_until(lambda: wanted <= {str(p.relative_to(target)) for p in target.glob("*/*")}, 120)
+        for one in ids:
+            process.wait_until(partial(has_delivered, process, one), 60)
+            report = json.loads((target / one / "report.json").read_text())
+            assert lasting(report) == lasting(process.client.get(f"/v1/analyses/{one}/report").json())
+    finally:
+        process.stop()

@@ -172,6 +172,9 @@ def test_a_queued_analysis_is_cancelled_at_once_and_an_ended_one_removed(tmp_pat
         assert client.delete(second["links"]["self"]).json()["state"] == "cancelled"
         detector.released.set()
         wait_for_end(client, first["id"])
+        for ended, state in ((first, "succeeded"), (second, "cancelled")):  # whoever cancels too late deletes nothing
+            answer = client.delete(ended["links"]["self"], params={"keep_ended": True})
+            assert answer.json()["state"] == client.get(ended["links"]["self"]).json()["state"] == state
         assert client.delete(second["links"]["self"]).status_code == 204
         assert client.get(second["links"]["self"]).status_code == 404
         assert [a["id"] for a in client.get("/v1/analyses").json()["analyses"]] == [first["id"]]

@@ -48,7 +48,7 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
         drift_analyses=DRIFT, golden_set=golden(tmp_path / "golden"), gate_speed=1000,
     )  # fmt: skip
     with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
-        until(lambda: client.get("/readyz").status_code == 200, seconds=120)
+        until(lambda: client.get("/readyz").status_code == 200)
         yield client
 
 
@@ -92,7 +92,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
 
     slides = [bring(client, picture(seed), f"{seed}.png") for seed in range(DRIFT)]
     analyses = [wait_for_end(client, submit(client, slide)["id"]) for slide in slides]
-    until(lambda: shadow(client)["analyses"]["succeeded"] == len(slides), seconds=120)
+    until(lambda: shadow(client)["analyses"]["succeeded"] == len(slides))
     assert (shadow(client)["faults"], shadow(client)["state"], shadow(client)["serves"]) == ([], "running", False)
     listed = client.get("/v1/analyses").json()["analyses"]
     assert {a["id"] for a in listed} == {a["id"] for a in analyses}
@@ -136,7 +136,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     wanted = {"models": ["0.0.0"], "force": True}
     assert kind(client.post("/v1/registry/releases", json=wanted)) == "malformed-request"
     refused = client.post("/v1/registry/releases", json={"models": ["0.0.0"]}).headers["location"]
-    until(lambda: client.get(refused).json()["state"] != "wanted", seconds=240)
+    until(lambda: client.get(refused).json()["state"] != "wanted")
     assert client.get(refused).json()["state"] == "refused"
     assert "its gates refuse reg-ns@0.0.0, det@0.0.0" in client.get(refused).json()["detail"]
     assert "F1 0 against" in client.get(refused).json()["detail"]
@@ -145,7 +145,7 @@ def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Pat
     database = open_database(ServerSettings(state=tmp_path / "state"))
     newest = list(AuditLog(database).records())[-1]
     database.close()
-    until(lambda: client.get(forced.headers["location"]).json()["state"] == "promoted", seconds=120)
+    until(lambda: client.get(forced.headers["location"]).json()["state"] == "promoted")
     assert newest.subject == f"{forced.json()['number']} forced: the scanner was replaced"
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from serving.core.modelcard import ModelCard, load_card
+from serving.datasets.store import Dataset, read_store, write_store
 from serving.registry.version_check import check_version
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from training.cli.group import main
-from training.data.store import Dataset, read_store, write_store
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
 from training.evaluation.judgement import JudgedCascade, Judgement
 from training.evaluation.judgement_tables import read_judgement

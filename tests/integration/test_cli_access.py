@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from serving.access.access import open_access
-from serving.access.errors import ExpiredKeyError
 from serving.access.local_key import local_key
+from serving.access.principal import ExpiredKeyError
 from serving.cli import main
 from serving.settings import ServerSettings
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from serving.cli import main
-from serving.core.modelcard import DriftReference
+from serving.core.card_parts import DriftReference
 from tests.fakes import tissue
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.cli import main as mitoserve
+from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from serving.synthetic.field import generate_field
 from tests.fakes import make_cards
 from tests.quick_models import darkest_place, write_quick_model
 from tests.server_process import ServerProcess
 from training.cli.group import main as training
-from training.data.store import Annotation, Dataset, Picture, write_store
 
 pytestmark = pytest.mark.integration
 

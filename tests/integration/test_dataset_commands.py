@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.readers.registry import FORMATS
+from serving.datasets.store import read_store
 from tests.fakes import make_cards, tissue
 from tests.samples import write_picture, write_pyramid
 from training.cli.group import main
-from training.data.readers.registry import FORMATS
-from training.data.store import read_store
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients import LocalClient
-from tests.services import bring, field, serving, submit, wait_for_end
+from tests.services import bring, field, serving, submit, wait_for_end, without_wait
 
 pytestmark = pytest.mark.integration
 
@@ -94,7 +94,13 @@ def test_odd_addresses_and_queries(
                  "Idempotency-Key", "If-None-Match", "Content-Disposition", "Prefer"):  # fmt: skip
         if data.draw(st.booleans()):
             headers[name] = data.draw(odd).encode("latin-1", "replace").replace(b"\t", b" ").decode("latin-1")
-    answer(client, method, f"{address}?{text}", headers={k: v.encode("latin-1") for k, v in headers.items()})
+    joined = "&" if "?" in without_wait(address) else "?"
+    answer(
+        client,
+        method,
+        f"{without_wait(address)}{joined}{text}",
+        headers={k: v.encode("latin-1") for k, v in headers.items()},
+    )
 
 
 @given(data=st.data())

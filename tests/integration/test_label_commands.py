@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training.data.pictures import draw, picture
+from serving.datasets.store import Dataset, read_store, write_store
+from tests.unit.serving.datasets.pictures import draw, picture
 from tests.unit.training.labels.looks import looks
 from training.cli.group import main
-from training.data.store import Dataset, read_store, write_store
 from training.labels.records import write_records
 from training.labels.simulated import Campaign, simulate
 

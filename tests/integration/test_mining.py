@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.datasets.store import Box, Dataset, write_store
 from serving.synthetic.field import generate_field
-from tests.unit.training.data.pictures import picture
+from tests.unit.serving.datasets.pictures import picture
 from training.cli.group import main
-from training.data.store import Box, Dataset, write_store
 
 RECIPE = (
     'kind = "verifier"\nsteps = 4\nnuclei_per_field = 60\nbackbone = "micro"\nbatch = 1\nlearning_rate = 1e-3\n'

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from serving.core.report import Report
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.synthetic.field import generate_field
 from tests.miniatures.cards import make_points_card, write_miniature
 from tests.services import bring, serving, submit, wait_for_end

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.access.access import AccessControl, open_access
-from serving.api.incoming_bytes import IncomingBytes
 from serving.settings import ServerSettings
 from serving.store.errors import QuotaError
+from serving.store.quotas import IncomingBytes
 from tests.clients import LocalClient, bearer
 from tests.samples import noise, write_pyramid
 from tests.services import events, field, kind, serving, until
@@ -154,6 +154,30 @@ def test_no_way_leads_past_a_quota(server: Server, tmp_path: Path) -> None:
     # one that becomes a slide counts once
     upload = server.begin(small, len(whole[1])).headers["location"]
     assert server.send(small, upload, whole[1]).status_code == 204
+
+
+def test_a_project_is_no_second_quota(server: Server) -> None:
+    contents = [field(seed=seed) for seed in range(3)]
+    small = server.key("small", disk_quota_bytes=len(contents[0]) + len(contents[1]) + 10)
+    assert server.bring(small, contents[0]).status_code == 201
+    made = [server.client.post("/v1/projects", json={"name": name}, headers=small).json()["id"] for name in "ab"]
+    first, second = ({**small, "Mitoserve-Project": project} for project in made)
+    brought = server.bring(first, contents[1])
+    assert brought.status_code == 201
+    for headers in (first, second, small):
+        refused = server.bring(headers, contents[2])
+        assert (refused.status_code, kind(refused)) == (507, "quota-exceeded")
+        assert server.begin(headers, len(contents[2])).status_code == 507
+    # Giving a slide to a project of one's own moves no bytes.
+    own = server.client.get("/v1/slides", headers=small).json()["slides"][0]["id"]
+    moved = server.client.post(f"/v1/projects/{made[1]}/slides", json={"slides": [own]}, headers=small)
+    assert moved.status_code == 200
+    # To members it counts for nothing: what they bring is the project's, and so its maker's.
+    other = server.key("other", disk_quota_bytes=2 * len(contents[2]))
+    principal = server.client.get("/v1/me", headers=other).json()["id"]
+    server.client.put(f"/v1/projects/{made[0]}/members/{principal}", json={"role": "manager"}, headers=small)
+    assert server.bring({**other, "Mitoserve-Project": made[0]}, contents[2]).status_code == 507
+    assert server.bring(other, contents[2]).status_code == 201
 
 
 def test_slides_that_end_at_once_pass_no_quota_together(server: Server) -> None:

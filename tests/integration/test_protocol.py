@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clients import LocalClient
-from tests.services import bring, events, field, kind, serving, submit, wait_for_end
+from tests.services import bring, events, field, kind, serving, submit, wait_for_end, without_wait
 
 pytestmark = pytest.mark.integration
 
@@ -36,15 +36,19 @@ def client(tmp_path_factory: pytest.TempPathFactory, mounted: Path) -> Iterator[
 
 @pytest.fixture(scope="module")
 def things(client: LocalClient) -> dict[str, str]:
-    """A slide, an upload and an analysis, by the names that addresses give them."""
+    """A slide, an upload, an analysis, a project and a study, by the names that addresses give them."""
     slide = bring(client, field())
     analysis = submit(client, slide)["id"]
     assert wait_for_end(client, analysis)["state"] == "succeeded"
     begun = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Upload-Metadata": "name YS5wbmc="}
     upload = client.post("/v1/uploads", headers=begun).headers["location"].rsplit("/", 1)[1]
-    return {"slide_id": slide, "upload_id": upload, "analysis_id": analysis, "name": "det", "version": "1", "number": "1",
+    project = client.post("/v1/projects", json={"name": "shared"}).json()["id"]
+    me = client.get("/v1/me").json()["id"]
+    read = {"name": "study", "analyses": [analysis], "readers": [{"author": me, "reviewer": "A"}]}
+    study = client.post("/v1/studies", json=read).json()["id"]
+    return {"study_id": study, "table": "slides", "project_id": project, "principal": me, "slide_id": slide, "upload_id": upload, "analysis_id": analysis, "name": "det", "version": "1", "number": "1",
             "level": "0", "column": "0", "row": "0", "region": "full", "size": "64,", "rotation": "0", "leaf": "default.jpg",
-            "suffix": "geojson", "page": "main.js", "model": "mitosis"}  # fmt: skip
+            "suffix": "geojson", "page": "main.js", "model": "mitosis", "use": "within"}  # fmt: skip
 
 
 def test_head_is_answered_wherever_get_is(client: LocalClient, things: dict[str, str]) -> None:
@@ -53,7 +57,7 @@ def test_head_is_answered_wherever_get_is(client: LocalClient, things: dict[str,
     asked = [template for template, found in paths.items() if "get" in found and "head" not in found]
     assert {"/livez", "/readyz", "/metrics", "/v1/slides"} <= set(asked)
     for template in asked:
-        address, shown = template.format(**things), {"Tus-Resumable": "1.0.0"}
+        address, shown = without_wait(template.format(**things)), {"Tus-Resumable": "1.0.0"}
         got, head = client.get(address, headers=shown), client.head(address, headers=shown)
         assert (template, head.status_code, head.content) == (template, got.status_code, b"")
         for name in ("content-type", "etag", "cache-control", "vary", "x-content-type-options"):
@@ -141,7 +145,7 @@ def test_a_named_page_may_call_a_server_in_its_users_network(client: LocalClient
 def test_browsers_take_every_answer_for_what_it_says_and_run_nothing_in_it(
     client: LocalClient, things: dict[str, str]
 ) -> None:
-    addresses = [template.format(**things) for template in client.get("/openapi.json").json()["paths"]]
+    addresses = [without_wait(template.format(**things)) for template in client.get("/openapi.json").json()["paths"]]
     for address in [*addresses, "/nowhere", f"/v1/analyses/{things['analysis_id']}/report.html", "/" + "a" * 5000]:
         answer = client.get(address)
         assert (address, answer.headers["x-content-type-options"]) == (address, "nosniff")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from serving.core.geometry import Region
 from serving.core.options import ScoringOptions
-from serving.core.report import Quality
+from serving.core.report_parts import Quality
 from serving.quality.density import WHOLE
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.quality.quality_mask import QualityMask

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from training.paper.grid import read_sizes
 from training.paper.outcome import read_outcome
 from training.paper.reproduce import reproduce

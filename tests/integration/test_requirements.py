@@ -84,7 +84,7 @@ def test_the_bill_of_materials_is_valid_cyclonedx_of_what_is_installed(tmp_path:
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1000,
         check=False,
     )
     assert made.returncode == 0, made.stderr

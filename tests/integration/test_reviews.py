@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from serving.datasets.import_report import ImportReport
+from serving.datasets.readers.qupath import read_qupath
+from serving.datasets.readers.source import Source
 from tests.clients import LocalClient
 from tests.services import DOTS, bring, field, kind, serving, submit, wait_for_end
-from training.data.import_report import ImportReport
-from training.data.readers.qupath import read_qupath
-from training.data.readers.source import Source
 
 pytestmark = pytest.mark.integration
 
@@ -127,7 +127,7 @@ def test_a_review_reaches_every_number_that_is_reported(client: LocalClient, rev
     assert "immutable" not in report.headers["cache-control"]
     (own,) = client.get(reviews).json()["reviewers"]
     assert own["after_review"] == counts["review"]["counts"]["mitotic_figures"]
-    assert "After review" in client.get(f"{analysis}/report.html{query}").text
+    assert "After review" in client.get(f"{analysis}/report.appendix.html{query}").text
     assert client.get(f"{analysis}/counts?review=own&reviewer=B").json()["review"]["unjudged"] == len(DOTS)
     assert client.get(f"{analysis}/counts").json()["review"] is None
 

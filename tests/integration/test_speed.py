@@ -20,7 +20,14 @@ pytestmark = pytest.mark.integration
 
 def test_no_structure_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--small"]) == 0
-    assert "screen_calls=9" in capsys.readouterr().out
+    exact, fast = capsys.readouterr().out.splitlines()
+    assert "screen_calls=9" in exact
+    # The five that are chosen lie side by side: three are shown in one piece and two in another.
+    assert "screen_calls=18" in fast
+    assert "screened_px=1968750" in fast
+    assert "triage_calls=0" in exact
+    assert "triage_calls=9" in fast
+    assert "screened=45," in fast
 
 
 def _copy_array(slide: Any, frame: Any, work: Any) -> Any:
@@ -44,6 +51,13 @@ def test_lost_structure_is_noticed(
 ) -> None:
     monkeypatch.setattr(name, value)
     assert [complaint.split(":")[0] for complaint in find_lost(count_structure(tmp_path))] == [noticed]
+
+
+def test_what_triage_saves_is_noticed_when_it_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_lost(count_structure(tmp_path, "fast")) == []
+    monkeypatch.setattr("serving.scoring.triage.MOST_PIECES", 0)  # every tile is screened whole
+    lost = [complaint.split(":")[0] for complaint in find_lost(count_structure(tmp_path, "fast"))]
+    assert lost == ["sub-tiles screened", "px that Reg-NS saw"]
 
 
 def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:

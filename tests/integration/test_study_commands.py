@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from serving.core.modelcard import ModelCard, load_card
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.datasets.store import Dataset, write_store
 from serving.registry.version_check import check_version
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
 from training.cli.group import main
-from training.data.store import Dataset, write_store
 from training.evaluation.summary import EvaluationSummary
 from training.models.heads.boxes import DET_THRESHOLDS
 from training.models.heads.scores import REG_THRESHOLDS
@@ -115,7 +115,7 @@ def test_two_processes_train_one_run(study: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=1000,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Reg-NS from random") == 1

@@ -77,7 +77,7 @@ def _run_on_two_machines(out: Path, elsewhere: Path) -> None:
         launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *where]
         command = [sys.executable, *launcher, "-m", "tests.integration.loop_program", str(folder), "net", "1", "-1"]
         launchers.append(subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}))
-    assert [launcher.wait(timeout=200) for launcher in launchers] == [0, 0]
+    assert [launcher.wait(timeout=1000) for launcher in launchers] == [0, 0]
 
 
 def test_two_processes_and_accumulated_parts_learn_what_one_process_learns(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
+from serving.core.report_parts import CascadeMode
 from serving.scoring.pipeline import DEFAULTS, score_slide
 from serving.slides.arrayslide import ArraySlide
-from tests.fakes import DOT_PX, DotDetector, plant, tissue
+from tests.examples import draw_examples
+from tests.fakes import DOT_PX, TriagedDots, plant, tissue
 
 pytestmark = pytest.mark.property
 WIDTH, HEIGHT = 2100, 1130
@@ -21,7 +23,7 @@ ys = st.one_of(near_edges, st.floats(0, HEIGHT)).map(lambda v: min(max(v, DOT_PX
 
 
 def _report(pixels: NDArray[np.uint8], *, mpp: float = 0.25, options: ScoringOptions = DEFAULTS) -> Report:
-    return score_slide(ArraySlide(pixels, mpp=mpp), DotDetector(), options).report
+    return score_slide(ArraySlide(pixels, mpp=mpp), TriagedDots(), options).report
 
 
 def _around(report: Report, x: float, y: float) -> bool:
@@ -29,15 +31,19 @@ def _around(report: Report, x: float, y: float) -> bool:
     return abs(found.x + found.width / 2 - x) <= 1.5 and abs(found.y + found.height / 2 - y) <= 1.5
 
 
-@settings(max_examples=40)
-@given(xs, ys, st.booleans())
-@example(1000.0, 1000.0, True)
-@example(1000.0, 1000.0, False)
-@example(999.5, 125.0, True)
-@example(2000.0, 1000.0, True)
-@example(DOT_PX / 2, DOT_PX / 2, True)
-@example(WIDTH - DOT_PX / 2, HEIGHT - DOT_PX / 2, False)
-def test_a_dot_anywhere_counts_once(x: float, y: float, cascade: bool) -> None:
+@draw_examples(40)
+@given(xs, ys, st.sampled_from(["exact", "fast", "off"]))
+@example(1000.0, 1000.0, "exact")
+@example(1000.0, 1000.0, "fast")
+@example(1000.0, 1000.0, "off")
+@example(999.5, 125.0, "exact")
+@example(999.5, 125.0, "fast")
+@example(2000.0, 1000.0, "exact")
+@example(DOT_PX / 2, DOT_PX / 2, "exact")
+@example(DOT_PX / 2, DOT_PX / 2, "fast")
+@example(WIDTH - DOT_PX / 2, HEIGHT - DOT_PX / 2, "fast")
+@example(WIDTH - DOT_PX / 2, HEIGHT - DOT_PX / 2, "off")
+def test_a_dot_anywhere_counts_once(x: float, y: float, cascade: CascadeMode) -> None:
     pixels = TISSUE.copy()
     plant(pixels, x, y)
     report = _report(pixels, options=ScoringOptions(cascade=cascade))
@@ -45,7 +51,7 @@ def test_a_dot_anywhere_counts_once(x: float, y: float, cascade: bool) -> None:
     assert _around(report, x, y)
 
 
-@settings(max_examples=15)
+@draw_examples(15)
 @given(st.floats(20, 580), st.floats(20, 480), st.sampled_from([0.125, 0.4, 0.5]))
 @example(500.0, 250.0, 0.5)
 def test_a_dot_on_a_resampled_slide_counts_once(x: float, y: float, mpp: float) -> None:
@@ -59,7 +65,7 @@ def test_a_dot_on_a_resampled_slide_counts_once(x: float, y: float, mpp: float) 
     assert abs(found.y + found.height / 2 - y) <= 3
 
 
-@settings(max_examples=12)
+@draw_examples(12)
 @given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 6)), max_size=12), st.integers(0, 60))
 def test_counts_per_mm2_are_the_same_at_twice_the_pixels_and_half_the_mpp(
     places: set[tuple[int, int]], shift: int
@@ -77,7 +83,7 @@ def test_counts_per_mm2_are_the_same_at_twice_the_pixels_and_half_the_mpp(
     assert first.counts.per_mm2 == pytest.approx(second.counts.per_mm2, rel=0.01)
 
 
-@settings(max_examples=30)
+@draw_examples(30)
 @given(st.integers(1, 260), st.integers(1, 260), st.sampled_from([0.1, 0.25, 0.5, 1.0]))
 @example(1, 1, 0.25)
 @example(10, 3, 0.25)
@@ -85,7 +91,7 @@ def test_counts_per_mm2_are_the_same_at_twice_the_pixels_and_half_the_mpp(
 @example(250, 250, 0.25)
 @example(1, 260, 1.0)
 def test_slides_smaller_than_a_sub_tile_are_scored(width: int, height: int, mpp: float) -> None:
-    report = _report(tissue(width, height), mpp=mpp, options=ScoringOptions(cascade=False))
+    report = _report(tissue(width, height), mpp=mpp, options=ScoringOptions(cascade="off"))
     (first, *_) = report.tiles
     assert (first.x, first.y) == (0, 0)
     assert sum(t.width * t.height for t in report.tiles if t.y == 0) >= width
@@ -93,7 +99,7 @@ def test_slides_smaller_than_a_sub_tile_are_scored(width: int, height: int, mpp:
     assert first.scores[0][0] is not None
 
 
-@settings(max_examples=20)
+@draw_examples(20)
 @given(st.integers(30, 240), st.integers(30, 240), st.data())
 def test_a_dot_on_a_slide_smaller_than_a_sub_tile_counts_once(width: int, height: int, data: st.DataObject) -> None:
     x = data.draw(st.integers(DOT_PX // 2, width - DOT_PX // 2))

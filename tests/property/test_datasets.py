@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.import_report import ImportReport
-from training.data.readers.boxes import annotation, outside, share
-from training.data.store import Annotation, Box, Dataset, Picture, Vote, read_store, write_store
+from serving.datasets.import_report import ImportReport
+from serving.datasets.readers.boxes import annotation, outside, share
+from serving.datasets.store import Annotation, Box, Dataset, Picture, Vote, read_store, write_store
 
 pytestmark = pytest.mark.property
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.evaluation.bootstrap import bootstrap_interval
+from serving.evaluation.metrics import FieldDetections, rates
+from serving.evaluation.ranking import average_precision_by_distance
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
 from serving.scoring.reliability import reliability, wilson_interval
-from training.evaluation.bootstrap import bootstrap_interval
 from training.evaluation.curves import froc
-from training.evaluation.detection_ap import average_precision_by_distance
-from training.evaluation.metrics import FieldDetections, rates
 from training.evaluation.sub_tiles import sub_tile_rates
 
 pytestmark = pytest.mark.property

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.geometry import Region
-from training.data.flat_tiff import FlatTiff
-from training.data.pictures import open_picture
+from serving.datasets.flat_tiff import FlatTiff
+from serving.datasets.pictures import open_picture
+from tests.examples import draw_examples
 
 SIDES = st.integers(17, 300)
 
 
-@settings(max_examples=25, deadline=None)
+@draw_examples(25)
 @given(
     st.tuples(SIDES, SIDES),
     st.integers(1, 64),

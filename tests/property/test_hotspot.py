@@ -4,13 +4,14 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.counts import HotspotShape
 from serving.core.geometry import Region
-from serving.core.report import HotspotShape
 from serving.scoring.hotspot import find_hotspots
 from serving.scoring.windows import CountingWindow, make_window
+from tests.examples import draw_examples
 
 pytestmark = pytest.mark.property
 SIDE = 1600
@@ -65,7 +66,7 @@ def _find_held(
     return int((np.hypot(*(centres - place - radius).T) <= radius + 1e-6 + slack).sum())
 
 
-@settings(max_examples=CASES, deadline=None)
+@draw_examples(CASES)
 @given(points, shapes)
 def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: HotspotShape) -> None:
     window = _window(shape)
@@ -80,7 +81,6 @@ def test_it_holds_as_many_as_any_window(centres: np.ndarray, shape: HotspotShape
     assert (place + np.asarray([window.width, window.height]) <= SIDE + 1e-9).all()
 
 
-@settings(deadline=None)
 @given(points, shapes, st.integers(200, 1400).map(lambda v: v + 0.123))
 def test_each_further_one_is_the_fullest_that_is_left(centres: np.ndarray, shape: HotspotShape, border: float) -> None:
     """Windows right of a border are not allowed, as where there is too little tissue."""

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.unit.training.data.pictures import picture
+from serving.datasets.store import Box
+from tests.unit.serving.datasets.pictures import picture
 from tests.unit.training.labels.looks import looks
-from training.data.store import Box
 from training.labels.agreement import agreement, fleiss_kappa
 from training.labels.consensus import CROWD, EXPERT, RULES, Rule, label_tile
 from training.labels.labelers import EXPERT_LABELERS, Boxes, answer_parts, draw_boxes

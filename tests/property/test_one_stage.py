@@ -1,13 +1,14 @@
 """A one-stage detector finds each figure once, wherever seams of windows and the slide's borders are."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.geometry import Roi
 from serving.core.options import ScoringOptions
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
+from tests.examples import draw_examples
 from tests.fakes import DOT_PX, DotsAlone, make_alone_card, plant, tissue
 
 DOT_UM = DOT_PX * 0.25
@@ -23,7 +24,7 @@ def windows(draw: st.DrawFn) -> tuple[float, int, int]:
     return mpp, overlap + 8 * blocks, overlap
 
 
-@settings(max_examples=40, deadline=None)
+@draw_examples(40)
 @given(
     windows(),
     st.tuples(st.integers(60, 900), st.integers(60, 900)),
@@ -48,7 +49,7 @@ def test_a_figure_is_found_once_wherever_it_lies(
     assert sum(tile.mitotic_count for tile in report.tiles) == 1
 
 
-@settings(max_examples=20, deadline=None)
+@draw_examples(20)
 @given(windows(), st.lists(st.tuples(st.integers(0, 13), st.integers(0, 11)), min_size=1, max_size=12, unique=True))
 def test_neighbours_are_not_merged_and_a_region_bounds_what_counts(
     chosen: tuple[float, int, int], places: list[tuple[int, int]]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.training.data.pictures import picture
-from training.data.store import Box
+from serving.datasets.store import Box
+from tests.unit.serving.datasets.pictures import picture
 from training.data.sub_tiles import STRIDE_PX, WINDOW_PX, make_sub_tiles
 
 pytestmark = pytest.mark.property

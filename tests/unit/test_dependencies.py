@@ -26,7 +26,7 @@ NOT_IMPORTED = {
 }
 """Dependencies of the packages that no module imports by a name of their own."""
 
-PEERS = {"lazyslide", "shapely", "tiatoolbox", "wsidata", "wsinfer", "wsinfer_zoo", "zarr"}
+PEERS = {"lazyslide", "tiatoolbox", "wsidata", "wsinfer", "wsinfer_zoo", "zarr"}
 """Other projects' tools, which the benchmarks run in environments of their own."""
 
 
@@ -62,7 +62,7 @@ def distributions(names: set[str]) -> dict[str, set[str]]:
     ("folder", "extras"),
     [
         ("mitoserve", []),
-        ("serving", ["cohort", "dicom", "gpu", "int8", "openvino", "parquet", "pdf", "s3"]),
+        ("serving", ["cohort", "dicom", "gpu", "int8", "openvino", "parquet", "pdf", "s3", "zarr"]),
         ("training", ["train", "cohort"]),
         ("tests", ["train", "dev"]),
         ("benchmarks", ["train", "dev"]),
@@ -78,7 +78,7 @@ def test_every_dependency_of_the_packages_is_imported() -> None:
     names = {name for folder in ("mitoserve", "serving", "training") for name in imports(folder)}
     used = {one for given in distributions(names).values() for one in given}
     lazily = {"highdicom", "pyarrow", "reportlab"}  # asked for by name where a format needs them
-    stated = declared("cohort", "dicom", "gpu", "int8", "openvino", "parquet", "pdf", "s3", "train")
+    stated = declared("cohort", "dicom", "gpu", "int8", "openvino", "parquet", "pdf", "s3", "train", "zarr")
     assert stated - used - lazily - set(NOT_IMPORTED) == set()
 
 

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.peers.lattice import STRIDE_PX, WINDOW_PX, Square, UnequalError, check_windows, largest_difference
+from benchmarks.peers.maps import TOLERANCE, compare_maps
 from benchmarks.peers.measure import Tool, ToolRun
-from benchmarks.peers.runners import ours
+from benchmarks.peers.runners import ours, whole
 from benchmarks.peers.runners.job import RunnerJob
 from benchmarks.peers.slides import MPP, write_slides
 from benchmarks.peers.table import markdown, rows
@@ -97,3 +99,27 @@ def test_our_pipeline_scores_the_windows_of_the_square_and_no_others(
     told = json.loads((tmp_path / "told.json").read_text())
     check_windows("Mitoserve", [(x, y) for x, y, _ in told["scores"]], square.origins())
     assert told["seconds"] > 0
+
+
+def test_our_whole_pipeline_tells_what_it_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = write_quick_models(tmp_path / "models")
+    slide = write_slides(tmp_path / "slides", tmp_path / "no scans", Square(1))["generated"]
+    settings = {"provider": "CPUExecutionProvider"}
+    RunnerJob(str(slide), str(models), str(tmp_path), 0, 0, 0, 512, 492, 0.5, settings).write(tmp_path / "job.json")
+    monkeypatch.setattr("sys.argv", ["whole", str(tmp_path / "job.json")])
+    whole.main()
+    told = json.loads((tmp_path / "told.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(told["scores"]) == report["counts"]["mitotic_figures"] > 0
+    assert told["seconds"] > 0
+
+
+def test_maps_of_one_network_must_be_the_same(tmp_path: Path) -> None:
+    maps = np.random.default_rng(1).random((2, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "a.npy", maps)
+    np.save(tmp_path / "b.npy", maps + np.float32(TOLERANCE / 2))
+    assert compare_maps(tmp_path / "a.npy", tmp_path / "b.npy") == pytest.approx(TOLERANCE / 2, rel=0.01)
+    for wrong in (maps + np.float32(2 * TOLERANCE), np.full_like(maps, np.nan)):
+        np.save(tmp_path / "b.npy", wrong)
+        with pytest.raises(UnequalError, match="TIAToolbox's maps are"):
+            compare_maps(tmp_path / "a.npy", tmp_path / "b.npy")

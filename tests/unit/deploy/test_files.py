@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from serving.cli import COMMANDS
 from serving.settings import ServerSettings
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +76,16 @@ def test_every_file_that_compose_mounts_is_there() -> None:
     mounted = [path for file in DEPLOY.glob("compose*.yaml") for path in re.findall(r"- (\./[^:]+):", file.read_text())]
     assert mounted
     assert [path for path in mounted if not (DEPLOY / path).exists()] == []
+
+
+def test_every_file_that_the_container_copies_is_there() -> None:
+    text = (DEPLOY / "Dockerfile.grand-challenge").read_text()
+    copied = [path for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for path in line.split()[:-1]]
+    assert "serving" in copied
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    command = re.search(r'^ENTRYPOINT \["[^"]+/mitoserve", "([^"]+)"\]$', text, re.MULTILINE)
+    assert command is not None
+    assert command[1] in COMMANDS
 
 
 def test_only_variables_that_exist_are_set() -> None:

@@ -9,7 +9,23 @@ import pytest
 
 from serving.cli import COMMANDS, main
 
-STANDARD_HELP = ["audit", "cohort", "export", "info", "keys", "models", "score", "serve", "state", "tune"]
+STANDARD_HELP = [
+    "audit",
+    "benchmark",
+    "cohort",
+    "export",
+    "grand-challenge",
+    "info",
+    "keys",
+    "models",
+    "recount",
+    "score",
+    "send",
+    "serve",
+    "state",
+    "studies",
+    "tune",
+]
 ALLOWED = {"click", "serving"}
 """What `--help` may load that is not Python's own."""
 
@@ -36,6 +52,27 @@ def test_help_loads_only_click(arguments: list[str]) -> None:
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert loaded - ALLOWED <= set(sys.stdlib_module_names), loaded - ALLOWED - set(sys.stdlib_module_names)
     assert "serving" in loaded
+
+
+def test_scoring_loads_nothing_that_keeps_a_server() -> None:
+    asked = (
+        "import json, sys; import serving.cli.score; print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {
+        "torch",
+        "bentoml",
+        "starlette",
+        "sqlalchemy",
+        "alembic",
+        "jwt",
+        "httpx",
+        "onnx",
+        "openvino",
+        "pyarrow",
+    }
+    assert {"onnxruntime", "click"} <= loaded
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

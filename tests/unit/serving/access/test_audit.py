@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from serving.access.audit import START, AuditEntry, AuditLog
-from serving.access.errors import AuditError
+from serving.access.principal import AuditError
 from serving.settings import ServerSettings
 from serving.store.database import FILE, open_database
 

@@ -13,10 +13,9 @@ from serving.access.authenticator import (
     check_binding,
     is_loopback,
 )
-from serving.access.errors import AuthenticationError, TooManyRequestsError
 from serving.access.keys import KeyStore
 from serving.access.local_key import local_key
-from serving.access.principal import LOCAL
+from serving.access.principal import LOCAL, AuthenticationError, TooManyRequestsError
 from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.access.errors import ExpiredKeyError, NoSuchKeyError
 from serving.access.keys import KeyStore
+from serving.access.principal import ExpiredKeyError, NoSuchKeyError
 from serving.core.errors import BusyError
 from serving.settings import ServerSettings
 from serving.store.database import FILE, open_database

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.access.authenticator import Authenticator, Caller
-from serving.access.errors import AuthenticationError
 from serving.access.keys import KeyStore
 from serving.access.local_key import FILE, PREFIX, local_key
+from serving.access.principal import AuthenticationError
 from serving.settings import ServerSettings, SettingsError
 from serving.store.database import open_database
 

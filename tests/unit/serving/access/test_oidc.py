@@ -10,12 +10,13 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.access import signing_keys
-from serving.access.errors import AuthenticationError, IdentityProviderError
 from serving.access.oidc import LEEWAY_S, Provider, TokenVerifier
+from serving.access.principal import AuthenticationError, IdentityProviderError
+from tests.examples import draw_examples
 from tests.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
 
 
@@ -150,7 +151,7 @@ def test_a_provider_that_states_another_issuer_is_refused(issuer: Issuer) -> Non
         verifier.principal(issuer.token())
 
 
-@settings(max_examples=15)
+@draw_examples(15)
 @given(kids=st.lists(st.text(min_size=1, max_size=20).filter(lambda kid: kid != "first"), min_size=1, max_size=8))
 def test_tokens_with_made_up_keys_hold_up_no_good_one(kids: list[str]) -> None:
     """However many there are, and whatever the provider does meanwhile: fails at once, or does not answer at all."""
@@ -227,8 +228,8 @@ def test_keys_come_by_tls_or_from_this_machine(issuer: Issuer, monkeypatch: pyte
 
 
 def test_an_issuer_elsewhere_has_no_keys_on_this_machine() -> None:
-    assert not signing_keys._is_sure("http://127.0.0.1:9/keys", "https://login.example")
-    assert signing_keys._is_sure("https://keys.example/keys", "https://login.example")
+    assert not signing_keys.is_sure("http://127.0.0.1:9/keys", "https://login.example")
+    assert signing_keys.is_sure("https://keys.example/keys", "https://login.example")
 
 
 @pytest.mark.parametrize("content", [{"keys": "none"}, {"keys": [{"kty": "RSA"}]}, {}, {"keys": [7]}, {"keys": None}])

@@ -1,7 +1,7 @@
 import pytest
 
-from serving.access import rates
-from serving.access.rates import Buckets
+from serving.access import authenticator
+from serving.access.authenticator import Buckets
 
 
 class Clock:
@@ -39,7 +39,7 @@ def test_callers_do_not_share() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "MAX_BUCKETS", 10)
+    monkeypatch.setattr(authenticator, "MAX_BUCKETS", 10)
     buckets = Buckets(Clock())
     for number in range(1000):
         buckets.take(str(number), per_minute=1)

@@ -18,10 +18,11 @@ from serving.cli.adopt import adopt
 from serving.core.errors import ModelError, RequestError
 from serving.core.modelcard import load_card
 from serving.registry.version_check import check_version
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
-from serving.synthetic.field import MPP, generate_field
+from serving.synthetic.field import MPP
+from tests.fields import draw_field
 from tests.miniatures.cards import HERE
 from tests.unit.serving.adoption.foreign import (
     state_boxes,
@@ -60,7 +61,7 @@ def test_an_adopted_network_gives_what_it_gave_and_finds_figures(kind: str, tmp_
     assert card == load_card(folder)
     assert (card.licence, card.parameters > 20_000) == ("Apache-2.0", True)
     assert check_version(folder, window_s=20.0, providers=CPU).name == contract.role
-    field = generate_field(seed=78, width=1333, height=1101, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
+    field = draw_field(seed=78, width=1333, height=1101, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
     report = score_slide(ArraySlide(field.pixels, mpp=MPP), load_detector(tmp_path / "models", providers=CPU)).report
     assert measure_f1(report, field) >= 0.9
 

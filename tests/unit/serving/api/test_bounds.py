@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,6 +30,7 @@ from serving.api.problems import problem
 from serving.api.routes import MAX_PATH_BYTES, METHODS
 from serving.core.errors import MitoserveError
 from serving.settings import ServerSettings
+from tests.examples import draw_examples
 
 Reply = tuple[int, dict[bytes, bytes], bytes]
 
@@ -106,7 +107,7 @@ def bodies(app: Callable[..., Awaitable[None]], *, idle_s: float = 60, body_s: f
         ["text/plain", "application/json", "multipart/form-data; boundary=a", "", "APPLICATION/JSON"]
     ),
 )
-@settings(max_examples=60)
+@draw_examples(60)
 def test_a_body_arrives_whole_or_is_refused_by_its_size(sizes: list[int], route: Any, content_type: str) -> None:
     arriving = Arriving([bytes(size) for size in sizes] or [b""])
     headers = [(b"content-type", content_type.encode())]

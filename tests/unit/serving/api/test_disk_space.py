@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.api.disk_space import check_disk_space, read_free_bytes
+from serving.api.info import check_disk_space, read_free_bytes
 from serving.api.problems import NotReadyError
 from serving.store.slides import SlideStore
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serving.api.negotiation import choose
+from serving.api.answers import choose
 from serving.api.problems import NotAcceptableError
 
 OFFERS = {"report": "application/json", "figures": "application/geo+json", "table": "text/csv", "map": "image/png"}

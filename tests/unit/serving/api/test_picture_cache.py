@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.picture_cache import PictureCache
+from serving.api.pictures import PictureCache
 
 
 def test_what_was_not_asked_for_longest_goes_first() -> None:

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from starlette._utils import get_route_path  # the router's own view, with which ours has to agree
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.api.addresses import address
 from serving.api.guard import required_grant
 from serving.api.proxies import Proxies, is_prefix
-from serving.api.routes import route_path
+from serving.api.routes import address, route_path
 from tests.unit.serving.api.test_bounds import Arriving, ask, scope
 
 PREFIXES = st.sampled_from(

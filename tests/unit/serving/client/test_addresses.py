@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from serving.client import Client, RefusedError
-from serving.client.resume import Notes
+from serving.client.uploads import Notes
 
 
 @pytest.mark.parametrize("server", ["http://lab", "http://lab/", "http://lab/mitoserve", "http://lab/a/b/"])

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from serving.client import AnalysisFailedError, Client, ClientError
-from serving.client.resume import Notes
+from serving.client.uploads import Notes
 
 
 def document(state: str, *, done: int = 0, total: int | None = None, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from serving.client import AsyncClient, Client, ClientError, ConnectionLostError, RefusedError, RemoteSlide
 from serving.client import uploads as protocol
 from serving.client.effects import OnProgress
-from serving.client.resume import Notes
+from serving.client.uploads import Notes
 
 Upload = Callable[["TusServer", Path, Notes], RemoteSlide]
 

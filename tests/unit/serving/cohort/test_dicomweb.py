@@ -13,12 +13,13 @@ from dicomweb_client.api import DICOMwebClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.cohort.dicomweb import Credential, fetch_series, find_series, is_dicomweb
+from serving.cohort.dicomweb import find_series
 from serving.cohort.errors import CohortError, MissingSlideError, UnavailableError, describe_problem
 from serving.core.errors import SlideTooLargeError
 from serving.core.geometry import Region
 from serving.slides.hashing import slide_sha256
 from serving.slides.opening import open_slide
+from serving.store.dicomweb import Credential, fetch_series, is_dicomweb
 from tests.dicom import write_dicom_slide
 from tests.dicomweb_server import Archive, archive
 from tests.samples import noise

@@ -23,12 +23,12 @@ from serving.cohort.tables import (
 )
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.store.blob_store import BlobStore, FolderBlobStore
 from serving.store.bucket_blob_store import BucketBlobStore
-from tests.fakes import DotDetector, plant, tissue
+from tests.fakes import ATYPICAL_DOT, ClassifyingDots, DotDetector, plant, tissue
 
 FAILURE = Failure(
     slide="bad", source="/b.svs", problem="unreadable-slide", detail="torn", passing=False, tries=1, key="k"
@@ -84,6 +84,20 @@ def test_a_slide_is_a_row_and_so_is_a_figure(results: BlobStore, report: Report)
     assert found[0]["case"] == "c"
     assert [row["x"] for row in found[:2]] == [d.x for d in report.detections]
     assert second["analysis_id"] == report.analysis_id
+
+
+def test_atypical_figures_have_columns_which_are_null_without_their_model(results: BlobStore, report: Report) -> None:
+    pixels = tissue(1500, 1200)
+    plant(pixels, 300, 300)
+    plant(pixels, 900, 700, colour=ATYPICAL_DOT)
+    seen = score_slide(ArraySlide(pixels, mpp=0.25), ClassifyingDots(), ScoringOptions()).report
+    write_part(results, 3, [keep(results, "s1", seen), keep(results, "s2", report)])
+    first, second = rows(results, SLIDES)
+    assert (first["atypical_figures"], first["atypical_share"], first["hotspot_atypical"]) == (1, 0.5, 1)
+    assert first["models"] == "reg-ns 0.0.1, det 0.0.1, atypia 0.0.1"
+    assert {second[name] for name in ("atypical_figures", "atypical_share", "hotspot_atypical")} == {None}
+    said = [row["atypical_probability"] for row in rows(results, DETECTIONS)]
+    assert said == [*(d.atypical_probability for d in seen.detections), None, None]
 
 
 def test_a_part_is_written_again_only_where_its_slides_changed(results: BlobStore, report: Report) -> None:

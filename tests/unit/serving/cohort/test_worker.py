@@ -20,8 +20,8 @@ from serving.cohort.worker import SlideOutcome, SlideTask, SlideWorker, WorkOrde
 from serving.core.errors import StorageError
 from serving.core.options import ScoringOptions
 from serving.isolation.limits import DecoderLimits
+from serving.scoring.loading import load_detector
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.dicom import write_dicom_slide

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Pair, compare, hotspot_iou
 from serving.comparison.summary import summarise
+from serving.core.counts import Hotspot
 from serving.core.detections import Detections
 from serving.core.options import CountingOptions, ScoringOptions
-from serving.core.report import Hotspot
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide

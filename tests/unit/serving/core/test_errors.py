@@ -12,6 +12,7 @@ ROOT = "MitoserveError"
 OUTSIDE: Mapping[str, str] = {
     "DamagedError": "the stores catch it, and say which slide, result or checkpoint is lost",
     "DecoderDiedError": "the slide starts another process, and raises DecoderError where that dies, too",
+    "FormatError": "the labelled folder says it as RequestError; training stops with its message",
     "LeaseLostError": "ends the work on an analysis that is somebody else's now: there is nobody to tell",
     "MemoryShortError": "the slide starts a process with more memory, and raises SlideTooLargeError where there is no more",
     "PictureMemoryError": "the decoder tells the slide by it how much memory would do, which becomes MemoryShortError",

@@ -13,10 +13,11 @@ from serving.api.options import AnalysisOptions, to_options
 from serving.cli.scoring_options import parse_options, scoring_options
 from serving.core.errors import MitoserveError, RequestError, ResolutionError
 from serving.core.geometry import parse_roi
-from serving.core.options import CountingOptions, ScoringOptions, flat_fields, stated_fields
-from serving.jobs.request import decode_options, options_text
+from serving.core.options import CountingOptions, ScoringOptions, find_stated, flat_fields, stated_fields
+from serving.jobs.job import decode_options, options_text
 
 FIELDS = {name for name, _ in flat_fields(ScoringOptions)}
+OF_SERVERS = {name for name, info in flat_fields(ScoringOptions) if find_stated(info).server}
 SIDES = st.floats(0.1, 1.0)
 
 stated = st.fixed_dictionaries(
@@ -25,11 +26,11 @@ stated = st.fixed_dictionaries(
         "mpp": SIDES | st.tuples(SIDES, SIDES).map(lambda pair: f"{pair[0]!r},{pair[1]!r}"),
         "roi": st.sampled_from(["0,0,500,500", "[[0,0],[90,0],[50,70.5]]"]),
         "threshold": st.floats(0, 1),
-        "cascade": st.sampled_from(["on", "off"]),
+        "cascade": st.sampled_from(["on", "off", "exact", "fast"]),
         "min_tissue_fraction": st.floats(0, 1),
         "qc": st.sampled_from(["report", "exclude", "off"]),
         "hotspot_area": st.floats(0.1, 100),
-        "hotspot_shape": st.sampled_from(["rectangle", "disc"]),
+        "hotspot_shape": st.sampled_from(["rectangle", "disc", "fields"]),
         "hotspots": st.integers(0, 20),
         "profile": st.sampled_from(["none", "gist"]),
     },
@@ -60,7 +61,7 @@ def test_a_request_the_command_line_and_a_stored_job_mean_the_same(values: dict[
 
 def test_every_option_is_in_the_query_and_on_the_command_line() -> None:
     assert set(AnalysisOptions.model_fields) == FIELDS
-    assert {p.name for p in _command.params} == FIELDS | {"models", "provider"}
+    assert {p.name for p in _command.params} == FIELDS - OF_SERVERS | {"models", "provider"}
     for parameter in _command.params:
         assert isinstance(parameter, click.Option)
         assert parameter.help
@@ -86,7 +87,7 @@ def test_a_job_of_an_earlier_release_is_read() -> None:
             "min_tissue_fraction": 0.05,
         }
     )
-    assert decode_options(text) == ScoringOptions(mpp=(0.25, 0.5), roi=parse_roi("0,0,9,9"), cascade=False)
+    assert decode_options(text) == ScoringOptions(mpp=(0.25, 0.5), roi=parse_roi("0,0,9,9"), cascade="off")
 
 
 @pytest.mark.parametrize(

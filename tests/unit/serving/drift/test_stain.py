@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serving.drift.stain import angle_between, estimate_stains
+from serving.drift.statistics import angle_between, estimate_stains
 
 HAEMATOXYLIN = np.asarray([0.65, 0.70, 0.29]) / np.linalg.norm([0.65, 0.70, 0.29])
 EOSIN = np.asarray([0.17, 0.99, 0.21]) / np.linalg.norm([0.17, 0.99, 0.21])

@@ -3,7 +3,8 @@
 import json
 import uuid
 
-from serving.core.report import DetectionResult, Hotspot, TileResult
+from serving.core.counts import Hotspot
+from serving.core.report import DetectionResult, TileResult
 from serving.exports.geojson import to_geojson
 from serving.scoring.analysis import Analysis
 

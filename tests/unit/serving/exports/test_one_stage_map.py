@@ -7,7 +7,7 @@ import pytest
 
 from serving.core.options import ScoringOptions
 from serving.exports import EXPORTS
-from serving.exports.errors import ExportError
+from serving.exports.export import ExportError
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide

@@ -21,9 +21,10 @@ import tifffile
 from pycocotools.coco import COCO
 
 from serving.core.options import CountingOptions, ScoringOptions
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.exports import EXPORTS
-from serving.exports.errors import ExportError
+from serving.exports.dicom_report import MAX_FIGURES
+from serving.exports.export import ExportError
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
@@ -156,7 +157,7 @@ def test_hotspots_that_are_discs_have_their_area(scored: Analysis) -> None:
 
 
 def test_the_printed_report_says_what_it_must(scored: Analysis) -> None:
-    page = EXPORTS["html"].render(scored).decode()
+    page = EXPORTS["appendix-html"].render(scored).decode()
     assert page.count(RESEARCH_USE) >= 2
     for said in (
         scored.report.analysis_id,
@@ -166,7 +167,7 @@ def test_the_printed_report_says_what_it_must(scored: Analysis) -> None:
     ):
         assert said in page
     assert "<script" not in page
-    pdf = EXPORTS["pdf"].render(scored)
+    pdf = EXPORTS["appendix-pdf"].render(scored)
     assert pdf.startswith(b"%PDF-")
     assert pdf.rstrip().endswith(b"%%EOF")
 
@@ -213,6 +214,41 @@ def test_a_dicom_report_places_figures_in_mm(dicom: tuple[Analysis, Path]) -> No
     hotspots = [g for g, name in zip(groups, names, strict=True) if name.startswith("hotspot")]
     counts = [g.get_measurements()[0].value for g in hotspots]
     assert counts == [h.mitotic_figures for h in analysis.report.hotspots]
+
+
+def test_a_dicom_report_of_more_figures_than_it_takes_holds_the_likeliest_and_says_so(
+    dicom: tuple[Analysis, Path],
+) -> None:
+    analysis, folder = dicom
+    one, rng = analysis.report.detections[0], np.random.default_rng(3)
+    count = MAX_FIGURES + 200
+    drawn = zip(
+        rng.uniform(0, 1400, count).round(2).tolist(),
+        rng.uniform(0, 1000, count).round(2).tolist(),
+        rng.permutation(np.linspace(0.5, 0.99, count)).tolist(),
+        strict=True,
+    )
+    many = [one.model_copy(update={"x": x, "y": y, "probability": p}) for x, y, p in drawn]
+    counts = analysis.report.counts.model_copy(update={"mitotic_figures": count})
+    report = analysis.report.model_copy(update={"detections": many, "counts": counts})
+    read = hd.sr.srread(io.BytesIO(EXPORTS["dicom-sr"].render(replace(analysis, report=report), folder)))
+    groups = read.content.get_planar_roi_measurement_groups()
+    points = [g.roi.value[0] for g in groups if str(g.tracking_identifier).startswith("figure")]
+    assert len(points) == MAX_FIGURES
+    px = (
+        np.stack([ORIGIN_MM[1] - np.asarray(points)[:, 1], ORIGIN_MM[0] - np.asarray(points)[:, 0]], 1) * 1000 / MPP
+        + 0.5
+    )
+    likeliest = sorted(many, key=lambda d: -d.probability)[:MAX_FIGURES]
+    expected = np.asarray([(d.x + d.width / 2, d.y + d.height / 2) for d in likeliest])
+    assert np.abs(px - expected).max() < 0.5
+    said = [str(item.TextValue) for item in read.content[0].ContentSequence if "TextValue" in item]
+    assert said[-1:] == [
+        f"The {MAX_FIGURES} likeliest of {count} mitotic figures; report.ann.dcm (dicom-ann) holds all"
+    ]
+    annotations = hd.ann.annread(io.BytesIO(EXPORTS["dicom-ann"].render(replace(analysis, report=report), folder)))
+    (group,) = annotations.get_annotation_groups()
+    assert group.number_of_annotations == count
 
 
 @pytest.mark.parametrize("name", ["dicom-ann", "dicom-sr"])

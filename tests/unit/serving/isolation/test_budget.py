@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -18,12 +18,13 @@ from serving.isolation.budget import UNIT, MemoryBudget, Reservation, machine_me
 from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
+from tests.examples import draw_examples
 from tests.samples import noise, write_forged_tile, write_pyramid
 
 MIB = 2**20
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draw_examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(total=1, steps=[("take", 1), ("take", 0)])  # whoever asks for nothing gets a unit, or waits like all
 @given(
     total=st.integers(1, 10),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from serving.core.detections import Detections
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.findings_format import pack_findings, unpack_findings
-from serving.scoring.cascade import TileFindings, make_empty_structure
+from serving.scoring.tile_findings import TileFindings, make_empty_structure
 from serving.scoring.tiling import find_patch
 from serving.store.checksums import DamagedError
 from serving.store.folder_store import DiskFolderStore
@@ -31,7 +31,8 @@ def tile(column: int, looks: int, boxes: int, *, seed: int = 0) -> TileFindings:
         rng.random((*(2 * (n + 1) for n in scores.shape), 2), np.float32) if seed % 2 else make_empty_structure()
     )
     looked = rng.choice(scores.size, looks, replace=False).astype(np.int64)
-    return TileFindings(patch, scores, looked, found, structure)
+    light = rng.random(scores.shape, np.float32) if seed % 3 else None
+    return TileFindings(patch, scores, looked, found, structure, light)
 
 
 def same(a: TileFindings, b: TileFindings) -> bool:
@@ -40,6 +41,8 @@ def same(a: TileFindings, b: TileFindings) -> bool:
         and np.array_equal(a.scores, b.scores, equal_nan=True)
         and np.array_equal(a.looked, b.looked)
         and np.array_equal(a.structure, b.structure)
+        and (a.triage is None) == (b.triage is None)
+        and (a.triage is None or b.triage is None or np.array_equal(a.triage, b.triage))
         and len(a.found) == len(b.found)
         and all(
             np.array_equal(x.boxes, y.boxes) and np.array_equal(x.probabilities, y.probabilities)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from serving.core.options import ScoringOptions
-from serving.jobs.errors import IdempotencyError, LeaseLostError
+from serving.jobs.job import IdempotencyError, LeaseLostError
 from serving.jobs.leases import MAX_CRASHES, Lease, Leases, LeaseWatch
 from serving.jobs.table import JobTable, Submission
 from serving.store.database import Database
@@ -20,9 +20,12 @@ from serving.store.errors import NotFoundError
 from serving.store.identity import DetachedError
 from serving.store.slides import SlideStore
 from serving.store.tables import blobs, metadata, slides
+from tests.examples import draw_examples
 
 MODELS = "m" * 64
 LEASE_S = 1000.0
+
+KNOWN = "{}"
 
 
 def bring(store: SlideStore, owner: str, sha256: str = "a" * 64) -> None:
@@ -78,7 +81,7 @@ def test_owners_take_turns_however_long_their_lines_are(jobs: JobTable, leases: 
     assert leases.claim(MODELS, lease_s=LEASE_S) is None
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draw_examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.tuples(st.sampled_from(["ann", "bob", "cat"]), st.integers(-10, 10)), max_size=12))
 def test_among_one_owners_the_highest_priority_then_the_oldest(
     jobs: JobTable, leases: Leases, lines: list[tuple[str, int]]
@@ -114,7 +117,7 @@ def test_a_lost_lease_writes_nothing(jobs: JobTable, store: SlideStore, leases: 
     assert not leases.holds(old)
     tries: list[Callable[[], None]] = [
         partial(leases.progress, old, 5, 9, None),
-        partial(leases.note_chunk, old),
+        partial(leases.note_preliminary, old, KNOWN, kept=True),
         partial(leases.succeed, old, "late"),
         partial(leases.fail, old, "internal-error", "late"),
     ]
@@ -175,13 +178,24 @@ def test_an_analysis_that_ends_its_workers_is_ended(jobs: JobTable, leases: Leas
     for _ in range(MAX_CRASHES - 1):
         leases.requeue(made, claim(leases).token)
     lease = claim(leases)
-    leases.note_chunk(lease)  # a finished chunk: it is not the analysis
+    leases.note_preliminary(lease, KNOWN, kept=True)  # a finished chunk: it is not the analysis
     leases.requeue(made, lease.token)
+    assert jobs.get(made, owner=None).preliminary == KNOWN
     assert jobs.get(made, owner=None).state == "queued"
     for _ in range(MAX_CRASHES - 1):
         leases.requeue(made, claim(leases).token)
     job = jobs.get(made, owner=None)
     assert (job.state, job.problem) == ("failed", "internal-error")
+
+
+def test_what_is_known_within_a_chunk_does_not_keep_a_crashing_analysis_going(jobs: JobTable, leases: Leases) -> None:
+    made = submit(jobs, "ann", 1)
+    for _ in range(MAX_CRASHES):
+        lease = claim(leases)
+        leases.note_preliminary(lease, KNOWN, kept=False)
+        assert jobs.get(made, owner=None).preliminary == KNOWN
+        leases.requeue(made, lease.token)
+    assert jobs.get(made, owner=None).state == "failed"
 
 
 def test_all_that_a_dead_worker_ran_goes_back(jobs: JobTable, store: SlideStore, leases: Leases) -> None:

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from serving.core.options import ScoringOptions
+from serving.jobs.job import options_text, request_key
 from serving.jobs.renumbering import renumber
-from serving.jobs.request import options_text, request_key
 from serving.jobs.table import JobTable, Submission
 from serving.slides.hashing import slide_sha256
 from serving.store.errors import NotFoundError, SlideChangedError

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from serving.core.geometry import parse_roi
 from serving.core.options import CountingOptions, ScoringOptions
 from serving.exports import EXPORTS
-from serving.jobs.errors import ResultLostError
-from serving.jobs.request import decode_options, models_key, options_text, request_key
+from serving.jobs.job import ResultLostError, decode_options, models_key, options_text, request_key
 from serving.jobs.results import load_result, save_result
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
@@ -138,7 +137,7 @@ def test_keys_follow_what_determines_a_result() -> None:
         ScoringOptions(mpp=0.25),
         ScoringOptions(roi=parse_roi("0,0,9,9")),
         ScoringOptions(threshold=0.0),
-        ScoringOptions(cascade=False),
+        ScoringOptions(cascade="off"),
         ScoringOptions(min_tissue_fraction=0.0),
         ScoringOptions(counting=CountingOptions(hotspot_shape="disc")),
         ScoringOptions(qc="off"),

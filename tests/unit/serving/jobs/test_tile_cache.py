@@ -15,13 +15,13 @@ from serving.core.report import Report
 from serving.jobs.checkpoints import Checkpoints
 from serving.jobs.tile_cache import TileCache
 from serving.scoring.analysis import Analysis
-from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.pipeline import score_slide
+from serving.scoring.tile_findings import FindingsCache, TileFindings
 from serving.settings import ServerSettings
 from serving.slides.arrayslide import ArraySlide
 from serving.store.folder_store import DiskFolderStore
 from serving.store.slides import SlideStore
-from tests.fakes import DotDetector, plant, tissue
+from tests.fakes import DotDetector, TriagedDots, make_triage_card, plant, tissue
 from tests.unit.serving.store.test_slides import add
 
 SLIDE = "a" * 64
@@ -119,12 +119,30 @@ def test_other_resolutions_quality_and_screening_share_nothing(server: Server) -
         _, asked, read = server.score(**options)
         assert asked.screened > 0
         assert read == len(server.score()[0].report.tiles)
-    _, asked, _ = server.score(cascade=False)
+    _, asked, _ = server.score(cascade="off")
     assert asked.screened == 0  # the scores are the same
     assert asked.detected > 64 * 5
     card = server.detector.screening_card
     server.detector.screening_card = card.model_copy(update={"version": "9.9.9"})
     assert server.score()[1].screened > 0
+
+
+def test_fast_analyses_share_with_fast_ones_of_the_same_light_net_alone(server: Server) -> None:
+    server.detector = TriagedDots()
+    exact, asked, _ = server.score()
+    everywhere = asked.screened
+    fast, asked, read = server.score(cascade="fast")
+    assert 0 < asked.screened < everywhere
+    assert read == len(fast.report.tiles)
+    again, asked, read = server.score(cascade="fast", threshold=0.99)
+    assert (asked.screened, asked.detected, read) == (0, 0, 0)
+    options = ScoringOptions(cascade="fast", threshold=0.99)
+    assert _alike(again, score_slide(server.slide, TriagedDots(), options))
+    assert again.mitosis_map.triage is not None
+    assert server.score(cascade="off")[1].screened == 0  # of the exact one, whose scores are the same
+    assert _alike(server.score()[0], exact)
+    server.detector = TriagedDots(triage_card=make_triage_card(threshold=0.1))
+    assert server.score(cascade="fast")[1].screened > 0
 
 
 def test_damaged_files_are_computed_again(server: Server) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from serving.jobs import webhooks
-from serving.jobs.errors import WebhookError
+from serving.jobs.job import WebhookError
 from serving.jobs.webhooks import AT_ONCE_OF_HOST, Deliverer, check_webhook, sign
 from serving.settings import ServerSettings
 from serving.store.database import Database, open_database

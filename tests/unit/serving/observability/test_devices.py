@@ -4,15 +4,15 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from serving.observability import devices
-from serving.observability.devices import GpuUse, gpu_use
+from serving.observability import metrics
+from serving.observability.metrics import GpuUse, gpu_use
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    devices._initialise.cache_clear()
+    metrics._initialise.cache_clear()
     yield
-    devices._initialise.cache_clear()
+    metrics._initialise.cache_clear()
 
 
 def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from serving.quality.focus import PARTS, find_blur, measure_structure
-from serving.synthetic.field import generate_field
+from tests.fields import draw_field
 
 BLOCK = 125
 
 
 @pytest.fixture(scope="module")
 def sharp() -> NDArray[np.uint8]:
-    return generate_field(seed=3, width=8 * BLOCK, height=8 * BLOCK).pixels
+    return draw_field(seed=3, width=8 * BLOCK, height=8 * BLOCK).pixels
 
 
 def _blur(pixels: NDArray[np.uint8], px: float, *, contrast: float = 1.0) -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from serving.core.errors import ModelError
-from serving.registry.errors import RegistryError
 from serving.registry.registry import ModelRegistry
+from serving.registry.version import RegistryError
 from serving.scoring.detector import list_cards
 from serving.settings import ServerSettings
 from serving.store.database import Database

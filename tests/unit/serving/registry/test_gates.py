@@ -10,12 +10,12 @@ import pytest
 
 from serving.core.geometry import Region
 from serving.registry import gates as module
-from serving.registry.errors import GoldenSetError, VersionRefusedError
 from serving.registry.gates import judge_gates
 from serving.registry.golden import read_golden
 from serving.registry.measuring import CascadeMeasurement, measure
 from serving.registry.registry import ModelRegistry
-from serving.scoring.onnx_detector import load_cascade
+from serving.registry.version import GoldenSetError, VersionRefusedError
+from serving.scoring.loading import load_cascade
 from serving.settings import ServerSettings
 from serving.slides.opening import open_slide
 from serving.store.database import Database
@@ -24,6 +24,7 @@ from tests.field_files import tiff
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
 
+pytestmark = pytest.mark.usefixtures("checks_here")
 CENTRES = ((375, 375), (875, 625))
 """Middles of sub-tiles, where the quick models put their boxes."""
 

@@ -8,26 +8,28 @@ import pytest
 from serving.comparison.pair import compare
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
-from serving.registry.errors import RegistryError, VersionRefusedError
 from serving.registry.golden import read_golden
 from serving.registry.measuring import measure
 from serving.registry.registry import ModelRegistry
+from serving.registry.version import RegistryError, VersionRefusedError
 from serving.registry.version_check import check_version
 from serving.roles.role import MODEL_ROLES
 from serving.scoring.detector import list_cards
 from serving.scoring.int8 import INT8
+from serving.scoring.loading import load_detector, load_release
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import OnnxOneStage, load_detector, load_release
+from serving.scoring.onnx_detector import OnnxOneStage
 from serving.scoring.pipeline import score_slide
 from serving.settings import ServerSettings
 from serving.slides.arrayslide import ArraySlide
 from serving.store.database import open_database
-from serving.synthetic.field import generate_field
 from serving.synthetic.slide import generate_slide, write_geojson
 from tests.fakes import make_alone_card
+from tests.fields import draw_field
 from tests.miniatures.cards import make_boxes_card, make_points_card, write_miniature
 from tests.quick_models import restate, write_quick_models
 
+pytestmark = pytest.mark.usefixtures("checks_here")
 CPU = ["CPUExecutionProvider"]
 CARDS = [make_points_card(), make_boxes_card()]
 BOTH = pytest.mark.parametrize("card", CARDS, ids=[card.name for card in CARDS])
@@ -59,7 +61,7 @@ def test_a_graph_of_the_other_contract_is_refused(card: ModelCard, tmp_path: Pat
 def test_it_runs_in_eight_bits(card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_miniature(tmp_path / "models", card)
-    field = generate_field(seed=9, width=900, height=800, mitoses_per_mm2=250.0)
+    field = draw_field(seed=9, width=900, height=800, mitoses_per_mm2=250.0)
     exact, rounded = (load_detector(tmp_path / "models", providers=[name]) for name in (CPU[0], INT8))
     first, second = (score_slide(ArraySlide(field.pixels, mpp=0.25), one) for one in (exact, rounded))
     assert second.report.software.execution_provider == INT8
@@ -161,7 +163,7 @@ def test_gates_hold_it_against_a_cascade_on_a_golden_set(tmp_path: Path) -> None
 def test_it_is_compared_with_a_cascade_place_by_place(tmp_path: Path) -> None:
     cascade = load_detector(write_quick_models(tmp_path / "cascade"), providers=CPU)
     points = load_release({"points": write_miniature(tmp_path / "points", make_points_card())}, providers=CPU)
-    field = generate_field(seed=9, width=900, height=800, mitoses_per_mm2=250.0)
+    field = draw_field(seed=9, width=900, height=800, mitoses_per_mm2=250.0)
     analyses = [score_slide(ArraySlide(field.pixels, mpp=0.25), one) for one in (cascade, points)]
     pair = compare(analyses[0], analyses[1], thresholds=(0.3, 0.5))
     assert pair.second.models == ["points@0.0.1"]

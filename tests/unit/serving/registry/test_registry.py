@@ -9,8 +9,8 @@ import pytest
 
 from serving.core.errors import ModelError, RequestError
 from serving.registry import version_check_cache
-from serving.registry.errors import RegistryError, VersionRefusedError
 from serving.registry.registry import ModelRegistry
+from serving.registry.version import RegistryError, VersionRefusedError
 from serving.scoring.detector import list_cards
 from serving.settings import ServerSettings
 from serving.store.database import Database

@@ -9,12 +9,12 @@ import pytest
 from serving.core.options import ScoringOptions
 from serving.exports.geojson import to_geojson
 from serving.review.corrections import corrections
-from serving.review.review_entry import FIGURE
+from serving.review.verdicts import FIGURE
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from tests.fakes import DotDetector, plant, tissue
 from tests.field_files import MPP, scn, tiff
-from tests.unit.training.data.readers.layout import boxes, imported
+from tests.unit.serving.datasets.readers.layout import boxes, imported
 
 FIGURES = [(200, 300), (420, 350)]
 WRITERS = {"pixels that are not square": tiff(scale=(1, 0.5), compression="deflate"), "bounds": scn}

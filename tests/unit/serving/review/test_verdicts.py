@@ -2,9 +2,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from serving.review.agreement import agreements, cohens_kappa
-from serving.review.review_entry import FIGURE, NOT_FIGURE, Action, Box, ReviewEntry
-from serving.review.verdicts import collect_verdicts, find_added_boxes, find_standing, tally
+from serving.review.verdicts import (
+    FIGURE,
+    NOT_FIGURE,
+    Action,
+    Box,
+    ReviewEntry,
+    agreements,
+    cohens_kappa,
+    collect_verdicts,
+    find_added_boxes,
+    find_standing,
+    tally,
+)
 
 BOX: Box = (10, 20, 30, 40)
 A, B = ("key:1", "A"), ("key:1", "B")

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
 from serving.registry.version_check import VersionCheck, check_version
+from serving.roles.atypia import AtypiaRole
 from serving.roles.role import MODEL_ROLES, ModelRole, Tensors
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from tests.fakes import make_verifier_card
 from tests.quick_models import quick_light, restate, write_quick_model, write_quick_models
 
@@ -100,7 +101,18 @@ def test_the_cascade_passes_it_over(necrosis: None, tmp_path: Path) -> None:
 def test_rank_and_need_are_those_of_the_role() -> None:
     MODEL_ROLES.add("necrosis", FirstNecrosisRole)
     try:
-        assert list(MODEL_ROLES) == ["necrosis", "reg-ns", "det", "verifier", "points", "boxes"]
+        assert list(MODEL_ROLES) == [
+            "triage",
+            "necrosis",
+            "reg-ns",
+            "det",
+            "verifier",
+            "points",
+            "boxes",
+            "ensemble",
+            "atypia",
+            "regions",
+        ]
         assert MODEL_ROLES.required() == ("necrosis", "reg-ns", "det")
     finally:
         MODEL_ROLES.remove("necrosis")
@@ -110,6 +122,17 @@ def test_rank_and_need_are_those_of_the_role() -> None:
 def test_the_cascade_runs_one_model_for_a_task() -> None:
     with pytest.raises(ValueError, match="the cascade runs verifier for verification, and cannot run other too"):
         MODEL_ROLES.add("other", OtherVerifierRole)
+
+
+class OtherAtypiaRole(AtypiaRole):
+    """A second model beside detectors."""
+
+
+def test_one_model_is_asked_beside_a_detector() -> None:
+    with pytest.raises(
+        ValueError, match="scoring asks atypia for classification beside a detector, and cannot ask other too"
+    ):
+        MODEL_ROLES.add("other", OtherAtypiaRole)
 
 
 def test_a_name_that_no_version_can_have_is_refused() -> None:

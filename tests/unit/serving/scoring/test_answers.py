@@ -11,7 +11,7 @@ from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Report
 from serving.scoring.detector import list_cards
 from serving.scoring.pipeline import score_slide
-from serving.scoring.reporting import answers
+from serving.scoring.report_identity import answers
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, make_verifier_card, plant, tissue
 
@@ -30,7 +30,7 @@ def score(options: ScoringOptions, detector: DotDetector | None = None) -> Repor
         ScoringOptions(),
         ScoringOptions(mpp=0.24),
         ScoringOptions(mpp=0.5),
-        ScoringOptions(roi=parse_roi("100,100,800,700"), threshold=0.7, cascade=False, min_tissue_fraction=0, qc="off"),
+        ScoringOptions(roi=parse_roi("100,100,800,700"), threshold=0.7, cascade="off", min_tissue_fraction=0, qc="off"),
     ],
 )
 def test_a_report_answers_what_it_was_asked(options: ScoringOptions) -> None:
@@ -43,7 +43,7 @@ def test_a_report_answers_what_it_was_asked(options: ScoringOptions) -> None:
         ScoringOptions(mpp=0.25),
         ScoringOptions(roi=parse_roi("0,0,900,900")),
         ScoringOptions(threshold=0.6),
-        ScoringOptions(cascade=False),
+        ScoringOptions(cascade="off"),
         ScoringOptions(min_tissue_fraction=0.2),
         ScoringOptions(counting=CountingOptions(hotspots=1)),
         ScoringOptions(qc="exclude"),
@@ -70,7 +70,7 @@ def test_nor_other_models(change: Callable[[list[ModelCard]], list[ModelCard]]) 
 def test_nor_another_rounding_or_release(monkeypatch: pytest.MonkeyPatch) -> None:
     report = score(ScoringOptions())
     assert not answers(report, ScoringOptions(), CARDS, rounded="bf16")
-    monkeypatch.setattr("serving.scoring.reporting.__version__", "99.0")
+    monkeypatch.setattr("serving.scoring.report_identity.__version__", "99.0")
     assert not answers(report, ScoringOptions(), CARDS)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.scoring.batches import run_in_batches
+from serving.scoring.batch_sizes import run_in_batches
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 31, 32, 33, 70])

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from serving.core.card_parts import FigureCount, ProbabilityCalibration
 from serving.core.errors import RequestError
 from serving.core.geometry import Roi
-from serving.core.modelcard import FigureCount, ModelCard, ProbabilityCalibration
+from serving.core.modelcard import ModelCard
 from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.probability import IDENTITY, LogitAffine, MonotoneTable, ProbabilityMap
 from serving.core.report import Report

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serving.core.errors import ModelError
 from serving.scoring.candidates import find_candidates, find_peaks, suppress_boxes
+from tests.examples import draw_examples
 from tests.miniatures.cards import POINTS_PX, make_boxes_card, make_points_card
 
 
@@ -35,7 +36,7 @@ def test_a_plateau_is_one_peak_in_its_middle() -> None:
     assert middles.tolist() == [[32.5, 25.5]]
 
 
-@settings(max_examples=60, deadline=None)
+@draw_examples(60)
 @given(
     st.lists(st.tuples(st.integers(0, 63), st.integers(0, 63), st.sampled_from([0.4, 0.6, 0.8, 1.0])), max_size=30),
     st.floats(0.5, 20),

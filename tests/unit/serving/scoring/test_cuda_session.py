@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from serving.core.errors import ModelError
-from serving.scoring import batch_sizes, cuda_session, onnx_detector
+from serving.scoring import batch_sizes, cuda_session, sessions
 from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cuda_session import (
     CUDA,
@@ -26,11 +26,12 @@ from serving.scoring.cuda_session import (
     PageLocked,
 )
 from serving.scoring.gpus import SpreadSession
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
-from serving.synthetic.field import generate_field
+from tests.fields import draw_field
 from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]
@@ -72,7 +73,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Stand]]:
 
 @cache
 def _tissue() -> NDArray[np.uint8]:
-    return generate_field(seed=3, width=500, height=500, mitoses_per_mm2=300).pixels
+    return draw_field(seed=3, width=500, height=500, mitoses_per_mm2=300).pixels
 
 
 def _windows(count: int) -> NDArray[np.uint8]:
@@ -206,7 +207,7 @@ def test_what_half_precision_needs_is_said(models: Path, gpu: type[Stand], monke
 def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_tile(
     models: Path, gpu: type[Stand]
 ) -> None:
-    pixels = generate_field(seed=8, width=1500, height=1200, mitoses_per_mm2=300).pixels
+    pixels = draw_field(seed=8, width=1500, height=1200, mitoses_per_mm2=300).pixels
     on_gpu = _score(pixels, load_cascade(newest_release(models), providers=[CUDA]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnxruntime, "InferenceSession", Real)
@@ -218,7 +219,7 @@ def test_a_slide_scored_in_chunks_by_several_threads_is_the_one_scored_tile_by_t
 
 
 def test_a_rounded_result_has_an_identity_of_its_own(models: Path, gpu: type[Stand]) -> None:
-    pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
+    pixels = draw_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
     half, tf32 = (_score(pixels, load_cascade(newest_release(models), providers=[name])) for name in (HALF, CUDA))
     assert half.analysis_id != tf32.analysis_id
     assert half.software.execution_provider == HALF
@@ -228,7 +229,7 @@ def test_several_gpus_share_the_batches_of_one_detector(
     models: Path, gpu: type[Stand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = load_cascade(newest_release(models), providers=[CUDA])
-    for module in (onnx_detector, batch_sizes):
+    for module in (sessions, batch_sizes):
         monkeypatch.setattr(module, "gpus", lambda: 3)
     gpu.asked.clear()
     three = load_cascade(newest_release(models), providers=[CUDA])

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from serving.core.card_parts import CountCalibration
 from serving.core.errors import RequestError
 from serving.core.geometry import parse_roi
-from serving.core.modelcard import CountCalibration
 from serving.core.options import CountingOptions, ScoringOptions
 from serving.core.report import Report
 from serving.scoring.analysis import Analysis, MitosisMap

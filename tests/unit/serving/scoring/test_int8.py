@@ -13,8 +13,8 @@ from serving.core.errors import ModelError
 from serving.scoring import int8
 from serving.scoring.batch_sizes import find_rounding
 from serving.scoring.int8 import INT8, PROPOSAL_HEAD, Int8Session, quantise_to_int8
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from tests.quick_models import write_quick_models
 from training.export.onnx_files import export_det, export_regns
 from training.export.onnx_graph import OnnxGraph

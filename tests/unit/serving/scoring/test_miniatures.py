@@ -10,11 +10,13 @@ from serving.core.geometry import Roi
 from serving.core.modelcard import ModelCard
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
+from serving.scoring.loading import load_detector
 from serving.scoring.matching import MATCH_RADIUS_UM, match_centres
-from serving.scoring.onnx_detector import OnnxOneStage, load_detector
+from serving.scoring.onnx_detector import OnnxOneStage
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
-from serving.synthetic.field import MPP, SyntheticField, generate_field
+from serving.synthetic.field import MPP, SyntheticField
+from tests.fields import draw_field
 from tests.miniatures.cards import make_boxes_card, make_points_card, write_miniature
 from tests.quick_models import restate
 
@@ -27,7 +29,7 @@ WIDTH, HEIGHT = 1777, 1393
 @pytest.fixture(scope="module")
 def field() -> SyntheticField:
     """Tissue that no miniature was trained on, with as many look-alikes as figures."""
-    return generate_field(seed=77, width=WIDTH, height=HEIGHT, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
+    return draw_field(seed=77, width=WIDTH, height=HEIGHT, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
 
 
 @pytest.fixture(scope="module", params=CARDS, ids=[card.name for card in CARDS])

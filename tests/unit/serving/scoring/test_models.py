@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from serving.core.errors import ModelError
+from serving.scoring.loading import load_detector
 from serving.scoring.models import list_models, model_folder
-from serving.scoring.onnx_detector import load_detector
 from tests.fakes import make_cards
 
 

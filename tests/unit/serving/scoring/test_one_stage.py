@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from serving.core.modelcard import FigureCount
+from serving.core.card_parts import FigureCount
 from serving.core.options import CountingOptions, ScoringOptions
-from serving.scoring.cascade import TileFindings
 from serving.scoring.pipeline import score_slide
 from serving.scoring.plan import make_plan
 from serving.scoring.recount import recount
-from serving.scoring.reporting import answers
+from serving.scoring.report_identity import answers
+from serving.scoring.tile_findings import TileFindings
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotsAlone, make_alone_card, plant, tissue
 

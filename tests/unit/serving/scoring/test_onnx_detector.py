@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from serving.core.errors import ModelError
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import load_cascade
 from serving.settings import default_models
 from tests.fakes import make_cards
 from tests.quick_models import write_quick_models

@@ -9,13 +9,14 @@ import onnxruntime
 import pytest
 
 from serving.core.errors import ModelError
+from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
-from serving.scoring.onnx_detector import OnnxDetector, load_cascade
+from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.openvino_session import OpenVinoSession, missing
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.arrayslide import ArraySlide
-from serving.synthetic.field import generate_field
+from tests.fields import draw_field
 from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]
@@ -32,7 +33,7 @@ def exact(models: Path) -> OnnxDetector:
 
 
 def test_results_are_those_of_onnx_runtime(models: Path, exact: OnnxDetector) -> None:
-    tiles = generate_field(seed=3, width=500, height=375, mitoses_per_mm2=300).pixels[None]
+    tiles = draw_field(seed=3, width=500, height=375, mitoses_per_mm2=300).pixels[None]
     windows = np.stack([tiles[0, :250, :250], tiles[0, 125:, 250:]])
     reference = load_cascade(newest_release(models), providers=CPU)
     np.testing.assert_allclose(exact.screen(tiles), reference.screen(tiles), atol=1e-4)
@@ -86,7 +87,7 @@ def test_a_cpu_without_bfloat16_and_a_missing_package_are_refused_with_what_to_d
 def test_a_rounded_result_has_an_identity_of_its_own(models: Path) -> None:
     if reason := missing("OpenVINO-bf16"):
         pytest.skip(reason)
-    pixels = generate_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
+    pixels = draw_field(seed=8, width=500, height=375, mitoses_per_mm2=300).pixels
     ids = [
         score_slide(
             ArraySlide(pixels, mpp=0.25, name="generated"), load_cascade(newest_release(models), providers=[name])

@@ -13,8 +13,8 @@ from serving.core.geometry import parse_roi
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.scoring import batch_sizes, cascade
-from serving.scoring.cascade import TileFindings
 from serving.scoring.pipeline import DEFAULTS, score_slide
+from serving.scoring.tile_findings import TileFindings
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue
 
@@ -101,7 +101,7 @@ def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
     assert same.analysis_id == _report().analysis_id
     cards = make_cards(screening=0.2)
     others = [
-        _report(ScoringOptions(cascade=False)),
+        _report(ScoringOptions(cascade="off")),
         _report(ScoringOptions(threshold=0.4)),
         _report(ScoringOptions(mpp=0.26)),
         _report(ScoringOptions(mpp=0.25)),  # changes mpp_source and the warnings
@@ -118,7 +118,7 @@ def test_the_id_ignores_the_name_and_follows_everything_else() -> None:
 def test_the_cascade_looks_where_scores_pass_and_nowhere_else() -> None:
     few, every = DotDetector(), DotDetector()
     _report(detector=few)
-    off = _report(ScoringOptions(cascade=False), every)
+    off = _report(ScoringOptions(cascade="off"), every)
     assert 0 < few.detected <= 9 * len(DOTS)  # a dot on the crossing of blocks is in 3 x 3 windows
     assert every.detected == 16 * 13  # all windows of the lattice that show any of 1800 x 1500 px
     assert off.counts.mitotic_figures == len(DOTS)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from serving.core.geometry import parse_roi
 from serving.core.options import CountingOptions, ScoringOptions
-from serving.core.report import Quality, QualityUse
+from serving.core.report_parts import Quality, QualityUse
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.scoring.quality_masking import quality_warnings

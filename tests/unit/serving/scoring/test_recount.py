@@ -2,9 +2,10 @@
 
 import pytest
 
+from serving.core.counts import JudgedObject
 from serving.core.errors import RequestError
 from serving.core.options import CountingOptions
-from serving.core.report import JudgedObject, Report
+from serving.core.report import Report
 from serving.exports import EXPORTS
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
@@ -154,7 +155,7 @@ def test_exports_say_what_reviewers_said(analysis: Analysis) -> None:
     lines = EXPORTS["detections-csv"].render(reviewed).decode().splitlines()
     assert lines[0].endswith(",figure,found_by,verdict,threshold,reviewers")
     assert len(lines) == 1 + len(SURE) + 2
-    page = EXPORTS["html"].render(reviewed).decode()
+    page = EXPORTS["appendix-html"].render(reviewed).decode()
     assert "After review" in page
     assert "1 rejected" in page
     assert "Field 1" in page

@@ -9,9 +9,9 @@ from serving.core.options import ScoringOptions
 from serving.isolation.decoders import Decoders
 from serving.isolation.slide import IsolatedSlide
 from serving.scoring import cascade
-from serving.scoring.cascade import FindingsCache, TileFindings
 from serving.scoring.pipeline import score_slide
 from serving.scoring.slide_runner import SlideRun, SlideRunner
+from serving.scoring.tile_findings import FindingsCache, TileFindings
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.slide import Slide
 from tests.fakes import DotDetector, plant, tissue

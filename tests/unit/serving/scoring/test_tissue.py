@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.geometry import Region, parse_roi
@@ -10,6 +10,7 @@ from serving.quality.density import WHOLE
 from serving.scoring.tissue import find_tissue, segment_tissue
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide
+from tests.examples import draw_examples
 from tests.fakes import tissue
 from tests.sections import KINDS, Kind, agreement, draw, fill
 
@@ -85,7 +86,7 @@ def test_pigment_and_ink_without_tissue_are_told_apart() -> None:
     assert not segment_tissue(glass, 2.0).any()
 
 
-@settings(deadline=None, max_examples=12)
+@draw_examples(12)
 @given(
     st.tuples(*[st.integers(205, 255)] * 3).filter(lambda g: g[1] >= max(g) - 30),
     st.floats(0.35, 2),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
@@ -15,6 +15,7 @@ from serving.core.geometry import Region
 from serving.slides.companions import check_folder
 from serving.slides.opening import open_slide
 from tests.dicom import write_dicom_slide
+from tests.examples import draw_examples
 from tests.samples import noise, write_mrxs
 
 ELSEWHERE = [
@@ -84,7 +85,7 @@ def test_a_file_that_is_dicom_by_its_head_and_vms_by_its_text_is_not_opened(tmp_
             open_slide(tmp_path / "a.dcm")
 
 
-@settings(max_examples=150, deadline=None)
+@draw_examples(150)
 @given(
     stated=st.lists(
         st.sampled_from(

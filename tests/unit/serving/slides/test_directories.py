@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from serving.core.errors import MitoserveError, UnreadableSlideError
@@ -18,6 +18,7 @@ from serving.slides.directories import (
     check_directories,
 )
 from serving.slides.opening import open_slide
+from tests.examples import draw_examples
 from tests.samples import noise, write_dicom
 from tests.tiffs import ASCII, LONG, LONG8, SHORT, TagEntry, Writer
 
@@ -146,7 +147,7 @@ def test_a_dicom_file_that_is_a_tiff_too_is_walked(tmp_path: Path) -> None:
         open_slide(path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draw_examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     layout=st.tuples(st.sampled_from("<>"), st.booleans()),
     shape=st.lists(

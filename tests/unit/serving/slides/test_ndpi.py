@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import openslide
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from serving.core.errors import MitoserveError, UnreadableSlideError
@@ -19,6 +19,7 @@ from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.slides.directories import MAX_DIRECTORIES, MAX_TEXT_BYTES, check_directories, is_large_ndpi
 from serving.slides.opening import open_slide
+from tests.examples import draw_examples
 from tests.ndpi import MCU_STARTS, MCU_STARTS_HIGH, PROPERTIES, NdpiWriter, read_level, write_ndpi
 from tests.samples import noise, write_dicom, write_pyramid
 
@@ -167,7 +168,7 @@ def test_a_dicom_file_called_an_ndpi_that_is_a_tiff_too_is_walked(tmp_path: Path
         open_slide(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draw_examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     at=st.sampled_from([0, FAR]),
     flips=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0, 1, 127, 128, 255])), min_size=1, max_size=6),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.errors import RequestError, ResolutionError
@@ -19,11 +19,12 @@ from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import open_isolated
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
-from serving.scoring.reporting import answers
+from serving.scoring.report_identity import answers
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide
 from serving.slides.resample import Pixels
 from serving.slides.squared import SquareSlide, with_square_pixels
+from tests.examples import draw_examples
 from tests.fakes import DotDetector, plant, tissue
 from tests.field_files import scale_pixels, tiff
 
@@ -105,7 +106,7 @@ def test_a_decoder_process_shows_the_same(field: Pixels, tmp_path: Path) -> None
     decoders.close()
 
 
-@settings(deadline=None, max_examples=40)
+@draw_examples(40)
 @given(st.floats(0.2, 1), st.floats(0.2, 1), st.integers(40, 300), st.integers(40, 300))
 def test_any_oblong_pixels_become_square(x: float, y: float, width: int, height: int) -> None:
     size = PixelSize(x, y)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.core.errors import BusyError, MitoserveError
@@ -22,6 +22,7 @@ from serving.store.errors import ArchiveError
 from serving.store.unpacking import MAX_DEPTH, extract_in_process, plain_parts
 from tests.archives import MIB, MRXS, PICTURE, TIFF, contents, make_tar, make_zip, member, pack, plain
 from tests.dicom import write_dicom_slide
+from tests.examples import draw_examples
 from tests.samples import noise, write_picture, write_pyramid
 
 
@@ -224,7 +225,7 @@ def test_a_cut_archive_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
                 extract_in_process(tmp_path / "cut", tmp_path / f"out-{length}", MIB)
 
 
-@settings(max_examples=300, deadline=None)
+@draw_examples(300)
 @given(data=st.data())
 def test_damaged_archives_are_errors_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from serving.slides.hashing import slide_sha256
@@ -17,6 +17,7 @@ from serving.store.errors import NotFoundError, SlideChangedError, SlideDamagedE
 from serving.store.slide_rows import StoredSlide
 from serving.store.slides import SlideStore
 from serving.store.stamps import AGAIN_S
+from tests.examples import draw_examples
 from tests.fakes import tissue
 from tests.samples import write_picture
 from tests.unit.serving.store.test_shared_folder_store import Nodes, list_objects, node  # noqa: F401 - a fixture
@@ -40,7 +41,7 @@ def opens(store: SlideStore, slide: StoredSlide) -> bool:
         return opened.width == 300
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draw_examples(8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bit=st.integers(0, 2**40), keep_times=st.booleans())
 def test_any_changed_bit_is_noticed_and_the_next_upload_is_stored(
     store: SlideStore, tmp_path: Path, bit: int, keep_times: bool

@@ -25,8 +25,8 @@ LOCAL = "mito_local_" + "aB3-_" * 8
 def script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, Path]:
     folder = tmp_path_factory.mktemp("viewer")
     (folder / "package.json").write_text('{"type": "module"}')
-    for name in ("api.js", "connection.js", "dom.js"):
-        (folder / name).write_bytes(resources.files("serving.viewer").joinpath("lib", name).read_bytes())
+    for source in resources.files("serving.viewer").joinpath("lib").iterdir():  # what it imports, and what that imports
+        (folder / source.name).write_bytes(source.read_bytes())
     (folder / "run.js").write_text(_PROGRAM)
     return str(NODE), folder / "run.js", folder / "api.js"
 

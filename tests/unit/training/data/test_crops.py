@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.samples import noise
-from tests.unit.training.data.pictures import picture
+from tests.unit.serving.datasets.pictures import picture
 from training.data.crops import CROP_PX, is_crop, read_crops
 
 MIDDLE = (48.0, 48.0, 80.0, 80.0)

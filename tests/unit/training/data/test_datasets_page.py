@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from tests.unit.training.data.readers.layout import boxes, draw, imported
-from training.data.readers.classes import ClassNames
-from training.data.readers.registry import FORMATS
+from serving.datasets.readers.classes import ClassNames
+from serving.datasets.readers.registry import FORMATS
+from tests.unit.serving.datasets.readers.layout import boxes, draw, imported
 
 PAGE = (Path(__file__).parents[4] / "docs/datasets.md").read_text()
 

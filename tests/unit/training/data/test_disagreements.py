@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
+from serving.datasets.store import Annotation, Dataset, Picture
 from serving.slides.arrayslide import ArraySlide
 from training.data.disagreements import reconcile
 from training.data.registration import find_shift, read_blurred
-from training.data.store import Annotation, Dataset, Picture
 
 MPP_A, MPP_B = 0.5, 0.4
 SCALE = MPP_A / MPP_B

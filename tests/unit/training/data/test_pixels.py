@@ -6,13 +6,12 @@ from PIL import Image
 
 from serving.core.errors import UnreadableSlideError
 from serving.core.geometry import Region
+from serving.datasets.flat_tiff import FlatTiff
+from serving.datasets.pictures import open_picture
 from tests.fakes import tissue
 from tests.samples import noise
-from tests.unit.training.data.pictures import picture
-from training.data.flat_tiff import FlatTiff
-from training.data.pictures import open_picture
-from training.data.pixels import read_sub_tile
-from training.data.sub_tiles import make_sub_tiles
+from tests.unit.serving.datasets.pictures import picture
+from training.data.sub_tiles import make_sub_tiles, read_sub_tile
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])

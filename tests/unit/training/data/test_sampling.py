@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.unit.training.data.pictures import picture
-from training.data.sampling import Negatives, epoch, training_events
-from training.data.splits import Split, split_by_patient
-from training.data.store import Annotation
+from serving.datasets.store import Annotation
+from tests.unit.serving.datasets.pictures import picture
+from training.data.sampling import Negatives, Split, epoch, split_by_patient, training_events
 from training.data.sub_tiles import SubTileTable, make_sub_tiles
 
 BOXES = [(float(x), 400.0, float(x) + 30, 430.0) for x in range(60, 960, 250)]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.training.data.readers.layout import draw, imported
-from tests.unit.training.data.readers.test_midog_tiles import write as write_tiles
-from tests.unit.training.data.readers.test_mitos_atypia14_frames import frames
-from training.data.splits import Split, split_by_patient
-from training.data.store import Picture
+from serving.datasets.store import Picture
+from tests.unit.serving.datasets.readers.layout import draw, imported
+from tests.unit.serving.datasets.readers.test_midog_tiles import write as write_tiles
+from tests.unit.serving.datasets.readers.test_mitos_atypia14_frames import frames
+from training.data.sampling import Split, split_by_patient
 
 
 def test_a_planted_crop_of_a_held_out_case_is_refused(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.unit.training.data.pictures import picture
-from training.data.readers.boxes import outside
-from training.data.store import Annotation
+from serving.datasets.readers.boxes import outside
+from serving.datasets.store import Annotation
+from tests.unit.serving.datasets.pictures import picture
 from training.data.sub_tiles import make_sub_tiles, positives
 
 

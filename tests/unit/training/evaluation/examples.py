@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from serving.evaluation.metrics import FieldDetections
 from training.evaluation.detection_ap import ImageBoxes
 from training.evaluation.lattice import LatticeScores
 from training.evaluation.measure import evaluate_found
-from training.evaluation.metrics import FieldDetections
 from training.evaluation.summary import DataDescription, EvaluationSummary, ModelVersion
 
 MPP = 0.25

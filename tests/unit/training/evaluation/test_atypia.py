@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from training.data.combined_stores import combine_datasets
 from training.data.figure_kinds import find_expert_share, read_figure_kinds
-from training.data.store import Annotation, Dataset, Picture, write_store
 from training.engine.distributed import Process
 from training.evaluation.atypia import balanced_accuracy, choose_threshold, judge_atypia
 from training.recipes.atypia import AtypiaRecipe

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from serving.evaluation.metrics import rates
 from tests.unit.training.evaluation.examples import field, generate
 from training.evaluation.curves import froc, precision_recall, roc
-from training.evaluation.metrics import rates
 
 RNG = np.random.default_rng(11)
 SCORES = (RNG.integers(0, 8, 60) / 8).astype(np.float32)

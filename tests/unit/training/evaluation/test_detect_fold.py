@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.core.modelcard import ProbabilityCalibration
+from serving.core.card_parts import ProbabilityCalibration
 from serving.core.probability import LogitAffine
+from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
 from tests.fakes import DotDetector, make_verifier_card, plant, tissue
 from tests.quick_models import write_quick_models
 from training.cli.group import main
-from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.detect_fold import detect_fold, patients_seen
 from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
 from training.evaluation.judgement import ModelName

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from serving.evaluation.metrics import rates
+from serving.evaluation.ranking import average_precision_by_distance
 from tests.unit.training.evaluation.examples import field, generate
-from training.evaluation.detection_ap import ImageBoxes, average_precision_by_distance, coco_ap
-from training.evaluation.metrics import rates
+from training.evaluation.detection_ap import ImageBoxes, coco_ap
 
 
 def boxes(*corners: tuple[float, float], side: float = 40) -> np.ndarray:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from serving.datasets.store import Dataset, write_store
 from tests.fakes import VERIFIER_WINDOW, make_verifier_card, tissue
 from tests.quick_models import quick_verification, write_quick_model, write_quick_models
-from tests.unit.training.data.pictures import picture
-from training.data.store import Dataset, write_store
+from tests.unit.serving.datasets.pictures import picture
 from training.evaluation.evaluate import evaluate
 
 DET_THRESHOLD, VERIFIER_THRESHOLD = 0.3, 0.7

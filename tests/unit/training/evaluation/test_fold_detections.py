@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from training.cli.group import main
-from training.data.store import Annotation, Dataset, Picture, write_store
 from training.evaluation.fold_detections import (
     FoldDetections,
     PictureDetections,

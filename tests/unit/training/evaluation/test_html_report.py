@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from tests.unit.training.evaluation.examples import DATA, DET, field, generate, make_summary
 from training.evaluation.html_report import render_html, write_html
 from training.evaluation.measure import evaluate_found

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from serving.evaluation.metrics import rates
+from serving.evaluation.ranking import Ranking
+from serving.evaluation.threshold_rules import THRESHOLD_RULES
 from training.evaluation.choice import choose
 from training.evaluation.judge import judge
 from training.evaluation.judged_pictures import JudgedPicture, PooledDetections
-from training.evaluation.metrics import rates
-from training.evaluation.ranking import Ranking
-from training.evaluation.threshold_rules import THRESHOLD_RULES
 
 
 def picture(group: str, *, source: str = "one", shift: float = 0.0, seed: int = 0, number: int = 0) -> JudgedPicture:

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from serving.evaluation.threshold_rules import THRESHOLD_RULES
 from training.evaluation.calibrations import CALIBRATIONS
 from training.evaluation.fold_detections import FoldDetections
-from training.evaluation.threshold_rules import THRESHOLD_RULES
 
 PAGE = (Path(__file__).parents[4] / "docs/judging.md").read_text()
 
@@ -19,6 +19,6 @@ def test_the_named_rule_and_file_are_there() -> None:
     assert "flat-f1" in PAGE
     assert "flat-f1" in THRESHOLD_RULES
     assert "platt" in CALIBRATIONS
-    for name in ("threshold_rules.py", "calibrations.py"):
-        assert name in PAGE
-        assert (Path(__file__).parents[4] / "training/evaluation" / name).is_file()
+    for name in ("serving/evaluation/threshold_rules.py", "training/evaluation/calibrations.py"):
+        assert Path(name).name in PAGE
+        assert (Path(__file__).parents[4] / name).is_file()

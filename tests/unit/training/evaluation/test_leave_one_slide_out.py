@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from serving.datasets.store import Dataset
 from tests.fakes import DOT_PX, DotDetector, make_verifier_card, plant, tissue
-from tests.unit.training.data.pictures import picture
-from training.data.store import Dataset
+from tests.unit.serving.datasets.pictures import picture
 from training.evaluation import leave_one_slide_out as loso
 from training.evaluation.caching_detector import CachingDetector
 

@@ -4,15 +4,15 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import numpy as np
 import pytest
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
+from serving.evaluation.bootstrap import Unit
+from serving.evaluation.metrics import FieldDetections, rates
+from serving.evaluation.ranking import rank
+from serving.evaluation.threshold_rules import best_f1
 from tests.unit.training.evaluation.examples import DATA, DET, field, generate, make_summary
-from training.evaluation.bootstrap import Unit
+from training.evaluation.curves import POINTS
 from training.evaluation.measure import evaluate_found
-from training.evaluation.metrics import FieldDetections, rates
-from training.evaluation.ranking import rank
 from training.evaluation.summary import Detected, EvaluationSummary
-from training.evaluation.thinning import POINTS
-from training.evaluation.threshold_rules import best_f1
 
 
 def detect(summary: EvaluationSummary) -> Detected:

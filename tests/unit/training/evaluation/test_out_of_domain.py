@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes import DotDetector, plant, tissue
-from tests.unit.training.data.pictures import picture
+from tests.unit.serving.datasets.pictures import picture
 from training.data.crops import CROP_PX, CropBank
 from training.evaluation.out_of_domain import FalseAlarmCount, false_alarms, recall_of_crops
 

@@ -1,88 +1,24 @@
-"""torchvision's detectors become versions that give what torch gives; files that are no plain weights are refused."""
+"""What is no weights of a torchvision detector is refused, and plain weights are read however they were stored."""
 
 import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from serving.adoption.adopting import make_windows
 from serving.adoption.contract import AdoptionContract, KongNetOutput
-from serving.core.modelcard import load_card
-from serving.registry.version_check import check_version
-from tests.unit.serving.adoption.foreign import THRESHOLD, write_contract
-from training.cli.adopt import command
+from tests.torchvision_detectors import BUILDERS, build_detector, state_contract
 from training.export import foreign_detectors
-from training.export.foreign_detectors import build_kongnet, make_module, run_module
+from training.export.foreign_detectors import build_kongnet, make_module
 from training.export.torch_weights import put_state, read_state
-
-IMAGENET: dict[str, Any] = {"scale": 255, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-BUILDERS = ["retinanet_resnet50_fpn", "fcos_resnet50_fpn", "fasterrcnn_mobilenet_v3_large_320_fpn"]
-
-
-def state(builder: str = BUILDERS[0], **changed: Any) -> dict[str, Any]:
-    return {
-        "version": "0.1.0",
-        "architecture": builder,
-        "licence": "BSD-3-Clause",
-        "mpp": 0.5,
-        "window_px": 128,
-        "overlap_px": 64,
-        "pixels": {"normalisation": IMAGENET},
-        "output": {"form": "torchvision", "builder": builder, "classes": 2},
-        "threshold": THRESHOLD,
-        "least_probability": 0.01,
-        **changed,
-    }
-
-
-def build(builder: str) -> nn.Module:
-    """Random weights whose normalisation knows the statistics of the windows, so that scores depend on what is seen."""
-    torch.manual_seed(3)
-    network: nn.Module = getattr(torchvision.models.detection, builder)(
-        weights=None, weights_backbone=None, num_classes=2
-    )
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None
-    windows = torch.from_numpy(make_windows(AdoptionContract.model_validate(state(builder))))
-    mean, std = (torch.tensor(IMAGENET[name])[:, None, None] for name in ("mean", "std"))
-    with torch.no_grad():
-        network.backbone.train()((windows.permute(0, 3, 1, 2).float() / 255 - mean) / std)  # type: ignore[union-attr]
-        for name, weights in network.named_parameters():
-            if name.endswith(("cls_logits.weight", "cls_score.weight")):
-                weights.mul_(10)
-            if name.endswith("classification_head.cls_logits.bias"):
-                weights.zero_()
-    return network.eval()
-
-
-@pytest.mark.parametrize("builder", BUILDERS)
-def test_a_torchvision_detector_becomes_a_version(builder: str, tmp_path: Path) -> None:
-    stated = state(builder)
-    torch.save(build(builder).state_dict(), tmp_path / "theirs.pth")
-    command.callback(  # type: ignore[misc]  # it has one
-        weights=tmp_path / "theirs.pth", contract=write_contract(tmp_path / "c.yaml", stated), out=tmp_path / "m"
-    )
-    folder = tmp_path / "m/boxes/0.1.0"
-    assert (load_card(folder).input.batch, load_card(folder).licence) == (1, "BSD-3-Clause")
-    contract = AdoptionContract.model_validate(stated)
-    module = make_module(contract, tmp_path / "theirs.pth")
-    theirs = run_module(module, make_windows(contract), ["boxes", "probabilities"])
-    with np.load(folder / "parity.npz") as ours:
-        assert ((theirs["probabilities"] > 0.1).sum(1) > 10).all()  # else the comparison says nothing
-        assert np.abs(np.sort(ours["probabilities"]) - np.sort(theirs["probabilities"])).max() < 1e-4
-    assert check_version(folder, window_s=30.0, providers=["CPUExecutionProvider"]).name == "boxes"
 
 
 def test_weights_of_another_network_are_refused_with_names(tmp_path: Path) -> None:
-    torch.save(build(BUILDERS[1]).state_dict(), tmp_path / "theirs.pth")
-    contract = AdoptionContract.model_validate(state(BUILDERS[0]))
+    torch.save(build_detector(BUILDERS[1]).state_dict(), tmp_path / "theirs.pth")
+    contract = AdoptionContract.model_validate(state_contract(BUILDERS[0]))
     with pytest.raises(
         ValueError, match=r"not those of retinanet_resnet50_fpn: of its tensors .* are unknown, such as"
     ):
@@ -90,7 +26,7 @@ def test_weights_of_another_network_are_refused_with_names(tmp_path: Path) -> No
 
 
 def test_a_detector_that_torchvision_has_not_is_refused(tmp_path: Path) -> None:
-    contract = AdoptionContract.model_validate(state("fcos_of_tomorrow"))
+    contract = AdoptionContract.model_validate(state_contract("fcos_of_tomorrow"))
     with pytest.raises(ValueError, match="torchvision has no detector fcos_of_tomorrow"):
         make_module(contract, tmp_path / "theirs.pth")
 

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from serving.core.modelcard import load_card
+from serving.datasets.store import Picture
 from tests.fakes import plant, tissue
 from tests.quick_models import write_quick_models
-from tests.unit.training.data.pictures import picture
-from training.data.store import Picture
+from tests.unit.serving.datasets.pictures import picture
 from training.evaluation.cascade_figures import EVERYWHERE, EXACT, compare_outcomes, score_pictures
 from training.export.restate import cross_calibrate, estimate_count, restate
 

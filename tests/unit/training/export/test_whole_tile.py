@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
-from serving.synthetic.field import generate_field
+from tests.fields import draw_field
+from training.export.graphs import WholeTileRegNSGraph
 from training.export.onnx_files import export_regns
-from training.export.whole_tile import WholeTileRegNSGraph
 from training.models.whole_tile import WholeTileRegNS
 
 
@@ -24,7 +24,7 @@ def graph() -> WholeTileRegNSGraph:
 @pytest.fixture(scope="module")
 def tile() -> torch.Tensor:
     """uint8, shape (1, 375, 625, 3)."""
-    return torch.from_numpy(generate_field(seed=4, width=625, height=375, mitoses_per_mm2=300).pixels[None])
+    return torch.from_numpy(draw_field(seed=4, width=625, height=375, mitoses_per_mm2=300).pixels[None].copy())
 
 
 def test_a_score_is_the_sum_of_the_cells_that_its_sub_tile_covers(

@@ -1,6 +1,6 @@
 """Short words for label records in tests."""
 
-from training.data.store import Box
+from serving.datasets.store import Box
 from training.labels.records import BoxesRecord, Group
 
 

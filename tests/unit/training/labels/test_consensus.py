@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.training.data.pictures import picture
+from serving.datasets.store import Box, Dataset
+from tests.unit.serving.datasets.pictures import picture
 from tests.unit.training.labels.looks import looks
-from training.data.store import Box, Dataset
-from training.labels.aggregate import aggregate, summary_lines
-from training.labels.consensus import CROWD, EXPERT, label_tile
+from training.labels.consensus import CROWD, EXPERT, aggregate, label_tile, summary_lines
 
 TILE = picture([(1, 1, 5, 5)], name="a")
 CELL: Box = (100, 100, 140, 140)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.training.data.pictures import picture
-from training.data.store import read_store
+from serving.datasets.store import read_store
+from tests.unit.serving.datasets.pictures import picture
 from training.labels.labelers import CROWD_LABELERS, EXPERT_LABELERS, answer_parts, draw_boxes
 from training.labels.records import BinaryRecord, BoxesRecord, read_records
 from training.labels.simulated import Campaign, simulate

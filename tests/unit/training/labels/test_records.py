@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.training.data.pictures import picture
-from training.data.import_report import FormatError
+from serving.datasets.import_report import FormatError
+from tests.unit.serving.datasets.pictures import picture
 from training.labels.records import BinaryRecord, BoxesRecord, Record, read_records, write_records
 
 HEADER = "task,tile,labeler,group,seconds,answer,boxes\n"

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from training.export.graphs import DetGraph, VerifierGraph
-from training.export.whole_tile import WholeTileRegNSGraph
+from training.export.graphs import DetGraph, VerifierGraph, WholeTileRegNSGraph
 from training.models.cascade import CascadeNet
-from training.models.released import read_released_weights
 from training.models.verifier import Verifier
+from training.models.weights import read_released_weights
 from training.models.whole_tile import WholeTileRegNS
 
 MODELS = Path(__file__).parents[4] / "models"

@@ -17,8 +17,8 @@ from training.models.heads.registry import HEADS
 from training.models.initial import initialise, load_weights
 from training.models.sub_tile_detector import SubTileDetector, WeightedRoIHeads
 from training.models.sub_tile_net import ScoreHead, SubTileNet
-from training.models.trunks.build import build_trunk
 from training.models.trunks.registry import TRUNKS, Norm, Trunk
+from training.models.trunks.timm_nets import build_trunk
 from training.models.weights import Weights
 from training.recipes.reading import PRESETS, change_recipe, load_recipe, read_changes
 from training.recipes.registry import Start

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from serving.synthetic.field import generate_field
-from tests.unit.training.data.pictures import picture
+from serving.datasets.store import Annotation, Dataset, make_box
+from tests.fields import draw_field
+from tests.unit.serving.datasets.pictures import picture
 from training.data.candidates import LABELS, LabelledPlaces, read_candidates
 from training.data.combined_stores import combine_datasets
-from training.data.store import Annotation, Dataset, make_box
 from training.data.verifier_windows import Draw, Geometry, VerifierWindows
 from training.export.graphs import VerifierGraph
 from training.models.verifier import WINDOW_PX, Verifier, figure_logit
@@ -35,13 +35,13 @@ RECIPE = {
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     """A field with figures, look-alikes and a spoilt quarter, and a crop, of two stores."""
     folder, stores = tmp_path_factory.mktemp("pictures"), []
-    made = generate_field(seed=4, width=400, height=400, mitoses_per_mm2=400, lookalikes_per_mm2=300)
+    made = draw_field(seed=4, width=400, height=400, mitoses_per_mm2=400, lookalikes_per_mm2=300)
     Image.fromarray(made.pixels).save(folder / "field.png")
     boxes, alike = ([make_box(box) for box in found] for found in (made.mitotic_figures, made.lookalikes))
     field = picture(boxes, name="field", patient="F", size=(400, 400), unlabelled=((0, 0, 200, 200),))
     marked = [Annotation(box=b, label="look-alike", agreement=0) for b in alike]
     stores.append(("fields", field.model_copy(update={"annotations": (*field.annotations, *marked)})))
-    crop = generate_field(seed=3, width=128, height=128, mitoses_per_mm2=0).pixels
+    crop = draw_field(seed=3, width=128, height=128, mitoses_per_mm2=0).pixels
     Image.fromarray(crop).save(folder / "crop.png")
     stores.append(("crops", picture([(48, 48, 80, 80)], name="crop", patient="C", size=(128, 128), agreement=[0.8])))
     both = combine_datasets(

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from tests.unit.training.data.pictures import picture
+from tests.unit.serving.datasets.pictures import picture
 from tests.unit.training.paper.outcomes import SIZES, draw_outcomes, papers_recipes
-from training.data.splits import Split
+from training.data.sampling import Split
 from training.paper import published
 from training.paper.figures import draw_figures
 from training.paper.grid import Sizes, jobs, read_sizes

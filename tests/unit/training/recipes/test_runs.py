@@ -7,10 +7,10 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 import torch
 
-from tests.unit.training.data.pictures import picture
+from serving.datasets.store import Dataset, write_store
+from tests.unit.serving.datasets.pictures import picture
 from training.data.combined_stores import combine_datasets, find_store_name
-from training.data.splits import Split
-from training.data.store import Dataset, write_store
+from training.data.sampling import Split
 from training.engine.distributed import Process
 from training.recipes.reading import change_recipe, claim_folder, list_shipped_recipes, load_recipe
 from training.recipes.record import claim_record, make_record, read_record
@@ -47,7 +47,7 @@ def test_a_start_of_another_kind_is_refused(start: Path, model: str) -> None:
 
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
     cascade = [f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")]
-    assert list_shipped_recipes() == ["atypia", *cascade]
+    assert list_shipped_recipes() == sorted(["atypia", "triage", *cascade])
     for name in list_shipped_recipes():
         assert load_recipe(name).learning_rate > 0
     path = tmp_path / "mine.toml"

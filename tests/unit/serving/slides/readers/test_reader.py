@@ -11,6 +11,7 @@ from PIL import Image
 from serving.api.receiving import check_name
 from serving.cohort.listing import manifest_at
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
+from serving.datasets.pictures import PictureFolder
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.companions import find_companion_folder
 from serving.slides.hashing import slide_sha256
@@ -18,7 +19,6 @@ from serving.slides.opening import open_slide
 from serving.slides.readers.reader import SLIDE_READERS, SlideReader
 from serving.slides.slidefiles import find_slide, slide_files
 from tests.fakes import tissue
-from training.data.pictures import PictureFolder
 
 HEAD = b"SQUARE"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.unit.training.data.pictures import draw, picture
-from training.data.import_report import FormatError
-from training.data.store import Dataset, Picture, read_store, write_store
+from serving.datasets.import_report import FormatError
+from serving.datasets.store import Dataset, Picture, read_store, write_store
+from tests.unit.serving.datasets.pictures import draw, picture
 from training.labels.audit.answers import AuditResult, read_answers, read_audit
 from training.labels.audit.audit_sample import Audit, AuditTile, draw_audit
 from training.labels.audit.sheet import ANSWERS_FILE, write_sheet

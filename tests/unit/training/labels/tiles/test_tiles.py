@@ -8,9 +8,9 @@ from PIL import Image
 from serving.core.geometry import Region
 from serving.core.modelcard import ModelCard
 from serving.core.options import ScoringOptions
+from serving.datasets.store import read_store
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DotDetector, make_cards, plant, tissue
-from training.data.store import read_store
 from training.labels.tiles.cutting import ChosenSlide, cut_tiles, write_table, write_unlabelled_store
 from training.labels.tiles.ranking import RankedSlide, rank_tiles
 from training.labels.tiles.selection import expert_reasons
