@@ -4,7 +4,8 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["serving/viewer/vendor/", "node_modules/"] },
+  // Of all else in the tree, environments and what they hold included, nothing is looked at.
+  { ignores: ["*", "!serving/", "serving/*", "!serving/viewer/", "serving/viewer/vendor/"] },
   {
     files: ["serving/viewer/**/*.js"],
     ...js.configs.recommended,

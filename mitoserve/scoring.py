@@ -8,7 +8,7 @@ from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.exports import write_all
 from serving.scoring.detector import AnyDetector
-from serving.scoring.onnx_detector import load_detector
+from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
 from serving.settings import default_models
 from serving.slides.opening import open_slide
@@ -34,7 +34,7 @@ def score(
         A file, the folder of a slide of several files, or an open slide. An open slide stays open.
     detector
         The models. By default the newest ones in `models` are loaded, which takes seconds; load them once with
-        `serving.scoring.onnx_detector.load_detector` for many slides.
+        `serving.scoring.loading.load_detector` for many slides.
     models
         Folder of models, `<name>/<version>/`; by default those that are installed with Mitoserve.
     mpp

@@ -1,6 +1,6 @@
 """counts.txt: one line with the slide's name, its count and the count per mm2, for a spreadsheet or a log."""
 
-from serving.core.research_use import RESEARCH_USE
+from serving.core.words import RESEARCH_USE
 from serving.exports.export import EXPORTS, Export, whole
 from serving.scoring.analysis import Analysis
 
