@@ -16,7 +16,7 @@ import { loadMap } from "./map/scoremap.js";
 import { frame, goTo, placeAt, showSlide, viewer } from "./map/slide.js";
 import { startEmbedding } from "./page/embed.js";
 import "./page/keys.js";
-import { readLink, startStep } from "./page/links.js";
+import { readLink, startStep, writeLink } from "./page/links.js";
 import { showTab } from "./page/panels.js";
 import { showScreen } from "./page/screens.js";
 import "./page/theme.js";
@@ -169,6 +169,7 @@ async function openLink(link) {
     }
     await open(await findSlide(id, found), found, link);
   } catch (error) {
+    writeLink(); // the address names what stays open, not what could not be opened
     toast(error.message);
   }
 }

@@ -1,6 +1,10 @@
-"""The decisions are complete, and links lead somewhere."""
+"""The decisions are complete, links lead somewhere, and names that are imported in examples exist."""
 
+import ast
+import importlib
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +41,31 @@ def test_links_lead_somewhere(name: str) -> None:
     path = ROOT / name
     targets = [t for t in re.findall(r"\]\(([^)#]+)", path.read_text()) if "://" not in t]
     assert [t for t in targets if not (path.parent / t).exists()] == []
+
+
+def shown_code() -> Iterator[tuple[str, str]]:
+    """Names and texts of the Python code that documents, notebooks and examples show."""
+    for path in (ROOT / "examples").rglob("*.py"):
+        yield str(path.relative_to(ROOT)), path.read_text()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text())["cells"]
+        yield path.name, "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        yield path.name, "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
+
+
+def test_names_that_examples_import_exist() -> None:
+    imported = {
+        (name, node.module, alias.name)
+        for name, code in shown_code()
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").split(".")[0] in {"serving", "training", "mitoserve"}
+        for alias in node.names
+    }
+    assert len({name for name, _, _ in imported}) > 3
+    assert [
+        (name, module, asked)
+        for name, module, asked in sorted(imported)
+        if not hasattr(importlib.import_module(str(module)), asked)
+    ] == []

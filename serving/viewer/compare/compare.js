@@ -96,7 +96,7 @@ function aloneAddress(pane) {
 function keep() {
   clearTimeout(later);
   later = setTimeout(() => {
-    if (location.hash !== known) return; // another one was asked for, and is shown next
+    if (!ready || location.hash !== known) return; // another one was asked for, and is shown next
     history.replaceState(null, "", address());
     known = location.hash;
     for (const pane of panes) pane.part("open").href = aloneAddress(pane);
@@ -142,7 +142,9 @@ element("linked").addEventListener("change", () => {
   takeLink();
   keep();
 });
-element("swap").addEventListener("click", () => {
+
+/** Ask for the address with the sides exchanged. */
+function swap() {
   const [one, other] = panes.map((pane) => [pane.analysis ? [pane.side, pane.analysis.id] : [`${pane.side}-slide`, pane.slide.id], pane.view()]);
   const stated = new URLSearchParams();
   for (const [side, [[name, id], { x, y, zoom }]] of /** @type {[string, any][]} */ ([["left", other], ["right", one]])) {
@@ -151,7 +153,9 @@ element("swap").addEventListener("click", () => {
   }
   if (!isLinked()) stated.set("linked", "no");
   location.hash = `#${stated}`;
-});
+}
+
+element("swap").addEventListener("click", () => opening.then(swap));
 element("copy-link").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(address());
@@ -164,5 +168,6 @@ const say = (error) => {
   document.body.ariaBusy = "false";
   for (const pane of panes) pane.part("said").textContent = error.message;
 };
-addEventListener("hashchange", () => start().catch(say));
-start().catch(say);
+// One address after another: what is asked for while another one opens waits for its end.
+let opening = start().catch(say);
+addEventListener("hashchange", () => (opening = opening.then(start).catch(say)));

@@ -65,6 +65,13 @@ export function link() {
   return `${location.origin}${here("/")}${location.search}#${stated}`;
 }
 
+/** Write what is open over the address. */
+export function writeLink() {
+  if (!state.slide) return;
+  history.replaceState(null, "", link());
+  known = location.hash;
+}
+
 /** Copy it for somebody else. */
 export async function copyLink() {
   if (!state.slide) return;
@@ -76,11 +83,16 @@ export async function copyLink() {
   }
 }
 
+/** Whether the address names something else than what is open. */
+function namesAnother() {
+  const { analysis, slide } = readLink();
+  const same = analysis === state.analysis?.id && (state.analysis || slide === state.slide.id);
+  return !same && Boolean(analysis || slide);
+}
+
 /** Make what is open now a step of its own, to which Back leads. */
 export function startStep() {
-  const now = readLink();
-  const same = now.analysis === state.analysis?.id && (state.analysis || now.slide === state.slide.id);
-  if (same || !(now.analysis || now.slide)) return;
+  if (!namesAnother()) return;
   history.pushState(null, "", link());
   known = location.hash;
 }
@@ -90,9 +102,8 @@ function keep() {
   clearTimeout(later);
   // Browsers refuse many changes in a short time, and a threshold that is dragged makes them.
   later = setTimeout(() => {
-    if (!state.slide || location.hash !== known) return; // another link was asked for, and is opened next
-    history.replaceState(null, "", link());
-    known = location.hash;
+    if (state.slide && (location.hash !== known || namesAnother())) return; // another link was asked for, and is opened next
+    writeLink();
   }, 200);
 }
 viewer.addHandler("animation-finish", keep);
