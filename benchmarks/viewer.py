@@ -1,4 +1,4 @@
-"""How fast the viewer is: `python -m benchmarks.viewer`.
+"""How fast the viewer is: `python -m benchmarks.viewer [--only slide|worklist|memory]`.
 
 A slide of 100,000 x 100,000 px is opened in a browser with 100,000 detections, drawn at random places. Prints how
 long a pan or zoom takes from its call to the second frame after it, which shows it; then how long the server takes for a
@@ -7,6 +7,7 @@ from what somebody does to the frame that shows the rows. Last, two slides are o
 after its garbage was collected.
 """
 
+import argparse
 import random
 import shutil
 import statistics
@@ -117,28 +118,39 @@ WATCHED = ("JSHeapUsedSize", "Nodes", "JSEventListeners", "Documents")
 
 
 def main() -> None:
-    """Print all figures."""
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.viewer")
+    parser.add_argument("--only", choices=("slide", "worklist", "memory"), help="one part; by default all")
+    only = parser.parse_args().only
     chromium = find_chromium()
     if chromium is None:
         sys.exit("no Chromium; `make browser` says how to get one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        slide = folder / "slide.tif"
-        write_large_slide(slide)
-        server = ServerProcess(folder, write_quick_models(folder / "models")).start()
-        try:
+        if only != "memory":
+            _with_server(chromium, folder, only)
+        if only in (None, "memory"):
+            _memory(chromium, folder)
+
+
+def _with_server(chromium: Path, folder: Path, only: str | None) -> None:
+    server = ServerProcess(folder, write_quick_models(folder / "models")).start()
+    try:
+        if only != "worklist":
+            slide = folder / "slide.tif"
+            write_large_slide(slide)
             with slide.open("rb") as content:
                 answer = server.client.post("/v1/slides?filename=slide.tif", content=content, timeout=600)
             _browser(chromium, server.port, answer.raise_for_status().json()["id"])
             _tiles(server.client, answer.json()["id"])
+        if only != "slide":
             database = open_database(ServerSettings(state=server.state))
             fill_worklist(database, SLIDES)
             database.close()
             _worklist(chromium, server.port)
-        finally:
-            server.stop()
-        shutil.rmtree(server.state)
-        _memory(chromium, folder)
+    finally:
+        server.stop()
+    shutil.rmtree(server.state)
 
 
 def write_large_slide(path: Path) -> None:
