@@ -31,25 +31,25 @@ PN_CHARACTERS = 63
 """Of a person's name, without the sign that ends its family name: DICOM takes 64 (PS3.5 6.2, PN)."""
 
 
-def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
-    """Hotspots as polygons with their counts, and the likeliest figures as points, in the slide's frame, for DICOM slides.
+def to_dicom_report(analysis: Analysis, slide: Path | None, *, most: int = MAX_FIGURES) -> Iterator[bytes]:
+    """Hotspots as polygons with their counts, and the `most` likeliest figures as points, in the slide's frame, for DICOM slides.
 
     Raises
     ------
     ExportError
-        See `DicomSource.from_report`; also after review with more than `MAX_FIGURES`, since some of them would be left out.
+        See `DicomSource.from_report`; also after review with more figures than `most`, since some of them would be left out.
     """
     report = in_file_px(analysis.report)
     source = DicomSource.from_report(report, slide)
     hd = import_extra("highdicom", "dicom")
     codes = import_extra("pydicom.sr.codedict", "dicom").codes
     shown = sorted(list_figures(report), key=lambda d: -1.0 if d.probability is None else -d.probability)
-    if report.review is not None and len(shown) > MAX_FIGURES:
+    if report.review is not None and len(shown) > most:
         raise ExportError(
-            f"after review there are {len(shown)} mitotic figures, and this format takes {MAX_FIGURES}: choose `dicom-ann` "
+            f"after review there are {len(shown)} mitotic figures, and this format takes {most}: choose `dicom-ann` "
             "(report.ann.dcm)"
         )
-    figures = shown[:MAX_FIGURES]
+    figures = shown[:most]
     centres = np.asarray([d.centre for d in figures], np.float64).reshape(-1, 2)
     point, polygon = hd.sr.GraphicTypeValues3D.POINT, hd.sr.GraphicTypeValues3D.POLYGON
     groups = [
@@ -83,8 +83,8 @@ def to_dicom_report(analysis: Analysis, slide: Path | None) -> Iterator[bytes]:
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    left_out = f"The {MAX_FIGURES} likeliest of {len(shown)} mitotic figures; report.ann.dcm (dicom-ann) holds all"
-    for comment in (describe_review(report), left_out if len(shown) > MAX_FIGURES else ""):
+    left_out = f"The {most} likeliest of {len(shown)} mitotic figures; report.ann.dcm (dicom-ann) holds all"
+    for comment in (describe_review(report), left_out if len(shown) > most else ""):
         if comment:
             content[0].ContentSequence.append(
                 hd.sr.TextContentItem(
