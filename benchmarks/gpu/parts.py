@@ -178,9 +178,9 @@ class Bench:
 
     def together(self) -> list[dict[str, Any]]:
         """Reg-NS from several threads at the batch that serving gives it."""
-        session, batch = self._session("reg-ns", self._provider), choose_batch_sizes(self._provider).tiles
-        rows = []
-        for threads in (1, 2, 4):
+        session, rows = self._session("reg-ns", self._provider), []
+        batch = choose_batch_sizes(self._provider).tiles if self._on_gpu else 1
+        for threads in (1, 2, 4) if self._on_gpu else (2,):
             rows.append(measure_together(session, self._tiles(batch), threads=threads, per_input=SUB_TILES))
             print("  ", rows[-1], flush=True)
         return rows
