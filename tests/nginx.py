@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.processes import free_port
+from tests.limits import LONGEST_S
 
 _FRAME = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -52,7 +53,7 @@ def proxy(folder: Path, sites: str, port: int) -> Iterator[str]:
         while True:
             assert nginx.poll() is None, (folder / "output.log").read_text() + (folder / "error.log").read_text()
             try:
-                httpx.get(f"{address}/livez", timeout=10)
+                httpx.get(f"{address}/livez", timeout=LONGEST_S)
                 break
             except httpx.TransportError:
                 assert time.monotonic() < deadline, "nginx does not answer"
@@ -60,7 +61,7 @@ def proxy(folder: Path, sites: str, port: int) -> Iterator[str]:
         yield address
     finally:
         nginx.terminate()
-        nginx.wait(30)
+        nginx.wait(LONGEST_S)
 
 
 @contextmanager

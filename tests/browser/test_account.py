@@ -13,6 +13,7 @@ from tests.browser.environment import serve
 from tests.clients import bearer
 from tests.e2e.processes import free_port
 from tests.issuer import AUDIENCE, CLIENT, running_issuer
+from tests.limits import LONGEST_S
 from tests.services import field
 
 pytestmark = pytest.mark.e2e
@@ -46,7 +47,7 @@ def test_two_people_see_one_case_of_a_project(page: Page, tmp_path: Path) -> Non
     keys = open_access(ServerSettings(state=state)).keys
     (ann, own), (bob, other) = (keys.create(name, ["score"]) for name in ("ann", "bob"))
     with serve(state) as environment:
-        with httpx.Client(base_url=environment.address, headers=bearer(ann)) as client:
+        with httpx.Client(base_url=environment.address, headers=bearer(ann), timeout=LONGEST_S) as client:
             project = client.post("/v1/projects", json={"name": "Breast"}).json()["id"]
             acting = {"Mitoserve-Project": project}
             client.post("/v1/slides", files={"slide": ("CASE-1.png", field())}, headers=acting).raise_for_status()
@@ -83,7 +84,7 @@ def test_a_lab_runs_it_with_keys_restarts_it_and_takes_a_key_back(page: Page, tm
         page.get_by_role("button", name="Continue").click()
 
     with serve(state, port=port, loopback_without_key="off") as environment:
-        assert httpx.get(f"{environment.address}/v1/worklist").status_code == 401
+        assert httpx.get(f"{environment.address}/v1/worklist", timeout=LONGEST_S).status_code == 401
         page.goto(environment.address)
         show("mito_made_up")
         expect(page.locator("#key-problem")).to_contain_text("This key does not open")
@@ -93,7 +94,7 @@ def test_a_lab_runs_it_with_keys_restarts_it_and_takes_a_key_back(page: Page, tm
         expect(page.locator("#account-who")).to_contain_text("watcher")
         page.locator("#account-logout").click()
         show(ann)
-        with httpx.Client(base_url=environment.address, headers=bearer(ann)) as client:
+        with httpx.Client(base_url=environment.address, headers=bearer(ann), timeout=LONGEST_S) as client:
             slide = client.post("/v1/slides", files={"slide": ("CASE-1.png", field())}).json()["id"]
             client.post("/v1/analyses", json={"slide": slide, "options": {"mpp": 0.25}}).raise_for_status()
         expect(page.locator("#slides .state-succeeded")).to_have_count(1)

@@ -11,7 +11,7 @@ from tests.browser.environment import BrowserEnvironment, serve
 from tests.browser.waiting import wait_until
 from tests.services import DOTS, field, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.e2e
 
 VIEWS = "async () => (await import('/viewer/compare/compare.js')).panes.map((pane) => pane.view())"
 STANDS = """

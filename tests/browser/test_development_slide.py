@@ -26,7 +26,7 @@ from tests.browser.test_viewer import drop
 from tests.samples import write_pyramid
 from tests.server_process import ServerProcess
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.e2e
 
 WHOLE = os.environ.get("MITOSIS_WHOLE_SLIDE") == "1"
 SIDE = 2084

@@ -18,6 +18,7 @@ from serving.store.database import open_database
 from tests.browser.environment import PARTIAL, draw_dotted_slide, serve
 from tests.browser.waiting import wait_until
 from tests.fakes import DotDetector, make_cards
+from tests.limits import LONGEST_S
 from tests.services import WithCandidate, until
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +38,7 @@ def test_disagreements_are_seen_and_gone_through_by_keys(
         return WithCandidate(load, stricter, number)
 
     monkeypatch.setattr(workload, "GivenModels", with_candidate)
-    with serve(settings.state) as environment, httpx.Client(base_url=environment.address) as client:
+    with serve(settings.state) as environment, httpx.Client(base_url=environment.address, timeout=LONGEST_S) as client:
         slide = client.put(
             "/v1/slides?filename=a.tif", content=draw_dotted_slide(tmp_path / "a.tif").read_bytes()
         ).json()

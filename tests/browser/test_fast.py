@@ -12,6 +12,7 @@ from tests.browser.scored import Scored
 from tests.browser.test_viewer import bring
 from tests.fakes import TriagedDots
 from tests.integration.test_running_analyses import BlockingAt
+from tests.limits import LONGEST_S
 from tests.services import until
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +27,7 @@ def test_the_hotspot_so_far_is_shown_before_the_slide_is_scored(page: Page, tmp_
     with serve(tmp_path / "state", detector) as environment:
         page.goto(environment.address)
         bring(page, draw_dotted_slide(tmp_path / "dots.tif"))
-        assert detector.entered.wait(60)
+        assert detector.entered.wait(LONGEST_S)
         expect(page.locator("#state")).to_contain_text("Fullest hotspot so far")
         expect(page.locator("#state")).to_contain_text("preliminary")
         settle(page)

@@ -16,6 +16,7 @@ from tests.browser.scored import score
 from tests.browser.test_viewer import drop, open_slide
 from tests.browser.waiting import wait_until
 from tests.e2e.processes import free_port
+from tests.limits import LONGEST_S
 from tests.services import Blocking, field
 
 pytestmark = pytest.mark.e2e
@@ -165,7 +166,7 @@ def test_what_is_done_in_the_worklist_meanwhile_is_said_not_to_be_and_nothing_is
         expect(page.locator("#rescore-threshold")).to_have_value("0.9")
         page.get_by_role("dialog").get_by_role("button", name="Score", exact=True).click()
         expect(toast).to_have_text("2 slides sent to be scored.")
-        rows = httpx.get(f"{environment.address}/v1/worklist").json()["rows"]
+        rows = httpx.get(f"{environment.address}/v1/worklist", timeout=LONGEST_S).json()["rows"]
         assert [row["latest"]["options"]["threshold"] for row in rows] == [0.9, 0.9]
         expect(page.locator("#cancel")).to_be_enabled()
         page.locator("#cancel").click()
@@ -174,13 +175,13 @@ def test_what_is_done_in_the_worklist_meanwhile_is_said_not_to_be_and_nothing_is
         page.locator("#delete-results").check()
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
         expect(toast).to_have_text("2 slides deleted.")
-        assert httpx.get(f"{environment.address}/v1/worklist").json()["total"] == 0
+        assert httpx.get(f"{environment.address}/v1/worklist", timeout=LONGEST_S).json()["total"] == 0
 
 
 def test_counts_and_report_outlive_their_slide(page: Page, tmp_path: Path, shots: Path) -> None:
     with serve(tmp_path / "state") as environment:
         scored = score(environment, field(), "gone.png")
-        assert httpx.delete(f"{environment.address}/v1/slides/{scored.slide}").status_code == 204
+        assert httpx.delete(f"{environment.address}/v1/slides/{scored.slide}", timeout=LONGEST_S).status_code == 204
         page.goto(environment.address)
         open_slide(page, "gone.png")
         expect(page.locator("#window-model")).to_have_text("2")

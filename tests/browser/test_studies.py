@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.environment import BrowserEnvironment, serve
 from tests.services import DOTS, field
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.e2e
 
 SLIDES = 2
 

@@ -12,7 +12,7 @@ from tests.browser.pointing import click, settle
 from tests.browser.scored import score
 from tests.services import field
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.e2e
 
 SPOKEN = """
 async () => {

@@ -19,6 +19,7 @@ from serving.synthetic.artefacts import KINDS
 from serving.synthetic.slide import TRUTH_PX, artefacts_path, generate_slide
 from tests.browser.environment import PARTIAL, WHOLE, draw_dotted_slide, serve
 from tests.browser.pointing import expect_place, settle
+from tests.limits import LONGEST_S
 from tests.services import Blocking, until
 
 pytestmark = pytest.mark.e2e
@@ -270,7 +271,7 @@ def test_figures_lie_where_they_are_shown_whatever_sides_of_the_pixels_were_stat
     """The file states nothing, and somebody says that its pixels are twice as long as wide: the slide is shown so."""
     slide = draw_dotted_slide(tmp_path / "dots.tif", mpp=None)
     with serve(tmp_path / "state") as environment:
-        with httpx.Client(base_url=environment.address) as client:
+        with httpx.Client(base_url=environment.address, timeout=LONGEST_S) as client:
             stored = client.post("/v1/slides", files={"slide": ("dots.tif", slide.read_bytes())}).json()
             wanted = {"slide": stored["id"], "options": {"mpp": "0.25,0.5"}}
             job = client.post("/v1/analyses", json=wanted).json()

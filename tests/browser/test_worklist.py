@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.browser.environment import BrowserEnvironment, serve
+from tests.limits import LONGEST_S
 from tests.services import DOTS, Blocking, field
 from tests.worklists import STATES, fill_worklist
 
@@ -39,7 +40,7 @@ def row(page: Page, name: str) -> Locator:
 
 def bring(environment: BrowserEnvironment, name: str, *, seed: int, options: Mapping[str, object] | None = None) -> str:
     """The id of a slide at the server; scored with options, unless there are none."""
-    with httpx.Client(base_url=environment.address) as client:
+    with httpx.Client(base_url=environment.address, timeout=LONGEST_S) as client:
         slide = str(client.post("/v1/slides", files={"slide": (name, field(seed=seed))}).json()["id"])
         if options is not None:
             client.post("/v1/analyses", json={"slide": slide, "options": options}).raise_for_status()
@@ -110,7 +111,7 @@ def test_slides_are_assigned_scored_again_and_deleted_together(page: Page, tmp_p
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
         expect(row(page, "lost.png")).to_have_count(0)
         expect(page.locator("#toast")).to_have_text("1 slide deleted.")
-        assert httpx.get(f"{environment.address}/v1/worklist").json()["total"] == 2
+        assert httpx.get(f"{environment.address}/v1/worklist", timeout=LONGEST_S).json()["total"] == 2
 
 
 def test_what_is_refused_is_said_of_the_slide_that_it_was(page: Page, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_what_one_read_is_told_from_what_one_did_not(page: Page, tmp_path: Path)
     with serve(tmp_path / "state") as environment:
         read = bring(environment, "read.png", seed=1, options=MPP)
         bring(environment, "new.png", seed=2, options=MPP)
-        with httpx.Client(base_url=environment.address) as client:
+        with httpx.Client(base_url=environment.address, timeout=LONGEST_S) as client:
             (made,) = client.get(f"/v1/analyses?slide={read}").json()["analyses"]
             page.goto(environment.address)
             expect(page.locator("#slides .state-succeeded")).to_have_count(2)

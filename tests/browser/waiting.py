@@ -5,8 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-LONGEST_S = 600.0
-"""Ends a test that would wait for ever; no page is expected to need it."""
+from tests.limits import LONGEST_S
 
 
 def wait_until(page: Page, asked: str, arg: Any = None) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.limits import LONGEST_S
+
 ROOT = Path(__file__).parents[2]
 START_S = 240
 """Two BentoML processes and two models, on a busy machine."""
@@ -49,7 +51,7 @@ def serve(
             yield client
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(LONGEST_S)
 
 
 def free_port() -> int:

@@ -26,6 +26,7 @@ from serving.access.access import open_access
 from serving.settings import ServerSettings
 from tests.clients import bearer
 from tests.e2e.processes import ROOT, free_port, serve, server_environment
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 
 pytestmark = pytest.mark.e2e
@@ -105,7 +106,7 @@ def test_tls_files_are_used(server: httpx.Client, certificate: tuple[Path, Path]
     assert server.base_url.scheme == "https"
     assert server.get("/livez").text == "alive\n"
     with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
-        httpx.get(f"{server.base_url}/livez")
+        httpx.get(f"{server.base_url}/livez", timeout=LONGEST_S)
 
 
 REQUESTS = 800

@@ -27,6 +27,7 @@ from serving.store.database import open_database
 from serving.store.tables import analyses
 from serving.synthetic.slide import generate_slide
 from tests.e2e.processes import ROOT, serve
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_pyramid
 
@@ -173,7 +174,9 @@ def test_what_the_client_did_is_on_record_and_measured(server: Server) -> None:
     assert audit.verify()[0] >= 5
     actions = {record.action for record in audit.records()}
     assert {"POST /v1/uploads", "POST /v1/analyses", "DELETE /v1/analyses/{analysis_id}"} <= actions
-    text = httpx.get(f"{server.address}/metrics", headers={"Authorization": f"Bearer {server.key}"}).text
+    text = httpx.get(
+        f"{server.address}/metrics", headers={"Authorization": f"Bearer {server.key}"}, timeout=LONGEST_S
+    ).text
     figures = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[0] != "#"}
     # Tiles and stages are counted in the worker's process, the rest in the server's.
     assert figures["mitoserve_tiles_total"] >= 2

@@ -20,7 +20,6 @@ from tests.server_process import ServerProcess, kill
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.timeout(900)  # real processes on whatever else the machine does
 def test_analyses_in_flight_notice_nothing_and_reports_say_what_ran(tmp_path: Path) -> None:
     outcome = hot_swap(tmp_path, count=18, swaps=6)
     assert outcome.failed == ()
@@ -58,7 +57,6 @@ def archive(folder: Path) -> bytes:
     return Path(shutil.make_archive(str(folder), "zip", folder)).read_bytes()
 
 
-@pytest.mark.timeout(900)
 def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerProcess, tmp_path: Path) -> None:
     client = server.client
     new = write_quick_models(tmp_path / "new", "0.2", scale=30)
@@ -96,7 +94,6 @@ def test_what_may_not_serve_leaves_the_old_serving_and_says_why(server: ServerPr
     assert client.post("/v1/registry/releases", json={"models": ["0.2"]}).status_code == 409
 
 
-@pytest.mark.timeout(900)
 def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(
     server: ServerProcess, folder: Path, tmp_path: Path
 ) -> None:

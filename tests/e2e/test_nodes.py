@@ -20,7 +20,7 @@ from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess, kill
 from tests.services import events
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.e2e
 
 SIDE = 6000
 """36 tiles: two chunks, of which the first is kept when a server is lost."""

@@ -22,6 +22,7 @@ from serving.settings import ServerSettings
 from tests.browser.environment import serve
 from tests.clients import bearer
 from tests.e2e.processes import ROOT, free_port
+from tests.limits import LONGEST_S
 from tests.nginx import plain_proxy, program, proxy
 from tests.services import field, until
 
@@ -37,7 +38,7 @@ def nginx() -> str:
 def keyless(folder: Path, **settings: Any) -> Iterator[tuple[int, str]]:
     """Port and local key of a server without keys."""
     with serve(folder / "state", **{"loopback_without_key": "off", **settings}) as ground:
-        until(lambda: httpx.get(f"{ground.address}/readyz").status_code == 200)
+        until(lambda: httpx.get(f"{ground.address}/readyz", timeout=LONGEST_S).status_code == 200)
         yield urlsplit(ground.address).port or 0, local_key(ServerSettings(state=folder / "state"))
 
 
@@ -56,14 +57,21 @@ def test_no_proxy_opens_a_server_without_keys(tmp_path: Path) -> None:
         # A server of its own for each: callers who fail too often are slowed down (429).
         with keyless(tmp_path / f"{number}") as (port, key):
             direct = f"http://127.0.0.1:{port}/v1/slides"
-            assert httpx.get(direct).status_code == 401
-            assert httpx.get(direct, headers=bearer(key)).status_code == 200
+            assert httpx.get(direct, timeout=LONGEST_S).status_code == 401
+            assert httpx.get(direct, headers=bearer(key), timeout=LONGEST_S).status_code == 200
             with plain_proxy(tmp_path / f"nginx-{number}", port, more=more) as address:
                 for path in ("/v1/slides", "/v1/analyses", "/metrics", "/v1/registry/versions"):
                     for claimed in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"Host": "localhost"}, bearer(f"{key}x")):
-                        assert httpx.get(address + path, headers=claimed).status_code == 401, (more, path, claimed)
-                assert httpx.post(f"{address}/v1/slides?filename=a.png", content=field()).status_code == 401
-                assert httpx.get(f"{address}/").status_code == 200
+                        assert httpx.get(address + path, headers=claimed, timeout=LONGEST_S).status_code == 401, (
+                            more,
+                            path,
+                            claimed,
+                        )
+                assert (
+                    httpx.post(f"{address}/v1/slides?filename=a.png", content=field(), timeout=LONGEST_S).status_code
+                    == 401
+                )
+                assert httpx.get(f"{address}/", timeout=LONGEST_S).status_code == 200
 
 
 PREFIX = "/lab/mitoserve"
@@ -87,13 +95,15 @@ def test_every_address_stays_below_the_prefix(
         serve(tmp_path / "state", **settings) as ground,
         plain_proxy(tmp_path / "nginx", urlsplit(ground.address).port or 0, at=at, to=to, more=more) as base,
     ):
-        until(lambda: httpx.get(f"{ground.address}/readyz").status_code == 200)
+        until(lambda: httpx.get(f"{ground.address}/readyz", timeout=LONGEST_S).status_code == 200)
         origin = base.removesuffix(PREFIX)
         key = _key(tmp_path / "state")
 
         def inside(address: str) -> httpx.Response:
             assert address.startswith((f"{PREFIX}/", f"{base}/")), address
-            answer = httpx.get(address if address.startswith("http") else origin + address, headers=bearer(key))
+            answer = httpx.get(
+                address if address.startswith("http") else origin + address, headers=bearer(key), timeout=LONGEST_S
+            )
             assert answer.status_code in (200, 206), (address, answer.text)
             return answer
 
@@ -112,7 +122,12 @@ def test_every_address_stays_below_the_prefix(
             analysis = client.wait(client.start(slide, mpp=0.25))
         listed = inside(f"{PREFIX}/v1/slides?limit=1").json()
         assert inside(listed["next"]).json()["slides"]
-        again = httpx.post(f"{base}/v1/analyses", json={"slide": slide, "options": {"mpp": 0.25}}, headers=bearer(key))
+        again = httpx.post(
+            f"{base}/v1/analyses",
+            json={"slide": slide, "options": {"mpp": 0.25}},
+            headers=bearer(key),
+            timeout=LONGEST_S,
+        )
         found = inside(again.headers["location"]).json()
         for link in (found["links"]["self"], found["links"]["events"]):
             inside(link)
@@ -120,11 +135,11 @@ def test_every_address_stays_below_the_prefix(
         inside(inside(f"{PREFIX}/v1/analyses/{analysis.id}/map").json()["scores"])
         inside(inside(f"{PREFIX}/v1/analyses/{analysis.id}/mask").json()["picture"])
         # IIIF: the base address redirects, and what it states of itself is where it is
-        redirect = httpx.get(f"{base}/v1/slides/{slide}/iiif", headers=bearer(key))
+        redirect = httpx.get(f"{base}/v1/slides/{slide}/iiif", headers=bearer(key), timeout=LONGEST_S)
         info = inside(redirect.headers["location"]).json()
         assert info["id"] == f"{base}/v1/slides/{slide}/iiif"
         inside(f"{info['id']}/full/64,/0/default.jpg")
-        slash = httpx.get(f"{base}/v1/slides/", headers=bearer(key))
+        slash = httpx.get(f"{base}/v1/slides/", headers=bearer(key), timeout=LONGEST_S)
         inside(slash.headers["location"])
         # the viewer: every script and style that a page names, and every module that a script imports
         for page in (f"{PREFIX}/", f"{PREFIX}/v1/analyses/{analysis.id}/view", f"{PREFIX}/viewer/disagreements.html"):
@@ -186,7 +201,7 @@ def test_the_shipped_proxy_ends_half_sent_requests(limited: str, begun: bytes) -
         except ConnectionResetError:
             pass
         assert not received.startswith(b"HTTP/1.1 2")
-    assert httpx.get(f"{limited}/livez").status_code == 200
+    assert httpx.get(f"{limited}/livez", timeout=LONGEST_S).status_code == 200
 
 
 def test_the_shipped_proxy_limits_the_connections_of_an_address(limited: str) -> None:
@@ -200,7 +215,7 @@ def test_the_shipped_proxy_limits_the_connections_of_an_address(limited: str) ->
         statuses = set()
         deadline = time.monotonic() + 30
         while 429 not in statuses and time.monotonic() < deadline:
-            statuses.add(httpx.get(f"{limited}/livez").status_code)
+            statuses.add(httpx.get(f"{limited}/livez", timeout=LONGEST_S).status_code)
             for connection in held:  # keeps the bodies coming, so that they are not ended for being idle
                 with suppress(OSError):
                     connection.sendall(b"x")
@@ -208,10 +223,12 @@ def test_the_shipped_proxy_limits_the_connections_of_an_address(limited: str) ->
     finally:
         for connection in held:
             connection.close()
-    until(lambda: httpx.get(f"{limited}/livez").status_code == 200)
+    until(lambda: httpx.get(f"{limited}/livez", timeout=LONGEST_S).status_code == 200)
 
 
 def test_the_shipped_proxy_refuses_large_headers_and_passes_slides_on(limited: str) -> None:
-    assert httpx.get(f"{limited}/livez", headers={"X-Large": "a" * 70_000}).status_code in (400, 431)
+    assert httpx.get(f"{limited}/livez", headers={"X-Large": "a" * 70_000}, timeout=LONGEST_S).status_code in (400, 431)
     # The tests before left the proxy's address with many requests without a key, which are slowed down for a while (429).
-    until(lambda: httpx.post(f"{limited}/v1/slides?filename=a.png", content=field()).status_code == 401)
+    until(
+        lambda: httpx.post(f"{limited}/v1/slides?filename=a.png", content=field(), timeout=LONGEST_S).status_code == 401
+    )

@@ -22,6 +22,7 @@ from serving.settings import default_models
 from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
 from tests.e2e.processes import ROOT, serve
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 from tests.samples import noise, write_mrxs
 
@@ -116,7 +117,7 @@ def test_a_server_survives_bad_slides(checkout: httpx.Client, slide: Path) -> No
 def test_a_built_bento_gives_the_same_report(tmp_path: Path, slide: Path) -> None:
     environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml")}
     build = [sys.executable, "-m", "bentoml", "build"]
-    subprocess.run(build, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=240)
+    subprocess.run(build, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=LONGEST_S)
     with serve(tmp_path, target="mitoserve:latest", folder=tmp_path) as client:
         response = client.post("/v1/score", files={"slide": ("small.tif", slide.read_bytes())})
         assert response.status_code == 200, response.text

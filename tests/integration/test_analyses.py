@@ -17,6 +17,7 @@ from serving.core.report import Report
 from serving.exports import EXPORTS
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
+from tests.limits import LONGEST_S
 from tests.services import DOTS, Blocking, bring, events, field, kind, serving, submit, until, wait_for_end
 
 pytestmark = pytest.mark.integration
@@ -153,7 +154,7 @@ def test_a_running_analysis_is_cancelled_and_the_next_one_runs(tmp_path: Path) -
     with serving(tmp_path / "state", lambda: detector) as client:
         sha256 = bring(client, field())
         running, waiting = submit(client, sha256), submit(client, sha256, options={"mpp": 0.25, "threshold": 0.1})
-        assert detector.entered.wait(30)
+        assert detector.entered.wait(LONGEST_S)
         assert kind(client.get(running["links"]["report"])) == "not-finished"
         assert client.delete(running["links"]["self"]).json()["state"] == "cancelled"
         detector.released.set()
@@ -168,7 +169,7 @@ def test_a_queued_analysis_is_cancelled_at_once_and_an_ended_one_removed(tmp_pat
     with serving(tmp_path / "state", lambda: detector) as client:
         sha256 = bring(client, field())
         first, second = submit(client, sha256), submit(client, sha256, options={"mpp": 0.25, "threshold": 0.1})
-        assert detector.entered.wait(30)
+        assert detector.entered.wait(LONGEST_S)
         assert client.delete(second["links"]["self"]).json()["state"] == "cancelled"
         detector.released.set()
         wait_for_end(client, first["id"])
@@ -204,7 +205,7 @@ def test_the_highest_priority_goes_first(tmp_path: Path) -> None:
     with serving(tmp_path / "state", lambda: detector) as client:
         sha256 = bring(client, field(600, 500))
         submit(client, sha256)
-        assert detector.entered.wait(30)
+        assert detector.entered.wait(LONGEST_S)
         wanted = {p: submit(client, sha256, priority=p, options={"mpp": 0.25, "threshold": p / 9}) for p in (1, 5, 3)}
         detector.released.set()
         done = {p: wait_for_end(client, analysis["id"]) for p, analysis in wanted.items()}
@@ -236,7 +237,7 @@ def test_analyses_outlive_their_server(tmp_path: Path) -> None:
         sha256 = bring(client, field(2500, 2500))
         analysis = submit(client, sha256)
         waiting = submit(client, sha256, options={"mpp": 0.25, "threshold": 0.1})
-        assert entered.wait(30)
+        assert entered.wait(LONGEST_S)
     with serving(tmp_path / "state") as client:
         assert wait_for_end(client, analysis["id"])["state"] == "succeeded"
         assert wait_for_end(client, waiting["id"])["state"] == "succeeded"

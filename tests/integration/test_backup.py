@@ -10,6 +10,7 @@ import pytest
 
 from serving.access.access import open_access
 from serving.settings import ServerSettings
+from tests.limits import LONGEST_S
 from tests.services import Blocking, bring, field, serving, submit, wait_for_end
 
 pytestmark = pytest.mark.integration
@@ -31,11 +32,11 @@ def test_a_backup_of_a_working_server_is_a_server(tmp_path: Path) -> None:
         detector.entered.clear()
         detector.released.clear()
         running = submit(client, slide, options={"mpp": 0.26, "cascade": "off"})
-        assert detector.entered.wait(60)
+        assert detector.entered.wait(LONGEST_S)
         noted = open_access(ServerSettings(state=state)).audit.verify()[1]
         (commands,) = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
         environment = {**os.environ, "MITOSIS_STATE": str(state), "BACKUP": str(backup)}
-        subprocess.run(["bash", "-euc", commands], env=environment, check=True, timeout=60)
+        subprocess.run(["bash", "-euc", commands], env=environment, check=True, timeout=LONGEST_S)
         detector.released.set()
         wait_for_end(client, running["id"])
     shutil.rmtree(state)

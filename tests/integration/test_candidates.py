@@ -29,6 +29,7 @@ from serving.store.database import open_database
 from serving.store.slides import SlideStore
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, make_cards, tissue
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 from tests.samples import write_pyramid
 from tests.services import Blocking, WithCandidate, bring, field, kind, submit, until, wait_for_end
@@ -81,7 +82,6 @@ def shadow(client: LocalClient, number: int = 1) -> dict[str, Any]:
     return dict(client.get(f"/v1/registry/shadows/{number}").json())
 
 
-@pytest.mark.timeout(600)
 def test_a_candidate_is_seen_before_it_counts(client: LocalClient, tmp_path: Path) -> None:
     assert kind(client.post("/v1/registry/shadows", json={"models": ["0.0.1"]})) == "model-conflict"
     assert kind(client.post("/v1/registry/shadows", json={"models": ["0.0.0"], "share": 0})) == "malformed-request"
@@ -173,7 +173,7 @@ def test_a_candidate_lets_others_go_first_in_the_middle_of_a_slide(tmp_path: Pat
     thread.start()
     try:
         first = submitted(store, jobs, tmp_path, seed=0)
-        assert candidate.entered.wait(60)
+        assert candidate.entered.wait(LONGEST_S)
         until(lambda: record.counts(number)["running"] == 1)
         second = submitted(store, jobs, tmp_path, seed=1)
         until(lambda: jobs.get(second, owner=None).state == "succeeded")

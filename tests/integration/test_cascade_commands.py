@@ -54,7 +54,6 @@ def _spread(weights: Path) -> None:
     torch.save(state, weights)
 
 
-@pytest.mark.timeout(600)  # a minute alone, several beside other work
 def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     store = tmp_path / "store.json"

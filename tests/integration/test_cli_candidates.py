@@ -47,7 +47,6 @@ def run(*arguments: object, command: str = "models", code: int = 0) -> Result:
     return result
 
 
-@pytest.mark.timeout(600)
 def test_a_candidate_from_shadow_to_gate(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no shadow runs" in run("shadow", "--stop", code=1).output
     assert "no shadow has run" in run("compare", code=1).output

@@ -77,7 +77,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerPr
     process.stop()
 
 
-@pytest.mark.timeout(600)  # two trainings: a minute alone, several beside other work
 def test_named_errors_are_gone_and_recall_is_kept(server: ServerProcess, tmp_path: Path) -> None:
     reviewed = [_tissue(tmp_path / "reviewed", seed) for seed in range(200, 204)]
     unseen = [_tissue(tmp_path / "unseen", seed) for seed in range(300, 302)]

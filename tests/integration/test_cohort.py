@@ -55,7 +55,6 @@ def reports(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in out.glob("reports/*.json.gz")}
 
 
-@pytest.mark.timeout(900)
 def test_a_cohort_goes_on_after_kills_and_every_good_slide_is_scored_once(ground: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     broken = start(ground, out)

@@ -120,7 +120,6 @@ def _score(client: LocalClient, slide: str, **options: Any) -> Report:
     return Report.model_validate(client.get(done["links"]["report"]).json())
 
 
-@pytest.mark.timeout(900)
 def test_a_foreign_network_goes_the_whole_way(client: LocalClient, adopted: Path) -> None:
     field = draw_field(seed=79, width=1333, height=1101, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
     buffer = io.BytesIO()

@@ -21,6 +21,7 @@ from serving.exports import EXPORTS
 from serving.settings import ServerSettings
 from tests.clients import LocalClient
 from tests.fakes import DotDetector, plant, tissue
+from tests.limits import LONGEST_S
 from tests.samples import write_pyramid, write_tiff_header, write_truncated
 
 pytestmark = pytest.mark.integration
@@ -38,7 +39,7 @@ class Blocking(DotDetector):
 
     def screen(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.entered.set()
-        assert self.released.wait(60)
+        assert self.released.wait(LONGEST_S)
         return super().screen(tiles)
 
 
@@ -267,13 +268,13 @@ def test_a_full_server_refuses_and_recovers(tmp_path: Path, picture: bytes) -> N
     with LocalClient(create_app(settings, load=lambda: detector)) as client, ThreadPoolExecutor(1) as pool:
         _until_ready(client)
         first = pool.submit(post, client, picture)
-        assert detector.entered.wait(60)
+        assert detector.entered.wait(LONGEST_S)
         refused = client.post("/v1/score?mpp=0.25", files={"slide": ("a.png", picture)})
         assert refused.status_code == 503
         assert refused.json()["type"] == "urn:mitoserve:problem:busy"
         assert int(refused.headers["retry-after"]) > 0
         detector.released.set()
-        assert first.result(60).status == 200
+        assert first.result(LONGEST_S).status == 200
         assert post(client, picture).status == 200
 
 

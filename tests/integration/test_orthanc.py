@@ -20,6 +20,7 @@ from serving.store.dicomweb import fetch_series
 from serving.store.stow import send_instances
 from tests.dicom import write_dicom_slide
 from tests.fakes import DotDetector, plant, tissue
+from tests.limits import LONGEST_S
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
@@ -56,14 +57,14 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             while True:
                 assert process.poll() is None, (folder / "log").read_text()
                 try:
-                    if httpx.get(f"http://127.0.0.1:{port}/dicom-web/studies").is_success:
+                    if httpx.get(f"http://127.0.0.1:{port}/dicom-web/studies", timeout=LONGEST_S).is_success:
                         break
                 except httpx.TransportError:
                     assert time.monotonic() < deadline, (folder / "log").read_text()
             yield f"dicomweb+http://127.0.0.1:{port}/dicom-web"
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(LONGEST_S)
 
 
 def test_slide_annotations_and_report_lie_in_one_study_and_come_back_as_they_were(orthanc: str, tmp_path: Path) -> None:
@@ -81,7 +82,9 @@ def test_slide_annotations_and_report_lie_in_one_study_and_come_back_as_they_wer
         send_instances(orthanc, [main, *files])
     service = orthanc.removeprefix("dicomweb+")
     study = str(pydicom.dcmread(main, stop_before_pixels=True).StudyInstanceUID)
-    found = httpx.get(f"{service}/studies/{study}/series", headers={"Accept": "application/dicom+json"}).json()
+    found = httpx.get(
+        f"{service}/studies/{study}/series", headers={"Accept": "application/dicom+json"}, timeout=LONGEST_S
+    ).json()
     assert sorted(one["00080060"]["Value"][0] for one in found) == ["ANN", "SM", "SR"]
     for file in files:
         sent = pydicom.dcmread(file)

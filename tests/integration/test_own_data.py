@@ -24,7 +24,6 @@ PAGE = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
 SIDE_PX = 1000
 
 
-@pytest.mark.timeout(600)  # two tiny trainings and a server: a minute alone, several beside other work
 def test_the_page_from_a_folder_to_a_served_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _midog_folder(tmp_path / "own")

@@ -33,7 +33,6 @@ def _start(out: Path, *, workers: int) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.timeout(600)
 def test_the_study_goes_on_after_a_kill_and_writes_its_report(tmp_path: Path) -> None:
     broken = _start(tmp_path, workers=2)
     while len(list(tmp_path.glob("jobs/*/outcome.json"))) < KILLED_AFTER:

@@ -17,6 +17,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.limits import LONGEST_S
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +66,7 @@ def test_the_file_holds_pins_and_hashes_and_no_address_to_download_from() -> Non
 def test_pip_takes_the_file_and_finds_it_installed() -> None:
     """In hash mode every requirement must be pinned and hashed; what is installed already is not downloaded."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", "--require-hashes"]
-    done = subprocess.run([*command, "-r", str(LOCKED)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([*command, "-r", str(LOCKED)], capture_output=True, text=True, timeout=LONGEST_S, check=False)
     assert done.returncode == 0, done.stderr
     assert "Would install" not in done.stdout
 
@@ -72,7 +74,7 @@ def test_pip_takes_the_file_and_finds_it_installed() -> None:
 def test_the_bill_of_materials_is_valid_cyclonedx_of_what_is_installed(tmp_path: Path) -> None:
     """By the target of the Makefile, of a small environment."""
     environment, sbom = tmp_path / "venv", tmp_path / "sbom.json"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=LONGEST_S)
     packages = ["click", "fastapi", "starlette", "numpy"]
     site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     for name in packages:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from serving.core.report import Report
 from serving.scoring import cascade
 from tests.fakes import DotDetector, TriagedDots
+from tests.limits import LONGEST_S
 from tests.services import bring, events, field, kind, serving, submit, until, wait_for_end
 
 pytestmark = pytest.mark.integration
@@ -29,7 +30,7 @@ class BlockingAt(DotDetector):
         self._left -= 1
         if self._left == 0:
             self.entered.set()
-            assert self.released.wait(60)
+            assert self.released.wait(LONGEST_S)
         return super().screen(tiles)
 
 
@@ -42,7 +43,7 @@ def test_what_was_found_so_far_is_there_before_the_end_and_stays_when_it_is_canc
         made = submit(client, bring(client, field(3000, 3000, dots=DOTS)))
         own = made["links"]["self"]
         assert made["progress"]["preliminary"] is None
-        assert detector.entered.wait(30)
+        assert detector.entered.wait(LONGEST_S)
         until(lambda: (client.get(own).json()["progress"]["preliminary"] or {"tiles_done": 0})["tiles_done"] == 6)
         known = client.get(own).json()["progress"]["preliminary"]
         assert (known["tiles_total"], known["tiles_counted"]) == (9, 5)

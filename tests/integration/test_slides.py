@@ -15,6 +15,7 @@ from PIL import Image
 from serving.slides.hashing import slide_sha256
 from tests.clients import LocalClient
 from tests.fakes import DotDetector
+from tests.limits import LONGEST_S
 from tests.samples import noise, write_forged_tile, write_picture, write_pyramid
 from tests.services import Blocking, bring, field, kind, serving, submit, wait_for_end
 
@@ -98,7 +99,7 @@ def test_a_needed_slide_stays_and_a_deleted_one_goes(tmp_path: Path) -> None:
     with serving(tmp_path / "state", lambda: detector) as client:
         sha256 = bring(client, field())
         analysis = submit(client, sha256)["id"]
-        assert detector.entered.wait(30)
+        assert detector.entered.wait(LONGEST_S)
         answer = client.delete(f"/v1/slides/{sha256}")
         assert (answer.status_code, kind(answer)) == (409, "slide-in-use")
         detector.released.set()

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 from torch import Tensor, nn
 
 from tests.integration.loop_program import STEPS, Net, collate, draw, train
+from tests.limits import LONGEST_S
 from training.engine.distributed import Process
 from training.engine.task import FunctionSampler, Resampling, TrainingPlan, TrainingTask
 from training.engine.trainer import fit
@@ -40,7 +41,7 @@ def _kill(out: Path, kind: str = "net") -> int | None:
     """`train` in a process of its own that ends itself at step 8; its exit code. A fork has torch imported already."""
     process = get_context("fork").Process(target=train, args=(out, kind, 1, 8))
     process.start()
-    process.join(200)
+    process.join(LONGEST_S)
     return process.exitcode
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from serving.cli import COMMANDS
 from serving.settings import ServerSettings
+from tests.limits import LONGEST_S
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
@@ -22,7 +23,9 @@ MANIFESTS = sorted(p for p in (DEPLOY / "kubernetes").glob("*.yaml") if p.name !
 
 
 def check(*command: object) -> None:
-    ended = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=LONGEST_S, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -18,6 +18,7 @@ from serving.access.oidc import LEEWAY_S, Provider, TokenVerifier
 from serving.access.principal import AuthenticationError, IdentityProviderError
 from tests.examples import draw_examples
 from tests.issuer import AUDIENCE, Issuer, rsa_key, running_issuer
+from tests.limits import LONGEST_S
 
 
 @pytest.fixture
@@ -180,14 +181,14 @@ def test_a_good_token_waits_for_nobody_who_waits_for_the_provider(
 
     def waiting(path: str) -> dict[str, object] | None:
         asked.set()
-        go_on.wait(30)
+        go_on.wait(LONGEST_S)
         return answer(path)
 
     monkeypatch.setattr(issuer, "document", waiting)
     verifier._keys._fetched -= signing_keys.COOLDOWN_S + 1
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(verifier.principal, bad)
-        assert asked.wait(30)
+        assert asked.wait(LONGEST_S)
         assert verifier.principal(good).id == "oidc:user-1"
         verifier._keys._fetched -= signing_keys.FRESH_S + 1  # and one whose keys should be renewed
         assert verifier.principal(good).id == "oidc:user-1"

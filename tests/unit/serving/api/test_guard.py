@@ -9,6 +9,7 @@ from serving.access.access import AccessControl, open_access
 from serving.api.guard import Guard, required_grant
 from serving.settings import ServerSettings
 from tests.clients import bearer
+from tests.limits import LONGEST_S
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_key_has_a_bounded_number_of_requests_under_way(access: AccessControl)
     async def scenario() -> None:
         app = Waiting()
         transport = httpx.ASGITransport(Guard(app, lambda: access, requests_at_once=2))
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server", timeout=LONGEST_S) as client:
             held = [asyncio.create_task(client.get("/v1/slides", headers=bearer(token))) for _ in range(2)]
             while app.inside < 2:
                 await asyncio.sleep(0.001)
@@ -89,7 +90,7 @@ def test_an_error_gives_the_place_back(access: AccessControl) -> None:
 
     async def scenario() -> None:
         transport = httpx.ASGITransport(Guard(failing, lambda: access, requests_at_once=1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server", timeout=LONGEST_S) as client:
             for _ in range(3):
                 with pytest.raises(RuntimeError, match="inside"):
                     await client.get("/v1/slides", headers=bearer(token))

@@ -19,6 +19,7 @@ from serving.isolation.decoders import Decoders
 from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide, open_isolated
 from tests.examples import draw_examples
+from tests.limits import LONGEST_S
 from tests.samples import noise, write_forged_tile, write_pyramid
 
 MIB = 2**20
@@ -89,9 +90,9 @@ def test_who_waits_gets_what_is_given_back() -> None:
     budget.when_short(called.set)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(budget.reserve, UNIT)
-        assert called.wait(20)
+        assert called.wait(LONGEST_S)
         first.release()
-        coming.result(20).release()
+        coming.result(LONGEST_S).release()
 
 
 def test_the_machine_has_memory_and_a_cgroup_may_have_less(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ import signal
 import subprocess
 import sys
 
+from tests.limits import LONGEST_S
+
 
 def wait_for_end(work: str) -> int:
     """Exit code of a process that binds itself to small limits and does `work`."""
@@ -11,7 +13,9 @@ from serving.isolation.limits import DecoderLimits, allow_cpu, restrict
 restrict(DecoderLimits(memory_bytes=100 * 2**20, open_files=20))
 {work}
 """
-    return subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=60).returncode
+    return subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, timeout=LONGEST_S
+    ).returncode
 
 
 def test_processor_time_is_bounded_from_each_read_on() -> None:

@@ -25,6 +25,7 @@ from serving.store.archives import extract
 from serving.store.unpacking import UnpackLimits
 from tests.archives import contents, pack
 from tests.dicom import write_dicom_slide
+from tests.limits import LONGEST_S
 from tests.samples import noise, write_mrxs, write_picture, write_pyramid
 
 needs_landlock = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock, or it is off")
@@ -59,7 +60,9 @@ def outcome(work):
         return type(error).__name__
 {work}
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LONGEST_S, check=True
+    )
     return done.stdout.strip()
 
 
@@ -134,7 +137,7 @@ unpacking.extract_in_process = instead
 unpacking.main()
 """
     run = [sys.executable, "-c", program, json.dumps(request)]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=LONGEST_S, check=True)
     assert done.stdout.splitlines() == ["archive", "new", *["PermissionError"] * 11, "{}"]
     assert (tmp_path / "a.zip").read_text() == "archive"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out", "theirs"]
@@ -231,7 +234,9 @@ for name in ("environ", "mem"):
 '''
 print(subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, env={**os.environ}).stdout)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LONGEST_S, check=True
+    )
     assert done.stdout.split() == ["refused", "refused"]
 
 

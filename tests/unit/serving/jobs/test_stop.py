@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from serving.jobs.__main__ import stop_at_sigterm
+from tests.limits import LONGEST_S
 
 
 class Locked(threading.Event):
@@ -37,4 +38,4 @@ def test_a_signal_in_the_middle_of_a_stop_waits_for_nobody() -> None:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert not stop.is_set()
-    assert stop.wait(30)
+    assert stop.wait(LONGEST_S)

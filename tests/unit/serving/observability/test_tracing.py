@@ -13,6 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from serving.observability import tracing
 from serving.observability.tracing import request_span, work_span
+from tests.limits import LONGEST_S
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -75,7 +76,7 @@ def test_spans_reach_the_endpoint() -> None:
         thread.start()
         endpoint = f"http://127.0.0.1:{server.server_port}/v1/traces"
         # In a process of its own: a provider is set once in a process, and spans are sent when it ends at the latest.
-        subprocess.run([sys.executable, "-c", program, endpoint], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program, endpoint], check=True, timeout=LONGEST_S)
         server.shutdown()
         thread.join()
     ((path, kind, body),) = received

@@ -136,7 +136,6 @@ def test_each_gate_has_a_margin() -> None:
     assert text == "F1 0.4 against 0.8 (may fall by 0.02): refused"
 
 
-@pytest.mark.timeout(600)
 def test_a_worse_release_is_refused_with_both_numbers_unless_it_is_forced(
     registry: ModelRegistry, settings: ServerSettings, database: Database, golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fields import draw_field
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 
 CPU = ["CPUExecutionProvider"]
@@ -284,7 +285,7 @@ class _Held:
 
     def run(self, names: Any, feeds: Any, stop: Any = None) -> list[Any]:
         self.asked += 1
-        assert self.go.wait(20)
+        assert self.go.wait(LONGEST_S)
         return []
 
 

@@ -11,6 +11,7 @@ from serving.core.errors import ModelError
 from serving.scoring import sessions
 from serving.scoring.sessions import CPU, TENSORRT, open_session, open_together
 from tests.fakes import make_cards
+from tests.limits import LONGEST_S
 from tests.quick_models import darkest_place, quick_screening, write_quick_model
 
 
@@ -24,7 +25,7 @@ def test_sessions_on_a_processor_share_one_place_in_memory(tmp_path: Path) -> No
 
 def test_models_are_opened_two_at_a_time_and_given_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "cores", lambda: 2)
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2, timeout=LONGEST_S)
 
     def meet(name: str) -> str:
         both.wait()  # breaks where the other is not being opened meanwhile

@@ -12,6 +12,7 @@ from serving.isolation.limits import DecoderLimits
 from serving.isolation.slide import IsolatedSlide
 from serving.store.open_slides import OpenSlides
 from serving.store.slides import SlideStore
+from tests.limits import LONGEST_S
 from tests.samples import noise, write_pyramid
 
 
@@ -76,7 +77,7 @@ def test_idle_slides_are_closed_by_themselves() -> None:
     store, slides = make(idle_s=0.05)
     with slides.using("a"):
         pass
-    assert store.opened[0].closed.wait(10)
+    assert store.opened[0].closed.wait(LONGEST_S)
     with slides.using("a"):
         assert len(store.opened) == 2
     slides.close()

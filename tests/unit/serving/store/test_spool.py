@@ -7,6 +7,7 @@ import pytest
 
 from serving.settings import SettingsError
 from serving.store.spool import open_spool
+from tests.limits import LONGEST_S
 
 
 def test_a_spool_is_private_and_goes_with_its_server(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
         "(folder / 'slide.part').write_bytes(b'x'); print(folder, flush=True); os._exit(9)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", killed, str(tmp_path)], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", killed, str(tmp_path)], check=False, capture_output=True, text=True, timeout=LONGEST_S
     )
     orphan = Path(done.stdout.strip())
     assert (orphan / "slide.part").exists()

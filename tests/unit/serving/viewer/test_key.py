@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import LONGEST_S
 from tests.viewer_tools import NODE
 
 _PROGRAM = """
@@ -48,7 +49,11 @@ def test_only_the_key_of_the_machine_is_taken_from_an_address(
     script: tuple[str, Path, Path], hash_: str, key: str | None, left: str | None
 ) -> None:
     done = subprocess.run(
-        [script[0], str(script[1]), hash_, script[2].as_uri()], capture_output=True, text=True, check=True, timeout=60
+        [script[0], str(script[1]), hash_, script[2].as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONGEST_S,
     )
     found = json.loads(done.stdout)
     assert found["kept"].get("mitoserve-key") == key

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.limits import LONGEST_S
 from tests.viewer_tools import NODE
 
 _PROGRAM = """
@@ -44,7 +45,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, asked: Ask) -> list[Any]:
     done = subprocess.run(
-        [NODE, folder / "run.js"], input=json.dumps(asked), capture_output=True, text=True, check=True, timeout=240
+        [NODE, folder / "run.js"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONGEST_S,
     )
     return list(json.loads(done.stdout))
 
