@@ -95,9 +95,11 @@ class Worklist:
         """Rows from the place `offset` on, at most `limit`, and how many there are in all."""
         found = _Rows(wanted)
         with self._database.reading() as tx:
-            total = int(tx.execute(select(func.count()).select_from(found.select().subquery())).scalar_one())
             chosen = found.select().order_by(*found.order(sort, descending=descending)).offset(offset).limit(limit)
             rows = tx.execute(chosen).all()
+            total = offset + len(rows)
+            if len(rows) == limit or (offset and not rows):  # else this is the last page
+                total = int(tx.execute(select(func.count()).select_from(found.select().subquery())).scalar_one())
             jobs = _read_jobs(tx, [n for row in rows for n in (row.latest, row.scored) if n is not None])
             ids = [jobs[row.scored].id for row in rows if row.scored is not None]
             said, late = _read_reviews(tx, ids, wanted.reader[0]), count_late(tx, ids)
@@ -157,18 +159,19 @@ class _Rows:
             found.append(or_(*(text.contains(word, autoescape=True) for text in texts)))
         if wanted.case is not None:
             found.append(self._listed.c.case_name == wanted.case)
+        # Conditions that a missing analysis cannot fail by being null keep the joins in their order: SQLite took six times as long else.
         if wanted.states:
-            one = self._latest.c.state.in_([state for state in wanted.states if state != "none"])
-            found.append(or_(one, self._latest.c.state.is_(None)) if "none" in wanted.states else one)
+            found.append(func.coalesce(self._latest.c.state, "none").in_(wanted.states))
         if wanted.warned is not None:
             late = select(deliveries.c.id).where(deliveries.c.analysis == self._scored.c.id, match_late()).exists()
-            found.append((self._scored.c.warned > 0) | late if wanted.warned else (self._scored.c.warned == 0) & ~late)
+            warned = func.coalesce(self._scored.c.warned, -1)
+            found.append((warned > 0) | late if wanted.warned else (warned == 0) & ~late)
         if wanted.reviewed is not None:
             author, name = wanted.reader
             said = (reviews.c.analysis == self._scored.c.id) & (reviews.c.author == author) & (reviews.c.study == "")
             said &= (reviews.c.reviewer == name) if name else true()
             by_reader = select(reviews.c.number).where(said).exists()
-            found.append(by_reader if wanted.reviewed else self._scored.c.id.is_not(None) & ~by_reader)
+            found.append(by_reader if wanted.reviewed else (func.coalesce(self._scored.c.id, "") != "") & ~by_reader)
         return found
 
 
