@@ -25,7 +25,7 @@ from benchmarks.peers.runners.job import RunnerJob
 from benchmarks.speed.summary import machine
 from serving.scoring.sessions import CPU
 
-SLIDE = "slides/icpr2012-dev.tif"
+SLIDE = "slides/cmu-1-small-region.svs"
 _WINDOW_PX, _STRIDE_PX, _MPP = 512, 492, 0.5
 """Of TIAToolbox; ours are the contract's."""
 _TRIED: list[dict[str, object]] = [

@@ -1,9 +1,12 @@
-"""TIAToolbox's NucleusDetector with KongNet, as its registry of models configures it, its detections as its AnnotationStore."""
+"""TIAToolbox's NucleusDetector with KongNet, as its registry of models configures it, its detections as it writes them for QuPath.
 
+Its AnnotationStore asks for a SQLite with extensions, which not every Python has.
+"""
+
+import json
 from pathlib import Path
 
 import torch
-from tiatoolbox.annotation.storage import SQLiteStore
 from tiatoolbox.models.architecture.kongnet import KongNet
 from tiatoolbox.models.engine.io_config import IOSegmentorConfig
 from tiatoolbox.models.engine.nucleus_detector import NucleusDetector
@@ -33,11 +36,13 @@ def main() -> None:
             ioconfig=_config(job),
             auto_get_mask=True,
             save_dir=Path(job.out) / "results",
-            output_type="annotationstore",
+            output_type="qupath",
         )
     paths = found[Path(job.slide)]
-    store = SQLiteStore(paths[0] if isinstance(paths, list) else paths)
-    points = [(one.geometry.x, one.geometry.y, one.properties["probability"]) for one in store.values()]
+    text = Path(paths[0] if isinstance(paths, list) else paths).read_text()
+    points = [
+        (*one["geometry"]["coordinates"], one["properties"]["probability"]) for one in json.loads(text)["features"]
+    ]
     write_result(job, work, [(round(x), round(y), float(p)) for x, y, p in points], ["tiatoolbox", "torch", "timm"])
 
 
