@@ -49,7 +49,7 @@ def proxy(folder: Path, sites: str, port: int) -> Iterator[str]:
         nginx = subprocess.Popen([program(), "-c", str(config), "-p", str(folder)], stdout=output, stderr=output)
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + LONGEST_S
         while True:
             assert nginx.poll() is None, (folder / "output.log").read_text() + (folder / "error.log").read_text()
             try:

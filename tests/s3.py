@@ -41,7 +41,7 @@ def s3_server() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     quiet = subprocess.DEVNULL
     with subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=quiet, stderr=quiet) as server:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LONGEST_S
         while True:
             try:
                 httpx.put(f"{address}/bucket", timeout=LONGEST_S).raise_for_status()

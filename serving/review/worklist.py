@@ -159,7 +159,7 @@ class _Rows:
             found.append(or_(*(text.contains(word, autoescape=True) for text in texts)))
         if wanted.case is not None:
             found.append(self._listed.c.case_name == wanted.case)
-        # Conditions that a missing analysis cannot fail by being null keep the joins in their order: SQLite took six times as long else.
+        # Conditions that a missing analysis cannot fail by being null keep the joins in their order: SQLite took five times as long else.
         if wanted.states:
             found.append(func.coalesce(self._latest.c.state, "none").in_(wanted.states))
         if wanted.warned is not None:

@@ -14,8 +14,7 @@ from serving.api.app import create_app
 from serving.settings import ServerSettings
 from tests.e2e.processes import free_port
 from tests.fakes import DotDetector
-
-START_S = 240
+from tests.limits import LONGEST_S
 
 
 class Gated(DotDetector):
@@ -50,7 +49,7 @@ class KillableServer:
         processes.set_forkserver_preload(["serving.api.app", __name__])
         self._process = processes.Process(target=_run, args=(self._state, self._port, self.gate))
         self._process.start()
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + LONGEST_S
         while not self._answers():
             assert self._process.is_alive(), "the server ended"
             assert time.monotonic() < deadline, "the server did not start"

@@ -24,7 +24,6 @@ from tests.limits import LONGEST_S
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-WAIT_S = 120.0
 
 pytestmark = [
     pytest.mark.integration,
@@ -53,7 +52,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([str(ORTHANC), str(folder / "orthanc.json")], stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + WAIT_S
+            deadline = time.monotonic() + LONGEST_S
             while True:
                 assert process.poll() is None, (folder / "log").read_text()
                 try:

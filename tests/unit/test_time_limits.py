@@ -23,6 +23,8 @@ def is_breakable(value: ast.expr) -> bool:
 def list_breakable_limits(tree: ast.Module) -> Iterator[int]:
     """Lines."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and "monotonic()" in ast.unparse(node.left) and is_breakable(node.right):
+            yield node.lineno
         if not isinstance(node, ast.Call):
             continue
         stated = {keyword.arg: keyword.value for keyword in node.keywords}
@@ -47,5 +49,5 @@ def test_no_limit_is_one_that_a_busy_machine_breaks() -> None:
 
 
 def test_limits_are_seen() -> None:
-    code = "httpx.get('a')\nhttpx.get('a', timeout=5)\nrun(timeout=30)\nentered.wait(30)\nquiet.wait(0.2)\n', '.join(names)"
-    assert list(list_breakable_limits(ast.parse(code))) == [1, 2, 3, 4]
+    code = "httpx.get('a')\nhttpx.get('a', timeout=5)\nrun(timeout=30)\nentered.wait(30)\nquiet.wait(0.2)\n', '.join(names)\ntime.monotonic() + 30"
+    assert list(list_breakable_limits(ast.parse(code))) == [1, 2, 3, 4, 7]

@@ -20,6 +20,7 @@ let leader = left;
 let link = null;
 let ready = false;
 let later;
+let opening = Promise.resolve(); // what was asked for, one after another
 let known = ""; // the part of the address that is shown, as it was last read or written
 
 const isLinked = () => element("linked").checked;
@@ -39,10 +40,15 @@ function follow(pane) {
   else left.show(followLeft(right.view(), link, mpps()));
 }
 
+/** Do something once all that was asked for before it is done; `tell` gets its error. */
+function enqueue(act, tell) {
+  opening = opening.then(act).catch(tell);
+}
+
 for (const pane of panes) {
   pane.moved = () => follow(pane);
   pane.taken = () => (leader = pane);
-  pane.part("analysis").addEventListener("change", () => exchange(pane).catch((error) => toast(error.message)));
+  pane.part("analysis").addEventListener("change", () => enqueue(() => exchange(pane), (error) => toast(error.message)));
 }
 
 /** Another analysis of the same slide on one side. */
@@ -145,6 +151,7 @@ element("linked").addEventListener("change", () => {
 
 /** Ask for the address with the sides exchanged. */
 function swap() {
+  if (!ready) return; // the address could not be opened, which is said
   const [one, other] = panes.map((pane) => [pane.analysis ? [pane.side, pane.analysis.id] : [`${pane.side}-slide`, pane.slide.id], pane.view()]);
   const stated = new URLSearchParams();
   for (const [side, [[name, id], { x, y, zoom }]] of /** @type {[string, any][]} */ ([["left", other], ["right", one]])) {
@@ -155,7 +162,7 @@ function swap() {
   location.hash = `#${stated}`;
 }
 
-element("swap").addEventListener("click", () => opening.then(swap));
+element("swap").addEventListener("click", () => enqueue(swap, say));
 element("copy-link").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(address());
@@ -168,6 +175,5 @@ const say = (error) => {
   document.body.ariaBusy = "false";
   for (const pane of panes) pane.part("said").textContent = error.message;
 };
-// One address after another: what is asked for while another one opens waits for its end.
-let opening = start().catch(say);
-addEventListener("hashchange", () => (opening = opening.then(start).catch(say)));
+addEventListener("hashchange", () => enqueue(start, say));
+enqueue(start, say);
