@@ -5,6 +5,7 @@ operator named, so that pages need not reach the provider by scripts.
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import httpx
 
 from serving.access.authenticator import Buckets
 from serving.access.principal import AuthenticationError, IdentityProviderError, TooManyRequestsError
-from serving.access.signing_keys import fetch_json, is_sure
+from serving.access.signing_keys import REST_S, fetch_json, is_sure
 
 FRESH_S = 300.0
 """So long the provider's addresses are used without asking for them again."""
@@ -54,6 +55,7 @@ class BrowserLogin:
         self.client_id, self.scope = client_id, scope
         self._issuer = issuer
         self._found: tuple[LoginAddresses, float] | None = None
+        self._failed = -math.inf
         self._lock, self._rates = threading.Lock(), Buckets()
 
     def addresses(self) -> LoginAddresses:
@@ -66,7 +68,15 @@ class BrowserLogin:
         """
         with self._lock:
             if self._found is None or time.monotonic() - self._found[1] > FRESH_S:
-                self._found = self._discover(), time.monotonic()
+                if time.monotonic() - self._failed < REST_S:
+                    raise IdentityProviderError(
+                        "the identity provider could not be reached a moment ago; try again soon"
+                    )
+                try:
+                    self._found = self._discover(), time.monotonic()
+                except IdentityProviderError:
+                    self._failed = time.monotonic()
+                    raise
             return self._found[0]
 
     def exchange(self, stated: Mapping[str, str], *, caller: str) -> LoginTokens:

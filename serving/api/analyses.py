@@ -1,7 +1,6 @@
 """`/v1/analyses`: submit, look, list, cancel, and fetch the result."""
 
 import hashlib
-from dataclasses import replace
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -19,9 +18,7 @@ from serving.api.recounting import recount_as_asked
 from serving.api.results import load_job_result
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
-from serving.core.errors import BusyError, MitoserveError
 from serving.exports import EXPORTS
-from serving.exports.sheet_pictures import read_views
 from serving.jobs.job import AnalysisJob, State
 from serving.jobs.sending import list_sendings
 from serving.jobs.table import PRIORITIES, Submission
@@ -203,22 +200,11 @@ async def _answer(workload: Workload, request: Request, analysis_id: str, export
     analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
     headers = {"Cache-Control": "private, immutable" if query.is_settled else "private, no-cache"}
     if EXPORTS[export].shows_views:
-        analysis = await run_sync(_with_views, workload, job, analysis)
+        analysis = await run_sync(workload.attach_views, job, analysis)
     if not EXPORTS[export].needs_slide:
         return await export_response(export, analysis, headers=headers)
     async with contextmanager_in_threadpool(workload.store.files.path(job.sha256)) as slide:
         return await export_response(export, analysis, slide=slide, headers=headers)
-
-
-def _with_views(workload: Workload, job: AnalysisJob, analysis: Analysis) -> Analysis:
-    """The analysis with the pixels that a printed report shows; without them where the slide is gone or cannot be read."""
-    try:
-        with workload.open_slides.using(job.sha256) as slide:
-            return replace(analysis, views=read_views(slide, analysis.report))
-    except BusyError:
-        raise
-    except MitoserveError:
-        return analysis
 
 
 def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:

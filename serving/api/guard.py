@@ -57,9 +57,7 @@ PROJECT = "mitoserve-project"
 _OF_PROJECTS = "/v1/projects"
 _SAID = re.compile(r"/v1/(analyses|studies)/[^/]+/.")
 
-_UNRECORDED = SAFE | {"OPTIONS", "PATCH"}
-"""Reading changes nothing; the pieces of an upload are part of the request that created it, but for the one that makes a slide of
-it, whatever its method."""
+_UPLOADS = "/v1/uploads/"
 
 READS_S = 600.0
 """What an administrator reads of others' things is recorded once in so long for each thing: a look at a slide asks for a hundred
@@ -174,9 +172,13 @@ class Guard:
 
     def _is_recorded(self, scope: Scope, principal: Principal, status: int) -> bool:
         state = scope.get("state", {})
-        if scope["method"] not in _UNRECORDED or "made" in state:
+        if "made" in state:
             return True
-        if scope["method"] not in SAFE or "sees_everybodys" not in state or principal is LOCAL or status >= 400:
+        if scope["method"] == "PATCH" and route_path(scope).startswith(_UPLOADS):
+            return False  # a piece of an upload is part of the request that created it, but for the one that makes a slide of it
+        if scope["method"] not in SAFE:
+            return True
+        if "sees_everybodys" not in state or principal is LOCAL or status >= 400:
             return False
         key, now = (principal.id, _addressed_id(scope) or route_template(scope)), time.monotonic()
         if now - self._reads.get(key, -math.inf) < READS_S:

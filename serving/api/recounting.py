@@ -57,13 +57,13 @@ def recount_as_asked(
     if query.signature is not None:
         return recount_as_signed(workload, analysis_id, analysis, query.signature, you=you)
     if query.review == "off":
-        return _count(workload, analysis_id, analysis, query, HeardRecord((), ()), you=you)
+        return count_heard(workload, analysis_id, analysis, query, HeardRecord((), ()), you=you)
     if query.study is not None:
         reader = StudyReader(query.study, you, query.reviewer or "")
         said = read_record(workload, analysis_id, you=you, reader=reader)
-        return _count(workload, analysis_id, analysis, query, said, you=you)
+        return count_heard(workload, analysis_id, analysis, query, said, you=you)
     heard = read_record(workload, analysis_id, you=you)
-    counted = _count(workload, analysis_id, analysis, query, heard, you=you)
+    counted = count_heard(workload, analysis_id, analysis, query, heard, you=you)
     if find_open(heard.readings, you) is not None:
         return counted
     way, identity = describe_way(counted.report, query, you=you), identify_counts(counted.report)
@@ -92,8 +92,8 @@ def recount_as_signed(workload: Workload, analysis_id: str, analysis: Analysis, 
         heard.readings,
         signed.region_entry or 0,
     )
-    counted = _count(workload, analysis_id, analysis, query, then, you=reader)
-    now = _count(workload, analysis_id, analysis, query, heard, you=reader)
+    counted = count_heard(workload, analysis_id, analysis, query, then, you=reader)
+    now = count_heard(workload, analysis_id, analysis, query, heard, you=reader)
     stated = state_signature(signed, current=signed.sha256 == identify_counts(now.report))
     return replace(counted, report=counted.report.model_copy(update={"signatures": [stated]}))
 
@@ -183,9 +183,10 @@ def _state_regions(asked: CountingOptions, drawn: RegionEntry | None, which: Reg
     return {"within": asked.within, "exclude": asked.exclude, "model_regions": asked.model_regions}
 
 
-def _count(
+def count_heard(
     workload: Workload, analysis_id: str, analysis: Analysis, query: RecountQuery, heard: HeardRecord, *, you: str
 ) -> Analysis:
+    """The analysis counted again after exactly what was heard, whatever was said since. Parameters are those of `recount_as_asked`."""
     options, stated = query.counting(), analysis.report.settings.counting
     if stated is not None and not query.model_fields_set & CountingOptions.model_fields.keys():
         options = restore_options(stated)  # as the analysis was asked to count

@@ -1,6 +1,7 @@
 """`/v1/analyses/{id}/signatures`: who stands by the counts of a report, and whether they are still those that were signed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from anyio.to_thread import run_sync
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from serving.api.options import RecountQuery
 from serving.api.owners import request_author, request_principal, visible_owner
 from serving.api.problems import responses
-from serving.api.recounting import describe_way, read_record, recount_as_asked, recount_as_signed, state_signature
+from serving.api.recounting import count_heard, describe_way, read_record, recount_as_signed, state_signature
 from serving.api.results import ResultCache
 from serving.api.routes import address
 from serving.api.services import ServingResults, ServingWorkload
@@ -92,7 +93,10 @@ async def sign(
         if find_open(heard.readings, principal.id) is not None:
             raise ReadingError("you have a reading to finish: finish it, then sign")
         drawn = RegionStore(workload.database).find(job.id) if query.regions == "current" else None
-        report = recount_as_asked(workload, job.id, analysis, query, you=principal.id).report
+        region_entry = None if drawn is None else drawn.note.number
+        # What is named in the signature is what is counted, though somebody judges or draws meanwhile.
+        heard = replace(heard, region_entry=region_entry or 0)
+        report = count_heard(workload, job.id, analysis, query, heard, you=principal.id).report
         identity = identify_counts(report)
         if wanted.identity not in (None, identity):
             raise CountsChangedError("verdicts or regions have changed since you looked: look again, then sign")
@@ -107,7 +111,7 @@ async def sign(
                     "way": describe_way(report, query, you=principal.id),
                 },
                 last_entry=find_last(heard.entries)[0],
-                region_entry=None if drawn is None else drawn.note.number,
+                region_entry=region_entry,
                 sha256=identity,
                 summary=_summarize(report),
             ),

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,9 +19,10 @@ from starlette.types import Receive
 
 from serving.api.analysis import location
 from serving.api.problems import StoppingError
-from serving.core.errors import BusyError, ModelError
+from serving.core.errors import BusyError, MitoserveError, ModelError
 from serving.core.options import ScoringOptions
 from serving.drift.watch import DriftMonitor
+from serving.exports.sheet_pictures import read_views
 from serving.isolation.decoders import Decoders
 from serving.jobs.job import AnalysisJob
 from serving.jobs.models import GivenModels
@@ -240,7 +242,7 @@ class Workload:
         opened.store.kept.adopt(self.settings.state, names)
         renumber(opened.store)
         stack.callback(opened.open_slides.close)
-        sender = Sender(opened.store, self._count_signed)
+        sender = Sender(opened.store, self._count_signed, partial(_attach_views, opened.open_slides))
         for part in (Deliverer(database, self.settings), sender, Sweeper(opened.store, opened.uploads)):
             part.start()
             stack.callback(part.stop)
@@ -252,6 +254,10 @@ class Workload:
             stack.callback(_worker_here(opened, self._load))
         self._open = opened
 
+    def attach_views(self, job: AnalysisJob, analysis: Analysis) -> Analysis:
+        """The analysis with the pixels that a printed report shows; without them where the slide is gone or cannot be read."""
+        return _attach_views(self.open_slides, job, analysis)
+
     def _count_signed(self, job: AnalysisJob, analysis: Analysis, signature: int) -> Analysis:
         """The analysis as it was counted when it was signed."""
         from serving.api.recounting import recount_as_signed  # noqa: PLC0415 - which counts for this class
@@ -261,6 +267,16 @@ class Workload:
     def _move(self, by: int) -> None:
         self._at_server += by
         metrics.set_waiting(self._at_server)
+
+
+def _attach_views(slides: OpenSlides, job: AnalysisJob, analysis: Analysis) -> Analysis:
+    try:
+        with slides.using(job.sha256) as slide:
+            return replace(analysis, views=read_views(slide, analysis.report))
+    except BusyError:
+        raise
+    except MitoserveError:
+        return analysis
 
 
 class _OpenResources:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from serving.cli.environment import read_settings
 from serving.cli.labelled_options import labelled_options
 from serving.console import format_message, open_console
 from serving.core.card_parts import DetectionThreshold
@@ -17,7 +18,7 @@ from serving.evaluation.measured_picture import MeasuredPicture, measure_picture
 from serving.evaluation.picture_results import PictureScorer
 from serving.evaluation.threshold_choice import choose_detection_threshold
 from serving.roles.role import MODEL_ROLES
-from serving.scoring.loading import load_detector
+from serving.scoring.loading import load_release
 
 _out = open_console()
 _err = open_console(stderr=True)
@@ -66,9 +67,8 @@ def _measure(folder: Path, card: ModelCard, labelled: Path, mpp: float | None) -
     if not pictures:
         raise RequestError(f"{labelled} holds no labelled picture")
     with tempfile.TemporaryDirectory() as scratch:
-        models = Path(scratch) / "models"
-        shutil.copytree(folder, models / card.name / card.version)
-        scorer = PictureScorer(load_detector(models), Path(scratch) / "results")
+        detector = load_release({card.name: folder}, providers=read_settings().providers)
+        scorer = PictureScorer(detector, Path(scratch))
         measured = []
         for number, picture in enumerate(pictures, 1):
             try:

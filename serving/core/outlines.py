@@ -74,11 +74,6 @@ class Outlines:
         object.__setattr__(self, "_shape", shape)
 
     @property
-    def names(self) -> list[str]:
-        """Each name once, in their order."""
-        return list(dict.fromkeys(one.name for one in self.outlines))
-
-    @property
     def area(self) -> float:
         """Of the union, in the unit squared."""
         return float(self._shape.area)

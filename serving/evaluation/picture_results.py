@@ -95,7 +95,7 @@ class PictureScorer:
             counted=_points(report.detections),
             below=_points(report.candidates),
             seconds=seconds,
-            tissue_mm2=report.counts.tissue_area_mm2,
+            tissue_mm2=report.tissue.area_mm2,
         )
         file = self._file(picture)
         file.parent.mkdir(parents=True, exist_ok=True)

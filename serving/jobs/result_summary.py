@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,19 +67,29 @@ def decode_summary(*, figures: int | None, density: float | None, summary: str |
     return ResultSummary(figures, density, kept["tissue_mm2"], tuple(kept["warnings"]), tuple(kept["models"]))
 
 
-def fill_summaries(database: Database, kept: FolderStore) -> int:
-    """Summarize the results that nobody has summarized, those of releases that kept no summaries; gives how many."""
+def fill_summaries(database: Database, kept: FolderStore, stop: threading.Event | None = None) -> int:
+    """Summarize the results that nobody has summarized, those of releases that kept no summaries; gives how many.
+
+    stop : ends it between two results
+    """
     missing = OWN & (analyses.c.state == "succeeded") & analyses.c.result.is_not(None) & analyses.c.summary.is_(None)
     with database.reading() as tx:
         results = tx.execute(select(analyses.c.result).where(missing).distinct()).scalars().all()
+    filled = 0
     for result in results:
+        if stop is not None and stop.is_set():
+            break
         try:
             columns = summarize(read_report(kept, result)).columns()
         except ResultLostError:
             note_lost(database, kept, result)
             continue
+        except ValueError as error:  # whole, and of another release: lists show it without a summary
+            _log.warning("result %s is not summarized: %s", result, type(error).__name__)
+            continue
         with database.writing() as tx:
             tx.execute(update(analyses).where(analyses.c.result == result).values(columns))
-    if results:
-        _log.info("%d results are summarized for lists", len(results))
-    return len(results)
+        filled += 1
+    if filled:
+        _log.info("%d results are summarized for lists", filled)
+    return filled

@@ -69,7 +69,7 @@ class Sweeper:
         with contextlib.suppress(
             BusyError, OSError
         ):  # it is for lists alone, and tried again when the server starts again
-            fill_summaries(self._store.database, self._store.kept)
+            fill_summaries(self._store.database, self._store.kept, self._stop)
         while not self._stop.wait(SWEEP_S):
             try:
                 self._store.kept.make_room(0)

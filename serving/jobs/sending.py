@@ -59,6 +59,7 @@ class Sending:
 
 
 CountSigned = Callable[[AnalysisJob, Analysis, int], Analysis]
+AttachViews = Callable[[AnalysisJob, Analysis], Analysis]
 """From an analysis and the number of a signature to the same as it was counted when it was signed."""
 
 
@@ -166,6 +167,7 @@ class Sender:
         self,
         store: SlideStore,
         count_signed: CountSigned,
+        attach_views: AttachViews,
         *,
         rests_s: Sequence[float] = RESTS_S,
         poll_s: float = _POLL_S,
@@ -178,7 +180,7 @@ class Sender:
             See `check_targets`: a server that could send nothing does not start.
         """
         check_targets(store.settings)
-        self._store, self._count_signed = store, count_signed
+        self._store, self._count_signed, self._attach_views = store, count_signed, attach_views
         self._rests, self._poll_s = tuple(rests_s), poll_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sending")
@@ -266,6 +268,8 @@ class Sender:
         place = job.id
         if due.signature is not None:
             analysis, place = self._count_signed(job, analysis, due.signature), f"{job.id}/signature-{due.signature}"
+        if export.shows_views:
+            analysis = self._attach_views(job, analysis)
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._store.settings.state)))
             slide = stack.enter_context(self._store.files.path(job.sha256)) if export.needs_slide else None

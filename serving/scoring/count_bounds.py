@@ -37,11 +37,6 @@ class CountBounds:
             by_model=counting.regions_by == "model",
         )
 
-    @property
-    def given(self) -> bool:
-        """Whether there are regions at all."""
-        return self.within is not None or self.exclude is not None
-
     def hold(self, centres: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which figures count, by their centre, bool, shape (N,): see `Outlines.hold` for those on an edge.
 

@@ -97,7 +97,8 @@ class PreliminaryCounts:
 
     def _is_due(self, tiles: int) -> bool:
         """Whether with so many finished tiles figures are counted again."""
-        return tiles >= GROWTH * self._counted.tiles_counted or tiles == self._counted.tiles_total
+        counted = self._counted.tiles_counted  # an ensemble's later detectors go over tiles that are counted already
+        return tiles > counted and (tiles >= GROWTH * counted or tiles == self._counted.tiles_total)
 
     def _update(self, tiles: Sequence[TileFindings]) -> Preliminary:
         """What is known with these tiles; figures are counted again once there are `GROWTH` times as many, and at the end."""

@@ -4,6 +4,7 @@ By https://itk.org/Wiki/MetaIO/Documentation. Only what a stained picture is: re
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +103,10 @@ def _read_size(stated: Mapping[str, str], name: str) -> tuple[int, int]:
 
 def _read_numbers(stated: Mapping[str, str], key: str, name: str) -> tuple[float, ...]:
     try:
-        return tuple(float(number) for number in stated.get(key, "").split())
+        numbers = tuple(float(number) for number in stated.get(key, "").split())
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(key)
+        return numbers
     except ValueError as error:
         raise UnreadableSlideError(f"{name} states {key} that is no row of numbers") from error
 

@@ -244,6 +244,14 @@ def test_slides_made_by_resumable_uploads_are_on_record(server: Server) -> None:
     ]
 
 
+def test_cases_that_slides_are_given_are_on_record(server: Server) -> None:
+    key = server.key()
+    slide = server.bring(key, field()).json()["id"]
+    assert server.client.patch(f"/v1/slides/{slide}", json={"case": "7"}, headers=key).status_code == 200
+    last = list(server.access.audit.records())[-1]
+    assert (last.action, last.subject, last.outcome) == ("PATCH /v1/slides/{slide_id}", slide, "200")
+
+
 def test_what_administrators_read_is_on_record_once_in_a_while(server: Server) -> None:
     owner, admin = server.key("owner"), server.key("admin", "admin")
     slide = server.bring(owner, field()).json()["id"]

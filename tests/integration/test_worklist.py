@@ -11,7 +11,9 @@ from sqlalchemy import select, update
 from serving.access.access import open_access
 from serving.jobs.result_summary import fill_summaries
 from serving.settings import ServerSettings
+from serving.store.checksums import name_with_sum
 from serving.store.database import open_database
+from serving.store.places import RESULTS
 from serving.store.shared_folder_store import open_folder_store
 from serving.store.tables import analyses
 from tests.clients import LocalClient, bearer
@@ -171,6 +173,33 @@ def test_what_belongs_to_others_is_in_no_list(tmp_path: Path) -> None:
         client.post("/v1/slides", files={"slide": ("b.png", field())}, headers=bob)
         assert {(r["name"], r["case"]) for r in rows(client, headers=root)} == {("CASE-1.png", "x"), ("b.png", None)}
         assert kind(client.patch(f"/v1/slides/{slide}", json={"case": "y"}, headers=root)) == "slide-shared"
+
+
+@pytest.mark.parametrize("word", ["ärzte", "ÄRZTE", "Ärzte"])
+def test_words_are_found_whatever_the_case_of_their_letters(client: LocalClient, word: str) -> None:
+    bring_many(client, "Ärzte_1.png", "b.png")
+    assert names(client, f"search={word}") == ["Ärzte_1.png"]
+
+
+def test_a_result_that_cannot_be_read_holds_up_no_other_summary(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with serving(state) as client:
+        for seed in range(2):
+            wait_for_end(client, submit(client, bring(client, field(seed=seed), f"{seed}.png"))["id"])
+    settings = ServerSettings(state=state)
+    database, store = open_database(settings), open_folder_store(settings)
+    with database.reading() as tx:
+        first = tx.execute(select(analyses.c.result).order_by(analyses.c.number).limit(1)).scalar_one()
+    folder = store.root / RESULTS / first
+    report = json.loads((folder / "report.json").read_text()) | {"schema_version": "9.0"}  # of a later release
+    (folder / "report.json").write_text(json.dumps(report))
+    name = name_with_sum("later", folder)
+    folder.rename(folder.with_name(name))
+    with database.writing() as tx:
+        tx.execute(update(analyses).values(summary=None))
+        tx.execute(update(analyses).where(analyses.c.result == first).values(result=name))
+    assert fill_summaries(database, store) == 1
+    database.close()
 
 
 def test_results_of_earlier_releases_are_summarized_once(tmp_path: Path) -> None:

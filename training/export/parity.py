@@ -1,7 +1,7 @@
 """Parity samples: real windows, blank ones and crowded ones, with what torch says of them."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -44,8 +44,3 @@ def write_parity(path: Path, sample: NDArray[np.uint8], outputs: Arrays) -> None
     buffer = io.BytesIO()
     np.savez_compressed(buffer, input=sample, **outputs)  # type: ignore[arg-type]
     path.write_bytes(buffer.getvalue())
-
-
-def windows_at(pixels: NDArray[np.uint8], corners: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """250 px windows of a picture at (x, y) corners, uint8, shape (N, 250, 250, 3)."""
-    return np.stack([pixels[y : y + 250, x : x + 250] for x, y in corners])

@@ -48,14 +48,21 @@ function enqueue(act, tell) {
 for (const pane of panes) {
   pane.moved = () => follow(pane);
   pane.taken = () => (leader = pane);
-  pane.part("analysis").addEventListener("change", () => enqueue(() => exchange(pane), (error) => toast(error.message)));
+  pane.part("analysis").addEventListener("change", () => enqueue(() => exchange(pane), (error) => refuse(pane, error)));
 }
 
 /** Another analysis of the same slide on one side. */
 async function exchange(pane) {
+  if (!ready) throw new Error("The other side could not be opened.");
   await pane.open({ analysis: pane.part("analysis").value });
   markShared();
   keep();
+}
+
+/** Say why, and offer what is shown as what is chosen. */
+function refuse(pane, error) {
+  pane.part("analysis").value = pane.analysis?.id ?? "";
+  toast(error.message);
 }
 
 function markShared() {
@@ -164,6 +171,7 @@ function swap() {
 
 element("swap").addEventListener("click", () => enqueue(swap, say));
 element("copy-link").addEventListener("click", async () => {
+  if (!ready) return; // there is nothing to link to
   try {
     await navigator.clipboard.writeText(address());
     toast("The link to both sides is copied.");

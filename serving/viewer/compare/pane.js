@@ -86,13 +86,14 @@ export class Pane {
       : "Not scored: there are no figures to show.";
   }
 
-  showTiles() {
+  async showTiles() {
     const { id, width, height } = this.slide;
     this.viewer.setAjaxHeaders(authorization(), true);
-    return openSource(this.viewer, {
+    const failure = await openSource(this.viewer, {
       width, height, tileSize: TILE, tileOverlap: 0,
       getTileUrl: (level, column, row) => here(`/v1/slides/${id}/deepzoom_files/${level}/${column}_${row}.jpeg?frame=${width},${height}`),
     });
+    if (failure) throw new Error(failure.message);
   }
 
   /** The middle of the screen, level-0 px, and its zoom: screen px per level-0 px. */

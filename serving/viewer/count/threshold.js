@@ -8,7 +8,7 @@ import { toast } from "../lib/toast.js";
 export const ownThreshold = () => state.report.models.at(-1).thresholds.detection ?? 0;
 
 /** The lowest threshold at which the result can be counted: what is less likely was not kept. */
-export const leastThreshold = () => Math.min(state.report.candidates_from ?? 1, ownThreshold());
+const leastThreshold = () => Math.min(state.report.candidates_from ?? 1, ownThreshold());
 
 /** Count from another probability on. */
 export function setThreshold(value) {

@@ -55,7 +55,7 @@ export function chooseRegion(index) {
 }
 
 /** Delete the corner that is chosen, else the region. */
-export function removeChosen() {
+function removeChosen() {
   const { region, corner } = state;
   if (region < 0) return;
   if (corner && state.regions[region].polygons[corner.polygon][corner.ring].length > 4) {
@@ -133,6 +133,10 @@ viewer.addHandler("canvas-press", (event) => {
   dragging = state.tool === "rectangle" || state.tool === "brush";
   if (dragging && !(state.tool === "rectangle" && points.length)) points = [point];
   const found = state.tool ? null : cornerAt(point);
+  if (!found && state.corner && !state.tool) {
+    state.corner = null; // the next click chooses a figure again
+    emit("tool");
+  }
   if (!found) return;
   grabbed = found;
   if (found.between) move(point, found, 0);
@@ -156,7 +160,7 @@ viewer.addHandler("canvas-release", () => {
     const [moved, chosen] = [state.moved, state.region];
     grabbed = null;
     state.moved = null;
-    if (moved) changeRegions((regions) => regions.with(chosen, moved));
+    if (moved) changeRegions((regions) => (chosen in regions ? regions.with(chosen, moved) : regions));
   } else if (dragging && points.length && (state.tool === "brush" || points.length > 1)) finish();
   dragging = false;
 });

@@ -47,11 +47,19 @@ export function holdRegions(regions) {
   state.outside = regions.length ? state.found.filter((found) => !kept.has(found)) : [];
   state.candidates = new Candidates(counted);
   if (state.region >= regions.length) Object.assign(state, { region: -1, corner: null });
+  const { corner } = state;
+  const ring = corner && regions[state.region]?.polygons[corner.polygon]?.[corner.ring];
+  if (corner && !(ring && corner.index < ring.length - 1)) state.corner = null; // it was taken back, or somebody else drew
 }
 
 function showRegions(regions) {
   holdRegions(regions);
   emit("regions");
+}
+
+/** Do something once all that was asked for before it is done; what fails is said, and holds up nothing. */
+function enqueue(act) {
+  last = last.then(act).catch((error) => toast(error.message));
 }
 
 /**
@@ -66,7 +74,7 @@ export function changeRegions(change, stroke) {
     toast("In a study all readers count in the regions that the slide was scored with.");
     return last;
   }
-  last = last.then(async () => {
+  enqueue(async () => {
     const now = state.regions;
     if (state.analysis?.id === analysis.id && (await send(analysis, change(now), stroke))) {
       before.push(now);
@@ -111,7 +119,7 @@ async function put(analysis, body) {
 export function undoRegions() {
   if (!before.length) return false;
   const { analysis } = state;
-  last = last.then(async () => {
+  enqueue(async () => {
     const regions = before.pop();
     if (regions && state.analysis?.id === analysis.id && !(await send(analysis, regions))) before.push(regions);
   });
@@ -128,7 +136,7 @@ on("regions-elsewhere", readAgain);
 /** Read what somebody else drew, after what is on its way from here. */
 function readAgain() {
   const { analysis } = state;
-  last = last.then(async () => {
+  enqueue(async () => {
     if (!state.report || state.analysis.id !== analysis.id) return;
     const regions = await fetchRegions(analysis.id).catch(() => null);
     if (regions && state.report && state.analysis.id === analysis.id) showRegions(regions);

@@ -21,8 +21,8 @@ const AT_ONCE = 2;
 /** @type {Arrival[]} */
 let arrivals = [];
 
-/** Upload files, one after the other, going on where earlier tries stopped, and score them. */
-export function upload(files) {
+/** Upload files, two at a time, going on where earlier tries stopped, and score them. */
+function upload(files) {
   for (const file of files) {
     const bar = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
     const text = make("span", { textContent: `${file.name}: waits for its turn` });

@@ -62,9 +62,16 @@ export async function actOnEach(rows, act, done) {
  */
 export function askBy(dialog) {
   dialog.returnValue = "";
-  dialog.querySelector(".close").addEventListener("click", () => dialog.close(""), { once: true });
+  const gone = new AbortController();
+  dialog.querySelector(".close").addEventListener("click", () => dialog.close(""), { signal: gone.signal });
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
+  return new Promise((resolve) => {
+    const end = () => {
+      gone.abort();
+      resolve(dialog.returnValue);
+    };
+    dialog.addEventListener("close", end, { once: true });
+  });
 }
 
 /** The part of an address that says whose slide is meant, where several may have it. */

@@ -1,6 +1,6 @@
 // The analyses of a slide before its newest result: fetched when somebody asks for them.
 
-import { here, json } from "../lib/api.js";
+import { all, here } from "../lib/api.js";
 import { make } from "../lib/dom.js";
 import { toast } from "../lib/toast.js";
 import { rowKey } from "./chosen.js";
@@ -60,8 +60,7 @@ export function earlierRow(row, { open, current }) {
 
 async function read(row) {
   try {
-    const { analyses } = await json(here(`/v1/analyses?slide=${row.slide}&limit=200&owner=${encodeURIComponent(row.owner)}`));
-    shown.set(rowKey(row), analyses);
+    shown.set(rowKey(row), await all(here(`/v1/analyses?slide=${row.slide}&limit=200&owner=${encodeURIComponent(row.owner)}`), "analyses"));
   } catch (error) {
     toast(error.message);
   }

@@ -75,6 +75,16 @@ def test_a_result_arrives_in_the_folder_under_the_analysis(tmp_path: Path, conte
     assert sorted(path.parent.name for path in target.glob("*/report.json")) == sorted([analysis, again])
 
 
+def test_a_printed_report_is_sent_with_the_pixels_of_the_slide(tmp_path: Path, content: bytes) -> None:
+    target = tmp_path / "results"
+    settings = ServerSettings(state=tmp_path / "state", send_to=(str(target),), send_formats=("html",))
+    with server(settings) as client:
+        analysis = analyse(client, content, "a.tif")
+        until(lambda: [one["state"] for one in sent(client, analysis)] == ["delivered"])
+        shown = client.get(f"/v1/analyses/{analysis}/report.html").text
+    assert (target / analysis / "report.html").read_text() == shown
+
+
 def test_what_cannot_be_sent_waits_and_arrives_once_it_can_from_another_server(tmp_path: Path, content: bytes) -> None:
     target = tmp_path / "results"
     target.write_text("a file where the folder should be")

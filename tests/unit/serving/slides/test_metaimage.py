@@ -45,6 +45,8 @@ def test_one_millimetre_a_pixel_means_that_nothing_was_known(tmp_path: Path) -> 
         ({"DimSize": ""}, UnreadableSlideError, "no width and height"),
         ({"DimSize": "0 37"}, UnreadableSlideError, "no width and height"),
         ({"DimSize": "wide high"}, UnreadableSlideError, "no row of numbers"),
+        ({"DimSize": "inf 37"}, UnreadableSlideError, "no row of numbers"),
+        ({"ElementSpacing": "nan nan"}, UnreadableSlideError, "no row of numbers"),
         ({"DimSize": "53 38"}, UnreadableSlideError, "is cut off"),
         ({"DimSize": "60000 60000"}, SlideTooLargeError, "tiled TIFF"),
     ],
