@@ -26,11 +26,10 @@ from serving.core.report import Report
 from serving.core.words import RESEARCH_USE
 from serving.exports.geojson import draw_regions
 from serving.isolation.slide import open_isolated
-from serving.review.region_store import RegionChange, RegionNote, RegionStore
+from serving.review.region_store import RegionChange, RegionNote, RegionStore, Use
 from serving.scoring.mask_outlines import check_mask_size, trace_mask
 from serving.store.errors import NotFoundError
 
-Use = Literal["within", "exclude"]
 _GEOJSON = ("application/geo+json", "application/json")
 _PICTURES = {"image/png": "mask.png", "image/tiff": "mask.tif"}
 
@@ -152,11 +151,8 @@ async def draw_by_file(
         report = analysis.report
         placed = _read_file(workload, kind, content, mask_mpp).place(report.slide)
         within, exclude = find_regions(workload, job.id, report, "current")
-        if use == "within":
-            within = placed
-        else:
-            exclude = placed
-        RegionStore(workload.database).record(job.id, RegionChange(author, reviewer, within, exclude, reason))
+        change = RegionChange(author, reviewer, within, exclude, reason)
+        RegionStore(workload.database).replace(job.id, use, placed, change)
         return _view(workload, results, analysis_id, owner=owner)
 
     return await run_sync(record)

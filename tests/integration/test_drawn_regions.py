@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,25 @@ def test_the_record_has_an_end(client: LocalClient, analysis: str, tmp_path: Pat
         store.record(identity, change)
     with pytest.raises(RegionError, match="removed"):
         store.record("none", change)
+
+
+def test_what_two_draw_at_once_for_two_uses_is_kept_of_both(client: LocalClient, analysis: str) -> None:
+    """A file replaces one use: of the other what somebody else drew a moment ago stays."""
+    tops = {"within": 0.0, "exclude": 300.0}
+
+    def put(use: str) -> None:
+        for turn in range(12):
+            answer = client.put(
+                f"{analysis}/regions/{use}",
+                content=json.dumps(square(10 * turn, tops[use])),
+                headers={"Content-Type": "application/geo+json"},
+            )
+            assert answer.status_code == 200, answer.text
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(put, tops))
+    found = client.get(f"{analysis}/regions").json()
+    assert len(found["entries"]) == 24
+    for use, top in tops.items():
+        corners = np.asarray(found[use]["features"][0]["geometry"]["coordinates"]).reshape(-1, 2)
+        assert corners.min(0).tolist() == pytest.approx([110, top])
