@@ -14,11 +14,14 @@ from PIL import Image
 
 from serving.cli import main
 from serving.core.report import Report
-from serving.scoring.loading import load_detector
+from serving.registry.golden import read_golden
+from serving.registry.measuring import measure
+from serving.scoring.loading import load_detector, load_release
 from serving.scoring.matching import match_centres
 from serving.scoring.reviewed import find_centres
 from tests.miniatures.cards import make_points_card, write_miniature
 from tests.miniatures.regions import draw_two_kinds, state_regions, write_network
+from tests.samples import write_pyramid
 from tests.services import bring, serving, submit, wait_for_end
 from tests.unit.serving.adoption.foreign import write_contract
 
@@ -100,6 +103,32 @@ def test_figures_outside_are_not_counted_on_the_command_line(
     assert again.exit_code == 0, again.output
     recounted = Report.model_validate_json((tmp_path / "again" / "report.json").read_text())
     assert recounted.analysis_id == other.analysis_id
+
+
+def test_a_golden_set_misses_what_the_model_leaves_out(models: Path, drawn: Drawn, tmp_path: Path) -> None:
+    """A gate sees what a release counts: figures outside its regions are missed, and seconds are by all of the tissue."""
+    pixels, middles, inside = drawn
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    write_pyramid(golden / "a.tif", pixels)
+    figures = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [float(x), float(y)]},
+            "properties": {"objectType": "annotation", "classification": {"name": "Mitosis"}},
+        }
+        for x, y in middles
+    ]
+    (golden / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": figures}))
+    with_regions = load_detector(models, providers=CPU)
+    alone = load_release({"points": next((models / "points").iterdir())}, providers=CPU)
+    bounded, everywhere = measure([with_regions, alone], read_golden(golden))
+    assert bounded.figures == everywhere.figures == len(middles)
+    assert everywhere.matched >= 0.9 * len(middles)
+    far = shapely.distance(shapely.points(middles), shapely.Polygon(TUMOUR, [HOLE]).boundary) > EDGE_PX
+    assert (inside & far).sum() * 0.9 <= bounded.matched <= len(middles) - 0.9 * (~inside & far).sum()
+    assert bounded.f1 < everywhere.f1
+    assert bounded.tissue_mm2 == everywhere.tissue_mm2
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> dict[str, Any]:
