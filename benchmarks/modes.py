@@ -25,7 +25,7 @@ from serving.core.geometry import Region, WorkFrame
 from serving.core.options import ScoringOptions
 from serving.core.report_parts import CascadeMode, Timing
 from serving.core.words import RESEARCH_USE
-from serving.scoring.batch_sizes import READERS
+from serving.scoring.batch_sizes import READERS, choose_batch_sizes
 from serving.scoring.detector import AnyDetector
 from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
@@ -43,7 +43,8 @@ class Turn:
     """One analysis.
 
     wall, processor : seconds, without loading the models. screened : sub-tiles at which Reg-NS looked
-    models, read : seconds that models and readers worked; readers are threads, so that both overlap
+    models, read : seconds that models and readers worked; readers are threads, so that both overlap. Of tiles that are computed at once, a
+        thread's share, the verifier's too, which comes after them
     parts : seconds by the wall of each part, see `split_time`
     first_hotspot : seconds until a preliminary hotspot was known; None where none was before the end
     """
@@ -82,7 +83,8 @@ def run_turn(slide: Path, mpp: float | None, detector: AnyDetector, mode: Cascad
         report = score_slide(opened, detector, options, on_progress=step, on_preliminary=note).report
     wall, spent = time.perf_counter() - began, time.process_time() - processor
     timing, tissue = report.timing, report.tissue
-    models = timing.screen_s + timing.detect_s + (timing.triage_s or 0.0) + (timing.atypia_s or 0.0)
+    at_once = choose_batch_sizes(detector.provider).light_tiles if mode == "fast" else 1
+    models = (timing.screen_s + timing.detect_s + (timing.triage_s or 0.0)) / at_once + (timing.atypia_s or 0.0)
     return Turn(
         slide.name,
         detector.provider,
@@ -91,7 +93,7 @@ def run_turn(slide: Path, mpp: float | None, detector: AnyDetector, mode: Cascad
         spent,
         models,
         timing.read_s,
-        split_time(timing, planned[0] - began, wall),
+        split_time(timing, planned[0] - began, wall, at_once),
         known[0] - began if known else None,
         tissue.sub_tiles_screened or 0,
         tissue.sub_tiles or 0,
@@ -100,14 +102,17 @@ def run_turn(slide: Path, mpp: float | None, detector: AnyDetector, mode: Cascad
     )
 
 
-def split_time(timing: Timing, plan: float, wall: float) -> dict[str, float]:
-    """Where the time went: reading is what models waited for it, and what is left is the rest. plan, wall : seconds."""
+def split_time(timing: Timing, plan: float, wall: float, at_once: int) -> dict[str, float]:
+    """Where the time went: reading is what models waited for it, and what is left is the rest.
+
+    plan, wall : seconds. at_once : tiles that were computed at once, over whose threads the stages are summed
+    """
     parts = {
         "plan": plan,
         "waiting for pixels": timing.wait_for_read_s,
-        "triage": timing.triage_s or 0.0,
-        "Reg-NS": timing.screen_s,
-        "Det and verifier": timing.detect_s,
+        "triage": (timing.triage_s or 0.0) / at_once,
+        "Reg-NS": timing.screen_s / at_once,
+        "Det and verifier": timing.detect_s / at_once,
         "atypia": timing.atypia_s or 0.0,
         "quality": timing.quality_s or 0.0,
     }

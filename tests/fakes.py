@@ -1,5 +1,6 @@
 """A detector of planted dots, which knows nothing of tissue and everything of geometry."""
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +97,10 @@ def make_triage_card(*, threshold: float = 0.2) -> ModelCard:
     return ModelCard.model_validate({**screening.model_dump(), **changed})
 
 
+_COUNTING = threading.Lock()
+"""Detectors are asked by several threads."""
+
+
 @dataclass(slots=True)
 class DotDetector:
     """Finds dots planted by `plant`; counts what it was asked, so that tests see what ran."""
@@ -115,12 +120,14 @@ class DotDetector:
             (2, 4)
         )
         scores = blocks[:, :-1, :-1] + blocks[:, 1:, :-1] + blocks[:, :-1, 1:] + blocks[:, 1:, 1:]
-        self.screened += scores.size
+        with _COUNTING:
+            self.screened += scores.size
         return np.asarray(scores / DOT_PX**2, np.float32)
 
     def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
         """A box around each dot, also around those that an edge cuts."""
-        self.detected += len(sub_tiles)
+        with _COUNTING:
+            self.detected += len(sub_tiles)
         return [_dots(window) for window in sub_tiles]
 
     def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -141,7 +148,8 @@ class TriagedDots(DotDetector):
         count, height, width, _ = tiles.shape
         assert not height % CELL
         assert not width % CELL
-        self.triaged += count
+        with _COUNTING:
+            self.triaged += count
         dots = _is_dot(tiles).reshape(count, height // CELL, CELL, width // CELL, CELL).sum((2, 4))
         return np.asarray(dots / DOT_PX**2, np.float32).clip(0, 1)
 

@@ -157,7 +157,10 @@ class Quality(ReportPart):
 
 
 class Timing(ReportPart):
-    """Seconds; stages overlap, so they add up to more than the wall time when reading hides behind inference."""
+    """Seconds; stages overlap, so they add up to more than the wall time when reading hides behind inference.
+
+    Where several tiles are computed at once, a stage is the sum over their threads.
+    """
 
     read_s: float
     screen_s: float

@@ -107,10 +107,7 @@ class RegionStore:
             last = _find(tx, analysis_id)
             if last is not None:
                 change = replace(change, within=last.within, exclude=last.exclude)
-            if use == "within":
-                change = replace(change, within=drawn)
-            else:
-                change = replace(change, exclude=drawn)
+            change = replace(change, within=drawn) if use == "within" else replace(change, exclude=drawn)
             return _add(tx, analysis_id, change)
 
 

@@ -31,6 +31,8 @@ class BatchSizes:
     chunks : chunks of tiles computed at once, each by a thread of its own; 1 is the calling thread, tile by tile
     readers : threads that read
     ahead : patches in flight between reading and computing
+    light_tiles : tiles computed at once, each by a thread of its own, where a light net leaves little of each to the other models:
+        several threads on one small graph wait for one another
     """
 
     tiles: int
@@ -39,6 +41,7 @@ class BatchSizes:
     chunks: int
     readers: int
     ahead: int
+    light_tiles: int = 1
 
 
 GPU = BatchSizes(tiles=8, windows=64, candidates=256, chunks=4, readers=12, ahead=24)
@@ -51,7 +54,7 @@ LARGE_BYTES = 60 << 30
 def choose_batch_sizes(provider: str) -> BatchSizes:
     """What suits an execution provider: one tile after the other on a CPU, many of everything on a GPU."""
     if provider not in GPU_PROVIDERS:
-        return BatchSizes(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD)
+        return BatchSizes(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD, light_tiles=cores())
     readers = min(max(cores() - 2, READERS), GPU.readers)
     pace = GPU if memory_bytes() >= LARGE_BYTES else SMALL_GPU
     return replace(pace, chunks=pace.chunks * max(gpus(), 1), readers=readers, ahead=2 * readers)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,10 @@ from serving.scoring.detector import OneStageDetector, SingleDetector, TriagedDe
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.order import CHUNK_TILES
 from serving.scoring.plan import PlannedTile
+from serving.scoring.tile_chunks import DoneTiles, Fresh, Read, group_by_shape, map_in_turn
 from serving.scoring.tile_findings import FindingsCache, TileFindings, find_corners, make_empty_structure
 from serving.scoring.tiling import Patch
 from serving.scoring.triage import screen_chosen, triage_tiles
-
-Read = tuple[PlannedTile, NDArray[np.uint8] | TileFindings]
-"""A tile and the pixels of its patch, or what is known of it without them."""
-Fresh = tuple[PlannedTile, NDArray[np.uint8]]
-"""A tile that models have to look at."""
 
 
 def check_resumed_tiles(finished: Sequence[TileFindings], planned: Sequence[PlannedTile]) -> None:
@@ -72,6 +69,8 @@ class StageSeconds:
         )
 
 
+ComputedTile = tuple[TileFindings, list[Detections], StageSeconds]
+"""A tile without what was found in its windows, that, and what both took."""
 Chunk = tuple[list[TileFindings], StageSeconds]
 OnPart = Callable[[int, Callable[[], list[TileFindings]]], None]
 """Told how many tiles are done, and given what gathers what was found in them."""
@@ -147,11 +146,14 @@ class CascadeRunner:
             if on_part is not None and done < CHUNK_TILES:
                 on_part(len(self.tiles) + done, lambda: [*self.tiles, *settle()])
 
-        while True:
-            chunk = self._chunk(_counting(itertools.islice(patches, CHUNK_TILES), on_tile), pace, tell)
-            if not chunk[0]:
-                return
-            yield chunk
+        at_once = 1 if self.triage_threshold is None else pace.light_tiles
+        with ThreadPoolExecutor(at_once, thread_name_prefix="tile") as pool:
+
+            def compute(fresh: Iterable[Fresh]) -> Iterator[ComputedTile]:
+                return map_in_turn(pool, partial(self._tile, most=self._model.batch or pace.windows), fresh, at_once)
+
+            while (chunk := self._chunk_by_tiles(itertools.islice(patches, CHUNK_TILES), compute, on_tile, tell))[0]:
+                yield chunk
 
     def _at_once(self, patches: Iterator[Read], pace: BatchSizes) -> Iterator[Chunk]:
         """Chunks computed by several threads, in order; one more is read meanwhile."""
@@ -167,43 +169,71 @@ class CascadeRunner:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _chunk(self, patches: Iterable[Read], pace: BatchSizes, on_part: OnPart = lambda *_: None) -> Chunk:
-        """The models on the tiles of one chunk, but for those that are settled. on_part : told of its own tiles."""
+    def _chunk_by_tiles(
+        self,
+        patches: Iterable[Read],
+        compute: Callable[[Iterable[Fresh]], Iterator[ComputedTile]],
+        on_tile: Callable[[], None],
+        on_part: OnPart,
+    ) -> Chunk:
+        """The models on the tiles of one chunk, but for those that are settled, each tile by itself.
+
+        No batch reaches across tiles: what Det says of one does not depend on which others are scored.
+
+        compute : `_tile` of each, in order. on_tile : called after each tile, but for the last of a whole chunk, which counts when the
+        chunk is finished. on_part : told of its own tiles
+        """
+        done, seconds = DoneTiles(), StageSeconds()
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            while counted < min(len(done), CHUNK_TILES - 1):
+                counted += 1
+                on_tile()
+
+        for screened, found, spent in compute(self._skip_settled(patches, done)):
+            done.screened.append(screened)
+            done.found += found
+            seconds += spent
+            on_part(len(done), lambda: done.gather(self._findings))
+            count()
+        count()
+        return done.gather(self._findings), seconds
+
+    def _tile(self, fresh: Fresh, *, most: int) -> ComputedTile:
+        """All models on one tile. most : windows that one call of Det sees."""
+        seconds = StageSeconds()
+        (look,) = self._look([fresh], seconds)
+        screened = self._screen(fresh[0].patch, fresh[1], look, seconds)
+        windows, found = self._cut(fresh[1], screened), list[Detections]()
+        del fresh
+        for start in range(0, len(windows), most):
+            found += self._detect(windows[start : start + most], seconds)
+        return screened, found, seconds
+
+    def _chunk(self, patches: Iterable[Read], pace: BatchSizes) -> Chunk:
+        """The models on the tiles of one chunk, but for those that are settled, in batches of several tiles."""
         seconds, most = StageSeconds(), self._model.batch or pace.windows
-        settled: list[TileFindings] = []
-        turns: dict[Patch, int] = {}
-        screened: list[TileFindings] = []
-        windows: list[NDArray[np.uint8]] = []
-        found: list[Detections] = []
-
-        def settle() -> list[TileFindings]:
-            given_to = iter(found)
-            done = [self._findings(one, tuple(itertools.islice(given_to, len(one.looked)))) for one in screened]
-            return sorted([*settled, *done], key=lambda tile: turns[tile.patch])
-
-        for group in group_by_shape(self._skip_settled(patches, settled, turns), pace.tiles):
+        done, windows = DoneTiles(), list[NDArray[np.uint8]]()
+        for group in group_by_shape(self._skip_settled(patches, done), pace.tiles):
             for (tile, pixels), look in zip(group, self._look(group, seconds), strict=True):
-                screened.append(self._screen(tile.patch, pixels, look, seconds))
-                windows += self._cut(pixels, screened[-1])
+                done.screened.append(self._screen(tile.patch, pixels, look, seconds))
+                windows += self._cut(pixels, done.screened[-1])
             del group, tile, pixels
-            # Tile by tile, no batch reaches across tiles: what Det says of one does not depend on which others are scored.
-            while len(windows) >= most or (windows and pace.tiles == 1):
+            while len(windows) >= most:
                 batch, windows = windows[:most], windows[most:]
-                found += self._detect(batch, seconds)
-            if pace.tiles == 1:
-                on_part(len(settled) + len(screened), settle)
+                done.found += self._detect(batch, seconds)
         if windows:
-            found += self._detect(windows, seconds)
-        return settle(), seconds
+            done.found += self._detect(windows, seconds)
+        return done.gather(self._findings), seconds
 
-    def _skip_settled(
-        self, patches: Iterable[Read], settled: list[TileFindings], turns: dict[Patch, int]
-    ) -> Iterator[Fresh]:
-        """The tiles that models have to look at; what is known of the others goes to `settled`, and whose turn it was to `turns`."""
+    def _skip_settled(self, patches: Iterable[Read], done: DoneTiles) -> Iterator[Fresh]:
+        """The tiles that models have to look at; what is known of the others goes to `done`, and whose turn it was."""
         for tile, given in patches:
-            turns[tile.patch] = len(turns)
+            done.turns[tile.patch] = len(done.turns)
             if isinstance(given, TileFindings):
-                settled.append(given)
+                done.settled.append(given)
             else:
                 yield tile, given
             del given
@@ -281,24 +311,3 @@ class CascadeRunner:
         boxes = local.boxes + np.tile(origins[kept], 2)[sub_tile]
         placed = Detections(boxes, local.probabilities, scores[kept][sub_tile])
         return SubTileBoxes(placed, sub_tile, origins[kept], scores[kept])
-
-
-def group_by_shape(patches: Iterable[Fresh], most: int) -> Iterator[list[Fresh]]:
-    """The patches in groups of one shape, of at most `most`; with 1 a patch is asked for when the one before is done with."""
-    waiting: dict[tuple[int, ...], list[Fresh]] = {}
-    for read in patches:
-        shape = read[1].shape
-        waiting.setdefault(shape, []).append(read)
-        del read  # the next one is asked for while nobody holds this
-        if len(waiting[shape]) == most:
-            yield waiting.pop(shape)
-    yield from waiting.values()
-
-
-def _counting(patches: Iterator[Read], on_tile: Callable[[], None]) -> Iterator[Read]:
-    """The patches, each counted when it is done with; the last of a whole chunk counts when the chunk is finished."""
-    for number, read in enumerate(patches, 1):
-        yield read
-        del read
-        if number < CHUNK_TILES:
-            on_tile()

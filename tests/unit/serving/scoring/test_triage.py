@@ -1,6 +1,7 @@
 """Reg-NS and Det look where the light net chose, and the map says which model a number is of."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from serving.core.report import Report
 from serving.drift.statistics import collect_statistics
 from serving.scoring import cascade
 from serving.scoring.analysis import Analysis
+from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.pipeline import score_slide
 from serving.scoring.report_identity import answers
 from serving.scoring.tile_findings import TileFindings
@@ -23,6 +25,7 @@ from tests.fakes import CELL, DotDetector, TriagedDots, make_cards, make_triage_
 
 FAST = ScoringOptions(cascade="fast")
 REG_NS = make_cards()[0].input
+ONE_BY_ONE = choose_batch_sizes("CPUExecutionProvider")
 
 
 def _score(pixels: NDArray[np.uint8], detector: DotDetector, options: ScoringOptions = FAST) -> Analysis:
@@ -220,3 +223,35 @@ def test_a_light_net_changes_nothing_of_an_exact_analysis() -> None:
     varying = {"timing", "software"}
     assert reports[0].model_dump(exclude=varying) == reports[1].model_dump(exclude=varying)
     assert (with_net.triaged, with_net.screened) == (0, without.screened)
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 7])
+def test_tiles_computed_at_once_give_what_they_give_one_after_the_other(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every number, and the order in which tiles are handed out, whichever thread is quicker."""
+    pixels = tissue(3100, 2100)
+    for x, y in ((437, 937), (1400, 310), (2000, 1000), (2990, 1990), (30, 2050)):
+        plant(pixels, x, y)
+    slide = ArraySlide(pixels, mpp=0.25)
+    results = []
+    for number in (1, at_once):
+        monkeypatch.setattr(cascade, "choose_batch_sizes", lambda _, n=number: replace(ONE_BY_ONE, light_tiles=n))
+        results.append(_score_and_listen(slide))
+    (first, order, steps), (second, *others) = results
+    varying = {"timing", "software"}
+    assert first.model_dump(exclude=varying) == second.model_dump(exclude=varying)
+    assert [order, steps] == others
+    assert steps == list(range(len(order) + 1))
+
+
+def _score_and_listen(slide: ArraySlide) -> tuple[Report, list[tuple[int, int]], list[int]]:
+    """The report, the cells of the tiles that were handed out, and how many were said to be done."""
+    order: list[tuple[int, int]] = []
+    steps: list[int] = []
+
+    def note(tiles: Sequence[TileFindings]) -> None:
+        order.extend(tile.patch.cell for tile in tiles)
+
+    analysis = score_slide(slide, TriagedDots(), FAST, on_finished=note, on_progress=lambda done, _: steps.append(done))
+    return analysis.report, order, steps
