@@ -1,6 +1,5 @@
 """The models that a worker should run: those that a caller brought, or what the registry says; and the memory of former ones."""
 
-import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -170,10 +169,3 @@ class ReleasedModels:
     @staticmethod
     def _loaded_models(number: int, models: tuple[VersionId, ...], detector: AnyDetector) -> LoadedModels:
         return LoadedModels(detector, models_key(list_released_cards(detector), detector.provider), models, number)
-
-
-def give_back_memory() -> None:
-    """Give what is free to the system (malloc_trim(3)): C libraries keep the room of models that are gone. Else nothing."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -17,7 +17,7 @@ from serving.jobs.analysis_run import AnalysisRun
 from serving.jobs.heartbeat import POLL_S, Heartbeat, StoppedError
 from serving.jobs.job import AnalysisJob, LeaseLostError, decode_options
 from serving.jobs.leases import Lease, Leases
-from serving.jobs.models import LoadedModels, ModelSource, give_back_memory
+from serving.jobs.models import LoadedModels, ModelSource
 from serving.jobs.result_summary import summarize
 from serving.jobs.worker_registry import WorkerRegistry
 from serving.observability import metrics
@@ -26,6 +26,7 @@ from serving.observability.tracing import work_span
 from serving.scoring.analysis import Analysis
 from serving.scoring.detector import AnyDetector, list_released_cards
 from serving.scoring.onnx_detector import ReleasedDetector
+from serving.scoring.sessions import give_back_memory
 from serving.store.errors import SlideReplacedError
 from serving.store.slides import SlideStore
 
