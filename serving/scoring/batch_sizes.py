@@ -18,6 +18,8 @@ READERS = 2
 """OpenSlide releases the GIL and two threads on one handle scale; more would take cores from inference."""
 AHEAD = 4
 """Patches in flight, 4.7 MB each: what keeps inference fed, and all that memory ever holds."""
+CONCURRENT_PROVIDERS = ("CPUExecutionProvider", "CPU-int8")
+"""Of those on a processor, the ones that compute what several threads ask at the same time. OpenVINO, set to answer one as soon as it can, does not."""
 GPU_PROVIDERS = ("CUDA-fp16", "CUDAExecutionProvider", "TensorrtExecutionProvider")
 
 
@@ -54,7 +56,8 @@ LARGE_BYTES = 60 << 30
 def choose_batch_sizes(provider: str) -> BatchSizes:
     """What suits an execution provider: one tile after the other on a CPU, many of everything on a GPU."""
     if provider not in GPU_PROVIDERS:
-        return BatchSizes(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD, light_tiles=cores())
+        light_tiles = cores() if provider in CONCURRENT_PROVIDERS else 1
+        return BatchSizes(1, DETECT_BATCH, VERIFY_BATCH, 1, READERS, AHEAD, light_tiles)
     readers = min(max(cores() - 2, READERS), GPU.readers)
     pace = GPU if memory_bytes() >= LARGE_BYTES else SMALL_GPU
     return replace(pace, chunks=pace.chunks * max(gpus(), 1), readers=readers, ahead=2 * readers)

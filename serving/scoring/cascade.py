@@ -6,8 +6,9 @@ Reg-NS looks at every sub-tile, or, where a light net looks first, at those that
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -125,21 +126,22 @@ class CascadeRunner:
         """
         pace = choose_batch_sizes(self.detector.provider)
         chunks = self._one_by_one(patches, on_tile, on_part, pace) if pace.chunks == 1 else self._at_once(patches, pace)
-        for chunk, seconds in chunks:
-            self.seconds += seconds
-            self.tiles.extend(chunk)
-            if on_finished is not None:
-                on_finished(chunk)
-            # One by one, a chunk's tiles are counted in passing, but for the last.
-            for _ in chunk if pace.chunks > 1 else chunk[CHUNK_TILES - 1 :]:
-                on_tile()
+        with closing(chunks):  # whatever ends this run ends its threads
+            for chunk, seconds in chunks:
+                self.seconds += seconds
+                self.tiles.extend(chunk)
+                if on_finished is not None:
+                    on_finished(chunk)
+                # One by one, a chunk's tiles are counted in passing, but for the last.
+                for _ in chunk if pace.chunks > 1 else chunk[CHUNK_TILES - 1 :]:
+                    on_tile()
         # The order in which tiles were taken shows in nothing that follows.
         self.tiles.sort(key=lambda tile: (tile.patch.cell[1], tile.patch.cell[0]))
         return self.gather(self.tiles)
 
     def _one_by_one(
         self, patches: Iterator[Read], on_tile: Callable[[], None], on_part: OnPart | None, pace: BatchSizes
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk]:
         """Chunks computed as their patches come, of which no more than one is held at a time."""
 
         def tell(done: int, settle: Callable[[], list[TileFindings]]) -> None:
@@ -155,7 +157,7 @@ class CascadeRunner:
             while (chunk := self._chunk_by_tiles(itertools.islice(patches, CHUNK_TILES), compute, on_tile, tell))[0]:
                 yield chunk
 
-    def _at_once(self, patches: Iterator[Read], pace: BatchSizes) -> Iterator[Chunk]:
+    def _at_once(self, patches: Iterator[Read], pace: BatchSizes) -> Generator[Chunk]:
         """Chunks computed by several threads, in order; one more is read meanwhile."""
         computing: deque[Future[Chunk]] = deque()
         pool = ThreadPoolExecutor(pace.chunks, thread_name_prefix="cascade")
@@ -207,7 +209,6 @@ class CascadeRunner:
         (look,) = self._look([fresh], seconds)
         screened = self._screen(fresh[0].patch, fresh[1], look, seconds)
         windows, found = self._cut(fresh[1], screened), list[Detections]()
-        del fresh
         for start in range(0, len(windows), most):
             found += self._detect(windows[start : start + most], seconds)
         return screened, found, seconds
