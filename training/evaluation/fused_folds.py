@@ -28,7 +28,7 @@ _HALF_BOX_UM = 6.25
 """Half the side of the box around a detection: a box of 12.5 um."""
 
 
-class FusedDetector(Part):
+class JudgedMember(Part):
     """A detector alone, or the ensemble."""
 
     name: str
@@ -38,30 +38,30 @@ class FusedDetector(Part):
     average_precision_gain: Measured | None
 
 
-class FusedSource(Part):
+class EnsembleOnSource(Part):
     """The detectors and the ensemble on the pictures of one source, or of all."""
 
     source: str
     pictures: int
     figures: int
-    detectors: list[FusedDetector]
+    detectors: list[JudgedMember]
 
 
-class FusedJudgement(Part):
+class EnsembleJudgement(Part):
     """What an ensemble gives beyond its detectors."""
 
     schema_version: str = "1.0"
     rule: str
     method: str
     weights: dict[str, float] = Field(description="Chosen on all pictures; what is stated of one is of others' choice.")
-    sources: list[FusedSource]
+    sources: list[EnsembleOnSource]
     limits: list[str]
     research_use: str = RESEARCH_USE
 
 
 def judge_fused_folds(
     detectors: Mapping[str, Sequence[Path]], stores: Sequence[Dataset], *, rule: str = "flat-f1"
-) -> FusedJudgement:
+) -> EnsembleJudgement:
     """Judge an ensemble of detectors, each of which has the detections of its folds.
 
     detectors : files of folds, by the detector's name
@@ -85,7 +85,7 @@ def judge_fused_folds(
     }
     chosen = choose_fusion(list(fusable.values()), rule, METHODS)
     sources = ["all", *sorted({source for source, _ in fusable})]
-    return FusedJudgement(
+    return EnsembleJudgement(
         rule=rule,
         method=chosen.method,
         weights=dict(zip(detectors, chosen.weights, strict=True)),
@@ -130,8 +130,8 @@ def _box(centres: ArrayLike, probabilities: NDArray[np.float64], mpp: float) -> 
     return Detections(boxes, said, np.zeros(len(said), np.float32))[order]
 
 
-def _judge_source(name: str, pictures: Sequence[FusablePicture], rule: str) -> FusedSource:
-    return FusedSource(
+def _judge_source(name: str, pictures: Sequence[FusablePicture], rule: str) -> EnsembleOnSource:
+    return EnsembleOnSource(
         source=name,
         pictures=len(pictures),
         figures=sum(len(one.picture.centres()) for one in pictures),
@@ -139,7 +139,7 @@ def _judge_source(name: str, pictures: Sequence[FusablePicture], rule: str) -> F
     )
 
 
-def _state(entry: JudgedEntry) -> FusedDetector:
+def _state(entry: JudgedEntry) -> JudgedMember:
     values = {
         "f1": entry.f1,
         "average_precision": entry.average_precision,
@@ -150,4 +150,4 @@ def _state(entry: JudgedEntry) -> FusedDetector:
         key: None if value is None else Measured.model_validate(value, from_attributes=True)
         for key, value in values.items()
     }
-    return FusedDetector.model_validate({"name": entry.name, **measured})
+    return JudgedMember.model_validate({"name": entry.name, **measured})
