@@ -70,6 +70,7 @@ def group_by_shape(patches: Iterable[Fresh], most: int) -> Iterator[list[Fresh]]
     for read in patches:
         shape = read[1].shape
         waiting.setdefault(shape, []).append(read)
+        del read  # the next one is asked for while nobody holds this
         if len(waiting[shape]) == most:
             yield waiting.pop(shape)
     yield from waiting.values()

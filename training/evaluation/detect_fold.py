@@ -20,7 +20,7 @@ from serving.scoring.pipeline import score_slide
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
 from serving.slides.slide import Slide
 from training.evaluation.caching_detector import CachingDetector
-from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
+from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_judged
 from training.evaluation.judgement import ModelName
 from training.evaluation.served_analysis import LOWEST
 
@@ -69,13 +69,11 @@ def detect_fold(
         for score in scores
     ]
     for result in results:
-        check_unseen(result, wanted)
+        check_judged(result, stores, wanted)
     if (verifier or detector.detection_card).probability_calibration is not None:
         raise ValueError(
             "the detector's probabilities are calibrated already; a judgement chooses a calibration itself"
         )
-    if missing := wanted - {p.patient for store in stores for p in store if p.labelled}:
-        raise ValueError(f"no store has labelled pictures of patient {sorted(missing)[0]}")
     for store in stores:
         for picture in (p for p in store if p.labelled and p.patient in wanted):
             if picture.mpp is None:

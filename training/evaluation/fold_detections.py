@@ -105,6 +105,19 @@ def check_unseen(fold: FoldDetections, patients: set[str]) -> None:
         )
 
 
+def check_judged(fold: FoldDetections, stores: Sequence[Dataset], patients: set[str]) -> None:
+    """Check that weights can judge patients: they saw none of them, and each has a labelled picture.
+
+    Raises
+    ------
+    ValueError
+        If not; the message names the patients, or the first that is missing.
+    """
+    check_unseen(fold, patients)
+    if missing := patients - {p.patient for store in stores for p in store if p.labelled}:
+        raise ValueError(f"no store has labelled pictures of patient {sorted(missing)[0]}")
+
+
 def describe_cascade(folds: Sequence[FoldDetections]) -> JudgedCascade:
     """What the files state of the cascades, which must be the same in all that state it.
 

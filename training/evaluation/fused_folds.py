@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from serving.core.annotations import ONE_FIGURE_UM
 from serving.core.detections import Detections
 from serving.core.words import RESEARCH_USE
 from serving.datasets.store import Dataset, Picture
@@ -23,9 +24,6 @@ from training.evaluation.choice import AUTOMATIC, check_names, choose
 from training.evaluation.fold_detections import pair_pictures, read_fold
 from training.evaluation.judged_pictures import JudgedPicture, PooledDetections, folds
 from training.evaluation.summary import Measured, Part
-
-_HALF_BOX_UM = 6.25
-"""Half the side of the box around a detection: a box of 12.5 um."""
 
 
 class JudgedMember(Part):
@@ -123,7 +121,7 @@ def _join(found: Mapping[str, tuple[JudgedPicture, NDArray[np.float64]]], pictur
 
 def _box(centres: ArrayLike, probabilities: NDArray[np.float64], mpp: float) -> Detections:
     middles = np.asarray(centres, np.float64).reshape(-1, 2)
-    half = _HALF_BOX_UM / mpp
+    half = ONE_FIGURE_UM / 2 / mpp
     boxes = np.concatenate([middles - half, middles + half], 1).astype(np.float32)
     order = np.argsort(-probabilities, kind="stable")
     said = probabilities.astype(np.float32)

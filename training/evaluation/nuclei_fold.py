@@ -13,7 +13,7 @@ from serving.datasets.store import Dataset, Picture
 from training.data.candidates import LABELS, LabelledPlaces, find_nuclei
 from training.data.fields import Field, read_field
 from training.data.verifier_windows import Draw, VerifierWindows
-from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
+from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_judged
 from training.recipes.verifier import VerifierRecipe, predict_probabilities
 
 _UM2_PER_MM2 = 1e6
@@ -57,9 +57,7 @@ def propose_nuclei(
         models=[f"{per_mm2:g} darkest nuclei per mm2 from probability {lowest:g} of a verifier on"],
         pictures=[],
     )
-    check_unseen(result, wanted)
-    if missing := wanted - {p.patient for store in stores for p in store if p.labelled}:
-        raise ValueError(f"no store has labelled pictures of patient {sorted(missing)[0]}")
+    check_judged(result, stores, wanted)
     model.to(memory_format=torch.channels_last)
     for store in stores:
         for picture in (p for p in store if p.labelled and p.patient in wanted):

@@ -14,7 +14,7 @@ from serving.datasets.store import Dataset, Picture
 from serving.scoring.candidates import find_peaks
 from serving.scoring.matching import MATCH_RADIUS_UM
 from serving.scoring.reading import read_mirrored
-from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_unseen
+from training.evaluation.fold_detections import FoldDetections, PictureDetections, check_judged
 from training.evaluation.served_analysis import LOWEST
 from training.evaluation.triage import LATTICE
 from training.export.graphs import TriageGraph
@@ -51,9 +51,7 @@ def detect_peaks(
     result = FoldDetections(
         fold=fold, seen=sorted(set(seen)), models=[f"peaks of a triage net of {CELL_PX} px"], pictures=[]
     )
-    check_unseen(result, wanted)
-    if missing := wanted - {p.patient for store in stores for p in store if p.labelled}:
-        raise ValueError(f"no store has labelled pictures of patient {sorted(missing)[0]}")
+    check_judged(result, stores, wanted)
     graph = TriageGraph(net).to(memory_format=torch.channels_last)
     for store in stores:
         for picture in (p for p in store if p.labelled and p.patient in wanted):
