@@ -1,6 +1,5 @@
 """An analysis as clients see it."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -8,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.problems import KINDS
 from serving.api.routes import address
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.jobs.job import AnalysisJob, State, decode_options
 from serving.jobs.result_summary import decode_summary
 from serving.jobs.sending import Sending
@@ -96,9 +95,9 @@ def view(job: AnalysisJob, sendings: Sequence[Sending] = ()) -> AnalysisView:
         slide_name=job.name,
         state=job.state,
         priority=job.priority,
-        created_at=iso(job.created_at),
-        started_at=None if job.started_at is None else iso(job.started_at),
-        finished_at=None if job.finished_at is None else iso(job.finished_at),
+        created_at=state_time(job.created_at),
+        started_at=None if job.started_at is None else state_time(job.started_at),
+        finished_at=None if job.finished_at is None else state_time(job.finished_at),
         progress=Progress(
             tiles_done=job.tiles_done,
             tiles_total=job.tiles_total,
@@ -118,7 +117,7 @@ def view(job: AnalysisJob, sendings: Sequence[Sending] = ()) -> AnalysisView:
                 state=one.state,
                 attempts=one.attempts,
                 outcome=one.outcome,
-                next_at=None if one.next_at is None else iso(one.next_at),
+                next_at=None if one.next_at is None else state_time(one.next_at),
             )
             for one in sendings
         ],
@@ -148,8 +147,3 @@ def _summary(job: AnalysisJob) -> SummaryView | None:
 def location(job: AnalysisJob) -> str:
     """Address of the analysis."""
     return address(f"/v1/analyses/{job.id}")
-
-
-def iso(seconds: float) -> str:
-    """Seconds since 1970 as UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -6,11 +6,10 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.api.analysis import iso
 from serving.api.problems import responses
 from serving.api.services import ServingWorkload
 from serving.core.card_parts import DriftReference
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.drift.measures import Level, Name
 from serving.drift.watch import DriftResult
 from serving.scoring.detector import find_map_card
@@ -74,7 +73,7 @@ def _view(screening: str, drift: DriftResult) -> DriftView:
         reference=None
         if known is None
         else ReferenceView(
-            source=known.source, made_at=None if known.at is None else iso(known.at), reference=known.reference
+            source=known.source, made_at=None if known.at is None else state_time(known.at), reference=known.reference
         ),
         recent=drift.recent,
         needed=drift.needed,

@@ -9,13 +9,13 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse, Response
 
-from serving.api.analysis import iso
 from serving.api.problems import NoSuchModelError, NotReadyError, responses
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import BusyError, ModelError
 from serving.core.modelcard import ModelCard
 from serving.core.report import Report
+from serving.core.words import state_time
 from serving.drift.measures import LEVELS, NAMES
 from serving.isolation import landlock
 from serving.jobs.job import STATES
@@ -146,7 +146,9 @@ async def releases(workload: ServingWorkload) -> ServedReleases:
     found, current = await run_sync(lambda: (store.served(), store.current()))
     serves = None if current is None else current.number
     views = [
-        ServedRelease(number=r.number, models=[m.label for m in r.models], at=iso(r.at), serves=r.number == serves)
+        ServedRelease(
+            number=r.number, models=[m.label for m in r.models], at=state_time(r.at), serves=r.number == serves
+        )
         for r in found
     ]
     return ServedReleases(releases=views)

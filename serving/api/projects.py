@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from serving.access.principal import SCOPES, ForbiddenError, Principal, Scope
 from serving.access.projects import ProjectStore, Role, includes
-from serving.api.analysis import iso
 from serving.api.owners import request_principal
 from serving.api.problems import responses
 from serving.api.routes import address
 from serving.api.services import ServingWorkload
+from serving.core.words import state_time
 from serving.jobs.moving import move_slides
 
 _MAX_SLIDES = 500
@@ -128,7 +128,7 @@ async def create(workload: ServingWorkload, request: Request, wanted: ProjectReq
     """You are its manager."""
     principal = request_principal(request)
     made = await run_sync(lambda: ProjectStore(workload.database).create(wanted.name.strip(), principal.id))
-    view = ProjectView(id=made.id, name=made.name, created_at=iso(made.created_at), role="manager")
+    view = ProjectView(id=made.id, name=made.name, created_at=state_time(made.created_at), role="manager")
     return JSONResponse(view.model_dump(), 201, {"Location": address(f"/v1/projects/{made.id}")})
 
 
@@ -210,16 +210,19 @@ async def move(workload: ServingWorkload, request: Request, project_id: str, wan
 def _list(workload: ServingWorkload, principal: Principal) -> list[ProjectView]:
     whose = None if principal.may("admin") else principal.id
     found = ProjectStore(workload.database).list(whose)
-    return [ProjectView(id=p.id, name=p.name, created_at=iso(p.created_at), role=role) for p, role in found]
+    return [ProjectView(id=p.id, name=p.name, created_at=state_time(p.created_at), role=role) for p, role in found]
 
 
 def _page(workload: ServingWorkload, project_id: str, role: Role) -> ProjectPage:
     store = ProjectStore(workload.database)
     project = store.get(project_id)
     members = [
-        MemberView(principal=m.principal, role=m.role, added_at=iso(m.added_at)) for m in store.members(project_id)
+        MemberView(principal=m.principal, role=m.role, added_at=state_time(m.added_at))
+        for m in store.members(project_id)
     ]
-    return ProjectPage(id=project.id, name=project.name, created_at=iso(project.created_at), role=role, members=members)
+    return ProjectPage(
+        id=project.id, name=project.name, created_at=state_time(project.created_at), role=role, members=members
+    )
 
 
 def _require_role(workload: ServingWorkload, principal: Principal, project_id: str, wanted: Role) -> Role:

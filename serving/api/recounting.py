@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serving.api.analysis import iso
 from serving.api.options import RecountQuery, RecountRequest, RegionsUse
 from serving.api.workload import Workload
 from serving.core.counts import Signature
 from serving.core.options import CountingOptions
 from serving.core.outlines import Outlines
 from serving.core.report import Report
+from serving.core.words import state_time
 from serving.review.decisions import decide
 from serving.review.read_counts import count_by_consensus
 from serving.review.readings import Reading, ReadingError, ReadingStore, find_open, find_pair
@@ -86,16 +86,30 @@ def recount_as_signed(workload: Workload, analysis_id: str, analysis: Analysis, 
             f"the analysis has no signature {number} that you may see: finish your reading first"
         )
     signed = SignatureStore(workload.database).get(analysis_id, number)
-    query, reader = RecountQuery.model_validate(signed.query["query"]), signed.query["way"]["reader"] or you
     then = HeardRecord(
         [entry for entry in heard.entries if entry.number <= signed.last_entry],
         heard.readings,
         signed.region_entry or 0,
     )
-    counted = count_heard(workload, analysis_id, analysis, query, then, you=reader)
-    now = count_heard(workload, analysis_id, analysis, query, heard, you=reader)
-    stated = state_signature(signed, current=signed.sha256 == identify_counts(now.report))
+    counted = _count_way(workload, analysis_id, analysis, signed, then, you=you)
+    stated = check_signature(workload, analysis_id, analysis, signed, heard, you=you)
     return replace(counted, report=counted.report.model_copy(update={"signatures": [stated]}))
+
+
+def check_signature(
+    workload: Workload, analysis_id: str, analysis: Analysis, signed: StoredSignature, heard: HeardRecord, *, you: str
+) -> Signature:
+    """A signature as reports have it: whether counts of its way, made now, are still what was signed. heard : all that you may see."""
+    now = _count_way(workload, analysis_id, analysis, signed, heard, you=you)
+    return state_signature(signed, current=signed.sha256 == identify_counts(now.report))
+
+
+def _count_way(
+    workload: Workload, analysis_id: str, analysis: Analysis, signed: StoredSignature, heard: HeardRecord, *, you: str
+) -> Analysis:
+    """The analysis counted in the way of a signature."""
+    query, reader = RecountQuery.model_validate(signed.query["query"]), signed.query["way"]["reader"] or you
+    return count_heard(workload, analysis_id, analysis, query, heard, you=reader)
 
 
 def read_record(workload: Workload, analysis_id: str, *, you: str, reader: StudyReader | None = None) -> HeardRecord:
@@ -136,7 +150,7 @@ def state_signature(signed: StoredSignature, *, current: bool) -> Signature:
     """A signature as reports have it."""
     return Signature(
         number=signed.number,
-        at=iso(signed.at),
+        at=state_time(signed.at),
         author=signed.author,
         name=signed.name,
         reviewer=signed.reviewer,

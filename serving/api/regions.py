@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from serving.api.analysis import iso
 from serving.api.answers import BINARY
 from serving.api.headers import media_type
 from serving.api.owners import request_author, visible_owner
@@ -23,7 +22,7 @@ from serving.core.errors import RequestError
 from serving.core.geometry import Region
 from serving.core.outlines import Outlines, hash_outlines, parse_outlines
 from serving.core.report import Report
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.exports.geojson import draw_regions
 from serving.isolation.slide import open_isolated
 from serving.review.region_store import RegionChange, RegionNote, RegionStore, Use
@@ -213,7 +212,7 @@ def _view(
 def _note(note: RegionNote) -> RegionNoteView:
     return RegionNoteView(
         number=note.number,
-        at=iso(note.at),
+        at=state_time(note.at),
         author=note.author,
         reviewer=note.reviewer,
         reason=note.reason,

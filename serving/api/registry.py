@@ -9,7 +9,6 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
-from serving.api.analysis import iso
 from serving.api.answers import BINARY
 from serving.api.owners import request_author
 from serving.api.problems import responses
@@ -17,7 +16,7 @@ from serving.api.receiving import receive_slide
 from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.core.modelcard import ModelCard
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.jobs.worker_registry import RegisteredWorker
 from serving.registry.model_store import CARD
 from serving.registry.registry import ListedVersion
@@ -250,7 +249,7 @@ def _release(release: Release) -> ReleaseView:
         models=[model.label for model in release.models],
         state=release.state,
         detail=release.detail,
-        created_at=iso(release.at),
+        created_at=state_time(release.at),
         actor=release.actor,
         replaces=release.replaces,
         because=release.because,

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, Response
 
-from serving.api.analysis import iso
 from serving.api.answers import BINARY
 from serving.api.owners import request_author, visible_owner
 from serving.api.problems import responses
@@ -19,7 +18,7 @@ from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
 from serving.core.counts import ReadingAgreement
 from serving.core.report import Report
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.review.consensus import compare_readings
 from serving.review.corrections import corrections
 from serving.review.decisions import find_same, merge_same
@@ -285,9 +284,9 @@ def view_reading(reading: Reading, *, you: str) -> ReadingView:
         number=reading.number,
         reader=reading.reader,
         reviewer=reading.reviewer,
-        given_at=iso(reading.given_at),
+        given_at=state_time(reading.given_at),
         given_by=reading.given_by,
-        finished_at=None if reading.finished_at is None else iso(reading.finished_at),
+        finished_at=None if reading.finished_at is None else state_time(reading.finished_at),
         yours=reading.reader == you,
     )
 
@@ -321,7 +320,7 @@ def _entry(entry: ReviewEntry) -> EntryView:
         box = BoxView(x=x, y=y, width=width, height=height)
     return EntryView(
         number=entry.number,
-        at=iso(entry.at),
+        at=state_time(entry.at),
         author=entry.author,
         reviewer=entry.reviewer,
         action=entry.action,

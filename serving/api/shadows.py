@@ -10,7 +10,6 @@ from fastapi import Path as Number
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from serving.api.analysis import iso
 from serving.api.answers import BINARY, choose, link_page
 from serving.api.headers import join_field_lines
 from serving.api.owners import request_author
@@ -22,7 +21,7 @@ from serving.api.workload import Workload
 from serving.comparison.page import comparison_page
 from serving.comparison.pair import Disagreement, Kind, Pair
 from serving.comparison.summary import Comparison, find_latest_models, summarise
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.registry.shadows import Shadow, State
 
 MAX_PAGE = 500
@@ -196,8 +195,8 @@ def _view(workload: Workload, shadow: Shadow) -> ShadowView:
         state=shadow.state,
         detail=shadow.detail,
         serves=shadow.models == workload.registry.serving(required=False),
-        created_at=iso(shadow.at),
-        ended_at=None if shadow.ended_at is None else iso(shadow.ended_at),
+        created_at=state_time(shadow.at),
+        ended_at=None if shadow.ended_at is None else state_time(shadow.ended_at),
         actor=shadow.actor,
         analyses=record.counts(shadow.number),
         faults=record.faults(shadow.number),

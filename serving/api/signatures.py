@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from serving.api.options import RecountQuery
 from serving.api.owners import request_author, request_principal, visible_owner
 from serving.api.problems import responses
-from serving.api.recounting import count_heard, describe_way, read_record, recount_as_signed, state_signature
+from serving.api.recounting import check_signature, count_heard, describe_way, read_record, state_signature
 from serving.api.results import ResultCache
 from serving.api.routes import address
 from serving.api.services import ServingResults, ServingWorkload
@@ -137,13 +137,15 @@ def _take_query(wanted: SignatureRequest) -> RecountQuery:
 
 def _list(workload: Workload, results: ResultCache, analysis_id: str, *, owner: str | None, you: str) -> SignaturesView:
     job, analysis = results.get(analysis_id, owner=owner)
-    if find_open(read_record(workload, job.id, you=you).readings, you) is not None:
+    heard = read_record(workload, job.id, you=you)
+    if find_open(heard.readings, you) is not None:
         return SignaturesView(signatures=[])
-    found = []
-    for stored in SignatureStore(workload.database).list(job.id):
-        (stated,) = recount_as_signed(workload, job.id, analysis, stored.number, you=you).report.signatures
-        found.append(_view(stated, stored.summary))
-    return SignaturesView(signatures=found)
+    return SignaturesView(
+        signatures=[
+            _view(check_signature(workload, job.id, analysis, stored, heard, you=you), stored.summary)
+            for stored in SignatureStore(workload.database).list(job.id)
+        ]
+    )
 
 
 def _summarize(report: Report) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from serving.access.principal import ForbiddenError
-from serving.api.analysis import iso
 from serving.api.answers import ARRIVAL_ERRORS, BINARY, FORM, link_page
 from serving.api.headers import is_json
 from serving.api.owners import request_owner, visible_owner
@@ -22,6 +21,7 @@ from serving.api.routes import address
 from serving.api.services import ServingWorkload
 from serving.api.workload import Workload
 from serving.core.errors import RequestError
+from serving.core.words import state_time
 from serving.store.archive_slides import ArchivedSeries, store_archived_series
 from serving.store.cases import MAX_CASE
 from serving.store.received_slides import store_received_file
@@ -292,6 +292,6 @@ def _view(slide: StoredSlide) -> SlideView:
         mpp=slide.mpp,
         vendor=slide.vendor,
         mounted=slide.mounted,
-        created_at=iso(slide.created_at),
+        created_at=state_time(slide.created_at),
         case=slide.case or None,
     )

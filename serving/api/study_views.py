@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.api.analysis import iso
 from serving.api.routes import address
-from serving.core.words import RESEARCH_USE
+from serving.core.words import RESEARCH_USE, state_time
 from serving.review.studies import (
     MAX_READERS,
     MAX_SEED,
@@ -194,7 +193,7 @@ def view_study(store: StudyStore, study: ReaderStudy, you: str) -> StudyView:
         owner=study.owner,
         name=study.name,
         seed=study.seed,
-        created_at=iso(study.created_at),
+        created_at=state_time(study.created_at),
         slides=max((len(order) for order in orders), default=0),
         readers=readers,
     )

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from serving.api.analysis import iso
 from serving.api.answers import ARRIVAL_ERRORS
 from serving.api.headers import media_type, whole_number
 from serving.api.owners import request_owner, visible_owner
@@ -32,6 +31,7 @@ from serving.api.tus import (
 )
 from serving.api.workload import Workload
 from serving.core.errors import RequestError, UnsupportedFormatError
+from serving.core.words import state_time
 from serving.observability import metrics
 from serving.store.received_slides import safe_name
 from serving.store.resumable import (
@@ -138,7 +138,7 @@ async def look(workload: ServingWorkload, request: Request, upload_id: str) -> R
         name=upload.name,
         length=upload.length,
         offset=upload.offset,
-        expires_at=iso(upload.expires_at),
+        expires_at=state_time(upload.expires_at),
         slide=upload.sha256,
     )
     return JSONResponse(shown.model_dump())

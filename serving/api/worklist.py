@@ -6,10 +6,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.api.analysis import AnalysisView, iso, view
+from serving.api.analysis import AnalysisView, view
 from serving.api.owners import request_author, visible_owner
 from serving.api.problems import responses
 from serving.api.services import ServingWorkload
+from serving.core.words import state_time
 from serving.jobs.job import State
 from serving.review.worklist import SortKey, Worklist, WorklistFilter, WorklistRow
 from serving.store.cases import MAX_CASE
@@ -141,7 +142,7 @@ def _row(row: WorklistRow) -> WorklistRowView:
         owner=row.owner,
         name=row.name,
         case=row.case or None,
-        created_at=iso(row.created_at),
+        created_at=state_time(row.created_at),
         deleted=row.deleted,
         mpp=row.mpp,
         width=row.width,

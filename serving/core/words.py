@@ -4,6 +4,7 @@ It loads nothing, since `mitoserve --help` needs it.
 """
 
 import re
+import time
 from collections.abc import Collection
 from typing import Final
 
@@ -16,6 +17,11 @@ _NAME = re.compile(r"`([a-z][a-z_]*)`")
 def format_count(number: int, noun: str) -> str:
     """The number with its noun in singular or plural: `1 slide`, `2 slides`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def state_time(seconds: float) -> str:
+    """Seconds since 1970 as UTC, ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def as_options(text: str, options: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from serving.core.options import ScoringOptions
+from serving.core.words import state_time
 from serving.jobs.job import STATES, AnalysisJob, IdempotencyError, JobEvent, options_text, request_key
 from serving.jobs.result_cache import drop_lost, find_cached, note_lost
 from serving.jobs.sending import put_sendings
@@ -184,7 +185,9 @@ def note(tx: Connection, job: AnalysisJob, kind: str | None = None) -> None:
     tx.execute(insert(events).values(analysis=job.id, kind=kind or job.state, data=data))
     if job.finished and job.webhook is not None:
         values: dict[str, Any] = {"attempts": 0, "next_at": time.time(), "state": "waiting", "outcome": ""}
-        body = json.dumps({"type": f"analysis.{job.state}", "timestamp": _iso(time.time()), "data": job.snapshot()})
+        body = json.dumps(
+            {"type": f"analysis.{job.state}", "timestamp": state_time(time.time()), "data": job.snapshot()}
+        )
         values |= {"id": f"msg_{uuid.uuid4().hex}", "analysis": job.id, "url": job.webhook, "body": body}
         tx.execute(insert(deliveries).values(values))
 
@@ -272,7 +275,3 @@ def _require_job(tx: Connection, analysis_id: str, owner: str | None) -> Analysi
     if row is None or (owner is not None and row.owner != owner):
         raise NotFoundError(f"no analysis {analysis_id[:80]!r}; GET /v1/analyses lists yours")
     return AnalysisJob.from_row(row)
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

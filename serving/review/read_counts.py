@@ -1,11 +1,11 @@
 """A stored result counted for two readers and their consensus: every number stands for each."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from serving.core.counts import ReadingAgreement
 from serving.core.options import CountingOptions
+from serving.core.words import state_time
 from serving.review.consensus import ReadingComparison, compare_readings, decide_by_consensus
 from serving.review.decisions import decide
 from serving.review.readings import Reading
@@ -59,8 +59,3 @@ def state_agreement(compared: ReadingComparison) -> ReadingAgreement:
         disagreements=len(compared.disagreements),
         undecided=compared.undecided,
     )
-
-
-def state_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

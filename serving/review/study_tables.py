@@ -2,9 +2,9 @@
 
 import csv
 import io
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from serving.core.words import state_time
 from serving.review.study_results import StudyResults, iterate_judgements
 from serving.review.verdicts import LABELS, Who
 
@@ -51,7 +51,7 @@ def write_slides(results: StudyResults) -> bytes:
             t, reading = said.tally, said.reading
             place = [reading.place + 1, slide.slide_name, slide.sha256, slide.analysis, slide.model_figures]
             counts = [t.mitotic_figures, t.accepted, t.rejected, t.added, t.unjudged]
-            times = [round(reading.active_s, 1), state_time(reading.began_at), state_time(reading.finished_at)]
+            times = [round(reading.active_s, 1), _state(reading.began_at), _state(reading.finished_at)]
             lines.append([*_reader(results, said.who), *place, *counts, *times])
     return _write(SLIDE_COLUMNS, lines)
 
@@ -81,9 +81,8 @@ TABLES: Mapping[str, Callable[[StudyResults], bytes]] = {
 """What writes each table, by its name."""
 
 
-def state_time(seconds: float | None) -> str | None:
-    """A time, s since 1970, in UTC, ISO 8601."""
-    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+def _state(seconds: float | None) -> str | None:
+    return None if seconds is None else state_time(seconds)
 
 
 def _reader(results: StudyResults, who: Who) -> list[str]:

@@ -1,6 +1,5 @@
 """From figures, scores and tissue to counts and hotspots. No model is needed, so a stored result can be counted again."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.counts import Counting, Counts, Distribution, ExpectedCount, Hotspot, ReviewedCounts
+from serving.core.words import state_time
 from serving.scoring.atypia import Marks, count_atypical
 from serving.scoring.counting_input import CountingInput, figures_by_tile, find_cells
 from serving.scoring.expected import Estimate
@@ -124,7 +124,7 @@ def _count_reviewed(
         reviewers=list(decision.reviewers),
         rule=decision.rule,
         last_entry=decision.last_entry,
-        last_at=None if decision.last_at is None else _state_time(decision.last_at),
+        last_at=None if decision.last_at is None else state_time(decision.last_at),
         accepted=review.accepted,
         rejected=review.rejected,
         added=review.added,
@@ -141,11 +141,6 @@ def _count_reviewed(
         hotspots=hotspots,
         objects=list(decision.objects),
     )
-
-
-def _state_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _counts(
