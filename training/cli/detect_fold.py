@@ -10,6 +10,9 @@ from training.cli.options import A_PATH, WithLists, data_option, runs_options
 @click.command(cls=WithLists)
 @click.argument("models", type=A_PATH, required=False)
 @click.option("--version", help="of MODELS")
+@click.option(
+    "--keep", multiple=True, metavar="NAME=VERSION", help="another version of one of MODELS: reg-ns=1.3.0; repeatable"
+)
 @runs_options
 @click.option(
     "--screening",
@@ -38,6 +41,7 @@ def command(
     *,
     models: Path | None,
     version: str | None,
+    keep: tuple[str, ...],
     regns: Path | None,
     det: Path | None,
     verifier: tuple[Path, ...],
@@ -68,7 +72,7 @@ def command(
 
     if (candidates is None) == (not patient):
         raise ValueError("give either whom to judge (--patient) or what was found before (--candidates)")
-    parts = fold_parts(regns, det, verifier, models, version)
+    parts = fold_parts(regns, det, verifier, models=models, version=version, keep=keep)
     if candidates is not None:
         if not verifier:
             raise ValueError("--candidates asks a verifier: give its run (--verifier)")

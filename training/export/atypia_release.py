@@ -106,7 +106,7 @@ def _make_card(made: Made, judgement: AtypiaJudgement, record: RunRecord, side: 
         name=NAME,
         version=made.version,
         task="classification",
-        architecture=describe_window_net(made, side, "figure"),
+        architecture=describe_window_net(made, "figure"),
         input=ModelInput(
             window_px=side,
             stride_px=side,

@@ -16,8 +16,10 @@ from training.export.judged_card import per_group, summarise_judgement
 from training.export.origins import data_of_runs
 from training.export.rounding import RoundingDrift
 from training.models.det import NMS_IOU
+from training.recipes.atypia import AtypiaRecipe
 from training.recipes.reading import read_recipe
 from training.recipes.screening import ScreeningRecipe
+from training.recipes.verifier import VerifierRecipe
 
 UNCHOSEN = 0.5
 _WHOLE_TILE = "; it runs over a tile enlarged by 128 / 125, where the cells of all its sub-tiles fall on one grid and are computed once"
@@ -107,7 +109,7 @@ def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard
     return ModelCard(
         **_common("verifier", made, judgement, "verifier"),
         task="verification",
-        architecture=describe_window_net(made, window_px, "candidate"),
+        architecture=describe_window_net(made, "candidate"),
         input=ModelInput(
             window_px=window_px,
             stride_px=window_px,
@@ -122,12 +124,17 @@ def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard
     )
 
 
-def make_kept_card(card: ModelCard, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
-    """The card of a model that stays, as another version: its own figures carry the version that they are of."""
+def make_kept_card(
+    card: ModelCard, version: str, judgement: Judgement, last: ModelName, *, judged: bool = True
+) -> ModelCard:
+    """The card of a model that stays, as another version: its own figures carry the version that they are of.
+
+    judged : whether the judgement is of cascades with these weights
+    """
     old = {name if _VERSIONED.search(name) else f"{name}_{card.version}": value for name, value in card.figures.items()}
     changed: dict[str, Any] = {
         "version": version,
-        "figures": {**old, **(candidate_figures(judgement) if card.task == "screening" else {})},
+        "figures": {**old, **(candidate_figures(judgement) if judged and card.task == "screening" else {})},
         "evaluation": f"{summarise_judgement(judgement, last)} The weights are those of {card.version}, of which the figures that "
         f"name a version, and its card stated: {card.evaluation}",
         "per_slide": per_group(judgement),
@@ -150,13 +157,23 @@ def _common(name: ModelName, made: Made, judgement: Judgement, last: ModelName) 
     }
 
 
-def describe_window_net(made: Made, window_px: int, centre: str) -> str:
-    """The architecture of a net of the verifier's kind. window_px : side of its window; centre : what is in its middle."""
-    nets = "" if len(made.runs) == 1 else f" of {len(made.runs)} nets"
-    return (
-        f"{made.backbone} up to its third stage; stages 2 and 3 averaged, one linear layer; sees the disc of {window_px / 4:g} um around a "
-        f"{centre}; mean logit{nets} of the eight symmetries of the square"
+def describe_window_net(made: Made, centre: str) -> str:
+    """The architecture of nets of the verifier's kind, which answer together. centre : what is in the middle of their windows."""
+    nets = [
+        f"{recipe.backbone} (the disc of {recipe.geometry.window_px / 4:g} um)"
+        for recipe in map(_window_recipe, made.runs)
+    ]
+    views = (
+        "the eight symmetries of the square" if len(nets) == 1 else "the nets, each in four symmetries of the square"
     )
+    return f"{' and '.join(nets)} around a {centre}; maps from stride 8 on averaged, one linear layer; mean logit of {views}"
+
+
+def _window_recipe(run: Path) -> AtypiaRecipe | VerifierRecipe:
+    recipe = read_recipe(run)
+    if not isinstance(recipe, AtypiaRecipe | VerifierRecipe):
+        raise TypeError(f"{run} is a run of {recipe.kind}, which sees no windows around places")
+    return recipe
 
 
 def state_drift(drift: RoundingDrift) -> str:

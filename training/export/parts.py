@@ -81,24 +81,35 @@ def read_parts(
 
 
 def fold_parts(
-    regns: Path | None, det: Path | None, verifiers: Sequence[Path], models: Path | None, version: str | None
+    regns: Path | None,
+    det: Path | None,
+    verifiers: Sequence[Path],
+    *,
+    models: Path | None,
+    version: str | None,
+    keep: Sequence[str],
 ) -> CascadeParts:
-    """Runs, and for what they do not give a version of all models.
+    """Runs, and released versions of what they do not give: of each the one that `keep` names, else that of `version`.
+
+    models : folder of <name>/<version>
 
     Raises
     ------
     FileNotFoundError
-        If Reg-NS or Det has no such version.
+        If there is no such version, or Reg-NS or Det has none.
     ValueError
-        If a model is missing, or one of `models` and `version`.
+        If a model is missing or comes from two places, or `models` is given without a version, or the other way round.
     """
-    if (models is None) != (version is None):
-        raise ValueError("give a folder of models and their --version together")
+    if (models is None) == (version is not None or bool(keep)):
+        raise ValueError("give a folder of models and their --version, or --keep, together")
     runs = _runs(regns, det, verifiers)
-    if models is None or version is None:
+    if models is None:
         return CascadeParts(runs)
-    versions = version_folders(models, version)
-    return CascadeParts(runs, {name: versions[name] for name in MODELS if name in versions and name not in runs})
+    kept = find_kept_versions(keep, models)
+    if version is not None:
+        versions = version_folders(models, version)
+        kept = {name: versions[name] for name in MODELS if name in versions and name not in runs} | kept
+    return CascadeParts(runs, kept)
 
 
 def _runs(regns: Path | None, det: Path | None, verifiers: Sequence[Path]) -> dict[ModelName, Sequence[Path]]:

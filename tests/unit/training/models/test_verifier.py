@@ -159,6 +159,14 @@ def test_a_net_of_a_narrower_window_sees_the_middle_of_the_widest() -> None:
     torch.testing.assert_close(together.logit(), (apart[0].logit() + apart[1].logit()) / 2, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("depth", "channels"), [(3, 40 + 112), (4, 40 + 112 + 320)])
+def test_a_deeper_verifier_sees_the_coarser_map_too(depth: int, channels: int) -> None:
+    net = Verifier("timm/efficientnet_lite0", window_px=96, depth=depth).eval()
+    assert net.fc.in_features == channels
+    with torch.inference_mode():
+        assert net(torch.rand(2, 3, 96, 96) * 255).shape == (2,)
+
+
 def test_what_lies_outside_the_disc_is_not_seen() -> None:
     torch.manual_seed(0)
     net = Verifier("micro").eval()
