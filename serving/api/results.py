@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -9,8 +11,9 @@ from starlette.requests import Request
 from serving.api.owners import visible_owner
 from serving.api.problems import FailedAnalysisError
 from serving.api.workload import Workload
+from serving.core.report import Report
 from serving.jobs.job import AnalysisJob, ResultLostError
-from serving.jobs.results import load_result
+from serving.jobs.results import load_result, read_report
 from serving.scoring.analysis import Analysis
 
 KEPT = 2
@@ -19,12 +22,19 @@ KEPT = 2
 
 def load_job_result(workload: Workload, job: AnalysisJob) -> Analysis:
     """The result of a job that has ended; raises the error that it ended with."""
+    with _stored_result(workload, job) as name:
+        return load_result(workload.store.kept, name, slide_name=job.name)
+
+
+@contextmanager
+def _stored_result(workload: Workload, job: AnalysisJob) -> Iterator[str]:
+    """The folder of a job's result, to read from; raises the error that the job ended with, and notes that a result is lost."""
     if job.state != "succeeded" or job.result is None:
         raise FailedAnalysisError(
             job.problem or "not-finished", job.detail or f"the analysis is {job.state}; it has no result"
         )
     try:
-        return load_result(workload.store.kept, job.result, slide_name=job.name)
+        yield job.result
     except ResultLostError:
         workload.jobs.lose(job)
         raise
@@ -52,14 +62,30 @@ class ResultCache:
             If there is none.
         """
         job = self._workload.jobs.get(analysis_id, owner=owner)
-        key = (job.result or "", job.name)
-        with self._lock:
-            if (found := self._kept.get(key)) is not None and job.state == "succeeded":
-                self._kept.move_to_end(key)
-                return job, found
+        if (known := self._find(job)) is not None:
+            return job, known
         found = load_job_result(self._workload, job)
         with self._lock:
-            self._kept[key] = found
+            self._kept[_key(job)] = found
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return job, found
+
+    def get_report(self, analysis_id: str, *, owner: str | None) -> Report:
+        """The report of an analysis of the owner's, as it was made, without reading its rasters; raises as `get`."""
+        job = self._workload.jobs.get(analysis_id, owner=owner)
+        if (known := self._find(job)) is not None:
+            return known.report
+        with _stored_result(self._workload, job) as name:
+            return read_report(self._workload.store.kept, name)
+
+    def _find(self, job: AnalysisJob) -> Analysis | None:
+        with self._lock:
+            found = self._kept.get(_key(job)) if job.state == "succeeded" else None
+            if found is not None:
+                self._kept.move_to_end(_key(job))
+            return found
+
+
+def _key(job: AnalysisJob) -> tuple[str, str]:
+    return job.result or "", job.name

@@ -183,4 +183,4 @@ def _collect(workload: Workload, kept: ResultCache, study_id: str, *, owner: str
     store = StudyStore(workload.database)
     study = store.get(study_id, owner=owner)
     store.check_ended(study, you)
-    return collect_results(workload.database, study, lambda analysis: kept.get(analysis, owner=owner)[1].report)
+    return collect_results(workload.database, study, lambda analysis: kept.get_report(analysis, owner=owner))
