@@ -51,8 +51,6 @@ class ModelRole(ABC):
     """Whether it is no detector and yet sees windows that overlap by what its card states."""
     beside: ClassVar[bool] = False
     """Whether scoring asks it, where it is released, beside a cascade or a one-stage detector: about what that found, or where it counts."""
-    light: ClassVar[bool] = False
-    """Whether it takes so little time that a processor is better used by one thread for each of several tiles than by several for one."""
     fuses: ClassVar[bool] = False
     """Whether it makes one probability of those of several detectors; a release with it may have several."""
     has_graph: ClassVar[bool] = True

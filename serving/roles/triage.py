@@ -28,7 +28,6 @@ class TriageRole(ModelRole):
     outputs: ClassVar[Tensors] = {"probabilities": ("tensor(float)", 3)}
     tolerances: ClassVar[Mapping[str, float]] = {"probabilities": 0.005}
     any_side = True
-    light = True
     in_cascade = True
     rank = 0
 

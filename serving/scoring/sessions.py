@@ -13,7 +13,7 @@ from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
 from serving.roles.role import MODEL_ROLES
 from serving.scoring import cuda_session, int8, openvino_session
-from serving.scoring.batch_sizes import CONCURRENT_PROVIDERS, cores
+from serving.scoring.batch_sizes import cores
 from serving.scoring.cuda_session import HALF, CudaMissingError, CudaSession
 from serving.scoring.gpus import SpreadSession, gpus
 from serving.scoring.int8 import INT8, Int8Session
@@ -58,22 +58,19 @@ def open_session(folder: Path, card: ModelCard, providers: Sequence[str]) -> Ses
 
     A one-stage detector or a regions model whose graph takes a fixed number of windows takes any.
     """
-    role = MODEL_ROLES.find(card.name, card.task)
     try:
-        session = _open_onnx_session(folder / "model.onnx", providers, light=role.light)
+        session = _open_onnx_session(folder / "model.onnx", providers)
     except Exception as error:  # ONNX Runtime raises types of its own that share no base.
         raise ModelError(f"{label_model(card)} does not load: {error}") from error
+    role = MODEL_ROLES.find(card.name, card.task)
     if role.one_stage or role.overlaps:
         session = free_batch(session)
     _check_contract(session, card)
     return session
 
 
-def _open_onnx_session(path: Path, providers: Sequence[str], *, light: bool) -> Session:
-    """The graph on the first of the providers, or on the next where CUDA does not load.
-
-    light : whether one thread computes it where tiles are computed at once, each by a thread of its own; see `ModelRole`
-    """
+def _open_onnx_session(path: Path, providers: Sequence[str]) -> Session:
+    """The graph on the first of the providers, or on the next where CUDA does not load."""
     first, *others = providers
     if first in PRECISIONS:
         return OpenVinoSession(path, first)
@@ -86,9 +83,9 @@ def _open_onnx_session(path: Path, providers: Sequence[str], *, light: bool) -> 
         except CudaMissingError:
             if not others:
                 raise
-            return _open_onnx_session(path, others, light=light)
+            return _open_onnx_session(path, others)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if light and first in CONCURRENT_PROVIDERS else choose_threads(first)
+    options.intra_op_num_threads = choose_threads(first)
     options.inter_op_num_threads = 1
     # Threads that wait for work sleep. Spinning, they kept readers and other models from the processor: small graphs took 1.2 to 1.5 times as
     # long, and large ones no less.

@@ -8,12 +8,11 @@ import onnxruntime
 import pytest
 
 from serving.core.errors import ModelError
-from serving.roles.role import MODEL_ROLES
 from serving.scoring import sessions
 from serving.scoring.sessions import CPU, TENSORRT, open_session, open_together
-from tests.fakes import make_cards, make_triage_card
+from tests.fakes import make_cards
 from tests.limits import LONGEST_S
-from tests.quick_models import darkest_place, quick_screening, quick_triage, write_quick_model
+from tests.quick_models import darkest_place, quick_screening, write_quick_model
 
 
 def test_sessions_on_a_processor_share_one_place_in_memory(tmp_path: Path) -> None:
@@ -22,19 +21,6 @@ def test_sessions_on_a_processor_share_one_place_in_memory(tmp_path: Path) -> No
         opened = open_session(tmp_path / card.name / card.version, card, [CPU])
         assert isinstance(opened, onnxruntime.InferenceSession)
         assert opened.get_session_options().get_session_config_entry("session.use_env_allocators") == "1"
-
-
-def test_a_light_net_is_computed_by_one_thread_and_others_by_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "choose_threads", lambda _: 3)
-    threads = {}
-    for card, graph in ((make_triage_card(), quick_triage()), (make_cards()[0], quick_screening(60.0))):
-        write_quick_model(tmp_path, card, graph)
-        opened = open_session(tmp_path / card.name / card.version, card, [CPU])
-        assert isinstance(opened, onnxruntime.InferenceSession)
-        threads[MODEL_ROLES.find(card.name, card.task).light] = opened.get_session_options().intra_op_num_threads
-    assert threads == {True: 1, False: 3}
 
 
 def test_models_are_opened_two_at_a_time_and_given_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
