@@ -14,7 +14,6 @@ from training.cli.options import A_PATH, WithLists, runs_options
 @click.option("--base", type=A_PATH, default=Path("models"), show_default=True, help="folder of the versions that stay")
 @click.option("--judgement", type=A_PATH, required=True, help="judgement.json of cross-validate")
 @click.option("--screening", type=float, help="Reg-NS score from which Det looks at a sub-tile; by default the folds'")
-@click.option("--other-screening", is_flag=True, help="accept folds that another Reg-NS screened; every card says so")
 @click.option(
     "--limit", multiple=True, help="a sentence of what the judgement does not show, for every card; repeatable"
 )
@@ -35,7 +34,6 @@ def command(
     base: Path,
     judgement: Path,
     screening: float | None,
-    other_screening: bool,
     limit: tuple[str, ...],
     data: tuple[Path, ...],
     out: Path,
@@ -44,8 +42,7 @@ def command(
 
     Cards derive from the runs (data, patients, counts, licences, recipe, seed, code) and from the judgement of cascades like this
     one, which were trained without the groups that they were judged on: threshold, calibration, count rule, figures and limits. A
-    judgement whose folds state another recipe, other kept weights or another screening score is refused, but for what --other-screening
-    accepts.
+    judgement whose folds state another recipe, other kept weights or another screening score is refused.
     """
     from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.judgement_tables import read_judgement  # noqa: PLC0415
@@ -58,7 +55,6 @@ def command(
         version=version,
         models=out,
         screening=screening,
-        other_screening=other_screening,
         limits=limit,
         dataset=read_stores(data) if data else None,
     )

@@ -124,17 +124,12 @@ def verifier_card(made: Made, judgement: Judgement, window_px: int) -> ModelCard
     )
 
 
-def make_kept_card(
-    card: ModelCard, version: str, judgement: Judgement, last: ModelName, *, judged: bool = True
-) -> ModelCard:
-    """The card of a model that stays, as another version: its own figures carry the version that they are of.
-
-    judged : whether the judgement is of cascades with these weights
-    """
+def make_kept_card(card: ModelCard, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
+    """The card of a model that stays, as another version: its own figures carry the version that they are of."""
     old = {name if _VERSIONED.search(name) else f"{name}_{card.version}": value for name, value in card.figures.items()}
     changed: dict[str, Any] = {
         "version": version,
-        "figures": {**old, **(candidate_figures(judgement) if judged and card.task == "screening" else {})},
+        "figures": {**old, **(candidate_figures(judgement) if card.task == "screening" else {})},
         "evaluation": f"{summarise_judgement(judgement, last)} The weights are those of {card.version}, of which the figures that "
         f"name a version, and its card stated: {card.evaluation}",
         "per_slide": per_group(judgement),

@@ -27,8 +27,6 @@ from training.export.publishing import check_version_number, hashes, publish
 from training.export.rounding import Samples, measure_drift, middles, round_to_half
 from training.export.version_files import Export, write_graph
 
-SCREENED_OTHERWISE = "The judged cascades were screened by another Reg-NS than this release's: which figures its own Reg-NS passes over was not judged with it."
-
 
 def release(
     parts: CascadeParts,
@@ -37,7 +35,6 @@ def release(
     version: str,
     models: Path,
     screening: float | None = None,
-    other_screening: bool = False,
     limits: Sequence[str] = (),
     dataset: Dataset | None = None,
     say: Callable[[str], None] = print,
@@ -50,8 +47,6 @@ def release(
     judgement : of cascades like this one, trained without the groups that they were judged on. The card of the model that
         speaks last states its threshold, calibration, count rule and figures
     screening : Reg-NS score from which Det looks at a sub-tile; by default that of the judgement's folds
-    other_screening : whether another Reg-NS may have screened the folds' cascades than the one that stays, with its own score; every card
-        then says so
     limits : sentences of what the judgement does not show, for every card, beside those that follow from it
     dataset : labelled pictures, on which the rounding is measured; by default generated tissue
 
@@ -70,19 +65,17 @@ def release(
         if (models / name / version).exists():
             raise FileExistsError(f"{models / name / version} exists; versions never change, choose another")
     seen = parts.seen()
-    check_judged(parts, judgement, other_screening=other_screening)
-    threshold = _own_screening(parts, screening) if other_screening else _screening(parts, judgement, screening)
+    check_judged(parts, judgement)
+    threshold = _screening(parts, judgement, screening)
     samples = Samples.from_dataset(dataset)
-    screened = [SCREENED_OTHERWISE] if other_screening else []
-    stated = [*list_limits(judgement, seen), *screened, *limits]
+    stated = [*list_limits(judgement, seen), *limits]
     cards = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in parts.names:
             folder = Path(scratch) / name
             folder.mkdir()
             if name in parts.kept:
-                judged = not (name == "reg-ns" and other_screening)
-                card = _kept(parts.kept[name], folder, version, judgement, parts.last, judged=judged)
+                card = _kept(parts.kept[name], folder, version, judgement, parts.last)
             else:
                 card = _anew(name, parts, folder, version, judgement=judgement, samples=samples)
                 say(f"{name}: {card.weights}")
@@ -96,10 +89,8 @@ def release(
     return cards
 
 
-def check_judged(parts: CascadeParts, judgement: Judgement, *, other_screening: bool = False) -> None:
+def check_judged(parts: CascadeParts, judgement: Judgement) -> None:
     """Refuse a judgement whose folds state that their cascades were made of something else.
-
-    other_screening : whether their Reg-NS may be another
 
     Raises
     ------
@@ -109,8 +100,6 @@ def check_judged(parts: CascadeParts, judgement: Judgement, *, other_screening: 
     stated: Mapping[ModelName, str] = judgement.cascade.made_by
     ours = parts.made_by()
     for name in stated.keys() | (ours.keys() if stated else ()):
-        if name == "reg-ns" and other_screening:
-            continue
         if stated.get(name) != ours.get(name):
             raise ValueError(
                 f"the judgement is of cascades whose {name} is made by {stated.get(name, 'nothing')}, that of the release by "
@@ -133,21 +122,11 @@ def _screening(parts: CascadeParts, judgement: Judgement, given: float | None) -
     return screening_threshold(score, judgement)
 
 
-def _own_screening(parts: CascadeParts, given: float | None) -> ScreeningThreshold:
-    """That of the Reg-NS that stays, whose judgement it is of."""
-    kept = load_card(parts.kept["reg-ns"]).screening_threshold if "reg-ns" in parts.kept else None
-    if kept is None or given is not None:
-        raise ValueError(
-            "--other-screening is for a Reg-NS that stays with its own score: give --keep reg-ns=VERSION, and no --screening"
-        )
-    return kept
-
-
-def _kept(old: Path, folder: Path, version: str, judgement: Judgement, last: ModelName, *, judged: bool) -> ModelCard:
+def _kept(old: Path, folder: Path, version: str, judgement: Judgement, last: ModelName) -> ModelCard:
     card = load_card(old)
     for name in card.files:
         shutil.copy2(old / name, folder / name)
-    return make_kept_card(card, version, judgement, last, judged=judged)
+    return make_kept_card(card, version, judgement, last)
 
 
 def _anew(

@@ -13,7 +13,7 @@ from tests.unit.training.evaluation.test_judge import several
 from training.evaluation.judge import judge
 from training.evaluation.judgement import JudgedCascade, Judgement, ModelName
 from training.export.parts import CascadeParts, find_kept_versions, fold_parts
-from training.export.release import SCREENED_OTHERWISE, release
+from training.export.release import release
 
 
 @pytest.fixture(scope="module")
@@ -66,35 +66,6 @@ def test_figures_carry_the_version_that_they_are_of(models: Path, tmp_path: Path
     _, det = release(CascadeParts(kept=kept), _judge(), version="0.2.0", models=tmp_path / "new", say=lambda _: None)
     assert (det.figures["f1_0.1.0"], det.figures["recall_0.0.9"]) == (0.5, 0.4)
     assert not {"f1", "recall_0.0.9_0.1.0"} & det.figures.keys()
-
-
-def test_a_reg_ns_that_stays_may_have_been_another_in_the_folds_where_every_card_says_so(
-    models: Path, parts: CascadeParts, tmp_path: Path
-) -> None:
-    made_by = {**parts.made_by(), "reg-ns": f"weights {'0' * 64}"}
-    judged = _judge(made_by=made_by, screening=0.7)
-    regns, det = release(parts, judged, version="0.2.0", models=tmp_path, other_screening=True, say=lambda _: None)
-    assert SCREENED_OTHERWISE in regns.limits
-    assert SCREENED_OTHERWISE in det.limits
-    assert regns.screening_threshold == load_card(models / "reg-ns" / "0.1.0").screening_threshold, (
-        "its own, not the folds'"
-    )
-    assert not any(name.startswith("cross_validated") for name in regns.figures)
-    with pytest.raises(ValueError, match="whose reg-ns is made by weights 0000"):
-        release(parts, judged, version="0.3.0", models=tmp_path, say=lambda _: None)
-    with pytest.raises(ValueError, match="and no --screening"):
-        release(
-            parts, judged, version="0.3.0", models=tmp_path, screening=0.7, other_screening=True, say=lambda _: None
-        )
-    with pytest.raises(ValueError, match="whose det is made by"):
-        release(
-            parts,
-            _judge(made_by={**made_by, "det": "recipe 0123456789ab"}),
-            version="0.3.0",
-            models=tmp_path,
-            other_screening=True,
-            say=lambda _: None,
-        )
 
 
 def test_a_fold_keeps_the_versions_that_are_named_and_takes_the_rest_of_another(models: Path, tmp_path: Path) -> None:
