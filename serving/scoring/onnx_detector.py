@@ -12,13 +12,14 @@ from serving.core.detections import Detections
 from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard
 from serving.roles.role import MODEL_ROLES, Task
-from serving.scoring.batch_sizes import GPU_PROVIDERS, choose_batch_sizes, run_in_batches
+from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.candidates import find_candidates
 from serving.scoring.int8 import INT8
 from serving.scoring.onnx_classifier import OnnxClassifier
 from serving.scoring.onnx_segmenter import OnnxSegmenter
+from serving.scoring.outputs import check_finite, compute
 from serving.scoring.session import Session
-from serving.scoring.sessions import CPU, label_model
+from serving.scoring.sessions import CPU
 from serving.scoring.tiling import TILE_PX
 
 BAND_ROWS = 2
@@ -49,15 +50,12 @@ class OnnxScreener:
         return np.concatenate(bands, axis=1)
 
     def _scores(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
-            found: list[NDArray[Any]] = self._session.run(["scores"], {"tiles": np.ascontiguousarray(batch)}, self._run)
-            return found
-
         # As many px at once, whether they are whole tiles or sub-tiles by themselves.
         most = choose_batch_sizes(self.provider).tiles * max(TILE_PX**2 // (tiles.shape[1] * tiles.shape[2]), 1)
-        (scores,) = run_in_batches(tiles, run, most) if self.provider in GPU_PROVIDERS else run(tiles)
-        if not np.isfinite(scores).all():
-            raise ModelError(f"{label_model(self.card)} gave scores that are not finite")
+        (scores,) = compute(
+            self._session, ["scores"], tiles, provider=self.provider, most=most, stop=self._run, fed="tiles"
+        )
+        check_finite(self.card, "scores", scores)
         return scores
 
 
@@ -106,8 +104,7 @@ class OnnxDetector:
         boxes, probabilities, counts = self._run_on(
             self._detection, names, sub_tiles, choose_batch_sizes(self.provider).windows
         )
-        if not (np.isfinite(boxes).all() and np.isfinite(probabilities).all()):
-            raise ModelError(f"{label_model(self.detection_card)} gave boxes that are not finite")
+        check_finite(self.detection_card, "boxes", boxes, probabilities)
         return [
             Detections(b[:n], p[:n], np.zeros(n, np.float32))
             for b, p, n in zip(boxes, probabilities, counts, strict=True)
@@ -120,8 +117,7 @@ class OnnxDetector:
         found: NDArray[np.float32] = self._run_on(
             self._verification, ["probabilities"], windows, choose_batch_sizes(self.provider).candidates
         )[0]
-        if not np.isfinite(found).all():
-            raise ModelError(f"{label_model(self.verification_card)} gave probabilities that are not finite")
+        check_finite(self.verification_card, "probabilities", found)
         return found
 
     def triage(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -131,18 +127,13 @@ class OnnxDetector:
         found: NDArray[np.float32] = self._run_on(
             self._triage, ["probabilities"], tiles, choose_batch_sizes(self.provider).tiles, fed="tiles"
         )[0]
-        if not np.isfinite(found).all():
-            raise ModelError(f"{label_model(self.triage_card)} gave probabilities that are not finite")
+        check_finite(self.triage_card, "probabilities", found)
         return found
 
     def _run_on(
         self, session: Session, names: list[str], windows: NDArray[np.uint8], most: int, *, fed: str = "windows"
     ) -> list[NDArray[Any]]:
-        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
-            found: list[NDArray[Any]] = session.run(names, {fed: batch}, self._run)
-            return found
-
-        return run_in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
+        return compute(session, names, windows, provider=self.provider, most=most, stop=self._run, fed=fed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +158,9 @@ class OnnxOneStage:
         role = MODEL_ROLES.find(self.card.name, self.card.task)
         names = list(role.outputs)
 
-        def run(batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
-            found: list[NDArray[Any]] = self._session.run(names, {"windows": batch}, self._run)
-            return found
-
         most = self.card.input.batch or choose_batch_sizes(self.provider).windows
-        found = run_in_batches(windows, run, most) if self.provider in GPU_PROVIDERS else run(windows)
-        if not all(np.isfinite(values).all() for values in found):
-            raise ModelError(f"{label_model(self.card)} gave values that are not finite")
+        found = compute(self._session, names, windows, provider=self.provider, most=most, stop=self._run)
+        check_finite(self.card, "values", *found)
         return find_candidates(self.card, dict(zip(names, found, strict=True)))
 
 
