@@ -1,4 +1,4 @@
-"""How messages are put: the line on research use, numbers with nouns, and options by the names that readers know.
+"""How messages are put: the line on research use, numbers with nouns, times, and options by the names that readers know.
 
 It loads nothing, since `mitoserve --help` needs it.
 """
