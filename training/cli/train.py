@@ -45,7 +45,7 @@ def command(
     """Train by RECIPE.
 
     That is one of the seven model classes of Ji et al. (BC, Reg, Reg-NS, Det, Det-NS, Det-WL, Det-NS-WL), one of the cascade's
-    (verifier, screening and detector, each of them with -crops, verifier-wide and verifier-light), triage, atypia, or a TOML file.
+    (verifier, screening and detector, each of them with -crops, and verifier-wide), triage, atypia, or a TOML file.
 
     A run that was stopped goes on from its checkpoint when the same command is given again.
     `torchrun --nproc-per-node N -m training train ...` trains on N GPUs or CPU processes.

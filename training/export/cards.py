@@ -158,10 +158,11 @@ def describe_window_net(made: Made, centre: str) -> str:
         f"{recipe.backbone} (the disc of {recipe.geometry.window_px / 4:g} um)"
         for recipe in map(_window_recipe, made.runs)
     ]
-    views = (
-        "the eight symmetries of the square" if len(nets) == 1 else "the nets, each in four symmetries of the square"
+    several = "" if len(nets) == 1 else ", and of the nets"
+    return (
+        f"{' and '.join(nets)} around a {centre}; maps of strides 8 and 16 averaged, one linear layer; mean logit of the eight symmetries of the "
+        f"square{several}"
     )
-    return f"{' and '.join(nets)} around a {centre}; maps from stride 8 on averaged, one linear layer; mean logit of {views}"
 
 
 def _window_recipe(run: Path) -> AtypiaRecipe | VerifierRecipe:

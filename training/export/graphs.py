@@ -78,10 +78,10 @@ class VerifierGraph(nn.Module):
     Parameters
     ----------
     views
-        8 for all symmetries of the square, 4 for those without a turn by a quarter, 1 for the window as it is.
+        8 for all symmetries of the square, 1 for the window as it is.
     """
 
-    def __init__(self, nets: Sequence[Verifier], views: Literal[1, 4, 8] = 8) -> None:
+    def __init__(self, nets: Sequence[Verifier], views: Literal[1, 8] = 8) -> None:
         super().__init__()
         self.nets, self.views, self.window_px = nn.ModuleList(nets), views, max(net.window_px for net in nets)
         self.edges = [(self.window_px - net.window_px) // 2 for net in nets]
@@ -234,12 +234,8 @@ def det_graph(run: Path) -> DetGraph:
 
 
 def verifier_graph(runs: Sequence[Path]) -> VerifierGraph:
-    """One graph of all verifier recipes' runs; raises as `regns_graph` does.
-
-    One net is asked in eight views. Several are asked in four each: another net says more than the same one of a turned window, and
-    two together take the time of one.
-    """
-    return VerifierGraph([_loaded(run, Verifier) for run in runs], views=8 if len(runs) == 1 else 4)
+    """One graph of all verifier recipes' runs; raises as `regns_graph` does."""
+    return VerifierGraph([_loaded(run, Verifier) for run in runs])
 
 
 def _loaded(run: Path, kind: type[_Model]) -> _Model:

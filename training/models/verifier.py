@@ -21,7 +21,7 @@ _GROUND = 200.0
 
 
 class Verifier(nn.Module):
-    """The trunk's maps of stride 8 and beyond, averaged, and one linear layer over all.
+    """The trunk's maps of strides 8 and 16, averaged, and one linear layer over both.
 
     Only the disc inscribed in the window is seen, so that a window may be turned by any angle without showing corners
     that a crop does not have. In training `forward(images, labels)` gives the loss, in evaluation `forward(images)` the
@@ -36,8 +36,6 @@ class Verifier(nn.Module):
         Number of classes; 2 for a figure and what is none.
     smoothing
         Share of each label that goes to the other classes.
-    depth
-        Number of the trunk's maps: with 3 the last has stride 16, with 4 it has 32.
     """
 
     disc: Tensor
@@ -50,13 +48,12 @@ class Verifier(nn.Module):
         classes: int = 2,
         smoothing: float = 0.02,
         dropout: float = 0.3,
-        depth: int = 3,
     ) -> None:
         super().__init__()
         self.window_px, self.classes, self.smoothing = window_px, classes, smoothing
-        self.trunk = build_trunk(backbone, make_frozen_norm(backbone), depth)
+        self.trunk = build_trunk(backbone, make_frozen_norm(backbone), 3)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(sum(self.trunk.channels[1:]), 1 if classes == 2 else classes)
+        self.fc = nn.Linear(sum(self.trunk.channels[1:3]), 1 if classes == 2 else classes)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)
         self.register_buffer("disc", _disc(window_px), persistent=False)
@@ -66,7 +63,7 @@ class Verifier(nn.Module):
         maps = self.trunk(images * self.disc + (1 - self.disc) * _GROUND)
         edge = (self.window_px - _MIDDLE_PX) // 2 // self.trunk.strides[1]
         fine = maps[1][:, :, edge:-edge, edge:-edge] if edge else maps[1]
-        pooled = torch.cat([m.float().mean((2, 3)) for m in (fine, *maps[2:])], 1)
+        pooled = torch.cat([fine.float().mean((2, 3)), maps[2].float().mean((2, 3))], 1)
         outputs = self.fc(self.dropout(pooled)).float()
         if not self.training:
             return figure_logit(outputs)

@@ -45,12 +45,10 @@ class Mining(BaseModel):
 class VerifierRecipe(RecipeKind):
     """The verifier."""
 
-    follows: ClassVar[tuple[str, ...]] = ("backbone", "depth", "initialisation", "geometry", "classes")
+    follows: ClassVar[tuple[str, ...]] = ("backbone", "initialisation", "geometry", "classes")
 
     kind: Literal["verifier"] = "verifier"
     backbone: TrunkName = RELEASED_TRUNK
-    depth: Literal[3, 4] = 3
-    """Number of the trunk's maps that the last layer sees: 3 up to stride 16, 4 up to stride 32."""
     steps: int = Field(gt=0)
     batch: int = Field(default=1, gt=0)
     """Times that what `draw` states is drawn for a step; each is drawn and augmented together."""
@@ -89,7 +87,6 @@ class VerifierRecipe(RecipeKind):
             classes=len(self.classes),
             smoothing=self.smoothing,
             dropout=self.dropout,
-            depth=self.depth,
         )
         model.trunk.freeze(self.frozen_stages)
         return model

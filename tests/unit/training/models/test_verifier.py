@@ -1,7 +1,6 @@
 """The verifier: its windows, what it learns from, and that turning a window changes nothing once exported."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -135,19 +134,15 @@ def test_plain_windows_show_the_place_in_the_middle_at_the_stated_scale(candidat
     assert float((coarse[0, :, 16:48, 16:48] - half).abs().mean()) < 12
 
 
-@pytest.mark.parametrize(
-    ("views", "turned"), [(8, [(1, (1, 2)), (2, (1, 2))]), (4, [(2, (1, 2))])], ids=["eight", "four, no quarter turn"]
-)
-def test_a_turned_or_mirrored_window_has_the_same_probability(
-    views: Literal[4, 8], turned: list[tuple[int, tuple[int, int]]]
-) -> None:
+def test_a_turned_or_mirrored_window_has_the_same_probability() -> None:
     torch.manual_seed(0)
-    graph = VerifierGraph([Verifier("micro"), Verifier("micro")], views=views)
+    graph = VerifierGraph([Verifier("micro"), Verifier("micro")])
     window = torch.randint(0, 256, (1, WINDOW_PX, WINDOW_PX, 3), dtype=torch.uint8)
-    seen = torch.cat([window, *(window.rot90(*turn) for turn in turned), window.flip(1), window.flip(2)])
+    views = torch.cat([window, window.rot90(1, (1, 2)), window.flip(2)])
     with torch.inference_mode():
-        together, alone = graph(seen), graph(window)
-    torch.testing.assert_close(together, alone.expand(len(seen)), atol=1e-5, rtol=0)
+        together, alone = graph(views), graph(window)
+    torch.testing.assert_close(together, together[:1].expand(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=0)
 
 
 def test_a_net_of_a_narrower_window_sees_the_middle_of_the_widest() -> None:
@@ -162,14 +157,6 @@ def test_a_net_of_a_narrower_window_sees_the_middle_of_the_widest() -> None:
         ]
     assert graph.window_px == 96
     torch.testing.assert_close(together.logit(), (apart[0].logit() + apart[1].logit()) / 2, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize(("depth", "channels"), [(3, 40 + 112), (4, 40 + 112 + 320)])
-def test_a_deeper_verifier_sees_the_coarser_map_too(depth: int, channels: int) -> None:
-    net = Verifier("timm/efficientnet_lite0", window_px=96, depth=depth).eval()
-    assert net.fc.in_features == channels
-    with torch.inference_mode():
-        assert net(torch.rand(2, 3, 96, 96) * 255).shape == (2,)
 
 
 def test_what_lies_outside_the_disc_is_not_seen() -> None:

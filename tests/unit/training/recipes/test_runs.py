@@ -47,7 +47,7 @@ def test_a_start_of_another_kind_is_refused(start: Path, model: str) -> None:
 
 def test_recipes_are_found_by_name_or_file(tmp_path: Path) -> None:
     cascade = [f"{model}{data}" for model in ("detector", "screening", "verifier") for data in ("", "-crops")]
-    assert list_shipped_recipes() == sorted(["atypia", "triage", "verifier-light", "verifier-wide", *cascade])
+    assert list_shipped_recipes() == sorted(["atypia", "triage", "verifier-wide", *cascade])
     for name in list_shipped_recipes():
         assert load_recipe(name).learning_rate > 0
     path = tmp_path / "mine.toml"
