@@ -96,8 +96,8 @@ def view(job: AnalysisJob, sendings: Sequence[Sending] = ()) -> AnalysisView:
         state=job.state,
         priority=job.priority,
         created_at=state_time(job.created_at),
-        started_at=None if job.started_at is None else state_time(job.started_at),
-        finished_at=None if job.finished_at is None else state_time(job.finished_at),
+        started_at=state_time(job.started_at),
+        finished_at=state_time(job.finished_at),
         progress=Progress(
             tiles_done=job.tiles_done,
             tiles_total=job.tiles_total,
@@ -117,7 +117,7 @@ def view(job: AnalysisJob, sendings: Sequence[Sending] = ()) -> AnalysisView:
                 state=one.state,
                 attempts=one.attempts,
                 outcome=one.outcome,
-                next_at=None if one.next_at is None else state_time(one.next_at),
+                next_at=state_time(one.next_at),
             )
             for one in sendings
         ],

@@ -72,9 +72,7 @@ def _view(screening: str, drift: DriftResult) -> DriftView:
         screening=screening,
         reference=None
         if known is None
-        else ReferenceView(
-            source=known.source, made_at=None if known.at is None else state_time(known.at), reference=known.reference
-        ),
+        else ReferenceView(source=known.source, made_at=state_time(known.at), reference=known.reference),
         recent=drift.recent,
         needed=drift.needed,
         level=drift.level,

@@ -286,7 +286,7 @@ def view_reading(reading: Reading, *, you: str) -> ReadingView:
         reviewer=reading.reviewer,
         given_at=state_time(reading.given_at),
         given_by=reading.given_by,
-        finished_at=None if reading.finished_at is None else state_time(reading.finished_at),
+        finished_at=state_time(reading.finished_at),
         yours=reading.reader == you,
     )
 

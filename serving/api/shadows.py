@@ -196,7 +196,7 @@ def _view(workload: Workload, shadow: Shadow) -> ShadowView:
         detail=shadow.detail,
         serves=shadow.models == workload.registry.serving(required=False),
         created_at=state_time(shadow.at),
-        ended_at=None if shadow.ended_at is None else state_time(shadow.ended_at),
+        ended_at=state_time(shadow.ended_at),
         actor=shadow.actor,
         analyses=record.counts(shadow.number),
         faults=record.faults(shadow.number),

@@ -6,7 +6,7 @@ It loads nothing, since `mitoserve --help` needs it.
 import re
 import time
 from collections.abc import Collection
-from typing import Final
+from typing import Final, overload
 
 RESEARCH_USE: Final = "For Research Use Only. Not for use in diagnostic procedures."
 
@@ -19,9 +19,13 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def state_time(seconds: float) -> str:
-    """Seconds since 1970 as UTC, ISO 8601."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+@overload
+def state_time(seconds: float) -> str: ...
+@overload
+def state_time(seconds: float | None) -> str | None: ...
+def state_time(seconds: float | None) -> str | None:
+    """Seconds since 1970 as UTC, ISO 8601; None stays None."""
+    return None if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def as_options(text: str, options: Collection[str]) -> str:

@@ -51,7 +51,7 @@ def write_slides(results: StudyResults) -> bytes:
             t, reading = said.tally, said.reading
             place = [reading.place + 1, slide.slide_name, slide.sha256, slide.analysis, slide.model_figures]
             counts = [t.mitotic_figures, t.accepted, t.rejected, t.added, t.unjudged]
-            times = [round(reading.active_s, 1), _state(reading.began_at), _state(reading.finished_at)]
+            times = [round(reading.active_s, 1), state_time(reading.began_at), state_time(reading.finished_at)]
             lines.append([*_reader(results, said.who), *place, *counts, *times])
     return _write(SLIDE_COLUMNS, lines)
 
@@ -79,10 +79,6 @@ TABLES: Mapping[str, Callable[[StudyResults], bytes]] = {
     "agreement": write_agreement,
 }
 """What writes each table, by its name."""
-
-
-def _state(seconds: float | None) -> str | None:
-    return None if seconds is None else state_time(seconds)
 
 
 def _reader(results: StudyResults, who: Who) -> list[str]:

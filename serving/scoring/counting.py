@@ -124,7 +124,7 @@ def _count_reviewed(
         reviewers=list(decision.reviewers),
         rule=decision.rule,
         last_entry=decision.last_entry,
-        last_at=None if decision.last_at is None else state_time(decision.last_at),
+        last_at=state_time(decision.last_at),
         accepted=review.accepted,
         rejected=review.rejected,
         added=review.added,
