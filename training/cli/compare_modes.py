@@ -19,6 +19,9 @@ from training.cli.options import A_PATH, WithLists, data_option
 @click.option(
     "--every", type=click.IntRange(1), default=1, show_default=True, help="of each patient's pictures every n-th"
 )
+@click.option(
+    "--found", type=A_PATH, help="JSON of find-figures, of the same pictures: the exact mode is not run again"
+)
 @click.option("--out", type=A_PATH, required=True, help="JSON file")
 def command(
     *,
@@ -29,6 +32,7 @@ def command(
     version: str,
     provider: str,
     every: int,
+    found: Path | None,
     out: Path,
 ) -> None:
     """Score pictures exactly and fast, each by the triage net of the RUN that never saw its patient.
@@ -38,6 +42,7 @@ def command(
     from serving.datasets.store import read_store  # noqa: PLC0415
     from training.evaluation.cascade_figures import version_folders  # noqa: PLC0415
     from training.evaluation.fast_mode import compare_modes  # noqa: PLC0415
+    from training.evaluation.found_figures import FoundFigures  # noqa: PLC0415
     from training.evaluation.triage import TriageJudgement  # noqa: PLC0415
 
     comparison = compare_modes(
@@ -47,6 +52,7 @@ def command(
         folders=version_folders(models, version),
         provider=provider,
         every=every,
+        found=None if found is None else FoundFigures.model_validate_json(found.read_bytes()),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(comparison.model_dump_json(indent=1) + "\n", "utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.core.modelcard import ModelCard
 from serving.core.report_parts import CascadeMode
 from serving.datasets.store import Dataset, Picture
 from serving.evaluation.bootstrap import bootstrap_interval
@@ -13,6 +14,7 @@ from serving.evaluation.metrics import Rates, rates
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.loading import load_cascade
 from training.evaluation.cascade_figures import hit_figures
+from training.evaluation.found_figures import FoundFigures, take_every
 from training.evaluation.mode_comparison import ModeComparison, ModeFigures
 from training.evaluation.served_analysis import analyse_picture, pair_with_truth
 from training.evaluation.summary import Measured
@@ -20,21 +22,27 @@ from training.evaluation.triage import TriageJudgement
 from training.export.triage_release import release_triage
 from training.recipes.record import read_record
 
-_MODES: tuple[CascadeMode, CascadeMode] = ("exact", "fast")
-
 
 @dataclass(frozen=True, slots=True)
-class ComparedPicture:
-    """What both modes found in a picture, the exact one first, counted once: intervals draw pictures thousands of times.
+class ModeOutcome:
+    """What one mode found in a picture, counted once: intervals draw pictures thousands of times.
 
     hits : indices of the labelled figures that count. seconds : of the processor
     """
 
+    rates: Rates
+    hits: set[int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPicture:
+    """What both modes found in a picture."""
+
     source: str
     patient: str
-    rates: tuple[Rates, Rates]
-    hits: tuple[set[int], set[int]]
-    seconds: tuple[float, float]
+    exact: ModeOutcome
+    fast: ModeOutcome
 
 
 def compare_modes(
@@ -45,6 +53,7 @@ def compare_modes(
     folders: Mapping[str, Path],
     provider: str,
     every: int = 1,
+    found: FoundFigures | None = None,
     draws: int = 2000,
     say: Callable[[str], None] = print,
 ) -> ModeComparison:
@@ -58,11 +67,14 @@ def compare_modes(
         Version folders of the cascade's models, by name. It may have seen the pictures: what is compared is what triage costs it.
     every
         Of each patient's pictures in a store every n-th is scored.
+    found
+        What the exact mode found in these pictures, so that they are scored fast alone.
 
     Raises
     ------
     ValueError
-        If the judgement is of other runs, or none of the pictures is of a patient that a run never saw.
+        If the judgement is of other runs, none of the pictures is of a patient that a run never saw, or `found` is of other models,
+        another provider or other pictures.
     ModelError
         If a model cannot be loaded.
     """
@@ -79,9 +91,11 @@ def compare_modes(
             detector = load_cascade({**folders, **light}, providers=[provider])
             cards = list_cards(detector)
             threshold, models = counting_threshold(cards), [f"{c.name} {c.version}" for c in cards]
+            if found is not None:
+                _check_found(found, cards, provider)
             for store, picture in _unseen(run, stores, every):
-                compared.append(_compare(detector, store, picture, threshold))
-                say(f"{picture.id}: {compared[-1].seconds[0]:.1f} and {compared[-1].seconds[1]:.1f} processor s")
+                compared.append(_compare(detector, store, picture, threshold, found))
+                say(f"{picture.id}: {compared[-1].exact.seconds:.1f} and {compared[-1].fast.seconds:.1f} processor s")
     if not compared:
         raise ValueError("no labelled picture is of a patient that a run never saw")
     sources = ["all", *sorted({c.source for c in compared})]
@@ -96,29 +110,44 @@ def compare_modes(
 def _unseen(run: Path, stores: Sequence[Dataset], every: int) -> list[tuple[Dataset, Picture]]:
     record = read_record(run)
     seen = frozenset() if record is None else record.seen
-    chosen: list[tuple[Dataset, Picture]] = []
-    for store in stores:
-        unseen = [p for p in store if p.labelled and p.patient not in seen]
-        for patient in sorted({p.patient for p in unseen}):
-            chosen += [(store, p) for p in [p for p in unseen if p.patient == patient][::every]]
-    return chosen
+    return [(store, picture) for store in stores for picture in take_every(store, every, seen)]
 
 
-def _compare(detector: Detector, store: Dataset, picture: Picture, threshold: float) -> ComparedPicture:
-    found, seconds = [], []
-    for mode in _MODES:
-        began = time.process_time()
-        analysis = analyse_picture(detector, picture, Path(store.root), cascade=mode)
-        seconds.append(time.process_time() - began)
-        found.append(pair_with_truth(analysis.report, picture.boxes(), group=picture.slide))
-    exact, fast = found
-    return ComparedPicture(
-        store.name,
-        picture.patient,
-        (rates([exact], threshold), rates([fast], threshold)),
-        (hit_figures(exact, threshold), hit_figures(fast, threshold)),
-        (seconds[0], seconds[1]),
-    )
+def _check_found(found: FoundFigures, cards: Sequence[ModelCard], provider: str) -> None:
+    models = [f"{card.name} {card.version}" for card in cards]
+    if (found.models, found.provider) != (models, provider):
+        raise ValueError(
+            f"the figures are those of {', '.join(found.models)} with {found.provider}, not of {', '.join(models)} with {provider}"
+        )
+
+
+def _compare(
+    detector: Detector, store: Dataset, picture: Picture, threshold: float, found: FoundFigures | None
+) -> ComparedPicture:
+    """Both modes on one picture; the exact one is not run again where it is known."""
+    exact = _score(detector, store, picture, threshold, "exact") if found is None else _recall(found, store, picture)
+    fast = _score(detector, store, picture, threshold, "fast")
+    return ComparedPicture(store.name, picture.patient, exact, fast)
+
+
+def _score(detector: Detector, store: Dataset, picture: Picture, threshold: float, mode: CascadeMode) -> ModeOutcome:
+    began = time.process_time()
+    analysis = analyse_picture(detector, picture, Path(store.root), cascade=mode)
+    seconds = time.process_time() - began
+    detections = pair_with_truth(analysis.report, picture.boxes(), group=picture.slide)
+    return ModeOutcome(rates([detections], threshold), hit_figures(detections, threshold), seconds)
+
+
+def _recall(found: FoundFigures, store: Dataset, picture: Picture) -> ModeOutcome:
+    """As `_score`, of what is known."""
+    known = found.by_picture().get((store.name, picture.id))
+    if known is None:
+        raise ValueError(
+            f"picture {picture.id} of {store.name} is not among those of find-figures: give the same --every"
+        )
+    hits = len(known.found)
+    counts = Rates(hits, known.false_positives, known.figures - hits)
+    return ModeOutcome(counts, set(known.found), known.processor_s)
 
 
 def _figures(source: str, compared: Sequence[ComparedPicture], draws: int) -> ModeFigures:
@@ -130,7 +159,7 @@ def _figures(source: str, compared: Sequence[ComparedPicture], draws: int) -> Mo
         )
         return Measured.model_validate(found, from_attributes=True)
 
-    exact, fast = (_sum(compared, mode) for mode in (0, 1))
+    exact, fast = _sum([c.exact for c in compared]), _sum([c.fast for c in compared])
     return ModeFigures(
         source=source,
         pictures=len(compared),
@@ -139,23 +168,22 @@ def _figures(source: str, compared: Sequence[ComparedPicture], draws: int) -> Mo
         kept=measure(_share_kept),
         f1_exact=exact.f1,
         f1_fast=fast.f1,
-        difference=measure(lambda some: _sum(some, 1).f1 - _sum(some, 0).f1),
-        processor_s_exact=round(sum(c.seconds[0] for c in compared), 2),
-        processor_s_fast=round(sum(c.seconds[1] for c in compared), 2),
+        difference=measure(lambda some: _sum([c.fast for c in some]).f1 - _sum([c.exact for c in some]).f1),
+        processor_s_exact=round(sum(c.exact.seconds for c in compared), 2),
+        processor_s_fast=round(sum(c.fast.seconds for c in compared), 2),
     )
 
 
-def _sum(compared: Sequence[ComparedPicture], mode: int) -> Rates:
-    """Counts of one mode over pictures: 0 for the exact one, 1 for the fast one."""
-    parts = [c.rates[mode] for c in compared]
+def _sum(outcomes: Sequence[ModeOutcome]) -> Rates:
+    """Counts over pictures."""
     return Rates(
-        sum(r.true_positives for r in parts),
-        sum(r.false_positives for r in parts),
-        sum(r.false_negatives for r in parts),
+        sum(o.rates.true_positives for o in outcomes),
+        sum(o.rates.false_positives for o in outcomes),
+        sum(o.rates.false_negatives for o in outcomes),
     )
 
 
 def _share_kept(compared: Sequence[ComparedPicture]) -> float:
     """Of the labelled figures that the exact mode finds, the share that the fast one finds too."""
-    exact = sum(len(c.hits[0]) for c in compared)
-    return sum(len(c.hits[0] & c.hits[1]) for c in compared) / exact if exact else float("nan")
+    exact = sum(len(c.exact.hits) for c in compared)
+    return sum(len(c.exact.hits & c.fast.hits) for c in compared) / exact if exact else float("nan")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,15 @@ from serving.evaluation.bootstrap import bootstrap_interval
 from serving.scoring.merging import EDGE_MARGIN_UM
 from serving.scoring.reading import read_mirrored
 from serving.scoring.triage import pad_to_cells, take_middles
+from training.evaluation.found_figures import FoundFigures
 from training.evaluation.summary import Measured, Part
 from training.export.graphs import TriageGraph
 from training.models.triage import CELL_PX, TriageNet
 from training.recipes.record import read_record
 from training.recipes.runs import load_run
 
-KEPT = 0.98
-"""Share of the labelled figures of other groups that a threshold keeps: of those that the cascade finds, which are the plainer ones,
-more stay (`compare-modes`)."""
+KEPT = 0.99
+"""Share of the figures of other groups that a threshold keeps."""
 LATTICE = ModelInput(window_px=250, stride_px=125, mpp=0.25, layout="sub-tiles of Reg-NS")
 """What Reg-NS is fed: the sub-tiles among which triage chooses."""
 _CURVE = np.geomspace(0.002, 0.95, 80)
@@ -42,6 +42,12 @@ class TriageFigures(Part):
     figures: int
     mm2: float
     kept: Measured = Field(description="Share of the figures that some chosen sub-tile shows well.")
+    found: int = Field(
+        default=0, description="Figures that the cascade finds where it looks everywhere, where that is known."
+    )
+    found_kept: Measured | None = Field(
+        default=None, description="Share of those that some chosen sub-tile shows well."
+    )
     chosen: Measured = Field(description="Share of the sub-tiles that are chosen.")
 
 
@@ -62,6 +68,9 @@ class TriageJudgement(Part):
         description="Of each fold: the highest at which the stated share of the others' figures stays."
     )
     wanted: float = Field(description="Share of the other folds' figures that a threshold keeps.")
+    finders: list[str] = Field(
+        default=[], description="Models of the cascade whose figures those are; none where all labelled ones are meant."
+    )
     sources: list[TriageFigures]
     curve: list[TriagePoint]
     threshold: float = Field(description="By the same rule over all folds, for a net that learnt from all.")
@@ -76,6 +85,7 @@ class TriagedPicture:
     sub_tiles : float32, (N,), the probability by which each sub-tile of the labelled tissue would be chosen
     figures : float32, (M,), of each figure the highest probability among the sub-tiles that show it well
     mm2 : labelled tissue
+    found : int64, (F,), indices of the figures that a cascade finds where it looks everywhere; None where that is not known
     """
 
     source: str
@@ -84,6 +94,12 @@ class TriagedPicture:
     sub_tiles: NDArray[np.float32]
     figures: NDArray[np.float32]
     mm2: float
+    found: NDArray[np.int64] | None = None
+
+    @property
+    def found_figures(self) -> NDArray[np.float32]:
+        """Of `figures` those that the cascade finds; none where that is not known."""
+        return self.figures[:0] if self.found is None else self.figures[self.found]
 
 
 def judge_triage(
@@ -91,10 +107,14 @@ def judge_triage(
     stores: Sequence[Dataset],
     *,
     wanted: float = KEPT,
+    found: FoundFigures | None = None,
     draws: int = 2000,
     say: Callable[[str], None] = print,
 ) -> TriageJudgement:
     """Judge runs of a triage recipe, each on the labelled pictures of the patients that it never saw.
+
+    wanted : share of the figures that thresholds keep. found : what a cascade finds in some of the pictures; thresholds keep the share
+        of those, and of all labelled figures without it
 
     Raises
     ------
@@ -104,30 +124,45 @@ def judge_triage(
     """
     if len(runs) < 2:
         raise ValueError("give at least two runs: the threshold of one fold comes from the others")
-    pictures = triage_pictures(runs, stores, say)
-    if len({p.fold for p in pictures if len(p.figures)}) < 2:
+    pictures = triage_pictures(runs, stores, found, say)
+    folds = [[p for p in pictures if p.fold == fold] for fold in range(len(runs))]
+    meant = [
+        np.concatenate([np.empty(0, np.float32), *(p.figures if found is None else p.found_figures for p in fold)])
+        for fold in folds
+    ]
+    if sum(len(figures) > 0 for figures in meant) < 2:
         raise ValueError("fewer than two folds hold figures: the threshold of one comes from the others")
-    thresholds = [choose_threshold([p for p in pictures if p.fold != fold], wanted=wanted) for fold in range(len(runs))]
+    others = [np.concatenate(meant[:fold] + meant[fold + 1 :]) for fold in range(len(runs))]
+    thresholds = [choose_threshold(figures, wanted=wanted) for figures in others]
     sources = ["all", *sorted({p.source for p in pictures})]
     return TriageJudgement(
         folds=[run.name for run in runs],
         thresholds=thresholds,
         wanted=wanted,
+        finders=[] if found is None else found.models,
         sources=[_figures(s, [p for p in pictures if s in ("all", p.source)], thresholds, draws) for s in sources],
         curve=[
             TriagePoint(probability=t, kept=_kept(pictures, t), chosen=_chosen(pictures, t)) for t in _CURVE.tolist()
         ],
-        threshold=choose_threshold(pictures, wanted=wanted),
+        threshold=choose_threshold(np.concatenate(meant), wanted=wanted),
         how="each picture by a net that saw none of its patient's, at the threshold of the other folds; a figure is kept where a "
-        f"chosen sub-tile shows its centre {EDGE_MARGIN_UM:g} um inside; intervals draw patients",
+        f"chosen sub-tile shows its centre {EDGE_MARGIN_UM:g} um inside; intervals draw patients"
+        + ("" if found is None else f"; found figures: {found.how}"),
     )
 
 
 def triage_pictures(
-    runs: Sequence[Path], stores: Sequence[Dataset], say: Callable[[str], None] = print
+    runs: Sequence[Path],
+    stores: Sequence[Dataset],
+    known: FoundFigures | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[TriagedPicture]:
-    """What each run says of the labelled pictures that it never saw; errors as `judge_triage`."""
+    """What each run says of the labelled pictures that it never saw; errors as `judge_triage`.
+
+    known : which figures a cascade finds
+    """
     found: list[TriagedPicture] = []
+    hits = {} if known is None else known.by_picture()
     judged: set[str] = set()
     for fold, run in enumerate(runs):
         recipe, net = load_run(run)
@@ -142,7 +177,12 @@ def triage_pictures(
         judged |= unseen
         graph = TriageGraph(net).to(memory_format=torch.channels_last)
         for store in stores:
-            found += [_triage(graph, p, store, fold) for p in store if p.labelled and p.patient in unseen]
+            for picture in (p for p in store if p.labelled and p.patient in unseen):
+                of_picture = hits.get((store.name, picture.id))
+                triaged = _triage(graph, picture, store, fold)
+                found.append(
+                    triaged if of_picture is None else replace(triaged, found=np.asarray(of_picture.found, np.int64))
+                )
         say(f"{run}: {sum(p.fold == fold for p in found)} pictures of {len(unseen)} patients")
     missing = {p.patient for store in stores for p in store if p.labelled} - judged
     if missing:
@@ -150,9 +190,12 @@ def triage_pictures(
     return found
 
 
-def choose_threshold(pictures: Sequence[TriagedPicture], *, wanted: float) -> float:
-    """The highest threshold, of those that the figures themselves have, at which the share `wanted` of them stays."""
-    figures = np.sort(np.concatenate([p.figures for p in pictures]))
+def choose_threshold(figures: NDArray[np.float32], *, wanted: float) -> float:
+    """The highest threshold, of those that the figures themselves have, at which the share `wanted` of them stays.
+
+    figures : float32, (N,), the probability of each
+    """
+    figures = np.sort(figures)
     stay = max(math.ceil(wanted * len(figures) - 1e-9), 1)  # a share such as .9 is no binary number
     return float(figures[len(figures) - stay])
 
@@ -222,8 +265,12 @@ def _figures(source: str, pictures: Sequence[TriagedPicture], thresholds: Sequen
         pictures=len(pictures),
         figures=sum(len(p.figures) for p in pictures),
         mm2=round(sum(p.mm2 for p in pictures), 4),
-        kept=measure(lambda found, at: _share([p.figures >= t for p, t in zip(found, at, strict=True)])),
-        chosen=measure(lambda found, at: _share([p.sub_tiles >= t for p, t in zip(found, at, strict=True)])),
+        kept=measure(lambda some, at: _share([p.figures >= t for p, t in zip(some, at, strict=True)])),
+        chosen=measure(lambda some, at: _share([p.sub_tiles >= t for p, t in zip(some, at, strict=True)])),
+        found=sum(len(p.found_figures) for p in pictures),
+        found_kept=measure(lambda some, at: _share([p.found_figures >= t for p, t in zip(some, at, strict=True)]))
+        if any(len(p.found_figures) for p in pictures)
+        else None,
     )
 
 

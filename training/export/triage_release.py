@@ -122,10 +122,10 @@ def _card(
         parameters=parameters,
         triage_threshold=TriageThreshold(
             probability=judgement.threshold,
-            how_chosen=f"the highest that keeps {judgement.wanted:.1%} of the figures, each judged by a net that never saw its patient",
+            how_chosen=f"the highest that keeps {judgement.wanted:.1%} of the figures{_finders(judgement)}, each judged by a net that "
+            "never saw its patient",
             data=", ".join(source.source for source in judgement.sources[1:]),
-            achieved=f"thresholds of the other folds kept {pooled.kept.words} of {pooled.figures} figures and chose "
-            f"{pooled.chosen.words} of the sub-tiles",
+            achieved=f"thresholds of the other folds kept {_kept(pooled)} and chose {pooled.chosen.words} of the sub-tiles",
         ),
         data=data_of_runs([run]),
         evaluation=f"{judgement.how}. The released weights are those of a net that learnt from all of these patients; the figures "
@@ -138,6 +138,19 @@ def _card(
         ],
         research_use=RESEARCH_USE,
         files=files,
+    )
+
+
+def _finders(judgement: TriageJudgement) -> str:
+    """Whose figures the threshold keeps, behind the word; empty where all are meant."""
+    return f" that {', '.join(judgement.finders)} find in the exact mode" if judgement.finders else ""
+
+
+def _kept(source: TriageFigures) -> str:
+    """What the thresholds keep, of all figures and of those that a cascade finds."""
+    of_all = f"{source.kept.words} of {source.figures} figures"
+    return (
+        of_all if source.found_kept is None else f"{of_all}, {source.found_kept.words} of {source.found} that are found"
     )
 
 
@@ -158,4 +171,9 @@ def _compare(comparison: ModeComparison | None) -> str:
 
 def _figures(source: TriageFigures) -> list[tuple[str, float | str]]:
     name = source.source.replace("-", "_")
-    return [(f"{name}_figures_kept", source.kept.words), (f"{name}_sub_tiles_chosen", source.chosen.words)]
+    found = [] if source.found_kept is None else [(f"{name}_found_kept", source.found_kept.words)]
+    return [
+        (f"{name}_figures_kept", source.kept.words),
+        *found,
+        (f"{name}_sub_tiles_chosen", source.chosen.words),
+    ]

@@ -14,8 +14,9 @@ from tests.quick_models import write_quick_models
 from training.engine.distributed import Process
 from training.evaluation.cascade_figures import version_folders
 from training.evaluation.fast_mode import compare_modes
+from training.evaluation.found_figures import FoundFigures, find_figures
 from training.evaluation.mode_comparison import ModeComparison
-from training.evaluation.triage import TriagedPicture, TriageJudgement, choose_threshold, judge_triage
+from training.evaluation.triage import TriageJudgement, choose_threshold, judge_triage, triage_pictures
 from training.evaluation.triage_figure import draw_triage
 from training.export.triage_release import release_triage
 from training.recipes.runs import RunRequest, train_run
@@ -111,11 +112,44 @@ def test_runs_that_cannot_judge_are_refused(runs: list[Path], dataset: Dataset) 
 def test_a_threshold_keeps_the_share_that_is_wanted() -> None:
     rng = np.random.default_rng(4)
     figures = rng.random(200).astype(np.float32)
-    pictures = [TriagedPicture("s", "p", 0, figures, part, 1.0) for part in np.split(figures, 4)]
     for wanted in (1.0, 0.995, 0.9, 0.5):
-        threshold = choose_threshold(pictures, wanted=wanted)
+        threshold = choose_threshold(figures, wanted=wanted)
         assert (figures >= threshold).mean() >= wanted
         assert (figures > threshold).mean() < wanted
+
+
+def test_a_threshold_keeps_what_the_cascade_finds(
+    runs: list[Path], dataset: Dataset, judgement: TriageJudgement, tmp_path: Path
+) -> None:
+    folders = version_folders(write_quick_models(tmp_path), "0.0.1")
+    found = find_figures([dataset], folders=folders, provider="CPUExecutionProvider", say=lambda _: None)
+    assert [(p.store, p.picture, p.figures) for p in found.pictures] == [
+        ("fields", p.id, len(p.boxes())) for p in dataset
+    ]
+    by_hand = triage_pictures(runs[:2], [dataset], say=lambda _: None)
+    plainest = [int(p.figures.argmax()) for p in by_hand]
+    # Where the cascade finds the plainest figure of each picture alone, that is what the threshold keeps.
+    pictures = {p.picture: p for p in found.pictures}
+    chosen = [pictures[name].model_copy(update={"found": [n]}) for name, n in zip("abc", plainest, strict=True)]
+    kept = judge_triage(
+        runs[:2],
+        [dataset],
+        wanted=1.0,
+        found=found.model_copy(update={"pictures": chosen}),
+        draws=20,
+        say=lambda _: None,
+    )
+    highest = [float(p.figures.max()) for p in by_hand]
+    assert kept.thresholds == [min(highest[1:]), highest[0]]
+    assert kept.threshold == min(highest)
+    assert kept.sources[0].found == 3
+    card = release_triage(runs[2], kept, version="1.0.0", models=tmp_path / "new", say=lambda _: None)
+    assert card.triage_threshold is not None
+    assert "of the figures that reg-ns 0.0.1, det 0.0.1 find" in card.triage_threshold.how_chosen
+    assert "of 3 that are found" in card.triage_threshold.achieved
+    nothing = found.model_copy(update={"pictures": [p.model_copy(update={"found": []}) for p in found.pictures]})
+    with pytest.raises(ValueError, match="fewer than two folds hold figures"):
+        judge_triage(runs[:2], [dataset], found=nothing, say=lambda _: None)
 
 
 def test_a_release_states_the_judgement_and_loads(
@@ -144,10 +178,17 @@ def test_a_triage_net_that_chooses_all_costs_a_cascade_nothing(
 ) -> None:
     folders = version_folders(write_quick_models(tmp_path), "0.0.1")
 
-    def compare(thresholds: list[float]) -> ModeComparison:
+    def compare(thresholds: list[float], found: FoundFigures | None = None) -> ModeComparison:
         stated = judgement.model_copy(update={"thresholds": thresholds})
         return compare_modes(
-            runs[:2], stated, [dataset], folders=folders, provider="CPUExecutionProvider", draws=20, say=lambda _: None
+            runs[:2],
+            stated,
+            [dataset],
+            folders=folders,
+            provider="CPUExecutionProvider",
+            found=found,
+            draws=20,
+            say=lambda _: None,
         )
 
     whole = compare([0.0, 0.0])
@@ -155,6 +196,15 @@ def test_a_triage_net_that_chooses_all_costs_a_cascade_nothing(
     assert (every.pictures, every.figures) == (3, sum(len(p.boxes()) for p in dataset))
     assert every.found_exact > 0
     assert (every.kept.value, every.difference.value, every.f1_exact) == (1, 0, every.f1_fast)
+    exact = find_figures([dataset], folders=folders, provider="CPUExecutionProvider", say=lambda _: None)
+    again = compare([0.0, 0.0], exact)
+    assert [s.model_copy(update={"processor_s_exact": 0, "processor_s_fast": 0}) for s in again.sources] == [
+        s.model_copy(update={"processor_s_exact": 0, "processor_s_fast": 0}) for s in whole.sources
+    ]
+    with pytest.raises(ValueError, match="not among those of find-figures"):
+        compare([0.0, 0.0], exact.model_copy(update={"pictures": exact.pictures[:1]}))
+    with pytest.raises(ValueError, match="with CPU-int8, not of"):
+        compare([0.0, 0.0], exact.model_copy(update={"provider": "CPU-int8"}))
     card = release_triage(
         runs[2], judgement, version="1.0.0", models=tmp_path / "released", comparison=whole, say=lambda _: None
     )
