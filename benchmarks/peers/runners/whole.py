@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.peers.runners.job import RunnerJob, WorkTimer, write_result
+from serving.core.options import ScoringOptions
 from serving.exports import EXPORTS
 from serving.scoring.loading import load_detector
 from serving.scoring.pipeline import score_slide
@@ -11,12 +12,12 @@ from serving.slides.opening import open_slide
 
 
 def main() -> None:
-    """Score one slide. model : models folder. settings : `provider`."""
+    """Score one slide. model : models folder. settings : `provider`, and `cascade` where it is not exact."""
     job, work = RunnerJob.read(), WorkTimer()
     with work.timing():
         detector = load_detector(Path(job.model), providers=[job.settings["provider"]])
         with open_slide(Path(job.slide)) as slide:
-            analysis = score_slide(slide, detector)
+            analysis = score_slide(slide, detector, ScoringOptions(cascade=job.settings.get("cascade", "exact")))
         export = EXPORTS["report"]
         (Path(job.out) / export.file_name).write_bytes(export.render(analysis))
     found = analysis.report.detections
