@@ -35,6 +35,7 @@ from serving.settings import default_models
 from serving.slides.opening import open_slide
 from serving.slides.resample import Pixels
 
+MODELS = ("triage", "Reg-NS", "Det", "verifier", "atypia")
 MODES: tuple[CascadeMode, CascadeMode] = ("exact", "fast")
 
 
@@ -44,7 +45,7 @@ class Turn:
 
     wall, processor : seconds, without loading the models. screened : sub-tiles at which Reg-NS looked
     models, read : seconds that models and readers worked; readers are threads, so that both overlap. Of tiles that are computed at once, a
-        thread's share, the verifier's too, which comes after them
+        thread's share
     parts : seconds by the wall of each part, see `split_time`
     first_hotspot : seconds until a preliminary hotspot was known; None where none was before the end
     """
@@ -84,16 +85,16 @@ def run_turn(slide: Path, mpp: float | None, detector: AnyDetector, mode: Cascad
     wall, spent = time.perf_counter() - began, time.process_time() - processor
     timing, tissue = report.timing, report.tissue
     at_once = choose_batch_sizes(detector.provider).light_tiles if mode == "fast" else 1
-    models = (timing.screen_s + timing.detect_s + (timing.triage_s or 0.0)) / at_once + (timing.atypia_s or 0.0)
+    parts = split_time(timing, planned[0] - began, wall, at_once)
     return Turn(
         slide.name,
         detector.provider,
         mode,
         wall,
         spent,
-        models,
+        sum(parts[name] for name in MODELS),
         timing.read_s,
-        split_time(timing, planned[0] - began, wall, at_once),
+        parts,
         known[0] - began if known else None,
         tissue.sub_tiles_screened or 0,
         tissue.sub_tiles or 0,
@@ -112,7 +113,8 @@ def split_time(timing: Timing, plan: float, wall: float, at_once: int) -> dict[s
         "waiting for pixels": timing.wait_for_read_s,
         "triage": (timing.triage_s or 0.0) / at_once,
         "Reg-NS": timing.screen_s / at_once,
-        "Det and verifier": timing.detect_s / at_once,
+        "Det": (timing.detect_s - (timing.verify_s or 0.0)) / at_once,
+        "verifier": timing.verify_s or 0.0,
         "atypia": timing.atypia_s or 0.0,
         "quality": timing.quality_s or 0.0,
     }

@@ -169,6 +169,10 @@ class Timing(ReportPart):
     wait_for_read_s: float = Field(description="Time that inference stood still for want of pixels.")
     wall_s: float
     quality_s: float | None = Field(None, description="Quality control; since 1.2.")
+    verify_s: float | None = Field(
+        default=None,
+        description="Of `detect_s`, the verifier with reading its windows, where there is one: it comes after all tiles, by itself. Since 1.4.",
+    )
     triage_s: float | None = Field(default=None, description="The light net, of a fast analysis; since 1.4.")
     atypia_s: float | None = Field(default=None, description="The atypia model, where there is one; since 1.4.")
     regions_s: float | None = Field(default=None, description="The regions model, where there is one; since 1.4.")

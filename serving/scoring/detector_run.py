@@ -71,7 +71,8 @@ class DetectorRun:
         self._turns = order_hot_first(plan.tiles, plan.tissue)
         check_resumed_tiles(finished, self._turns)
         self._done = len(finished)
-        self.clock, self.verify_s = ReadClock(), 0.0
+        self.clock = ReadClock()
+        self.verify_s: float | None = None
         mpp = list_cards(detector)[0].input.mpp
         self.cascade = CascadeRunner(
             detector,

@@ -154,6 +154,7 @@ def score_slide(
         masking, masking_s = (None, 0.0) if options.qc == "off" else drawing.result() if drawing else draw()
     likely = placed.probabilities >= threshold
     spent = sum((run.cascade.seconds for run in runs.values()), StageSeconds())
+    verified = [run.verify_s for run in runs.values() if run.verify_s is not None]
     report: Report = make_report(
         slide,
         detector,
@@ -172,7 +173,8 @@ def score_slide(
             read_s=sum(run.clock.read_s for run in runs.values()),
             wait_s=sum(run.clock.wait_s for run in runs.values()),
             screen_s=spent.screen,
-            detect_s=spent.detect + sum(run.verify_s for run in runs.values()),
+            detect_s=spent.detect + sum(verified),
+            verify_s=sum(verified) if verified else None,
             quality_s=None if masking is None else spent.quality + masking_s,
             triage_s=None if light is None else spent.triage,
             atypia_s=None if atypia is None else atypia_s,

@@ -63,6 +63,7 @@ class Stopwatch:
     wait_s: float
     screen_s: float
     detect_s: float
+    verify_s: float | None
     quality_s: float | None
     triage_s: float | None
     atypia_s: float | None
@@ -295,6 +296,7 @@ def _timing(watch: Stopwatch) -> Timing:
         wait_for_read_s=round(watch.wait_s, 3),
         wall_s=round(now - watch.started, 3),
         quality_s=None if watch.quality_s is None else round(watch.quality_s, 3),
+        verify_s=None if watch.verify_s is None else round(watch.verify_s, 3),
         triage_s=None if watch.triage_s is None else round(watch.triage_s, 3),
         atypia_s=None if watch.atypia_s is None else round(watch.atypia_s, 3),
         regions_s=None if watch.regions_s is None else round(watch.regions_s, 3),

@@ -124,6 +124,9 @@ def test_it_is_asked_after_the_verifier_and_about_no_more_than_the_report_holds(
     assert detector.atypia is not None
     assert detector.atypia.classified == len(report.detections) + len(report.candidates)
     assert report.timing.atypia_s is not None
+    assert report.timing.verify_s is not None
+    assert 0 < report.timing.verify_s <= report.timing.detect_s
+    assert score_slide(_slide(), ClassifyingDots()).report.timing.verify_s is None
 
 
 def test_its_probability_is_calibrated_before_the_threshold() -> None:
