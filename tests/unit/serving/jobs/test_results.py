@@ -11,7 +11,7 @@ from serving.core.geometry import parse_roi
 from serving.core.options import CountingOptions, ScoringOptions
 from serving.exports import EXPORTS
 from serving.jobs.job import ResultLostError, decode_options, models_key, options_text, request_key
-from serving.jobs.results import load_result, save_result
+from serving.jobs.results import load_result, read_report, save_result
 from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
@@ -93,6 +93,19 @@ def test_a_result_without_one_of_its_files_or_in_anothers_place_is_noticed(store
     for path, content in stored.files.items():
         path.write_bytes(content)
     stored.load()
+
+
+def test_a_report_is_read_without_the_rasters_beside_it(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    report, read, names = stored.load().report, Path.read_bytes, list[str]()
+
+    def note(path: Path) -> bytes:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", note)
+    assert read_report(stored.kept, stored.name) == report
+    assert "report.json" in names
+    assert not any(name.endswith(".npz") for name in names)
 
 
 def test_a_result_that_the_disk_cannot_read_is_lost_and_one_that_cannot_be_opened_now_is_not(
