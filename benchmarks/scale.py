@@ -36,30 +36,35 @@ WORKERS = (
     WorkerKind("2 cores, AVX-512", 110 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 110 s"),
     WorkerKind("2 cores, AVX-512, CPU-int8", 42 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 42 s"),
     WorkerKind(
-        "2 cores, AVX-512, ordinary tissue", 14.0 / 0.63, 0.2, 2, False, "tcga-cr-7395, 0.63 mm2, exact, 14.0 s"
+        "2 cores, AVX-512, ordinary tissue", 95.1 / 3.92, 0.2, 2, False, "generated, 40,000 px, 3.92 mm2, exact, 95.1 s"
     ),
-    WorkerKind("2 cores, AVX-512, ordinary tissue, fast", 3.7 / 0.63, 0.2, 2, False, "the same slide, fast, 3.7 s"),
+    WorkerKind("2 cores, AVX-512, ordinary tissue, fast", 12.4 / 3.92, 0.2, 2, False, "the same slide, fast, 12.4 s"),
     WorkerKind(
-        "2 cores, AVX-512, ordinary tissue, CPU-int8", 5.4 / 0.63, 0.2, 2, False, "the same slide, exact, 5.4 s"
-    ),
-    WorkerKind(
-        "2 cores, AVX-512, ordinary tissue, CPU-int8, fast",
-        37.9 / 23.63,
+        "2 cores, AVX-512, ordinary tissue, CPU-int8",
+        578.1 / 78.62,
         0.2,
         2,
         False,
-        "484 tiles of its tissue, fast, 37.9 s",
+        "generated, 40,000 px, 78.62 mm2, exact, 578.1 s",
     ),
     WorkerKind(
-        "2 cores, AVX-512, ordinary tissue, OpenVINO-bf16", 6.8 / 0.63, 0.2, 2, False, "the same slide, exact, 6.8 s"
+        "2 cores, AVX-512, ordinary tissue, CPU-int8, fast", 92.7 / 78.62, 0.2, 2, False, "the same slide, fast, 92.7 s"
+    ),
+    WorkerKind(
+        "2 cores, AVX-512, ordinary tissue, OpenVINO-bf16",
+        24.4 / 1.73,
+        0.2,
+        2,
+        False,
+        "generated, 10,000 px, 1.73 mm2, exact, 24.4 s, no AMX",
     ),
     WorkerKind(
         "2 cores, AVX-512, ordinary tissue, OpenVINO-bf16, fast",
-        2.0 / 0.63,
+        4.1 / 1.73,
         0.2,
         2,
         False,
-        "the same slide, fast, 2.0 s",
+        "the same slide, fast, 4.1 s",
     ),
     WorkerKind(
         "H200, 16 cores", (49.6 - 1.1) / (3025 / 16), 1.1, 16, True, "3,025 tiles of the most active tissue, 49.6 s"
