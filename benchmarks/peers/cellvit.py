@@ -82,6 +82,8 @@ def _measure(folder: Path, python: Path, stated: argparse.Namespace) -> dict[str
     measure(ours[-1], job, folder / "first", variables)
     report = Report.model_validate_json((folder / "first" / "report.json").read_bytes())
     placed, side = _place_windows(report)
+    if not placed:
+        raise FailedError(f"{slide.name} has no tissue to look at")
     corners = placed[:: -(-len(placed) // stated.windows)]
     settings = {"corners": corners, "side": side, "batch": 1, "channels_last": True}
     tools = [Tool(_THEIRS, python, "benchmarks.peers.runners.with_cellvit", Path(), settings), *ours]

@@ -140,7 +140,7 @@ def _score(detector: Detector, store: Dataset, picture: Picture, threshold: floa
 
 def _recall(found: FoundFigures, store: Dataset, picture: Picture) -> ModeOutcome:
     """As `_score`, of what is known."""
-    known = found.by_picture().get((store.name, picture.id))
+    known = found.find(store, picture)
     if known is None:
         raise ValueError(
             f"picture {picture.id} of {store.name} is not among those of find-figures: give the same --every"

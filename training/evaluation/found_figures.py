@@ -38,9 +38,21 @@ class FoundFigures(Part):
     how: str
     research_use: str = RESEARCH_USE
 
-    def by_picture(self) -> dict[tuple[str, str], FoundPicture]:
-        """The pictures, by store and name."""
-        return {(p.store, p.picture): p for p in self.pictures}
+    def find(self, store: Dataset, picture: Picture) -> FoundPicture | None:
+        """What is known of a picture; None where it was not scored.
+
+        Raises
+        ------
+        ValueError
+            If it had other figures then.
+        """
+        known = next((p for p in self.pictures if (p.store, p.picture) == (store.name, picture.id)), None)
+        if known is not None and known.figures != len(picture.boxes()):
+            raise ValueError(
+                f"picture {picture.id} of {store.name} had {known.figures} figures when it was scored and has {len(picture.boxes())}: "
+                "run find-figures again"
+            )
+        return known
 
 
 def find_figures(

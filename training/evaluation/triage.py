@@ -162,7 +162,6 @@ def triage_pictures(
     known : which figures a cascade finds
     """
     found: list[TriagedPicture] = []
-    hits = {} if known is None else known.by_picture()
     judged: set[str] = set()
     for fold, run in enumerate(runs):
         recipe, net = load_run(run)
@@ -178,7 +177,7 @@ def triage_pictures(
         graph = TriageGraph(net).to(memory_format=torch.channels_last)
         for store in stores:
             for picture in (p for p in store if p.labelled and p.patient in unseen):
-                of_picture = hits.get((store.name, picture.id))
+                of_picture = None if known is None else known.find(store, picture)
                 triaged = _triage(graph, picture, store, fold)
                 found.append(
                     triaged if of_picture is None else replace(triaged, found=np.asarray(of_picture.found, np.int64))

@@ -147,6 +147,9 @@ def test_a_threshold_keeps_what_the_cascade_finds(
     assert card.triage_threshold is not None
     assert "of the figures that reg-ns 0.0.1, det 0.0.1 find" in card.triage_threshold.how_chosen
     assert "of 3 that are found" in card.triage_threshold.achieved
+    former = found.model_copy(update={"pictures": [found.pictures[0].model_copy(update={"figures": 1})]})
+    with pytest.raises(ValueError, match="picture a of fields had 1 figures when it was scored"):
+        judge_triage(runs[:2], [dataset], found=former, say=lambda _: None)
     nothing = found.model_copy(update={"pictures": [p.model_copy(update={"found": []}) for p in found.pictures]})
     with pytest.raises(ValueError, match="fewer than two folds hold figures"):
         judge_triage(runs[:2], [dataset], found=nothing, say=lambda _: None)
