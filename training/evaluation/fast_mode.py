@@ -103,7 +103,7 @@ def compare_modes(
         models=models,
         sources=[_figures(s, [c for c in compared if s in ("all", c.source)], draws) for s in sources],
         how=f"each picture by the triage net of the fold that never saw its patient, at the threshold of the other folds; {provider}; "
-        f"every picture of each patient and store by {every}; detections of probability {threshold:g} or more; intervals draw patients",
+        f"one in {every} of the pictures of each patient and store; detections of probability {threshold:g} or more; intervals draw patients",
     )
 
 

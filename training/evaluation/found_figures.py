@@ -101,7 +101,7 @@ def find_figures(
         provider=provider,
         threshold=threshold,
         pictures=pictures,
-        how=f"{provider}; every picture of each patient and store by {every}; detections of probability {threshold:g} or more",
+        how=f"{provider}; one in {every} of the pictures of each patient and store; detections of probability {threshold:g} or more",
     )
 
 
