@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from serving.core.card_parts import AtypicalThreshold, DetectionThreshold, ScreeningThreshold, TriageThreshold
+from serving.core.card_parts import (
+    AtypicalThreshold,
+    DetectionThreshold,
+    ScreeningThreshold,
+    TriageThreshold,
+    VerifierViews,
+)
 from serving.core.detections import Detections
 from serving.core.modelcard import ModelCard
 from serving.core.modelinput import ModelInput
@@ -25,10 +31,12 @@ ATYPICAL_DOT = (60, 40, 200)
 """Of a dot that stands for an atypical figure: it has more red."""
 DOT_PX = 24
 """Side of a planted dot at the models' resolution."""
+GIVEN: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
+"""What cards say of thresholds that a test chose."""
 
 
-def make_verifier_card(*, detection: float = 0.5, candidate: float = 0.1) -> ModelCard:
-    """A valid card of a verifier."""
+def make_verifier_card(*, detection: float = 0.5, candidate: float = 0.1, first: float | None = None) -> ModelCard:
+    """A valid card of a verifier. first : probability after one view from which the others are asked for; None for a graph of all views."""
     _, det = make_cards(detection=detection)
     changed = {
         "name": "verifier",
@@ -36,6 +44,7 @@ def make_verifier_card(*, detection: float = 0.5, candidate: float = 0.1) -> Mod
         "input": ModelInput(window_px=VERIFIER_WINDOW, stride_px=VERIFIER_WINDOW, mpp=0.25, layout="uint8 RGB"),
         "output": "probabilities",
         "candidate_probability": candidate,
+        "views": None if first is None else VerifierViews(count=8, first_probability=first, **GIVEN),
         "nms_iou": None,
         "merge_radius_um": None,
     }
@@ -61,21 +70,20 @@ def make_cards(
         "research_use": RESEARCH_USE,
         "files": {"model.onnx": "0" * 64},
     }
-    chosen: dict[str, str] = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
     return (
         ModelCard(
             **common,
             name="reg-ns",
             task="screening",
             output="scores",
-            screening_threshold=ScreeningThreshold(score=screening, **chosen),
+            screening_threshold=ScreeningThreshold(score=screening, **GIVEN),
         ),
         ModelCard(
             **common,
             name="det",
             task="detection",
             output="boxes",
-            detection_threshold=DetectionThreshold(probability=detection, **chosen),
+            detection_threshold=DetectionThreshold(probability=detection, **GIVEN),
             nms_iou=0.3,
             merge_radius_um=merge_radius_um,
         ),
@@ -85,14 +93,13 @@ def make_cards(
 def make_triage_card(*, threshold: float = 0.2) -> ModelCard:
     """A valid card of a triage model."""
     screening, _ = make_cards()
-    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
     changed = {
         "name": "triage",
         "task": "triage",
         "input": ModelInput(window_px=CELL, stride_px=CELL, mpp=0.25, layout="uint8 RGB"),
         "output": "probabilities",
         "screening_threshold": None,
-        "triage_threshold": TriageThreshold(probability=threshold, **chosen),
+        "triage_threshold": TriageThreshold(probability=threshold, **GIVEN),
     }
     return ModelCard.model_validate({**screening.model_dump(), **changed})
 
@@ -142,6 +149,7 @@ class TriagedDots(DotDetector):
 
     triage_card: ModelCard | None = field(default_factory=make_triage_card)
     triaged: int = 0
+    verified_once: int = 0
 
     def triage(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The share of a whole dot in each cell: a quarter or more where its centre is."""
@@ -152,6 +160,11 @@ class TriagedDots(DotDetector):
             self.triaged += count
         dots = _is_dot(tiles).reshape(count, height // CELL, CELL, width // CELL, CELL).sum((2, 4))
         return np.asarray(dots / DOT_PX**2, np.float32).clip(0, 1)
+
+    def verify_once(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A tenth less than `verify` says."""
+        self.verified_once += len(windows)
+        return np.asarray(_is_dot(windows).sum((1, 2)) / DOT_PX**2 - 0.1, np.float32).clip(0, 1)
 
 
 def make_alone_card(*, mpp: float = 0.5, window: int = 256, overlap: int = 64, **changed: Any) -> ModelCard:
@@ -184,13 +197,12 @@ class DotsAlone:
 
 def make_atypia_card(*, threshold: float = 0.5, **changed: Any) -> ModelCard:
     """A valid card of an atypia model."""
-    chosen = {"how_chosen": "given", "data": "none", "achieved": "not measured"}
     stated = {
         "name": "atypia",
         "task": "classification",
         "detection_threshold": None,
         "candidate_probability": None,
-        "atypical_threshold": AtypicalThreshold(probability=threshold, **chosen),
+        "atypical_threshold": AtypicalThreshold(probability=threshold, **GIVEN),
     }
     return ModelCard.model_validate(make_verifier_card().model_dump() | stated | changed)
 

@@ -63,6 +63,12 @@ class BusyDetector(PassthroughDetector):
         """See `Detector`."""
         return self._time_call("verify", self.detector.verify, windows)
 
+    def verify_once(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `TriagedDetector`."""
+        if not isinstance(self.detector, TriagedDetector):
+            raise ModelError("there is no verifier of one view to time")
+        return self._time_call("verify once", self.detector.verify_once, windows)
+
     def busy_s(self) -> float:
         """Seconds in which at least one call was under way."""
         total, until = 0.0, -np.inf

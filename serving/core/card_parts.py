@@ -1,7 +1,7 @@
 """Parts of a model card: thresholds, calibrations, references of drift, and what the data were."""
 
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -41,6 +41,23 @@ class DetectionThreshold(CardPart):
     """From which probability a detection is a mitotic figure: Det's after merging; on a verifier's card, the joint one."""
 
     probability: float = Field(ge=0, le=1)
+    how_chosen: str
+    data: str
+    achieved: str
+
+
+class VerifierViews(CardPart):
+    """How often a verifier is shown a window, turned and mirrored, and when a fast analysis is content with once."""
+
+    count: Literal[8] = Field(
+        description="Symmetries of the square. The graph sees a window as it is given, and the mean of the logits counts."
+    )
+    first_probability: float = Field(
+        ge=0,
+        le=1,
+        description="Joint probability after the first view, before calibration, below which a fast analysis keeps that and asks "
+        "for no other view.",
+    )
     how_chosen: str
     data: str
     achieved: str

@@ -20,6 +20,7 @@ from serving.core.card_parts import (
     ScreeningThreshold,
     SlideFigures,
     TriageThreshold,
+    VerifierViews,
 )
 from serving.core.errors import ModelError
 from serving.core.fusion import Fusion
@@ -71,6 +72,9 @@ class ModelCard(CardPart):
         le=1,
         description="Of a verifier: weight of Det's log odds in the joint probability, the rest being the verifier's; one half "
         "where it is not stated.",
+    )
+    views: VerifierViews | None = Field(
+        default=None, description="Of a verifier; null where its graph itself turns and mirrors what it is given."
     )
     least_probability: float | None = Field(
         default=None,
@@ -160,6 +164,8 @@ class ModelCard(CardPart):
             )
         if self.fusion is not None and not role.fuses:
             raise ValueError(f"fusion is an ensemble's: a {self.task} model called {self.name} states none")
+        if self.views is not None and self.task != "verification":
+            raise ValueError(f"views are a verifier's: a {self.task} model called {self.name} states none")
         return self
 
     def _check_classes(self, *, segments: bool) -> None:

@@ -71,6 +71,9 @@ class TriagedDetector(Detector, Protocol):
         -> float32, shape (N, H / side, W / side); [n, i, j] is the cell at (j, i) * side
         """
 
+    def verify_once(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As `verify`, of one view of each window, by a verifier whose card states `views`."""
+
 
 @runtime_checkable
 class OneStageDetector(Protocol):

@@ -118,7 +118,12 @@ class DetectorRun:
         found, last = self._merge(raw), list_cards(self._detector)[-1]
         if not isinstance(self._detector, OneStageDetector) and self._detector.verification_card is not None:
             found = verify_candidates(
-                found, self._slide, self.plan.frame, self._detector, self._detector.verification_card
+                found,
+                self._slide,
+                self.plan.frame,
+                self._detector,
+                self._detector.verification_card,
+                fast=self._options.cascade == "fast",
             )
             self.verify_s = time.perf_counter() - started
         found = self._place_on_slide(calibrate(found, last))

@@ -21,6 +21,7 @@ from serving.scoring.outputs import check_finite, compute
 from serving.scoring.session import Session
 from serving.scoring.sessions import CPU
 from serving.scoring.tiling import TILE_PX
+from serving.scoring.views import average_views
 
 BAND_ROWS = 2
 """Rows of sub-tiles that one call of Reg-NS sees on a CPU: 16 sub-tiles keep activations near the caches."""
@@ -112,6 +113,12 @@ class OnnxDetector:
 
     def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Detector.verify`."""
+        if self.verification_card is None or self.verification_card.views is None:
+            return self.verify_once(windows)
+        return average_views(windows, self.verify_once)
+
+    def verify_once(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `TriagedDetector.verify_once`."""
         if self._verification is None or self.verification_card is None:
             raise ModelError("this models folder has no verifier")
         found: NDArray[np.float32] = self._run_on(

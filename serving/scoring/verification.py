@@ -18,7 +18,7 @@ from serving.core.detections import Detections
 from serving.core.geometry import Region, WorkFrame
 from serving.core.modelcard import ModelCard
 from serving.scoring.batch_sizes import BatchSizes, choose_batch_sizes
-from serving.scoring.detector import Detector
+from serving.scoring.detector import Detector, TriagedDetector
 from serving.scoring.reading import read_mirrored
 from serving.scoring.tiling import TILE_PX
 from serving.slides.slide import Slide
@@ -27,22 +27,32 @@ CROWDED = 8
 """Windows in one tile area from which reading what lies between them costs less than asking for each."""
 EQUAL_SHARE = 0.5
 """Weight of Det's word where the verifier's card states none."""
-_SURE = 1e-4
+SURE = 1e-4
 """No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
 
 def verify_candidates(
-    merged: Detections, slide: Slide, frame: WorkFrame, detector: Detector, card: ModelCard
+    merged: Detections, slide: Slide, frame: WorkFrame, detector: Detector, card: ModelCard, *, fast: bool = False
 ) -> Detections:
     """The likely enough of `merged`, in their order and with their boxes, each with Det's and the verifier's joint probability.
 
     merged : boxes in work px, with Det's probabilities. card : the verifier's
+    fast : whether those that one view makes unlikely enough are shown no other; see `VerifierViews`
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
     pace = choose_batch_sizes(detector.provider)
-    verified = judge_windows(candidates.centres, slide, frame, card.input.window_px, detector.verify, pace=pace)
     share = EQUAL_SHARE if card.detector_share is None else card.detector_share
-    joint = pool_probabilities(candidates.probabilities, verified, share)
+
+    def judge(some: Detections, verify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> NDArray[np.float32]:
+        said = judge_windows(some.centres, slide, frame, card.input.window_px, verify, pace=pace)
+        return pool_probabilities(some.probabilities, said, share)
+
+    if fast and card.views is not None and isinstance(detector, TriagedDetector):
+        joint = judge(candidates, detector.verify_once)
+        left = joint >= card.views.first_probability
+        joint[left] = judge(candidates[left], detector.verify)
+    else:
+        joint = judge(candidates, detector.verify)
     return Detections(candidates.boxes, joint, candidates.scores)
 
 
@@ -77,9 +87,7 @@ def pool_probabilities(
 
     share : weight of the first, in 0..1; the second has the rest
     """
-    one, other = (
-        np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), _SURE, 1 - _SURE) for x in (first, second))
-    )
+    one, other = (np.log(p / (1 - p)) for p in (np.clip(x.astype(np.float64), SURE, 1 - SURE) for x in (first, second)))
     return np.asarray(1 / (1 + np.exp(-(share * one + (1 - share) * other))), np.float32)
 
 

@@ -11,7 +11,7 @@ from benchmarks.speed.page import write_page
 from benchmarks.speed.slides import find_real_cases, make_generated_cases
 from benchmarks.speed.structure import count_structure, find_lost
 from benchmarks.speed.summary import summary, write_summary
-from serving.scoring import reading
+from serving.scoring import reading, verification
 from tests.fakes import DotDetector
 from tests.samples import noise
 
@@ -58,6 +58,16 @@ def test_what_triage_saves_is_noticed_when_it_is_lost(tmp_path: Path, monkeypatc
     monkeypatch.setattr("serving.scoring.triage.MOST_PIECES", 0)  # every tile is screened whole
     lost = [complaint.split(":")[0] for complaint in find_lost(count_structure(tmp_path, "fast"))]
     assert lost == ["sub-tiles screened", "px that Reg-NS saw"]
+
+
+def test_views_that_nobody_needs_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.scoring.detector_run.verify_candidates", _verify_by_all_views)
+    lost = [complaint.split(":")[0] for complaint in find_lost(count_structure(tmp_path, "fast"))]
+    assert lost == ["candidates verified by all views"]
+
+
+def _verify_by_all_views(*asked: Any, fast: bool) -> Any:
+    return verification.verify_candidates(*asked)
 
 
 def test_a_run_is_summed_up_in_a_file_and_a_page(tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ class TriagePoint(Part):
 
     probability: float
     kept: float
+    found_kept: float | None = Field(
+        default=None,
+        description="Share of the figures that the cascade finds where it looks everywhere; null where not known.",
+    )
     chosen: float
 
 
@@ -141,9 +145,7 @@ def judge_triage(
         wanted=wanted,
         finders=[] if found is None else found.models,
         sources=[_figures(s, [p for p in pictures if s in ("all", p.source)], thresholds, draws) for s in sources],
-        curve=[
-            TriagePoint(probability=t, kept=_kept(pictures, t), chosen=_chosen(pictures, t)) for t in _CURVE.tolist()
-        ],
+        curve=[_point(pictures, probability) for probability in _CURVE.tolist()],
         threshold=choose_threshold(np.concatenate(meant), wanted=wanted),
         how="each picture by a net that saw none of its patient's, at the threshold of the other folds; a figure is kept where a "
         f"chosen sub-tile shows its centre {EDGE_MARGIN_UM:g} um inside; intervals draw patients"
@@ -273,12 +275,14 @@ def _figures(source: str, pictures: Sequence[TriagedPicture], thresholds: Sequen
     )
 
 
-def _kept(pictures: Sequence[TriagedPicture], threshold: float) -> float:
-    return _share([p.figures >= threshold for p in pictures])
-
-
-def _chosen(pictures: Sequence[TriagedPicture], threshold: float) -> float:
-    return _share([p.sub_tiles >= threshold for p in pictures])
+def _point(pictures: Sequence[TriagedPicture], threshold: float) -> TriagePoint:
+    found = [p.found_figures >= threshold for p in pictures]
+    return TriagePoint(
+        probability=threshold,
+        kept=_share([p.figures >= threshold for p in pictures]),
+        found_kept=_share(found) if any(len(of_picture) for of_picture in found) else None,
+        chosen=_share([p.sub_tiles >= threshold for p in pictures]),
+    )
 
 
 def _share(parts: Sequence[NDArray[np.bool_]]) -> float:

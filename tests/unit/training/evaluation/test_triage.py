@@ -143,6 +143,9 @@ def test_a_threshold_keeps_what_the_cascade_finds(
     assert kept.thresholds == [min(highest[1:]), highest[0]]
     assert kept.threshold == min(highest)
     assert kept.sources[0].found == 3
+    for point in kept.curve:
+        assert point.found_kept == pytest.approx(sum(point.probability <= p for p in highest) / 3)
+    draw_triage(kept, tmp_path / "curve.png")
     card = release_triage(runs[2], kept, version="1.0.0", models=tmp_path / "new", say=lambda _: None)
     assert card.triage_threshold is not None
     assert "of the figures that reg-ns 0.0.1, det 0.0.1 find" in card.triage_threshold.how_chosen
@@ -171,6 +174,7 @@ def test_a_release_states_the_judgement_and_loads(
 
 
 def test_the_curve_is_drawn(judgement: TriageJudgement, tmp_path: Path) -> None:
+    assert {point.found_kept for point in judgement.curve} == {None}
     draw_triage(judgement, tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as picture:
         assert min(picture.size) > 400
