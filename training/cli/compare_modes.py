@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from training.cli.options import A_PATH, WithLists, data_option
+from training.cli.options import A_PATH, WithLists, data_option, keep_option
 
 
 @click.command(cls=WithLists)
@@ -15,6 +15,7 @@ from training.cli.options import A_PATH, WithLists, data_option
 )
 @click.option("--models", type=A_PATH, default=Path("models"), show_default=True)
 @click.option("--version", required=True, help="of the cascade's models, such as 2.0.0")
+@keep_option
 @click.option("--provider", default="CPUExecutionProvider", show_default=True, help="e.g. OpenVINO-bf16 or CPU-int8")
 @click.option(
     "--every", type=click.IntRange(1), default=1, show_default=True, help="of each patient's pictures every n-th"
@@ -30,6 +31,7 @@ def command(
     judgement: Path,
     models: Path,
     version: str,
+    keep: tuple[str, ...],
     provider: str,
     every: int,
     found: Path | None,
@@ -44,12 +46,13 @@ def command(
     from training.evaluation.fast_mode import compare_modes  # noqa: PLC0415
     from training.evaluation.found_figures import FoundFigures  # noqa: PLC0415
     from training.evaluation.triage import TriageJudgement  # noqa: PLC0415
+    from training.export.parts import find_kept_versions  # noqa: PLC0415
 
     comparison = compare_modes(
         runs,
         TriageJudgement.model_validate_json(judgement.read_bytes()),
         [read_store(path) for path in data],
-        folders=version_folders(models, version),
+        folders=version_folders(models, version) | find_kept_versions(keep, models),
         provider=provider,
         every=every,
         found=None if found is None else FoundFigures.model_validate_json(found.read_bytes()),

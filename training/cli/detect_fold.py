@@ -4,15 +4,13 @@ from pathlib import Path
 
 import click
 
-from training.cli.options import A_PATH, WithLists, data_option, runs_options
+from training.cli.options import A_PATH, WithLists, data_option, keep_option, runs_options
 
 
 @click.command(cls=WithLists)
 @click.argument("models", type=A_PATH, required=False)
 @click.option("--version", help="of MODELS")
-@click.option(
-    "--keep", multiple=True, metavar="NAME=VERSION", help="another version of one of MODELS: reg-ns=1.3.0; repeatable"
-)
+@keep_option
 @runs_options
 @click.option(
     "--screening",

@@ -49,6 +49,16 @@ def data_option(what: str) -> Callable[[F], F]:
     )
 
 
+def keep_option(command: F) -> F:
+    """`--keep`: released models of other versions than the one that a command is given; see `find_kept_versions`."""
+    return click.option(
+        "--keep",
+        multiple=True,
+        metavar="NAME=VERSION",
+        help="another version of one of the models: reg-ns=1.3.0; repeatable",
+    )(command)
+
+
 def runs_options(command: F) -> F:
     """`--regns`, `--det` and `--verifier`: runs that a cascade's models are made of."""
     for option in (
