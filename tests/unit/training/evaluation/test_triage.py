@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
 from serving.core.modelcard import load_card
 from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from serving.synthetic.field import generate_field
 from tests.quick_models import write_quick_models
+from training.cli.find_figures import command as find_figures_command
 from training.engine.distributed import Process
 from training.evaluation.cascade_figures import version_folders
 from training.evaluation.fast_mode import compare_modes
@@ -171,6 +173,21 @@ def test_a_release_states_the_judgement_and_loads(
         release_triage(runs[2], judgement, version="1.0.0", models=tmp_path)
     with pytest.raises(ValueError, match=r"version of the form 1\.2\.3"):
         release_triage(runs[2], judgement, version="new", models=tmp_path)
+
+
+def test_figures_are_found_by_models_of_different_releases(dataset: Dataset, tmp_path: Path) -> None:
+    models, store, out = tmp_path / "models", tmp_path / "fields.json", tmp_path / "found.json"
+    for version in ("0.0.1", "0.0.2"):
+        write_quick_models(models, version)
+    write_store(dataset, store)
+    arguments = ["0.0.1", "--keep", "det=0.0.2", "--data", str(store), "--models", str(models), "--every", "2"]
+    result = CliRunner().invoke(find_figures_command, [*arguments, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    found = FoundFigures.model_validate_json(out.read_text())
+    assert found.models == ["reg-ns 0.0.1", "det 0.0.2"]
+    assert str(out) in result.output
+    result = CliRunner().invoke(find_figures_command, [*arguments, "--keep", "det=0.0.3", "--out", str(out)])
+    assert isinstance(result.exception, FileNotFoundError)
 
 
 def test_the_curve_is_drawn(judgement: TriageJudgement, tmp_path: Path) -> None:
