@@ -125,7 +125,9 @@ class Tissue(ReportPart):
         default=None, description="Of the scored tiles, those that show the slide. Since 1.4."
     )
     sub_tiles_screened: int | None = Field(
-        default=None, description="Of `sub_tiles`, those at which Reg-NS looked: in a fast analysis few. Since 1.4."
+        default=None,
+        description="Of `sub_tiles`, those at which Reg-NS looked: in a fast analysis few, without those of second looks at doubtful candidates. "
+        "Since 1.4.",
     )
 
 
@@ -171,7 +173,8 @@ class Timing(ReportPart):
     quality_s: float | None = Field(None, description="Quality control; since 1.2.")
     verify_s: float | None = Field(
         default=None,
-        description="Of `detect_s`, the verifier with reading its windows, where there is one: it comes after all tiles, by itself. Since 1.4.",
+        description="Of `detect_s`, the verifier with reading its windows, where there is one, and second looks of a fast analysis: they come after "
+        "all tiles, by themselves. Since 1.4.",
     )
     triage_s: float | None = Field(default=None, description="The light net, of a fast analysis; since 1.4.")
     atypia_s: float | None = Field(default=None, description="The atypia model, where there is one; since 1.4.")

@@ -16,6 +16,7 @@ from serving.scoring.batch_sizes import choose_batch_sizes
 from serving.scoring.cascade import CascadeRunner, OnPart, check_resumed_tiles
 from serving.scoring.detector import (
     AnyDetector,
+    Detector,
     OneStageDetector,
     SingleDetector,
     boxes_card,
@@ -30,6 +31,7 @@ from serving.scoring.merging import EDGE_MARGIN_UM, SubTileBoxes, merge
 from serving.scoring.order import order_hot_first
 from serving.scoring.plan import SlidePlan, make_plan
 from serving.scoring.reading import ReadClock, read_ahead
+from serving.scoring.second_look import SecondLook
 from serving.scoring.tile_findings import FindingsCache, TileFindings, make_empty_structure
 from serving.scoring.tiling import Tiling
 from serving.scoring.verification import calibrate, verify_candidates
@@ -117,18 +119,33 @@ class DetectorRun:
         started = time.perf_counter()
         found, last = self._merge(raw), list_cards(self._detector)[-1]
         if not isinstance(self._detector, OneStageDetector) and self._detector.verification_card is not None:
+            fast = self._options.cascade == "fast"
             found = verify_candidates(
                 found,
                 self._slide,
                 self.plan.frame,
                 self._detector,
                 self._detector.verification_card,
-                fast=self._options.cascade == "fast",
+                fast=fast,
+                look_again=self._make_second_look(raw, self._detector).look if fast else None,
             )
             self.verify_s = time.perf_counter() - started
         found = self._place_on_slide(calibrate(found, last))
         self.seconds += time.perf_counter() - started
         return found
+
+    def _make_second_look(self, raw: SubTileBoxes, detector: Detector) -> SecondLook:
+        return SecondLook(
+            self._slide,
+            self.plan.frame,
+            detector,
+            detector.screening_card.input,
+            self.cascade.threshold,
+            raw,
+            lambda joined: self._merge(self._cut_at_border(joined)),
+            self._radius,
+            self.cascade.in_slide,
+        )
 
     def find_preliminary(self, raw: SubTileBoxes, threshold: float | None) -> NDArray[np.float64]:
         """Centres, (N, 2), (x, y), level-0 px, of what the model that places boxes alone takes for figures.
@@ -162,11 +179,15 @@ class DetectorRun:
         columns, rows = np.floor(centres / side).astype(np.int64).T
         return np.asarray(grid[rows.clip(0, grid.shape[0] - 1), columns.clip(0, grid.shape[1] - 1)])
 
+    @property
+    def _radius(self) -> float:
+        """Within which boxes are one figure, work px."""
+        return (boxes_card(self._detector).merge_radius_um or 0.0) / self.plan.frame.work_mpp
+
     def _merge(self, raw: SubTileBoxes) -> Detections:
         """Candidates of the model that places boxes, work px."""
         model = list_cards(self._detector)[0].input
-        radius = (boxes_card(self._detector).merge_radius_um or 0.0) / self.plan.frame.work_mpp
-        return merge(raw, radius=radius, window=model.window_px, margin=EDGE_MARGIN_UM / model.mpp)
+        return merge(raw, radius=self._radius, window=model.window_px, margin=EDGE_MARGIN_UM / model.mpp)
 
     def _cut_at_border(self, raw: SubTileBoxes) -> SubTileBoxes:
         """Boxes cut at the slide's border, without those of mirrored pixels, before they merge with what they mirror.

@@ -11,8 +11,8 @@ from serving.scoring.batch_sizes import GPU_PROVIDERS
 from serving.scoring.detector import Detector, TriagedDetector
 from serving.scoring.merging import EDGE_MARGIN_UM
 
-LOOK = "cover-in-pieces"
-"""Names how sub-tiles are chosen and shown to Reg-NS: where results change with it, those of fast analyses are told apart by it."""
+LOOK = "cover-in-pieces-then-doubts"
+"""Names how sub-tiles are chosen and shown to Reg-NS, and which later: where results change with it, those of fast analyses are told apart by it."""
 MOST_PIECES = 0.8
 """Share of a tile's blocks of a stride up to which Reg-NS is shown pieces of it and not the whole. What is added for each call and each
 edge is on the tile's side."""

@@ -6,6 +6,7 @@ both are asked, each with the weight that the verifier's card states.
 """
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,33 +28,56 @@ CROWDED = 8
 """Windows in one tile area from which reading what lies between them costs less than asking for each."""
 EQUAL_SHARE = 0.5
 """Weight of Det's word where the verifier's card states none."""
+DOUBT = 1.0
+"""Log odds around what counts: as far as fewer looks move most joint probabilities."""
 SURE = 1e-4
 """No opinion is taken for surer than this, so that none overrules the other by a rounding error."""
 
 
 def verify_candidates(
-    merged: Detections, slide: Slide, frame: WorkFrame, detector: Detector, card: ModelCard, *, fast: bool = False
+    merged: Detections,
+    slide: Slide,
+    frame: WorkFrame,
+    detector: Detector,
+    card: ModelCard,
+    *,
+    fast: bool = False,
+    look_again: Callable[[Detections], Detections] | None = None,
 ) -> Detections:
     """The likely enough of `merged`, in their order and with their boxes, each with Det's and the verifier's joint probability.
 
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     fast : whether those that one view makes unlikely enough are shown no other; see `VerifierViews`
+    look_again : gives candidates, in their order, as another look shows them, for those that are close to counting
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
     pace = choose_batch_sizes(detector.provider)
     share = EQUAL_SHARE if card.detector_share is None else card.detector_share
 
     def judge(some: Detections, verify: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> NDArray[np.float32]:
-        said = judge_windows(some.centres, slide, frame, card.input.window_px, verify, pace=pace)
-        return pool_probabilities(some.probabilities, said, share)
+        return judge_windows(some.centres, slide, frame, card.input.window_px, verify, pace=pace)
 
     if fast and card.views is not None and isinstance(detector, TriagedDetector):
-        joint = judge(candidates, detector.verify_once)
-        left = joint >= card.views.first_probability
-        joint[left] = judge(candidates[left], detector.verify)
+        said = judge(candidates, detector.verify_once)
+        left = pool_probabilities(candidates.probabilities, said, share) >= card.views.first_probability
+        said[left] = judge(candidates[left], detector.verify)
     else:
-        joint = judge(candidates, detector.verify)
-    return Detections(candidates.boxes, joint, candidates.scores)
+        said = judge(candidates, detector.verify)
+    joint = pool_probabilities(candidates.probabilities, said, share)
+    boxes = candidates.boxes.copy()
+    if look_again is not None and (doubtful := find_doubtful(joint, card)).any():
+        again = look_again(candidates[doubtful])
+        boxes[doubtful] = again.boxes
+        joint[doubtful] = pool_probabilities(again.probabilities, judge(again, detector.verify), share)
+    return Detections(boxes, joint, candidates.scores)
+
+
+def find_doubtful(joint: NDArray[np.float32], card: ModelCard) -> NDArray[np.bool_]:
+    """Which joint probabilities, before calibration, are within `DOUBT` of what counts by the verifier's card."""
+    calibrated = joint if card.probability_calibration is None else card.probability_calibration.map.apply(joint)
+    threshold = 0.5 if card.detection_threshold is None else card.detection_threshold.probability
+    odds, least = (np.log(p / (1 - p)) for p in (np.clip(x, SURE, 1 - SURE) for x in (calibrated, threshold)))
+    return np.asarray(np.abs(odds - least) <= DOUBT, np.bool_)
 
 
 def judge_windows(
@@ -71,13 +95,23 @@ def judge_windows(
     judge : gives of windows, uint8, shape (n, side, side, 3), a number each
     """
     corners = np.floor(centres - side / 2 + 0.5).astype(np.int64)
-    order, groups = _neighbours(corners)
-    windows = _windows(corners, groups, slide, frame, side, pace=pace)
-    with contextlib.closing(windows):
-        parts = [judge(batch) for batch in _batches(windows, pace.candidates)]
     found = np.empty(len(centres), np.float32)
-    found[order] = np.concatenate([np.empty(0, np.float32), *parts])
+    for numbers, windows in read_windows(corners, slide, frame, side, pace=pace, size=pace.candidates):
+        found[numbers] = judge(windows)
     return found
+
+
+def read_windows(
+    corners: NDArray[np.int64], slide: Slide, frame: WorkFrame, side: int, *, pace: BatchSizes, size: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+    """Windows in batches of `size`, uint8, shape (n, side, side, 3), read by threads ahead, neighbours together; each batch behind its numbers.
+
+    corners : int64, shape (N, 2), (x, y), work px
+    """
+    order, groups = _neighbours(corners)
+    with contextlib.closing(_windows(corners, groups, slide, frame, side, pace=pace)) as windows:
+        for start, batch in zip(itertools.count(0, size), _batches(windows, size)):
+            yield order[start : start + size], batch
 
 
 def pool_probabilities(

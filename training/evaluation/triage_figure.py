@@ -44,10 +44,8 @@ def draw_triage(judgement: TriageJudgement, path: Path) -> None:
                 [p[1] for p in found], [p[2] for p in found], color=GREEN, label="figures that the cascade finds"
             )
         pooled = judgement.sources[0]
-        if pooled.chosen.value is not None and pooled.kept.value is not None:
-            trade.plot(
-                [pooled.chosen.value], [pooled.kept.value], "s", color=ORANGE, label="as chosen by the other folds"
-            )
+        kept = [measured.value for measured in (pooled.kept, pooled.found_kept) if measured is not None]
+        trade.plot([pooled.chosen.value] * len(kept), kept, "s", color=ORANGE, label="as chosen by the other folds")
         trade.legend()
         trade.set(xlabel="Share of sub-tiles looked at", ylabel="Share of figures kept", ylim=(0.9, 1.002), xlim=(0, 1))
         figure.suptitle(

@@ -1,0 +1,96 @@
+"""What is in doubt after a fast analysis is looked at in all the sub-tiles of an exact one, and ends as it would there."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from serving.core.detections import Detections
+from serving.core.options import ScoringOptions
+from serving.core.report import Report
+from serving.core.report_parts import CascadeMode
+from serving.scoring.pipeline import score_slide
+from serving.scoring.verification import DOUBT, find_doubtful, pool_probabilities
+from serving.slides.arrayslide import ArraySlide
+from tests.fakes import DOT_PX, STRIDE, WINDOW, TriagedDots, make_verifier_card, plant, tissue
+
+SIDE = 1500
+
+
+@dataclass(slots=True)
+class WaveringDots(TriagedDots):
+    """Det's word of a dot, and where its box lies, depend on where the dot lies in the sub-tile; the verifier's is always the same."""
+
+    said: float = 0.5
+
+    def detect(self, sub_tiles: NDArray[np.uint8]) -> list[Detections]:
+        """Likelier the further to the right, in a box that is off by up to 2 px."""
+        found = []
+        for dots in TriagedDots.detect(self, sub_tiles):
+            across = dots.centres[:, 0] / WINDOW
+            likely = np.asarray(dots.probabilities * (0.3 + 0.4 * across), np.float32)
+            boxes = dots.boxes + np.asarray(4 * across - 2, np.float32)[:, None]
+            found.append(replace(dots, boxes=boxes, probabilities=likely))
+        return found
+
+    def verify(self, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Always the same."""
+        self.verified += len(windows)
+        return np.full(len(windows), self.said, np.float32)
+
+
+def _score(pixels: NDArray[np.uint8], mode: CascadeMode, said: float) -> tuple[Report, WaveringDots]:
+    detector = WaveringDots(verification_card=make_verifier_card(), said=said)
+    slide = ArraySlide(pixels, mpp=0.25, name="dots")
+    return score_slide(slide, detector, ScoringOptions(cascade=mode, threshold=0.01)).report, detector
+
+
+def _list_found(report: Report) -> NDArray[np.float64]:
+    rows = [(d.x, d.y, d.width, d.height, d.probability) for d in report.detections]
+    return np.asarray(sorted(rows), np.float64).reshape(-1, 5)
+
+
+_PLACES = st.lists(st.tuples(st.integers(20, SIDE - 20), st.integers(20, SIDE - 20)), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=15)
+@given(_PLACES)
+def test_doubtful_candidates_end_as_in_an_exact_analysis(places: list[tuple[int, int]]) -> None:
+    pixels = tissue(SIDE, SIDE)
+    apart: list[tuple[int, int]] = []
+    for x, y in places:
+        if all(max(abs(x - a), abs(y - b)) > 3 * DOT_PX for a, b in apart):
+            apart.append((x, y))
+            plant(pixels, x, y)
+    exact, _ = _score(pixels, "exact", 0.5)
+    fast, detector = _score(pixels, "fast", 0.5)
+    np.testing.assert_allclose(_list_found(fast), _list_found(exact), atol=0.02)
+    assert fast.tissue.sub_tiles_screened is not None
+    assert detector.detected >= fast.tissue.sub_tiles_screened
+
+
+@pytest.mark.parametrize(("said", "again"), [(0.5, True), (0.999, False), (0.001, False)])
+def test_only_what_is_in_doubt_is_looked_at_again(said: float, *, again: bool) -> None:
+    pixels = tissue(SIDE, SIDE)
+    # Near the edge of the sub-tile's middle in which it lies: four sub-tiles show it well.
+    plant(pixels, 4 * STRIDE + STRIDE // 2, 4 * STRIDE + STRIDE // 2)
+    report, detector = _score(pixels, "fast", said)
+    assert report.tissue.sub_tiles_screened == 1
+    assert (detector.detected > 1) == again
+    assert len(report.detections) == 1
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.05, 0.95))
+def test_doubt_is_a_distance_in_log_odds_from_what_counts(joint: float, threshold: float) -> None:
+    card = make_verifier_card(detection=threshold)
+    apart = np.log(joint / (1 - joint)) - np.log(threshold / (1 - threshold))
+    if abs(abs(apart) - DOUBT) > 1e-3:
+        assert find_doubtful(np.asarray([joint], np.float32), card)[0] == (abs(apart) < DOUBT)
+
+
+def test_a_verifier_that_is_sure_leaves_no_doubt() -> None:
+    joint = pool_probabilities(np.asarray([0.0, 1.0], np.float32), np.asarray([0.0, 1.0], np.float32))
+    assert not find_doubtful(joint, make_verifier_card()).any()
