@@ -14,7 +14,7 @@ from serving.evaluation.metrics import Rates, rates
 from serving.scoring.detector import Detector, counting_threshold, list_cards
 from serving.scoring.loading import load_cascade
 from training.evaluation.cascade_figures import hit_figures
-from training.evaluation.found_figures import FoundFigures, take_every
+from training.evaluation.found_figures import FoundFigures, describe_share, take_every
 from training.evaluation.mode_comparison import ModeComparison, ModeFigures
 from training.evaluation.served_analysis import analyse_picture, pair_with_truth
 from training.evaluation.summary import Measured
@@ -103,7 +103,7 @@ def compare_modes(
         models=models,
         sources=[_figures(s, [c for c in compared if s in ("all", c.source)], draws) for s in sources],
         how=f"each picture by the triage net of the fold that never saw its patient, at the threshold of the other folds; {provider}; "
-        f"one in {every} of the pictures of each patient and store; detections of probability {threshold:g} or more; intervals draw patients",
+        f"{describe_share(every)}; detections of probability {threshold:g} or more; intervals draw patients",
     )
 
 

@@ -101,8 +101,13 @@ def find_figures(
         provider=provider,
         threshold=threshold,
         pictures=pictures,
-        how=f"{provider}; one in {every} of the pictures of each patient and store; detections of probability {threshold:g} or more",
+        how=f"{provider}; {describe_share(every)}; detections of probability {threshold:g} or more",
     )
+
+
+def describe_share(every: int) -> str:
+    """Which pictures `take_every` gives, in words."""
+    return "all pictures" if every == 1 else f"one in {every} of the pictures of each patient and store"
 
 
 def take_every(store: Dataset, every: int, seen: frozenset[str] = frozenset()) -> list[Picture]:

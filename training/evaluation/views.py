@@ -20,7 +20,7 @@ from serving.scoring.loading import load_cascade
 from serving.scoring.onnx_detector import OnnxDetector
 from serving.scoring.verification import SURE
 from training.evaluation.caching_detector import CachingDetector
-from training.evaluation.found_figures import take_every
+from training.evaluation.found_figures import describe_share, take_every
 from training.evaluation.served_analysis import analyse_picture
 from training.evaluation.summary import Measured, Part
 from training.evaluation.triage import choose_threshold
@@ -131,7 +131,7 @@ def judge_views(
         counted=sum(int(p.counts.sum()) for p in pictures),
         kept=measure(lambda p: (p.first >= chosen[p.patient])[p.counts]),
         asked_again=measure(lambda p: p.first >= chosen[p.patient]),
-        how=f"each patient at the probability that the others chose; {provider}; one in {every} of the pictures of each patient and store; "
+        how=f"each patient at the probability that the others chose; {provider}; {describe_share(every)}; "
         "intervals draw patients; the cascade may have learnt from these pictures",
     )
 
