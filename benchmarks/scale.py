@@ -36,35 +36,40 @@ WORKERS = (
     WorkerKind("2 cores, AVX-512", 110 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 110 s"),
     WorkerKind("2 cores, AVX-512, CPU-int8", 42 / 2.35, 0.2, 2, False, "icpr2012-dev.tif, 2.35 mm2, 42 s"),
     WorkerKind(
-        "2 cores, AVX-512, ordinary tissue", 95.1 / 3.92, 0.2, 2, False, "generated, 40,000 px, 3.92 mm2, exact, 95.1 s"
-    ),
-    WorkerKind("2 cores, AVX-512, ordinary tissue, fast", 12.4 / 3.92, 0.2, 2, False, "the same slide, fast, 12.4 s"),
-    WorkerKind(
-        "2 cores, AVX-512, ordinary tissue, CPU-int8",
-        578.1 / 78.62,
+        "2 cores, AVX-512, ordinary tissue",
+        280.6 / 23.63,
         0.2,
         2,
         False,
-        "generated, 40,000 px, 78.62 mm2, exact, 578.1 s",
+        "generated, 40,000 px, 23.63 mm2, exact, 280.6 s",
+    ),
+    WorkerKind("2 cores, AVX-512, ordinary tissue, fast", 27.0 / 23.63, 0.2, 2, False, "the same slide, fast, 27.0 s"),
+    WorkerKind(
+        "2 cores, AVX-512, ordinary tissue, CPU-int8",
+        85.8 / 23.63,
+        0.2,
+        2,
+        False,
+        "generated, 40,000 px, 23.63 mm2, exact, 85.8 s",
     ),
     WorkerKind(
-        "2 cores, AVX-512, ordinary tissue, CPU-int8, fast", 92.7 / 78.62, 0.2, 2, False, "the same slide, fast, 92.7 s"
+        "2 cores, AVX-512, ordinary tissue, CPU-int8, fast", 13.0 / 23.63, 0.2, 2, False, "the same slide, fast, 13.0 s"
     ),
     WorkerKind(
         "2 cores, AVX-512, ordinary tissue, OpenVINO-bf16",
-        24.4 / 1.73,
+        9.8 / 1.73,
         0.2,
         2,
         False,
-        "generated, 10,000 px, 1.73 mm2, exact, 24.4 s, no AMX",
+        "generated, 10,000 px, 1.73 mm2, exact, 9.8 s, no AMX",
     ),
     WorkerKind(
         "2 cores, AVX-512, ordinary tissue, OpenVINO-bf16, fast",
-        4.1 / 1.73,
+        1.5 / 1.73,
         0.2,
         2,
         False,
-        "the same slide, fast, 4.1 s",
+        "the same slide, fast, 1.5 s",
     ),
     WorkerKind(
         "H200, 16 cores", (49.6 - 1.1) / (3025 / 16), 1.1, 16, True, "3,025 tiles of the most active tissue, 49.6 s"
