@@ -44,27 +44,26 @@ class SecondLook:
     radius: float
     shows_slide: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 
-    def look(self, candidates: Detections) -> Detections:
-        """The candidates as all sub-tiles together show them, in their order; as they are where nothing new was to be seen.
+    def look(self, candidates: Detections, doubtful: NDArray[np.bool_]) -> Detections:
+        """Those in doubt as all sub-tiles together show them, in their order; as they are where nothing new was to be seen.
 
-        candidates : boxes in work px, with Det's merged probabilities
+        candidates : all, boxes in work px, with Det's merged probabilities. doubtful : which of them are in doubt, shape (N,)
         """
-        corners = self._find_unseen(candidates.centres)
-        new = self._detect(corners)
+        new = self._detect(self._find_unseen(candidates.centres[doubtful]))
         if not len(new.origins):
-            return candidates
+            return candidates[doubtful]
         merged = self.merge(_join(self.raw, new))
         found = cKDTree(merged.centres).query(candidates.centres, distance_upper_bound=self.radius)
         away, nearest = np.asarray(found[0]), np.asarray(found[1])
         boxes, probabilities = candidates.boxes.copy(), candidates.probabilities.copy()
         taken = set[int]()
-        # No two become one: the nearest takes it.
+        # Each becomes the figure that lies where it was; one figure is not counted as two, so the nearest candidate has it, in doubt or not.
         for number in np.argsort(away, kind="stable").tolist():
             figure = int(nearest[number])
             if math.isfinite(away[number]) and figure not in taken:
                 taken.add(figure)
                 boxes[number], probabilities[number] = merged.boxes[figure], merged.probabilities[figure]
-        return Detections(boxes, probabilities, candidates.scores)
+        return Detections(boxes, probabilities, candidates.scores)[doubtful]
 
     def _find_unseen(self, centres: NDArray[np.float32]) -> NDArray[np.int64]:
         """Corners of the sub-tiles of the lattice that show places and in which Det did not look, int64, shape (N, 2), work px."""

@@ -42,13 +42,13 @@ def verify_candidates(
     card: ModelCard,
     *,
     fast: bool = False,
-    look_again: Callable[[Detections], Detections] | None = None,
+    look_again: Callable[[Detections, NDArray[np.bool_]], Detections] | None = None,
 ) -> Detections:
     """The likely enough of `merged`, in their order and with their boxes, each with Det's and the verifier's joint probability.
 
     merged : boxes in work px, with Det's probabilities. card : the verifier's
     fast : whether those that one view makes unlikely enough are shown no other; see `VerifierViews`
-    look_again : gives candidates, in their order, as another look shows them, for those that are close to counting
+    look_again : given all candidates and which of them are close to counting, gives the latter as another look shows them, in their order
     """
     candidates = merged[merged.probabilities >= (card.candidate_probability or 0.0)]
     pace = choose_batch_sizes(detector.provider)
@@ -66,7 +66,7 @@ def verify_candidates(
     joint = pool_probabilities(candidates.probabilities, said, share)
     boxes = candidates.boxes.copy()
     if look_again is not None and (doubtful := find_doubtful(joint, card)).any():
-        again = look_again(candidates[doubtful])
+        again = look_again(candidates, doubtful)
         boxes[doubtful] = again.boxes
         joint[doubtful] = pool_probabilities(again.probabilities, judge(again, detector.verify), share)
     return Detections(boxes, joint, candidates.scores)

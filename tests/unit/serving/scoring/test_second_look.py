@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serving.core.detections import Detections
+from serving.core.geometry import WorkFrame
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.core.report_parts import CascadeMode
+from serving.scoring.merging import SubTileBoxes
 from serving.scoring.pipeline import score_slide
+from serving.scoring.second_look import SecondLook
 from serving.scoring.verification import DOUBT, find_doubtful, pool_probabilities
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, STRIDE, WINDOW, TriagedDots, make_verifier_card, plant, tissue
@@ -81,6 +84,38 @@ def test_only_what_is_in_doubt_is_looked_at_again(said: float, *, again: bool) -
     assert report.tissue.sub_tiles_screened == 1
     assert (detector.detected > 1) == again
     assert len(report.detections) == 1
+
+
+@pytest.mark.parametrize(("figure", "moved"), [(104.0, False), (107.0, True)])
+def test_a_figure_that_another_candidate_is_nearer_to_is_not_counted_twice(figure: float, *, moved: bool) -> None:
+    """Two candidates, 10 px apart: the second is in doubt, and all sub-tiles together show one figure between them."""
+    detector, pixels = WaveringDots(), tissue(600, 600)
+    plant(pixels, 300, 300)
+    merged = _boxes((figure, 100.0), probability=0.9)
+    nothing = np.empty(0, np.float32)
+    look = SecondLook(
+        ArraySlide(pixels, mpp=0.25, name="dots"),
+        WorkFrame.from_mpp(0.25, 0.25),
+        detector,
+        detector.screening_card.input,
+        -np.inf,
+        SubTileBoxes(Detections.empty(), np.empty(0, np.int64), np.empty((0, 2), np.float32), nothing),
+        lambda _: merged,
+        8.0,
+        lambda corners: np.ones(len(corners), np.bool_),
+    )
+    candidates = Detections.concatenate(
+        [_boxes((100.0, 100.0), probability=0.8), _boxes((110.0, 100.0), probability=0.3)]
+    )
+    (found,) = look.look(candidates, np.asarray([False, True])).centres[:, 0].tolist()
+    assert found == (figure if moved else 110.0)
+    assert detector.screened > 0
+
+
+def _boxes(centre: tuple[float, float], *, probability: float) -> Detections:
+    x, y = centre
+    box = np.asarray([[x - 12, y - 12, x + 12, y + 12]], np.float32)
+    return Detections(box, np.full(1, probability, np.float32), np.zeros(1, np.float32))
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.05, 0.95))
