@@ -1,5 +1,6 @@
 """A second look at doubtful candidates of a fast analysis: at the sub-tiles that an exact one would show of them too."""
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable
@@ -82,13 +83,15 @@ class SecondLook:
         """What Det finds in those of the sub-tiles that Reg-NS passes on."""
         pace, side = choose_batch_sizes(self.detector.provider), self.model.window_px
         found, passed, scores = list[Detections](), list[NDArray[np.intp]](), list[NDArray[np.float32]]()
-        for numbers, windows in read_windows(corners, self.slide, self.frame, side, pace=pace, size=pace.windows):
-            said = self.detector.screen(windows)[:, 0, 0]
-            passes = said >= self.threshold
-            if passes.any():
-                found += self.detector.detect(windows[passes])
-            passed.append(numbers[passes])
-            scores.append(said[passes])
+        read = read_windows(corners, self.slide, self.frame, side, pace=pace, size=pace.windows)
+        with contextlib.closing(read) as batches:  # whatever ends this ends its readers
+            for numbers, windows in batches:
+                said = self.detector.screen(windows)[:, 0, 0]
+                passes = said >= self.threshold
+                if passes.any():
+                    found += self.detector.detect(windows[passes])
+                passed.append(numbers[passes])
+                scores.append(said[passes])
         origins = corners[np.concatenate([np.empty(0, np.intp), *passed])].astype(np.float32)
         said = np.concatenate([np.empty(0, np.float32), *scores])
         sub_tile = np.repeat(np.arange(len(found)), [len(one) for one in found])

@@ -96,14 +96,15 @@ def judge_windows(
     """
     corners = np.floor(centres - side / 2 + 0.5).astype(np.int64)
     found = np.empty(len(centres), np.float32)
-    for numbers, windows in read_windows(corners, slide, frame, side, pace=pace, size=pace.candidates):
-        found[numbers] = judge(windows)
+    with contextlib.closing(read_windows(corners, slide, frame, side, pace=pace, size=pace.candidates)) as batches:
+        for numbers, windows in batches:
+            found[numbers] = judge(windows)
     return found
 
 
 def read_windows(
     corners: NDArray[np.int64], slide: Slide, frame: WorkFrame, side: int, *, pace: BatchSizes, size: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+) -> Generator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
     """Windows in batches of `size`, uint8, shape (n, side, side, 3), read by threads ahead, neighbours together; each batch behind its numbers.
 
     corners : int64, shape (N, 2), (x, y), work px
