@@ -11,6 +11,7 @@ from tests.browser.gated_server import KillableServer
 from tests.browser.pointing import settle
 from tests.browser.scored import open_as, score
 from tests.browser.test_viewer import drop, open_slide
+from tests.browser.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -109,6 +110,9 @@ def _kill_during_review(page: Page, server: KillableServer, shots: Path) -> None
     assert [(e["action"], e["reason"]) for e in entries] == [("reject", ""), ("accept", "out of focus"), ("reject", "")]
 
 
+RECORDED = "async (id) => (await (await fetch(`/v1/analyses/${id}/reviews`)).json()).entries.length > 2"
+
+
 @pytest.mark.timeout(1800)
 def test_a_verdict_whose_answer_is_lost_is_recorded_once(page: Page, tmp_path: Path) -> None:
     lost: list[str] = []
@@ -134,6 +138,8 @@ def test_a_verdict_whose_answer_is_lost_is_recorded_once(page: Page, tmp_path: P
         page.locator("#stage").hover(position={"x": 200, "y": 150})
         page.keyboard.press("n")
         expect(page.locator("#window-you")).to_have_text(str(FIGURES))
+        # The page records behind what it shows.
+        wait_until(page, RECORDED, arg=scored.analysis)
         assert len(lost) == 2
         assert [e["action"] for e in scored.get("reviews").json()["entries"]] == ["reject", "accept", "add"]
         # What was added has the server's name, by which it is taken back.

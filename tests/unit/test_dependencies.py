@@ -26,7 +26,7 @@ NOT_IMPORTED = {
 }
 """Dependencies of the packages that no module imports by a name of their own."""
 
-PEERS = {"lazyslide", "tiatoolbox", "wsidata", "wsinfer", "wsinfer_zoo", "zarr"}
+PEERS = {"cellvit", "lazyslide", "tiatoolbox", "wsidata", "wsinfer", "wsinfer_zoo", "zarr"}
 """Other projects' tools, which the benchmarks run in environments of their own."""
 
 
