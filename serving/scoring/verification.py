@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from serving.core.detections import Detections
 from serving.core.geometry import Region, WorkFrame
@@ -59,7 +60,8 @@ def verify_candidates(
 
     if fast and card.views is not None and isinstance(detector, TriagedDetector):
         said = judge(candidates, detector.verify_once)
-        left = pool_probabilities(candidates.probabilities, said, share) >= card.views.first_probability
+        first = pool_probabilities(candidates.probabilities, said, share)
+        left = (first >= card.views.first_probability) | find_doubtful(first, card)
         said[left] = judge(candidates[left], detector.verify)
     else:
         said = judge(candidates, detector.verify)
@@ -67,8 +69,10 @@ def verify_candidates(
     boxes = candidates.boxes.copy()
     if look_again is not None and (doubtful := find_doubtful(joint, card)).any():
         again = look_again(candidates, doubtful)
+        moved = (again.boxes != boxes[doubtful]).any(1)
+        said[np.flatnonzero(doubtful)[moved]] = judge(again[moved], detector.verify)
         boxes[doubtful] = again.boxes
-        joint[doubtful] = pool_probabilities(again.probabilities, judge(again, detector.verify), share)
+        joint[doubtful] = pool_probabilities(again.probabilities, said[doubtful], share)
     return Detections(boxes, joint, candidates.scores)
 
 
@@ -76,7 +80,7 @@ def find_doubtful(joint: NDArray[np.float32], card: ModelCard) -> NDArray[np.boo
     """Which joint probabilities, before calibration, are within `DOUBT` of what counts by the verifier's card."""
     calibrated = joint if card.probability_calibration is None else card.probability_calibration.map.apply(joint)
     threshold = 0.5 if card.detection_threshold is None else card.detection_threshold.probability
-    odds, least = (np.log(p / (1 - p)) for p in (np.clip(x, SURE, 1 - SURE) for x in (calibrated, threshold)))
+    odds, least = (logit(np.clip(p, SURE, 1 - SURE)) for p in (calibrated, threshold))
     return np.asarray(np.abs(odds - least) <= DOUBT, np.bool_)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 _LEAST = 1e-7
 """Of a probability and of what it lacks to 1: float32 has nothing between 1 - 6e-8 and 1."""
@@ -26,5 +27,5 @@ def average_views(
     total, views = np.zeros(len(windows)), 0
     for view in turn_and_mirror(windows):
         said = np.clip(judge(view).astype(np.float64), _LEAST, 1 - _LEAST)
-        total, views = total + np.log(said / (1 - said)), views + 1
-    return np.asarray(1 / (1 + np.exp(-total / views)), np.float32)
+        total, views = total + logit(said), views + 1
+    return np.asarray(expit(total / views), np.float32)

@@ -1,6 +1,5 @@
 """What one view of a candidate says of what all eight say: when a fast analysis may be content with it."""
 
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import expit, logit
 
 from serving.core.errors import ModelError
 from serving.core.modelcard import load_card
@@ -139,7 +139,7 @@ def judge_views(
 def _choose(counted: NDArray[np.float32], wanted: float) -> float:
     """The probability after one view from which all are asked for. counted : of detections that count, float32, (N,)."""
     least = min(max(choose_threshold(counted, wanted=wanted), SURE), 1 - SURE)
-    return 1 / (1 + (1 - least) / least * math.exp(MARGIN))
+    return float(expit(logit(least) - MARGIN))
 
 
 class _FirstView(CachingDetector):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from serving.core.card_parts import VerifierViews
-from serving.core.errors import ModelError
 from serving.core.modelcard import ModelCard, load_card
 from training.evaluation.views import VERIFIER, ViewsJudgement
 from training.export.publishing import check_version_number
@@ -20,18 +19,13 @@ def release_views(models: Path, judgement: ViewsJudgement, *, version: str, new:
     ValueError
         If the judgement is of another verifier, or `write_single_view` refuses this one.
     ModelError
-        If `write_single_view` finds the graphs apart.
-    FileNotFoundError
-        If there is no such version.
+        If there is no such version, a file of it is not the one that its card names, or `write_single_view` finds the graphs apart.
     FileExistsError
         If the new version is there already.
     """
     check_version_number(new)
     old = models / VERIFIER / version
-    try:
-        card = load_card(old)
-    except ModelError as error:
-        raise FileNotFoundError(str(error)) from error
+    card = load_card(old)
     if (label := f"{VERIFIER} {version}") not in judgement.models:
         raise ValueError(f"the judgement is of {', '.join(judgement.models)}, not of {label}")
     views = VerifierViews(

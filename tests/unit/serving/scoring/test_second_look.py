@@ -16,7 +16,7 @@ from serving.core.report_parts import CascadeMode
 from serving.scoring.merging import SubTileBoxes
 from serving.scoring.pipeline import score_slide
 from serving.scoring.second_look import SecondLook
-from serving.scoring.verification import DOUBT, find_doubtful, pool_probabilities
+from serving.scoring.verification import DOUBT, find_doubtful, pool_probabilities, verify_candidates
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, STRIDE, WINDOW, TriagedDots, make_verifier_card, plant, tissue
 
@@ -124,6 +124,18 @@ def test_doubt_is_a_distance_in_log_odds_from_what_counts(joint: float, threshol
     apart = np.log(joint / (1 - joint)) - np.log(threshold / (1 - threshold))
     if abs(abs(apart) - DOUBT) > 1e-3:
         assert find_doubtful(np.asarray([joint], np.float32), card)[0] == (abs(apart) < DOUBT)
+
+
+def test_a_candidate_that_does_not_move_is_not_verified_again() -> None:
+    card, found = make_verifier_card(), _boxes((100.0, 100.0), probability=0.5)
+    slide, frame = ArraySlide(tissue(300, 300), mpp=0.25, name="dots"), WorkFrame.from_mpp(0.25, 0.25)
+    for moved, times in ((0.0, 1), (5.0, 2)):
+        detector = WaveringDots(verification_card=card)
+        again = _boxes((100.0 + moved, 100.0), probability=0.6)
+        judged = verify_candidates(found, slide, frame, detector, card, look_again=lambda *_, seen=again: seen)
+        assert detector.verified == times
+        np.testing.assert_array_equal(judged.boxes, again.boxes)
+        assert judged.probabilities[0] == pytest.approx(pool_probabilities(*np.asarray([[0.6], [0.5]], np.float32))[0])
 
 
 def test_a_verifier_that_is_sure_leaves_no_doubt() -> None:

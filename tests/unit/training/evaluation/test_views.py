@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from serving.core.errors import ModelError
 from serving.core.modelcard import load_card
 from serving.datasets.store import Dataset, Picture, read_store, write_store
 from serving.registry.version_check import check_version
@@ -102,7 +103,7 @@ def test_a_verifier_is_judged_and_released(models: Path, store: Path, tmp_path: 
         release_views(models, judged, version=VERSION, new="0.0.2")
     with pytest.raises(ValueError, match=r"not of verifier 0\.0\.2"):
         release_views(models, judged, version="0.0.2", new="0.0.3")
-    with pytest.raises(FileNotFoundError, match=r"verifier/0\.9\.9"):
+    with pytest.raises(ModelError, match=r"verifier/0\.9\.9"):
         release_views(models, judged, version="0.9.9", new="0.0.3")
 
 
