@@ -5,9 +5,9 @@ import ipaddress
 import re
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -96,7 +96,11 @@ def server(tokens: tuple[Path, str, str, str], certificate: tuple[Path, Path]) -
         tokens[0],
         models=write_quick_models(tokens[0] / "models"),
         arguments=arguments,
-        environment={"MITOSIS_REQUESTS_AT_ONCE": "8", "MITOSIS_MAX_WAITING": "8"},
+        environment={
+            "MITOSIS_REQUESTS_AT_ONCE": "8",
+            "MITOSIS_MAX_WAITING": "8",
+            "MITOSIS_UPLOAD_IDLE_S": f"{LONGEST_S:g}",
+        },
         verify=ssl.create_default_context(cafile=str(certificate[0])),
     ) as client:
         yield client
@@ -136,27 +140,29 @@ def test_a_flood_of_requests_is_shed_and_others_served(
 ) -> None:
     _, bad, good, _ = tokens
     context = ssl.create_default_context(cafile=str(certificate[0]))
-    waits: list[float] = []
+    served = threading.Event()
 
     def flood(number: int) -> Counter[int]:
         token = bad if number % 2 else f"{bad}x"
         request = f"GET /v1/schema/report HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        statuses: Counter[int] = Counter()
         with closing(connect(server, context)) as connection:
-            return Counter(exchange(connection, request) for _ in range(REQUESTS // 8))
+            while statuses.total() < REQUESTS // 8 or not served.is_set():
+                statuses[exchange(connection, request)] += 1
+        return statuses
 
     with ThreadPoolExecutor(8) as pool:
         floods = [pool.submit(flood, number) for number in range(8)]
-        while not all(flood.done() for flood in floods):
-            started = time.monotonic()
-            assert server.get("/v1/models", headers=bearer(good)).status_code == 200
-            waits.append(time.monotonic() - started)
-            time.sleep(0.02)  # a client that looks now and then
+        try:
+            for _ in range(10):
+                assert server.get("/v1/models", headers=bearer(good)).status_code == 200
+                time.sleep(0.02)  # a client that looks now and then
+        finally:
+            served.set()
         statuses = sum((flood.result() for flood in floods), Counter[int]())
-    assert statuses.total() == REQUESTS
+    assert statuses.total() >= REQUESTS
     assert set(statuses) <= {200, 401, 429}
-    assert statuses[429] > REQUESTS / 2
-    assert len(waits) > 5
-    assert statistics.median(waits) < 1
+    assert statuses[429] > statuses.total() / 2
 
 
 def test_huge_headers_are_refused(server: httpx.Client, tokens: tuple[Path, str, str, str]) -> None:
@@ -185,10 +191,12 @@ def test_slow_bodies_hold_up_no_one(
             connections[-1].sendall(head.encode())
         refused = [c for c in connections[8:] if b" 429 " in c.recv(200)]
         assert len(refused) >= 8
-        started = time.monotonic()
         response = server.post("/v1/score", params={"filename": "a.svs"}, content=b"no slide", headers=bearer(good))
         assert response.status_code == 415
-        assert time.monotonic() - started < 10
+        for connection in connections[:8]:  # none of which had ended by then
+            connection.setblocking(False)
+            with pytest.raises(ssl.SSLWantReadError):
+                connection.recv(1)
     finally:
         for connection in connections:
             connection.close()

@@ -202,9 +202,7 @@ def test_a_stopped_server_gives_back_what_it_ran(server: Server, tmp_path: Path)
         analysis = client.start(client.upload(large), cascade="off", min_tissue_fraction=0)
         while client.look(analysis).state != "running":
             time.sleep(0.05)  # polls another process, which takes the analysis in a moment
-    started = time.monotonic()
     server.stop()
-    assert time.monotonic() - started < 40
     with open_database(ServerSettings(state=server.state)).reading() as tx:
         (state,) = tx.execute(select(analyses.c.state).where(analyses.c.id == analysis.id)).one()
     assert state == "queued"

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.hot_swap import hot_swap
 from serving.core.modelcard import ModelCard
+from tests.limits import LONGEST_S
 from tests.quick_models import restate, write_quick_models
 from tests.samples import noise, write_pyramid
 from tests.server_process import ServerProcess, kill
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(folder: Path) -> Iterator[ServerProcess]:
     """One for both tests, on models in `folder`."""
     models = write_quick_models(folder / "models")
-    process = ServerProcess(folder, models, providers="CPUExecutionProvider", model_window_s=10).start()
+    process = ServerProcess(folder, models, providers="CPUExecutionProvider", model_window_s=LONGEST_S).start()
     yield process
     process.stop()
 

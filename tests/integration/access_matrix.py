@@ -21,6 +21,7 @@ from serving.settings import ServerSettings
 from serving.store.database import open_database
 from tests.clients import LocalClient, bearer
 from tests.fakes import DotDetector, plant, tissue
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 from tests.services import without_wait
 
@@ -207,7 +208,9 @@ def _make_project(client: LocalClient, tokens: Mapping[str, str]) -> dict[str, d
 
 @contextmanager
 def _app(scratch: Path) -> Iterator[tuple[LocalClient, Mapping[str, str]]]:
-    settings = ServerSettings(state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=10)
+    settings = ServerSettings(
+        state=scratch / "state", models=write_quick_models(scratch / "models"), model_window_s=LONGEST_S
+    )
     database = open_database(settings)
     registry = ModelRegistry(settings, database)
     registry.promote(["0.0.1"], "operator")

@@ -45,7 +45,7 @@ def client(tmp_path: Path) -> Iterator[LocalClient]:
     models = write_quick_models(tmp_path / "models")
     write_quick_models(models, "0.0.0", scale=200)  # Det looks at less of what is dark
     settings = ServerSettings(
-        state=tmp_path / "state", models=models, providers=("CPUExecutionProvider",), model_window_s=10, min_free_bytes=0,
+        state=tmp_path / "state", models=models, providers=("CPUExecutionProvider",), model_window_s=LONGEST_S, min_free_bytes=0,
         drift_analyses=DRIFT, golden_set=golden(tmp_path / "golden"), gate_speed=1000,
     )  # fmt: skip
     with LocalClient(create_app(settings), raise_server_exceptions=False) as client:

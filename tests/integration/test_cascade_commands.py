@@ -12,6 +12,7 @@ from serving.datasets.store import Dataset, read_store, write_store
 from serving.registry.version_check import check_version
 from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
+from tests.limits import LONGEST_S
 from training.cli.group import main
 from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
 from training.evaluation.judgement import JudgedCascade, Judgement
@@ -110,7 +111,7 @@ def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.
         assert "are others and are not judged" in card.evaluation
         assert "learnt nothing from test-02" in " ".join(card.limits)
         assert "on real windows" in card.weights
-        assert max(check_version(tmp_path / "models" / name / "0.1.0", window_s=60).parity.values()) < 0.05
+        assert max(check_version(tmp_path / "models" / name / "0.1.0", window_s=LONGEST_S).parity.values()) < 0.05
     _states_the_judgement(load_card(tmp_path / "models" / "verifier" / "0.1.0"), judged)
     screening = load_card(tmp_path / "models" / "reg-ns" / "0.1.0").screening_threshold
     assert screening is not None

@@ -24,6 +24,7 @@ from serving.core.report import Report
 from serving.settings import ServerSettings
 from tests.clients import LocalClient
 from tests.fields import draw_field
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 from tests.services import bring, submit, until
 from tests.unit.serving.adoption.foreign import THRESHOLD, cut_network
@@ -87,7 +88,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(tmp_path: Path) -> Iterator[LocalClient]:
     settings = ServerSettings(
         state=tmp_path / "state", models=write_quick_models(tmp_path / "models"), providers=("CPUExecutionProvider",),
-        model_window_s=30, min_free_bytes=0,
+        model_window_s=LONGEST_S, min_free_bytes=0,
     )  # fmt: skip
     with LocalClient(create_app(settings), raise_server_exceptions=False) as client:
         until(lambda: client.get("/readyz").status_code == 200)

@@ -154,7 +154,7 @@ from tests.quick_models import quick_light, write_quick_model, write_quick_model
 
 root = Path(sys.argv[1])
 settings = ServerSettings(
-    models=write_quick_models(root / "models"), state=root / "state", providers=("CPUExecutionProvider",), model_window_s=10
+    models=write_quick_models(root / "models"), state=root / "state", providers=("CPUExecutionProvider",), model_window_s=600
 )
 card = make_verifier_card().model_dump() | {"name": "tumour", "output": "tumour"}
 card |= {"detection_threshold": None, "candidate_probability": None}

@@ -20,6 +20,7 @@ from serving.settings import default_models
 from serving.slides.arrayslide import ArraySlide
 from serving.slides.opening import open_slide
 from serving.synthetic.field import generate_field
+from tests.limits import LONGEST_S
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +44,7 @@ def windows() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", ["triage", "reg-ns", "det", "verifier", "atypia"])
 def test_results_equal_those_that_training_stored(name: str) -> None:
-    found = check_version(model_folder(default_models(), name), window_s=60, providers=["CPUExecutionProvider"])
+    found = check_version(model_folder(default_models(), name), window_s=LONGEST_S, providers=["CPUExecutionProvider"])
     differences = dict(found.parity)
     assert differences.pop("boxes", 0.0) < 0.05
     assert max(differences.values()) < 1e-4

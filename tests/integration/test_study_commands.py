@@ -19,6 +19,7 @@ from serving.scoring.models import newest_release
 from serving.scoring.pipeline import score_slide
 from serving.slides.opening import open_slide
 from serving.synthetic.slide import generate_slide
+from tests.limits import LONGEST_S
 from training.cli.group import main
 from training.evaluation.summary import EvaluationSummary
 from training.models.heads.boxes import DET_THRESHOLDS
@@ -159,7 +160,7 @@ def test_cards_state_threshold_rule_data_size_and_drift(study: Path, models: Pat
     assert f"{store.pictures} pictures of {store.patients} patients, {store.figures} figures" in learnt.name
     assert learnt.licence == "CC0-1.0"
     assert "validation patients of the run" in validated.name
-    assert max(check_version(folder, window_s=60).parity.values()) < 1e-3
+    assert max(check_version(folder, window_s=LONGEST_S).parity.values()) < 1e-3
 
 
 def test_versions_never_change_and_must_be_versions(study: Path, models: Path) -> None:

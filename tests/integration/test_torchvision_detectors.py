@@ -10,6 +10,7 @@ from serving.adoption.adopting import make_windows
 from serving.adoption.contract import AdoptionContract
 from serving.core.modelcard import load_card
 from serving.registry.version_check import check_version
+from tests.limits import LONGEST_S
 from tests.torchvision_detectors import BUILDERS, build_detector, state_contract
 from tests.unit.serving.adoption.foreign import write_contract
 from training.cli.adopt import command
@@ -33,4 +34,4 @@ def test_a_torchvision_detector_becomes_a_version(builder: str, tmp_path: Path) 
     with np.load(folder / "parity.npz") as ours:
         assert ((theirs["probabilities"] > 0.1).sum(1) > 10).all()  # else the comparison says nothing
         assert np.abs(np.sort(ours["probabilities"]) - np.sort(theirs["probabilities"])).max() < 1e-4
-    assert check_version(folder, window_s=30.0, providers=["CPUExecutionProvider"]).name == "boxes"
+    assert check_version(folder, window_s=LONGEST_S, providers=["CPUExecutionProvider"]).name == "boxes"

@@ -23,6 +23,7 @@ from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from serving.synthetic.field import MPP
 from tests.fields import draw_field
+from tests.limits import LONGEST_S
 from tests.miniatures.cards import HERE
 from tests.unit.serving.adoption.foreign import (
     state_boxes,
@@ -60,7 +61,7 @@ def test_an_adopted_network_gives_what_it_gave_and_finds_figures(kind: str, tmp_
         write_version(graph, contract, folder, weights="of others", parameters=1)
     assert card == load_card(folder)
     assert (card.licence, card.parameters > 20_000) == ("Apache-2.0", True)
-    assert check_version(folder, window_s=20.0, providers=CPU).name == contract.role
+    assert check_version(folder, window_s=LONGEST_S, providers=CPU).name == contract.role
     field = draw_field(seed=78, width=1333, height=1101, mitoses_per_mm2=250.0, lookalikes_per_mm2=250.0)
     report = score_slide(ArraySlide(field.pixels, mpp=MPP), load_detector(tmp_path / "models", providers=CPU)).report
     assert measure_f1(report, field) >= 0.9

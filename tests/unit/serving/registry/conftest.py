@@ -13,6 +13,7 @@ from serving.registry.version import VersionRefusedError
 from serving.registry.version_check import VersionCheck, check_version
 from serving.settings import ServerSettings
 from serving.store.database import Database, open_database
+from tests.limits import LONGEST_S
 from tests.quick_models import write_quick_models
 
 
@@ -20,7 +21,7 @@ from tests.quick_models import write_quick_models
 def settings(tmp_path: Path) -> ServerSettings:
     models = write_quick_models(tmp_path / "models")
     return ServerSettings(
-        models=models, state=tmp_path / "state", providers=("CPUExecutionProvider",), model_window_s=10
+        models=models, state=tmp_path / "state", providers=("CPUExecutionProvider",), model_window_s=LONGEST_S
     )
 
 

@@ -20,6 +20,7 @@ from serving.scoring.models import newest_release
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import ClassifyingDots, DotDetector, RedDots, make_atypia_card
+from tests.limits import LONGEST_S
 from tests.miniatures.atypia import draw_figures, write_atypia_model
 from tests.miniatures.cards import make_points_card, write_miniature
 from tests.quick_models import pale_middle, quick_light, restate, write_quick_model, write_quick_models
@@ -29,16 +30,16 @@ CPU = ["CPUExecutionProvider"]
 
 def test_a_version_is_checked_by_its_contract(tmp_path: Path) -> None:
     folder = write_atypia_model(tmp_path)
-    found = check_version(folder, window_s=10.0, providers=CPU)
+    found = check_version(folder, window_s=LONGEST_S, providers=CPU)
     assert (found.name, found.parity) == ("atypia", {"probabilities": 0.0})
     with np.load(folder / "parity.npz") as kept:
         sample = dict(kept)
     np.savez_compressed(folder / "parity.npz", **sample | {"probabilities": 1 - sample["probabilities"]})
     with pytest.raises(ModelError, match=r"model atypia 0\.0\.1 fails parity here"):
-        check_version(restate(folder, make_atypia_card()), window_s=10.0, providers=CPU)
+        check_version(restate(folder, make_atypia_card()), window_s=LONGEST_S, providers=CPU)
     other = write_quick_model(tmp_path / "other", make_atypia_card(), quick_light("atypical"), window=64)
     with pytest.raises(ModelError, match="breaks the serving contract: outputs are"):
-        check_version(other, window_s=10.0, providers=CPU)
+        check_version(other, window_s=LONGEST_S, providers=CPU)
 
 
 def test_a_folder_serves_it_beside_what_finds_figures(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from serving.store.database import open_database
 from serving.synthetic.slide import generate_slide, write_geojson
 from tests.fakes import make_alone_card
 from tests.fields import draw_field
+from tests.limits import LONGEST_S
 from tests.miniatures.cards import make_boxes_card, make_points_card, write_miniature
 from tests.quick_models import restate, write_quick_models
 
@@ -38,14 +39,14 @@ BOTH = pytest.mark.parametrize("card", CARDS, ids=[card.name for card in CARDS])
 @BOTH
 def test_a_version_is_checked_by_its_contract(card: ModelCard, tmp_path: Path) -> None:
     folder = write_miniature(tmp_path, card)
-    found = check_version(folder, window_s=20.0, providers=CPU)
+    found = check_version(folder, window_s=LONGEST_S, providers=CPU)
     assert (found.name, found.provider) == (card.name, CPU[0])
     assert found.parity == dict.fromkeys(found.parity, 0.0) != {}
     with np.load(folder / "parity.npz") as kept:
         sample = dict(kept)
     np.savez_compressed(folder / "parity.npz", **sample | {"probabilities": 1 - sample["probabilities"]})
     with pytest.raises(ModelError, match=f"model {card.name} 0.0.1 fails parity here: .* in its parity"):
-        check_version(restate(folder, card), window_s=20.0, providers=CPU)
+        check_version(restate(folder, card), window_s=LONGEST_S, providers=CPU)
 
 
 @BOTH
@@ -54,7 +55,7 @@ def test_a_graph_of_the_other_contract_is_refused(card: ModelCard, tmp_path: Pat
     folder = write_miniature(tmp_path, card)
     (folder / "model.onnx").write_bytes((write_miniature(tmp_path / "other", other) / "model.onnx").read_bytes())
     with pytest.raises(ModelError, match="breaks the serving contract: outputs are"):
-        check_version(restate(folder, card), window_s=20.0, providers=CPU)
+        check_version(restate(folder, card), window_s=LONGEST_S, providers=CPU)
 
 
 @BOTH

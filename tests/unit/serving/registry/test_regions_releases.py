@@ -26,6 +26,7 @@ from serving.scoring.models import newest_release
 from serving.scoring.pipeline import score_slide
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import make_regions_card
+from tests.limits import LONGEST_S
 from tests.miniatures.atypia import write_atypia_model
 from tests.miniatures.cards import make_points_card, write_miniature
 from tests.miniatures.regions import draw_two_kinds, state_regions, write_network, write_regions_model
@@ -46,7 +47,7 @@ def test_the_command_makes_a_version_of_a_network_and_its_contract(tmp_path: Pat
     assert (card.task, card.parameters, card.input.overlap_px) == ("segmentation", 12, 64)
     assert [one.use for one in card.tissue_classes or []] == ["within", "exclude", "shown"]
     assert card.least_part_mm2 == 0.002
-    found = check_version(tmp_path / "models/regions/1.0.0", window_s=10.0, providers=CPU)
+    found = check_version(tmp_path / "models/regions/1.0.0", window_s=LONGEST_S, providers=CPU)
     assert (found.name, found.parity) == ("regions", {"probabilities": 0.0})
 
 
@@ -119,7 +120,9 @@ def test_a_version_is_checked_by_its_sample(tmp_path: Path) -> None:
         sample = dict(kept)
     np.savez_compressed(folder / "parity.npz", **sample | {"probabilities": 1 - sample["probabilities"]})
     with pytest.raises(ModelError, match=r"model regions 1\.0\.0 fails parity here"):
-        check_version(restate(folder, load_card(write_regions_model(tmp_path / "other"))), window_s=10.0, providers=CPU)
+        check_version(
+            restate(folder, load_card(write_regions_model(tmp_path / "other"))), window_s=LONGEST_S, providers=CPU
+        )
 
 
 def test_a_folder_serves_it_beside_what_finds_figures(tmp_path: Path) -> None:

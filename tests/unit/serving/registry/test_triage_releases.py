@@ -18,6 +18,7 @@ from serving.scoring.int8 import INT8, quantise_to_int8
 from serving.scoring.loading import load_cascade, load_detector
 from serving.scoring.models import newest_release
 from tests.fakes import make_cards, make_triage_card
+from tests.limits import LONGEST_S
 from tests.quick_models import quick_light, quick_triage, restate, write_quick_model, write_quick_models
 
 CPU = ["CPUExecutionProvider"]
@@ -25,16 +26,16 @@ CPU = ["CPUExecutionProvider"]
 
 def test_a_version_is_checked_by_its_contract(tmp_path: Path) -> None:
     folder = write_quick_model(tmp_path, make_triage_card(), quick_triage())
-    assert check_version(folder, window_s=10.0, providers=CPU).parity == {"probabilities": 0.0}
+    assert check_version(folder, window_s=LONGEST_S, providers=CPU).parity == {"probabilities": 0.0}
     with np.load(folder / "parity.npz") as kept:
         sample = dict(kept)
     assert sample["probabilities"].shape == (2, 8, 4)
     np.savez_compressed(folder / "parity.npz", **sample | {"probabilities": 1 - sample["probabilities"]})
     with pytest.raises(ModelError, match=r"model triage 0.0.1 fails parity here: probabilities are"):
-        check_version(restate(folder, make_triage_card()), window_s=10.0, providers=CPU)
+        check_version(restate(folder, make_triage_card()), window_s=LONGEST_S, providers=CPU)
     other = write_quick_model(tmp_path / "other", make_triage_card(), quick_light("probabilities"))
     with pytest.raises(ModelError, match="breaks the serving contract: inputs are"):
-        check_version(other, window_s=10.0, providers=CPU)
+        check_version(other, window_s=LONGEST_S, providers=CPU)
 
 
 @pytest.mark.parametrize(

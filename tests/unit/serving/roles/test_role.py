@@ -16,6 +16,7 @@ from serving.roles.role import MODEL_ROLES, ModelRole, Tensors
 from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
 from tests.fakes import make_verifier_card
+from tests.limits import LONGEST_S
 from tests.quick_models import quick_light, restate, write_quick_model, write_quick_models
 
 CPU = ["CPUExecutionProvider"]
@@ -63,7 +64,7 @@ def _card(**changed: Any) -> ModelCard:
 
 
 def _check(folder: Path) -> VersionCheck:
-    return check_version(folder, window_s=10.0, providers=CPU)
+    return check_version(folder, window_s=LONGEST_S, providers=CPU)
 
 
 def test_its_card_holds_what_it_asks_for(necrosis: None) -> None:

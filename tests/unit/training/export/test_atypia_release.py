@@ -13,6 +13,7 @@ from serving.datasets.store import Dataset, write_store
 from serving.registry.version_check import check_version
 from serving.scoring.detector import find_atypia
 from serving.scoring.loading import load_detector
+from tests.limits import LONGEST_S
 from tests.miniatures.cards import make_points_card, write_miniature
 from tests.unit.training.evaluation.test_atypia import OVERRIDES, dataset  # noqa: F401 - a fixture
 from training.cli.release_atypia import command
@@ -46,7 +47,7 @@ def test_a_run_becomes_a_version_that_serves(finished: tuple[Path, AtypiaJudgeme
     assert result.exit_code == 0, result.output
     folder = models / "atypia" / "0.3.0"
     card = load_card(folder)
-    assert check_version(folder, window_s=20.0, providers=["CPUExecutionProvider"]).parity["probabilities"] < 1e-4
+    assert check_version(folder, window_s=LONGEST_S, providers=["CPUExecutionProvider"]).parity["probabilities"] < 1e-4
     assert card.probability_calibration is not None
     assert card.probability_calibration.map == LogitAffine(slope=judgement.slope, intercept=judgement.intercept)
     assert card.atypical_threshold is not None
