@@ -39,9 +39,9 @@ def is_measured(value: ast.expr) -> bool:
     return isinstance(value, ast.Attribute) and value.attr in MEASURED
 
 
-def asserts_time(node: ast.AST) -> bool:
+def asserts_time(node: ast.Compare) -> bool:
     """Whether it holds what something took against a number above 0, or against what something else took."""
-    if not isinstance(node, ast.Compare) or not all(isinstance(op, ORDERS) for op in node.ops):
+    if not all(isinstance(operator, ORDERS) for operator in node.ops):
         return False
     sides = [node.left, *node.comparators]
     others = [side for side in sides if not is_measured(side)]
@@ -53,7 +53,7 @@ def asserts_time(node: ast.AST) -> bool:
 def list_breakable_limits(tree: ast.Module) -> Iterator[int]:
     """Lines."""
     for node in ast.walk(tree):
-        if asserts_time(node):
+        if isinstance(node, ast.Compare) and asserts_time(node):
             yield node.lineno
         if isinstance(node, ast.BinOp) and "monotonic()" in ast.unparse(node.left) and is_breakable(node.right):
             yield node.lineno
