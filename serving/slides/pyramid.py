@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +15,16 @@ from serving.slides.slide import SlideBase
 
 MAX_DECODED_PX = 64 * 2**20
 """Decoded in one piece, 256 MB: a slide without a pyramid is read in bands where a small picture shows much of it."""
+BAND_PX = 512
+"""Rows of level 0 that are decoded in one piece for a small picture."""
+BANDS_AT_ONCE = 2
+"""Decoded by a thread each: while there is no small picture, a processor has nothing else to do."""
+BANDS_DECODED_PX = 16 * 2**20
+"""Of bands that are decoded at once, 64 MB; larger ones are decoded one by one."""
 _ROUNDING_PX = 1
 """A level's sides are those of level 0 divided and rounded up or down."""
+_ENLARGED = 1.01
+"""Times that a level may be enlarged: its sides are rounded."""
 _PADDING = 0.01
 """Of a side: some writers pad levels to whole tiles."""
 
@@ -75,7 +84,7 @@ class PyramidSlide(SlideBase):
 
     def read(self, region: Region, width: int, height: int) -> Pixels:
         """See `Slide.read`."""
-        level = self._level_for(region.width / width * 1.01, region.height / height * 1.01)
+        level = self._level_for(region.width / width, region.height / height)
         level_width, level_height = self.level_sizes[level]
         shrink_x, shrink_y = self.width / level_width, self.height / level_height
         if level == 0 and (region.width, region.height) == (width, height):
@@ -98,12 +107,20 @@ class PyramidSlide(SlideBase):
         shrink = min(max_side / max(self.width, self.height), 1.0)
         width, height = max(round(self.width * shrink), 1), max(round(self.height * shrink), 1)
         # In bands: a slide without a pyramid would otherwise be decoded whole.
-        band = max(512 * height // self.height, 1)
+        band = max(BAND_PX * height // self.height, 1)
         pixels = np.empty((height, width, 3), np.uint8)
-        for top in range(0, height, band):
+
+        def read_band(top: int) -> None:
             bottom = min(top + band, height)
             y, end = round(top * self.height / height), round(bottom * self.height / height)
             pixels[top:bottom] = self.read(Region(0, y, self.width, end - y), width, bottom - top)
+
+        level_width, level_height = self.level_sizes[self._level_for(self.width / width, self.height / height)]
+        decoded_px = level_width * band * level_height / height
+        at_once = int(min(max(BANDS_DECODED_PX // decoded_px, 1), BANDS_AT_ONCE))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="bands") as pool:
+            for _ in pool.map(read_band, range(0, height, band)):  # raises what a band raises, and begins no other
+                pass
         return pixels
 
     def _level_for(self, shrink_x: float, shrink_y: float) -> int:
@@ -111,8 +128,8 @@ class PyramidSlide(SlideBase):
         fitting = [
             level
             for level in self.levels
-            if self.width / self.level_sizes[level][0] <= shrink_x
-            and self.height / self.level_sizes[level][1] <= shrink_y
+            if self.width / self.level_sizes[level][0] <= shrink_x * _ENLARGED
+            and self.height / self.level_sizes[level][1] <= shrink_y * _ENLARGED
         ]
         return max(fitting, default=0)
 

@@ -1,5 +1,6 @@
 """Which stored sizes are the slide, and whose resolution is that of level 0."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.core.errors import UnreadableSlideError
+from serving.core.geometry import Region
 from serving.slides.opening import open_slide
-from serving.slides.pyramid import find_trusted_levels, have_same_shape
+from serving.slides.pyramid import BAND_PX, PyramidSlide, find_trusted_levels, have_same_shape
 from serving.slides.resample import Pixels
 from tests.field_files import scale_pixels
+from tests.limits import LONGEST_S
 from tests.samples import noise
 
 sides = st.integers(600, 200_000)
@@ -76,3 +80,49 @@ def test_resolution_is_that_of_the_largest_page_wherever_it_stands(tmp_path: Pat
         assert (slide.width, slide.height) == (1024, 768)
         assert slide.mpp == pytest.approx(0.25, rel=1e-3)
         assert np.abs(slide.thumbnail(256).astype(int) - scale_pixels(whole, (0.25, 0.25))).mean() < 3
+
+
+class CountedSlide(PyramidSlide):
+    """Of one level and one colour. It counts the bands that are decoded at once, and a band waits for `together` of them."""
+
+    def __init__(self, width: int, height: int, *, together: int = 1, broken_from: float = np.inf) -> None:
+        self.width, self.height = width, height
+        self.level_sizes, self.levels = [(width, height)], [0]
+        self.decoded: list[int] = []
+        self.at_once = self.most = 0
+        self._broken_from = broken_from
+        self._lock, self._together = threading.Lock(), threading.Barrier(together)
+
+    def _decode(self, level: int, cut: Region) -> Pixels:
+        with self._lock:
+            self.decoded.append(cut.y)
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        self._together.wait(LONGEST_S)
+        with self._lock:
+            self.at_once -= 1
+        if cut.y >= self._broken_from:
+            raise UnreadableSlideError(f"broken at {cut.y}")
+        return np.full((cut.height, cut.width, 3), cut.y // BAND_PX, np.uint8)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_bands_of_a_small_picture_are_decoded_two_at_once() -> None:
+    slide = CountedSlide(4 * BAND_PX, 6 * BAND_PX, together=2)
+    shown = slide.thumbnail(60)
+    assert (slide.most, len(slide.decoded)) == (2, 6)
+    assert (np.diff(shown[:, 0, 0].astype(int)) >= 0).all(), "each lies in its own place"
+
+
+def test_large_bands_are_decoded_one_by_one() -> None:
+    slide = CountedSlide(40_000, 2 * BAND_PX)
+    slide.thumbnail(1000)
+    assert (slide.most, len(slide.decoded)) == (1, 2)
+
+
+def test_a_band_that_is_broken_ends_the_picture() -> None:
+    slide = CountedSlide(BAND_PX, 5 * BAND_PX, broken_from=3 * BAND_PX - 8)
+    with pytest.raises(UnreadableSlideError, match="broken at 1532"):
+        slide.thumbnail(50)
