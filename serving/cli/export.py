@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from serving.console import format_message
 from serving.core.errors import MitoserveError, RequestError
 from serving.core.report import Report
+from serving.core.validation import describe_problem
 from serving.exports import EXPORTS, write
 from serving.exports.sheet_pictures import read_views
 from serving.scoring.analysis import Analysis, MitosisMap, Overview
@@ -52,7 +53,7 @@ def read_analysis(report_path: Path, slide: Path | None) -> Analysis:
     try:
         report = Report.model_validate_json(report_path.read_bytes())
     except ValidationError as error:
-        raise RequestError(f"{report_path} is no report: {error}") from error
+        raise RequestError(f"{report_path} is no report: {describe_problem(error, otherwise='file')}") from error
     lattice = _map(report_path.with_name(_MAP))
     if slide is None:
         return Analysis(report, lattice, Overview.empty())

@@ -15,6 +15,7 @@ from serving.cohort.layout import (
     parse_slide_id,
     read_failure,
 )
+from serving.core.validation import describe_problem
 from serving.core.words import RESEARCH_USE
 from serving.store.blob_store import BlobStore
 
@@ -59,7 +60,9 @@ def read_status(results: BlobStore) -> Status:
     try:
         slides = {entry.id for entry in CohortRecord.model_validate_json(data).slides}
     except ValidationError as error:
-        raise CohortError(f"{COHORT} at {results.address} is none that this release wrote: {error}") from error
+        raise CohortError(
+            f"{COHORT} at {results.address} is none that this release wrote: {describe_problem(error)}"
+        ) from error
     reasons = (read_failure(results, parse_slide_id(name)) for name in sorted(list_folder(results, FAILED)))
     failed = [failure for failure in reasons if failure is not None and failure.slide in slides]
     reported = {parse_slide_id(name) for name in list_folder(results, REPORTS)} & slides

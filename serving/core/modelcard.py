@@ -26,6 +26,7 @@ from serving.core.errors import ModelError
 from serving.core.fusion import Fusion
 from serving.core.modelinput import ModelInput
 from serving.core.tissue_classes import TissueClass, check_classes
+from serving.core.validation import describe_problem
 from serving.roles.role import MODEL_ROLES, Task
 
 CARD_SCHEMA_VERSION = "1.0"
@@ -227,7 +228,7 @@ def load_card(folder: Path) -> ModelCard:
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ModelError(f"{path} is not a valid model card: {error}") from error
+        raise ModelError(f"{path} is not a valid model card: {describe_problem(error, otherwise='card')}") from error
     for name, expected in card.files.items():
         file = folder / name
         if not file.is_file():

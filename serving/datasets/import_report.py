@@ -4,8 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 
 class FormatError(ValueError):
     """A source file is wrong. The message names the file, the line or record, and the field."""
@@ -37,14 +35,3 @@ class ImportReport:
             for reason, count in sorted(counter.items())
             if count
         ]
-
-
-def first_problem(error: ValidationError, *, skip: int = 0, otherwise: str = "record") -> str:
-    """The first wrong field, what is wrong with it and what was given.
-
-    skip : leading parts of a field's place that the file does not show; otherwise : the name where no part is left
-    """
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][skip:]) or otherwise
-    given = "" if first["type"] == "missing" else f" (given: {str(first['input'])[:60]!r})"
-    return f"{field}: {first['msg']}{given}"

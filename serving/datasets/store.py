@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from serving.datasets.documents import read_document
 from serving.datasets.patient import current_case
 
 Box = tuple[float, float, float, float]
@@ -135,8 +136,4 @@ def read_store(path: Path) -> Dataset:
     ValueError
         If the file is no such data set; the message names the file and the first wrong field.
     """
-    try:
-        return Dataset.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+    return read_document(path, Dataset)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from serving.core.errors import RequestError
 from serving.core.report import Report
+from serving.core.validation import describe_problem
 from serving.evaluation.picture_results import PictureResult, Point
 
 FIGURE, NOT_FIGURE = "mitotic figure", "non-mitotic figure"
@@ -45,9 +46,7 @@ def read_challenge_points(text: str | bytes, mpp: float, *, what: str) -> Pictur
     try:
         stated = _ChallengeFile.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{what} is no {FILE}: {place}: {first['msg']}") from error
+        raise RequestError(f"{what} is no {FILE}: {describe_problem(error, otherwise='file')}") from error
     if stated.type != "Multiple points":
         raise RequestError(f"{what} is of type {stated.type[:40]!r}; {FILE} is of type 'Multiple points'")
     by_name: dict[str, list[Point]] = {FIGURE: [], NOT_FIGURE: []}

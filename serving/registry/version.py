@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from serving.core.errors import MitoserveError, ModelError, RequestError
 from serving.core.modelcard import ModelCard
+from serving.core.validation import describe_problem
 
 
 class VersionRefusedError(MitoserveError):
@@ -53,7 +54,7 @@ class VersionId:
         try:
             stated = ModelCard.model_validate_json(card)
         except ValidationError as error:
-            raise ModelError(f"it is not a valid model card: {error}") from error
+            raise ModelError(f"it is not a valid model card: {describe_problem(error, otherwise='card')}") from error
         if not (_NAME.fullmatch(stated.name) and _VERSION.fullmatch(stated.version)):
             raise ModelError(
                 f"a card names {stated.name[:80]!r}, version {stated.version[:80]!r}; names are like reg-ns, versions like 1.2.0"

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from serving.core.modelcard import ModelCard, load_card
+from serving.datasets.documents import read_document
 from serving.datasets.store import Dataset, read_store, write_store
 from serving.registry.version_check import check_version
 from serving.scoring.loading import load_cascade
 from serving.scoring.models import newest_release
 from tests.limits import LONGEST_S
 from training.cli.group import main
-from training.evaluation.fold_detections import FoldDetections, PictureDetections, read_fold
+from training.evaluation.fold_detections import FoldDetections, PictureDetections
 from training.evaluation.judgement import JudgedCascade, Judgement
-from training.evaluation.judgement_tables import read_judgement
 from training.paper.scale_data import generate_data
 
 pytestmark = pytest.mark.integration
@@ -81,7 +81,7 @@ def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.
     weights = ["--regns", tmp_path / "cascade", "--det", tmp_path / "cascade", "--verifier", tmp_path / "verifier"]
     _run(monkeypatch, "detect-fold", *weights, "--screening", 0.0, "--data", unseen, "--patient", "test-02",
          "--out", tmp_path / "test-02.json")  # fmt: skip
-    fold = read_fold(tmp_path / "test-02.json")
+    fold = read_document(tmp_path / "test-02.json", FoldDetections)
     assert (fold.screening, fold.seen) == (0.0, ["train-00", "train-01"])
     assert {by.split()[0] for by in fold.made_by.values()} == {"recipe"}
     (found,) = fold.pictures
@@ -99,7 +99,7 @@ def test_from_a_store_to_a_released_cascade(tmp_path: Path, monkeypatch: pytest.
     detector = load_cascade(newest_release(tmp_path / "models"), providers=["CPUExecutionProvider"])
     assert detector.verification_card is not None
     assert detector.verification_card.input.window_px == 96
-    judged = read_judgement(tmp_path / "judged" / "judgement.json")
+    judged = read_document(tmp_path / "judged" / "judgement.json", Judgement)
     for name, recipe in (("reg-ns", "cascade"), ("det", "cascade"), ("verifier", "verifier")):
         card = load_card(tmp_path / "models" / name / "0.1.0")
         said = " ".join(f"{source.name} {source.use} {source.licence}" for source in card.data)

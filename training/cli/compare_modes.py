@@ -41,6 +41,7 @@ def command(
 
     Writes which share of the figures that the exact mode finds the fast one finds too, F1 of both and their processor time.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from serving.datasets.store import read_store  # noqa: PLC0415
     from training.evaluation.cascade_figures import version_folders  # noqa: PLC0415
     from training.evaluation.fast_mode import compare_modes  # noqa: PLC0415
@@ -50,12 +51,12 @@ def command(
 
     comparison = compare_modes(
         runs,
-        TriageJudgement.model_validate_json(judgement.read_bytes()),
+        read_document(judgement, TriageJudgement),
         [read_store(path) for path in data],
         folders=version_folders(models, version) | find_kept_versions(keep, models),
         provider=provider,
         every=every,
-        found=None if found is None else FoundFigures.model_validate_json(found.read_bytes()),
+        found=None if found is None else read_document(found, FoundFigures),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(comparison.model_dump_json(indent=1) + "\n", "utf-8")

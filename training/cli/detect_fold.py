@@ -61,9 +61,10 @@ def command(
     With --candidates another verifier looks at what was found before: Reg-NS and Det, the patients and the screening score are those
     of the file.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from serving.datasets.store import read_store  # noqa: PLC0415
     from training.evaluation.detect_fold import detect_fold, patients_seen, without_calibration  # noqa: PLC0415
-    from training.evaluation.fold_detections import read_fold  # noqa: PLC0415
+    from training.evaluation.fold_detections import FoldDetections  # noqa: PLC0415
     from training.evaluation.verify_fold import verify_fold  # noqa: PLC0415
     from training.export.draft_models import draft_cascade  # noqa: PLC0415
     from training.export.parts import fold_parts  # noqa: PLC0415
@@ -74,7 +75,7 @@ def command(
     if candidates is not None:
         if not verifier:
             raise ValueError("--candidates asks a verifier: give its run (--verifier)")
-        earlier = read_fold(candidates)
+        earlier = read_document(candidates, FoldDetections)
         asked = verify_fold(
             without_calibration(draft_cascade(parts, screening=earlier.screening or 0.0, provider=provider)),
             earlier,

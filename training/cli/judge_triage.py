@@ -29,12 +29,13 @@ def command(*, runs: tuple[Path, ...], data: tuple[Path, ...], keep: float, foun
     RUN is a finished run of `train triage --test-patients ...`. The threshold of a fold comes from the others. Writes which share of
     the figures stays where Reg-NS looks, and which share of the sub-tiles that is, of all pictures and of each store.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from serving.datasets.store import read_store  # noqa: PLC0415
     from training.evaluation.found_figures import FoundFigures  # noqa: PLC0415
     from training.evaluation.triage import judge_triage  # noqa: PLC0415
     from training.evaluation.triage_figure import draw_triage  # noqa: PLC0415
 
-    known = None if found is None else FoundFigures.model_validate_json(found.read_bytes())
+    known = None if found is None else read_document(found, FoundFigures)
     judgement = judge_triage(runs, [read_store(path) for path in data], wanted=keep, found=known)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(judgement.model_dump_json(indent=1) + "\n", "utf-8")

@@ -44,14 +44,15 @@ def command(
     one, which were trained without the groups that they were judged on: threshold, calibration, count rule, figures and limits. A
     judgement whose folds state another recipe, other kept weights or another screening score is refused.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from training.data.combined_stores import read_stores  # noqa: PLC0415
-    from training.evaluation.judgement_tables import read_judgement  # noqa: PLC0415
+    from training.evaluation.judgement import Judgement  # noqa: PLC0415
     from training.export.parts import read_parts  # noqa: PLC0415
     from training.export.release import release  # noqa: PLC0415
 
     release(
         read_parts(regns, det, verifier, keep, base),
-        read_judgement(judgement),
+        read_document(judgement, Judgement),
         version=version,
         models=out,
         screening=screening,

@@ -18,7 +18,8 @@ def command(*, run: Path, judgement: Path, version: str, out: Path) -> None:
     RUN is a finished run of `train atypia` on all that was judged. The card derives from it (data, patients, licences, recipe, seed,
     code) and from the judgement: threshold, calibration, figures with intervals and limits.
     """
-    from training.evaluation.atypia import read_atypia_judgement  # noqa: PLC0415
+    from serving.datasets.documents import read_document  # noqa: PLC0415
+    from training.evaluation.atypia import AtypiaJudgement  # noqa: PLC0415
     from training.export.atypia_release import release_atypia  # noqa: PLC0415
 
-    release_atypia(run, read_atypia_judgement(judgement), version=version, models=out)
+    release_atypia(run, read_document(judgement, AtypiaJudgement), version=version, models=out)

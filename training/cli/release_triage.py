@@ -25,6 +25,7 @@ def command(*, run: Path, version: str, judgement: Path, modes: Path | None, dat
     The threshold and the figures of the card are those of the judgement, of nets that were trained without the patients that
     they were judged on.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from training.data.combined_stores import read_stores  # noqa: PLC0415
     from training.evaluation.mode_comparison import ModeComparison  # noqa: PLC0415
     from training.evaluation.triage import TriageJudgement  # noqa: PLC0415
@@ -32,9 +33,9 @@ def command(*, run: Path, version: str, judgement: Path, modes: Path | None, dat
 
     release_triage(
         run,
-        TriageJudgement.model_validate_json(judgement.read_bytes()),
+        read_document(judgement, TriageJudgement),
         version=version,
         models=out,
-        comparison=None if modes is None else ModeComparison.model_validate_json(modes.read_bytes()),
+        comparison=None if modes is None else read_document(modes, ModeComparison),
         dataset=read_stores(data) if data else None,
     )

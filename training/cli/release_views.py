@@ -17,8 +17,9 @@ def command(*, version: str, judgement: Path, new: str, models: Path) -> None:
 
     Serving shows it eight views, which give what VERSION says; fast analyses show unlikely candidates one.
     """
+    from serving.datasets.documents import read_document  # noqa: PLC0415
     from training.evaluation.views import ViewsJudgement  # noqa: PLC0415
     from training.export.views_release import release_views  # noqa: PLC0415
 
-    card = release_views(models, ViewsJudgement.model_validate_json(judgement.read_bytes()), version=version, new=new)
+    card = release_views(models, read_document(judgement, ViewsJudgement), version=version, new=new)
     print(f"wrote {models / card.name / card.version}. {card.research_use}")

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from serving.core.probability import LogitAffine
 from serving.core.words import RESEARCH_USE
-from serving.datasets.import_report import first_problem
 from serving.datasets.store import Dataset, Picture
 from serving.evaluation.bootstrap import bootstrap_interval
 from serving.scoring.reliability import reliability
@@ -58,20 +57,6 @@ class AtypiaJudgement(Part):
     threshold: float = Field(description="Of the calibrated probability, chosen on all folds.")
     how: str
     research_use: str = RESEARCH_USE
-
-
-def read_atypia_judgement(path: Path) -> AtypiaJudgement:
-    """What `judge-atypia` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the file is no such judgement; the message names it and the first wrong field.
-    """
-    try:
-        return AtypiaJudgement.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from serving.core.modelcard import ModelCard
 from serving.core.options import ScoringOptions
-from serving.datasets.import_report import first_problem
+from serving.datasets.documents import read_document
 from serving.datasets.patient import current_case
 from serving.datasets.pictures import open_picture
 from serving.datasets.store import Dataset
@@ -142,10 +142,7 @@ def patients_seen(run: Path) -> frozenset[str]:
     """
     for path in (run / "run.json", run / "split.json"):
         if path.is_file():
-            try:
-                stated = _PatientsSeen.model_validate_json(path.read_bytes())
-            except ValidationError as error:
-                raise ValueError(f"{path}: {first_problem(error)}") from None
+            stated = read_document(path, _PatientsSeen)
             # A store of an earlier release gave some patients other names.
             return frozenset(current_case(p) for p in (*stated.train, *stated.validation, *stated.before))
     raise ValueError(f"{run} does not state whom its weights saw (run.json); judge runs that do")

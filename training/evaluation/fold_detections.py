@@ -1,14 +1,12 @@
 """Detections of a fold as a file: what weights found in pictures, and which patients those weights had seen."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from serving.core.words import RESEARCH_USE
-from serving.datasets.import_report import first_problem
 from serving.datasets.store import Dataset, Picture
 from serving.scoring.verification import pool_probabilities
 from training.evaluation.judged_pictures import JudgedPicture
@@ -55,20 +53,6 @@ class FoldDetections(_Part):
     )
     research_use: str = RESEARCH_USE
     pictures: list[PictureDetections]
-
-
-def read_fold(path: Path) -> FoldDetections:
-    """A fold's file.
-
-    Raises
-    ------
-    ValueError
-        If the file is not such a file; the message names it and the first wrong field.
-    """
-    try:
-        return FoldDetections.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 def with_share(fold: FoldDetections, share: float) -> FoldDetections:

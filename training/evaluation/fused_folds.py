@@ -10,6 +10,7 @@ from pydantic import Field
 from serving.core.annotations import ONE_FIGURE_UM
 from serving.core.detections import Detections
 from serving.core.words import RESEARCH_USE
+from serving.datasets.documents import read_document
 from serving.datasets.store import Dataset, Picture
 from serving.evaluation.fusion_choice import (
     METHODS,
@@ -21,7 +22,7 @@ from serving.evaluation.fusion_choice import (
 from serving.scoring.fusion import find_places
 from serving.scoring.matching import MATCH_RADIUS_UM
 from training.evaluation.choice import AUTOMATIC, check_names, choose
-from training.evaluation.fold_detections import pair_pictures, read_fold
+from training.evaluation.fold_detections import FoldDetections, pair_pictures
 from training.evaluation.judged_pictures import JudgedPicture, PooledDetections, folds
 from training.evaluation.summary import Measured, Part
 
@@ -74,7 +75,7 @@ def judge_fused_folds(
     if len(detectors) < 2:
         raise ValueError("give at least two detectors: --detector NAME=FOLDER --detector OTHER=FOLDER")
     found = {
-        name: _calibrate(pair_pictures(stores, [read_fold(path) for path in paths]))
+        name: _calibrate(pair_pictures(stores, [read_document(path, FoldDetections) for path in paths]))
         for name, paths in detectors.items()
     }
     pictures = {(store.name, picture.id): picture for store in stores for picture in store}

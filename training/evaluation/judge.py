@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.datasets.documents import read_document
 from serving.datasets.store import read_store
 from serving.evaluation.threshold_rules import FLAT, f1_at
 from serving.scoring.matching import MATCH_RADIUS_UM
 from training.evaluation.choice import AUTOMATIC, Choice, check_names, choose
 from training.evaluation.curves import thin_curve
-from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
+from training.evaluation.fold_detections import FoldDetections, describe_cascade, pair_pictures, with_share
 from training.evaluation.judged_metrics import METRICS, JudgedGroups, average_precision, ratio
 from training.evaluation.judged_pictures import JudgedPicture, PooledDetections, figures_in, folds, look_alikes_in
 from training.evaluation.judgement import (
@@ -300,7 +301,7 @@ def cross_validate(
         If a file is not there.
     """
     check_names(calibration, rule)
-    found = [read_fold(path) for path in folds]
+    found = [read_document(path, FoldDetections) for path in folds]
     if detector_share is not None:
         found = [with_share(fold, detector_share) for fold in found]
     cascade = describe_cascade(found)

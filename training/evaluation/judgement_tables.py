@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from serving.core.probability import LogitAffine
-from serving.datasets.import_report import first_problem
 from training.evaluation.drawing import format_number
 from training.evaluation.judged_metrics import METRICS
 from training.evaluation.judgement import ChosenRow, JudgedSource, Judgement
@@ -101,20 +98,6 @@ def write_judgement(judgement: Judgement, out: Path) -> None:
     (out / "judgement.json").write_text(judgement.model_dump_json(indent=1) + "\n", "utf-8")
     (out / "judgement.md").write_text(markdown(judgement), "utf-8")
     draw_judgement(judgement, out / "judgement.png")
-
-
-def read_judgement(path: Path) -> Judgement:
-    """A `judgement.json`.
-
-    Raises
-    ------
-    ValueError
-        If the file is no judgement; the message names it and the first wrong field.
-    """
-    try:
-        return Judgement.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 def format_measured(figure: Measured, digits: int = 3) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serving.core.options import ScoringOptions
 from serving.core.report import Report
 from serving.core.report_parts import CascadeMode
+from serving.datasets.documents import read_document
 from serving.datasets.pictures import open_picture
 from serving.datasets.store import Picture
 from serving.evaluation.metrics import FieldDetections, Rates, rates
@@ -62,7 +63,7 @@ def read_with_truth(report_path: Path, truth_path: Path) -> tuple[Report, NDArra
     ValueError
         If a file is not what it should be, or the two are of slides of different size.
     """
-    report = Report.model_validate_json(report_path.read_bytes())
+    report = read_document(report_path, Report)
     truth = json.loads(truth_path.read_text())
     if "mitotic_figures" not in truth:
         raise ValueError(f"{truth_path} has no mitotic_figures: a list of [x1, y1, x2, y2], level-0 px")

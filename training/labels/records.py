@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from serving.core.validation import describe_problem
 from serving.datasets.csv_rows import table_rows
-from serving.datasets.import_report import FormatError, first_problem
+from serving.datasets.import_report import FormatError
 from serving.datasets.store import Box, Picture
 
 Group = Literal["crowd", "expert"]
@@ -145,7 +146,7 @@ def _record(path: Path, line: int, values: object) -> Record:
         return _RECORD.validate_python(values)
     except ValidationError as error:
         # Places inside a record start with its task, which nobody wrote as a field's name.
-        raise FormatError(path, f"line {line}", first_problem(error, skip=1, otherwise="task")) from None
+        raise FormatError(path, f"line {line}", describe_problem(error, skip=1, otherwise="task")) from None
 
 
 def _check_place(path: Path, line: int, record: BoxesRecord, known: dict[str, Picture]) -> None:

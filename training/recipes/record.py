@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from serving import __version__
+from serving.datasets.documents import read_document
 from serving.datasets.store import Dataset, Picture
 from training.data.combined_stores import find_store_name
 from training.data.sampling import Split
@@ -87,13 +88,7 @@ def read_record(run: Path) -> RunRecord | None:
         If the file is not what `claim_record` wrote.
     """
     path = run / RECORD_FILE
-    if not path.is_file():
-        return None
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+    return read_document(path, RunRecord) if path.is_file() else None
 
 
 def claim_record(run: Path, record: RunRecord) -> None:

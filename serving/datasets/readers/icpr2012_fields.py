@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, FiniteFloat
 
+from serving.datasets.documents import read_document
 from serving.datasets.import_report import ImportReport
 from serving.datasets.readers.boxes import annotation
-from serving.datasets.readers.documents import parse_document
 from serving.datasets.readers.mitos import mitos_name
 from serving.datasets.readers.registry import CONTEST, reader
 from serving.datasets.readers.source import Source
@@ -61,9 +61,9 @@ def read_icpr2012_fields(source: Source, report: ImportReport) -> Dataset:
     """
     path = source.path / "fields.json" if source.path.is_dir() else source.path
     painted = path.with_name(PAINTED)
-    pictures = list(_clean_pictures(source, report, path, parse_document(path, _Fields)))
+    pictures = list(_clean_pictures(source, report, path, read_document(path, _Fields)))
     if painted.is_file():
-        pictures += _painted_pictures(source, report, painted, parse_document(painted, _PaintedFields))
+        pictures += _painted_pictures(source, report, painted, read_document(painted, _PaintedFields))
     return source.dataset(FORMAT, pictures)
 
 

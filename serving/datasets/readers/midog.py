@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, Field, FiniteFloat
 
 from serving.datasets.csv_rows import Row, table_rows
+from serving.datasets.documents import read_document
 from serving.datasets.import_report import FormatError, ImportReport
 from serving.datasets.patient import midog_case
 from serving.datasets.readers.boxes import ambiguous, annotation, share
-from serving.datasets.readers.documents import parse_document
 from serving.datasets.readers.registry import reader
 from serving.datasets.readers.source import Sized, Source
 from serving.datasets.store import Annotation, Dataset, Picture, Vote
@@ -62,7 +62,7 @@ def read_midog(source: Source, report: ImportReport) -> Dataset:
     FormatError
         If the file, or the table of splits beside it, is not laid out as published.
     """
-    file = parse_document(source.path, _File)
+    file = read_document(source.path, _File)
     names = {category.id: category.name for category in file.categories}
     source.classes.check(source.path, "categories", list(names.values()))
     images = {image.id for image in file.images}

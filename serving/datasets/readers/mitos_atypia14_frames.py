@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, FiniteFloat
 
+from serving.datasets.documents import read_document
 from serving.datasets.import_report import ImportReport
 from serving.datasets.readers.boxes import annotation, around, nominal_half
 from serving.datasets.readers.classes import Label
-from serving.datasets.readers.documents import parse_document
 from serving.datasets.readers.mitos import mitos_name
 from serving.datasets.readers.mitos_atypia14 import MITOSIS_CONFIDENCE
 from serving.datasets.readers.registry import CONTEST, reader
@@ -55,7 +55,7 @@ def read_mitos_atypia14_frames(source: Source, report: ImportReport) -> Dataset:
         If the file does not have these fields.
     """
     path = source.path / "labels.json" if source.path.is_dir() else source.path
-    file = parse_document(path, _Frames)
+    file = read_document(path, _Frames)
     return source.dataset(FORMAT, _pictures(source, report, file))
 
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from serving.datasets.documents import read_document
 from serving.datasets.import_report import FormatError, ImportReport
-from serving.datasets.readers.documents import parse_document
 from serving.datasets.readers.outlines import Outline, Point, make_picture
 from serving.datasets.readers.registry import reader
 from serving.datasets.readers.source import Source
@@ -78,7 +78,7 @@ def _names(file: Path) -> tuple[str, ...]:
 
 
 def _outlines(source: Source, report: ImportReport, file: Path) -> Iterator[Outline]:
-    for index, feature in enumerate(parse_document(file, _Collection).features):
+    for index, feature in enumerate(read_document(file, _Collection).features):
         name = _class_name(feature.properties.classification)
         if feature.properties.object_type != "annotation" and name and source.classes.find_label(name):
             report.noted[f"{feature.properties.object_type}s: make sure that a person judged each"] += 1

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from serving.core.validation import describe_problem
 from serving.datasets.csv_rows import table_rows
-from serving.datasets.import_report import FormatError, first_problem
+from serving.datasets.documents import read_document
+from serving.datasets.import_report import FormatError
 from serving.datasets.store import Annotation, Box, Dataset, Picture, Vote, read_store
 from serving.scoring.reliability import wilson_interval
 from training.labels.audit.audit_sample import Audit, AuditTile, file_hash
@@ -87,7 +89,7 @@ def read_audit(folder: Path) -> tuple[AuditResult, Dataset]:
     FileNotFoundError
         If the folder holds no audit, or the store is gone.
     """
-    audit = _audit(folder / AUDIT_FILE)
+    audit = read_document(folder / AUDIT_FILE, Audit)
     store = Path(audit.store)
     if file_hash(store) != audit.sha256:
         raise ValueError(f"{store} changed since the audit was drawn; its boxes may be others")
@@ -95,13 +97,6 @@ def read_audit(folder: Path) -> tuple[AuditResult, Dataset]:
     said = [a.answer for a in answers]
     result = AuditResult(len(audit.tiles), said.count("confirm"), said.count("reject"), said.count("add"))
     return result, apply_answers(read_store(store), audit, answers)
-
-
-def _audit(path: Path) -> Audit:
-    try:
-        return Audit.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise FormatError(path, "audit", first_problem(error)) from None
 
 
 def read_answers(path: Path, audit: Audit) -> list[Answer]:
@@ -144,7 +139,7 @@ def _answer(path: Path, line: int, cells: dict[str, str]) -> Answer:
     try:
         return _ANSWER.validate_python(values)
     except ValidationError as error:
-        raise FormatError(path, f"line {line}", first_problem(error, skip=1, otherwise="answer")) from None
+        raise FormatError(path, f"line {line}", describe_problem(error, skip=1, otherwise="answer")) from None
 
 
 def _check_addition(path: Path, line: int, answer: Addition, tile: AuditTile) -> None:

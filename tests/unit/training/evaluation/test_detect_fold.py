@@ -10,13 +10,14 @@ from PIL import Image
 
 from serving.core.card_parts import ProbabilityCalibration
 from serving.core.probability import LogitAffine
+from serving.datasets.documents import read_document
 from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from serving.scoring.verification import EQUAL_SHARE, pool_probabilities
 from tests.fakes import DotDetector, make_verifier_card, plant, tissue
 from tests.quick_models import write_quick_models
 from training.cli.group import main
 from training.evaluation.detect_fold import detect_fold, patients_seen
-from training.evaluation.fold_detections import describe_cascade, pair_pictures, read_fold, with_share
+from training.evaluation.fold_detections import FoldDetections, describe_cascade, pair_pictures, with_share
 from training.evaluation.judgement import ModelName
 from training.evaluation.verify_fold import verify_fold
 
@@ -171,7 +172,7 @@ def test_the_command_detects_what_cross_validate_takes(
     ]  # fmt: skip
     monkeypatch.setattr("sys.argv", [*command, "--patient", "mitos/03"])
     main()
-    found = read_fold(tmp_path / "folds/03.json")
+    found = read_document(tmp_path / "folds/03.json", FoldDetections)
     assert (found.fold, found.seen, found.models) == ("mitos/03", ["mitos/00"], ["reg-ns 0.1.0", "det 0.1.0"])
     assert {name: by.split()[0] for name, by in found.made_by.items()} == {"reg-ns": "weights", "det": "weights"}
     assert found.screening == 0.9

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.datasets.documents import read_document
 from serving.datasets.store import Annotation, Dataset, Picture, write_store
 from training.cli.group import main
 from training.evaluation.fold_detections import (
@@ -14,7 +15,6 @@ from training.evaluation.fold_detections import (
     describe_cascade,
     measure_looked_at,
     pair_pictures,
-    read_fold,
 )
 
 
@@ -130,7 +130,7 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         json.dumps({"fold": "1", "seen": [], "pictures": [{"dataset": "x", "picture": "a", "detections": [[1]]}]})
     )
     with pytest.raises(ValueError, match=r"fold\.json: pictures\.0\.detections\.0"):
-        read_fold(path)
+        read_document(path, FoldDetections)
 
 
 def _files(folder: Path, seen: list[str]) -> list[str]:

@@ -179,7 +179,7 @@ def test_a_store_that_changed_is_refused(store: Path) -> None:
     with pytest.raises(ValueError, match="changed since the audit was drawn"):
         read_audit(folder)
     (folder / "audit.json").write_text("{}")
-    with pytest.raises(FormatError, match=r"audit\.json: audit: store: Field required"):
+    with pytest.raises(FormatError, match=r"audit\.json: store: Field required"):
         read_audit(folder)
     with pytest.raises(FileNotFoundError):
         read_audit(folder / "nowhere")

@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from serving.core.validation import locate_problem
 from serving.datasets.import_report import FormatError
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
-def parse_document(path: Path, kind: type[_Document]) -> _Document:
+def read_document(path: Path, kind: type[_Document]) -> _Document:
     """The content of a JSON file, also a gzipped one.
 
     Raises
@@ -26,5 +27,4 @@ def parse_document(path: Path, kind: type[_Document]) -> _Document:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FormatError(path, "file", f"is not gzipped text ({error})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise FormatError(path, ".".join(str(p) for p in first["loc"]) or "file", first["msg"]) from None
+        raise FormatError(path, *locate_problem(error, otherwise="file")) from None
