@@ -1,9 +1,9 @@
 """A version folder appears whole, with a card that reads back as written, or not at all."""
 
 import hashlib
-import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 from serving.core.errors import ModelError
@@ -37,7 +37,9 @@ def publish(folder: Path, target: Path, card: ModelCard) -> None:
     if load_card(folder) != card:
         raise ModelError(f"the card of {folder.name} does not read back as written")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(folder, part)
-    os.replace(part, target)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as unfinished:
+        part = Path(unfinished) / target.name
+        part.mkdir()  # of modes that let others read it; those of `folder` may not
+        for file in folder.iterdir():
+            shutil.copyfile(file, part / file.name)
+        part.rename(target)
