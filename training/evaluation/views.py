@@ -62,6 +62,16 @@ class ViewedPicture:
     counts: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPictures:
+    """The members of `ViewsJudgement` that follow from its candidates."""
+
+    first_probability: float
+    patients: int
+    kept: Measured
+    asked_again: Measured
+
+
 def judge_views(
     stores: Sequence[Dataset],
     *,
@@ -86,7 +96,7 @@ def judge_views(
     Raises
     ------
     ValueError
-        If there is no verifier, fewer than two patients have a detection that counts, or `write_single_view` refuses the verifier.
+        If there is no verifier, `write_single_view` refuses it, or `judge_pictures` the pictures.
     ModelError
         If a model cannot be loaded.
     """
@@ -102,6 +112,33 @@ def judge_views(
                 pictures.append(_view(detector, store, picture))
                 viewed = pictures[-1]
                 say(f"{picture.id}: {len(viewed.first)} candidates, of which {viewed.counts.sum()} count")
+    judged = judge_pictures(pictures, wanted=wanted, draws=draws)
+    return ViewsJudgement(
+        models=[f"{card.name} {card.version}" for card in map(load_card, beside.values())],
+        provider=provider,
+        wanted=wanted,
+        margin=MARGIN,
+        first_probability=judged.first_probability,
+        patients=judged.patients,
+        candidates=sum(len(picture.first) for picture in pictures),
+        counted=sum(int(picture.counts.sum()) for picture in pictures),
+        kept=judged.kept,
+        asked_again=judged.asked_again,
+        how=f"each patient at the probability that the others chose; {provider}; {describe_share(every)}; "
+        "intervals draw patients; the cascade may have learnt from these pictures",
+    )
+
+
+def judge_pictures(pictures: Sequence[ViewedPicture], *, wanted: float, draws: int) -> JudgedPictures:
+    """Judge each patient at the probability that the other patients chose.
+
+    wanted : share of the detections that count which the chosen probability keeps; draws : of patients, for intervals
+
+    Raises
+    ------
+    ValueError
+        If fewer than two patients have a detection that counts.
+    """
     by_patient = {name: [p for p in pictures if p.patient == name] for name in sorted({p.patient for p in pictures})}
     counted = {name: np.concatenate([p.first[p.counts] for p in of]) for name, of in by_patient.items()}
     if sum(len(first) > 0 for first in counted.values()) < 2:
@@ -120,19 +157,11 @@ def judge_views(
         interval = bootstrap_interval(list(by_patient.values()), share, unit="patients", draws=draws)
         return Measured.model_validate(interval, from_attributes=True)
 
-    return ViewsJudgement(
-        models=[f"{card.name} {card.version}" for card in map(load_card, beside.values())],
-        provider=provider,
-        wanted=wanted,
-        margin=MARGIN,
+    return JudgedPictures(
         first_probability=_choose(np.concatenate(list(counted.values())), wanted),
         patients=len(by_patient),
-        candidates=sum(len(p.first) for p in pictures),
-        counted=sum(int(p.counts.sum()) for p in pictures),
         kept=measure(lambda p: (p.first >= chosen[p.patient])[p.counts]),
         asked_again=measure(lambda p: p.first >= chosen[p.patient]),
-        how=f"each patient at the probability that the others chose; {provider}; {describe_share(every)}; "
-        "intervals draw patients; the cascade may have learnt from these pictures",
     )
 
 

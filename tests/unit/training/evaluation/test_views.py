@@ -20,7 +20,7 @@ from tests.quick_models import quick_verification, write_quick_model, write_quic
 from training.cli import judge_views as judging
 from training.cli import release_views as releasing
 from training.evaluation.cascade_figures import version_folders
-from training.evaluation.views import ViewsJudgement, judge_views
+from training.evaluation.views import ViewedPicture, ViewsJudgement, judge_pictures, judge_views
 from training.export.single_view import write_single_view
 from training.export.views_release import release_views
 
@@ -118,3 +118,28 @@ def test_a_cascade_without_a_verifier_is_refused(store: Path, tmp_path: Path) ->
     folders = version_folders(write_quick_models(tmp_path / "models"), VERSION)
     with pytest.raises(ValueError, match="there is no verifier"):
         judge_views([read_store(store)], folders=folders, provider="CPUExecutionProvider")
+
+
+def _viewed(patient: str, first: list[float], counts: list[bool]) -> ViewedPicture:
+    return ViewedPicture(patient, np.asarray(first, np.float32), np.asarray(counts, np.bool_))
+
+
+def test_the_probability_of_a_patient_comes_from_the_others() -> None:
+    """One view says .001 of the only figure of `b`; the others' figures are likely, so `b` alone loses one."""
+    pictures = [
+        _viewed("a", [0.9, 0.8, 0.0001], [True, True, False]),
+        _viewed("b", [0.001], [True]),
+        _viewed("c", [0.9, 0.2], [True, False]),
+    ]
+    judged = judge_pictures(pictures, wanted=0.999, draws=200)
+    assert judged.patients == 3
+    assert judged.kept.value == pytest.approx(3 / 4)
+    # By `b`, the others are asked for from .0004 on; by them, `b` is from .6 on.
+    assert judged.asked_again.value == pytest.approx(4 / 6)
+    assert judged.first_probability < 0.001
+
+
+@pytest.mark.parametrize("others", [[], [_viewed("b", [0.3], [False])]])
+def test_fewer_than_two_patients_with_figures_judge_nothing(others: list[ViewedPicture]) -> None:
+    with pytest.raises(ValueError, match="fewer than two patients have detections that count"):
+        judge_pictures([_viewed("a", [0.9], [True]), *others], wanted=0.999, draws=200)
