@@ -119,8 +119,9 @@ def czi(**how: Any) -> Callable[[Path, Pixels], Path]:
     return write
 
 
-def aperio_jpeg2000(compression: int) -> Callable[[Path, Pixels], Path]:
-    """A writer of a slide with Aperio's JPEG 2000: 33003 holds YCbCr, 33005 RGB."""
+def aperio_jpeg2000(compression: int, **how: Any) -> Callable[[Path, Pixels], Path]:
+    """A writer of a slide with Aperio's JPEG 2000: 33003 holds YCbCr, 33005 RGB. how : of each codestream; lossless by default."""
+    how = {"mct": False, "level": 0, **how}
 
     def write(path: Path, pixels: Pixels) -> Path:
         rows, columns = (-(-side // TILE) for side in pixels.shape[:2])
@@ -133,9 +134,7 @@ def aperio_jpeg2000(compression: int) -> Callable[[Path, Pixels], Path]:
             for y in range(0, rows * TILE, TILE)
             for x in range(0, columns * TILE, TILE)
         ]
-        coded = [
-            imagecodecs.jpeg2k_encode(np.ascontiguousarray(t), codecformat="j2k", mct=False, level=0) for t in tiles
-        ]
+        coded = [imagecodecs.jpeg2k_encode(np.ascontiguousarray(t), codecformat="j2k", **how) for t in tiles]
         with tifffile.TiffWriter(path, bigtiff=True) as file:
             file.write(
                 iter(coded), shape=pixels.shape, dtype=np.uint8, tile=(TILE, TILE), photometric="rgb", compression=compression,

@@ -9,8 +9,10 @@ import tifffile
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.pixelsize import PixelSize
+from serving.slides.directlevels import DirectLevel, read_direct_level
 from serving.slides.directories import check_directories, open_pages
-from serving.slides.jpeglevels import JpegLevel, colours_contradict, jpeg_level
+from serving.slides.jpeg2000codec import find_jpeg2000_codec
+from serving.slides.jpegcodec import colours_contradict, find_jpeg_codec
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import is_ome
 from serving.slides.readers.reader import SLIDE_READERS, read_head
@@ -74,10 +76,10 @@ class TiffPageFacts:
 
 @dataclass(frozen=True, slots=True)
 class TiffContent:
-    """What a TIFF whose structure was checked holds: the pages of the main chain, and which are plain JPEG levels."""
+    """What a TIFF whose structure was checked holds: the pages of the main chain, and which of them are levels that can be decoded directly."""
 
     pages: list[TiffPageFacts]
-    jpeg_levels: list[JpegLevel]
+    direct_levels: list[DirectLevel]
     ome: bool
 
     @property
@@ -123,7 +125,8 @@ def check_tiff(path: Path, name: str) -> TiffContent:
             held = max((count for _, count in _parts(pages[0])), default=0)
             end = max((offset + count for page in pages for offset, count in _parts(page)), default=0)
             tiles = {(int(page.tilewidth), int(page.tilelength)) for page in pages if page.is_tiled}
-            levels = [level for page in pages if (level := jpeg_level(page)) is not None]
+            codecs = [find_jpeg_codec(page) or find_jpeg2000_codec(page) for page in pages]
+            found = [read_direct_level(*pair) for pair in zip(pages, codecs, strict=True)]
             end = max(end, _next_directory(tiff, chain_end))
     except (
         tifffile.TiffFileError,
@@ -146,7 +149,7 @@ def check_tiff(path: Path, name: str) -> TiffContent:
         raise UnreadableSlideError(
             f"{name} is truncated: its data goes on to byte {end}, the file ends at {size}; copy it again"
         )
-    return TiffContent(facts, levels, ome)
+    return TiffContent(facts, [level for level in found if level is not None], ome)
 
 
 def _parts(page: tifffile.TiffPage) -> Iterator[tuple[int, int]]:

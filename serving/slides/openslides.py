@@ -13,9 +13,9 @@ from serving.core.geometry import Region
 from serving.core.pixelsize import PixelSize, check_stated_size
 from serving.slides.companions import check_folder, check_named_files
 from serving.slides.dicomlevels import check_levels
+from serving.slides.directlevels import DirectLevel, DirectTiles
 from serving.slides.directories import check_directories, is_large_ndpi
 from serving.slides.formats import TiffContent, has_directory
-from serving.slides.jpeglevels import JpegLevel, JpegTiles
 from serving.slides.limits import check_size
 from serving.slides.pyramid import PyramidSlide, describe_skipped, find_trusted_levels
 from serving.slides.readers.reader import SLIDE_READERS
@@ -27,6 +27,8 @@ from serving.slides.tifflevels import TILED_INSTEAD
 DIRECT_VENDORS = {"aperio", "generic-tiff"}
 """Formats whose levels are the directories of one TIFF, tile by tile: others overlap, pad or leave out tiles."""
 
+_ROUNDING_PX = 4
+"""By which what OpenSlide shows of a smaller level may lie elsewhere than asked."""
 GENERIC = "generic-tiff"
 """OpenSlide's name for tiled TIFFs that no scanner's software signed."""
 JPEG2000_OF_SCANNERS = ("APERIO_JP2000_YCBC", "APERIO_JP2000_RGB")
@@ -91,12 +93,12 @@ def open_with_openslide(
     try:
         slide.check_levels()
         check_size(width, height)
-        # A header can be right and the data absent: the first pixels must decode.
-        slide.read(Region(0, 0, min(width, 64), min(height, 64)), min(width, 64), min(height, 64))
         if content is not None:
             slide.check_pages(content)
             if direct:
-                slide.read_directly(content.jpeg_levels)
+                slide.read_directly(content.direct_levels)
+        # A header can be right and the data absent: the first pixels must decode.
+        slide.read(Region(0, 0, min(width, 64), min(height, 64)), min(width, 64), min(height, 64))
     except Exception:
         slide.close()
         raise
@@ -120,8 +122,9 @@ class OpenSlideSlide(PyramidSlide):
         self.vendor = self._properties.get("openslide.vendor", "unknown")
         self.pixel_size = _pixel_size(handle)
         self.bounds = _bounds(handle)
-        self._tiles: JpegTiles | None = None
-        self._direct: dict[int, JpegLevel] = {}
+        self._tiles: DirectTiles | None = None
+        self._stored: dict[int, list[DirectLevel]] = {}
+        self._direct: dict[int, DirectLevel] = {}
 
     def __repr__(self) -> str:
         return f"OpenSlideSlide({self.name!r}, {self.width} x {self.height}, {self.pixel_size}, {self.vendor})"
@@ -201,7 +204,7 @@ class OpenSlideSlide(PyramidSlide):
         elif self.vendor in DIRECT_VENDORS and first is not content.pages[0]:
             self.pixel_size = None
 
-    def read_directly(self, candidates: Sequence[JpegLevel]) -> None:
+    def read_directly(self, candidates: Sequence[DirectLevel]) -> None:
         """From now on decode the tiles of those levels directly that show the same pixels as OpenSlide in every sample.
 
         Raises
@@ -211,15 +214,16 @@ class OpenSlideSlide(PyramidSlide):
         """
         if self.vendor not in DIRECT_VENDORS or not candidates:
             return
-        self._tiles = JpegTiles(self._path)
+        self._tiles = DirectTiles(self._path)
         for number, size in enumerate(self.level_sizes):
             same = [level for level in candidates if (level.width, level.height) == size]
+            self._stored[number] = same
             # Between levels that do not divide evenly OpenSlide interpolates.
             even = self.width % size[0] == self.height % size[1] == 0
             if len(same) == 1 and even and self._proven(number, same[0], self._tiles):
                 self._direct[number] = same[0]
 
-    def _proven(self, number: int, level: JpegLevel, tiles: JpegTiles) -> bool:
+    def _proven(self, number: int, level: DirectLevel, tiles: DirectTiles) -> bool:
         """Whether the first, the middle and the last stored tile look to OpenSlide as they do decoded directly."""
         stored = np.flatnonzero(level.counts)
         for tile in {int(stored[at]) for at in (0, len(stored) // 2, -1)} if len(stored) else ():
@@ -240,12 +244,18 @@ class OpenSlideSlide(PyramidSlide):
     def _decode_with_openslide(self, level: int, cut: Region) -> Pixels:
         level_width, level_height = self.level_sizes[level]
         corner = round(cut.x * (self.width / level_width)), round(cut.y * (self.height / level_height))
+        damage = f"{self.name} is damaged at level {level}, x {cut.x}, y {cut.y}; copy it again from the scanner"
+        # OpenSlide finds the place on a smaller level by one factor for both sides.
+        off = _ROUNDING_PX if level else 0
+        shown = Region(cut.x - off, cut.y - off, cut.width + 2 * off, cut.height + 2 * off)
+        if self._tiles is not None:
+            for stored in self._stored.get(level, ()):
+                if not self._tiles.are_sound(stored, shown):
+                    raise UnreadableSlideError(damage)
         try:
             image = self._handle.read_region(corner, level, (cut.width, cut.height))
         except openslide.OpenSlideError as error:
-            raise UnreadableSlideError(
-                f"{self.name} is damaged at level {level}, x {cut.x}, y {cut.y}; copy it again from the scanner"
-            ) from error
+            raise UnreadableSlideError(damage) from error
         if image.getextrema()[3][0] == 255:
             return np.asarray(image.convert("RGB"))
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

@@ -7,7 +7,8 @@ import tifffile
 
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import Region
-from serving.slides.jpeglevels import JpegLevel, jpeg_level
+from serving.slides.directlevels import DirectLevel, read_direct_level
+from serving.slides.jpegcodec import find_jpeg_codec
 from serving.slides.limits import check_stored_tile
 from serving.slides.ome import OmeImage
 from serving.slides.samples import SampleLayout, read_layout
@@ -27,7 +28,7 @@ class TiffLevel:
     tables: tuple[bytes | None, ...]
     """What JPEG tiles of each page have in common."""
     layout: SampleLayout
-    jpeg: JpegLevel | None
+    jpeg: DirectLevel | None
 
     @property
     def tile_size(self) -> tuple[int, int]:
@@ -106,7 +107,7 @@ def read_level(pages: tuple[tifffile.TiffPage, ...], name: str, bits: int | None
         raise UnreadableSlideError(f"{name} lists fewer tiles than its size needs; copy it again from the scanner")
     check_stored_tile(across, down)
     tables = tuple(page.jpegtables for page in pages)
-    jpeg = jpeg_level(first) if len(pages) == 1 else None
+    jpeg = read_direct_level(first, find_jpeg_codec(first)) if len(pages) == 1 else None
     return TiffLevel(int(first.imagewidth), int(first.imagelength), pages, tables, layouts[0], jpeg)
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.geometry import Region
 from serving.core.pixelsize import PixelSize, check_stated_size
+from serving.slides.directlevels import DirectTiles
 from serving.slides.directories import open_pages
-from serving.slides.jpeglevels import JpegTiles, colours_contradict
+from serving.slides.jpegcodec import colours_contradict
 from serving.slides.ome import find_slide_image, is_ome
 from serving.slides.pyramid import PyramidSlide, describe_skipped, find_trusted_levels
 from serving.slides.resample import Pixels
@@ -126,7 +127,7 @@ class TiffSlide(PyramidSlide):
         self.bounds: tuple[int, int, int, int] | None = None
         self._stored, self._beside = levels, beside
         self._file = path.open("rb", buffering=0)
-        self._jpeg = JpegTiles(path)
+        self._jpeg = DirectTiles(path)
         self._kept = DecodedTileCache(CACHE_BYTES)
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ _READ = reading.read_mirrored
 @pytest.mark.parametrize(
     ("name", "value", "noticed"),
     [
-        ("serving.slides.jpeglevels.CACHE_BYTES", 0, "bytes read for patches"),
+        ("serving.slides.directlevels.CACHE_BYTES", 0, "bytes read for patches"),
         ("serving.slides.openslides.DIRECT_VENDORS", set(), "patches read by OpenSlide"),
         ("serving.scoring.reading.read_mirrored", _copy_array, "patches copied"),
         ("serving.scoring.batch_sizes.DETECT_BATCH", 4, "calls of Det"),

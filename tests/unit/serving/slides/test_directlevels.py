@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,17 +16,18 @@ import tifffile
 
 from serving.core.errors import UnreadableSlideError
 from serving.core.geometry import Region
-from serving.slides import jpeglevels
+from serving.slides import directlevels
 from serving.slides.formats import check_tiff
 from serving.slides.openslides import OpenSlideSlide, open_with_openslide
 from serving.slides.resample import Pixels
 from serving.synthetic.slide import generate_slide
+from tests.field_files import aperio_jpeg2000
 from tests.samples import noise, write_pyramid
 
 REAL = {
     "icpr2012-dev.tif": [0, 1],
     "cmu-1-small-region.svs": [0],
-    "tcga-cr-7395-no-mpp.svs": [],  # JPEG 2000
+    "tcga-cr-7395-no-mpp.svs": [0],  # JPEG 2000
 }
 """Real slides and the levels of theirs that are decoded directly."""
 
@@ -91,11 +93,25 @@ def test_pixels_of_real_slides_are_those_of_openslide(shared_data: Path, name: s
         assert_same_pixels(direct, plain, count=12)
 
 
+JPEG2000 = aperio_jpeg2000(33005)
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+def test_pixels_of_jpeg_2000_are_those_of_openslide(tmp_path: Path, lossy: bool) -> None:
+    how = {"level": 40, "mct": True} if lossy else {}
+    path = aperio_jpeg2000(33005, **how)(tmp_path / "a.svs", noise(1030, 700))
+    with opened(path) as direct, by_openslide(path) as plain:
+        assert direct.direct_levels == [0]
+        assert_same_pixels(direct, plain)
+
+
 def test_other_compressions_and_uneven_levels_stay_with_openslide(tmp_path: Path) -> None:
     with opened(write_pyramid(tmp_path / "a.tif", noise(600, 600))) as slide:
         assert slide.direct_levels == []
     with opened(write_pyramid(tmp_path / "b.tif", noise(601, 600), compression="jpeg")) as slide:
         assert slide.direct_levels == [0]
+    with opened(aperio_jpeg2000(33003)(tmp_path / "c.svs", noise(600, 600))) as slide:
+        assert slide.direct_levels == []
 
 
 def test_what_openslide_shows_otherwise_stays_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,13 +194,21 @@ def test_tiles_of_another_number_of_components_are_not_decoded_directly(tmp_path
         np.testing.assert_array_equal(found[0], found[1])
 
 
-def test_damaged_tiles_end_as_with_openslide(tmp_path: Path) -> None:
-    whole = write_pyramid(tmp_path / "whole.tif", noise(700, 700), compression="jpeg", levels=1).read_bytes()
+def jpeg(path: Path, pixels: Pixels) -> Path:
+    return write_pyramid(path, pixels, compression="jpeg", levels=1)
+
+
+@pytest.mark.parametrize(("write", "turns"), [(jpeg, 60), (JPEG2000, 150)], ids=["JPEG", "JPEG 2000"])
+def test_damaged_tiles_end_as_with_openslide(tmp_path: Path, write: Callable[[Path, Pixels], Path], turns: int) -> None:
+    whole = write(tmp_path / "whole.tif", noise(700, 700)).read_bytes()
     chance, outcomes = random.Random(3), set[str]()
-    for _ in range(60):
+    # Of JPEG 2000 the start of each stream: damage behind it is no error. What it says of its size has a test of its own.
+    streams = [found.start() for found in re.finditer(re.escape(b"\xff\x4f\xff\x51"), whole)]
+    places = [start + byte for start in streams for byte in range(51, 250)] or range(1000, len(whole))
+    for _ in range(turns):
         data = bytearray(whole)
-        for _flip in range(chance.randint(1, 4)):
-            data[chance.randrange(1000, len(data))] ^= chance.randint(1, 255)
+        for place in chance.sample(places, chance.randint(1, 4)):
+            data[place] ^= chance.randint(1, 255)
         (tmp_path / "a.tif").write_bytes(data)
         direct, plain = outcome(opened, tmp_path / "a.tif"), outcome(by_openslide, tmp_path / "a.tif")
         if isinstance(direct, Exception):
@@ -209,6 +233,36 @@ def find_outcome(
             return slide.read(part, part.width, part.height)
     except UnreadableSlideError as error:
         return error
+
+
+SIZE_AT = {
+    "end across": 8,
+    "end down": 12,
+    "begin across": 16,
+    "begin down": 20,
+    "step across": 43 + 3,
+    "step down": 44 + 3,
+}
+"""Byte of a codestream where its SIZ segment says so, of the second component where it says so of each (ITU-T T.800, A.5.1)."""
+
+
+@pytest.mark.parametrize("compression", [33003, 33005])
+@pytest.mark.parametrize("where", SIZE_AT)
+@pytest.mark.parametrize("tile", [0, 5])
+def test_a_codestream_of_another_size_is_damage(tmp_path: Path, compression: int, where: str, tile: int) -> None:
+    """OpenSlide compares where the picture ends, and would show what lies behind in its memory where it begins later."""
+    path = aperio_jpeg2000(compression)(tmp_path / "a.svs", noise(1000, 700))
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages.first.dataoffsets[tile]
+    data[start + SIZE_AT[where] + (0 if where.startswith("step") else 3)] ^= 0x02
+    path.write_bytes(data)
+    if tile == 0:
+        with pytest.raises(UnreadableSlideError, match="copy it again"):
+            opened(path)
+        return
+    with opened(path) as slide, pytest.raises(UnreadableSlideError, match="copy it again"):
+        slide.read(Region(0, 0, 1000, 700), 1000, 700)
 
 
 def test_a_damaged_tile_ends_no_other_read(tmp_path: Path) -> None:
@@ -252,7 +306,7 @@ def test_absent_tiles_are_white(tmp_path: Path) -> None:
 
 def test_threads_share_a_slide_and_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most = 5 * 256 * 256 * 3
-    monkeypatch.setattr(jpeglevels, "CACHE_BYTES", most)
+    monkeypatch.setattr(directlevels, "CACHE_BYTES", most)
     path = write_pyramid(tmp_path / "a.tif", noise(2000, 1500), compression="jpeg")
     with opened(path) as slide, opened(path) as other:
         regions = [Region(x, y, 600, 600) for y in range(0, 1200, 300) for x in range(0, 1500, 250)]
