@@ -207,6 +207,8 @@ class OpenSlideSlide(PyramidSlide):
     def read_directly(self, candidates: Sequence[DirectLevel]) -> None:
         """From now on decode the tiles of those levels directly that show the same pixels as OpenSlide in every sample.
 
+        Of the others, too, OpenSlide is not asked for tiles that are not sound.
+
         Raises
         ------
         UnreadableSlideError

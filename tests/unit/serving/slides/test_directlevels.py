@@ -246,6 +246,18 @@ SIZE_AT = {
 """Byte of a codestream where its SIZ segment says so, of the second component where it says so of each (ITU-T T.800, A.5.1)."""
 
 
+def test_a_codestream_that_begins_with_something_else_is_damage(tmp_path: Path) -> None:
+    """OpenJPEG passes over a marker that it does not know, so the size would stand where nobody looks for it."""
+    path = aperio_jpeg2000(33003)(tmp_path / "a.svs", noise(1000, 700))
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages.first.dataoffsets[5]
+    data[start + 2 : start + 6] = b"\xff\x30\xff\x51"
+    path.write_bytes(data)
+    with opened(path) as slide, pytest.raises(UnreadableSlideError, match="copy it again"):
+        slide.read(Region(0, 0, 1000, 700), 1000, 700)
+
+
 @pytest.mark.parametrize("compression", [33003, 33005])
 @pytest.mark.parametrize("where", SIZE_AT)
 @pytest.mark.parametrize("tile", [0, 5])
