@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.environment import WHOLE, draw_dotted_slide, serve
 from tests.browser.pointing import settle
-from tests.browser.scored import score
+from tests.browser.scored import open_as, score
 from tests.browser.test_viewer import drop, open_slide
 from tests.browser.waiting import wait_until
 from tests.e2e.processes import free_port
@@ -176,6 +176,46 @@ def test_what_is_done_in_the_worklist_meanwhile_is_said_not_to_be_and_nothing_is
         page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
         expect(toast).to_have_text("2 slides deleted.")
         assert httpx.get(f"{environment.address}/v1/worklist", timeout=LONGEST_S).json()["total"] == 0
+
+
+TYPE_HALF = """
+() => {
+  const fields = document.querySelectorAll("input:not([type=checkbox], [type=file], [type=range]), textarea");
+  for (const field of fields) {
+    field.value = field.type === "number" ? "1" : "half";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+"""
+TAKEN = """
+async () => {
+  const { emit } = await import("/viewer/lib/state.js");
+  const answers = ["threshold", "counting", "counts", "window", "selected", "field", "reviews", "layers", "regions", "comparing"];
+  for (const name of answers) emit(name);
+  const fields = [...document.querySelectorAll("input:not([type=checkbox], [type=file], [type=range]), textarea")];
+  return fields.filter(({ type, value }) => value !== (type === "number" ? "1" : "half")).map(({ id }) => id);
+}
+"""
+
+
+def test_no_answer_takes_away_what_is_half_typed(page: Page, tmp_path: Path) -> None:
+    with serve(tmp_path / "state") as environment:
+        scored = score(environment, draw_dotted_slide(tmp_path / "dots.tif").read_bytes(), "dots.tif")
+        open_as(page, scored, "")
+        page.get_by_role("tab", name="Review").click()
+        page.locator("#reviewer").click()
+        page.keyboard.type("Dr. A")
+        body = {"target": "detection-0", "action": "reject", "reviewer": "Dr. Bob"}
+        reviews = f"{environment.address}/v1/analyses/{scored.analysis}/reviews"
+        assert httpx.post(reviews, json=body, timeout=LONGEST_S).status_code == 201
+        expect(page.locator("#record")).to_contain_text("Dr. Bob")
+        page.keyboard.type("nn")
+        page.keyboard.press("Enter")
+        expect(page.locator("#reviewer")).to_have_value("Dr. Ann")
+        wait_until(page, "async () => (await import('/viewer/lib/state.js')).state.reviewer === 'Dr. Ann'")
+        expect(page.locator("#reviewer")).to_have_value("Dr. Ann")
+        page.evaluate(TYPE_HALF)
+        assert page.evaluate(TAKEN) == []
 
 
 def test_counts_and_report_outlive_their_slide(page: Page, tmp_path: Path, shots: Path) -> None:

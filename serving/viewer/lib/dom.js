@@ -62,5 +62,21 @@ function keyed(list) {
   return /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[data-key]")]);
 }
 
+/** Fields that hold what somebody typed and has not ended yet. */
+const typed = new WeakSet();
+addEventListener("input", ({ target }) => typed.add(target), true);
+for (const ending of ["change", "focusout"]) addEventListener(ending, ({ target }) => typed.delete(target), true);
+
+/**
+ * Show a value in a field, unless somebody types in it: an answer of the server takes nothing away that is half typed.
+ * A field that is disabled shows the value always.
+ *
+ * @param {HTMLInputElement} field
+ * @param {string} value
+ */
+export function showValue(field, value) {
+  if (field.disabled || !typed.has(field)) field.value = value;
+}
+
 /** Whether somebody asked for less movement. */
 export const movesLess = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

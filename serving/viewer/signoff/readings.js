@@ -1,7 +1,7 @@
 // Who reads: an analysis is given to a reader, finished by them, and both readers are compared.
 
 import { actingProject, change, here, json, post } from "../lib/api.js";
-import { element, make } from "../lib/dom.js";
+import { element, make, showValue } from "../lib/dom.js";
 import { emit, on, state } from "../lib/state.js";
 import { tellTabs } from "../lib/tabs.js";
 import { toast } from "../lib/toast.js";
@@ -25,8 +25,8 @@ function show() {
   element("blind-note").textContent = noteOf(review, own);
   element("blind-finish").hidden = isConsensus() || (!own && review.readings.some((reading) => reading.yours && reading.reviewer === state.reviewer));
   element("blind-give").hidden = Boolean(own) || review.readings.length >= FULL;
-  element("reviewer").value = state.reviewer;
   element("reviewer").disabled = Boolean(own);
+  showValue(element("reviewer"), state.reviewer);
   element("strip-disagreements").hidden = !review.comparison;
   const agreement = review.comparison?.agreement;
   element("blind-agreement").hidden = !agreement;
