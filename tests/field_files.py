@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGBaseline8Bit
 
 from tests.czi import write_czi
 from tests.dicom import write_dicom_slide
@@ -209,6 +209,34 @@ def dicom_oblong(path: Path, pixels: Pixels) -> Path:
 def dicom_jpeg(path: Path, pixels: Pixels) -> Path:
     """A DICOM slide of JPEG tiles in one file."""
     return write_dicom(path.with_suffix(".dcm"), pixels, mpp=MPP)
+
+
+def dicom_jpeg2000(
+    colours: str = "RGB", *, offsets: bool = True, transformed: bool | None = None
+) -> Callable[[Path, Pixels], Path]:
+    """A writer of a DICOM slide of JPEG 2000.
+
+    colours : RGB, YBR_RCT or YBR_ICT; offsets : whether a table says where tiles begin; transformed : whether tiles hold what `colours`
+    says, None: so
+    """
+    transform = colours != "RGB" if transformed is None else transformed
+    lossy = colours == "YBR_ICT"
+
+    def write(path: Path, pixels: Pixels) -> Path:
+        folder = write_dicom_slide(path.with_suffix(""), pixels, mpp=MPP)
+        file = next(folder.glob("*.dcm"))
+        stored = pydicom.dcmread(file)
+        tiles = np.frombuffer(stored.PixelData, np.uint8).reshape(-1, stored.Rows, stored.Columns, 3)
+        how: dict[str, Any] = {"level": 50, "reversible": False} if lossy else {"level": 0}
+        coded = [imagecodecs.jpeg2k_encode(tile, codecformat="j2k", mct=transform, **how) for tile in tiles]
+        stored.file_meta.TransferSyntaxUID = JPEG2000 if lossy else JPEG2000Lossless
+        stored.PhotometricInterpretation = colours
+        stored.PixelData = encapsulate(coded, has_bot=offsets)
+        stored["PixelData"].is_undefined_length = True
+        stored.save_as(file)
+        return folder
+
+    return write
 
 
 def dicom_grey(kind: str, *, bits: int = 8, jpeg: bool = False) -> Callable[[Path, Pixels], Path]:

@@ -25,6 +25,7 @@ from tests.field_files import (
     dicom,
     dicom_grey,
     dicom_jpeg,
+    dicom_jpeg2000,
     dicom_oblong,
     grey,
     ome,
@@ -133,6 +134,9 @@ FORMATS: dict[str, StoredPicture] = {
     "DICOM": StoredPicture(dicom),
     "DICOM, pixels of 0.25 x 0.5 um": StoredPicture(dicom_oblong, scale=(1, 0.5), lossy=True),
     "DICOM, JPEG": StoredPicture(dicom_jpeg, lossy=True),
+    "DICOM, JPEG 2000": StoredPicture(dicom_jpeg2000()),
+    "DICOM, JPEG 2000, YBR_RCT": StoredPicture(dicom_jpeg2000("YBR_RCT", offsets=False)),
+    "DICOM, JPEG 2000, YBR_ICT": StoredPicture(dicom_jpeg2000("YBR_ICT"), lossy=True),
     "DICOM, grey": StoredPicture(dicom_grey("MONOCHROME2"), refused="1 sample of 8 bits (MONOCHROME2)"),
     "DICOM, inverted grey": StoredPicture(dicom_grey("MONOCHROME1"), refused="1 sample of 8 bits (MONOCHROME1)"),
     "DICOM, 16-bit grey": StoredPicture(

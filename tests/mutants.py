@@ -67,6 +67,8 @@ def specimens(folder: Path, real: Path | None) -> list[Specimen]:
     for number, way in enumerate(_WAYS):
         found[way] = _named(write(folder / f"way-{number}", way, pixels), folder / f"way-{number}")
     found["NDPI"] = write_ndpi(folder / "scan.ndpi", noise(768, 512))
+    coded = write(folder / "codestreams", "DICOM, JPEG 2000", pixels)
+    found["DICOM, JPEG 2000"] = _named(next(coded.iterdir()), folder / "codestreams")
     dicom = write_dicom_slide(folder / "series", pixels, mpp=0.25)
     mrxs = write_mrxs(folder / "mirax.mrxs", pixels)
     found |= {f"DICOM in {kind}": _pack(folder / "series", kind, [dicom]) for kind in ("zip", "tar", "gztar")}

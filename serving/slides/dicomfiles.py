@@ -22,7 +22,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 unpack the whole of what it is given."""
 _READ = (
     "ImageType", "SOPClassUID", "SeriesInstanceUID", "ConcatenationUID", "DimensionOrganizationType", "SamplesPerPixel", "PhotometricInterpretation",
-    "PlanarConfiguration", "BitsStored", "PixelRepresentation",
+    "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns", "BitsStored", "PixelRepresentation",
 )  # fmt: skip
 _LAST = 0x00280103
 """Tag of the last of these."""
@@ -48,6 +48,10 @@ class Instance:
     """Whether all red samples of a tile come before all green ones."""
     signed: bool = False
     """Whether samples may be below zero."""
+    frames: int = 1
+    """Tiles that are stored."""
+    tile_width: int = 0
+    tile_height: int = 0
     sparse: bool = False
     """Whether tiles lie where their own positions say, and not row by row."""
     concatenation: str = ""
@@ -97,6 +101,9 @@ def read_instance(path: Path, called: str | None = None) -> Instance:
             bits=int(found.get("BitsStored") or 0),
             planar=found.get("PlanarConfiguration") == 1,
             signed=found.get("PixelRepresentation") == 1,
+            frames=int(found.get("NumberOfFrames") or 1),
+            tile_width=int(found.get("Columns") or 0),
+            tile_height=int(found.get("Rows") or 0),
             concatenation=str(found.get("ConcatenationUID") or ""),
             sparse=found.get("DimensionOrganizationType") == "TILED_SPARSE",
         )

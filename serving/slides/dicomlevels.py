@@ -8,13 +8,16 @@ from pathlib import Path
 from serving.core.errors import UnreadableSlideError, UnsupportedFormatError
 from serving.core.words import format_count
 from serving.slides.dicomfiles import WHOLE_SLIDE, Instance, read_instance
+from serving.slides.dicomframes import find_frames
+from serving.slides.jpeg2000codec import Jpeg2000Codec, has_colour_transform
 
 JPEG = "1.2.840.10008.1.2.4.50"
+JPEG2000_LOSSLESS, JPEG2000 = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
 COLOURS = {
     "1.2.840.10008.1.2.1": ("RGB",),
     JPEG: ("RGB", "YBR_FULL_422"),
-    "1.2.840.10008.1.2.4.90": ("RGB", "YBR_ICT"),
-    "1.2.840.10008.1.2.4.91": ("RGB", "YBR_ICT"),
+    JPEG2000_LOSSLESS: ("RGB", "YBR_RCT"),
+    JPEG2000: ("RGB", "YBR_ICT", "YBR_RCT"),
 }
 """Photometric interpretations that OpenSlide 4.0.1 reads, by transfer syntax (src/openslide-vendor-dicom.c)."""
 _NEW = {
@@ -23,8 +26,6 @@ _NEW = {
     "1.2.840.10008.1.2.4.112": "JPEG XL",
 }
 """Transfer syntaxes of DICOM PS3.6, table A-1, that pydicom 3.0 has no name for."""
-_PIXELS = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
-"""Begins encapsulated pixel data: tag (7FE0,0010), OB, undefined length (DICOM PS3.5, A.4)."""
 _FOCAL_PLANES = b"\x48\x00\x03\x03UL\x04\x00"
 """Tag, representation and length of TotalPixelMatrixFocalPlanes (0048,0303), behind which the number stands. What stands before it,
 such as colour profiles, may be longer than the part of a header that is parsed."""
@@ -32,7 +33,6 @@ _PER_FRAME = b"\x00\x52\x30\x92"
 """Tag of the sequence in which each tile states its position (5200,9230)."""
 _BEFORE_PIXELS = 2**24
 """Of a file, in which a tag is looked for: colour profiles, the longest elements in front, have a few MiB."""
-_ITEM_HEADER = 8
 _START_BYTES = 2**16
 """Of a tile, in which the markers before its data stand."""
 _SUGGESTION = "export it as JPEG or JPEG 2000 in RGB or YBR, for example with wsidicomizer"
@@ -50,7 +50,7 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
     UnsupportedFormatError
         If not; the message names the codec, the colours or the depth.
     UnreadableSlideError
-        If a header does not parse, or tiles that need a position have none.
+        If a header does not parse, tiles that need a position have none, or one contradicts the header.
     """
     levels = [level for path in paths if (level := read_instance(path)).sop_class == WHOLE_SLIDE and level.volume]
     if not levels:
@@ -67,6 +67,8 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
         _check_planes(level, name)
         if level.transfer_syntax == JPEG:
             _check_colours(level, name)
+        if level.transfer_syntax in (JPEG2000_LOSSLESS, JPEG2000):
+            _check_codestreams(level, name)
         if level.sparse:
             _check_positions(level, name)
 
@@ -111,13 +113,17 @@ def _check_positions(level: Instance, name: str) -> None:
 
 
 def _check_colours(level: Instance, name: str) -> None:
-    found = _detect_colours(_first_tile(level.path))
+    found = _detect_colours(_first_tile(level))
     stated = "RGB" if level.photometric == "RGB" else "YCbCr"
     if found not in ("", stated):
-        raise UnsupportedFormatError(
-            f"{name} states {level.photometric} in its header, but its tiles say that they are {found}: its colours would be "
-            "wrong; export it again from the scanner's software, or correct its PhotometricInterpretation"
-        )
+        raise _contradiction(level, name, f"that they are {found}")
+
+
+def _contradiction(level: Instance, name: str, said: str) -> UnsupportedFormatError:
+    return UnsupportedFormatError(
+        f"{name} states {level.photometric} in its header, but its tiles say {said}: its colours would be "
+        "wrong; export it again from the scanner's software, or correct its PhotometricInterpretation"
+    )
 
 
 def _syntax(uid: str) -> str:
@@ -126,16 +132,24 @@ def _syntax(uid: str) -> str:
     return _NEW.get(uid, UID(uid).name[:80] if uid else "that it does not state")
 
 
-def _first_tile(path: Path) -> bytes:
+def _check_codestreams(level: Instance, name: str) -> None:
+    """Of JPEG 2000 OpenSlide goes by the size in the header, and shows what is not the tile's where a codestream has another."""
+    codec = Jpeg2000Codec(level.photometric == "RGB")
+    size = (level.tile_width, level.tile_height)
+    with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        content.madvise(mmap.MADV_RANDOM)  # a few bytes of every tile
+        heads = [content[at : at + min(codec.head_bytes, length)] for at, length in find_frames(content, level.frames)]
+    if not heads or not all(codec.is_sound(head, *size) for head in heads):
+        raise UnreadableSlideError(f"{name} is damaged in {level.path.name}; copy it again from the scanner")
+    # The decoder undoes a transform that the codestream states, and nothing that the header alone states.
+    if level.photometric != "RGB" and has_colour_transform(_first_tile(level)) is False:
+        raise _contradiction(level, name, "that no transform was applied")
+
+
+def _first_tile(level: Instance) -> bytes:
     """The beginning of the first tile; empty where there is none."""
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(_PIXELS)
-        if at < 0:
-            return b""
-        table = at + len(_PIXELS)  # an item with the offsets of all frames, perhaps of no bytes, and then the frames
-        length = int.from_bytes(content[table + 4 : table + _ITEM_HEADER], "little")
-        tile = table + _ITEM_HEADER + length + _ITEM_HEADER
-        return content[tile : tile + _START_BYTES]
+    with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return next((content[at : at + _START_BYTES] for at, _ in find_frames(content, level.frames)), b"")
 
 
 def _detect_colours(tile: bytes) -> str:

@@ -9,11 +9,14 @@ import tifffile
 
 from serving.slides.resample import Pixels
 
-_START = b"\xff\x4f\xff\x51"
+_CODESTREAM = b"\xff\x4f"
+_START = _CODESTREAM + b"\xff\x51"
 """Start of a codestream, and of what it says of its size, which comes first (ITU-T T.800, A.4.1 and A.5.1)."""
 _SIZE = struct.Struct(">4x 4I 16x H 9B")
 """Behind its length and capabilities: where the picture ends and begins on the reference grid, each across and down; behind the tiles
 of the codestream: the number of components, and of each its depth less one and the steps of its samples, across and down."""
+_SEGMENT, _COD, _TILE = struct.Struct(">HH 4x B"), 0xFF52, 0xFF90
+"""A marker, the length of its segment without it, and what of a COD segment says whether components are transformed; SOT, which ends the header."""
 _RGB = (7, 1, 1) * 3
 """Three components of 8 bits, unsigned, of every pixel."""
 RGB, YCBCR = tifffile.COMPRESSION.APERIO_JP2000_RGB, tifffile.COMPRESSION.APERIO_JP2000_YCBC
@@ -62,3 +65,19 @@ def _read_size(stream: bytes) -> tuple[int, ...] | None:
     if not stream.startswith(_START) or len(stream) < len(_START) + _SIZE.size:
         return None
     return _SIZE.unpack_from(stream, len(_START))
+
+
+def has_colour_transform(stream: bytes) -> bool | None:
+    """Whether a codestream's components are a transform of red, green and blue, which decoders undo; None where it does not say.
+
+    Its COD segment, one of those after the size, says so (ITU-T T.800, A.6.1).
+    """
+    at = len(_CODESTREAM)
+    while (segment := stream[at : at + _SEGMENT.size]) and len(segment) == _SEGMENT.size:
+        marker, length, transform = _SEGMENT.unpack(segment)
+        if marker == _COD:
+            return bool(transform)
+        if marker == _TILE or length < 2:
+            return None
+        at += 2 + length
+    return None
