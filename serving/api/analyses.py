@@ -15,8 +15,8 @@ from serving.api.options import AnalysisOptions, RecountQuery, check_query, to_o
 from serving.api.owners import request_author, request_owner, visible_owner
 from serving.api.problems import NoSuchPageError, responses
 from serving.api.recounting import recount_as_asked
-from serving.api.results import load_job_result
-from serving.api.services import ServingWorkload
+from serving.api.results import ResultCache
+from serving.api.services import ServingResults, ServingWorkload
 from serving.api.workload import Workload
 from serving.exports import EXPORTS
 from serving.jobs.job import AnalysisJob, State
@@ -160,13 +160,16 @@ async def cancel(
     },
 )
 async def report(
-    workload: ServingWorkload, request: Request, analysis_id: str, query: Annotated[RecountQuery, Query()]
+    results: ServingResults,
+    request: Request,
+    analysis_id: str,
+    query: Annotated[RecountQuery, Query()],
 ) -> Response:
     """In the format that `Accept` prefers, as from /v1/score; of an analysis that failed, its error.
 
     With options of counting, the stored result is counted again; no model runs.
     """
-    return await _answer(workload, request, analysis_id, choose_export(request), query)
+    return await _answer(results, request, analysis_id, choose_export(request), query)
 
 
 @router.get(
@@ -179,7 +182,7 @@ async def report(
     },
 )
 async def report_file(
-    workload: ServingWorkload,
+    results: ServingResults,
     request: Request,
     analysis_id: str,
     suffix: Annotated[str, Path(description=f"One of {', '.join(e.suffix for e in EXPORTS.values())}.")],
@@ -189,15 +192,18 @@ async def report_file(
     export = next((name for name, e in EXPORTS.items() if e.suffix == suffix), None)
     if export is None:
         raise NoSuchPageError(f"no format {suffix[:40]!r}; there are {', '.join(e.suffix for e in EXPORTS.values())}")
-    return await _answer(workload, request, analysis_id, export, query)
+    return await _answer(results, request, analysis_id, export, query)
 
 
-async def _answer(workload: Workload, request: Request, analysis_id: str, export: str, query: RecountQuery) -> Response:
+async def _answer(
+    results: ResultCache, request: Request, analysis_id: str, export: str, query: RecountQuery
+) -> Response:
     check_query(request)
-    owner = visible_owner(request)
-    job = await run_sync(lambda: workload.jobs.get(analysis_id, owner=owner))
-    you = request_author(request)
-    analysis = await run_sync(lambda: _recount(workload, job, query, you=you))
+    workload = results.workload
+    owner, you = visible_owner(request), request_author(request)
+    # Whoever fetches the reports of a cohort takes nothing from those who look at a slide.
+    job, stored = await run_sync(lambda: results.get(analysis_id, owner=owner, keep=False))
+    analysis = await run_sync(lambda: _recount(workload, job, stored, query, you=you))
     headers = {"Cache-Control": "private, immutable" if query.is_settled else "private, no-cache"}
     if EXPORTS[export].shows_views:
         analysis = await run_sync(workload.attach_views, job, analysis)
@@ -207,9 +213,8 @@ async def _answer(workload: Workload, request: Request, analysis_id: str, export
         return await export_response(export, analysis, slide=slide, headers=headers)
 
 
-def _recount(workload: Workload, job: AnalysisJob, query: RecountQuery, *, you: str) -> Analysis:
+def _recount(workload: Workload, job: AnalysisJob, analysis: Analysis, query: RecountQuery, *, you: str) -> Analysis:
     """The analysis as it is where neither the query nor who drew on it asks for anything, else counted again. you : who asks."""
-    analysis = load_job_result(workload, job)
     nothing = not query.model_fields_set - {"regions"}
     if nothing and not _find_change(workload, job, query, analysis):
         return analysis

@@ -15,10 +15,8 @@ from serving.api.maps import FOREVER
 from serving.api.problems import responses
 from serving.api.routes import address
 from serving.api.services import ServingResults
-from serving.core.geometry import Roi
 from serving.quality.quality_check import QUALITY_CHECKS
 from serving.scoring.analysis import Analysis
-from serving.scoring.tissue import TissueMask, tissue_in
 
 
 class MaskView(BaseModel):
@@ -46,7 +44,7 @@ router = APIRouter(tags=["viewers"])
 async def frame(results: ServingResults, request: Request, analysis_id: str) -> MaskView:
     """Where the mask lies on the slide, and what its values mean."""
     job, analysis = await results.show(request, analysis_id)
-    tissue = await run_sync(lambda: _tissue(analysis))
+    tissue = await run_sync(analysis.find_tissue)
     rows, columns = tissue.tissue.shape
     return MaskView(
         rows=rows,
@@ -88,16 +86,9 @@ def _name_classes(analysis: Analysis) -> list[str]:
 
 def _classes(analysis: Analysis) -> NDArray[np.uint8]:
     """uint8, shape (rows, columns): places in `MaskView.classes`; what was not analysed is background."""
-    tissue = _tissue(analysis)
+    tissue = analysis.find_tissue()
     classes = tissue.tissue.astype(np.uint8)
     if analysis.quality is not None:
         masked = analysis.quality.masked
         classes[masked] = analysis.quality.reasons[masked] + 1
     return np.where(tissue.analysed, classes, np.uint8(0)).astype(np.uint8)
-
-
-def _tissue(analysis: Analysis) -> TissueMask:
-    """Found again in the stored overview, as when a result is counted again."""
-    slide, roi = analysis.report.slide, analysis.report.settings.roi
-    polygon = None if roi is None else Roi(tuple(roi))
-    return tissue_in(analysis.overview.pixels, slide.width, slide.height, slide.mpp, polygon)

@@ -44,7 +44,7 @@ class ResultCache:
     """The results of analyses that have ended."""
 
     def __init__(self, workload: Workload) -> None:
-        self._workload = workload
+        self.workload = workload
         self._kept: OrderedDict[tuple[str, str], Analysis] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -53,18 +53,22 @@ class ResultCache:
         owner = visible_owner(request)
         return await run_sync(lambda: self.get(analysis_id, owner=owner))
 
-    def get(self, analysis_id: str, *, owner: str | None) -> tuple[AnalysisJob, Analysis]:
+    def get(self, analysis_id: str, *, owner: str | None, keep: bool = True) -> tuple[AnalysisJob, Analysis]:
         """An analysis of the owner's and its result.
+
+        keep : whether a result that was not asked for lately takes the place of another
 
         Raises
         ------
         NotFoundError, AnalysisFailedError
             If there is none.
         """
-        job = self._workload.jobs.get(analysis_id, owner=owner)
+        job = self.workload.jobs.get(analysis_id, owner=owner)
         if (known := self._find(job)) is not None:
             return job, known
-        found = load_job_result(self._workload, job)
+        found = load_job_result(self.workload, job)
+        if not keep:
+            return job, found
         with self._lock:
             self._kept[_key(job)] = found
             if len(self._kept) > KEPT:
@@ -73,11 +77,11 @@ class ResultCache:
 
     def get_report(self, analysis_id: str, *, owner: str | None) -> Report:
         """The report of an analysis of the owner's, as it was made, without reading its rasters; raises as `get`."""
-        job = self._workload.jobs.get(analysis_id, owner=owner)
+        job = self.workload.jobs.get(analysis_id, owner=owner)
         if (known := self._find(job)) is not None:
             return known.report
-        with _stored_result(self._workload, job) as name:
-            return read_report(self._workload.store.kept, name)
+        with _stored_result(self.workload, job) as name:
+            return read_report(self.workload.store.kept, name)
 
     def _find(self, job: AnalysisJob) -> Analysis | None:
         with self._lock:

@@ -7,13 +7,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from serving.comparison.distributions import SCORE_EDGES, compute_shares
-from serving.core.geometry import Roi
 from serving.core.modelinput import Colour
 from serving.quality.density import SEEN_MPP, measure_density
 from serving.quality.parts import find_bounding_box
 from serving.scoring.analysis import Analysis
 from serving.scoring.quality_masking import exclude_masked_tissue
-from serving.scoring.tissue import tissue_in
 
 DENSITY_EDGES: NDArray[np.float64] = np.concatenate([np.linspace(0.0, 2.0, 41), [np.inf]])
 _DECIMALS = 6
@@ -41,13 +39,11 @@ def collect_statistics(analysis: Analysis) -> SlideStatistics | None:
     """
     if analysis.mitosis_map.triage is not None:
         return None
-    report, scores = analysis.report, analysis.mitosis_map.scores
-    known, info = scores[np.isfinite(scores)], report.slide
+    scores = analysis.mitosis_map.scores
+    known = scores[np.isfinite(scores)]
     if not len(known):
         return None
-    roi = None if report.settings.roi is None else Roi(tuple(report.settings.roi))
-    mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, roi)
-    mask = exclude_masked_tissue(mask, analysis.quality, "exclude")
+    mask = exclude_masked_tissue(analysis.find_tissue(), analysis.quality, "exclude")
     held, (rows, columns) = mask.tissue & mask.analysed, mask.tissue.shape
     box = find_bounding_box(held, int(SEEN_MPP / mask.mpp) + 1)
     density = measure_density(analysis.overview.pixels, (rows, columns), mask.mpp, box)[held[box]]

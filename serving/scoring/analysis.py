@@ -1,13 +1,15 @@
 """What `score_slide` returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.core.geometry import Roi
 from serving.core.report import Report
 from serving.quality.quality_mask import QualityMask
+from serving.scoring.tissue import TissueMask, tissue_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,14 @@ class Overview:
 
     pixels: NDArray[np.uint8]
     downsample: float
+    _tissue: dict[object, TissueMask] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def find_tissue(self, width: int, height: int, mpp: float, roi: Roi | None) -> TissueMask:
+        """See `tissue_in`. It takes seconds for a large slide, and a viewer asks after each verdict: what was found is kept."""
+        key = (width, height, mpp, roi)
+        if key not in self._tissue:
+            self._tissue[key] = tissue_in(self.pixels, width, height, mpp, roi)
+        return self._tissue[key]
 
     @classmethod
     def empty(cls) -> "Overview":
@@ -87,3 +97,8 @@ class Analysis:
     """None where quality was not looked at, or the report came without its rasters."""
     views: SlideViews | None = None
     """None where nobody asked for pixels of the slide, or the slide is gone."""
+
+    def find_tissue(self) -> TissueMask:
+        """The tissue that was analysed, found in the overview as when the slide was scored."""
+        info, roi = self.report.slide, self.report.settings.roi
+        return self.overview.find_tissue(info.width, info.height, info.mpp, None if roi is None else Roi(tuple(roi)))

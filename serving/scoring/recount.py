@@ -23,7 +23,6 @@ from serving.scoring.counting_settings import resolve_counting
 from serving.scoring.expected import CountedCandidates
 from serving.scoring.report_identity import analysis_id
 from serving.scoring.reviewed import ReviewDecision, ReviewedFigures, apply_decision, find_centres, name_objects
-from serving.scoring.tissue import tissue_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +109,8 @@ def recount(
 
 
 def find_counted_area(analysis: Analysis, bounds: CountBounds) -> Area:
-    """Tissue that is counted in, found again in the stored overview."""
-    report = analysis.report
-    info = report.slide
-    mask = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, _roi(report))
-    return bounds.find_area(mask, analysis.quality, report.settings.qc)
+    """Tissue that is counted in."""
+    return bounds.find_area(analysis.find_tissue(), analysis.quality, analysis.report.settings.qc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """A stored result counted again: at lower and higher thresholds, after review, in windows at places of somebody's choice."""
 
+import numpy as np
 import pytest
 
 from serving.core.counts import JudgedObject
 from serving.core.errors import RequestError
+from serving.core.geometry import Roi
 from serving.core.options import CountingOptions
 from serving.core.report import Report
 from serving.exports import EXPORTS
@@ -11,6 +13,7 @@ from serving.scoring.analysis import Analysis
 from serving.scoring.pipeline import score_slide
 from serving.scoring.recount import recount
 from serving.scoring.reviewed import ReviewDecision, name_objects
+from serving.scoring.tissue import tissue_in
 from serving.slides.arrayslide import ArraySlide
 from tests.fakes import DOT_PX, DotDetector, plant, tissue
 
@@ -28,6 +31,24 @@ def analysis() -> Analysis:
     for (x, y), side in UNLIKELY.items():
         plant(pixels, x, y, side=side)
     return score_slide(ArraySlide(pixels, mpp=0.25, name="slide.svs"), DotDetector())
+
+
+def test_tissue_is_found_once_however_often_a_result_is_counted(analysis: Analysis) -> None:
+    info = analysis.report.slide
+    again = recount(recount(analysis, SMALL), CountingOptions())
+    found = again.find_tissue()
+    assert found is analysis.find_tissue()
+    anew = tissue_in(analysis.overview.pixels, info.width, info.height, info.mpp, None)
+    np.testing.assert_array_equal(found.tissue, anew.tissue)
+    np.testing.assert_array_equal(found.analysed, anew.analysed)
+
+
+def test_tissue_of_a_part_of_a_slide_is_its_own(analysis: Analysis) -> None:
+    info, part = analysis.report.slide, Roi(((0.0, 0.0), (1300.0, 0.0), (1300.0, 1700.0), (0.0, 1700.0)))
+    whole = analysis.find_tissue()
+    limited = analysis.overview.find_tissue(info.width, info.height, info.mpp, part)
+    assert limited.area_px < 0.6 * whole.area_px
+    assert analysis.find_tissue() is whole
 
 
 def make_decision(
