@@ -101,7 +101,7 @@ def test_an_analysis_that_lost_its_worker_never_mixes_two_releases(
     """It has finished chunks of the old release when its worker dies and another release was promoted."""
     client = server.client
     write_quick_models(folder / "models", "0.4", scale=30)
-    path = write_pyramid(tmp_path / "slide.tif", noise(12000, 8000), compression="jpeg", levels=4)
+    path = write_pyramid(tmp_path / "slide.tif", noise(8000, 8000), compression="jpeg", levels=4)
     slide = client.put("/v1/slides?filename=slide.tif", content=path.read_bytes()).json()["id"]
     body: dict[str, Any] = {"slide": slide, "options": {"mpp": 0.25, "min_tissue_fraction": 0}}
     address = client.post("/v1/analyses", json=body).headers["location"]
