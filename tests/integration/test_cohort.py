@@ -20,6 +20,7 @@ from tests.services import until
 pytestmark = pytest.mark.integration
 
 GOOD = 16
+RAY_AGENTS = ("ray::Dashboard", "ray::RuntimeEnv")
 SIDE = 1500
 """Px; such a slide takes tenths of a second, so that there is time to kill in."""
 
@@ -63,7 +64,10 @@ def test_a_cohort_goes_on_after_kills_and_every_good_slide_is_scored_once(ground
     assert broken.poll() is None, broken.communicate()
     find_workers(broken.pid)[0].send_signal(signal.SIGKILL)
     until(lambda: len(reports(out)) >= 5 or broken.poll() is not None)
-    left_behind = psutil.Process(broken.pid).children(recursive=True)
+    # Ray's two agents try for a minute to tell the driver before they go.
+    children = psutil.Process(broken.pid).children(recursive=True)
+    left_behind = [process for process in children if not process.name().startswith(RAY_AGENTS)]
+    assert len(children) - len(left_behind) <= len(RAY_AGENTS)
     broken.send_signal(signal.SIGKILL)
     assert broken.wait() == -signal.SIGKILL
     first = reports(out)
