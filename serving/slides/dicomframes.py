@@ -21,6 +21,7 @@ def find_frames(content: mmap.mmap, count: int) -> Iterator[tuple[int, int]]:
     table = _read_item(content, at + len(_PIXELS)) if at >= 0 else None
     if table is None:
         return
+    content.madvise(mmap.MADV_RANDOM)  # a few bytes of each frame, of which there may be gigabytes
     start, length = table
     if not length:
         yield from _walk(content, start, count)

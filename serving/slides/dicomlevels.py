@@ -50,7 +50,7 @@ def check_levels(paths: Iterable[Path], name: str) -> None:
     UnsupportedFormatError
         If not; the message names the codec, the colours or the depth.
     UnreadableSlideError
-        If a header does not parse, tiles that need a position have none, or one contradicts the header.
+        If a header does not parse, tiles that need a position have none, or one of JPEG 2000 contradicts the header.
     """
     levels = [level for path in paths if (level := read_instance(path)).sop_class == WHOLE_SLIDE and level.volume]
     if not levels:
@@ -137,7 +137,6 @@ def _check_codestreams(level: Instance, name: str) -> None:
     codec = Jpeg2000Codec(level.photometric == "RGB")
     size = (level.tile_width, level.tile_height)
     with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        content.madvise(mmap.MADV_RANDOM)  # a few bytes of every tile
         heads = [content[at : at + min(codec.head_bytes, length)] for at, length in find_frames(content, level.frames)]
     if not heads or not all(codec.is_sound(head, *size) for head in heads):
         raise UnreadableSlideError(f"{name} is damaged in {level.path.name}; copy it again from the scanner")
