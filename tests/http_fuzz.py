@@ -33,11 +33,11 @@ def piece(_: object, value: object) -> bytes:
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """A stream that says what changes ends at once: nothing changes meanwhile, and it would wait half a minute each time."""
-    if case.operation.path.endswith("/changes") and _takes(str((case.query or {}).get("longest_s", "1"))):
+    if case.operation.path.endswith("/changes") and _may_last(str((case.query or {}).get("longest_s", "1"))):
         case.query = {**(case.query or {}), "longest_s": 0}
 
 
-def _takes(seconds: str) -> bool:
+def _may_last(seconds: str) -> bool:
     """Whether the server lets a stream be so long; what it is to refuse is asked as it is. A part of the requests state it as text."""
     try:
         return 0 < float(seconds) <= LONGEST_S

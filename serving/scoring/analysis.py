@@ -98,7 +98,13 @@ class Analysis:
     views: SlideViews | None = None
     """None where nobody asked for pixels of the slide, or the slide is gone."""
 
+    @property
+    def roi(self) -> Roi | None:
+        """The part of the slide that was analysed; None for all of it."""
+        stated = self.report.settings.roi
+        return None if stated is None else Roi(tuple(stated))
+
     def find_tissue(self) -> TissueMask:
         """The tissue that was analysed, found in the overview as when the slide was scored."""
-        info, roi = self.report.slide, self.report.settings.roi
-        return self.overview.find_tissue(info.width, info.height, info.mpp, None if roi is None else Roi(tuple(roi)))
+        info = self.report.slide
+        return self.overview.find_tissue(info.width, info.height, info.mpp, self.roi)

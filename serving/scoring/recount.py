@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serving.core.counts import ReadingCounts
 from serving.core.errors import RequestError
-from serving.core.geometry import Region, Roi
+from serving.core.geometry import Region
 from serving.core.options import CountingOptions
 from serving.core.report import SCHEMA_VERSION, DetectionResult, Report, TileResult
 from serving.core.report_parts import Quality
@@ -174,7 +174,7 @@ def _gather(
     said: _Said,
 ) -> CountingInput:
     report, lattice = analysis.report, analysis.mitosis_map
-    whole, roi = Region(0, 0, report.slide.width, report.slide.height), _roi(report)
+    whole, roi = Region(0, 0, report.slide.width, report.slide.height), analysis.roi
     expected = report.counts.expected
     rule = None if expected is None else expected.figure_count
     candidates = None
@@ -216,10 +216,6 @@ def _count_tiles(report: Report, centres: NDArray[np.float64], step: float) -> l
     pitch = step * (report.settings.tile_px // report.settings.stride_px)
     by_tile = figures_by_tile(centres, find_cells(report.tiles, pitch), pitch)
     return [tile.model_copy(update={"mitotic_count": n}) for tile, n in zip(report.tiles, by_tile, strict=True)]
-
-
-def _roi(report: Report) -> Roi | None:
-    return None if report.settings.roi is None else Roi(tuple(report.settings.roi))
 
 
 def _quality(analysis: Analysis, centres: NDArray[np.float64]) -> Quality | None:

@@ -137,11 +137,13 @@ def _check_codestreams(level: Instance, name: str) -> None:
     codec = Jpeg2000Codec(level.photometric == "RGB")
     size = (level.tile_width, level.tile_height)
     with level.path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        heads = [content[at : at + min(codec.head_bytes, length)] for at, length in find_frames(content, level.frames)]
+        frames = list(find_frames(content, level.frames))
+        heads = [content[at : at + min(codec.head_bytes, length)] for at, length in frames]
+        first = b"".join(content[at : at + _START_BYTES] for at, _ in frames[:1])
     if not heads or not all(codec.is_sound(head, *size) for head in heads):
         raise UnreadableSlideError(f"{name} is damaged in {level.path.name}; copy it again from the scanner")
     # The decoder undoes a transform that the codestream states, and nothing that the header alone states.
-    if level.photometric != "RGB" and has_colour_transform(_first_tile(level)) is False:
+    if level.photometric != "RGB" and has_colour_transform(first) is False:
         raise _contradiction(level, name, "that no transform was applied")
 
 

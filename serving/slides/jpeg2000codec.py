@@ -1,4 +1,4 @@
-"""Tiles of a TIFF that are JPEG 2000, as Aperio's scanners write them."""
+"""Tiles that are JPEG 2000: of a TIFF as Aperio's scanners write them and, as far as their headers are looked at, of DICOM."""
 
 import struct
 from dataclasses import dataclass

@@ -197,6 +197,20 @@ async () => {
 }
 """
 
+SHOWN_AFTER_DISABLED = """
+async () => {
+  const { showValue } = await import("/viewer/lib/dom.js");
+  const field = document.getElementById("reviewer");
+  const shown = [];
+  for (const [disabled, value] of [[false, "A"], [true, "B"], [false, "C"]]) {
+    field.disabled = disabled;
+    showValue(field, value);
+    shown.push(field.value);
+  }
+  return shown;
+}
+"""
+
 
 def test_no_answer_takes_away_what_is_half_typed(page: Page, tmp_path: Path) -> None:
     with serve(tmp_path / "state") as environment:
@@ -216,6 +230,7 @@ def test_no_answer_takes_away_what_is_half_typed(page: Page, tmp_path: Path) -> 
         expect(page.locator("#reviewer")).to_have_value("Dr. Ann")
         page.evaluate(TYPE_HALF)
         assert page.evaluate(TAKEN) == []
+        assert page.evaluate(SHOWN_AFTER_DISABLED) == ["half", "B", "C"]
 
 
 def test_counts_and_report_outlive_their_slide(page: Page, tmp_path: Path, shots: Path) -> None:

@@ -75,7 +75,8 @@ for (const ending of ["change", "focusout"]) addEventListener(ending, ({ target 
  * @param {string} value
  */
 export function showValue(field, value) {
-  if (field.disabled || !typed.has(field)) field.value = value;
+  if (field.disabled) typed.delete(field);
+  if (!typed.has(field)) field.value = value;
 }
 
 /** Whether somebody asked for less movement. */
